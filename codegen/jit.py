@@ -1,0 +1,337 @@
+"""From LLVM text to machine code: the only file that imports llvmlite.
+
+`compile_module` turns text into a relocatable object, `link` loads objects into the process, `assembly` shows the
+instructions.  Objects are kept on disk between processes.  Everything here may be called from several threads.
+
+The pipeline is small on purpose: the emitter writes explicit vectors in SSA form, and the standard pipelines cost ten
+times as much and unroll carefully sized loops into spills.
+"""
+
+import hashlib
+import itertools
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import llvmlite
+from llvmlite import binding
+
+from optc.codegen.host import Target
+from optc.errors import InvalidIR
+
+CODEGEN_VERSION = 1
+"""Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
+
+_PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
+_MAGIC = b"optc-object-1\n"
+_DIGEST_BYTES = 32
+_CACHE_BYTES = 256 << 20
+
+# LLVM's C++ objects are not thread-safe; llvmlite locks single calls, this lock keeps sequences of calls together.
+_lock = threading.RLock()
+_library_numbers = itertools.count()
+
+
+# Target machines -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _initialize() -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+@cache
+def _initialize_foreign() -> None:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+
+
+@cache
+def _machine(target: Target) -> binding.TargetMachine:
+    with _lock:
+        _initialize()
+        if _architecture(target.triple) != _architecture(binding.get_process_triple()):
+            _initialize_foreign()
+        backend = binding.Target.from_triple(target.triple)
+        return backend.create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic",
+                                             codemodel="small")
+
+
+def _architecture(triple: str) -> str:
+    return triple.partition("-")[0]
+
+
+@cache
+def host_target() -> Target:
+    """The processor this process runs on, with all its vector features."""
+    flags = {name for name, present in binding.get_host_cpu_features().items() if present}
+    features = ",".join(f"{'+' if present else '-'}{name}"
+                        for name, present in sorted(binding.get_host_cpu_features().items()))
+    triple = binding.get_process_triple()
+    return replace(Target.of_features(triple, binding.get_host_cpu_name(), flags), features=features)
+
+
+# Compilation -----------------------------------------------------------------------------------------------------
+
+
+def _parse(text: str, target: Target) -> binding.ModuleRef:
+    """Parses, verifies and optimises.  Raises: InvalidIR."""
+    _initialize()
+    try:
+        module = binding.parse_assembly(text, binding.create_context())
+        module.triple = target.triple
+        module.verify()
+    except RuntimeError as error:
+        raise InvalidIR(_explained(str(error), text)) from error
+    _optimize(module, _machine(target))
+    return module
+
+
+def _explained(message: str, text: str) -> str:
+    """LLVM's message, with the lines of the text that it talks about."""
+    match = re.search(r"<string>:(\d+):(\d+)", message) or re.search(r":(\d+):(\d+): error", message)
+    if match is None:
+        return f"LLVM refuses the module: {message.strip()}\n{_quoted_instruction(message, text)}"
+    line = int(match[1])
+    lines = text.splitlines()
+    shown = "\n".join(f"{number:5} | {lines[number - 1]}"
+                      for number in range(max(1, line - 2), min(len(lines), line + 2) + 1))
+    return f"LLVM refuses line {line}: {message.strip()}\n{shown}"
+
+
+def _quoted_instruction(message: str, text: str) -> str:
+    """The verifier quotes instructions instead of giving positions: find the first one in the text."""
+    names = re.findall(r"(%[\w.]+) =", message)
+    lines = text.splitlines()
+    return "\n".join(f"{number:5} | {line}" for number, line in enumerate(lines, 1)
+                     if any(line.lstrip().startswith(f"{name} =") for name in names))
+
+
+def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
+    options = binding.create_pipeline_tuning_options(speed_level=2)
+    builder = binding.create_pass_builder(machine, options)
+    passes = binding.create_new_module_pass_manager()
+    add = {"always-inliner": passes.add_always_inliner_pass, "sroa": passes.add_sroa_pass,
+           "instcombine": passes.add_instruction_combine_pass, "simplifycfg": passes.add_simplify_cfg_pass,
+           "gvn": passes.add_new_gvn_pass, "dce": passes.add_dead_code_elimination_pass}
+    for name in _PIPELINE:
+        add[name]()
+    passes.run(module, builder)
+
+
+def compile_module(text: str, target: Target | None = None) -> bytes:
+    """Compiles a module's text to a relocatable object for `target` (default: this machine).
+
+    The object comes from the disk cache when the same text was compiled before.
+    Raises: InvalidIR when LLVM refuses the text.
+    """
+    aimed = target or host_target()
+    cache = object_cache()
+    key = _cache_key(text, aimed)
+    cached = cache.get(key) if cache else None
+    if cached is not None:
+        return cached
+    with _lock:
+        compiled = bytes(_machine(aimed).emit_object(_parse(text, aimed)))
+    if cache:
+        cache.put(key, compiled)
+    return compiled
+
+
+def assembly(text: str, target: Target | None = None) -> str:
+    """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
+    aimed = target or host_target()
+    with _lock:
+        return str(_machine(aimed).emit_assembly(_parse(text, aimed)))
+
+
+def optimized(text: str, target: Target | None = None) -> str:
+    """The module after LLVM's passes, as text.  Raises: InvalidIR."""
+    with _lock:
+        return str(_parse(text, target or host_target()))
+
+
+# Linking ---------------------------------------------------------------------------------------------------------
+
+
+class Library:
+    """Loaded code.  Addresses stay valid as long as the library is referenced; then the memory is given back."""
+
+    def __init__(self, engine: binding.LLJIT, tracker: binding.ResourceTracker, name: str) -> None:
+        # The order of attributes matters at interpreter exit: the code must go before its engine.
+        self._tracker = tracker
+        self._engine = engine
+        self._name = name
+        self._addresses: dict[str, int] = {}
+        self._trackers: list[object] = []
+
+    def address(self, symbol: str) -> int:
+        """The address of a function or constant.  Raises: KeyError when no object defines it."""
+        known = self._addresses.get(symbol)
+        if known is not None:
+            return known
+        with _lock:
+            try:
+                found = self._engine.lookup(self._name, symbol)
+            except RuntimeError as error:
+                raise KeyError(f"no symbol {symbol!r}: {error}") from error
+        self._trackers.append(found)
+        return self._addresses.setdefault(symbol, int(found[symbol]))
+
+
+@cache
+def _engine() -> binding.LLJIT:
+    # JITLink places code and data near each other, which the small code model needs.
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=host_target().cpu, opt=2, reloc="pic", codemodel="small")
+    return binding.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
+
+
+def link(objects: Sequence[bytes]) -> Library:
+    """Loads objects as one library: they see each other's symbols and the process's, not those of other libraries.
+
+    Raises: InvalidIR when a symbol is missing or defined twice.
+    """
+    with _lock:
+        _initialize()
+        builder = binding.JITLibraryBuilder()
+        for item in objects:
+            builder.add_object_img(item)
+        builder.add_current_process()
+        name = f"optc.{next(_library_numbers)}"
+        try:
+            return Library(_engine(), builder.link(_engine(), name), name)
+        except RuntimeError as error:
+            raise InvalidIR(f"the objects do not link: {error}") from error
+
+
+# Cache -----------------------------------------------------------------------------------------------------------
+
+
+def _cache_key(text: str, target: Target) -> str:
+    parts = (text, str(CODEGEN_VERSION), llvmlite.__version__, str(binding.llvm_version_info), target.triple, target.cpu,
+             target.features, ",".join(_PIPELINE))
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class ObjectCache:
+    """Objects on disk, one file each.
+
+    A file is a magic line, the SHA-256 of the object, and the object.  Writes are atomic (a temporary file that is
+    renamed), so processes may share the directory; what does not check out is deleted and compiled again.  When the
+    directory outgrows `limit` bytes, the files that were not used for longest go.
+    """
+
+    directory: Path
+    limit: int = _CACHE_BYTES
+
+    def _path(self, key: str) -> Path:
+        return self.directory / key[:2] / f"{key}.o"
+
+    def get(self, key: str) -> bytes | None:
+        """The object stored under `key`, or None."""
+        path = self._path(key)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        start = len(_MAGIC) + _DIGEST_BYTES
+        content = data[start:]
+        if data[:len(_MAGIC)] != _MAGIC or data[len(_MAGIC):start] != hashlib.sha256(content).digest():
+            path.unlink(missing_ok=True)
+            return None
+        self._touch(path)
+        return content
+
+    def _touch(self, path: Path) -> None:
+        """Marks the file as used; a cache that may only be read still serves."""
+        if os.access(path, os.W_OK):
+            os.utime(path)
+
+    def put(self, key: str, content: bytes) -> None:
+        """Stores an object; where the directory cannot be written, nothing is stored."""
+        path = self._path(key)
+        data = _MAGIC + hashlib.sha256(content).digest() + content
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+                file.write(data)
+            os.replace(file.name, path)
+        except OSError:
+            return
+        _Usage.of(self).add(len(data))
+
+    def trim(self) -> int:
+        """Deletes the oldest files until three quarters of the limit are left free of them; returns the bytes kept."""
+        files = sorted(((stat.st_mtime, stat.st_size, path) for path in self.directory.glob("??/*")
+                        if (stat := _stat(path)) is not None), reverse=True)
+        if sum(size for _, size, _ in files) <= self.limit:
+            return sum(size for _, size, _ in files)
+        kept = 0
+        for _, size, path in files:
+            if kept + size <= self.limit * 3 // 4:
+                kept += size
+                continue
+            path.unlink(missing_ok=True)
+        return kept
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """The file's facts, None if another process has just deleted it."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+class _Usage:
+    """How full a cache directory is, counted by this process so that a write does not list the directory."""
+
+    _known: dict[ObjectCache, "_Usage"] = {}
+
+    def __init__(self, cache: ObjectCache) -> None:
+        self._cache = cache
+        self._bytes = cache.trim()
+
+    @classmethod
+    def of(cls, cache: ObjectCache) -> "_Usage":
+        with _lock:
+            known = cls._known.get(cache)
+            return known or cls._known.setdefault(cache, cls(cache))
+
+    def add(self, size: int) -> None:
+        with _lock:
+            self._bytes += size
+            if self._bytes > self._cache.limit:
+                self._bytes = self._cache.trim()
+
+
+def object_cache() -> ObjectCache | None:
+    """The cache that the environment asks for: OPTC_CACHE=0 turns it off, OPTC_CACHE_DIR moves it."""
+    if os.environ.get("OPTC_CACHE", "1") == "0":
+        return None
+    return ObjectCache(_cache_directory())
+
+
+def _cache_directory() -> Path:
+    named = os.environ.get("OPTC_CACHE_DIR")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "optc" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "optc"
+    return Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "optc"
