@@ -1,0 +1,93 @@
+"""Every exception optc raises on purpose, and the source ranges they point at.
+
+A message says what is wrong, where (the user's file and line, or the entry of an archive) and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRange:
+    """A place in a user's source: file, 1-based line, 0-based column, and the text to quote.
+
+    `text` is the whole source the line numbers of which start at `first_line`; it may be empty when unknown.
+    `end_line`/`end_column` close the range (exclusive column); 0 means "not known".
+    """
+
+    filename: str
+    line: int
+    column: int
+    text: str = ""
+    first_line: int = 1
+    function: str = ""
+    end_line: int = 0
+    end_column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.filename}:{self.line}:{self.column}"
+
+    def excerpt(self, context: int = 3, message: str = "") -> str:
+        """The quoted line with some lines around it and tildes under the range, as PyTorch prints it."""
+        lines = self.text.splitlines()
+        index = self.line - self.first_line
+        if not 0 <= index < len(lines):
+            return f"  {self}"
+        first = max(0, index - context)
+        head = f'  File "{self.filename}", line {self.line}' + (f", in {self.function}" if self.function else "")
+        shown = [head, *lines[first : index + 1]]
+        width = self.end_column - self.column if self.end_line in (0, self.line) and self.end_column else 0
+        stop = max(width, 1) if width else max(len(lines[index].rstrip()) - self.column, 1)
+        shown.append(" " * self.column + "~" * stop + " <--- HERE" + (f" {message}" if message else ""))
+        shown.extend(lines[index + 1 : index + 1 + context])
+        return "\n".join(shown)
+
+
+class OptcError(RuntimeError):
+    """Base of optc's own errors. A RuntimeError, because that is what PyTorch raises in the same places."""
+
+    def __init__(self, message: str, source: SourceRange | None = None) -> None:
+        self.message = message
+        self.source = source
+        super().__init__(f"{message}:\n{source.excerpt()}" if source is not None else message)
+
+
+class ScriptError(OptcError):
+    """Source code that TorchScript does not accept; quotes the user's line."""
+
+
+class UnsupportedNodeError(ScriptError):
+    """A Python construct that the script language does not have."""
+
+
+class ExecutionError(OptcError):
+    """A program failed while it ran (in the interpreter or in native code); `torch.jit.Error` in PyTorch."""
+
+
+class VerifyError(OptcError):
+    """A graph or kernel breaks an invariant: a bug in whatever produced it."""
+
+
+class ParseError(OptcError):
+    """Text that is not valid IR, a valid schema or a valid type."""
+
+
+class ArchiveError(OptcError):
+    """An archive that is damaged, hostile or of a kind optc does not read: names file, entry and reason."""
+
+
+class InvalidIR(OptcError):
+    """LLVM refused the code optc generated: a bug in optc, caught before LLVM could abort the process."""
+
+
+class UnsupportedError(OptcError):
+    """A capability that optc does not have; the message names it."""
+
+
+class OptcWarning(UserWarning):
+    """Something worth knowing that does not stop the work, such as a part that runs in the interpreter."""
+
+
+class TracerWarning(Warning):
+    """Tracing met something it cannot record, such as a Python branch on the data of a tensor."""

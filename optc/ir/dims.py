@@ -1,0 +1,250 @@
+"""Symbolic integers: the dimensions of tensors.
+
+A dimension is an `int` when it is known and a `Symbolic` otherwise. A `Symbolic` is a polynomial with integer
+coefficients over atoms; an atom is a named symbol (`s0`) or an opaque application (`floordiv(s0 + 1, 2)`).
+Sums and products are kept in one normal form, so two expressions that are equal as polynomials compare equal.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Symbol:
+    """A named dimension, bound where the program starts (an input's extent) or by the node that makes it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """`floordiv`, `mod`, `max` or `min` of two dimensions that cannot be written as a polynomial."""
+
+    operator: str
+    left: Dim
+    right: Dim
+
+    def __str__(self) -> str:
+        return f"{self.operator}({self.left}, {self.right})"
+
+
+Atom: TypeAlias = Symbol | Apply
+Monomial: TypeAlias = tuple[Atom, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Symbolic:
+    """A polynomial: `terms` maps sorted products of atoms to non-zero coefficients. Never a plain number."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    def __str__(self) -> str:
+        shown = []
+        for monomial, coefficient in self.terms:
+            factors = [str(atom) for atom in monomial]
+            if coefficient != 1 or not factors:
+                factors.insert(0, str(coefficient))
+            shown.append("*".join(factors))
+        return " + ".join(shown)
+
+    __repr__ = __str__
+
+    def __add__(self, other: Dim) -> Dim:
+        return add(self, other)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Dim:
+        return multiply(self, -1)
+
+    def __sub__(self, other: Dim) -> Dim:
+        return add(self, multiply(other, -1))
+
+    def __rsub__(self, other: Dim) -> Dim:
+        return add(other, multiply(self, -1))
+
+    def __mul__(self, other: Dim) -> Dim:
+        return multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: Dim) -> Dim:
+        return floordiv(self, other)
+
+    def __rfloordiv__(self, other: Dim) -> Dim:
+        return floordiv(other, self)
+
+    def __mod__(self, other: Dim) -> Dim:
+        return modulo(self, other)
+
+    def __rmod__(self, other: Dim) -> Dim:
+        return modulo(other, self)
+
+
+Dim: TypeAlias = int | Symbolic
+
+_counter = itertools.count()
+
+
+def symbol(name: str) -> Symbolic:
+    """The dimension called `name`."""
+    return Symbolic((((Symbol(name),), 1),))
+
+
+def fresh(prefix: str = "u") -> Symbolic:
+    """A dimension unlike any other: an extent that only running the program tells."""
+    return symbol(f"{prefix}{next(_counter)}")
+
+
+def _terms(dim: Dim) -> dict[Monomial, int]:
+    if isinstance(dim, Symbolic):
+        return dict(dim.terms)
+    return {(): dim} if dim else {}
+
+
+def _normal(terms: Mapping[Monomial, int]) -> Dim:
+    kept = {monomial: coefficient for monomial, coefficient in terms.items() if coefficient}
+    if not kept:
+        return 0
+    if len(kept) == 1 and () in kept:
+        return kept[()]
+    ordered = sorted(kept.items(), key=lambda item: (not item[0], [str(atom) for atom in item[0]]))
+    return Symbolic(tuple(ordered))
+
+
+def add(left: Dim, right: Dim) -> Dim:
+    """left + right."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left + right
+    terms = _terms(left)
+    for monomial, coefficient in _terms(right).items():
+        terms[monomial] = terms.get(monomial, 0) + coefficient
+    return _normal(terms)
+
+
+def multiply(left: Dim, right: Dim) -> Dim:
+    """left * right."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left * right
+    terms: dict[Monomial, int] = {}
+    for left_atoms, left_coefficient in _terms(left).items():
+        for right_atoms, right_coefficient in _terms(right).items():
+            monomial = tuple(sorted(left_atoms + right_atoms, key=str))
+            terms[monomial] = terms.get(monomial, 0) + left_coefficient * right_coefficient
+    return _normal(terms)
+
+
+def floordiv(left: Dim, right: Dim) -> Dim:
+    """left // right, exact where every coefficient divides or one monomial cancels."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left // right
+    if left == right:
+        return 1
+    if isinstance(right, int):
+        if right == 1:
+            return left
+        terms = _terms(left)
+        if all(coefficient % right == 0 for coefficient in terms.values()):
+            return _normal({monomial: coefficient // right for monomial, coefficient in terms.items()})
+    elif (quotient := _divide_by_monomial(left, right)) is not None:
+        return quotient
+    return _apply("floordiv", left, right)
+
+
+def _divide_by_monomial(left: Dim, right: Symbolic) -> Dim | None:
+    if len(right.terms) != 1:
+        return None
+    divisor, coefficient = right.terms[0]
+    result: dict[Monomial, int] = {}
+    for monomial, value in _terms(left).items():
+        rest = list(monomial)
+        for atom in divisor:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if value % coefficient:
+            return None
+        result[tuple(rest)] = value // coefficient
+    return _normal(result)
+
+
+def modulo(left: Dim, right: Dim) -> Dim:
+    """left % right."""
+    if isinstance(left, int) and isinstance(right, int):
+        return left % right
+    if right == 1 or left == right:
+        return 0
+    if isinstance(right, int) and all(coefficient % right == 0 for coefficient in _terms(left).values()):
+        return 0
+    return _apply("mod", left, right)
+
+
+def maximum(left: Dim, right: Dim) -> Dim:
+    """max(left, right)."""
+    if isinstance(left, int) and isinstance(right, int):
+        return max(left, right)
+    return left if left == right else _apply("max", left, right)
+
+
+def minimum(left: Dim, right: Dim) -> Dim:
+    """min(left, right)."""
+    if isinstance(left, int) and isinstance(right, int):
+        return min(left, right)
+    return left if left == right else _apply("min", left, right)
+
+
+def _apply(operator: str, left: Dim, right: Dim) -> Symbolic:
+    return Symbolic((((Apply(operator, left, right),), 1),))
+
+
+def product(dims: tuple[Dim, ...] | list[Dim]) -> Dim:
+    """The number of elements of a shape."""
+    result: Dim = 1
+    for dim in dims:
+        result = multiply(result, dim)
+    return result
+
+
+def symbols(dim: Dim) -> frozenset[str]:
+    """The names of all symbols in a dimension."""
+    if isinstance(dim, int):
+        return frozenset()
+    names: set[str] = set()
+    for monomial, _ in dim.terms:
+        for atom in monomial:
+            names |= {atom.name} if isinstance(atom, Symbol) else symbols(atom.left) | symbols(atom.right)
+    return frozenset(names)
+
+
+_FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "floordiv": floordiv,
+    "mod": modulo,
+    "max": maximum,
+    "min": minimum,
+}
+
+
+def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
+    """The dimension with every symbol in `bindings` replaced; an int once all symbols are bound to ints."""
+    if isinstance(dim, int):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        value: Dim = coefficient
+        for atom in monomial:
+            value = multiply(value, _substitute_atom(atom, bindings))
+        total = add(total, value)
+    return total
+
+
+def _substitute_atom(atom: Atom, bindings: Mapping[str, Dim]) -> Dim:
+    if isinstance(atom, Symbol):
+        return bindings.get(atom.name, Symbolic((((atom,), 1),)))
+    return _FOLD[atom.operator](substitute(atom.left, bindings), substitute(atom.right, bindings))

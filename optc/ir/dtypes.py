@@ -1,0 +1,105 @@
+"""Element types. `optc.float32` and its siblings are the `DType` objects of this file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DType:
+    """One element type: torch's names and codes, and numpy's equivalent.
+
+    `code` is torch's ScalarType number, `label` the name in IR text (`Float`), `kind` one of "bool", "int",
+    "float", "complex". Instances are singletons, compared by identity.
+    """
+
+    name: str
+    label: str
+    code: int
+    kind: str
+    itemsize: int
+    numpy: np.dtype[Any] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        return self.name.upper()
+
+    @property
+    def is_floating_point(self) -> bool:
+        """True for half, bfloat16, float and double."""
+        return self.kind == "float"
+
+    @property
+    def is_complex(self) -> bool:
+        """True for the complex types."""
+        return self.kind == "complex"
+
+    @property
+    def is_signed(self) -> bool:
+        """True when the type has negative values."""
+        return self.name not in ("bool", "uint8")
+
+
+UINT8 = DType("uint8", "Byte", 0, "int", 1, np.dtype(np.uint8))
+INT8 = DType("int8", "Char", 1, "int", 1, np.dtype(np.int8))
+INT16 = DType("int16", "Short", 2, "int", 2, np.dtype(np.int16))
+INT32 = DType("int32", "Int", 3, "int", 4, np.dtype(np.int32))
+INT64 = DType("int64", "Long", 4, "int", 8, np.dtype(np.int64))
+FLOAT16 = DType("float16", "Half", 5, "float", 2, np.dtype(np.float16))
+FLOAT32 = DType("float32", "Float", 6, "float", 4, np.dtype(np.float32))
+FLOAT64 = DType("float64", "Double", 7, "float", 8, np.dtype(np.float64))
+COMPLEX64 = DType("complex64", "ComplexFloat", 9, "complex", 8, np.dtype(np.complex64))
+COMPLEX128 = DType("complex128", "ComplexDouble", 10, "complex", 16, np.dtype(np.complex128))
+BOOL = DType("bool", "Bool", 11, "bool", 1, np.dtype(np.bool_))
+BFLOAT16 = DType("bfloat16", "BFloat16", 15, "float", 2, np.dtype(ml_dtypes.bfloat16))
+
+ALL = (
+    UINT8, INT8, INT16, INT32, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, COMPLEX128, BOOL, BFLOAT16,
+)  # fmt: skip
+
+BY_CODE = {dtype.code: dtype for dtype in ALL}
+BY_LABEL = {dtype.label: dtype for dtype in ALL}
+BY_NAME = {dtype.name: dtype for dtype in ALL}
+_BY_NUMPY = {dtype.numpy: dtype for dtype in ALL}
+
+
+def from_numpy(dtype: np.dtype[Any]) -> DType:
+    """The DType of a numpy dtype. Raises TypeError for types that torch does not have."""
+    found = _BY_NUMPY.get(dtype)
+    if found is None:
+        raise TypeError(f"can't convert a numpy array of dtype {dtype}: it has no tensor equivalent")
+    return found
+
+
+_ORDER = (UINT8, INT8, INT16, INT32, INT64, FLOAT16, BFLOAT16, FLOAT32, FLOAT64, COMPLEX64, COMPLEX128)
+
+
+def promote(left: DType, right: DType) -> DType:
+    """torch.promote_types: the smallest type that holds both, in torch's lattice."""
+    if left is right:
+        return left
+    if left is BOOL or right is BOOL:
+        return right if left is BOOL else left
+    if left.kind == "int" and right.kind == "int":
+        return _promote_integers(left, right)
+    pair = {left, right}
+    if pair == {FLOAT16, BFLOAT16}:
+        return FLOAT32
+    if pair == {FLOAT64, COMPLEX64}:
+        return COMPLEX128
+    return max(left, right, key=_ORDER.index)
+
+
+def _promote_integers(left: DType, right: DType) -> DType:
+    if UINT8 not in (left, right):
+        return max(left, right, key=_ORDER.index)
+    other = right if left is UINT8 else left
+    return INT16 if other is INT8 else other

@@ -1,0 +1,130 @@
+"""Functions and classes of a program: what `prim::CallMethod`, `prim::CallFunction` and `prim::GetAttr` refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from optc.ir.graph import Graph
+from optc.ir.schema import Argument, FunctionSchema
+from optc.ir.types import Type
+
+
+class Function:
+    """A compiled function or method: qualified name, schema (with defaults) and graph.
+
+    Scripting compiles on demand: `define` builds the graph when it is first asked for, so functions may refer to each
+    other in any order. `python_function` is set for `@ignore`d functions, which run in Python.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        schema: FunctionSchema | None = None,
+        graph: Graph | None = None,
+        define: Callable[[Function], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._schema = schema
+        self._graph = graph
+        self._define = define
+        self.python_function: Callable[..., Any] | None = None
+        self.documentation: str | None = None
+
+    def ensure_defined(self) -> None:
+        """Compile the function now if that has not happened yet."""
+        define, self._define = self._define, None
+        if define is not None:
+            define(self)
+
+    @property
+    def graph(self) -> Graph:
+        """The captured graph. Raises ValueError for a function that has none (an ignored one)."""
+        self.ensure_defined()
+        if self._graph is None:
+            raise ValueError(f"{self.name} has no graph")
+        return self._graph
+
+    @graph.setter
+    def graph(self, graph: Graph) -> None:
+        self._graph = graph
+
+    @property
+    def schema(self) -> FunctionSchema:
+        """Arguments (self included for methods) and return."""
+        if self._schema is None:
+            self.ensure_defined()
+        if self._schema is None:
+            raise ValueError(f"{self.name} has no schema")
+        return self._schema
+
+    @schema.setter
+    def schema(self, schema: FunctionSchema) -> None:
+        self._schema = schema
+
+    @property
+    def base_name(self) -> str:
+        """The last part of the qualified name."""
+        return self.name.rpartition(".")[2]
+
+    def __repr__(self) -> str:
+        return f"<Function {self.name}>"
+
+
+def schema_of_graph(name: str, graph: Graph, defaults: tuple[Argument, ...] = ()) -> FunctionSchema:
+    """A schema without defaults made from a graph's inputs and outputs."""
+    arguments = defaults or tuple(Argument(value.name.split(".")[0], value.type) for value in graph.inputs)
+    return FunctionSchema(name, "", arguments, tuple(Argument("", value.type) for value in graph.outputs))
+
+
+@dataclass(eq=False)
+class ClassAttribute:
+    """A slot of a class: its type and what kind of module member it is."""
+
+    type: Type
+    is_parameter: bool = False
+    is_buffer: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ClassType(Type):
+    """A module type, script class or interface. Compared by identity; `name` is qualified (`__torch__.a.B`)."""
+
+    name: str
+    is_module: bool = False
+    is_interface: bool = False
+    attributes: dict[str, ClassAttribute] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    constant_types: dict[str, Type] = field(default_factory=dict)
+    methods: dict[str, Function] = field(default_factory=dict)
+    static_methods: dict[str, Function] = field(default_factory=dict)
+    properties: dict[str, tuple[Function, Function | None]] = field(default_factory=dict)
+    forward_hooks: list[Function] = field(default_factory=list)
+    forward_pre_hooks: list[Function] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    @property
+    def annotation(self) -> str:
+        return self.name
+
+
+class ScriptObject:
+    """An instance of a `ClassType`: a module or script-class object, its attributes in declaration order."""
+
+    __slots__ = ("type", "values", "__weakref__")
+
+    def __init__(self, type_: ClassType, values: dict[str, Any] | None = None) -> None:
+        self.type = type_
+        self.values: dict[str, Any] = {} if values is None else values
+
+    def __repr__(self) -> str:
+        return f"<ScriptObject {self.type.name}>"

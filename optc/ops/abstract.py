@@ -1,0 +1,150 @@
+"""Abstract values: what shape rules compute with.
+
+| argument             | abstract value                                                          |
+|----------------------|-------------------------------------------------------------------------|
+| Tensor               | its `TensorType`                                                        |
+| int                  | an int, or a `Symbolic` when only running tells (never UNKNOWN)         |
+| float, bool, str ... | the Python value when constant, else `UNKNOWN`                          |
+| None                 | None                                                                    |
+| lists, tuples        | a list / tuple of abstract values; `UNKNOWN` when the length is unknown |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dims import Dim, Symbolic, fresh, symbols
+from optc.ir.dtypes import DType
+from optc.ir.graph import Value
+from optc.ir.types import (
+    BOOL,
+    COMPLEX,
+    FLOAT,
+    INT,
+    NONE,
+    STRING,
+    TENSOR,
+    IntType,
+    ListType,
+    TensorType,
+    TupleType,
+    Type,
+)
+
+
+class Unknown:
+    """The abstract value of which nothing is known."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN = Unknown()
+
+
+def abstract(value: Value) -> Any:
+    """The abstract value of an SSA value, from its type and, for constants and lists, its definition."""
+    if value.is_constant:
+        return abstract_constant(value.constant)
+    type_ = value.type
+    if isinstance(type_, TensorType):
+        return type_
+    if isinstance(type_, IntType):
+        return unknown_int(value)
+    if type_ is NONE:
+        return None
+    if value.node.kind == "prim::ListConstruct":
+        return [abstract(item) for item in value.node.inputs]
+    if value.node.kind == "prim::TupleConstruct":
+        return tuple(abstract(item) for item in value.node.inputs)
+    return UNKNOWN
+
+
+def unknown_int(value: Value) -> Dim:
+    """The dimension an int value stands for; one that has none yet gets a symbol of its own, kept in its type."""
+    if not isinstance(value.type, IntType) or value.type.dim is None:
+        value.type = IntType(fresh())
+    assert isinstance(value.type, IntType) and value.type.dim is not None
+    return value.type.dim
+
+
+def abstract_constant(constant: Any) -> Any:
+    """The abstract value of a constant: tensors become their types, lists are copied, the rest stays."""
+    if isinstance(constant, np.ndarray):
+        return tensor_type_of(constant)
+    if isinstance(constant, list | tuple):
+        return type(constant)(abstract_constant(item) for item in constant)
+    return constant
+
+
+def tensor_type_of(array: np.ndarray[Any, Any]) -> TensorType:
+    """The fully known type of an array."""
+    return TensorType(dtypes.from_numpy(array.dtype), tuple(array.shape))
+
+
+def concrete_type(value: Any) -> Type:
+    """The IR type of an abstract value (the inverse of `abstract`, as far as it goes)."""
+    if isinstance(value, TensorType):
+        return value
+    if isinstance(value, bool):
+        return BOOL
+    if isinstance(value, int | Symbolic):
+        return IntType(value)
+    if isinstance(value, list):
+        return ListType(concrete_type(value[0]) if value else TENSOR)
+    if isinstance(value, tuple):
+        return TupleType(tuple(concrete_type(item) for item in value))
+    simple: dict[type, Type] = {float: FLOAT, str: STRING, complex: COMPLEX, type(None): NONE}
+    return simple.get(type(value), INT)
+
+
+def is_runtime(dim: Dim) -> bool:
+    """True for a dimension with a symbol that data decides (`u…`), which may be 0 or 1 like any other number.
+
+    Input symbols (`s…`) stand for every extent but 1: the entry point specialises on 1.
+    """
+    return any(not name.startswith("s") for name in symbols(dim))
+
+
+def same_dim(left: Dim, right: Dim) -> bool | None:
+    """True or False when it is certain that two dimensions are equal or differ, None when only running tells."""
+    if left == right:
+        return True
+    if isinstance(left, int) and isinstance(right, int):
+        return False
+    if 1 in (left, right) and not is_runtime(left) and not is_runtime(right):
+        other = right if left == 1 else left
+        if isinstance(other, Symbolic) and len(other.terms) == 1 and other.terms[0][1] == 1:
+            return False
+    return None
+
+
+def dtype_of_code(code: int | None, default: DType) -> DType:
+    """The DType of a `ScalarType?` argument."""
+    return default if code is None else dtypes.BY_CODE[code]
+
+
+def normalize_dim(dim: int, rank: int) -> int:
+    """A dimension number counted from the front. Raises IndexError with torch's text."""
+    extent = max(rank, 1)
+    if not -extent <= dim < extent:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-extent}, {extent - 1}], but got {dim})"
+        )
+    return dim % extent
+
+
+def normalize_dims(dims: Sequence[int] | int | None, rank: int) -> tuple[int, ...]:
+    """Dimension numbers counted from the front; None and an empty list mean all of them. Raises as torch does."""
+    if dims is None or (isinstance(dims, Sequence) and not dims):
+        return tuple(range(rank))
+    listed = (dims,) if isinstance(dims, int) else tuple(dims)
+    normal = tuple(normalize_dim(dim, rank) for dim in listed)
+    for place, dim in enumerate(normal):
+        if dim in normal[:place]:
+            raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
+    return normal

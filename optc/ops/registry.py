@@ -1,0 +1,299 @@
+"""The operator registry: one `define` per operator, everything optc knows about it in that one place.
+
+A declaration gives the schema (torch's text), the shape and dtype rule, the numpy reference (what it means), and
+exactly one lowering (how native code does it). In-place and `out=` variants come from their functional form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from optc.errors import OptcError
+from optc.ir.dims import Dim
+from optc.ir.dtypes import DType
+from optc.ir.graph import Node
+from optc.ir.schema import Argument, FunctionSchema, parse_schema
+from optc.ir.types import (
+    ANY,
+    FLOAT,
+    NONE,
+    NUMBER,
+    STRING,
+    TENSOR,
+    IntType,
+    ListType,
+    OptionalType,
+    Type,
+    VariableType,
+    is_subtype,
+)
+from optc.ops.scalar import Expr
+
+ScalarFunction: TypeAlias = Callable[..., Expr]
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """Each output element is `function` of the input elements at the same (broadcast) place.
+
+    `function` gets one Expr per schema argument that is a tensor or number (other arguments, such as rounding modes,
+    arrive as Python values; absent optional tensors as None). Before the call all Exprs are cast by `promotion`:
+    "common" (torch's promotion of all operands), "float" (the same, integers then become the default float),
+    "self" (to the type of the first operand) or "none". The result is cast to the inferred element type. half and
+    bfloat16 are computed in float32.
+    """
+
+    function: ScalarFunction
+    promotion: str = "common"
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Elements along `dim` (all of them when absent) are combined; the schema's `dim` and `keepdim` say how.
+
+    `combine(accumulator, element)` is associative; `identity` is its neutral element in the accumulation type
+    `accumulate(dtype)`; `prepare` maps an input element first.
+    """
+
+    combine: ScalarFunction
+    identity: Callable[[DType], int | float | bool]
+    prepare: ScalarFunction = lambda x: x
+    accumulate: Callable[[DType], DType] = lambda dtype: dtype
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A view: the same storage with other sizes, strides and offset (all in elements, symbolic where unknown).
+
+    `function(sizes, strides, offset, *arguments)` returns the new triple, or None when these strides need a copy
+    first (as `view` of a transposed tensor does).
+    """
+
+    function: Callable[..., tuple[tuple[Dim, ...], tuple[Dim, ...], Dim] | None]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loop nest of its own, known to code generation by `name` (contraction, gather, concatenate ...)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """The operator is a function over other operators: `function(builder, *arguments) -> Value or tuple`.
+
+    Tensor arguments and unknown numbers arrive as `Value`s, known numbers, lists of them, strings and None as Python
+    values (known dimensions as ints, symbolic ones as int Values).
+    """
+
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Interpreted:
+    """No native form: the interpreter runs it, for the reason given."""
+
+    reason: str
+
+
+Lowering: TypeAlias = Pointwise | Reduction | Layout | Kernel | Decomposition | Interpreted
+
+
+@dataclass(eq=False)
+class Operator:
+    """Everything about one overload of an operator.
+
+    `infer(*arguments)` works on abstract arguments (see `optc.ops.abstract`) and returns an abstract result;
+    `reference(*arguments)` works on numpy arrays and Python values, one per schema argument (dtypes as torch's
+    integer codes), and returns the same. `functional` is the operator without mutation, for in-place and `out=` forms.
+    """
+
+    schema: FunctionSchema
+    infer: Callable[..., Any]
+    reference: Callable[..., Any]
+    lowering: Lowering
+    pure: bool = True
+    commutative: bool = False
+    may_fail: bool = False
+    random: bool = False
+    functional: Operator | None = None
+
+    @property
+    def name(self) -> str:
+        """`aten::add.Tensor`."""
+        return self.schema.full_name
+
+    @property
+    def mutates(self) -> bool:
+        """True when it writes an argument."""
+        return self.schema.is_mutable
+
+    @property
+    def is_view(self) -> bool:
+        """True when a result may share memory with an argument."""
+        return not self.mutates and any(value.alias for value in self.schema.returns)
+
+    @property
+    def has_effects(self) -> bool:
+        """True when it may not be removed, duplicated or reordered even if its result is unused."""
+        return self.mutates or self.random or not self.pure
+
+    def __repr__(self) -> str:
+        return f"<Operator {self.name}>"
+
+
+class ShapeError(OptcError):
+    """Arguments that the operator refuses whenever it runs; the text is torch's."""
+
+
+class UndecidedShape(OptcError):
+    """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
+
+
+_operators: dict[str, Operator] = {}
+_overloads: dict[str, list[Operator]] = {}
+
+
+def define(
+    schema: str,
+    *,
+    infer: Callable[..., Any],
+    reference: Callable[..., Any],
+    scalar: ScalarFunction | None = None,
+    promotion: str = "common",
+    reduce: Reduction | None = None,
+    layout: Callable[..., Any] | None = None,
+    kernel: str | None = None,
+    decompose: Callable[..., Any] | None = None,
+    interpreted: str | None = None,
+    pure: bool = True,
+    commutative: bool = False,
+    may_fail: bool = False,
+    random: bool = False,
+    inplace: bool = False,
+    out: str | None = None,
+) -> Operator:
+    """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
+
+    `inplace=True` also declares `name_`; `out="out"` also declares the overload of that name with an `out` argument.
+    Raises ValueError when the declaration is incomplete or the operator exists.
+    """
+    given: list[Lowering] = []
+    if scalar is not None:
+        given.append(Pointwise(scalar, promotion))
+    if reduce is not None:
+        given.append(reduce)
+    if layout is not None:
+        given.append(Layout(layout))
+    if kernel is not None:
+        given.append(Kernel(kernel))
+    if decompose is not None:
+        given.append(Decomposition(decompose))
+    if interpreted is not None:
+        given.append(Interpreted(interpreted))
+    if len(given) != 1:
+        raise ValueError(f"{schema}: exactly one lowering is needed, {len(given)} given")
+    operator = Operator(parse_schema(schema), infer, reference, given[0], pure, commutative, may_fail, random)
+    _register(operator)
+    if inplace:
+        _register(_variant(operator, _inplace_schema(operator.schema)))
+    if out is not None:
+        _register(_variant(operator, _out_schema(operator.schema, out)))
+    return operator
+
+
+def _register(operator: Operator) -> None:
+    if operator.name in _operators:
+        raise ValueError(f"{operator.name} is declared twice")
+    _operators[operator.name] = operator
+    _overloads.setdefault(operator.schema.name, []).append(operator)
+
+
+def _variant(base: Operator, schema: FunctionSchema) -> Operator:
+    """The mutating form of an operator: compute, then copy into the written argument."""
+    return Operator(
+        schema,
+        base.infer,
+        base.reference,
+        base.lowering,
+        base.pure,
+        base.commutative,
+        may_fail=True,
+        random=base.random,
+        functional=base,
+    )
+
+
+def _inplace_schema(schema: FunctionSchema) -> FunctionSchema:
+    first = schema.arguments[0]
+    written = Argument(first.name, first.type, alias="a!")
+    returned = Argument("", TENSOR, alias="a!")
+    return FunctionSchema(schema.name + "_", schema.overload, (written, *schema.arguments[1:]), (returned,))
+
+
+def _out_schema(schema: FunctionSchema, overload: str) -> FunctionSchema:
+    written = Argument("out", TENSOR, keyword_only=True, alias="a!")
+    returned = Argument("", TENSOR, alias="a!")
+    return FunctionSchema(schema.name, overload, (*schema.arguments, written), (returned,))
+
+
+def lookup(name: str) -> Operator | None:
+    """The operator called `aten::add.Tensor`, None when there is none."""
+    return _operators.get(name)
+
+
+def overloads(name: str) -> list[Operator]:
+    """All overloads of `aten::add`, in order of declaration (which is the order of overload resolution)."""
+    return _overloads.get(name, [])
+
+
+def all_operators() -> Iterator[Operator]:
+    """Every operator, in order of declaration."""
+    return iter(list(_operators.values()))
+
+
+def operator_of(node: Node) -> Operator | None:
+    """The operator a node stands for (resolved by overload name or by its inputs' types), None for prim nodes."""
+    if isinstance(node.operator, Operator):
+        return node.operator
+    if node.overload is not None:
+        node.operator = lookup(f"{node.kind}.{node.overload}" if node.overload else node.kind)
+    if node.operator is None:
+        node.operator = _match_node(node)
+        if node.operator is not None:
+            node.overload = node.operator.schema.overload
+    found: Operator | None = node.operator
+    return found
+
+
+def _match_node(node: Node) -> Operator | None:
+    types = [value.type for value in node.inputs]
+    for accepts in (is_subtype, _accepts_conversion):
+        for operator in overloads(node.kind):
+            arguments = operator.schema.arguments
+            if len(arguments) == len(types) and all(map(lambda t, a: _fits(t, a.type, accepts), types, arguments)):
+                return operator
+    return None
+
+
+def _fits(type_: Type, expected: Type, accepts: Callable[[Type, Type], bool]) -> bool:
+    if isinstance(expected, VariableType):
+        return True
+    if isinstance(expected, ListType) and isinstance(type_, ListType):
+        return type_ == expected or _fits(type_.element, expected.element, accepts)
+    if isinstance(expected, OptionalType):
+        inner = type_.element if isinstance(type_, OptionalType) else type_
+        return type_ is NONE or _fits(inner, expected.element, accepts)
+    return accepts(type_, expected)
+
+
+def _accepts_conversion(type_: Type, expected: Type) -> bool:
+    """Loads of old archives and traces pass ints for floats, and numbers or strings for Scalars and devices."""
+    if is_subtype(type_, expected):
+        return True
+    if isinstance(type_, IntType):
+        return expected in (FLOAT, NUMBER) or expected is ANY
+    return type_ is STRING
