@@ -94,11 +94,11 @@ def test_uniform_numbers_stay_below_the_upper_bound(dtype: type) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
 @pytest.mark.parametrize("size", [15, 1000])
 def test_normal_numbers_have_mean_and_deviation(dtype: type, size: int) -> None:
-    numbers = np.empty((1000, size), dtype)
+    numbers = np.empty((100, size), dtype)
     for row in numbers:
         random.fill_normal(row, 3.0, 2.0, random.default_generator)
-    assert numbers.astype(np.float64).mean() == pytest.approx(3, abs=0.1)
-    assert numbers.astype(np.float64).std() == pytest.approx(2, abs=0.1)
+    assert numbers.astype(np.float64).mean() == pytest.approx(3, abs=0.2)
+    assert numbers.astype(np.float64).std() == pytest.approx(2, abs=0.2)
 
 
 def test_large_permutations_shuffle_inside_out() -> None:
