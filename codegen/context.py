@@ -1,0 +1,315 @@
+"""The calling convention of compiled graphs, in one place.
+
+A compiled graph is a C function `i32 run(ptr context, ptr inputs, ptr outputs)`.
+
+`inputs` and `outputs` are arrays of 64-bit words, value after value in the order of the flattened graph:
+
+- a tensor: the address of its data, then one word per dimension (its extent).  Input data is C-contiguous and aligned
+  to its elements.  Output data is allocated by the caller where the extents are known before the call; otherwise the
+  address is 0, and the native code allocates with `allocate_output` and stores address and extents;
+- an int or a bool: its value;  a float: the bits of a double.
+
+The result is 0, or an error code: positive codes are indices into the compiled function's table of errors, with
+details in the context; negative codes are the ones below.
+
+`context` is what the code may use besides: a struct whose fields are `FIELDS`.  One context serves one call at a
+time; a `ContextPool` hands them out.  All memory that native code asks for goes through `RUNTIME`, a few functions that
+are compiled like everything else and need nothing but malloc and free.
+"""
+
+import ctypes
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from optc.codegen import jit
+from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value
+
+ISLAND_FAILED = -1
+"""A Python island raised; `ContextPool.take_exception` has the exception."""
+
+OUT_OF_MEMORY = -2
+"""An allocation gave no memory."""
+
+DETAIL_WORDS = 8
+
+_FIELD_NAMES = (
+    "constants",        # ptr: array of pointers to weights and other constant buffers
+    "arena",            # ptr: scratch memory of this call, aligned to 64 bytes
+    "arena_bytes",      # i64: its size
+    "grow_arena",       # ptr grow_arena(ptr context, i64 bytes): at least so large, contents lost; null without memory
+    "allocate_output",  # ptr allocate_output(ptr context, i64 output, i64 bytes): memory for a result; null without
+    "allocate",         # ptr allocate(i64 bytes): scratch memory aligned to 64 bytes; null without memory
+    "release",          # void release(ptr): gives back what `allocate` gave; null is allowed
+    "island",           # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
+    "code",             # i64: the error code, stored by the entry after a failed run
+    "next",             # ptr: the free list of the native entry
+    *(f"detail{number}" for number in range(DETAIL_WORDS)),  # i64: what an error message needs
+)
+
+FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FIELD_NAMES)}
+"""Byte offset of every field of the context."""
+
+CONTEXT_BYTES = 8 * len(_FIELD_NAMES)
+
+RUN_PARAMETERS = (Parameter("ptr", "context", "noalias nonnull"), Parameter("ptr", "inputs", "noalias readonly nonnull"),
+                  Parameter("ptr", "outputs", "noalias nonnull"))
+"""The parameters of every `run` function; its return type is i32."""
+
+_ALIGNMENT = 64
+
+Island = Callable[[int, int], None]
+"""Runs island number `id` on the words at an address; raises what the program raises."""
+
+
+# What emitters use -----------------------------------------------------------------------------------------------
+
+
+def field_address(b: Builder, context: Value, name: str) -> Value:
+    """The address of a field of the context."""
+    return b.gep("i8", context, FIELDS[name])
+
+
+def load_field(b: Builder, context: Value, name: str) -> Value:
+    """The value of a field: i64 for `arena_bytes`, `code` and details, ptr for all others."""
+    is_word = name in ("arena_bytes", "code") or name.startswith("detail")
+    return b.load("i64" if is_word else "ptr", field_address(b, context, name), 8)
+
+
+def constant_pointer(b: Builder, context: Value, index: int) -> Value:
+    """The address of constant buffer number `index`."""
+    table = load_field(b, context, "constants")
+    return b.load("ptr", b.gep("ptr", table, index), 8)
+
+
+def store_details(b: Builder, context: Value, words: Sequence[Value]) -> None:
+    """Stores up to DETAIL_WORDS i64 words for the message of an error that is about to be returned."""
+    for number, word in enumerate(words):
+        b.store(word, field_address(b, context, f"detail{number}"), 8)
+
+
+def call_allocate(b: Builder, context: Value, bytes_: Value) -> Value:
+    """Scratch memory aligned to 64 bytes (null without memory); to be given back with `call_release`."""
+    return b.call_pointer(load_field(b, context, "allocate"), "ptr", bytes_)
+
+
+def call_release(b: Builder, context: Value, pointer: Value) -> None:
+    b.call_pointer(load_field(b, context, "release"), "void", pointer)
+
+
+def call_allocate_output(b: Builder, context: Value, output: int, bytes_: Value) -> Value:
+    """Memory for an output whose extents were not known before the call; null without memory."""
+    function = load_field(b, context, "allocate_output")
+    return b.call_pointer(function, "ptr", context, b.constant("i64", output), bytes_)
+
+
+def call_grow_arena(b: Builder, context: Value, bytes_: Value) -> Value:
+    """An arena of at least that size (null without memory); what the old one held is lost."""
+    return b.call_pointer(load_field(b, context, "grow_arena"), "ptr", context, bytes_)
+
+
+def call_island(b: Builder, context: Value, number: int, words: Value) -> Value:
+    """Runs an island on an array of words; i32 result as of `run`."""
+    return b.call_pointer(load_field(b, context, "island"), "i32", context, b.constant("i64", number), words)
+
+
+# The runtime functions -------------------------------------------------------------------------------------------
+
+
+def _runtime_module() -> Module:
+    module = Module("runtime")
+    malloc = module.declare("malloc", "ptr", ["i64"])
+    free = module.declare("free", "void", ["ptr"])
+    allocate = _allocate(module, malloc)
+    release = _release(module, free)
+    _grow_arena(module, allocate, release)
+    _allocate_output(module, malloc)
+    _free_output(module, free)
+    return module
+
+
+def _allocate(module: Module, malloc: Declaration) -> Function:
+    """malloc with room for the alignment and, in front of the memory, for the address to free."""
+    function = module.function("allocate", "ptr", [Parameter("i64", "bytes")])
+    b = Builder(function)
+    block = b.call(malloc, b.add(function.arguments[0], 2 * _ALIGNMENT))
+    with b.if_then(b.icmp("eq", block, 0), likely=False):
+        b.ret(b.constant("ptr", 0))
+    behind = b.gep("i8", block, _ALIGNMENT + 8)
+    aligned = b.intrinsic("ptrmask", "ptr", behind, b.constant("i64", -_ALIGNMENT), overload=("ptr", "i64"))
+    b.store(block, b.gep("i8", aligned, -8), 8)
+    b.ret(aligned)
+    return function
+
+
+def _release(module: Module, free: Declaration) -> Function:
+    function = module.function("release", "void", [Parameter("ptr", "memory")])
+    b = Builder(function)
+    memory = function.arguments[0]
+    with b.if_then(b.icmp("ne", memory, 0)):
+        b.call(free, b.load("ptr", b.gep("i8", memory, -8), 8))
+    b.ret()
+    return function
+
+
+def _grow_arena(module: Module, allocate: Function, release: Function) -> None:
+    function = module.function("grow_arena", "ptr", [Parameter("ptr", "context"), Parameter("i64", "bytes")])
+    context, bytes_ = function.arguments
+    b = Builder(function)
+    current = load_field(b, context, "arena")
+    with b.if_then(b.icmp("uge", load_field(b, context, "arena_bytes"), bytes_)):
+        b.ret(current)
+    b.call(release, current)
+    fresh = b.call(allocate, bytes_)
+    failed = b.icmp("eq", fresh, 0)
+    b.store(fresh, field_address(b, context, "arena"), 8)
+    b.store(b.select(failed, b.constant("i64", 0), bytes_), field_address(b, context, "arena_bytes"), 8)
+    b.ret(fresh)
+
+
+def _allocate_output(module: Module, malloc: Declaration) -> None:
+    """Plain malloc: numpy frees the memory of an array that owns its data with free."""
+    parameters = [Parameter("ptr", "context"), Parameter("i64", "output"), Parameter("i64", "bytes")]
+    function = module.function("allocate_output", "ptr", parameters)
+    b = Builder(function)
+    at_least_one = b.intrinsic("umax", "i64", function.arguments[2], b.constant("i64", 1))
+    b.ret(b.call(malloc, at_least_one))
+
+
+def _free_output(module: Module, free: Declaration) -> None:
+    function = module.function("free_output", "void", [Parameter("ptr", "memory")])
+    b = Builder(function)
+    b.call(free, function.arguments[0])
+    b.ret()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The loaded runtime functions: addresses for contexts, and callables for Python."""
+
+    library: jit.Library
+
+    def address(self, name: str) -> int:
+        return self.library.address(name)
+
+    def allocate(self, bytes_: int) -> int:
+        """Memory aligned to 64 bytes.  Raises: MemoryError."""
+        function = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(self.address("allocate"))
+        address = function(bytes_)
+        if not address:
+            raise MemoryError(f"{bytes_} bytes of scratch memory")
+        return int(address)
+
+    def release(self, address: int) -> None:
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("release"))(address)
+
+    def free_output(self, address: int) -> None:
+        """Gives back memory of `allocate_output` that no array has taken over."""
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("free_output"))(address)
+
+
+@cache
+def runtime() -> Runtime:
+    """The runtime functions, loaded once per process."""
+    return Runtime(jit.link([jit.compile_module(str(_runtime_module()))]))
+
+
+# Contexts --------------------------------------------------------------------------------------------------------
+
+
+class Context:
+    """One context in memory, with its arena.  `address` is what native code gets."""
+
+    def __init__(self, constants: int, arena_bytes: int, island: int) -> None:
+        self._words = (ctypes.c_int64 * len(_FIELD_NAMES))()
+        self.address = ctypes.addressof(self._words)
+        functions = runtime()
+        self["constants"] = constants
+        self["island"] = island
+        for name in ("grow_arena", "allocate_output", "allocate", "release"):
+            self[name] = functions.address(name)
+        self["arena"] = functions.allocate(arena_bytes) if arena_bytes else 0
+        self["arena_bytes"] = arena_bytes
+        # Kept for the destructor: at interpreter exit module globals may be gone before this object.
+        self._release = functions.release
+
+    def __getitem__(self, name: str) -> int:
+        return self._words[FIELDS[name] // 8]
+
+    def __setitem__(self, name: str, value: int) -> None:
+        self._words[FIELDS[name] // 8] = value
+
+    def __del__(self) -> None:
+        if hasattr(self, "_release"):
+            self._release(self["arena"])
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What a failed run left behind: its code and the detail words."""
+
+    code: int
+    details: tuple[int, ...]
+
+    @staticmethod
+    def at(address: int) -> "Failure":
+        """Reads the failure out of the context at `address`."""
+        words = (ctypes.c_int64 * len(_FIELD_NAMES)).from_address(address)
+        first = FIELDS["detail0"] // 8
+        return Failure(words[FIELDS["code"] // 8], tuple(words[first:first + DETAIL_WORDS]))
+
+
+class ContextPool:
+    """The contexts of one compiled function: as many as calls ever ran at once.  Thread-safe."""
+
+    def __init__(self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None,
+                 owner: object = None) -> None:
+        """constants: addresses of the constant buffers; `owner` keeps them alive."""
+        self._constants = (ctypes.c_void_p * max(1, len(constants)))(*constants)
+        self._arena_bytes = arena_bytes
+        self._owner = owner
+        self._python_island = island
+        self._exceptions: dict[int, BaseException] = {}
+        prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+        self._native_island = prototype(self._run_island)
+        self._free: list[Context] = []
+        self._contexts: dict[int, Context] = {}
+        self._lock = threading.Lock()
+
+    def _run_island(self, context: int, number: int, words: int) -> int:
+        """What native code calls.  An exception cannot cross native frames: it waits for `take_exception`."""
+        if self._python_island is None:
+            self._exceptions[threading.get_ident()] = RuntimeError(f"there is no island {number}")
+            return ISLAND_FAILED
+        try:
+            self._python_island(number, words)
+        except BaseException as error:  # noqa: BLE001 - nothing may unwind through native frames
+            self._exceptions[threading.get_ident()] = error
+            return ISLAND_FAILED
+        return 0
+
+    def take_exception(self) -> BaseException | None:
+        """The exception of the island that failed last on this thread; forgets it."""
+        return self._exceptions.pop(threading.get_ident(), None)
+
+    def create(self) -> Context:
+        """A new context that the pool keeps alive.  Raises: MemoryError."""
+        island = ctypes.cast(self._native_island, ctypes.c_void_p).value or 0
+        context = Context(ctypes.addressof(self._constants), self._arena_bytes, island)
+        with self._lock:
+            self._contexts[context.address] = context
+        return context
+
+    def acquire(self) -> Context:
+        """A context that nobody uses; give it back with `give_back`."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self.create()
+
+    def give_back(self, context: Context) -> None:
+        self._free.append(context)
+
+    def __len__(self) -> int:
+        return len(self._contexts)
