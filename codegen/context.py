@@ -301,6 +301,10 @@ class ContextPool:
             self._contexts[context.address] = context
         return context
 
+    def create_address(self) -> int:
+        """The address of a new context, for the native entry, which keeps its own free list."""
+        return self.create().address
+
     def acquire(self) -> Context:
         """A context that nobody uses; give it back with `give_back`."""
         try:
