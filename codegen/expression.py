@@ -1,0 +1,217 @@
+"""Emits scalar expressions as LLVM instructions, for one element or for a vector of lanes.
+
+The same function serves register regions and kernels: the caller says what the leaves are and how many lanes there
+are. Functions such as `exp` have been expanded by `vector_math` before; what has no expansion is called in libm lane
+by lane. A truth value is an `i1` in registers and a byte in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from optc.codegen.llvm import Builder, Value, like, vector_of
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr
+
+_LLVM_TYPES = {
+    dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "half", dtypes.BFLOAT16: "bfloat",
+    dtypes.INT64: "i64", dtypes.INT32: "i32", dtypes.INT16: "i16", dtypes.INT8: "i8", dtypes.UINT8: "i8",
+    dtypes.BOOL: "i1",
+}  # fmt: skip
+
+SUPPORTED_DTYPES = frozenset(_LLVM_TYPES)
+
+
+def register_type(dtype: DType, lanes: int = 0) -> str:
+    """The LLVM type of an element, or of a vector of `lanes` of them."""
+    return vector_of(_LLVM_TYPES[dtype], lanes)
+
+
+def memory_type(dtype: DType, lanes: int = 0) -> str:
+    """As `register_type`, but as stored: booleans are bytes."""
+    return vector_of("i8" if dtype is dtypes.BOOL else _LLVM_TYPES[dtype], lanes)
+
+
+def from_memory(b: Builder, value: Value, dtype: DType) -> Value:
+    """A loaded value in its register form."""
+    return b.icmp("ne", value, 0) if dtype is dtypes.BOOL else value
+
+
+def to_memory(b: Builder, value: Value, dtype: DType) -> Value:
+    """A value in the form it is stored in."""
+    return b.zext(value, "i8") if dtype is dtypes.BOOL else value
+
+
+class ExpressionEmitter:
+    """Emits expressions with shared subexpressions emitted once.
+
+    `leaf(expr)` gives the value of an `input`, `load`, `local` or `index` leaf with the emitter's lanes; `fma` says
+    whether the target has the instruction.
+    """
+
+    def __init__(self, b: Builder, lanes: int, leaf: Callable[[Expr], Value], fma: bool = True) -> None:
+        self.b = b
+        self.lanes = lanes
+        self.leaf = leaf
+        self.has_fma = fma
+        self.done: dict[Expr, Value] = {}
+
+    def emit(self, expr: Expr) -> Value:
+        """The value of an expression."""
+        if expr not in self.done:
+            self.done[expr] = self._emit(expr)
+        return self.done[expr]
+
+    def _emit(self, expr: Expr) -> Value:
+        if expr.op == "const":
+            return self.b.constant(register_type(expr.dtype, self.lanes), expr.value)
+        if not expr.args:
+            return self.leaf(expr)
+        args = [self.emit(arg) for arg in expr.args]
+        if expr.op in UNARY_FUNCTIONS or expr.op in BINARY_FUNCTIONS:
+            return call_library(self.b, expr.op, args)
+        if expr.op == "bitcast":
+            return self.b.bitcast(args[0], register_type(expr.dtype, self.lanes))
+        if expr.op == "cast":
+            return cast(self.b, args[0], expr.args[0].dtype, expr.dtype)
+        if expr.op == "fma" and not self.has_fma:
+            return self.b.fadd(self.b.fmul(args[0], args[1], ""), args[2], "")
+        return primitive(self.b, expr.op, args, expr.args[0].dtype)
+
+
+def call_library(b: Builder, name: str, args: list[Value]) -> Value:
+    """A call of libm's function for every lane."""
+    element = args[0].type if not args[0].lanes else args[0].type.split(" x ")[1][:-1]
+    suffix = "f" if element == "float" else ""
+    declared = b.module.declare(f"{name}{suffix}", element, [element] * len(args), "nounwind willreturn")
+    if not args[0].lanes:
+        return b.call(declared, *args)
+    result = b.constant(args[0].type, 0.0)
+    for lane in range(args[0].lanes):
+        result = b.insertelement(result, b.call(declared, *(b.extractelement(arg, lane) for arg in args)), lane)
+    return result
+
+
+def cast(b: Builder, value: Value, source: DType, target: DType) -> Value:
+    """C's conversion between element types; float to int saturates, anything non-zero is true."""
+    if source is target:
+        return value
+    wanted = like(value.type, _LLVM_TYPES[target])
+    if target is dtypes.BOOL:
+        return b.fcmp("une", value, 0.0) if source.kind == "float" else b.icmp("ne", value, 0)
+    if source.kind == "float" and target.kind == "float":
+        return _cast_float(b, value, source, target)
+    if source.kind == "float":
+        return _float_to_integer(b, value, target)
+    if target.kind == "float":
+        wide = value if source is not dtypes.BOOL else b.zext(value, "i32")
+        return b.uitofp(wide, wanted) if source in (dtypes.UINT8, dtypes.BOOL) else b.sitofp(wide, wanted)
+    if source.itemsize == target.itemsize and source is not dtypes.BOOL:
+        return value
+    if target.itemsize < source.itemsize:
+        return b.trunc(value, wanted)
+    return b.zext(value, wanted) if source in (dtypes.UINT8, dtypes.BOOL) else b.sext(value, wanted)
+
+
+def _cast_float(b: Builder, value: Value, source: DType, target: DType) -> Value:
+    wanted = like(value.type, _LLVM_TYPES[target])
+    if source.itemsize == target.itemsize:
+        wide = b.fpext(value, like(value.type, "float"))
+        return b.fptrunc(wide, wanted)
+    return b.fpext(value, wanted) if target.itemsize > source.itemsize else b.fptrunc(value, wanted)
+
+
+def _float_to_integer(b: Builder, value: Value, target: DType) -> Value:
+    wanted = like(value.type, _LLVM_TYPES[target])
+    if target.itemsize >= 4:
+        return b.fptosi(value, wanted, saturating=True)
+    return b.trunc(b.fptosi(value, like(value.type, "i64"), saturating=True), wanted)
+
+
+_COMPARISONS = {
+    "eq": ("oeq", "eq", "eq"), "ne": ("une", "ne", "ne"), "lt": ("olt", "slt", "ult"), "le": ("ole", "sle", "ule"),
+    "gt": ("ogt", "sgt", "ugt"), "ge": ("oge", "sge", "uge"),
+}  # fmt: skip
+_INTRINSICS = {"sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}
+_FLOAT_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
+_INTEGER_ARITHMETIC = {"add": "add", "sub": "sub", "mul": "mul", "and": "and_", "or": "or_", "xor": "xor",
+                       "shl": "shl", "shr": "ashr", "lshr": "lshr"}  # fmt: skip
+
+
+def primitive(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
+    """One primitive on operands of element type `dtype` (of the first operand)."""
+    if op in _COMPARISONS:
+        return _compare(b, op, args, dtype)
+    if op == "select":
+        return b.select(args[0], args[1], args[2])
+    if op == "not":
+        return b.not_(args[0])
+    if op in ("maximum", "minimum", "maxnum", "minnum"):
+        return _extremum(b, op, args, dtype)
+    if dtype.kind == "float":
+        return _float_primitive(b, op, args)
+    return _integer_primitive(b, op, args, dtype)
+
+
+def _compare(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
+    ordered, signed, unsigned = _COMPARISONS[op]
+    if dtype.kind == "float":
+        return b.fcmp(ordered, args[0], args[1])
+    return b.icmp(signed if dtype.is_signed else unsigned, args[0], args[1])
+
+
+def _extremum(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
+    """The machine's max/min returns its second operand on NaN; `maximum` and `minimum` look at the first as well."""
+    left, right = args
+    greater = op.startswith("max")
+    if dtype.kind != "float":
+        return b.select(_compare(b, "gt" if greater else "lt", args, dtype), left, right)
+    chosen = b.select(b.fcmp("ogt" if greater else "olt", left, right), left, right)
+    if op in ("maxnum", "minnum"):
+        return chosen
+    return b.select(b.fcmp("uno", left, left), left, chosen)
+
+
+def _float_primitive(b: Builder, op: str, args: list[Value]) -> Value:
+    if op in _FLOAT_ARITHMETIC:
+        result: Value = getattr(b, _FLOAT_ARITHMETIC[op])(*args)
+        return result
+    if op == "neg":
+        return b.fneg(args[0])
+    if op == "fma":
+        return b.fma(args[0], args[1], args[2])
+    if op == "abs":
+        return b.intrinsic("fabs", args[0].type, args[0])
+    if op == "copysign":
+        return b.intrinsic("copysign", args[0].type, *args)
+    return b.intrinsic(_INTRINSICS[op], args[0].type, args[0])
+
+
+def _integer_primitive(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
+    if op in _INTEGER_ARITHMETIC:
+        result: Value = getattr(b, _INTEGER_ARITHMETIC[op])(*args)
+        return result
+    if op == "neg":
+        return b.sub(0, args[0])
+    if op == "abs":
+        if not dtype.is_signed:
+            return args[0]
+        return b.select(b.icmp("slt", args[0], 0), b.sub(0, args[0]), args[0])
+    if op in ("div", "rem"):
+        return _integer_division(b, op, args, dtype)
+    return args[0]  # floor, ceil, trunc and round of an integer
+
+
+def _integer_division(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
+    """Division that cannot trap: a divisor of 0 gives the dividend (callers check for it), -1 negates."""
+    left, right = args
+    if not dtype.is_signed:
+        safe = b.select(b.icmp("eq", right, 0), b.constant(right.type, 1), right)
+        return b.udiv(left, safe) if op == "div" else b.urem(left, safe)
+    trivial = b.or_(b.icmp("eq", right, 0), b.icmp("eq", right, -1))
+    safe = b.select(trivial, b.constant(right.type, 1), right)
+    if op == "rem":
+        return b.srem(left, safe)
+    return b.select(b.icmp("eq", right, -1), b.sub(0, left), b.sdiv(left, safe))
+
