@@ -1,0 +1,408 @@
+"""Passes and pipelines: the registry of passes, the text of pipelines, and the manager that runs them.
+
+A pass is a function `Graph -> changed`, declared with `@graph_pass`. A pipeline is text:
+
+    inline, freeze, repeat(canonicalize, constant-folding), loop-unrolling{limit=4}
+
+Items are separated by commas; `name{option=value}` sets keyword options of a pass; `repeat(...)` runs its items until
+nothing changes any more; a named pipeline stands for its items. Everything that watches passes (verify, print, dump,
+compare, limit) is an `Instrument` around them (`optc/instruments.py`), never code in a pass.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from optc import config, rewrite
+from optc.errors import OptcError
+from optc.ir.function import ScriptObject
+from optc.ir.graph import Graph, Node
+from optc.ir.types import Type
+from optc.ops.registry import operator_of
+
+
+class PipelineError(OptcError):
+    """A pipeline that cannot be run as it is written."""
+
+
+@dataclass
+class Slot:
+    """A place outside the graph that the program writes: state the graph takes as an input and gives back.
+
+    `kind` is "attribute" (rebind `name` of `owner` to the output), "buffer" (copy the output into the tensor that the
+    attribute holds) or "argument" (copy the output into argument number `input`). `output` is None until some pass
+    found out that the slot is written.
+    """
+
+    kind: str
+    name: str
+    input: int
+    output: int | None = None
+    owner: ScriptObject | None = None
+    type: Type | None = None
+
+
+@dataclass
+class Context:
+    """What passes know beside the graph: the module whose method is compiled, and the state found in it."""
+
+    self_object: ScriptObject | None = None
+    slots: list[Slot] = field(default_factory=list)
+    input_structure: Any = None
+    output_structure: Any = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A registered pass: its name, function, the passes it must come after (with the reason), and what it needs."""
+
+    name: str
+    function: Callable[..., bool]
+    after: Mapping[str, str]
+    functional: bool
+    alias: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring, for `--help`."""
+        return (self.function.__doc__ or "").strip().splitlines()[0]
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Keyword options and their defaults."""
+        parameters = inspect.signature(self.function).parameters.values()
+        return {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != "context"
+        }
+
+    @cached_property
+    def takes_context(self) -> bool:
+        """True for passes that look at more than the graph."""
+        return "context" in inspect.signature(self.function).parameters
+
+
+_passes: dict[str, Pass] = {}
+_aliases: dict[str, str] = {}
+_pipelines: dict[str, str] = {}
+
+
+def graph_pass(
+    name: str, *, after: Mapping[str, str] | None = None, functional: bool = False, alias: str = ""
+) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
+    """Register a pass. `after` maps passes that must come first to the reason; `functional` passes refuse graphs that
+    still mutate. Raises ValueError for a name that is taken or a function without docstring."""
+
+    def register(function: Callable[..., bool]) -> Callable[..., bool]:
+        if name in _passes:
+            raise ValueError(f"there are two passes called {name}")
+        if not function.__doc__:
+            raise ValueError(f"the pass {name} has no docstring")
+        _passes[name] = Pass(name, function, dict(after or {}), functional, alias)
+        if alias:
+            _aliases[alias] = name
+        return function
+
+    return register
+
+
+def name_pipeline(name: str, text: str) -> None:
+    """Make `name` stand for a pipeline in pipeline text."""
+    _pipelines[name] = text
+
+
+def all_passes() -> list[Pass]:
+    """Every registered pass, by name."""
+    return sorted(_passes.values(), key=lambda item: item.name)
+
+
+def named_pipelines() -> dict[str, str]:
+    """The named pipelines and their texts."""
+    return dict(_pipelines)
+
+
+def find_pass(name: str) -> Pass:
+    """The pass called `name` (or so abbreviated). Raises PipelineError naming the nearest ones."""
+    found = _passes.get(_aliases.get(name, name))
+    if found is None:
+        near = difflib.get_close_matches(name, [*_passes, *_pipelines], n=3)
+        raise PipelineError(f"there is no pass {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    return found
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run of a pass with options."""
+
+    target: Pass
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.options:
+            return self.target.name
+        return f"{self.target.name}{{{', '.join(f'{name}={value}' for name, value in self.options.items())}}}"
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Items that run again until none of them changes the graph."""
+
+    items: tuple[Item, ...]
+
+    def __str__(self) -> str:
+        return f"repeat({', '.join(map(str, self.items))})"
+
+
+Item: TypeAlias = Step | Repeat
+
+_TOKEN = re.compile(r"\s*([A-Za-z0-9_.-]+|[(){},=])")
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens: list[str] = []
+        place = 0
+        stripped = text.rstrip()
+        while place < len(stripped):
+            match = _TOKEN.match(stripped, place)
+            if match is None:
+                raise PipelineError(f"unexpected {stripped[place]!r} in the pipeline: {text}")
+            self.tokens.append(match[1])
+            place = match.end()
+        self.tokens.append("")
+
+    def peek(self) -> str:
+        return self.tokens[0]
+
+    def take(self, expected: str = "") -> str:
+        token = self.tokens.pop(0)
+        if not token or (expected and token != expected):
+            wanted = f"expected {expected!r}" if expected else "it ends too early"
+            raise PipelineError(f"{wanted}, not {token or 'the end'!r}, in the pipeline: {self.text}")
+        return token
+
+    def items(self, closing: str) -> list[Item]:
+        result: list[Item] = []
+        while self.peek() != closing:
+            result.extend(self.item())
+            if self.peek() != closing:
+                self.take(",")
+        return result
+
+    def item(self) -> list[Item]:
+        name = self.take()
+        if name == "repeat" and self.peek() == "(":
+            self.take("(")
+            items = self.items(")")
+            self.take(")")
+            return [Repeat(tuple(items))]
+        if name in _pipelines:
+            return parse_pipeline(_pipelines[name])
+        target = find_pass(name)
+        return [Step(target, self.options(target))]
+
+    def options(self, target: Pass) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        if self.peek() != "{":
+            return given
+        self.take("{")
+        while self.peek() != "}":
+            name = self.take().replace("-", "_")
+            if name not in target.options:
+                known = ", ".join(target.options) or "none"
+                raise PipelineError(f"{target.name} has no option {name!r} (it has: {known})")
+            self.take("=")
+            given[name] = _option_value(target, name, self.take())
+            if self.peek() != "}":
+                self.take(",")
+        self.take("}")
+        return given
+
+
+def _option_value(target: Pass, name: str, text: str) -> Any:
+    kind = type(target.options[name])
+    if kind is bool and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind is bool:
+        raise PipelineError(f"{target.name}: {name}={text} must be true or false")
+    try:
+        return kind(text)
+    except ValueError:
+        raise PipelineError(f"{target.name}: {name}={text} must be of type {kind.__name__}") from None
+
+
+def parse_pipeline(text: str) -> list[Item]:
+    """The items of a pipeline. Raises PipelineError for text that is malformed or out of order."""
+    parser = _Parser(text)
+    items = parser.items("")
+    _check_order(items)
+    return items
+
+
+def _steps(items: Iterable[Item]) -> list[Step]:
+    return [step for item in items for step in ([item] if isinstance(item, Step) else _steps(item.items))]
+
+
+def _check_order(items: Sequence[Item]) -> None:
+    names = [step.target.name for step in _steps(items)]
+    for step in _steps(items):
+        for earlier, reason in step.target.after.items():
+            if earlier in names and names.index(earlier) > names.index(step.target.name):
+                raise PipelineError(f"{step.target.name} must come after {earlier}: {reason}")
+
+
+@dataclass
+class PassRecord:
+    """What one run of a pass did. The texts are made when they are asked for."""
+
+    name: str
+    changed: bool
+    seconds: float
+    rewrites: dict[str, int] = field(default_factory=dict)
+    before_graph: Graph | None = field(default=None, repr=False)
+    after_graph: Graph | None = field(default=None, repr=False)
+
+    @cached_property
+    def before(self) -> str:
+        """The graph before the pass, as text (empty when graphs were not kept)."""
+        return "" if self.before_graph is None else str(self.before_graph)
+
+    @cached_property
+    def after(self) -> str:
+        """The graph after the pass, as text (empty when graphs were not kept)."""
+        return "" if self.after_graph is None else str(self.after_graph)
+
+    def diff(self, context: int = 3) -> str:
+        """What the pass changed, as a unified diff."""
+        lines = difflib.unified_diff(
+            self.before.splitlines(), self.after.splitlines(), "before", f"after {self.name}", n=context, lineterm=""
+        )
+        return "\n".join(lines)
+
+
+class Instrument:
+    """Something that watches passes run. Methods do nothing unless overridden."""
+
+    def start(self, graph: Graph, context: Context) -> None:
+        """Called once before the first pass."""
+
+    def allows(self, step: Step) -> bool:
+        """False to leave the pass out."""
+        return True
+
+    def before(self, step: Step, graph: Graph) -> None:
+        """Called before a pass runs."""
+
+    def after(self, step: Step, graph: Graph, record: PassRecord) -> None:
+        """Called after a pass has run. May raise to report a broken pass."""
+
+    def finish(self) -> None:
+        """Called once after the last pass."""
+
+
+REPEAT_CAP = 16
+
+
+class _Manager:
+    def __init__(self, graph: Graph, context: Context, instruments: Sequence[Instrument], keep: bool) -> None:
+        self.graph = graph
+        self.context = context
+        self.instruments = instruments
+        self.records: list[PassRecord] = []
+        self.latest = graph.copy() if keep else None
+
+    def run_items(self, items: Sequence[Item]) -> bool:
+        changed = [self.run_step(item) if isinstance(item, Step) else self.run_repeat(item) for item in items]
+        return any(changed)
+
+    def run_repeat(self, repeat: Repeat) -> bool:
+        for count in range(REPEAT_CAP):
+            first = len(self.records)
+            if not self.run_items(repeat.items):
+                return count > 0
+        if config.VERIFY():
+            busy = sorted({record.name for record in self.records[first:] if record.changed})
+            raise PipelineError(f"{repeat} still changes the graph after {REPEAT_CAP} rounds: {', '.join(busy)}")
+        return True
+
+    def run_step(self, step: Step) -> bool:
+        if not all(instrument.allows(step) for instrument in self.instruments):
+            return False
+        if step.target.functional:
+            require_functional(self.graph, step.target.name)
+        for instrument in self.instruments:
+            instrument.before(step, self.graph)
+        try:
+            record = self.timed(step)
+            for instrument in self.instruments:
+                instrument.after(step, self.graph, record)
+        except Exception as error:
+            error.add_note(f"in pass {step} (number {len(self.records) + 1} of this pipeline)")
+            raise
+        self.records.append(record)
+        return record.changed
+
+    def timed(self, step: Step) -> PassRecord:
+        arguments = dict(step.options)
+        if step.target.takes_context:
+            arguments["context"] = self.context
+        with rewrite.counting() as counts:
+            start = time.perf_counter()
+            changed = step.target.function(self.graph, **arguments)
+            seconds = time.perf_counter() - start
+        before = self.latest
+        if changed and before is not None:
+            self.latest = self.graph.copy()
+        return PassRecord(step.target.name, changed, seconds, dict(counts), before, self.latest)
+
+
+def require_functional(graph: Graph, who: str) -> None:
+    """Raise PipelineError when the graph still writes to memory, because `who` would then be wrong."""
+    for node in graph.walk():
+        if writes_memory(node):
+            raise PipelineError(
+                f"{who} needs a functional graph, but {node.kind} writes its argument: run functionalize first",
+                node.source,
+            )
+
+
+def writes_memory(node: Node) -> bool:
+    """True for in-place and `out=` operators and attribute assignment."""
+    if node.kind == "prim::SetAttr":
+        return True
+    operator = operator_of(node) if node.kind.startswith("aten::") else None
+    return operator is not None and operator.mutates
+
+
+def run(
+    graph: Graph,
+    pipeline: str | Sequence[Item],
+    instruments: Sequence[Instrument] = (),
+    context: Context | None = None,
+    keep_graphs: bool = True,
+) -> list[PassRecord]:
+    """Run a pipeline on a graph, in place, and tell what every pass did.
+
+    `keep_graphs` keeps a copy of the graph after every pass that changed it, for the records' texts.
+    Raises PipelineError for a bad pipeline, and what passes and instruments raise, with the pass's name as a note.
+    """
+    items = parse_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
+    context = context or Context()
+    for instrument in instruments:
+        instrument.start(graph, context)
+    manager = _Manager(graph, context, instruments, keep_graphs)
+    try:
+        manager.run_items(items)
+    finally:
+        for instrument in instruments:
+            instrument.finish()
+    return manager.records
