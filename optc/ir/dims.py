@@ -15,12 +15,15 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True, order=True)
 class Symbol:
-    """A named dimension, bound where the program starts (an input's extent) or by the node that makes it."""
+    """A named dimension, bound where the program starts (an input's extent) or by the node that makes it.
+
+    Text that says only "some extent" (`Float(*, 3)`) is read as symbols named `*0`, `*1` ..., which print as `*`.
+    """
 
     name: str
 
     def __str__(self) -> str:
-        return self.name
+        return "*" if self.name.startswith("*") else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ frontend, from Python's own syntax trees.
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Callable, Mapping
 
 from optc.errors import ParseError
 from optc.ir import types
-from optc.ir.dims import Dim, floordiv, maximum, minimum, modulo, symbol
+from optc.ir.dims import Dim, floordiv, fresh, maximum, minimum, modulo, symbol
 from optc.ir.dtypes import BY_LABEL
 from optc.ir.types import (
     DictType,
@@ -63,22 +64,34 @@ _TOKEN = re.compile(
 
 
 class TokenStream:
-    """The tokens of one line of text, with one token of lookahead."""
+    """The tokens of a text from `offset` on, read as far as they are asked for."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, offset: int = 0) -> None:
         self.text = text
-        self.tokens = _TOKEN.findall(text)
+        self.tokens: list[str] = []
+        self.ends = [offset]
         self.position = 0
+
+    @property
+    def offset(self) -> int:
+        """Where in the text the tokens consumed so far end."""
+        return self.ends[self.position]
 
     @property
     def token(self) -> str:
         """The current token, empty at the end."""
-        return self.tokens[self.position] if self.position < len(self.tokens) else ""
+        return self.peek(0)
 
     def peek(self, ahead: int = 1) -> str:
         """A later token, empty past the end."""
         place = self.position + ahead
-        return self.tokens[place] if place < len(self.tokens) else ""
+        while len(self.tokens) <= place:
+            found = _TOKEN.match(self.text, self.ends[-1])
+            if found is None:
+                return ""
+            self.tokens.append(found[1])
+            self.ends.append(found.end())
+        return self.tokens[place]
 
     def take(self, *expected: str) -> str:
         """Consume the current token; it must be one of `expected` where given. Raises ParseError."""
@@ -148,6 +161,10 @@ class TypeParser:
         name = self.stream.take()
         if name in BY_LABEL or (name == "Tensor" and self.stream.token == "(" and not self._at_alias()):
             return self._tensor(name)
+        if name.endswith("Tensor") and name.removesuffix("Tensor") in BY_LABEL:
+            return self._tensor(name.removesuffix("Tensor"), ranked=False)
+        if name == "int" and self.stream.token == "(" and not self._at_alias():
+            return self._known_int()
         if name in ("Dict", "Future", "Optional", "Union", "RRef", "List"):
             return self._generic(name)
         if name == "NamedTuple":
@@ -164,13 +181,19 @@ class TypeParser:
         return found
 
     def _arguments(self) -> list[Type]:
-        self.stream.take("(")
+        closing = ")" if self.stream.take("(", "[") == "(" else "]"
         result: list[Type] = []
-        while not self.stream.accept(")"):
+        while not self.stream.accept(closing):
             result.append(self.parse())
-            if self.stream.token != ")":
+            if self.stream.token != closing:
                 self.stream.take(",")
         return result
+
+    def _known_int(self) -> Type:
+        self.stream.take("(")
+        dim = self.dim()
+        self.stream.take(")")
+        return types.IntType(dim)
 
     def _generic(self, name: str) -> Type:
         arguments = self._arguments()
@@ -186,23 +209,34 @@ class TypeParser:
         self.stream.take("(")
         fields: list[str] = []
         elements: list[Type] = []
+        defaults: list[object] = []
         while not self.stream.accept(")"):
             fields.append(self.stream.take())
             self.stream.take(":")
             elements.append(self.parse())
+            if self.stream.accept("="):
+                defaults.append(self._default())
             self.stream.accept(",")
-        return TupleType(tuple(elements), "NamedTuple", tuple(fields))
+        return TupleType(tuple(elements), "NamedTuple", tuple(fields), tuple(defaults))
+
+    def _default(self) -> object:
+        sign = "-" if self.stream.accept("-") else ""
+        token = sign + self.stream.take()
+        try:
+            return ast.literal_eval(token)
+        except (ValueError, SyntaxError):
+            raise ParseError(f"{token!r} is no default value in: {self.stream.text.strip()}") from None
 
     def _enum(self) -> Type:
         self.stream.take("<")
         name = self.stream.take()
         self.stream.take(">")
         found = self.named(name) if self.named is not None else None
-        return found if found is not None else EnumType(name, types.INT)
+        return found if isinstance(found, EnumType) else EnumType(name, types.INT)
 
-    def _tensor(self, label: str) -> Type:
+    def _tensor(self, label: str, ranked: bool = True) -> Type:
         dtype = BY_LABEL.get(label)
-        if self.stream.token != "(":
+        if self.stream.token != "(" or self._at_alias():
             return TensorType(dtype)
         self.stream.take("(")
         shape: list[Dim] = []
@@ -222,7 +256,8 @@ class TypeParser:
             else:
                 shape.append(self.dim())
             self.stream.accept(",")
-        return TensorType(dtype, tuple(shape), strides, requires_grad, device)
+        has_rank = bool(shape) or (ranked and dtype is not None)
+        return TensorType(dtype, tuple(shape) if has_rank else None, strides, requires_grad, device)
 
     def _strides(self) -> tuple[int, ...]:
         self.stream.take("[")
@@ -253,6 +288,8 @@ class TypeParser:
 
     def _atom(self) -> Dim:
         token = self.stream.take()
+        if token == "*":
+            return fresh("*")
         if token.lstrip("-").isdigit():
             return int(token)
         folds = {"floordiv": floordiv, "mod": modulo, "max": maximum, "min": minimum}

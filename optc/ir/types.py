@@ -115,19 +115,19 @@ class TensorType(Type):
         return replace(self, dtype=dtype)
 
     def __str__(self) -> str:
-        if self.dtype is None and self.shape is None:
-            return "Tensor"
         head = self.dtype.label if self.dtype is not None else "Tensor"
+        details: list[str] = []
         if self.shape is None:
-            return head
-        details = [str(dim) for dim in self.shape]
-        if self.strides:
+            head += "Tensor" if self.dtype is not None else ""
+        else:
+            details = [str(dim) for dim in self.shape]
+        if self.shape and self.strides:
             details.append(f"strides=[{', '.join(map(str, self.strides))}]")
         if self.requires_grad is not None:
             details.append(f"requires_grad={int(self.requires_grad)}")
         if self.device is not None:
             details.append(f"device={self.device}")
-        return f"{head}({', '.join(details)})"
+        return head if self.shape is None and not details else f"{head}({', '.join(details)})"
 
     @property
     def annotation(self) -> str:
@@ -168,15 +168,18 @@ class OptionalType(Type):
 
 @dataclass(frozen=True)
 class TupleType(Type):
-    """A tuple; `name` and `fields` are given for NamedTuples."""
+    """A tuple; `name` and `fields` are given for NamedTuples, `defaults` for their last fields."""
 
     elements: tuple[Type, ...]
     name: str | None = None
     fields: tuple[str, ...] = ()
+    defaults: tuple[object, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         if self.name is not None:
-            shown = (f"{name} : {element}" for name, element in zip(self.fields, self.elements))
+            shown = [f"{name} : {element}" for name, element in zip(self.fields, self.elements)]
+            for place, default in enumerate(self.defaults, len(shown) - len(self.defaults)):
+                shown[place] += f" = {default}"
             return f"NamedTuple({', '.join(shown)})"
         return f"({', '.join(map(str, self.elements))})"
 
@@ -225,7 +228,7 @@ class FutureType(Type):
     element: Type
 
     def __str__(self) -> str:
-        return f"Future({self.element})"
+        return f"Future[{self.element}]"
 
     @property
     def annotation(self) -> str:
