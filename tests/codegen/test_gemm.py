@@ -1,0 +1,213 @@
+"""Matrix products: right for every shape and layout, and made of kernels that keep their sums in registers."""
+
+import ctypes
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optc.codegen import jit
+from optc.codegen.gemm import (
+    BIAS,
+    PLAIN,
+    ElementKind,
+    Epilogue,
+    Gemm,
+    Kernel,
+    Source,
+    Tile,
+    choose_tile,
+    max_rows,
+    pack,
+    packed_elements,
+    then,
+)
+from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.llvm import Builder, Value
+
+TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
+DTYPES: dict[ElementKind, Any] = {"float": np.float32, "double": np.float64}
+
+
+def relu(b: Builder, value: Value) -> Value:
+    zero = b.constant(value.type, 0.0)
+    return b.select(b.fcmp("ogt", zero, value), zero, value)
+
+
+BIAS_RELU = then(BIAS, "relu", relu)
+
+
+def can_run(target: Target) -> bool:
+    host = jit.host_target()
+    return target.triple == host.triple and target.vector_bytes <= host.vector_bytes and (host.fma or not target.fma)
+
+
+def guarded(shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """An array with a margin of 77s around it, and the whole of it."""
+    whole = np.full((shape[0] + 2, shape[1] + 24), 77, dtype)
+    return whole[1:1 + shape[0], 12:12 + shape[1]], whole
+
+
+def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np.ndarray[Any, Any]:
+    """Compiles and runs a product; checks that nothing around the result is written."""
+    library = jit.link([jit.compile_module(str(module), target) for module in gemm.modules().values()])
+    types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
+    function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
+    (m, k), n = a.shape, b.shape[1]
+    source = {"packed": lambda: pack(b, gemm.tile), "rows": lambda: np.ascontiguousarray(b),
+              "columns": lambda: np.ascontiguousarray(b.T)}[gemm.source]()
+    ldb = source.shape[1] if source.ndim == 2 else 0
+    c, whole = guarded((m, n), a.dtype)
+    scratch = pack(np.zeros((gemm.scratch_elements(k) + 1, gemm.tile.lanes), a.dtype), Tile(1, 1, gemm.tile.lanes))
+    extra = [] if bias is None else [bias.ctypes.data]
+    function(a.ctypes.data, a.strides[0] // a.itemsize, source.ctypes.data, ldb, c.ctypes.data, whole.shape[1],
+             m, n, k, scratch.ctypes.data, *extra)
+    c_copy = c.copy()
+    c[:] = 77
+    assert (whole == 77).all()
+    return c_copy
+
+
+def check(gemm: Gemm, target: Target, m: int, n: int, k: int) -> None:
+    rng = np.random.default_rng(m * 10007 + n * 101 + k)
+    dtype = DTYPES[gemm.element]
+    a = rng.standard_normal((m, k + 3)).astype(dtype)[:, 2:2 + k]
+    b = rng.standard_normal((k, n)).astype(dtype)
+    bias = rng.standard_normal(n).astype(dtype) if gemm.epilogue.parameters else None
+    expected = a.astype(np.float64) @ b.astype(np.float64)
+    if bias is not None:
+        expected = np.maximum(expected + bias, 0)
+    got = multiply(gemm, target, a, b, bias)
+    # The error of a sum of k products in any order.
+    bound = (k + 2) * np.finfo(dtype).eps * (np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64)) + 4)
+    assert (np.abs(got - expected) <= bound).all()
+
+
+SHAPES = [(1, 1, 1), (1, 100, 37), (3, 16, 5), (7, 47, 64), (8, 48, 33), (13, 49, 1), (17, 130, 70), (64, 10, 100),
+          (5, 7, 0)]
+
+
+@pytest.mark.parametrize("source", ["packed", "rows", "columns"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_known_extents(source: Source, shape: tuple[int, int, int]) -> None:
+    target = jit.host_target()
+    check(Gemm("float", choose_tile(target, "float", shape[0], shape[1]), *shape, source, BIAS_RELU), target, *shape)
+
+
+@pytest.mark.parametrize("source", ["packed", "rows", "columns"])
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("element", ["float", "double"])
+def test_extents_of_the_run(source: Source, name: str, element: ElementKind) -> None:
+    """One compiled product serves all shapes, on every width of vectors."""
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip(f"this machine is not {name}")
+    tile = choose_tile(target, element, None, None)
+    for m, n, k in [(1, 3, 5), (2 * tile.rows + 3, tile.columns + 1, 19), (tile.rows, 2 * tile.columns, 40), (0, 5, 3),
+                    (3, 0, 4)]:
+        known = n if source == "packed" else None
+        check(Gemm(element, tile, None, known, None, source, PLAIN), target, m, n, k)
+
+
+def test_rows_beyond_one_cache_chunk() -> None:
+    target = jit.host_target()
+    for m in (None, 301):
+        check(Gemm("float", choose_tile(target, "float", m, 20), m, 20, 1000), target, 301, 20, 1000)
+
+
+def test_infinities_and_nans_survive() -> None:
+    target = jit.host_target()
+    a = np.ones((3, 20), np.float32)
+    a[0, 3], a[1, 5] = np.inf, np.nan
+    b = np.ones((20, 5), np.float32)
+    b[7, 2] = -np.inf
+    got = multiply(Gemm("float", choose_tile(target, "float", 3, 5), 3, 5, 20), target, a, b)
+    with np.errstate(invalid="ignore"):
+        assert np.array_equal(got, a @ b, equal_nan=True)
+
+
+def test_packing_pads_with_zeros_and_aligns() -> None:
+    tile = Tile(2, 2, 4)
+    b = np.arange(1, 3 * 11 + 1, dtype=np.float32).reshape(3, 11)
+    packed = pack(b, tile)
+    assert packed.ctypes.data % 64 == 0
+    assert packed.size == packed_elements(3, 11, tile) == 3 * 12
+    assert packed[:8].tolist() == b[0, :8].tolist()
+    assert packed[24:28].tolist() == [*b[0, 8:], 0]
+    assert np.array_equal(pack(np.asfortranarray(b), tile), packed)
+
+
+def test_equal_kernels_are_shared_and_different_ones_are_not() -> None:
+    tile = Tile(6, 2, 8)
+    first, second = (Gemm("float", tile, None, n, None, "packed", BIAS).modules() for n in (16, 32))
+    shared = first.keys() & second.keys()
+    assert len(shared) == len(first) - 1
+    assert all(str(first[name]) == str(second[name]) for name in shared)
+    other = Gemm("float", tile, None, 16, None, "packed", BIAS_RELU).modules()
+    assert not first.keys() & other.keys()
+
+
+def test_packed_weights_need_their_width() -> None:
+    with pytest.raises(ValueError, match="known number of columns"):
+        Gemm("float", Tile(6, 2, 8), None, None, None)
+
+
+# What LLVM makes of it
+
+
+def hot_loop(assembly: str, multiply_add: str) -> list[str]:
+    """The instructions of the loop with the most multiply-adds, from its label to the jump back."""
+    lines = [line.strip() for line in assembly.splitlines() if not line.strip().startswith(("#", "//"))]
+    labels = {line.rstrip(":").split(":")[0]: number for number, line in enumerate(lines) if re.match(r"\.?L?BB\S*:", line)}
+    loops = []
+    for number, line in enumerate(lines):
+        jump = re.match(r"(?:j\w+|b\.\w+|cb\w+.*,|b)\s+(\S*BB\S+)$", line)
+        if jump and labels.get(jump[1], number) < number:
+            loops.append(lines[labels[jump[1]]:number + 1])
+    return max(loops, key=lambda loop: (sum(multiply_add in line for line in loop), -len(loop)))
+
+
+CASES = [(AVX512, vectors, "vfmadd") for vectors in (1, 2, 3, 4)] + \
+        [(AVX2, vectors, "vfmadd") for vectors in (1, 2, 3)] + [(GENERIC, vectors, "mulps") for vectors in (1, 2)] + \
+        [(NEON, vectors, "fmla") for vectors in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(("target", "vectors", "instruction"), CASES, ids=lambda value: getattr(value, "cpu", value))
+def test_the_k_loop_keeps_its_sums_in_registers(target: Target, vectors: int, instruction: str) -> None:
+    tile = Tile(max_rows(target, vectors), vectors, target.lanes("float"))
+    kernel = Kernel("float", tile, masked=False, ragged=False, epilogue=PLAIN)
+    loop = hot_loop(jit.assembly(str(kernel.module()), target), instruction)
+    assert sum(instruction in line for line in loop) == tile.rows * tile.vectors * kernel.unroll
+    stack = [line for line in loop if re.search(r"[xyz]mm\d+.*\(%r[sb]p|\(%r[sb]p.*[xyz]mm\d+|q\d+.*\[sp", line)]
+    assert stack == []
+
+
+def test_an_oversized_tile_is_seen_to_spill() -> None:
+    """The check above can fail: 8 x 4 sums of 16 lanes do not fit into 32 registers."""
+    kernel = Kernel("float", Tile(8, 4, 16), masked=False, ragged=False, epilogue=PLAIN)
+    loop = hot_loop(jit.assembly(str(kernel.module()), AVX512), "vfmadd")
+    assert any("(%rsp)" in line and "zmm" in line for line in loop)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1024), (64, 1024), (128, 768), (64, 10), (None, None), (49, 512)])
+@pytest.mark.parametrize("target", [AVX512, AVX2, GENERIC, NEON], ids=lambda target: target.cpu)
+def test_chosen_tiles_fit(target: Target, m: int | None, n: int | None) -> None:
+    tile = choose_tile(target, "float", m, n)
+    assert tile.rows <= max_rows(target, tile.vectors)
+    assert tile.lanes == target.vector_bytes // 4
+    assert m is None or tile.rows <= m
+
+
+def test_an_epilogue_sees_rows_columns_and_masks() -> None:
+    """C[i, j] = product + 100 i + j."""
+    def emit(b: Builder, sums: list[Value], place: Any) -> list[Value]:
+        numbers = b.sitofp(b.lane_numbers(f"<{sums[0].lanes} x i64>"), "float")
+        column = b.splat(b.sitofp(place.column, "float"), sums[0].lanes)
+        rows = [b.splat(b.fmul(b.sitofp(b.add(place.row, r), "float"), 100.0), sums[0].lanes) for r in range(len(sums))]
+        return [b.fadd(b.fadd(value, row), b.fadd(column, numbers)) for value, row in zip(sums, rows, strict=True)]
+
+    target = jit.host_target()
+    gemm = Gemm("float", choose_tile(target, "float", None, 21), None, 21, None, "packed", Epilogue("place", (), emit))
+    got = multiply(gemm, target, np.zeros((11, 4), np.float32), np.zeros((4, 21), np.float32))
+    assert np.array_equal(got, 100 * np.arange(11)[:, None] + np.arange(21))
