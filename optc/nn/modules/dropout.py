@@ -1,4 +1,5 @@
 """Dropout and its relatives: elements, channels, and the variants that keep mean and variance."""
+# mypy: disable-error-code="no-any-return"
 
 from optc.eager.tensor import Tensor
 from optc.nn import functional

@@ -1,10 +1,12 @@
 """Linear and bilinear maps, and the module that does nothing."""
+# mypy: disable-error-code="no-any-return"
 
 import math
 from typing import Any
 
 from optc.eager.functions import empty
 from optc.eager.tensor import Tensor
+from optc.ir.dtypes import DType
 from optc.nn import functional, init
 from optc.nn.modules.module import Module
 from optc.nn.parameter import Parameter
@@ -34,7 +36,7 @@ class Linear(Module):
     weight: Tensor
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: DType | None = None
     ) -> None:
         super().__init__()
         self.in_features = in_features
@@ -85,7 +87,7 @@ class Bilinear(Module):
         out_features: int,
         bias: bool = True,
         device: Any = None,
-        dtype: Any = None,
+        dtype: DType | None = None,
     ) -> None:
         super().__init__()
         self.in1_features = in1_features

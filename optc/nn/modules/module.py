@@ -3,16 +3,18 @@
 Attribute access follows PyTorch: parameters, buffers and submodules live in registries of their own, found by
 `__getattr__` and filled by `__setattr__`, so that the order of assignment is the order of everything that walks them.
 """
+# mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
 
 import builtins
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, Self
 
-from optc.eager.grad_mode import no_grad
+from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
 from optc.nn import hooks
 from optc.nn.hooks import RemovableHandle, add_hook
@@ -33,18 +35,20 @@ class ForwardInterceptor(Protocol):
     ) -> Any: ...
 
 
-_interceptor: ForwardInterceptor | None = None
+class _Interception(threading.local):
+    interceptor: ForwardInterceptor | None = None
+
+
+_interception = _Interception()
 
 
 def intercept_forward(interceptor: ForwardInterceptor | None) -> ForwardInterceptor | None:
-    """Route every module's forward through `interceptor` (None: call it directly); returns the one before.
+    """Route the forward of modules called on this thread through `interceptor` (None: call it directly).
 
-    It holds for all threads: an interceptor that cares for one thread calls `forward` directly on the others.
+    Returns the interceptor there was before.
     """
-    global _interceptor
-    previous = _interceptor
-    _interceptor = interceptor
-    return previous
+    before, _interception.interceptor = _interception.interceptor, interceptor
+    return before
 
 
 def typename(value: object) -> str:
@@ -258,7 +262,7 @@ class Module(StateDictMethods):
             or self._forward_pre_hooks
             or hooks.global_forward_hooks
             or hooks.global_forward_pre_hooks
-            or _interceptor is not None
+            or _interception.interceptor is not None
         ):
             return HookedCall(self, args, kwargs).run()
         return self.forward(*args, **kwargs)
@@ -307,7 +311,7 @@ class Module(StateDictMethods):
         for name in target.split(".") if target else ():
             member = module._member(name)
             if not isinstance(member, Module):
-                raise AttributeError(f"`{name}` is not an nn.Module")
+                raise AttributeError(f"`{name}` is not an nn.Module")  # noqa: TRY004 - PyTorch's own choice
             module = member
         return module
 
@@ -316,7 +320,7 @@ class Module(StateDictMethods):
         if target == "":
             raise ValueError("Cannot set the submodule without a target name!")
         if not isinstance(module, Module):
-            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")
+            raise ValueError(f"`module` is not an nn.Module, found {type(module)}")  # noqa: TRY004 - PyTorch's own choice
         parent_path, _, name = target.rpartition(".")
         parent = self.get_submodule(parent_path)
         if (strict or hasattr(parent, name)) and not isinstance(parent._member(name), Module):
@@ -328,7 +332,7 @@ class Module(StateDictMethods):
         path, _, name = target.rpartition(".")
         member = self.get_submodule(path)._member(name)
         if not isinstance(member, Parameter):
-            raise AttributeError(f"`{name}` is not an nn.Parameter")
+            raise AttributeError(f"`{name}` is not an nn.Parameter")  # noqa: TRY004 - PyTorch's own choice
         return member
 
     def get_buffer(self, target: str) -> Tensor:
@@ -431,7 +435,7 @@ class Module(StateDictMethods):
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below (dropout and batch normalisation depend on it)."""
         if not isinstance(mode, bool):
-            raise ValueError("training mode is expected to be boolean")
+            raise ValueError("training mode is expected to be boolean")  # noqa: TRY004 - PyTorch's own choice
         self.training = mode
         for module in self.children():
             module.train(mode)
@@ -560,10 +564,11 @@ class HookedCall:
 
     def _run_forward(self) -> None:
         forward = self.module.forward
-        if _interceptor is None:
+        interceptor = _interception.interceptor
+        if interceptor is None:
             self.result = forward(*self.args, **self.kwargs)
         else:
-            self.result = _interceptor(self.module, forward, self.args, self.kwargs)
+            self.result = interceptor(self.module, forward, self.args, self.kwargs)
 
     def _run_pre_hooks(self) -> None:
         module = self.module
@@ -603,7 +608,7 @@ class HookedCall:
                     continue
                 try:
                     self._run_hook(identity, hook)
-                except Exception as error:  # the error that is under way is the one the user has to see
+                except Exception as error:  # noqa: BLE001 - the error under way is the one the user has to see
                     warnings.warn(
                         f"{kind} forward hook with ``always_call=True`` raised an exception that was silenced as "
                         f"another error was raised in forward: {error}",

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from optc.eager.grad_mode import no_grad
+from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
 from optc.nn.hooks import RemovableHandle, add_hook
 from optc.nn.parameter import Parameter
@@ -32,7 +32,6 @@ class _IncompatibleKeys(NamedTuple):
             return "<All keys matched successfully>"
         return f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
 
-    __str__ = __repr__
 
 
 class LoadReport:
