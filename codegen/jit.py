@@ -14,7 +14,8 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -81,17 +82,29 @@ def host_target() -> Target:
 # Compilation -----------------------------------------------------------------------------------------------------
 
 
-def _parse(text: str, target: Target) -> binding.ModuleRef:
-    """Parses, verifies and optimises.  Raises: InvalidIR."""
+@contextmanager
+def _optimized(text: str, target: Target) -> Iterator[binding.ModuleRef]:
+    """The parsed, verified and optimised module.  Raises: InvalidIR.
+
+    LLVM's objects are closed here, in the right order: left to the garbage collector, a module that is part of a cycle
+    (an exception's traceback is enough) may be destroyed after its context, which crashes.
+    """
     _initialize()
-    try:
-        module = binding.parse_assembly(text, binding.create_context())
+    with _lock, binding.create_context() as context, _parsed(text, context) as module:
         module.triple = target.triple
-        module.verify()
+        try:
+            module.verify()
+        except RuntimeError as error:
+            raise InvalidIR(_explained(str(error), text)) from error
+        _optimize(module, _machine(target))
+        yield module
+
+
+def _parsed(text: str, context: binding.ContextRef) -> binding.ModuleRef:
+    try:
+        return binding.parse_assembly(text, context)
     except RuntimeError as error:
         raise InvalidIR(_explained(str(error), text)) from error
-    _optimize(module, _machine(target))
-    return module
 
 
 def _explained(message: str, text: str) -> str:
@@ -115,15 +128,14 @@ def _quoted_instruction(message: str, text: str) -> str:
 
 
 def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
-    options = binding.create_pipeline_tuning_options(speed_level=2)
-    builder = binding.create_pass_builder(machine, options)
-    passes = binding.create_new_module_pass_manager()
-    add = {"always-inliner": passes.add_always_inliner_pass, "sroa": passes.add_sroa_pass,
-           "instcombine": passes.add_instruction_combine_pass, "simplifycfg": passes.add_simplify_cfg_pass,
-           "gvn": passes.add_new_gvn_pass, "dce": passes.add_dead_code_elimination_pass}
-    for name in _PIPELINE:
-        add[name]()
-    passes.run(module, builder)
+    with binding.create_pipeline_tuning_options(speed_level=2) as options, \
+            binding.create_pass_builder(machine, options) as builder, binding.create_new_module_pass_manager() as passes:
+        add = {"always-inliner": passes.add_always_inliner_pass, "sroa": passes.add_sroa_pass,
+               "instcombine": passes.add_instruction_combine_pass, "simplifycfg": passes.add_simplify_cfg_pass,
+               "gvn": passes.add_new_gvn_pass, "dce": passes.add_dead_code_elimination_pass}
+        for name in _PIPELINE:
+            add[name]()
+        passes.run(module, builder)
 
 
 def compile_module(text: str, target: Target | None = None) -> bytes:
@@ -138,8 +150,8 @@ def compile_module(text: str, target: Target | None = None) -> bytes:
     cached = cache.get(key) if cache else None
     if cached is not None:
         return cached
-    with _lock:
-        compiled = bytes(_machine(aimed).emit_object(_parse(text, aimed)))
+    with _optimized(text, aimed) as module:
+        compiled = bytes(_machine(aimed).emit_object(module))
     if cache:
         cache.put(key, compiled)
     return compiled
@@ -148,14 +160,14 @@ def compile_module(text: str, target: Target | None = None) -> bytes:
 def assembly(text: str, target: Target | None = None) -> str:
     """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
     aimed = target or host_target()
-    with _lock:
-        return str(_machine(aimed).emit_assembly(_parse(text, aimed)))
+    with _optimized(text, aimed) as module:
+        return str(_machine(aimed).emit_assembly(module))
 
 
 def optimized(text: str, target: Target | None = None) -> str:
     """The module after LLVM's passes, as text.  Raises: InvalidIR."""
-    with _lock:
-        return str(_parse(text, target or host_target()))
+    with _optimized(text, target or host_target()) as module:
+        return str(module)
 
 
 # Linking ---------------------------------------------------------------------------------------------------------
