@@ -1,8 +1,8 @@
 """Modules, their functional forms and their initialisers, with PyTorch's names, arguments and defaults."""
 
-from optc.nn import functional, init, modules, parameter
+from optc.nn import functional, init, modules, parameter, utils
 from optc.nn.modules import *
 from optc.nn.parameter import Buffer, Parameter
 
-__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter"]
+__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter", "utils"]
 __all__ += modules.__all__

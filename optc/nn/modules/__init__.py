@@ -45,7 +45,7 @@ from optc.nn.modules.linear import Bilinear, Identity, Linear
 from optc.nn.modules.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
 from optc.nn.modules.module import Module
 from optc.nn.modules.normalization import GroupNorm, LayerNorm, RMSNorm
-from optc.nn.modules.rnn import GRUCell, LSTMCell, RNNCell, RNNCellBase
+from optc.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from optc.nn.modules.sparse import Embedding
 
 __all__ = [
@@ -53,6 +53,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AlphaDropout",
     "BatchNorm1d",
@@ -91,6 +94,7 @@ __all__ = [
     "ParameterDict",
     "ParameterList",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
     "RNNCellBase",
     "RReLU",
