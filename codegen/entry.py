@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+import ml_dtypes  # noqa: F401
 import numpy as np
 
 from optc.codegen.context import ISLAND_FAILED, OUT_OF_MEMORY, ContextPool, Failure, runtime
@@ -168,14 +169,9 @@ def make_entry(point: EntryPoint, *, native: bool = True) -> Callable[..., objec
     return PythonEntry(point)
 
 
-def numpy_dtype(name: Any) -> "np.dtype[Any]":
-    """The numpy dtype with that name, bfloat16 included."""
-    if name == "bfloat16":
-        import ml_dtypes
-
-        name = ml_dtypes.bfloat16
-    dtype: np.dtype[Any] = np.dtype(name)
-    return dtype
+def numpy_dtype(name: str) -> "np.dtype[Any]":
+    """The numpy dtype with that name; bfloat16 is known to numpy once ml_dtypes is imported."""
+    return np.dtype(name)
 
 
 class PythonEntry:

@@ -493,29 +493,30 @@ def _pack_rows(b: Builder, element: str, lanes: int, vectors: int, source: Value
 
 def _pack_columns(b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value,
                   columns: Value, out: Value) -> None:
-    """Transposes square blocks in registers; what is left of K goes element by element."""
+    """Transposes square blocks in registers; what is left of K goes element by element.
+
+    Columns that do not exist are read from the last one that does, and cleared before they are stored.
+    """
     type_ = vector_of(element, lanes)
+    width = vectors * lanes
     whole = b.sub(k, b.urem(k, lanes))
-    for v in range(vectors):
-        exists = b.lane_mask(b.sub(columns, v * lanes), lanes)
-        rows = [b.gep(element, source, b.mul(ldb, v * lanes + lane)) for lane in range(lanes)]
-        present = [b.extractelement(exists, lane) for lane in range(lanes)]
-        masks = [b.splat(flag, lanes) for flag in present]
-        with b.for_loop(0, whole, lanes) as loop:
-            block = [b.load(type_, b.gep(element, row, loop.index), mask=mask)
-                     for row, mask in zip(rows, masks, strict=True)]
-            for step, value in enumerate(transpose(b, block)):
-                position = b.mul(b.add(loop.index, step), vectors * lanes)
-                b.store(value, b.gep(element, out, b.add(position, v * lanes)))
-        with b.for_loop(whole, k) as rest:
-            for lane, (row, flag) in enumerate(zip(rows, present, strict=True)):
-                target = b.gep(element, out, b.add(b.mul(rest.index, vectors * lanes), v * lanes + lane))
-                with b.if_then_else(flag) as (copy, clear):
-                    with copy:
-                        copy.yield_([b.load(element, b.gep(element, row, rest.index))])
-                    with clear:
-                        clear.yield_([b.constant(element, 0.0)])
-                b.store(copy.results[0], target)
+    last = b.sub(columns, 1)
+    with b.for_loop(0, width, lanes) as group:
+        exists = b.lane_mask(b.sub(columns, group.index), lanes)
+        rows = [b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(group.index, lane), last)))
+                for lane in range(lanes)]
+        with b.for_loop(0, whole, lanes) as block:
+            square = [b.load(type_, b.gep(element, row, block.index)) for row in rows]
+            for step, value in enumerate(transpose(b, square)):
+                position = b.add(b.mul(b.add(block.index, step), width), group.index)
+                b.store(b.select(exists, value, 0.0), b.gep(element, out, position))
+        with b.for_loop(0, lanes) as lane:
+            number = b.add(group.index, lane.index)
+            present = b.icmp("slt", number, columns)
+            row = b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", number, last)))
+            with b.for_loop(whole, k) as rest:
+                value = b.select(present, b.load(element, b.gep(element, row, rest.index)), 0.0)
+                b.store(value, b.gep(element, out, b.add(b.mul(rest.index, width), number)))
 
 
 def transpose(b: Builder, rows: Sequence[Value]) -> list[Value]:

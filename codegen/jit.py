@@ -23,6 +23,7 @@ from pathlib import Path
 import llvmlite
 from llvmlite import binding
 
+from optc import config
 from optc.codegen.host import Target
 from optc.errors import InvalidIR
 
@@ -333,13 +334,11 @@ class _Usage:
 
 def object_cache() -> ObjectCache | None:
     """The cache that the environment asks for: OPTC_CACHE=0 turns it off, OPTC_CACHE_DIR moves it."""
-    if os.environ.get("OPTC_CACHE", "1") == "0":
-        return None
-    return ObjectCache(_cache_directory())
+    return ObjectCache(_cache_directory()) if config.CACHE() else None
 
 
 def _cache_directory() -> Path:
-    named = os.environ.get("OPTC_CACHE_DIR")
+    named = config.CACHE_DIR()
     if named:
         return Path(named)
     if sys.platform == "win32":

@@ -64,8 +64,8 @@ def test_missing_and_doubled_symbols_are_errors() -> None:
     ("define i32 @f() {\n  %x = add i32 %missing, 1\n  ret i32 %x\n}\n", "%missing"),
     ("define i32 @f() {\n  %y = add i32 %z, 1\n  %z = add i32 1, 1\n  ret i32 %y\n}\n", "2 |   %y = add i32 %z, 1"),
     ("define i32 @f() {\n", "LLVM refuses"),
-    ("declare float @llvm.sqrt.f64(double)\ndefine float @f(double %x) {\n"
-     "  %r = call float @llvm.sqrt.f64(double %x)\n  ret float %r\n}\n", "LLVM refuses"),
+    (("declare float @llvm.sqrt.f64(double)\ndefine float @f(double %x) {\n"
+     "  %r = call float @llvm.sqrt.f64(double %x)\n  ret float %r\n}\n"), "LLVM refuses"),
     ("total nonsense", "total nonsense"),
 ], ids=["type", "undefined", "dominance", "truncated", "intrinsic", "nonsense"])
 def test_invalid_text_is_an_error_that_shows_the_line(text: str, shown: str) -> None:
