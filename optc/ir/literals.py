@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
+from optc.ir.stream_text import stream_text
 from optc.ir.types import EnumType, TensorType, Type
 
 _SHOWN_ELEMENTS = 10
-_LINE_WIDTH = 80
 _ESCAPES = {
     "\\": "\\\\", "'": "\\'", '"': '\\"', "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r",
     "\t": "\\t", "\v": "\\v",
@@ -136,9 +136,7 @@ def tensor_text(array: np.ndarray[Any, Any]) -> str:
         return "{" + _element_text(array.reshape(-1)[0]) + "}"
     if array.size > _SHOWN_ELEMENTS:
         return "<Tensor>"
-    label = dtypes.from_numpy(array.dtype).label
-    dims = ",".join(map(str, array.shape))
-    return f"{_CppTensor(array).text()}[ CPU{label}Type{{{dims}}} ]".replace("\n", " ")
+    return stream_text(array).replace("\n", " ")
 
 
 def _element_text(item: Any) -> str:
@@ -147,69 +145,3 @@ def _element_text(item: Any) -> str:
     if item.dtype.kind in "biu":
         return str(int(item))
     return f"{float(item):g}"
-
-
-class _CppTensor:
-    """The columns of numbers that C++ prints for a tensor, without the `[ CPUFloatType{2} ]` at the end."""
-
-    def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self.array = np.real(array).astype(np.float64)
-        self.width, self.scientific, self.scale, self.integral = self._format()
-
-    def _format(self) -> tuple[int, bool, float, bool]:
-        finite = self.array[np.isfinite(self.array)]
-        integral = bool(np.all(finite == np.floor(finite)))
-        exponents = [self._exponent(value) for value in np.abs(finite)]
-        low, high = (min(exponents), max(exponents)) if exponents else (0, 0)
-        if integral:
-            return (11, True, 1.0, True) if high > 9 else (high + 1, False, 1.0, True)
-        if high - low > 4:
-            return 11 + (abs(high) > 99 or abs(low) > 99), True, 1.0, False
-        if high > 5 or high < 0:
-            return 7, False, 10.0 ** (high - 1), False
-        return (7 if high == 0 else high + 6), False, 1.0, False
-
-    @staticmethod
-    def _exponent(value: float) -> int:
-        return math.floor(math.log10(value)) + 1 if value else 1
-
-    def text(self) -> str:
-        if self.array.size == 0:
-            return ""
-        if self.array.ndim == 1:
-            return self._scale_text("") + "".join(f"{self._number(value)}\n" for value in self.array)
-        if self.array.ndim == 2:
-            return self._matrix(self.array, "")
-        return "\n".join(self._slice(place) for place in self._slices())
-
-    def _slices(self) -> list[tuple[int, ...]]:
-        """Places of the matrices, the first dimension running fastest."""
-        counted = np.ndindex(*reversed(self.array.shape[:-2]))
-        return [tuple(reversed(place)) for place in counted]
-
-    def _slice(self, place: tuple[int, ...]) -> str:
-        numbers = "".join(f"{number + 1}," for number in place)
-        return f"({numbers}.,.) =\n" + " " + self._matrix(self.array[place], " ")
-
-    def _scale_text(self, indent: str) -> str:
-        return "" if self.scale == 1 else f"{self.scale:g} *\n{indent}"
-
-    def _matrix(self, matrix: np.ndarray[Any, Any], indent: str) -> str:
-        columns = matrix.shape[1]
-        per_line = min(max((_LINE_WIDTH - len(indent)) // (self.width + 1), 1), columns)
-        blocks = []
-        for first in range(0, columns, per_line):
-            last = min(first + per_line, columns)
-            head = f"Columns {first + 1} to {last}\n{indent}" if per_line != columns else ""
-            rows = (" ".join(map(self._number, row[first:last])) + "\n" for row in matrix)
-            blocks.append(head + self._scale_text(indent) + indent.join(rows))
-        return ("\n" + indent).join(blocks)
-
-    def _number(self, value: float) -> str:
-        if not math.isfinite(value):
-            return f"{value:>{self.width}}"
-        if self.scientific:
-            return f"{value:{self.width}.4e}"
-        if self.integral:
-            return f"{value:{self.width}.0f}"
-        return f"{value / self.scale:{self.width}.4f}"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from optc.ir.literals import tensor_text
 from optc.ir.parser import parse_graph
+from optc.ir.stream_text import stream_text
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 TENSORS = {
     "integers": [1, -2000], "digits": [[1.0, 2.0], [3.0, 0.001]], "tiny": [1e-8, 1.0], "huge": [1e12, 1.25],
-    "scaled": [123456.5, 234567.25], "small": [0.00123, 0.0045], "empty": [], "one": [0.1], "bools": [True, False],
+    "scaled": [123456.5, 234567.25], "small": [0.00123, 0.0045], "minute": [1.2e-9, 4.5e-9], "empty": [], "one": [0.1], "bools": [True, False],
     "wide": [[1e-8, 1.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0]], "nan": [1.5, float("nan"), -float("inf")],
     "deep": [[[0.5, 1.0], [1.5, 2.0]], [[2.5, 3.0], [3.5, 4.0]]], "zero-d": 7, "big integers": [2**40, 3],
     "column": [[1000000.5], [3000000.5]], "extreme": [1e-30, 1e300], "signs": [-0.0, 0.5], "complex": [1 + 2j, 2.5],
@@ -21,9 +23,22 @@ TENSORS = {
 @pytest.mark.parametrize("name", TENSORS)
 def test_tensor_constants(name: str) -> None:
     graph = torch._C.Graph()
-    dtype = torch.float64 if name == "extreme" else None
-    graph.registerOutput(graph.insertConstant(torch.tensor(TENSORS[name], dtype=dtype)))
+    tensor = torch.tensor(TENSORS[name], dtype=torch.float64 if name == "extreme" else None)
+    graph.registerOutput(graph.insertConstant(tensor))
     assert str(parse_graph(str(graph))) == str(graph)
+    assert f"[value={tensor_text(tensor.numpy())}]" in str(graph)
+
+
+def show(x: torch.Tensor) -> None:
+    print(x)
+
+
+@pytest.mark.parametrize("name", [*TENSORS, "broad", "broad and deep"])
+def test_tensors_printed_by_a_script(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    numbers = TENSORS.get(name, [[0.25] * 30] * 2 if name == "broad" else [[[123456.5] * 20] * 2] * 2)
+    tensor = torch.tensor(numbers, dtype=torch.float64 if name == "extreme" else None)
+    torch.jit.script(show)(tensor)
+    assert capfd.readouterr().out == stream_text(tensor.numpy()) + "\n"
 
 
 @pytest.mark.parametrize("value", [1e-5, 0.1, 1e10, 123456789.5, 1e22, -0.0, 3.0, 1.5 - 2j, "ä\x00\"'\a", [1.0, 2.5]])
