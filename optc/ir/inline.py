@@ -1,0 +1,64 @@
+"""Puts the bodies of called functions and methods in the place of the calls.
+
+Used by `.inlined_graph` (optc.jit) and by the pass `inline` (optc.passes), which may not import each other.
+"""
+
+from __future__ import annotations
+
+from optc.ir.function import ClassType, Function
+from optc.ir.graph import Block, Graph, Node, Value, copy_node
+
+
+def inline_calls(graph: Graph) -> bool:
+    """Inline every `prim::CallMethod` and `prim::CallFunction` whose callee has a graph, nested calls included.
+
+    Calls of ignored functions (which run in Python) and of interface methods stay. Returns whether anything changed.
+    """
+    return _inline_block(graph.block)
+
+
+def callee_of(node: Node) -> Function | None:
+    """The function a call node refers to; None when it is not known or has no graph of its own."""
+    if node.kind == "prim::CallMethod":
+        receiver = node.inputs[0].type
+        if not isinstance(receiver, ClassType) or receiver.is_interface:
+            return None
+        function = receiver.methods.get(node.attributes["name"])
+    elif node.kind == "prim::CallFunction":
+        function = node.inputs[0].node.attributes.get("function")
+    else:
+        return None
+    if not isinstance(function, Function) or function.python_function is not None:
+        return None
+    return function
+
+
+def _inline_block(block: Block) -> bool:
+    changed = False
+    for node in block.nodes:
+        for nested in node.blocks:
+            changed |= _inline_block(nested)
+        function = callee_of(node)
+        if function is not None:
+            _inline(node, function)
+            changed = True
+    return changed
+
+
+def _inline(node: Node, function: Function) -> None:
+    body = function.graph.copy()
+    _inline_block(body.block)
+    is_method = node.kind == "prim::CallMethod"
+    arguments = node.inputs if is_method else node.inputs[1:]
+    values: dict[Value, Value] = dict(zip(body.inputs, arguments))
+    for inner in body.nodes:
+        copy_node(inner, node.graph, values).insert_before(node)
+    for old, new in zip(node.outputs, body.outputs):
+        result = values[new]
+        if old.name and not result.is_parameter:
+            result.name = old.name
+        old.replace_all_uses_with(result)
+    callee = None if is_method else node.inputs[0]
+    node.destroy()
+    if callee is not None and callee.is_constant and not callee.has_uses:
+        callee.node.destroy()

@@ -1,0 +1,75 @@
+"""What passes ask of nodes: does it do anything but compute, may it fail, may it be computed elsewhere or not at all."""
+
+from __future__ import annotations
+
+from optc.ir.graph import Node, Value
+from optc.ir.types import IntType, TensorType
+from optc.ops.abstract import is_runtime
+from optc.ops.registry import Layout, operator_of
+
+_STRUCTURAL = frozenset(
+    (
+        "prim::Constant", "prim::Dim", "prim::ListConstruct", "prim::TupleConstruct", "prim::TupleUnpack",
+        "prim::TupleIndex", "prim::TupleSlice", "prim::DictConstruct", "prim::Uninitialized", "prim::unchecked_cast",
+        "prim::GetAttr", "prim::ListAppend", "prim::CreateObject",
+    )
+)  # fmt: skip
+"""Kinds that are no operators: they build, take apart and name values."""
+
+_FAILING = frozenset(("prim::ListUnpack", "prim::unchecked_unwrap_optional", "prim::RaiseException"))
+
+
+def has_effects(node: Node) -> bool:
+    """True when the node, or one inside its blocks, does more than compute its outputs.
+
+    Such a node may not be removed, repeated or moved across another. Unknown kinds are taken to have effects.
+    """
+    if node.blocks:
+        return any(has_effects(inner) for block in node.blocks for inner in block.nodes)
+    if node.kind in _STRUCTURAL or (node.kind in _FAILING and node.kind != "prim::RaiseException"):
+        return False
+    operator = operator_of(node)
+    return operator is None or operator.has_effects
+
+
+def may_fail(node: Node) -> bool:
+    """True when running the node can raise, as far as its types tell.
+
+    A graph whose shapes are inferred has no shape errors left, so what remains are data-dependent failures: indices,
+    divisors, unwrapped None. Views fail only for extents that are not known.
+    """
+    if node.blocks:
+        return any(may_fail(inner) for block in node.blocks for inner in block.nodes)
+    if node.kind in _STRUCTURAL:
+        return False
+    if node.kind == "prim::ListUnpack":
+        source = node.inputs[0].node
+        return source.kind != "prim::ListConstruct" or len(source.inputs) != len(node.outputs)
+    operator = operator_of(node)
+    if operator is None:
+        return True
+    if not operator.may_fail:
+        return False
+    return not (isinstance(operator.lowering, Layout) and all(map(_is_settled, node.inputs)))
+
+
+def _is_settled(value: Value) -> bool:
+    """True for values about which shape inference knew everything a view may ask."""
+    type_ = value.type
+    if isinstance(type_, TensorType):
+        return type_.shape is not None and not any(map(is_runtime, type_.shape))
+    if value.is_constant:
+        return True
+    if value.node.kind == "prim::ListConstruct":
+        return all(map(_is_settled, value.node.inputs))
+    return isinstance(type_, IntType) and type_.dim is not None and not is_runtime(type_.dim)
+
+
+def is_removable(node: Node) -> bool:
+    """True when nobody notices if the node does not run (its outputs being unused)."""
+    return not has_effects(node) and not may_fail(node)
+
+
+def is_repeatable(node: Node) -> bool:
+    """True when running the node again with the same inputs gives an equal result and nothing else."""
+    return not node.blocks and not has_effects(node)

@@ -1,0 +1,157 @@
+"""The pass `branch-simplification`."""
+
+from __future__ import annotations
+
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ops.effects import is_removable
+from optc.pipeline import graph_pass
+from optc.rewrite import same_value
+
+
+@graph_pass("branch-simplification", functional=True)
+def branch_simplification(graph: Graph) -> bool:
+    """Take branches whose condition is known, drop what follows a raise, and straighten the branches that remain."""
+    changed = False
+    while _visit(graph.block, {}):
+        changed = True
+    return changed
+
+
+def _visit(block: Block, known: dict[Value, bool]) -> bool:
+    """`known` are conditions whose value is certain here, because this block runs under them."""
+    changed = False
+    for node in block.nodes:
+        if node.owner is None:
+            continue
+        if node.kind == "prim::RaiseException":
+            changed |= _drop_unreachable(node)
+        elif node.kind == "prim::If":
+            changed |= _visit_branch(node, known)
+        else:
+            for nested in node.blocks:
+                changed |= _visit(nested, known)
+    return changed
+
+
+def _visit_branch(node: Node, known: dict[Value, bool]) -> bool:
+    changed = _negate(node)
+    condition = node.inputs[0]
+    decided = condition.constant if condition.is_constant else known.get(condition)
+    if decided is not None:
+        taken = node.blocks[0 if decided else 1]
+        _visit(taken, known)
+        splice(node, taken, list(taken.outputs))
+        return True
+    for value, block in ((True, node.blocks[0]), (False, node.blocks[1])):
+        changed |= _visit(block, known | {condition: value})
+    changed |= _use_condition(node, condition)
+    changed |= _merge_equal_outputs(node)
+    if _flatten_raising(node):
+        return True
+    if not node.outputs and all(is_removable(inner) for block in node.blocks for inner in block.nodes):
+        node.destroy()
+        return True
+    return changed
+
+
+def splice(node: Node, block: Block, results: list[Value]) -> None:
+    """Replace `node` by the nodes of one of its blocks; `results` stand for its outputs."""
+    for inner in block.nodes:
+        inner.move_before(node)
+    for output, result in zip(node.outputs, results):
+        if not result.name:
+            result.name = output.name
+        output.replace_all_uses_with(result)
+    node.destroy()
+
+
+def _negate(node: Node) -> bool:
+    """if not c: A else: B  =  if c: B else: A."""
+    inverted = node.inputs[0].node
+    if inverted.kind != "aten::__not__":
+        return False
+    node.set_input(0, inverted.inputs[0])
+    node.blocks.reverse()
+    return True
+
+
+def _use_condition(node: Node, condition: Value) -> bool:
+    """A branch that returns True where the condition holds and False where not returns the condition."""
+    changed = False
+    for output, first, second in zip(node.outputs, node.blocks[0].outputs, node.blocks[1].outputs):
+        if not output.has_uses or not (first.is_constant and second.is_constant):
+            continue
+        if first.constant is True and second.constant is False:
+            output.replace_all_uses_with(condition)
+            changed = True
+    return changed
+
+
+def _merge_equal_outputs(node: Node) -> bool:
+    """An output that is the same value whichever branch runs needs no branch."""
+    changed = False
+    for output, first, second in zip(node.outputs, node.blocks[0].outputs, node.blocks[1].outputs):
+        equal = first is second or (first.is_constant and second.is_constant and same_value(first, second))
+        if not output.has_uses or not equal:
+            continue
+        value = _outside(first, node) or _outside(second, node)
+        if value is None:
+            first.node.move_before(node)
+            value = first
+        output.replace_all_uses_with(value)
+        changed = True
+    return changed
+
+
+def _outside(value: Value, node: Node) -> Value | None:
+    inside = any(value.node.is_inside(block) for block in node.blocks)
+    return None if inside else value
+
+
+def _flatten_raising(node: Node) -> bool:
+    """After a branch that always raises, the other branch is simply what comes next."""
+    raising = [_always_raises(block) for block in node.blocks]
+    if raising.count(True) != 1:
+        return False
+    other = node.blocks[1 - raising.index(True)]
+    if not other.outputs and not list(other.nodes):
+        return False
+    for inner in reversed(list(other.nodes)):
+        inner.unlink().insert_after(node)
+    for output, result in zip(node.outputs, other.outputs):
+        output.replace_all_uses_with(result)
+    for block in node.blocks:
+        block.return_node.remove_inputs()
+    while node.outputs:
+        node.remove_output(len(node.outputs) - 1)
+    return True
+
+
+def _always_raises(block: Block) -> bool:
+    last = block.return_node.previous
+    return last is not None and last.kind == "prim::RaiseException"
+
+
+def _drop_unreachable(node: Node) -> bool:
+    """Nothing after a raise runs: remove it, and return placeholders."""
+    block = node.block
+    if node.next is block.return_node and all(_is_placeholder(value, block) for value in block.outputs):
+        return False
+    placeholders = []
+    graph = node.graph
+    for value in block.outputs:
+        if _is_placeholder(value, block):
+            placeholders.append(value)
+            continue
+        made = graph.create("prim::Uninitialized", (), (value.type,)).insert_before(node)
+        placeholders.append(made.output)
+    block.return_node.set_inputs(placeholders)
+    while block.return_node.previous is not node:
+        last = block.return_node.previous
+        assert last is not None
+        last.destroy()
+    return True
+
+
+def _is_placeholder(value: Value, block: Block) -> bool:
+    return value.node.kind == "prim::Uninitialized" or value.node.owner is not block

@@ -1,0 +1,56 @@
+"""The pass `common-subexpressions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.ir.graph import Block, Graph, Node
+from optc.ops.effects import is_repeatable
+from optc.pipeline import graph_pass
+
+_SMALL_BYTES = 4096
+
+
+@graph_pass("common-subexpressions", functional=True, alias="cse")
+def common_subexpressions(graph: Graph) -> bool:
+    """Compute equal expressions once; nested blocks reuse what was computed around them."""
+    return _visit(graph.block, {})
+
+
+def _visit(block: Block, outer: dict[Any, Node]) -> bool:
+    known = dict(outer)
+    changed = False
+    for node in block.nodes:
+        for nested in node.blocks:
+            changed |= _visit(nested, known)
+        if node.blocks or not node.outputs or not is_repeatable(node):
+            continue
+        key = _key(node)
+        first = known.setdefault(key, node)
+        if first is node:
+            continue
+        for mine, other in zip(node.outputs, first.outputs):
+            mine.replace_all_uses_with(other)
+        node.destroy()
+        changed = True
+    return changed
+
+
+def _key(node: Node) -> tuple[Any, ...]:
+    attributes = tuple((name, literal_key(value)) for name, value in sorted(node.attributes.items()))
+    types = tuple(str(value.type) for value in node.outputs)
+    return node.kind, node.overload, tuple(map(id, node.inputs)), attributes, types
+
+
+def literal_key(value: Any) -> Any:
+    """A hashable stand-in that tells 1 from 1.0 and True, 0.0 from -0.0, and every NaN alike."""
+    if isinstance(value, np.ndarray):
+        small = value.nbytes <= _SMALL_BYTES
+        return "array", str(value.dtype), value.shape, value.tobytes() if small else id(value)
+    if isinstance(value, list | tuple):
+        return type(value).__name__, tuple(map(literal_key, value))
+    if isinstance(value, bool | int | float | str) or value is None:
+        return type(value).__name__, repr(value)
+    return type(value).__name__, str(value) if type(value).__module__ == "optc.ir.dims" else id(value)

@@ -1,0 +1,102 @@
+"""The pass `constant-folding`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.ir.graph import Graph, Node, Value
+from optc.ir.types import ListType, TensorType
+from optc.ops.builder import constant_type
+from optc.ops.effects import has_effects
+from optc.ops.registry import Operator, operator_of
+from optc.pipeline import graph_pass
+
+_MISSING = object()
+
+
+@graph_pass(
+    "constant-folding",
+    functional=True,
+    after={"inline": "calls hide the constants of what they call", "freeze": "attributes become constants there"},
+)
+def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
+    """Compute operators on constants now, unless the result is larger than its inputs and `limit` bytes."""
+    changed = False
+    for node in graph.walk():
+        changed |= node.owner is not None and _fold(graph, node, limit)
+    return changed
+
+
+def _fold(graph: Graph, node: Node, limit: int) -> bool:
+    if node.blocks or node.kind == "prim::Constant" or not node.inputs or not any(out.has_uses for out in node.outputs):
+        return False
+    operator = operator_of(node)
+    if operator is None or has_effects(node):
+        return False
+    arguments = [constant_argument(value) for value in node.inputs]
+    if any(argument is _MISSING for argument in arguments):
+        return False
+    results = _compute(operator, arguments)
+    if results is None or len(results) != len(node.outputs) or not _is_small(results, arguments, limit):
+        return False
+    if not all(map(_is_storable, results, node.outputs)):
+        return False
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        for output, result in zip(node.outputs, results):
+            constant = graph.insert_constant(result, constant_type(result))
+            constant.name = output.name
+            output.replace_all_uses_with(constant)
+    node.destroy()
+    return True
+
+
+def constant_argument(value: Value) -> Any:
+    """The Python value of a constant or of a list of constants, `_MISSING` for anything else."""
+    if value.is_constant:
+        constant = value.constant
+        if constant is None and value.node.attributes:
+            return _MISSING
+        return constant if _is_plain(constant) else _MISSING
+    if value.node.kind != "prim::ListConstruct":
+        return _MISSING
+    items = [constant_argument(item) for item in value.node.inputs]
+    return _MISSING if any(item is _MISSING for item in items) else items
+
+
+def _is_plain(constant: Any) -> bool:
+    if isinstance(constant, list | tuple):
+        return all(map(_is_plain, constant))
+    return constant is None or isinstance(constant, bool | int | float | str | np.ndarray)
+
+
+def _compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
+    """The results, None when the operator refuses these arguments: then it must fail where the program runs it."""
+    try:
+        with np.errstate(all="ignore"):
+            result = operator.reference(*arguments)
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError):
+        return None
+    return [result] if len(operator.schema.returns) == 1 else list(result)
+
+
+def _is_small(results: list[Any], arguments: list[Any], limit: int) -> bool:
+    size = sum(_bytes(result) for result in results)
+    return size <= limit or size <= sum(map(_bytes, arguments))
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, list | tuple):
+        return sum(map(_bytes, value))
+    return value.nbytes if isinstance(value, np.ndarray) else 8
+
+
+def _is_storable(result: Any, output: Value) -> bool:
+    """A graph constant holds a tensor, a number, a string, None, or a list of numbers."""
+    if isinstance(result, np.ndarray):
+        return isinstance(output.type, TensorType)
+    if isinstance(result, list):
+        return isinstance(output.type, ListType) and all(type(item) in (int, float, bool) for item in result)
+    return result is None or isinstance(result, bool | int | float | str)

@@ -1,0 +1,520 @@
+"""The pass `infer-shapes`: forward abstract interpretation of a functional graph, from the types of its inputs.
+
+First the whole graph is interpreted with the operators' shape rules; only types change (and `known` collects what is
+certain about ints, bools and lists). Values that loops carry start with the type of their first value; a dimension
+that changes becomes a symbol of its own, and the body is interpreted again until nothing changes. Then, in one walk,
+certain results become constants and operators that must fail become `prim::RaiseException`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optc.errors import OptcError
+from optc.ir.dims import Dim, Symbolic, fresh, symbols
+from optc.ir.dtypes import FLOAT32
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
+from optc.ir.types import (
+    BOOL,
+    FLOAT,
+    INT,
+    NONE,
+    STRING,
+    TENSOR,
+    IntType,
+    ListType,
+    OptionalType,
+    TensorType,
+    TupleType,
+    Type,
+    is_subtype,
+    unrefined,
+)
+from optc.ops.abstract import UndecidedShape, Unknown, abstract, tensor_type_of
+from optc.ops.builder import result_type
+from optc.ops.registry import Operator, operator_of
+from optc.pipeline import graph_pass
+
+_ROUNDS = 12
+
+
+@graph_pass(
+    "infer-shapes",
+    functional=True,
+    after={"inline": "rules see one graph at a time", "functionalize": "a list that grows has no one length"},
+)
+def infer_shapes(graph: Graph) -> bool:
+    """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
+    inference = _Inference(graph)
+    inference.block(graph.block)
+    folded = _Folding(graph, inference).run()
+    return inference.types_changed() or folded
+
+
+class _Inference:
+    def __init__(self, graph: Graph) -> None:
+        self.known: dict[Value, Any] = {}
+        self.failed: dict[Node, Exception] = {}
+        self.owners = binders(graph)
+        self.graph = graph
+        self.types_before = {value: _spelled(value.type) for value in _all_values(graph)}
+
+    def types_changed(self) -> bool:
+        return any(
+            value in self.types_before and self.types_before[value] != _spelled(value.type)
+            for value in _all_values(self.graph)
+        )
+
+    def block(self, block: Block) -> None:
+        for node in block.nodes:
+            self.node(node)
+
+    def abstract(self, value: Value) -> Any:
+        """What is known of a value: see `optc.ops.abstract`."""
+        if value in self.known:
+            return self.known[value]
+        if not value.is_parameter and value.node.kind in ("prim::ListConstruct", "prim::TupleConstruct"):
+            items = [self.abstract(item) for item in value.node.inputs]
+            return items if value.node.kind == "prim::ListConstruct" else tuple(items)
+        return abstract(value)
+
+    def node(self, node: Node) -> None:
+        """Give the outputs of one node their types."""
+        special = _SPECIAL.get(node.kind)
+        if special is not None:
+            special(self, node)
+            return
+        operator = operator_of(node)
+        if operator is not None:
+            self.operator(node, operator)
+
+    def operator(self, node: Node, operator: Operator) -> None:
+        """Apply the operator's rule. A rule that cannot decide leaves what the schema says."""
+        self.failed.pop(node, None)
+        newest = fresh()
+        try:
+            result = operator.infer(*map(self.abstract, node.inputs))
+        except UndecidedShape:
+            self.forget(node, operator)
+            return
+        except (OptcError, IndexError, RuntimeError, ValueError) as error:
+            self.failed[node] = error
+            self.forget(node, operator)
+            return
+        results = (result,) if len(node.outputs) == 1 else tuple(result)
+        for output, item, declared in zip(node.outputs, results, operator.schema.returns):
+            self.assign(output, item, declared.type, newest)
+
+    def forget(self, node: Node, operator: Operator) -> None:
+        for output, declared in zip(node.outputs, operator.schema.returns):
+            self.known.pop(output, None)
+            if isinstance(output.type, TensorType) and isinstance(declared.type, TensorType):
+                output.type = TENSOR
+
+    def assign(self, output: Value, result: Any, declared: Type, newest: Symbolic) -> None:
+        """Set type and knowledge of a value; symbols the rule made anew keep the name an earlier run gave them."""
+        type_ = result_type(result, declared)
+        if isinstance(type_, IntType) and isinstance(result, Unknown):
+            type_ = IntType(fresh())
+        if isinstance(result, list):
+            type_ = ListType(self.join_all([_type_of(item) for item in result]) or _element(output.type))
+        elif isinstance(result, Unknown) and isinstance(result.type, ListType):
+            type_ = result.type
+        elif not _mentions_variables(type_) or isinstance(output.type, TensorType):
+            type_ = output.type if _mentions_variables(type_) else type_
+        else:
+            type_ = output.type
+        bindings = self.kept_names(output, type_, newest)
+        output.type = substitute_type(type_, bindings)
+        self.learn(output, result, bindings)
+
+    def kept_names(self, output: Value, type_: Type, newest: Symbolic) -> dict[str, Dim]:
+        """Renames symbols newer than `newest` to those this value bound when the pass ran before."""
+        bindings: dict[str, Dim] = {}
+        for old, new in zip(_dims(output.type), _dims(type_)):
+            made, kept = plain_symbol(new), plain_symbol(old)
+            if made is None or kept is None or not _is_newer(made, newest):
+                continue
+            if self.owners.get(kept) is output and old is not None:
+                bindings.setdefault(made, old)
+        return bindings
+
+    def learn(self, output: Value, result: Any, bindings: dict[str, Dim]) -> None:
+        """Keep what is certain beyond the type: bools, floats, strings, None, and lists item by item."""
+        self.known.pop(output, None)
+        if isinstance(result, TensorType | Unknown | int | Symbolic) and not isinstance(result, bool):
+            return
+        if isinstance(result, list | tuple) and bindings:
+            return
+        self.known[output] = result
+
+    def join_all(self, types: list[Type]) -> Type | None:
+        result: Type | None = None
+        for type_ in types:
+            result = type_ if result is None else self.join(result, type_, None)
+        return result
+
+    def join(self, left: Type, right: Type, place: Value | None, old: Type | None = None) -> Type:
+        """The most precise type of a value that is one of two; dimensions that differ get a symbol `place` binds."""
+        if isinstance(left, TensorType) and isinstance(right, TensorType):
+            return self.join_tensors(left, right, place, old)
+        if isinstance(left, IntType) and isinstance(right, IntType):
+            if left.dim is not None and left.dim == right.dim:
+                return left
+            return IntType(self.own_dim(place, old.dim if isinstance(old, IntType) else None))
+        if isinstance(left, ListType) and isinstance(right, ListType):
+            return ListType(self.join(left.element, right.element, None))
+        if isinstance(left, TupleType) and isinstance(right, TupleType) and len(left.elements) == len(right.elements):
+            pairs = zip(left.elements, right.elements)
+            return TupleType(tuple(self.join(mine, other, None) for mine, other in pairs), left.name, left.fields)
+        if is_subtype(left, right):
+            return right
+        if is_subtype(right, left):
+            return left
+        if NONE in (left, right):
+            other = right if left is NONE else left
+            return other if isinstance(other, OptionalType) else OptionalType(unrefined(other))
+        return unrefined(left)
+
+    def join_tensors(self, left: TensorType, right: TensorType, place: Value | None, old: Type | None) -> Type:
+        dtype = left.dtype if left.dtype is right.dtype else None
+        if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
+            return TensorType(dtype)
+        previous = old.shape if isinstance(old, TensorType) and old.rank == left.rank else None
+        shape = []
+        for axis, (mine, other) in enumerate(zip(left.shape, right.shape)):
+            shape.append(mine if mine == other else self.own_dim(place, previous[axis] if previous else None))
+        return TensorType(dtype, tuple(shape))
+
+    def own_dim(self, place: Value | None, old: Dim | None) -> Dim:
+        """A symbol that `place` binds: the one it had, or a new one."""
+        name = plain_symbol(old)
+        if name is not None and old is not None and place is not None and self.owners.get(name) is place:
+            return old
+        made = fresh()
+        if place is not None:
+            self.owners[str(made)] = place
+        return made
+
+    def branch(self, node: Node) -> None:
+        """prim::If: an output is what both branches agree on."""
+        for block in node.blocks:
+            self.block(block)
+        condition = self.abstract(node.inputs[0])
+        possible = [block for block in node.blocks if not _never_returns(block)] or node.blocks
+        if isinstance(condition, bool):
+            possible = [node.blocks[0 if condition else 1]]
+        for offset, output in enumerate(node.outputs):
+            sources = [block.outputs[offset] for block in possible]
+            sources = [value for value in sources if value.node.kind != "prim::Uninitialized"] or sources
+            self.merge(output, sources)
+
+    def merge(self, output: Value, sources: list[Value]) -> None:
+        old = output.type
+        type_ = sources[0].type
+        for value in sources[1:]:
+            type_ = self.join_values(type_, value.type, sources, output, old)
+        output.type = type_
+        self.known.pop(output, None)
+        facts = [self.abstract(value) for value in sources]
+        if all(_is_fact(fact) and _same_fact(fact, facts[0]) for fact in facts):
+            self.known[output] = facts[0]
+
+    def join_values(self, left: Type, right: Type, sources: list[Value], place: Value, old: Type) -> Type:
+        if isinstance(left, ListType) and isinstance(right, ListType):
+            filled = [value.type for value in sources if self.known_items(value) != []]
+            if len(filled) == 1:
+                return filled[0]
+        return self.join(left, right, place, old)
+
+    def known_items(self, value: Value) -> Any:
+        found = self.abstract(value)
+        return found if isinstance(found, list) else None
+
+    def loop(self, node: Node) -> None:
+        """prim::Loop: interpret the body until the types of carried values hold for every iteration."""
+        body = node.blocks[0]
+        counter, *carried = body.inputs
+        abstract(counter)
+        olds = [value.type for value in carried]
+        for parameter, start in zip(carried, node.inputs[2:]):
+            parameter.type = start.type
+            self.known.pop(parameter, None)
+            fact = self.abstract(start)
+            if _is_fact(fact):
+                self.known[parameter] = fact
+        for _ in range(_ROUNDS):
+            self.block(body)
+            widened = [
+                self.widen(parameter, result, old) for parameter, result, old in zip(carried, body.outputs[1:], olds)
+            ]
+            if not any(widened):
+                break
+        for output, start, result in zip(node.outputs, node.inputs[2:], body.outputs[1:]):
+            self.merge(output, [start, result])
+
+    def widen(self, parameter: Value, result: Value, old: Type) -> bool:
+        """Make a carried value's type hold for the next iteration too. True when it had to change."""
+        fact = self.known.get(parameter)
+        outcome = self.abstract(result)
+        joined = self.join_values(parameter.type, result.type, [parameter, result], parameter, old)
+        if _binds_itself(parameter, self.owners):
+            joined = self.keep_own(parameter.type, joined)
+        lost = parameter in self.known and not (_is_fact(outcome) and _same_fact(fact, outcome))
+        if lost:
+            del self.known[parameter]
+        changed = _spelled(joined) != _spelled(parameter.type)
+        parameter.type = joined
+        return changed or lost
+
+    def keep_own(self, present: Type, joined: Type) -> Type:
+        """Dimensions that are already the parameter's own symbols cover every value."""
+        if isinstance(present, IntType):
+            return present
+        if not isinstance(present, TensorType) or not isinstance(joined, TensorType) or joined.shape is None:
+            return joined
+        if present.rank != joined.rank or present.shape is None:
+            return joined
+        pairs = zip(present.shape, joined.shape)
+        return TensorType(joined.dtype, tuple(mine if _is_own(mine, self.owners) else other for mine, other in pairs))
+
+
+def _is_own(dim: Dim, owners: dict[str, Value]) -> bool:
+    name = plain_symbol(dim)
+    return name is not None and name in owners and owners[name].is_parameter and not name.startswith("s")
+
+
+def _binds_itself(parameter: Value, owners: dict[str, Value]) -> bool:
+    return any(owners.get(name) is parameter for name in type_symbols(parameter.type))
+
+
+def _is_fact(fact: Any) -> bool:
+    """True for certain knowledge that its type does not hold already."""
+    if isinstance(fact, Unknown | TensorType | Symbolic):
+        return False
+    return isinstance(fact, bool) or not isinstance(fact, int)
+
+
+def _same_fact(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and repr(left) == repr(right)
+
+
+def _never_returns(block: Block) -> bool:
+    last = block.return_node.previous
+    return last is not None and last.kind == "prim::RaiseException"
+
+
+def _spelled(type_: Type) -> str:
+    return f"int({type_.dim})" if isinstance(type_, IntType) else repr(type_)
+
+
+def _dims(type_: Type) -> list[Dim | None]:
+    if isinstance(type_, TensorType):
+        return list(type_.shape or ())
+    return [type_.dim] if isinstance(type_, IntType) else []
+
+
+def _is_newer(name: str, newest: Symbolic) -> bool:
+    numbers = name.lstrip("u"), str(newest).lstrip("u")
+    return all(number.isdigit() for number in numbers) and int(numbers[0]) > int(numbers[1])
+
+
+def _mentions_variables(type_: Type) -> bool:
+    return unrefined(type_) != unrefined(type_) or "VariableType" in repr(type_)
+
+
+def _element(type_: Type) -> Type:
+    return type_.element if isinstance(type_, ListType) else TENSOR
+
+
+def _type_of(item: Any) -> Type:
+    if isinstance(item, TensorType):
+        return item
+    if isinstance(item, Unknown):
+        return item.type
+    if isinstance(item, list):
+        return ListType(_type_of(item[0]) if item else TENSOR)
+    simple: dict[type, Type] = {bool: BOOL, float: FLOAT, str: STRING, type(None): NONE}
+    return simple.get(type(item), INT)
+
+
+def _all_values(graph: Graph) -> list[Value]:
+    values: list[Value] = []
+    for block in graph.blocks():
+        values.extend(block.inputs)
+        for node in block.nodes:
+            values.extend(node.outputs)
+    return values
+
+
+def _constant(inference: _Inference, node: Node) -> None:
+    value = node.output.constant
+    if isinstance(node.output.type, TensorType) and hasattr(value, "dtype"):
+        node.output.type = tensor_type_of(value)
+    elif isinstance(node.output.type, IntType) and type(value) is int:
+        node.output.type = IntType(value)
+
+
+def _dim(inference: _Inference, node: Node) -> None:
+    node.output.type = IntType(node.attributes["dim"])
+
+
+def _list_construct(inference: _Inference, node: Node) -> None:
+    declared = node.output.type
+    joined = inference.join_all([value.type for value in node.inputs])
+    if joined is None or not isinstance(declared, ListType):
+        return
+    if isinstance(declared.element, TensorType) or is_subtype(joined, declared.element):
+        node.output.type = ListType(joined if isinstance(joined, TensorType) else unrefined(joined))
+
+
+def _tuple_construct(inference: _Inference, node: Node) -> None:
+    declared = node.output.type
+    name, fields = (declared.name, declared.fields) if isinstance(declared, TupleType) else (None, ())
+    node.output.type = TupleType(tuple(value.type for value in node.inputs), name, fields)
+
+
+def _tuple_unpack(inference: _Inference, node: Node) -> None:
+    source = node.inputs[0].type
+    if isinstance(source, TupleType):
+        for output, type_ in zip(node.outputs, source.elements):
+            output.type = type_
+
+
+def _list_unpack(inference: _Inference, node: Node) -> None:
+    items = inference.abstract(node.inputs[0])
+    source = node.inputs[0].type
+    for place, output in enumerate(node.outputs):
+        if isinstance(items, list) and len(items) == len(node.outputs):
+            item = items[place]
+            output.type = IntType(item) if isinstance(item, int | Symbolic) else _type_of(item)
+        elif isinstance(source, ListType) and isinstance(source.element, TensorType):
+            output.type = source.element
+
+
+def _unwrap(inference: _Inference, node: Node) -> None:
+    source = node.inputs[0].type
+    inner = source.element if isinstance(source, OptionalType) else source
+    if inner is NONE:
+        return
+    if is_subtype(unrefined(inner), unrefined(node.output.type)):
+        node.output.type = inner
+        fact = inference.abstract(node.inputs[0])
+        if _is_fact(fact):
+            inference.known[node.output] = fact
+
+
+_SPECIAL = {
+    "prim::Constant": _constant,
+    "prim::Dim": _dim,
+    "prim::ListConstruct": _list_construct,
+    "prim::TupleConstruct": _tuple_construct,
+    "prim::TupleUnpack": _tuple_unpack,
+    "prim::ListUnpack": _list_unpack,
+    "prim::unchecked_cast": _unwrap,
+    "prim::unchecked_unwrap_optional": _unwrap,
+    "aten::_unwrap_optional": _unwrap,
+    "prim::If": _Inference.branch,
+    "prim::Loop": _Inference.loop,
+}
+
+
+class _Folding:
+    """Writes what inference found out into the graph."""
+
+    def __init__(self, graph: Graph, inference: _Inference) -> None:
+        self.graph = graph
+        self.inference = inference
+
+    def run(self) -> bool:
+        changed = False
+        for node in list(self.graph.walk()):
+            if node.owner is None or node.kind in ("prim::Constant", "prim::Loop"):
+                continue
+            if node in self.inference.failed:
+                self.fail(node, self.inference.failed[node])
+                changed = True
+            elif self.foldable(node):
+                for output in node.outputs:
+                    changed |= self.fold(node, output)
+        return changed
+
+    def foldable(self, node: Node) -> bool:
+        if node.kind in ("prim::ListConstruct", "prim::TupleConstruct"):
+            return False
+        if node.kind in ("prim::If", "prim::Dim", "prim::ListUnpack", "prim::unchecked_cast"):
+            return True
+        operator = operator_of(node)
+        return operator is not None and not operator.has_effects
+
+    def fail(self, node: Node, error: Exception) -> None:
+        """The operator raises whenever it runs: say so, with the text it would raise with."""
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            message = error.message if isinstance(error, OptcError) else str(error)
+            text = self.graph.insert_constant(message, STRING)
+            name = self.graph.insert_constant("IndexError" if isinstance(error, IndexError) else "RuntimeError", STRING)
+            self.graph.insert("prim::RaiseException", [text, name])
+            for output in node.outputs:
+                made = self.graph.insert("prim::Uninitialized", (), (placeholder_type(output.type),)).output
+                output.replace_all_uses_with(made)
+        node.destroy()
+
+    def fold(self, node: Node, output: Value) -> bool:
+        if not output.has_uses:
+            return False
+        known = self.inference.known.get(output, _NOTHING)
+        if isinstance(output.type, IntType) and output.type.dim is not None:
+            known = output.type.dim
+            if isinstance(known, Symbolic) and not _reads_shape(node):
+                return False
+        if known is _NOTHING or not _is_writable(known):
+            return False
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            value = self.write(known, output.type)
+        value.name = output.name
+        output.replace_all_uses_with(value)
+        return True
+
+    def write(self, known: Any, type_: Type) -> Value:
+        if isinstance(known, list):
+            return self.graph.insert("prim::ListConstruct", [self.write(item, INT) for item in known], (type_,)).output
+        if isinstance(known, Symbolic):
+            return self.graph.insert("prim::Dim", (), (IntType(known),), {"dim": known}).output
+        if isinstance(known, int) and not isinstance(known, bool):
+            return self.graph.insert_constant(known, IntType(known))
+        return self.graph.insert_constant(known, _type_of(known))
+
+
+def placeholder_type(type_: Type) -> Type:
+    """The type of a value that is never made; core form wants some element type and rank for every tensor."""
+    return TensorType(FLOAT32, ()) if isinstance(type_, TensorType) and not type_.is_typed else type_
+
+
+_NOTHING = object()
+
+
+def _is_writable(known: Any) -> bool:
+    if isinstance(known, list):
+        return bool(known) and all(isinstance(item, int | Symbolic) and not isinstance(item, bool) for item in known)
+    return known is None or isinstance(known, bool | int | float | str | Symbolic)
+
+
+def _reads_shape(node: Node) -> bool:
+    """Symbolic results become `prim::Dim` where they came out of a tensor or list; int arithmetic stays."""
+    if node.kind == "prim::Dim" or node.blocks:
+        return False
+    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _tells_data(node)
+
+
+def _tells_data(node: Node) -> bool:
+    """True when the output itself binds a symbol of its dimension: an int read from a tensor's elements."""
+    read: set[str] = set()
+    for value in node.inputs:
+        read |= type_symbols(value.type)
+        if not value.is_parameter and value.node.kind == "prim::ListConstruct":
+            read |= set().union(*(type_symbols(item.type) for item in value.node.inputs))
+    type_ = node.outputs[0].type
+    return isinstance(type_, IntType) and type_.dim is not None and not symbols(type_.dim) <= read

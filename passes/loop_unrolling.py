@@ -1,0 +1,71 @@
+"""The pass `loop-unrolling`."""
+
+from __future__ import annotations
+
+from optc.ir.dims import Dim
+from optc.ir.graph import Block, Graph, Node, Value, copy_node
+from optc.ir.symbols import bind, renew_symbols
+from optc.ir.types import IntType
+from optc.pipeline import graph_pass
+
+
+@graph_pass(
+    "loop-unrolling",
+    functional=True,
+    after={"constant-folding": "trip counts must have become constants"},
+)
+def loop_unrolling(graph: Graph, *, trips: int = 8, nodes: int = 64) -> bool:
+    """Write out loops that run a known, small number of times (at most `trips`, `nodes` nodes in all)."""
+    changed = False
+    for node in graph.walk():
+        if node.kind == "prim::Loop" and node.owner is not None:
+            changed |= _unroll(node, trips, nodes)
+    return changed
+
+
+def _unroll(loop: Node, trips: int, nodes: int) -> bool:
+    count = known_trips(loop)
+    if count is None:
+        return False
+    size = sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
+    if count > 1 and (count > trips or count * size > nodes):
+        return False
+    carried = list(loop.inputs[2:])
+    body = loop.blocks[0]
+    for iteration in range(count):
+        carried = _insert_iteration(loop, body, iteration, carried)
+    for output, value in zip(loop.outputs, carried):
+        if not value.name:
+            value.name = output.name
+        output.replace_all_uses_with(value)
+    loop.destroy()
+    return True
+
+
+def known_trips(loop: Node) -> int | None:
+    """How often a loop runs, None when only running tells."""
+    limit, condition = loop.inputs[:2]
+    if condition.is_constant and condition.constant is False:
+        return 0
+    if not limit.is_constant:
+        return None
+    if limit.constant <= 0:
+        return 0
+    going_on = loop.blocks[0].outputs[0]
+    if not (condition.is_constant and going_on.is_constant):
+        return None
+    return int(limit.constant) if going_on.constant else 1
+
+
+def _insert_iteration(loop: Node, body: Block, iteration: int, carried: list[Value]) -> list[Value]:
+    graph = loop.graph
+    with graph.inserting(loop):
+        graph.current_source = loop.source
+        number = graph.insert_constant(iteration, IntType(iteration))
+    values = dict(zip(body.inputs, [number, *carried]))
+    bindings: dict[str, Dim] = {}
+    for parameter, argument in values.items():
+        bind(bindings, parameter.type, argument.type)
+    copies = [copy_node(node, graph, values).insert_before(loop) for node in body.nodes]
+    renew_symbols(copies, body, bindings)
+    return [values.get(value, value) for value in body.outputs[1:]]
