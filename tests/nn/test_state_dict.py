@@ -116,8 +116,8 @@ def test_hooks_around_saving_and_loading() -> None:
     layer = linear()
     log: list[str] = []
     layer.register_state_dict_pre_hook(lambda module, prefix, keep_vars: log.append("pre"))
-    layer.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.pop("bias") and None)
-    layer.register_load_state_dict_pre_hook(lambda module, state, *rest: state.setdefault("bias", optc.ones(2)) and None)
+    layer.register_state_dict_post_hook(lambda module, state, prefix, metadata: state.__delitem__("bias"))
+    layer.register_load_state_dict_pre_hook(lambda module, state, *rest: state.update(bias=optc.ones(2)))
     handle = layer.register_load_state_dict_post_hook(lambda module, keys: log.append(str(keys)))
     state = layer.state_dict()
     assert list(state) == ["weight"]
