@@ -1,0 +1,221 @@
+"""Python and numpy data to arrays of a tensor's element types: what `optc.tensor` and `as_tensor` do.
+
+Nested sequences become arrays of the smallest common type of what is in them (Python floats are of the default dtype,
+ints are int64); ragged ones are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optc.eager.base import TensorBase
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ops import promotion
+
+Array = npt.NDArray[Any]
+
+_SUPPORTED = "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint8, and bool"
+
+
+def checked_array(array: Any) -> Array:
+    """An array that a tensor can share.
+
+    Raises TypeError for no array or an element type without equivalent, ValueError for negative strides and foreign
+    byte order; warns of an array that cannot be written.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    if not array.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
+            "currently not supported."
+        )
+    if array.dtype not in _KNOWN_DTYPES:
+        raise TypeError(
+            f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. "
+            f"The only supported types are: {_SUPPORTED}."
+        )
+    if any(stride < 0 for stride in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+            "currently supported. (You can probably work around this by making a copy of your array  with "
+            "array.copy().) "
+        )
+    if not array.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable: writing to the tensor that shares it will fail. Copy the array to "
+            "protect its data or make it writable before making a tensor of it.",
+            stacklevel=3,
+        )
+    return np.asarray(array)
+
+
+_KNOWN_DTYPES = frozenset(dtype.numpy for dtype in dtypes.ALL)
+
+
+def to_tensor_array(data: Any, dtype: DType | None = None) -> Array:
+    """A new array of the elements of a number, an array, a tensor or nested sequences of them.
+
+    Raises ValueError for ragged sequences, TypeError or RuntimeError for what is no number, RuntimeError for a number
+    that `dtype` cannot hold.
+    """
+    if isinstance(data, TensorBase):
+        return converted(data._array, dtype).copy()
+    if isinstance(data, np.ndarray | np.generic):
+        return converted(_supported(np.asarray(data)), dtype).copy()
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    shape = _shape_of(data)
+    leaves = list(_leaves(data, shape, 0))
+    inferred = dtype or _common_type(leaves)
+    if inferred is None:
+        inferred = promotion.default_float()
+    return _filled(leaves, inferred).reshape(shape)
+
+
+def converted(array: Array, dtype: DType | None) -> Array:
+    """The array in another element type; itself where it has it already."""
+    return array if dtype is None else array.astype(dtype.numpy, copy=False)
+
+
+def _supported(array: Array) -> Array:
+    if array.dtype not in _KNOWN_DTYPES or any(stride < 0 for stride in array.strides):
+        return checked_array(array)
+    return array
+
+
+def _is_sequence(data: Any) -> bool:
+    if isinstance(data, str | bytes | dict | set):
+        return False
+    if isinstance(data, TensorBase):
+        return data._array.ndim > 0
+    return hasattr(data, "__len__") and hasattr(data, "__getitem__") and getattr(data, "shape", None) != ()
+
+
+def _shape_of(data: Any) -> tuple[int, ...]:
+    """The shape that the first elements announce."""
+    shape = []
+    while _is_sequence(data):
+        if isinstance(data, TensorBase) and data._array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        shape.append(len(data))
+        if not len(data):
+            break
+        data = data[0]
+    return tuple(shape)
+
+
+def _leaves(data: Any, shape: tuple[int, ...], depth: int) -> Iterator[Any]:
+    if depth == len(shape):
+        yield data
+        return
+    if not _is_sequence(data):
+        raise TypeError("not a sequence")
+    if len(data) != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+    if depth + 1 == len(shape):
+        yield from data
+        return
+    for item in data:
+        yield from _leaves(item, shape, depth + 1)
+
+
+def _common_type(leaves: list[Any]) -> DType | None:
+    """The smallest type that holds all elements, None when there are none."""
+    common: DType | None = None
+    plain = set(map(type, leaves))
+    if plain <= {bool, int, float, complex}:
+        for kind in plain:
+            dtype = promotion.number_type(kind())
+            common = dtype if common is None else dtypes.promote(common, dtype)
+        return common
+    for leaf in leaves:
+        dtype = _type_of(leaf)
+        common = dtype if common is None else dtypes.promote(common, dtype)
+    return common
+
+
+def _type_of(leaf: Any) -> DType:
+    if isinstance(leaf, bool | int | float | complex):
+        return promotion.number_type(leaf)
+    if isinstance(leaf, TensorBase):
+        return dtypes.from_numpy(leaf._array.dtype)
+    if isinstance(leaf, np.generic | np.ndarray):
+        return dtypes.from_numpy(leaf.dtype)
+    if isinstance(leaf, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if _is_sequence(leaf):
+        raise TypeError(f"'{type(leaf).__name__}' object cannot be interpreted as an integer")
+    raise RuntimeError(f"Could not infer dtype of {type(leaf).__name__}")
+
+
+def _python_number(leaf: Any) -> Any:
+    if isinstance(leaf, TensorBase):
+        return leaf._array.item()
+    if isinstance(leaf, np.generic | np.ndarray):
+        return leaf.item()
+    if isinstance(leaf, bool | int | float | complex):
+        return leaf
+    _type_of(leaf)
+    raise TypeError(f"must be real number, not {type(leaf).__name__}")
+
+
+def _filled(leaves: list[Any], dtype: DType) -> Array:
+    if not set(map(type, leaves)) <= {bool, int, float, complex}:
+        leaves = [_python_number(leaf) for leaf in leaves]
+    if dtype.kind == "bool":
+        return np.array([bool(leaf) for leaf in leaves], np.bool_)
+    if dtype.kind == "int":
+        return _filled_integers(leaves, dtype)
+    if dtype.kind == "complex":
+        return np.array(leaves, np.complex128).astype(dtype.numpy)
+    if any(isinstance(leaf, complex) for leaf in leaves):
+        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+    with np.errstate(over="ignore"):
+        return np.array(leaves, np.float64).astype(dtype.numpy)
+
+
+def _filled_integers(leaves: list[Any], dtype: DType) -> Array:
+    limits = np.iinfo(dtype.numpy)
+    lowest = -int(limits.max) if limits.min == 0 else int(limits.min)
+    for leaf in leaves:
+        if type(leaf) is int and not -(2**63) <= leaf < 2**63:
+            raise ValueError("Overflow when unpacking long long")
+    try:
+        whole = [leaf if type(leaf) is int else int(leaf) for leaf in leaves]
+    except (TypeError, OverflowError, ValueError):
+        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow") from None
+    if whole and not (lowest <= min(whole) and max(whole) <= limits.max):
+        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+    return np.array(whole, np.int64).astype(dtype.numpy)
+
+
+def _c_name(dtype: DType) -> str:
+    return {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int"}.get(dtype.name, dtype.name)
+
+
+def checked_number(value: Any, dtype: DType) -> Array:
+    """A 0-d array of one number, for filling.
+
+    Raises RuntimeError where `dtype` cannot hold the number: fractions are cut, infinities allowed in float dtypes.
+    """
+    if isinstance(value, complex) and not dtype.is_complex and value.imag != 0:
+        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+    number = value.real if isinstance(value, complex) and not dtype.is_complex else value
+    if dtype.kind == "float" and isinstance(number, int | float) and math.isfinite(number):
+        largest = float(dtypes_maximum(dtype))
+        if abs(number) > largest:
+            raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+    return _filled([number], dtype).reshape(())
+
+
+def dtypes_maximum(dtype: DType) -> float:
+    """The largest finite number of a floating-point dtype."""
+    return 3.3895313892515355e38 if dtype is dtypes.BFLOAT16 else float(np.finfo(dtype.numpy).max)

@@ -1,0 +1,331 @@
+"""Every operator call of eager code passes here: overload resolution, the reference, and a tensor around the result.
+
+`call(name, arguments, keywords)` resolves the overload; `run(operator, arguments)` executes one and tells the
+recorder of this thread, if there is one. Nothing else in eager knows about tracing.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from optc.eager import gradient
+from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of
+from optc.eager.matching import Signature, combination_message, value_text
+from optc.ir import dtypes
+from optc.ir.types import ListType, OptionalType, TensorType, Type
+from optc.ops.registry import Operator, overloads
+
+NUMBERS_AS_TENSORS: Final = frozenset(
+    base + suffix
+    for base in ("add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide")
+    for suffix in ("", "_")
+)
+"""Operators whose number operand PyTorch's Python layer turns into a tensor: a trace records `.Tensor` for `.Scalar`."""
+
+_WITHOUT_DERIVATIVE: Final = frozenset(
+    f"aten::{name}"
+    for name in (
+        "detach", "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like",
+        "new_zeros", "new_ones", "new_full", "new_empty", "bernoulli", "floor_divide", "normal",
+    )
+)  # fmt: skip
+
+_NEVER_ITSELF: Final = frozenset(("aten::detach", "aten::alias", "aten::view_as", "aten::expand", "aten::view"))
+"""Views that are a new tensor even where nothing changes; the others may return their operand."""
+
+_RETURNS_OPERAND: Final = frozenset(
+    f"aten::{name}" for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
+)
+"""Operators that return their operand itself where they change nothing, though their schemas do not say so."""
+
+
+class Recorder(Protocol):
+    """What tracing installs: it is told of every operator that runs and of every value that leaves the graph."""
+
+    def record(self, operator: Operator, arguments: Sequence[Any], result: Any) -> None:
+        """`operator` ran. Arguments are in schema order: tensors, Python values, lists of them; dtypes are codes."""
+
+    def converted(self, tensor: TensorBase, target: str) -> None:
+        """A tensor became a Python value: `target` is "Python boolean", "Python integer", "NumPy array" ..."""
+
+    def size(self, tensor: TensorBase, dim: int) -> Any:
+        """The extent of a dimension, as the value that stands for it."""
+
+
+class _Recording(threading.local):
+    recorder: Recorder | None = None
+
+
+_recording = _Recording()
+
+
+def current_recorder() -> Recorder | None:
+    """The recorder of this thread, None when nothing is traced."""
+    return _recording.recorder
+
+
+def set_recorder(recorder: Recorder | None) -> Recorder | None:
+    """Install a recorder for this thread, None to stop recording. Returns the one before."""
+    before, _recording.recorder = _recording.recorder, recorder
+    return before
+
+
+def note_conversion(tensor: TensorBase, target: str) -> None:
+    """Tell the recorder that a tensor becomes a Python value."""
+    if _recording.recorder is not None:
+        _recording.recorder.converted(tensor, target)
+
+
+_tensor_class: list[type[TensorBase]] = []
+
+
+def register_tensor_class(kind: type[TensorBase]) -> None:
+    """Name the class of results. Called once, by the module that defines it."""
+    _tensor_class[:] = [kind]
+
+
+def wrap(array: npt.NDArray[Any], gradient_state: int = NO_GRADIENT) -> Any:
+    """A tensor around an array, sharing its memory."""
+    kind = _tensor_class[0]
+    tensor = kind.__new__(kind)
+    tensor._array = array
+    tensor._gradient = gradient_state
+    return tensor
+
+
+_signatures: dict[str, list[Signature]] = {}
+
+
+def signatures_of(name: str) -> list[Signature]:
+    """The overloads of `aten::add`, ready for matching. Raises AttributeError when there are none."""
+    found = _signatures.get(name)
+    if found is None or len(found) != len(overloads(name)):
+        found = [Signature(operator) for operator in overloads(name)]
+        if not found:
+            raise AttributeError(f"optc has no operator {name}")
+        _signatures[name] = found
+    return found
+
+
+def call(name: str, arguments: Sequence[Any], keywords: dict[str, Any] | None = None, is_method: bool = False) -> Any:
+    """Run the overload of `name` (`aten::add`) that fits the arguments.
+
+    `is_method` says that the first argument is the tensor the method was called on: messages do not count it, and ints
+    after it may be gathered into a list. Raises TypeError when no overload fits.
+    """
+    keywords = {} if keywords is None else keywords
+    for signature in signatures_of(name):
+        values = signature.match(arguments, keywords, is_method)
+        if values is not None:
+            return run(signature.operator, values)
+    raise TypeError(_complaint(name, arguments, keywords, is_method))
+
+
+def _complaint(name: str, arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool) -> str:
+    candidates = [each for each in signatures_of(name) if not _has_out(each)]
+    base = name.partition("::")[2]
+    if len(candidates) == 1:
+        return candidates[0].complaint(base, arguments, keywords, is_method)
+    return combination_message(base, candidates, arguments, keywords, is_method)
+
+
+def _has_out(signature: Signature) -> bool:
+    return any(argument.is_written and argument.keyword_only for argument in signature.arguments)
+
+
+class _Plan(NamedTuple):
+    """What `run` needs to know about an operator, derived from its schema once."""
+
+    unwrap: tuple[Callable[[Any], Any], ...]
+    written: int | None
+    in_place: bool
+    returns_alias: bool
+    differentiable: bool
+    field_names: tuple[str, ...]
+
+
+_plans: dict[Operator, _Plan] = {}
+
+
+def _plan(operator: Operator) -> _Plan:
+    found = _plans.get(operator)
+    if found is not None:
+        return found
+    schema = operator.schema
+    written = [place for place, argument in enumerate(schema.arguments) if argument.is_written]
+    made = _Plan(
+        tuple(_unwrapper(argument.type) for argument in schema.arguments),
+        written[0] if written else None,
+        bool(written) and not schema.arguments[written[0]].keyword_only,
+        any(returned.alias for returned in schema.returns) or schema.name in _RETURNS_OPERAND,
+        schema.name not in _WITHOUT_DERIVATIVE,
+        tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
+    )
+    _plans[operator] = made
+    return made
+
+
+def _unwrapper(type_: Type) -> Callable[[Any], Any]:
+    if isinstance(type_, OptionalType):
+        type_ = type_.element
+    if isinstance(type_, TensorType):
+        return array_of
+    if isinstance(type_, ListType):
+        element = _unwrapper(type_.element)
+        return lambda value: [element(item) for item in value] if isinstance(value, list | tuple) else value
+    return _number
+
+
+def _number(value: Any) -> Any:
+    return value._array.item() if isinstance(value, TensorBase) else array_of(value)
+
+
+def run(operator: Operator, arguments: Sequence[Any]) -> Any:
+    """Execute one operator on arguments in the schema's order, and record it.
+
+    Raises what the reference raises; for operators that write, RuntimeError when the result does not fit the tensor
+    that is written.
+    """
+    plan = _plan(operator)
+    values = [unwrap(value) for unwrap, value in zip(plan.unwrap, arguments)]
+    if plan.written is None:
+        with np.errstate(all="ignore"):
+            result = _wrapped(operator, plan, operator.reference(*values), arguments)
+    else:
+        result = _run_writing(operator, plan, plan.written, values, arguments)
+    if _recording.recorder is not None:
+        _recording.recorder.record(operator, arguments, result)
+    return result
+
+
+def _requires_gradient(arguments: Sequence[Any]) -> bool:
+    for value in arguments:
+        if isinstance(value, TensorBase):
+            if value._gradient:
+                return True
+        elif isinstance(value, list | tuple) and _requires_gradient(value):
+            return True
+    return False
+
+
+def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[Any]) -> Any:
+    requires = plan.differentiable and gradient.is_grad_enabled() and _requires_gradient(arguments)
+    if isinstance(result, np.ndarray):
+        return _wrapped_array(operator, plan, result, arguments, requires)
+    if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray) for item in result):
+        items = [_wrapped_array(operator, plan, item, arguments, requires) for item in result]
+        if isinstance(result, tuple):
+            return _named_result(operator, plan.field_names, items)
+        return items
+    return result
+
+
+def _wrapped_array(
+    operator: Operator, plan: _Plan, array: Any, arguments: Sequence[Any], requires: bool
+) -> Any:
+    if not isinstance(array, np.ndarray):
+        return array
+    for value in arguments:
+        if isinstance(value, TensorBase) and value._array is array:
+            if not plan.returns_alias:
+                array = array.copy()
+            elif operator.schema.name not in _NEVER_ITSELF:
+                return value
+            else:
+                array = array.view()
+            break
+    return wrap(array, COMPUTED if requires and array.dtype.kind not in "biu" else NO_GRADIENT)
+
+
+_result_types: dict[tuple[str, tuple[str, ...]], Any] = {}
+
+
+def _named_result(operator: Operator, names: tuple[str, ...], items: list[Any]) -> Any:
+    """A tuple whose fields carry the names of the schema's returns, where they have names."""
+    if not names or not all(names):
+        return tuple(items)
+    key = (operator.schema.name.partition("::")[2], names)
+    kind = _result_types.get(key)
+    if kind is None:
+        kind = _result_types[key] = _result_type(*key)
+    return kind(*items)
+
+
+def _result_type(name: str, names: tuple[str, ...]) -> Any:
+    fields = NamedTuple(name, [(field, Any) for field in names])  # type: ignore[misc]
+
+    def text(self: Any) -> str:
+        shown = ",\n".join(f"{field}={getattr(self, field)!r}" for field in names)
+        return f"torch.return_types.{name}(\n{shown})"
+
+    return type(name, (fields,), {"__slots__": (), "__repr__": text, "__module__": "torch.return_types"})
+
+
+def _run_writing(
+    operator: Operator, plan: _Plan, place: int, values: list[Any], arguments: Sequence[Any]
+) -> Any:
+    target = arguments[place]
+    if not isinstance(target, TensorBase):
+        raise TypeError(f"{operator.name} writes a tensor, not {value_text(target)}")
+    enabled = gradient.is_grad_enabled()
+    if enabled and target._gradient == LEAF:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    with np.errstate(all="ignore"):
+        if operator.functional is None:
+            operator.reference(*values)
+        elif plan.in_place:
+            _write_back(target._array, operator.functional.reference(*values))
+        else:
+            write_out(target, operator.functional.reference(*values[:place], *values[place + 1 :]))
+    others = [*arguments[:place], *arguments[place + 1 :]]
+    if enabled and target._array.dtype.kind not in "biu" and _requires_gradient(others):
+        target._gradient = COMPUTED
+    return target
+
+
+def _write_back(target: npt.NDArray[Any], result: npt.NDArray[Any]) -> None:
+    """Store the result of an in-place operator in the tensor it was called on."""
+    if target.shape != result.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)}"
+        )
+    check_cast(result.dtype, target.dtype)
+    np.copyto(target, result, casting="unsafe")
+
+
+def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
+    """Raise RuntimeError where a result may not be stored in `target`: complex in real, float in int, int in bool."""
+    if source.kind == target.kind:
+        return
+    result, wanted = dtypes.from_numpy(source), dtypes.from_numpy(target)
+    if not can_cast(result, wanted):
+        raise RuntimeError(f"result type {result.label} can't be cast to the desired output type {wanted.label}")
+
+
+_KIND_ORDER: Final = ("bool", "int", "float", "complex")
+
+
+def can_cast(source: dtypes.DType, target: dtypes.DType) -> bool:
+    """True unless the cast goes down from complex to real, from float to integer, or from a number to bool."""
+    return _KIND_ORDER.index(source.kind) <= _KIND_ORDER.index(target.kind)
+
+
+def write_out(target: TensorBase, result: npt.NDArray[Any]) -> None:
+    """Store a result in the tensor given as `out=`, which takes the result's shape."""
+    check_cast(result.dtype, target._array.dtype)
+    if target._array.shape == result.shape:
+        np.copyto(target._array, result, casting="unsafe")
+        return
+    if target._array.size:
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(target._array.shape)}, which "
+            f"does not match the required output shape {list(result.shape)}. Resize it to zero elements before.",
+            stacklevel=4,
+        )
+    target._array = np.ascontiguousarray(result.astype(target._array.dtype)).reshape(result.shape)

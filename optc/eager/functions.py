@@ -1,0 +1,195 @@
+"""The functions of the namespace: `optc.add`, `optc.zeros`, `optc.allclose` ...
+
+Functions that are operators are made from the registry when they are first asked for (`functions.relu`); those that
+PyTorch's Python layer adds are written out here or come from the modules named below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from optc.eager import device, dispatch, gradient, numerics, printing, random, seeding, settings
+from optc.eager.creation import (
+    arange,
+    as_tensor,
+    asarray,
+    empty,
+    empty_like,
+    empty_strided,
+    eye,
+    from_dlpack,
+    from_numpy,
+    frombuffer,
+    full,
+    full_like,
+    linspace,
+    logspace,
+    normal,
+    ones,
+    ones_like,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    scalar_tensor,
+    tensor,
+    tril_indices,
+    triu_indices,
+    zeros,
+    zeros_like,
+)
+from optc.eager.methods import SPECIAL_METHODS, install, is_tensor
+from optc.eager.size import Size
+from optc.eager.tensor import Tensor
+from optc.ir import dtypes
+from optc.ops.registry import overloads
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_dlpack", "from_numpy",
+    "frombuffer", "full", "full_like", "linspace", "logspace", "normal", "ones", "ones_like", "rand", "rand_like",
+    "randint", "randint_like", "randn", "randn_like", "randperm", "scalar_tensor", "tensor", "tril_indices",
+    "triu_indices", "zeros", "zeros_like", "is_tensor",
+]  # fmt: skip
+
+install()
+
+
+def numel(input: Any) -> Any:
+    """The number of elements."""
+    return input.numel()
+
+
+def is_floating_point(input: Any) -> bool:
+    """True for a tensor of half, bfloat16, float or double."""
+    return bool(input.is_floating_point())
+
+
+def is_complex(input: Any) -> bool:
+    """True for a tensor of a complex dtype."""
+    return bool(input.is_complex())
+
+
+def is_nonzero(input: Any) -> bool:
+    """True when the only element is not zero. Raises RuntimeError unless there is exactly one."""
+    return bool(input)
+
+
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The common shape of several. Raises RuntimeError when there is none."""
+    listed = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
+    try:
+        return Size(np.broadcast_shapes(*listed))
+    except ValueError:
+        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None
+
+
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """The tensors expanded to their common shape."""
+    given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
+    shape = list(broadcast_shapes(*(each._array.shape for each in given)))
+    return tuple(dispatch.call("aten::expand", (each, shape)) for each in given)
+
+
+def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
+    """Parts of one size along a dimension, or of the given sizes."""
+    return SPECIAL_METHODS["split"](tensor, split_size_or_sections, dim)
+
+
+def _tuple_function(name: str) -> Callable[..., Any]:
+    method = SPECIAL_METHODS[name]
+
+    def function(input: Any, *arguments: Any, **keywords: Any) -> Any:
+        return method(input, *arguments, **keywords)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = method.__doc__
+    return function
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Coordinates of a grid from the coordinates along each of its axes; "xy" swaps the first two axes."""
+    given = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else list(tensors)
+    return tuple(dispatch.call("aten::meshgrid", (given,), {"indexing": indexing}))
+
+
+def einsum(equation: str, *operands: Any) -> Any:
+    """Sums of products named by letters."""
+    given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else list(operands)
+    return dispatch.call("aten::einsum", (equation, given))
+
+
+def _operator_function(name: str) -> Callable[..., Any]:
+    qualified = f"aten::{name}"
+
+    def function(*arguments: Any, **keywords: Any) -> Any:
+        return dispatch.call(qualified, arguments, keywords)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = "\n".join(str(operator.schema) for operator in overloads(qualified))
+    return function
+
+
+def __getattr__(name: str) -> Any:
+    """The function of an operator. Raises AttributeError where there is no such operator."""
+    if name.startswith("_") or not overloads(f"aten::{name}"):
+        raise AttributeError(f"module 'optc' has no attribute '{name}'")
+    function = globals()[name] = _operator_function(name)
+    return function
+
+
+_DTYPE_ALIASES: Final = {
+    "float": dtypes.FLOAT32, "double": dtypes.FLOAT64, "half": dtypes.FLOAT16, "long": dtypes.INT64,
+    "int": dtypes.INT32, "short": dtypes.INT16, "cfloat": dtypes.COMPLEX64, "cdouble": dtypes.COMPLEX128,
+}  # fmt: skip
+
+NAMES: Final[dict[str, Any]] = {
+    **{name: globals()[name] for name in __all__},
+    **{dtype.name: dtype for dtype in dtypes.ALL},
+    **_DTYPE_ALIASES,
+    **{
+        name: globals()[name]
+        for name in (
+            "numel", "is_floating_point", "is_complex", "is_nonzero", "broadcast_shapes", "broadcast_tensors", "split",
+            "meshgrid", "einsum",
+        )
+    },
+    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "norm")},
+    **{
+        name: getattr(module, name)
+        for module, names in (
+            (gradient, ("no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_grad_enabled",
+                        "is_inference_mode_enabled")),
+            (settings, ("get_default_dtype", "set_default_dtype", "get_num_threads", "set_num_threads",
+                        "get_num_interop_threads", "set_num_interop_threads", "use_deterministic_algorithms",
+                        "are_deterministic_algorithms_enabled")),
+            (numerics, ("finfo", "iinfo", "result_type", "promote_types", "can_cast", "equal", "isclose", "allclose")),
+            (seeding, ("Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state")),
+            (printing, ("set_printoptions",)),
+        )
+        for name in names
+    },
+    "Tensor": Tensor,
+    "Size": Size,
+    "dtype": dtypes.DType,
+    "device": device.Device,
+    "layout": device.Layout,
+    "memory_format": device.MemoryFormat,
+    "strided": device.STRIDED,
+    "contiguous_format": device.CONTIGUOUS_FORMAT,
+    "preserve_format": device.PRESERVE_FORMAT,
+    "channels_last": device.CHANNELS_LAST,
+    "channels_last_3d": device.CHANNELS_LAST_3D,
+    "default_generator": random.default_generator,
+    "inf": float("inf"),
+    "nan": float("nan"),
+    "pi": np.pi,
+    "e": np.e,
+    "newaxis": None,
+}  # fmt: skip
+"""What `optc` re-exports; every other operator name is found by `__getattr__`."""

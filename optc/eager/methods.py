@@ -1,0 +1,139 @@
+"""Tensor's methods and properties that are operators: taken from the registry, and the few that need more.
+
+Every operator whose first argument is a tensor named `self` is a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from optc.eager import dispatch, numerics
+from optc.eager.base import TensorBase, is_number
+from optc.eager.casts import CAST_METHODS
+from optc.eager.creation import NEW_METHODS
+from optc.eager.device import Device, require_cpu
+from optc.eager.tensor import Tensor
+from optc.errors import UnsupportedError
+from optc.ir.types import TensorType
+from optc.ops.registry import all_operators, overloads
+
+
+def operator_method(name: str) -> Callable[..., Any]:
+    """The method `name`, which calls the operator `aten::name`."""
+    qualified = f"aten::{name}"
+
+    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return dispatch.call(qualified, (self, *arguments), keywords, is_method=True)
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = "\n".join(str(operator.schema) for operator in overloads(qualified))
+    return method
+
+
+def _property(name: str) -> property:
+    qualified = f"aten::{name}"
+    return property(lambda self: dispatch.call(qualified, (self,)), doc=f"The operator {qualified} of this tensor.")
+
+
+def _to_cpu(self: Any, memory_format: Any = None) -> Any:
+    """The tensor on the CPU: where it is."""
+    return self.to("cpu") if memory_format is None else self.to("cpu", memory_format=memory_format)
+
+
+def _to_accelerator(self: Any, device: Device | str | None = None, **options: Any) -> Any:
+    """Raises RuntimeError: there is no accelerator."""
+    require_cpu("cuda")
+
+
+def _split(self: Any, split_size: Any, dim: int = 0) -> Any:
+    """Parts of `split_size` along a dimension, or of the given sizes."""
+    name = "aten::split_with_sizes" if isinstance(split_size, list | tuple) else "aten::split"
+    return tuple(dispatch.call(name, (self, split_size, dim)))
+
+
+def _parts(name: str) -> Callable[..., Any]:
+    """A method whose operator returns a list, which Python gets as a tuple."""
+    plain = operator_method(name)
+
+    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return tuple(plain(self, *arguments, **keywords))
+
+    method.__name__ = name
+    method.__doc__ = plain.__doc__
+    return method
+
+
+def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """The vector norm of order `p` over `dim` (all dimensions when absent). Raises ValueError for a matrix norm."""
+    if p not in ("fro", None) and not is_number(p):
+        raise UnsupportedError(f"norm of order {p!r} is a matrix norm; there are only vector norms here")
+    order = 2 if p in ("fro", None) else p
+    code = None if dtype is None else dtype.code
+    dims = [dim] if isinstance(dim, int) else dim
+    return dispatch.call("aten::linalg_vector_norm", (self, order, dims, keepdim), {"dtype": code})
+
+
+def _same(self: Any, *arguments: Any, **keywords: Any) -> Any:
+    """The tensor as it is."""
+    return self
+
+
+def _retain_grad(self: Any) -> None:
+    """Nothing to do: there is no autograd."""
+
+
+def _expand_like(self: Any, other: Any) -> Any:
+    """The tensor expanded to the shape of another."""
+    return dispatch.call("aten::expand", (self, list(other._array.shape)))
+
+
+PROPERTIES: Final = {
+    "T": "numpy_T",
+    "mT": "mT",
+    "H": "matrix_H",
+    "mH": "mH",
+    "real": "real",
+    "imag": "imag",
+}
+
+SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
+    **CAST_METHODS,
+    **NEW_METHODS,
+    "cpu": _to_cpu,
+    "cuda": _to_accelerator,
+    "split": _split,
+    "unbind": _parts("unbind"),
+    "chunk": _parts("chunk"),
+    "tensor_split": _parts("tensor_split"),
+    "norm": _norm,
+    "pin_memory": _same,
+    "share_memory_": _same,
+    "resolve_conj": _same,
+    "resolve_neg": _same,
+    "retain_grad": _retain_grad,
+    "equal": numerics.equal,
+    "allclose": numerics.allclose,
+    "isclose": numerics.isclose,
+    "expand_as": _expand_like,
+}
+
+
+def install() -> None:
+    """Give `Tensor` its methods. Existing ones stay."""
+    for name, method in SPECIAL_METHODS.items():
+        setattr(Tensor, name, method)
+    for name, operator in PROPERTIES.items():
+        setattr(Tensor, name, _property(operator))
+    for declared in all_operators():
+        namespace, _, name = declared.schema.name.partition("::")
+        arguments = declared.schema.arguments
+        takes_tensor = arguments and arguments[0].name == "self" and isinstance(arguments[0].type, TensorType)
+        if namespace == "aten" and takes_tensor and not hasattr(Tensor, name):
+            setattr(Tensor, name, operator_method(name))
+
+
+def is_tensor(value: Any) -> bool:
+    """True for a tensor."""
+    return isinstance(value, TensorBase)

@@ -1,0 +1,124 @@
+"""Python's operators on tensors: each is one call of the operator PyTorch records for it.
+
+An operand of a type no overload takes gives NotImplemented, so that Python tries the other operand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from optc.eager import dispatch
+from optc.eager.base import TensorBase, is_number
+
+
+def _is_operand(value: Any) -> bool:
+    return isinstance(value, TensorBase) or is_number(value)
+
+
+def _binary(name: str) -> Callable[[Any, Any], Any]:
+    def operate(self: Any, other: Any) -> Any:
+        return dispatch.call(name, (self, other)) if _is_operand(other) else NotImplemented
+
+    return operate
+
+
+def _reflected(name: str) -> Callable[[Any, Any], Any]:
+    """The operator with the number on the left."""
+
+    def operate(self: Any, other: Any) -> Any:
+        return dispatch.call(name, (other, self)) if _is_operand(other) else NotImplemented
+
+    return operate
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    def operate(self: Any) -> Any:
+        return dispatch.call(name, (self,))
+
+    return operate
+
+
+def _right_subtract(self: Any, other: Any) -> Any:
+    return dispatch.call("aten::rsub", (self, other)) if _is_operand(other) else NotImplemented
+
+
+def _right_divide(self: Any, other: Any) -> Any:
+    if not _is_operand(other):
+        return NotImplemented
+    return dispatch.call("aten::mul", (dispatch.call("aten::reciprocal", (self,)), other))
+
+
+def _as_tensor_like(self: Any, other: Any) -> Any:
+    """A number as a 0-d tensor of its own dtype, which does not change the dtype of `self` within its kind."""
+    if isinstance(other, TensorBase):
+        return other
+    kind = np.int64 if isinstance(other, int) else self._array.dtype
+    return dispatch.wrap(np.array(other, kind))
+
+
+def _right_floor_divide(self: Any, other: Any) -> Any:
+    if not _is_operand(other):
+        return NotImplemented
+    return dispatch.call("aten::floor_divide", (_as_tensor_like(self, other), self))
+
+
+def _right_shift_of(name: str) -> Callable[[Any, Any], Any]:
+    def operate(self: Any, other: Any) -> Any:
+        return dispatch.call(name, (_as_tensor_like(self, other), self)) if _is_operand(other) else NotImplemented
+
+    return operate
+
+
+OPERATORS: Final[dict[str, Callable[..., Any]]] = {
+    "__add__": _binary("aten::add"),
+    "__radd__": _binary("aten::add"),
+    "__iadd__": _binary("aten::add_"),
+    "__sub__": _binary("aten::sub"),
+    "__rsub__": _right_subtract,
+    "__isub__": _binary("aten::sub_"),
+    "__mul__": _binary("aten::mul"),
+    "__rmul__": _binary("aten::mul"),
+    "__imul__": _binary("aten::mul_"),
+    "__truediv__": _binary("aten::div"),
+    "__rtruediv__": _right_divide,
+    "__itruediv__": _binary("aten::div_"),
+    "__floordiv__": _binary("aten::floor_divide"),
+    "__rfloordiv__": _right_floor_divide,
+    "__ifloordiv__": _binary("aten::floor_divide_"),
+    "__mod__": _binary("aten::remainder"),
+    "__rmod__": _reflected("aten::remainder"),
+    "__imod__": _binary("aten::remainder_"),
+    "__pow__": _binary("aten::pow"),
+    "__rpow__": _reflected("aten::pow"),
+    "__ipow__": _binary("aten::pow_"),
+    "__matmul__": _binary("aten::matmul"),
+    "__rmatmul__": _reflected("aten::matmul"),
+    "__and__": _binary("aten::__and__"),
+    "__rand__": _binary("aten::__and__"),
+    "__iand__": _binary("aten::__iand__"),
+    "__or__": _binary("aten::__or__"),
+    "__ror__": _binary("aten::__or__"),
+    "__ior__": _binary("aten::__ior__"),
+    "__xor__": _binary("aten::__xor__"),
+    "__rxor__": _binary("aten::__xor__"),
+    "__ixor__": _binary("aten::__ixor__"),
+    "__lshift__": _binary("aten::__lshift__"),
+    "__rlshift__": _right_shift_of("aten::__lshift__"),
+    "__ilshift__": _binary("aten::__ilshift__"),
+    "__rshift__": _binary("aten::__rshift__"),
+    "__rrshift__": _right_shift_of("aten::__rshift__"),
+    "__irshift__": _binary("aten::__irshift__"),
+    "__eq__": _binary("aten::eq"),
+    "__ne__": _binary("aten::ne"),
+    "__lt__": _binary("aten::lt"),
+    "__le__": _binary("aten::le"),
+    "__gt__": _binary("aten::gt"),
+    "__ge__": _binary("aten::ge"),
+    "__neg__": _unary("aten::neg"),
+    "__pos__": _unary("aten::positive"),
+    "__abs__": _unary("aten::abs"),
+    "__invert__": _unary("aten::bitwise_not"),
+}

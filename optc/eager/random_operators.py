@@ -1,0 +1,493 @@
+"""The operators that draw random numbers, over the generator of random.py.
+
+They are declared here, not in optc/ops, because they have state: the default generator, or the one they are given.
+Argument checks and their texts are PyTorch's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optc.eager import random
+from optc.eager.conversion import dtypes_maximum
+from optc.eager.random import Generator, default_generator
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops.abstract import UNKNOWN, dtype_of_code
+from optc.ops.promotion import default_float
+from optc.ops.registry import define
+
+Array = npt.NDArray[Any]
+
+_REASON = "it draws random numbers"
+_OPTIONS = "ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+_LIKE_OPTIONS = _OPTIONS + ", MemoryFormat? memory_format=None"
+
+
+def _chosen(generator: Generator | None) -> Generator:
+    return default_generator if generator is None else generator
+
+
+def _require_float(array: Array, kernel: str) -> None:
+    if array.dtype.kind in "biu":
+        label = dtypes.from_numpy(array.dtype).label
+        raise NotImplementedError(f'"{kernel}" not implemented for \'{label}\'')
+
+
+def _parts(array: Array) -> Array:
+    """The real and imaginary parts of complex elements as one array of floats; other arrays as they are."""
+    if array.dtype.kind != "c":
+        return array
+    real = array.real
+    return np.lib.stride_tricks.as_strided(real, (*real.shape, 2), (*real.strides, real.itemsize))
+
+
+def uniform_(array: Array, low: float, high: float, generator: Generator | None) -> Array:
+    """Fill with numbers of [low, high). Raises RuntimeError for bounds in the wrong order or too far apart."""
+    _require_float(array, "check_uniform_bounds")
+    parts = _parts(array)
+    if low > high:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
+    dtype = dtypes.from_numpy(parts.dtype)
+    if high - low > dtypes_maximum(dtype):
+        raise RuntimeError(
+            f"uniform_ expects to-from <= std::numeric_limits<{dtype.label}>::max(), but found to={high:g} and "
+            f"from={low:g} which result in to-from to exceed the limit"
+        )
+    random.fill_uniform(parts, low, high, _chosen(generator))
+    return array
+
+
+def normal_(array: Array, mean: float, deviation: float, generator: Generator | None) -> Array:
+    """Fill with normal numbers. Raises RuntimeError for a negative deviation."""
+    if deviation < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {deviation:g}")
+    _require_float(array, "normal_kernel_cpu")
+    scale = deviation / math.sqrt(2) if array.dtype.kind == "c" else deviation
+    random.fill_normal(_parts(array), mean, scale, _chosen(generator))
+    return array
+
+
+def random_(array: Array, generator: Generator | None) -> Array:
+    """Fill with whole numbers of the whole range of the dtype."""
+    random.fill_random(array, _chosen(generator))
+    return array
+
+
+def random_from_to(array: Array, low: int, high: int | None, generator: Generator | None) -> Array:
+    """Fill with whole numbers of [low, high), of [low, largest] without `high`.
+
+    Raises RuntimeError for an empty range or bounds that the dtype cannot hold.
+    """
+    dtype = dtypes.from_numpy(array.dtype)
+    if high is None:
+        if low == -(2**63):
+            random.fill_random_range(array, low, 2**63, _chosen(generator))
+            return array
+        high = _largest_drawn(dtype) + 1
+    elif low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
+    if dtype.is_floating_point:
+        low, high = _representable_from(low, dtype), _representable_to(high, dtype)
+        if low >= high:
+            raise RuntimeError(
+                "random_ expects 'from' casted to dtype to be less than 'to' casted to dtype, "
+                f"but got from={low} >= to={high}"
+            )
+    _check_bounds(low, high - 1, dtype)
+    random.fill_random_range(array, low, high, _chosen(generator))
+    return array
+
+
+def _largest_drawn(dtype: DType) -> int:
+    if dtype.kind == "bool":
+        return 1
+    if dtype.kind == "int":
+        return int(np.iinfo(dtype.numpy).max)
+    return int(2 ** random.significand_bits(dtype.numpy))
+
+
+def _rounded(number: int, dtype: DType) -> int:
+    return int(np.float64(np.array(number, np.float64).astype(dtype.numpy)))
+
+
+def _representable_from(low: int, dtype: DType) -> int:
+    """The smallest whole number from `low` on that the dtype holds exactly enough not to round below `low`."""
+    above = _rounded(low + 1, dtype)
+    if above >= low:
+        return low
+    return above + int(2 ** ((abs(low + 1)).bit_length() - random.significand_bits(dtype.numpy)))
+
+
+def _representable_to(high: int, dtype: DType) -> int:
+    """The largest bound up to `high` such that no number below it rounds up to `high`."""
+    below = _rounded(high - 1, dtype)
+    if below < high:
+        return high
+    return below - int(2 ** ((abs(high - 1)).bit_length() - random.significand_bits(dtype.numpy)))
+
+
+def _check_bounds(low: int, last: int, dtype: DType) -> None:
+    if dtype.is_floating_point:
+        smallest, largest = -dtypes_maximum(dtype), dtypes_maximum(dtype)
+    elif dtype.kind == "bool":
+        smallest, largest = 0, 1
+    else:
+        limits = np.iinfo(dtype.numpy)
+        smallest, largest = int(limits.min), int(limits.max)
+    for name, value in (("from", low), ("to - 1", last)):
+        if not smallest <= value <= largest:
+            raise RuntimeError(f"{name} is out of bounds for {_scalar_name(dtype)}")
+
+
+def _scalar_name(dtype: DType) -> str:
+    names = {
+        "uint8": "unsigned char", "int8": "signed char", "int16": "short", "int32": "int", "int64": "long",
+        "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    }  # fmt: skip
+    return names.get(dtype.name, dtype.name)
+
+
+def bernoulli_(array: Array, probability: float, generator: Generator | None) -> Array:
+    """Fill with ones of the given probability, and zeros. Raises RuntimeError unless it is in [0, 1]."""
+    if not 0 <= probability <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={probability:g}")
+    random.fill_bernoulli(array, probability, _chosen(generator))
+    return array
+
+
+def bernoulli_tensor_(array: Array, probabilities: Array, generator: Generator | None) -> Array:
+    """Fill with ones of the probability at the same (broadcast) place, and zeros."""
+    random.fill_bernoulli_each(array, np.broadcast_to(probabilities, array.shape), _chosen(generator))
+    return array
+
+
+def _positive(name: str, parameter: str, value: float) -> None:
+    if not value > 0:
+        raise RuntimeError(f"{name} expects {parameter} > 0.0, but found {parameter}={value:g}")
+
+
+def exponential_(array: Array, rate: float, generator: Generator | None) -> Array:
+    """Fill with exponential numbers. Raises RuntimeError unless the rate is positive."""
+    _positive("exponential_", "lambda", rate)
+    _require_float(array, "exponential_cpu")
+    random.fill_exponential(array, rate, _chosen(generator))
+    return array
+
+
+def geometric_(array: Array, probability: float, generator: Generator | None) -> Array:
+    """Fill with numbers of trials. Raises RuntimeError unless the probability is in (0, 1)."""
+    if not 0 < probability < 1:
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={probability:g}")
+    random.fill_geometric(array, probability, _chosen(generator))
+    return array
+
+
+def log_normal_(array: Array, mean: float, deviation: float, generator: Generator | None) -> Array:
+    """Fill with log-normal numbers. Raises RuntimeError unless the deviation is positive."""
+    _positive("log_normal_", "std", deviation)
+    _require_float(array, "log_normal_cpu")
+    random.fill_log_normal(array, mean, deviation, _chosen(generator))
+    return array
+
+
+def cauchy_(array: Array, median: float, scale: float, generator: Generator | None) -> Array:
+    """Fill with Cauchy numbers. Raises RuntimeError unless the scale is positive."""
+    _positive("cauchy_", "sigma", scale)
+    _require_float(array, "cauchy_cpu")
+    random.fill_cauchy(array, median, scale, _chosen(generator))
+    return array
+
+
+def _written(array: Any, *_: Any) -> Any:
+    return array
+
+
+def _define_filling(schema: str, reference: Callable[..., Array]) -> None:
+    define(schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+
+
+_GENERATOR = "*, Generator? generator=None) -> Tensor(a!)"
+_define_filling(f"aten::uniform_(Tensor(a!) self, float from=0., float to=1., {_GENERATOR}", uniform_)
+_define_filling(f"aten::normal_(Tensor(a!) self, float mean=0., float std=1., {_GENERATOR}", normal_)
+_define_filling(f"aten::random_.from(Tensor(a!) self, int from, int? to, {_GENERATOR}", random_from_to)
+_define_filling(
+    f"aten::random_.to(Tensor(a!) self, int to, {_GENERATOR}",
+    lambda array, high, generator: random_from_to(array, 0, high, generator),
+)
+_define_filling(f"aten::random_(Tensor(a!) self, {_GENERATOR}", random_)
+_define_filling(f"aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, {_GENERATOR}", bernoulli_tensor_)
+_define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_)
+_define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_)
+_define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_)
+_define_filling(f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}", log_normal_)
+_define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_)
+
+
+def _shape(size: Any) -> Any:
+    return None if size is UNKNOWN else tuple(size)
+
+
+def _empty(size: Sequence[int], dtype: int | None, default: DType) -> Array:
+    if any(extent < 0 for extent in size):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(size)}: {list(size)}")
+    return np.empty(tuple(size), dtype_of_code(dtype, default).numpy)
+
+
+def _define_drawing(name: str, parameters: str, draw: Callable[..., Array], places: tuple[int, int, DType | None]) -> None:
+    """Declare `name` and its overload with a generator.
+
+    `draw(array, *arguments before the size, generator)` fills a new array; `places` are the positions of size and the
+    number of arguments before the options, and the default dtype (None: the default float).
+    """
+    size_place, count, default = places
+
+    def infer(*arguments: Any) -> TensorType:
+        return TensorType(dtype_of_code(arguments[count], default or default_float()), _shape(arguments[size_place]))
+
+    def reference(*arguments: Any) -> Array:
+        array = _empty(arguments[size_place], arguments[count], default or default_float())
+        return draw(array, *arguments[:size_place], None)
+
+    def infer_generated(*arguments: Any) -> TensorType:
+        return infer(*arguments[:count], *arguments[count + 1 :])
+
+    def reference_generated(*arguments: Any) -> Array:
+        array = _empty(arguments[size_place], arguments[count + 1], default or default_float())
+        return draw(array, *arguments[:size_place], arguments[count])
+
+    overload = name.partition(".")[2]
+    base = name.partition(".")[0]
+    generated = f"{base}.{overload}_generator" if overload else f"{base}.generator"
+    define(
+        f"aten::{name}({parameters}, *, {_OPTIONS}) -> Tensor",
+        infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True,
+    )  # fmt: skip
+    define(
+        f"aten::{generated}({parameters}, *, Generator? generator, {_OPTIONS}) -> Tensor",
+        infer=infer_generated, reference=reference_generated, interpreted=_REASON, random=True, may_fail=True,
+    )  # fmt: skip
+
+
+_define_drawing("rand", "SymInt[] size", lambda array, generator: uniform_(array, 0, 1, generator), (0, 1, None))
+_define_drawing("randn", "SymInt[] size", lambda array, generator: normal_(array, 0, 1, generator), (0, 1, None))
+_define_drawing(
+    "randint",
+    "SymInt high, SymInt[] size",
+    lambda array, high, generator: random_from_to(array, 0, high, generator),
+    (1, 2, dtypes.INT64),
+)
+_define_drawing("randint.low", "SymInt low, SymInt high, SymInt[] size", random_from_to, (2, 3, dtypes.INT64))
+
+
+def _permutation(count: int, dtype: int | None, generator: Generator | None) -> Array:
+    if count < 0:
+        raise RuntimeError(f"n must be non-negative, got{count}")
+    chosen = dtype_of_code(dtype, dtypes.INT64)
+    if chosen.is_floating_point and count > 2 ** random.significand_bits(chosen.numpy) + 1:
+        raise RuntimeError(f"n cannot be greater than 2^{random.significand_bits(chosen.numpy)}+1 for {chosen.label} type.")
+    if chosen.kind == "int" and count > _largest_drawn(chosen):
+        raise RuntimeError(f"n is too large for result tensor type: '{chosen}'")
+    return random.permutation(count, _chosen(generator)).astype(chosen.numpy)
+
+
+def _infer_permutation(count: Any, dtype: int | None) -> TensorType:
+    return TensorType(dtype_of_code(dtype, dtypes.INT64), (count,))
+
+
+define(
+    f"aten::randperm(SymInt n, *, {_OPTIONS}) -> Tensor",
+    infer=lambda count, dtype, *_: _infer_permutation(count, dtype),
+    reference=lambda count, dtype, *_: _permutation(count, dtype, None),
+    interpreted=_REASON,
+    random=True,
+    may_fail=True,
+)
+define(
+    f"aten::randperm.generator(SymInt n, *, Generator? generator, {_OPTIONS}) -> Tensor",
+    infer=lambda count, generator, dtype, *_: _infer_permutation(count, dtype),
+    reference=lambda count, generator, dtype, *_: _permutation(count, dtype, generator),
+    interpreted=_REASON,
+    random=True,
+    may_fail=True,
+)
+
+
+def _like(array: Array, dtype: int | None) -> Array:
+    """A new array of the shape and the order of memory of `array`."""
+    return np.empty_like(array, dtype=dtype_of_code(dtype, dtypes.from_numpy(array.dtype)).numpy, subok=False)
+
+
+def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Array]) -> None:
+    """Declare an operator that draws a tensor like its first argument; `count` arguments stand before the options."""
+
+    def infer(*arguments: Any) -> TensorType:
+        like: TensorType = arguments[0]
+        return TensorType(like.dtype if arguments[count] is None else dtypes.BY_CODE[arguments[count]], like.shape)
+
+    def reference(*arguments: Any) -> Array:
+        return draw(_like(arguments[0], arguments[count]), *arguments[1:count], None)
+
+    define(
+        f"aten::{name}(Tensor self{parameters}, *, {_LIKE_OPTIONS}) -> Tensor",
+        infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True,
+    )  # fmt: skip
+
+
+_define_like("rand_like", "", 1, lambda array, generator: uniform_(array, 0, 1, generator))
+_define_like("randn_like", "", 1, lambda array, generator: normal_(array, 0, 1, generator))
+_define_like(
+    "randint_like", ", SymInt high", 2, lambda array, high, generator: random_from_to(array, 0, high, generator)
+)
+_define_like("randint_like.low_dtype", ", SymInt low, SymInt high", 3, random_from_to)
+
+
+def _define_from_tensor(schema: str, reference: Callable[..., Array], infer: Callable[..., Any] = _written) -> None:
+    define(schema, infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+
+
+_define_from_tensor(
+    "aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor",
+    lambda array, generator: bernoulli_tensor_(np.empty_like(array), array, generator),
+)
+_define_from_tensor(
+    "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
+    lambda array, probability, generator: bernoulli_(np.empty_like(array), probability, generator),
+)
+
+
+def _normal_around(mean: Any, deviation: Any, generator: Generator | None) -> Array:
+    """Normal numbers of a mean, a deviation, or both for each element: standard ones scaled and shifted."""
+    if np.min(deviation, initial=0) < 0:
+        if isinstance(deviation, np.ndarray):
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {deviation:g}")
+    dtype = mean.dtype if isinstance(mean, np.ndarray) else deviation.dtype
+    standard = np.empty(np.broadcast_shapes(np.shape(mean), np.shape(deviation)), dtype)
+    if not isinstance(deviation, np.ndarray):
+        return np.asarray(normal_(standard, 0, deviation, generator) + mean)
+    drawn = normal_(standard, 0, 1, generator)
+    return np.asarray((drawn * deviation).astype(dtype) + np.asarray(mean, dtype))
+
+
+def _infer_around(mean: Any, deviation: Any, *_: Any) -> TensorType:
+    tensors = [value for value in (mean, deviation) if isinstance(value, TensorType)]
+    return tensors[0] if len(tensors) == 1 or tensors[0].shape == tensors[1].shape else TensorType(tensors[0].dtype)
+
+
+for _overload, _parameters in (
+    ("Tensor_Tensor", "Tensor mean, Tensor std"),
+    ("Tensor_float", "Tensor mean, float std=1."),
+    ("float_Tensor", "float mean, Tensor std"),
+):
+    _define_from_tensor(
+        f"aten::normal.{_overload}({_parameters}, *, Generator? generator=None) -> Tensor", _normal_around, _infer_around
+    )
+define(
+    f"aten::normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, {_OPTIONS}) -> Tensor",
+    infer=lambda mean, deviation, size, generator, dtype, *_: TensorType(
+        dtype_of_code(dtype, default_float()), _shape(size)
+    ),
+    reference=lambda mean, deviation, size, generator, dtype, *_: normal_(
+        _empty(size, dtype, default_float()), mean, deviation, generator
+    ),
+    interpreted=_REASON,
+    random=True,
+    may_fail=True,
+)
+
+
+def _multinomial(weights: Array, samples: int, replacement: bool, generator: Generator | None) -> Array:
+    """Indices in proportion to the weights of each row. Raises RuntimeError with PyTorch's texts."""
+    if weights.ndim not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if weights.dtype.kind in "biu":
+        label = dtypes.from_numpy(weights.dtype).label
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {label}")
+    if samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and samples > weights.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if weights.size == 0:
+        return np.empty((*weights.shape[:-1], samples), np.int64)
+    return random.multinomial(weights, samples, replacement, _chosen(generator))
+
+
+def _infer_multinomial(weights: TensorType, samples: Any, *_: Any) -> TensorType:
+    return TensorType(dtypes.INT64, None if weights.shape is None else (*weights.shape[:-1], samples))
+
+
+_define_from_tensor(
+    "aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
+    _multinomial,
+    _infer_multinomial,
+)
+
+
+def _check_dropout(probability: float) -> None:
+    if not 0 <= probability <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {probability:g}")
+
+
+def _noise(array: Array, keep: float, whole_features: bool) -> Array:
+    """Ones with probability `keep` and zeros, one for each element or for each feature of each sample."""
+    if not whole_features:
+        return bernoulli_(np.empty_like(array), keep, None)
+    if array.ndim < 2:
+        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
+    return bernoulli_(np.empty((*array.shape[:2], *(1,) * (array.ndim - 2)), array.dtype), keep, None)
+
+
+def _dropout(array: Array, probability: float, train: bool, whole_features: bool = False) -> Array:
+    """Elements set to zero with the given probability, the others scaled so that the mean stays."""
+    _check_dropout(probability)
+    if probability == 0 or not train or array.size == 0:
+        return array
+    if probability == 1:
+        return array * np.zeros((), array.dtype)
+    keep = 1 - probability
+    noise = _noise(array, keep, whole_features)
+    return np.asarray(array * (noise / np.asarray(keep, array.dtype)).astype(array.dtype))
+
+
+_ALPHA = 1.7580993408473766
+"""The negative saturation value of SELU."""
+
+
+def _alpha_dropout(array: Array, probability: float, train: bool, whole_features: bool = False) -> Array:
+    """Dropout that keeps mean and variance of SELU's outputs (Klambauer et al. 2017)."""
+    _check_dropout(probability)
+    if probability == 0 or not train or array.size == 0:
+        return array
+    if probability == 1:
+        return array * np.zeros((), array.dtype)
+    scale = 1 / math.sqrt((_ALPHA * _ALPHA * probability + 1) * (1 - probability))
+    noise = _noise(array, 1 - probability, whole_features)
+    kind = array.dtype.type
+    shift = (noise - kind(1)) * kind(_ALPHA * scale) + kind(_ALPHA * scale * probability)
+    return np.asarray(array * (noise * kind(scale)) + shift)
+
+
+for _name, _reference, _features in (
+    ("dropout", _dropout, False),
+    ("feature_dropout", _dropout, True),
+    ("alpha_dropout", _alpha_dropout, False),
+    ("feature_alpha_dropout", _alpha_dropout, True),
+):
+    define(
+        f"aten::{_name}(Tensor input, float p, bool train) -> Tensor",
+        infer=_written,
+        reference=lambda array, probability, train, _draw=_reference, _whole=_features: _draw(
+            array, probability, train, _whole
+        ),
+        interpreted=_REASON,
+        random=True,
+        may_fail=True,
+        inplace=True,
+    )
