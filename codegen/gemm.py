@@ -9,15 +9,14 @@ Layouts, all in elements: A is M x K with row stride `lda`, C is M x N with row 
 
 The structure is the usual one.  A *kernel* holds an R x V tile of accumulator vectors in registers and walks over K; a
 *driver* walks over the panels of B and the tiles of A, with smaller kernels for what is left over.  The K loop is never
-unrolled by LLVM (that spills); kernels with few accumulators unroll it themselves, because they need more independent
-sums to hide the latency of the multiply-add.
+unrolled (that spills).  Every element of C is one sum in the order of K, whatever the tile, so a row of the result does
+not depend on the rows that were computed with it.
 
 Functions carry names that say their content, so equal kernels of different products are compiled once.
 """
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -31,9 +30,9 @@ ElementKind = Literal["float", "double"]
 Source = Literal["packed", "rows", "columns"]
 
 _BYTES = {"float": 4, "double": 8}
-_LATENCY = 8  # independent multiply-adds that keep the units busy
 _CHUNK_BYTES = 256 << 10  # the rows of A that are used again and again stay in the second-level cache
-_MAX_ROWS = 14  # each row takes an address register
+# Row strides are often multiples of 4096 bytes, and then all rows compete for the eight ways of one cache set.
+_MAX_ROWS = 8
 
 
 # Tiles -----------------------------------------------------------------------------------------------------------
@@ -200,12 +199,6 @@ class Kernel:
     def parameters(self) -> tuple[Parameter, ...]:
         return (*_KERNEL_PARAMETERS, *self.epilogue.parameters)
 
-    @property
-    def unroll(self) -> int:
-        """Steps of K per iteration, each with accumulators of its own: few accumulators alone would wait."""
-        accumulators = self.tile.rows * self.tile.vectors
-        return max(1, min(4, _LATENCY // accumulators))
-
     def module(self) -> Module:
         return _KernelWriter(self).module
 
@@ -241,22 +234,13 @@ class _KernelWriter:
 
     def _sums(self, panel: Value) -> list[Value]:
         """The products of the tile, row by row."""
-        b, unroll = self.b, self.kernel.unroll
+        b = self.b
         zeros = [b.constant(self.vector, 0.0)] * (self.tile.rows * self.tile.vectors)
-        whole = b.sub(self.k, b.and_(self.k, unroll - 1)) if unroll > 1 else self.k
-        with b.for_loop(0, whole, unroll, carried=[panel, *zeros * unroll]) as loop:
-            position, groups = loop.carried[0], list(_batched(loop.carried[1:], len(zeros)))
-            for step, group in enumerate(groups):
-                groups[step] = self._multiply_add(group, position, b.add(loop.index, step))
-                position = b.gep(self.kernel.element, position, self.ldb)
-            loop.yield_([position, *itertools.chain.from_iterable(groups)])
-        sums = self._add_groups(list(_batched(loop.results[1:], len(zeros))))
-        if unroll == 1:
-            return sums
-        with b.for_loop(whole, self.k, carried=[loop.results[0], *sums]) as rest:
-            updated = self._multiply_add(rest.carried[1:], rest.carried[0], rest.index)
-            rest.yield_([b.gep(self.kernel.element, rest.carried[0], self.ldb), *updated])
-        return rest.results[1:]
+        with b.for_loop(0, self.k, carried=[panel, *zeros]) as loop:
+            position = loop.carried[0]
+            updated = self._multiply_add(loop.carried[1:], position, loop.index)
+            loop.yield_([b.gep(self.kernel.element, position, self.ldb), *updated])
+        return loop.results[1:]
 
     def _multiply_add(self, sums: list[Value], position: Value, k: Value) -> list[Value]:
         """One step of K: every row's element of A times the row of B at `position`."""
@@ -271,13 +255,6 @@ class _KernelWriter:
             updated += [b.fadd(b.fmul(factor, column), total) for column, total in zip(columns, group, strict=True)]
         return updated
 
-    def _add_groups(self, groups: list[list[Value]]) -> list[Value]:
-        while len(groups) > 1:
-            half = len(groups) // 2
-            groups = [[self.b.fadd(x, y) for x, y in zip(groups[i], groups[i + half], strict=True)]
-                      for i in range(half)]
-        return groups[0]
-
     def _store(self, sums: list[Value]) -> None:
         b, element = self.b, self.kernel.element
         for v, mask in enumerate(self.masks):
@@ -287,10 +264,6 @@ class _KernelWriter:
             for r, value in enumerate(values):
                 target = b.gep(element, self.c, b.add(b.mul(self.ldc, b.add(self.row, r)), column))
                 b.store(value, target, mask=mask)
-
-
-def _batched(values: Sequence[Value], size: int) -> Iterator[list[Value]]:
-    return (list(values[start:start + size]) for start in range(0, len(values), size))
 
 
 # Drivers ---------------------------------------------------------------------------------------------------------
