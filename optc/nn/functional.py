@@ -1,36 +1,15 @@
 """The functional interface: torch.nn.functional's functions, each a thin layer over operators.
 
-The names that are plain aliases are operators; the others are functions of their own in PyTorch as well, and the
+The names that `_OPERATORS` lists are operators; the others are functions of their own in PyTorch as well, and the
 script frontend compiles them from the source below. Their bodies therefore keep to the script language, and use the
 operators, the order and the variable names that show up in the code PyTorch prints for them.
 """
 # mypy: disable-error-code="no-any-return"
 
 import warnings
+from typing import Any, Final
 
-from optc.eager import functions
-from optc.eager.functions import (
-    bilinear,
-    celu_,
-    cosine_similarity,
-    elu_,
-    gelu,
-    hardshrink,
-    hardtanh_,
-    leaky_relu_,
-    linear,
-    logsigmoid,
-    one_hot,
-    pairwise_distance,
-    prelu,
-    relu_,
-    rrelu_,
-    scaled_dot_product_attention,
-    selu_,
-    softplus,
-    softshrink,
-    threshold_,
-)
+from optc.eager import device, functions
 from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
@@ -39,63 +18,82 @@ from optc.nn import _reduction
 __all__ = [
     "alpha_dropout",
     "batch_norm",
-    "bilinear",
     "celu",
-    "celu_",
-    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "elu",
-    "elu_",
     "embedding",
     "feature_alpha_dropout",
-    "gelu",
     "glu",
+    "gumbel_softmax",
     "group_norm",
-    "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
-    "hardtanh_",
+    "instance_norm",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
-    "leaky_relu_",
-    "linear",
     "log_softmax",
-    "logsigmoid",
     "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
-    "one_hot",
-    "pairwise_distance",
-    "prelu",
+    "pad",
     "relu",
     "relu6",
-    "relu_",
     "rms_norm",
     "rrelu",
-    "rrelu_",
-    "scaled_dot_product_attention",
     "selu",
-    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
     "softmax",
     "softmin",
-    "softplus",
-    "softshrink",
     "softsign",
     "tanh",
     "tanhshrink",
     "threshold",
-    "threshold_",
 ]
+
+
+_OPERATORS: Final = {
+    "bilinear": "bilinear",
+    "celu_": "celu_",
+    "cosine_similarity": "cosine_similarity",
+    "elu_": "elu_",
+    "gelu": "gelu",
+    "hardshrink": "hardshrink",
+    "hardtanh_": "hardtanh_",
+    "leaky_relu_": "leaky_relu_",
+    "linear": "linear",
+    "logsigmoid": "log_sigmoid",
+    "one_hot": "one_hot",
+    "pairwise_distance": "pairwise_distance",
+    "prelu": "prelu",
+    "relu_": "relu_",
+    "rrelu_": "rrelu_",
+    "scaled_dot_product_attention": "scaled_dot_product_attention",
+    "selu_": "selu_",
+    "softplus": "softplus",
+    "softshrink": "softshrink",
+    "threshold_": "threshold_",
+}
+"""The names here that are operators, and the operators' names."""
+
+__all__ += list(_OPERATORS)
+
+
+def __getattr__(name: str) -> Any:
+    """An operator under its name here. AttributeError for anything else."""
+    operator = _OPERATORS.get(name)
+    if operator is None:
+        raise AttributeError(f"module 'optc.nn.functional' has no attribute '{name}'")
+    function = globals()[name] = getattr(functions, operator)
+    return function
 
 
 # Dropout
@@ -402,6 +400,26 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     return ret
 
 
+def gumbel_softmax(
+    logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Tensor:
+    """softmax((logits + Gumbel noise) / tau); `hard` makes it one-hot. `eps` has no effect (Jang et al., 2016)."""
+    if eps != 1e-10:
+        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
+
+    gumbels = -functions.empty_like(logits, memory_format=device.CONTIGUOUS_FORMAT).exponential_().log()
+    gumbels = (logits + gumbels) / tau
+    y_soft = gumbels.softmax(dim)
+
+    if hard:
+        index = y_soft.max(dim, keepdim=True)[1]
+        y_hard = functions.zeros_like(logits, memory_format=device.CONTIGUOUS_FORMAT).scatter_(dim, index, 1.0)
+        ret = y_hard - y_soft.detach() + y_soft
+    else:
+        ret = y_soft
+    return ret
+
+
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
     """log(softmax(x)) along `dim`, computed in `dtype` when that is given."""
     if dim is None:
@@ -509,6 +527,32 @@ def rms_norm(
     return functions.rms_norm(input, normalized_shape, weight, eps)
 
 
+def _verify_spatial_size(size: list[int]) -> None:
+    size_prods = 1
+    for i in range(2, len(size)):
+        size_prods *= size[i]
+    if size_prods == 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {size}")
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise every channel of every sample of (N, C, *)."""
+    if use_input_stats:
+        _verify_spatial_size(input.size())
+    return functions.instance_norm(
+        input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps, True
+    )
+
+
 def group_norm(
     input: Tensor,
     num_groups: int,
@@ -532,6 +576,14 @@ def normalize(
         return input / denom
     denom = input.norm(p, dim, keepdim=True).clamp_min_(eps).expand_as(input)
     return functions.div(input, denom, out=out)
+
+
+# Shapes
+
+
+def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Add elements at the ends of the last dimensions: `pad` is (left, right) of the last, then of the one before."""
+    return functions.pad(input, pad, mode, value)
 
 
 # Losses

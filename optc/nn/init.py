@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from optc.eager.functions import empty_like, from_numpy, randperm, where
+from optc.eager import functions
+from optc.eager.functions import empty_like, from_numpy, randperm
 from optc.eager.gradient import no_grad
 from optc.eager.random import Generator
 from optc.eager.tensor import Tensor
@@ -103,7 +104,7 @@ def _redraw_outside(
     result = tensor.normal_(mean, std, generator=generator)
     outside = (result < low) | (result > high)
     while outside.any():
-        result = where(outside, empty_like(result).normal_(mean, std, generator=generator), result)
+        result = functions.where(outside, empty_like(result).normal_(mean, std, generator=generator), result)
         outside = (result < low) | (result > high)
     return tensor if result is tensor else tensor.copy_(result)
 
@@ -126,10 +127,10 @@ def _reject_from_uniform(
     result = tensor
     while pending.any():
         candidates.uniform_(a, b, generator=generator)
-        result = where(pending, candidates, result)
+        result = functions.where(pending, candidates, result)
         to_log_acceptance(candidates)
         rejected = thresholds.uniform_(generator=generator).log_().gt(candidates)
-        pending = where(pending, rejected, pending)
+        pending = functions.where(pending, rejected, pending)
     return tensor if result is tensor else tensor.copy_(result)
 
 

@@ -19,11 +19,11 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Self:
         source = empty(0) if data is None else data.detach()
+        if requires_grad and not (source.is_floating_point() or source.is_complex()):
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         parameter = super().__new__(cls)
         parameter._array = source._array
-        parameter._gradient = NO_GRADIENT
-        if requires_grad:
-            parameter.requires_grad_(True)
+        parameter._gradient = LEAF if requires_grad else NO_GRADIENT
         return parameter
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
@@ -36,7 +36,7 @@ class Parameter(Tensor):
         return copied
 
     def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
+        return self._text(parameter=True)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return type(self), (self.detach(), self.requires_grad)
@@ -57,6 +57,9 @@ class Buffer(Tensor):
 
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
         """Everything happens in `__new__`."""
+
+    def __repr__(self) -> str:
+        return repr(self.data)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _rebuild_buffer, (self.detach(), self.persistent)

@@ -17,12 +17,25 @@ from typing import Any, Protocol, Self
 from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
 from optc.nn import hooks
-from optc.nn.hooks import RemovableHandle, add_hook
+from optc.nn.hooks import (
+    RemovableHandle,
+    add_hook,
+    register_module_forward_hook,
+    register_module_forward_pre_hook,
+)
 from optc.nn.modules.conversion import parse_to
 from optc.nn.modules.state_dict import StateDictMethods, _IncompatibleKeys
 from optc.nn.parameter import Buffer, Parameter
 
-__all__ = ["ForwardInterceptor", "Module", "_IncompatibleKeys", "intercept_forward", "typename"]
+__all__ = [
+    "ForwardInterceptor",
+    "Module",
+    "_IncompatibleKeys",
+    "intercept_forward",
+    "register_module_forward_hook",
+    "register_module_forward_pre_hook",
+    "typename",
+]
 
 _NO_AUTOGRAD = "optc has no autograd: backward hooks would never be called"
 

@@ -4,7 +4,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from optc.eager.functions import argsort, as_tensor, cat, empty, tensor
+from optc.eager import functions
+from optc.eager.functions import as_tensor, empty, tensor
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import INT64
 
@@ -35,7 +36,7 @@ class PackedSequence(NamedTuple):
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
     """The permutation that undoes another."""
-    return None if permutation is None else argsort(permutation)
+    return None if permutation is None else functions.argsort(permutation)
 
 
 def pack_padded_sequence(
@@ -46,13 +47,13 @@ def pack_padded_sequence(
     RuntimeError if a length is not positive, or grows along the batch while `enforce_sorted`.
     """
     counts = as_tensor(lengths, dtype=INT64)
-    order = None if enforce_sorted else argsort(counts, descending=True, stable=True)
+    order = None if enforce_sorted else functions.argsort(counts, descending=True, stable=True)
     if order is not None:
         input = input.index_select(0 if batch_first else 1, order)
         counts = counts[order]
     steps = input.transpose(0, 1) if batch_first else input
     sizes = _batch_sizes(counts.tolist(), steps.size(1), enforce_sorted)
-    data = cat([steps[step, :size] for step, size in enumerate(sizes)])
+    data = functions.cat([steps[step, :size] for step, size in enumerate(sizes)])
     return PackedSequence(data, tensor(sizes, dtype=INT64), order, invert_permutation(order))
 
 
