@@ -31,6 +31,11 @@ LAYERS = [
     "ModuleDict({'b': N.Linear(1, 2), 'a': N.GELU()})",
 ]  # fmt: skip
 
+RECURRENT = [
+    "RNN(4, 3)", "RNN(4, 3, nonlinearity='relu', bias=False)", "LSTM(4, 3)", "GRU(4, 3, 2, dropout=0.5)",
+    "LSTM(4, 3, num_layers=2, bidirectional=True, proj_size=2, batch_first=True)",
+]  # fmt: skip
+
 SHAPES = {"BatchNorm2d": (3, 4, 2, 2), "BatchNorm3d": (2, 4, 2, 2, 1), "Dropout1d": (2, 3, 4), "Bilinear": (3, 4)}
 """The input of layers that do not take (3, 4)."""
 
@@ -58,7 +63,7 @@ def inputs_of(expression: str) -> list[Any]:
     return [floats(*SHAPES.get(name, (3, 4)))]
 
 
-@pytest.mark.parametrize("expression", LAYERS)
+@pytest.mark.parametrize("expression", LAYERS + RECURRENT)
 def test_text_names_and_parameters(expression: str) -> None:
     ours, theirs = make(optc, expression), make(torch, expression)
     assert repr(ours) == repr(theirs)
@@ -167,3 +172,73 @@ def test_mistakes_raise_the_same_errors(statement: str) -> None:
             exec(statement, {"net": net, "package": package})  # noqa: S102
         errors.append((caught.type, str(caught.value).replace("optc.", "torch.")))
     assert errors[0] == errors[1]
+
+
+def hook_log(package: Any) -> list[Any]:
+    """What hooks of all kinds see of two calls and of a failing one."""
+    log: list[Any] = []
+
+    class Add(package.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, x: int, y: int = 1) -> int:
+            return x + y if x < 50 else log.undefined  # type: ignore[attr-defined]
+
+    net = Add()
+    registry = package.nn.modules.module
+    handles = [
+        registry.register_module_forward_pre_hook(lambda m, args: log.append(("global pre", args))),
+        registry.register_module_forward_hook(
+            lambda m, args, kwargs, out: log.append(("global", args, kwargs, out)), with_kwargs=True
+        ),
+        registry.register_module_forward_hook(lambda m, args, out: log.append(("always", out)), always_call=True),
+    ]
+    net.register_forward_pre_hook(lambda m, args: log.append(("pre", args)))
+    net.register_forward_pre_hook(lambda m, args, kwargs: ((args[0] + 1,), kwargs), prepend=True, with_kwargs=True)
+    net.register_forward_hook(lambda m, args, out: out * 2)
+    net.register_forward_hook(lambda m, args, out: log.append(("first", args, out)), prepend=True)
+    last = net.register_forward_hook(lambda m, args, kwargs, out: log.append((kwargs, out)), with_kwargs=True)
+    log.append(net(1))
+    last.remove()
+    log.append(net(1, y=4))
+    with pytest.raises(AttributeError):
+        net(50)
+    for handle in handles:
+        handle.remove()
+    log.append(net(2))
+    return log
+
+
+def test_hooks_run_in_the_same_order() -> None:
+    assert hook_log(optc) == hook_log(torch)
+
+
+def test_walks_agree() -> None:
+    walks = []
+    for package in (optc, torch):
+        shared = package.nn.Linear(2, 2)
+        net = package.nn.ModuleDict({"a": shared, "b": package.nn.Sequential(shared, package.nn.BatchNorm1d(2))})
+        net.c = net["b"]
+        walks.append([
+            [name for name, _ in walk]
+            for duplicates in (True, False)
+            for walk in (
+                net.named_modules(prefix="p", remove_duplicate=duplicates),
+                net.named_parameters(prefix="p", remove_duplicate=duplicates),
+                net.named_buffers(recurse=duplicates),
+                net.named_children(),
+            )
+        ])  # fmt: skip
+    assert walks[0] == walks[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"enforce_sorted": False}, {"batch_first": True, "enforce_sorted": False}])
+def test_packed_sequences(options: dict[str, bool]) -> None:
+    lengths = [4, 2, 1] if not options else [2, 4, 1]
+    packed = []
+    for package in (optc, torch):
+        shape = (3, 4, 2) if "batch_first" in options else (4, 3, 2)
+        rnn = package.nn.utils.rnn
+        batch = package.arange(24.0).reshape(shape)
+        sequence = rnn.pack_padded_sequence(batch, lengths, **options)
+        padded = rnn.pad_packed_sequence(sequence, padding_value=-1.0, total_length=5)
+        packed.append([None if part is None else part.tolist() for part in (*sequence, *padded)])
+    assert packed[0] == packed[1]
