@@ -37,7 +37,7 @@ class RegisterEmitter:
 
     def load_constant(self, pointer: Value, dtype: DType, shape: tuple[int, ...]) -> RegisterTensor:
         """Read a contiguous tensor that never changes, once for the whole run; `pointer` is known early."""
-        strides = _strides(shape)
+        strides = row_major(shape)
         loaded = self._load(self.constants, pointer, dtype, shape, strides)
         self.early.update(vector.name for vector in loaded.vectors)
         return loaded
@@ -45,7 +45,7 @@ class RegisterEmitter:
     def _load(
         self, b: Builder, pointer: Value, dtype: DType, shape: tuple[int, ...], strides: Sequence[int]
     ) -> RegisterTensor:
-        offsets = _offsets(shape, strides)
+        offsets = element_offsets(shape, strides)
         lanes = register_lanes(len(offsets))
         if lanes == 0:
             value = b.load(memory_type(dtype), b.gep(memory_type(dtype), pointer, offsets[0]))
@@ -55,7 +55,7 @@ class RegisterEmitter:
 
     def store(self, tensor: RegisterTensor, pointer: Value, strides: Sequence[int] | None = None) -> None:
         """Write a tensor to memory, contiguous unless `strides` say otherwise."""
-        offsets = _offsets(tensor.shape, strides or _strides(tensor.shape))
+        offsets = element_offsets(tensor.shape, strides or row_major(tensor.shape))
         element = memory_type(tensor.dtype)
         if tensor.lanes == 0:
             self.b.store(to_memory(self.b, tensor.vectors[0], tensor.dtype), self.b.gep(element, pointer, offsets[0]))
@@ -74,6 +74,18 @@ class RegisterEmitter:
     def constant(self, number: float, dtype: DType, shape: tuple[int, ...]) -> RegisterTensor:
         """Every element is the number."""
         return self.splat(self.b.constant(register_type(dtype), number), dtype, shape)
+
+    def count_up(self, dtype: DType, shape: tuple[int, ...]) -> RegisterTensor:
+        """0, 1, 2 ... row-major."""
+        count = _count(shape)
+        lanes = register_lanes(count)
+        if lanes == 0:
+            return self.constant(0, dtype, shape)
+        vectors = tuple(
+            self.b.constant(register_type(dtype, lanes), range(start, start + lanes))
+            for start in range(0, count, lanes)
+        )
+        return RegisterTensor(dtype, shape, lanes, vectors)
 
     def gather(self, tensor: RegisterTensor, indices: Sequence[int], shape: tuple[int, ...]) -> RegisterTensor:
         """Element i of the result is element `indices[i]` of the source (both row-major)."""
@@ -133,9 +145,9 @@ class RegisterEmitter:
         if tensor.shape == shape:
             return tensor
         padded = (1,) * (len(shape) - len(tensor.shape)) + tensor.shape
-        own = _strides(padded)
+        own = row_major(padded)
         strides = [0 if extent == 1 else stride for extent, stride in zip(padded, own)]
-        return self.gather(tensor, _offsets(shape, strides), shape)
+        return self.gather(tensor, element_offsets(shape, strides), shape)
 
     def pointwise(self, expr: Expr, operands: Sequence[RegisterTensor | Value], shape: tuple[int, ...]
                   ) -> RegisterTensor:  # fmt: skip
@@ -171,9 +183,9 @@ class RegisterEmitter:
         kept = [dim for dim in range(len(tensor.shape)) if dim not in dims]
         if not kept or _count(shape) == 1:
             return RegisterTensor(tensor.dtype, shape, 0, (self._fold(tensor, combine, identity),))
-        strides = _strides(tensor.shape)
-        places = _offsets([tensor.shape[dim] for dim in kept], [strides[dim] for dim in kept])
-        shifts = _offsets([tensor.shape[dim] for dim in dims], [strides[dim] for dim in dims])
+        strides = row_major(tensor.shape)
+        places = element_offsets([tensor.shape[dim] for dim in kept], [strides[dim] for dim in kept])
+        shifts = element_offsets([tensor.shape[dim] for dim in dims], [strides[dim] for dim in dims])
         parts = [self.gather(tensor, [place + shift for place in places], shape) for shift in shifts]
         while len(parts) > 1:
             parts = [self._combine_pair(parts[i : i + 2], combine) for i in range(0, len(parts), 2)]
@@ -244,7 +256,8 @@ def _count(shape: Sequence[int]) -> int:
     return count
 
 
-def _strides(shape: Sequence[int]) -> list[int]:
+def row_major(shape: Sequence[int]) -> list[int]:
+    """The strides of a tensor without gaps."""
     strides, step = [], 1
     for extent in reversed(shape):
         strides.append(step)
@@ -252,7 +265,7 @@ def _strides(shape: Sequence[int]) -> list[int]:
     return strides[::-1]
 
 
-def _offsets(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
+def element_offsets(shape: Sequence[int], strides: Sequence[int]) -> list[int]:
     """The place of every element, row-major."""
     return [sum(i * s for i, s in zip(index, strides)) for index in cartesian(*map(range, shape))]
 
@@ -330,4 +343,3 @@ def _shuffle(b: Builder, tensor: RegisterTensor, indices: Sequence[int], lanes: 
         picks = [lanes + lane if i >= 0 and i // width == source else lane for lane, i in enumerate(padded)]
         result = b.shuffle(result, other, picks)
     return result
-

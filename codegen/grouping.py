@@ -1,0 +1,157 @@
+"""Which operators share a kernel, and why the others do not.
+
+Nodes are offered in program order. The open group takes a node while the whole stays one loop nest over the group's
+`domain`: pointwise operators over the domain, reductions over one set of trailing `axes`, and pointwise operators on
+the reduced rows. A node that does not fit closes the group; the reason is kept for `optc dump --kernels`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from optc.ir.dims import Dim
+from optc.ir.graph import Node, Value
+from optc.ir.types import TensorType
+from optc.ops.abstract import abstract, normalize_dims
+from optc.ops.registry import Operator, Pointwise, Reduction, operator_of
+
+FULL, ROW_KEPT, ROW_DROPPED = "full", "row with kept dimensions", "row"
+
+
+@dataclass
+class Group:
+    """Nodes that become one kernel: see the module. `frames` says over what each member's elements range."""
+
+    domain: tuple[Dim, ...]
+    axes: tuple[int, ...] | None = None
+    nodes: list[Node] = field(default_factory=list)
+    frames: dict[Value, str] = field(default_factory=dict)
+    root: Node | None = None
+    """A matrix product whose sums the other members work on before they are stored."""
+
+    @property
+    def kept_shape(self) -> tuple[Dim, ...]:
+        """The shape of a row value that keeps reduced dimensions as 1."""
+        axes = self.axes or ()
+        return tuple(1 if place in axes else extent for place, extent in enumerate(self.domain))
+
+    @property
+    def dropped_shape(self) -> tuple[Dim, ...]:
+        """The shape of a row value without the reduced dimensions."""
+        axes = self.axes or ()
+        return tuple(extent for place, extent in enumerate(self.domain) if place not in axes)
+
+    def add(self, node: Node, frame: str) -> None:
+        """Take a node in."""
+        self.nodes.append(node)
+        self.frames[node.output] = frame
+
+    def outputs(self) -> list[Value]:
+        """Members' values that are read outside the group, in program order."""
+        members = set(map(id, self.nodes))
+        return [node.output for node in self.nodes if any(id(use.node) not in members for use in node.output.uses)]
+
+    def reads(self, node: Node) -> bool:
+        """True when `node` reads a member's value, nested blocks included."""
+        return any(value in self.frames for inner in node.walk() for value in _read_values(inner))
+
+
+def _read_values(node: Node) -> list[Value]:
+    values = list(node.inputs)
+    for block in node.blocks:
+        values.extend(block.outputs)
+    return values
+
+
+def start(node: Node, is_product: bool = False) -> Group | None:
+    """A new group with `node` as its first member; None when the node is not of the fusible kind."""
+    operator = operator_of(node)
+    if operator is None or len(node.outputs) != 1 or not isinstance(node.output.type, TensorType):
+        return None
+    if isinstance(operator.lowering, Pointwise) or is_product:
+        group = Group(_shape(node.output), root=node if is_product else None)
+        group.add(node, FULL)
+        return group
+    if not isinstance(operator.lowering, Reduction):
+        return None
+    source = reduced_operand(node)
+    group = Group(_shape(source))
+    axes, kept = reduction_axes(node, operator)
+    group.axes = axes
+    group.add(node, ROW_KEPT if kept else ROW_DROPPED)
+    return group
+
+
+def join(group: Group, node: Node) -> str | None:
+    """Add `node` to the group. Returns None when it fits, else the reason why it does not."""
+    operator = operator_of(node)
+    if operator is None or len(node.outputs) != 1 or not isinstance(node.output.type, TensorType):
+        return "not an operator with one tensor result"
+    if isinstance(operator.lowering, Pointwise):
+        return _join_pointwise(group, node)
+    if isinstance(operator.lowering, Reduction):
+        return _join_reduction(group, node, operator)
+    return f"{operator.name} is neither pointwise nor a reduction"
+
+
+def _join_pointwise(group: Group, node: Node) -> str | None:
+    shape = _shape(node.output)
+    frames = {group.frames[value] for value in node.inputs if value in group.frames}
+    if group.root is not None and not frames:
+        return "it does not use the product before it"
+    if shape == group.domain and ROW_DROPPED not in frames:
+        group.add(node, FULL)
+        return None
+    if group.axes is None:
+        return f"its shape {_text(shape)} is not the group's {_text(group.domain)}"
+    if shape == group.kept_shape and frames == {ROW_KEPT}:
+        group.add(node, ROW_KEPT)
+        return None
+    if shape == group.dropped_shape and frames == {ROW_DROPPED}:
+        group.add(node, ROW_DROPPED)
+        return None
+    return f"its shape {_text(shape)} is neither the group's domain {_text(group.domain)} nor that of its rows"
+
+
+def _join_reduction(group: Group, node: Node, operator: Operator) -> str | None:
+    if group.root is not None:
+        return "a product keeps only pointwise operators behind it"
+    source = reduced_operand(node)
+    axes, kept = reduction_axes(node, operator)
+    if _shape(source) != group.domain or group.frames.get(source, FULL) != FULL:
+        return "it reduces another shape"
+    if not is_trailing(axes, len(group.domain)):
+        return "it does not reduce the last dimensions"
+    if group.axes is not None and group.axes != axes:
+        return "it reduces other dimensions than the group"
+    group.axes = axes
+    group.add(node, ROW_KEPT if kept else ROW_DROPPED)
+    return None
+
+
+def reduced_operand(node: Node) -> Value:
+    """The tensor that a reduction reduces: its first input."""
+    return node.inputs[0]
+
+
+def reduction_axes(node: Node, operator: Operator) -> tuple[tuple[int, ...], bool]:
+    """The reduced dimensions, counted from the front and ascending, and whether they stay as extents of 1."""
+    rank = len(_shape(reduced_operand(node)))
+    positions = operator.schema.positions
+    dims = abstract(node.inputs[positions["dim"]]) if "dim" in positions else None
+    kept = abstract(node.inputs[positions["keepdim"]]) if "keepdim" in positions else False
+    return tuple(sorted(normalize_dims(dims, rank))) if rank else (), bool(kept)
+
+
+def is_trailing(axes: tuple[int, ...], rank: int) -> bool:
+    """True when the axes are the last ones."""
+    return axes == tuple(range(rank - len(axes), rank))
+
+
+def _shape(value: Value) -> tuple[Dim, ...]:
+    assert isinstance(value.type, TensorType) and value.type.shape is not None
+    return value.type.shape
+
+
+def _text(shape: tuple[Dim, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,347 @@
+"""The kernel IR: a loop language small enough to print, verify and interpret.
+
+    kernel    = Kernel(name, buffers, sizes, body)
+    statement = Loop(variable, start, stop, step, body, lanes, masked)
+              | Define(name, value, lanes)                 a local: one element, or a vector of lanes
+              | Assign(name, value)                        changes a local
+              | Accumulate(name, combine, value)           local = combine(local, value)
+              | Fold(name, source, combine, identity)      local = all lanes of a vector local combined
+              | Store(buffer, index, value)
+
+Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
+`index(dim)`, the integer value of a dimension. Indices, bounds and strides are `Dim`s over the loop variables and the
+kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
+for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
+variable, a broadcast where it does not move, else one access per lane. In a `masked` loop the lanes at or beyond
+`stop` do nothing. `lanes == 1` marks a loop that `optc.codegen.schedule.vectorise` is to widen.
+
+Everything is immutable: a schedule is a function from kernel to kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from optc.errors import VerifyError
+from optc.ir import dtypes
+from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
+from optc.ir.dtypes import DType
+from optc.ops.scalar import Expr
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory the kernel reads or writes. `role`: input, output or scratch (of `size` elements, private to a call)."""
+
+    name: str
+    dtype: DType
+    role: str
+    size: Dim = 0
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`for variable in range(start, stop, step)`; see the module for `lanes` and `masked`."""
+
+    variable: str
+    start: Dim
+    stop: Dim
+    step: int
+    body: tuple[Statement, ...]
+    lanes: int = 0
+    masked: bool = False
+
+
+@dataclass(frozen=True)
+class Define:
+    """A new local with its first value; `lanes` > 0 makes it a vector."""
+
+    name: str
+    value: Expr
+    lanes: int = 0
+
+
+@dataclass(frozen=True)
+class Assign:
+    """A new value for a local."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    """local = combine(local, value): `combine` reads them as inputs 0 and 1 and is associative."""
+
+    name: str
+    combine: Expr
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A new scalar local: the lanes of vector local `source`, combined."""
+
+    name: str
+    source: str
+    combine: Expr
+
+
+@dataclass(frozen=True)
+class Store:
+    """buffer[index] = value."""
+
+    buffer: str
+    index: Dim
+    value: Expr
+
+
+Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Store
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loop nest: `sizes` are the names of its integer parameters, in order."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    body: tuple[Statement, ...]
+
+    def buffer(self, name: str) -> Buffer:
+        """The buffer of that name. Raises KeyError."""
+        for buffer in self.buffers:
+            if buffer.name == name:
+                return buffer
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        return print_kernel(self)
+
+
+def load(buffer: Buffer, index: Dim) -> Expr:
+    """buffer[index]."""
+    return Expr("load", buffer.dtype, (), (buffer.name, index))
+
+
+def local(name: str, dtype: DType) -> Expr:
+    """The value of a local."""
+    return Expr("local", dtype, (), name)
+
+
+def index_value(dim: Dim) -> Expr:
+    """A dimension as an int64 element."""
+    return Expr("index", dtypes.INT64, (), dim)
+
+
+def stride_of(index: Dim, variable: str) -> Dim | None:
+    """How far an index moves when the variable grows by one; None when the index is not linear in it."""
+    if isinstance(index, int):
+        return 0
+    moved = substitute(index, {variable: Symbolic((((Symbol(variable),), 1),)) + 1})
+    stride = moved - index
+    return None if variable in symbols(stride) else stride
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """All statements, nested ones included, in program order."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, Loop):
+            yield from statements(statement.body)
+
+
+def values_of(statement: Statement) -> tuple[Expr, ...]:
+    """The expressions a statement evaluates."""
+    if isinstance(statement, Define | Assign | Store | Accumulate):
+        return (statement.value,)
+    return ()
+
+
+def leaves(expr: Expr) -> Iterator[Expr]:
+    """The leaves of an expression, each once."""
+    seen: set[Expr] = set()
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        pending.extend(node.args)
+        if not node.args:
+            yield node
+
+
+def map_leaves(expr: Expr, variable: str, value: Dim) -> Expr:
+    """The expression with a loop variable replaced in every index."""
+    done: dict[Expr, Expr] = {}
+
+    def visit(node: Expr) -> Expr:
+        if node not in done:
+            done[node] = _map_leaf(node, variable, value) if not node.args else Expr(
+                node.op, node.dtype, tuple(map(visit, node.args)), node.value
+            )  # fmt: skip
+        return done[node]
+
+    return visit(expr)
+
+
+def _map_leaf(leaf: Expr, variable: str, value: Dim) -> Expr:
+    if leaf.op == "load":
+        buffer, index = leaf.value
+        return Expr("load", leaf.dtype, (), (buffer, substitute(index, {variable: value})))
+    if leaf.op == "index":
+        return Expr("index", leaf.dtype, (), substitute(leaf.value, {variable: value}))
+    return leaf
+
+
+def print_kernel(kernel: Kernel) -> str:
+    """The kernel as text."""
+    shown = [f"{b.dtype.name}* {b.name}" for b in kernel.buffers if b.role != "scratch"]
+    lines = [f"kernel {kernel.name}({', '.join([*shown, *kernel.sizes])}):"]
+    lines += [f"  scratch {b.name}: {b.dtype.name}[{b.size}]" for b in kernel.buffers if b.role == "scratch"]
+    _print_body(kernel.body, "  ", lines)
+    return "\n".join(lines)
+
+
+def _print_body(body: tuple[Statement, ...], indent: str, lines: list[str]) -> None:
+    for statement in body:
+        lines.append(indent + _print_statement(statement))
+        if isinstance(statement, Loop):
+            _print_body(statement.body, indent + "  ", lines)
+
+
+def _print_statement(statement: Statement) -> str:
+    match statement:
+        case Loop(variable, start, stop, step, _, lanes, masked):
+            kind = f" lanes {lanes}" if lanes else ""
+            bounds = f"{start}..{stop}" + (f" step {step}" if step != 1 else "")
+            return f"for {variable} in {bounds}{kind}{' masked' if masked else ''}:"
+        case Define(name, value, lanes):
+            return f"{name}{f'<{lanes}>' if lanes else ''} = {show(value)}"
+        case Assign(name, value):
+            return f"{name} := {show(value)}"
+        case Accumulate(name, combine, value):
+            return f"{name} {combine.op}= {show(value)}"
+        case Fold(name, source, combine):
+            return f"{name} = fold {combine.op} {source}"
+        case Store(buffer, index, value):
+            return f"{buffer}[{index}] = {show(value)}"
+
+
+def show(expr: Expr) -> str:
+    """An expression as text, loads as `buffer[index]`."""
+    if expr.op == "load":
+        return f"{expr.value[0]}[{expr.value[1]}]"
+    if expr.op in ("local", "index"):
+        return str(expr.value)
+    if not expr.args:
+        return repr(expr)
+    name = f"{expr.op}<{expr.dtype.name}>" if expr.op in ("cast", "bitcast") else expr.op
+    return f"{name}({', '.join(map(show, expr.args))})"
+
+
+def verify_kernel(kernel: Kernel) -> None:
+    """Check every invariant. Raises VerifyError with the kernel's text.
+
+    - every buffer, size, loop variable and local is known where it is used, and defined once;
+    - what is stored has the buffer's element type, what is assigned the local's; inputs are never written;
+    - a vector local is only read inside loops of its lanes or by `Fold`; a loop with lanes holds no other loop with
+      lanes and steps by a multiple of its lanes, by exactly them when masked.
+    """
+    _Verifier(kernel).check()
+
+
+@dataclass
+class _Verifier:
+    kernel: Kernel
+
+    def check(self) -> None:
+        names = [buffer.name for buffer in self.kernel.buffers]
+        if len(set(names)) != len(names):
+            self.fail("two buffers have one name")
+        self.known = set(self.kernel.sizes)
+        self.locals: dict[str, tuple[DType, int]] = {}
+        self.body(self.kernel.body, 0)
+
+    def fail(self, message: str) -> None:
+        raise VerifyError(f"kernel {self.kernel.name}: {message}\n{self.kernel}")
+
+    def body(self, body: tuple[Statement, ...], lanes: int) -> None:
+        outer = dict(self.locals)
+        for statement in body:
+            width = self.locals.get(statement.name, ("", 0))[1] if isinstance(statement, Accumulate) else 0
+            for value in values_of(statement):
+                self.expression(value, lanes or width)
+            self.statement(statement, lanes)
+        self.locals = outer
+
+    def statement(self, statement: Statement, lanes: int) -> None:
+        match statement:
+            case Loop():
+                self.loop(statement, lanes)
+            case Define(name, value, width):
+                if name in self.locals:
+                    self.fail(f"local {name} is defined twice")
+                self.locals[name] = (value.dtype, width or lanes)
+            case Assign(name, value) | Accumulate(name, _, value):
+                if self.local(name)[0] is not value.dtype:
+                    self.fail(f"{name} changes its element type to {value.dtype.name}")
+            case Fold(name, source, _):
+                dtype, width = self.local(source)
+                if not width or lanes:
+                    self.fail(f"{source} is no vector to fold here")
+                self.locals[name] = (dtype, 0)
+            case Store(buffer, index, value):
+                self.access(buffer, index)
+                target = self.kernel.buffer(buffer)
+                if target.role == "input" or target.dtype is not value.dtype:
+                    self.fail(f"{value.dtype.name} is stored into {target.role} {buffer} of {target.dtype.name}")
+
+    def loop(self, loop: Loop, lanes: int) -> None:
+        if loop.variable in self.known:
+            self.fail(f"loop variable {loop.variable} is not new")
+        if (lanes and loop.lanes) or (loop.lanes and loop.step % loop.lanes) or loop.step < 1:
+            self.fail(f"loop {loop.variable} has {loop.lanes} lanes inside {lanes} and steps by {loop.step}")
+        if loop.masked and loop.step != loop.lanes:
+            self.fail(f"masked loop {loop.variable} must step by its lanes")
+        for bound in (loop.start, loop.stop):
+            self.dim(bound)
+        self.known.add(loop.variable)
+        self.body(loop.body, loop.lanes or lanes)
+        self.known.discard(loop.variable)
+
+    def local(self, name: str) -> tuple[DType, int]:
+        if name not in self.locals:
+            self.fail(f"local {name} is not defined here")
+        return self.locals[name]
+
+    def dim(self, dim: Dim) -> None:
+        unknown = symbols(dim) - self.known
+        if unknown:
+            self.fail(f"{min(unknown)} in {dim} is neither a size nor a loop variable here")
+
+    def access(self, buffer: str, index: Dim) -> None:
+        if all(known.name != buffer for known in self.kernel.buffers):
+            self.fail(f"there is no buffer {buffer}")
+        self.dim(index)
+
+    def expression(self, expr: Expr, lanes: int) -> None:
+        for leaf in leaves(expr):
+            if leaf.op == "load":
+                self.access(*leaf.value)
+            elif leaf.op == "index":
+                self.dim(leaf.value)
+            elif leaf.op == "local":
+                dtype, width = self.local(leaf.value)
+                if dtype is not leaf.dtype or (width and width != lanes):
+                    self.fail(f"local {leaf.value} is read with other lanes or type than it has")
+            elif leaf.op != "const":
+                self.fail(f"{leaf!r} is no leaf of a kernel")
+
+
+def renamed(kernel: Kernel, name: str) -> Kernel:
+    """The same kernel under another name."""
+    return replace(kernel, name=name)

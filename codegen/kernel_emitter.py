@@ -1,0 +1,203 @@
+"""Kernels as LLVM functions: `void name(ptr buffer..., i64 size...)`, scratch buffers included."""
+
+from __future__ import annotations
+
+from optc.codegen import vector_math
+from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type, to_memory
+from optc.codegen.host import Target
+from optc.codegen.kernel import (
+    Accumulate,
+    Assign,
+    Define,
+    Fold,
+    Kernel,
+    Loop,
+    Statement,
+    Store,
+    statements,
+    stride_of,
+)
+from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
+from optc.ir.dims import Apply, Dim, Symbol
+from optc.ops.scalar import Expr
+
+
+def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
+    """Define the kernel's function in `module`. The kernel has been verified and scheduled."""
+    parameters = [Parameter("ptr", buffer.name, NOALIAS) for buffer in kernel.buffers]
+    parameters += [Parameter("i64", size) for size in kernel.sizes]
+    function = module.function(kernel.name, "void", parameters)
+    emitter = _KernelEmitter(kernel, Builder(function), target)
+    emitter.bind(function.arguments)
+    emitter.body(kernel.body)
+    emitter.b.ret()
+    return function
+
+
+def emit_dim(b: Builder, dim: Dim, names: dict[str, Value]) -> Value:
+    """A dimension as an i64, computed from the values of its symbols."""
+    if isinstance(dim, int):
+        return b.constant("i64", dim)
+    total: Value | None = None
+    for monomial, coefficient in dim.terms:
+        product: Value | None = None
+        for atom in monomial:
+            value = names[atom.name] if isinstance(atom, Symbol) else _emit_apply(b, atom, names)
+            product = value if product is None else b.mul(product, value, "nsw")
+        term = b.constant("i64", coefficient) if product is None else product
+        if product is not None and coefficient != 1:
+            term = b.mul(product, coefficient, "nsw")
+        total = term if total is None else b.add(total, term, "nsw")
+    assert total is not None
+    return total
+
+
+def _emit_apply(b: Builder, atom: Apply, names: dict[str, Value]) -> Value:
+    left, right = emit_dim(b, atom.left, names), emit_dim(b, atom.right, names)
+    if atom.operator in ("max", "min"):
+        return b.intrinsic("smax" if atom.operator == "max" else "smin", "i64", left, right)
+    safe = b.select(b.icmp("eq", right, 0), b.constant("i64", 1), right)
+    quotient, rest = b.sdiv(left, safe), b.srem(left, safe)
+    wrong = b.and_(b.icmp("ne", rest, 0), b.icmp("slt", b.xor(rest, safe), 0))
+    if atom.operator == "floordiv":
+        return b.sub(quotient, b.zext(wrong, "i64"))
+    return b.add(rest, b.select(wrong, safe, b.constant("i64", 0)))
+
+
+class _KernelEmitter:
+    """Walks the statements; `names` holds sizes and loop variables, `locals` the current value of each local."""
+
+    def __init__(self, kernel: Kernel, b: Builder, target: Target) -> None:
+        self.kernel = kernel
+        self.b = b
+        self.target = target
+        self.names: dict[str, Value] = {}
+        self.buffers: dict[str, Value] = {}
+        self.locals: dict[str, Value] = {}
+        self.lanes = 0
+        self.variable = ""
+        self.mask: Value | None = None
+
+    def bind(self, arguments: list[Value]) -> None:
+        """Name the function's arguments."""
+        for buffer, argument in zip(self.kernel.buffers, arguments):
+            self.buffers[buffer.name] = argument
+        for size, argument in zip(self.kernel.sizes, arguments[len(self.kernel.buffers) :]):
+            self.names[size] = argument
+
+    def body(self, body: tuple[Statement, ...]) -> None:
+        """Emit statements; consecutive ones share subexpressions until a store or loop may change memory."""
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, statement: Statement) -> None:
+        match statement:
+            case Loop():
+                self.loop(statement)
+            case Define(name, value, lanes):
+                width = lanes or self.lanes
+                self.locals[name] = self.b.splat(self.value(value, 0), lanes) if lanes else self.value(value, width)
+            case Assign(name, value):
+                self.assign(name, self.value(value, self.lanes))
+            case Accumulate(name, combine, value):
+                old = self.locals[name]
+                new = self.value(value, old.lanes)
+                self.assign(name, self.combined(combine, old, new))
+            case Fold(name, source, combine):
+                self.locals[name] = self.fold(self.locals[source], combine)
+            case Store(buffer, index, value):
+                self.store(buffer, index, self.value(value, self.lanes))
+
+    def assign(self, name: str, value: Value) -> None:
+        old = self.locals[name]
+        self.locals[name] = self.b.select(self.mask, value, old) if self.mask is not None else value
+
+    def combined(self, combine: Expr, left: Value, right: Value) -> Value:
+        def leaf(node: Expr) -> Value:
+            return (left, right)[node.value]
+
+        return ExpressionEmitter(self.b, left.lanes, leaf, self.target.fma).emit(combine)
+
+    def fold(self, vector: Value, combine: Expr) -> Value:
+        """All lanes into one by halving; the same order on every target width keeps results reproducible."""
+        width = vector.lanes
+        while width > 1:
+            width //= 2
+            lower = self.b.shuffle(vector, None, range(width))
+            upper = self.b.shuffle(vector, None, range(width, 2 * width))
+            vector = self.combined(combine, lower, upper)
+        return self.b.extractelement(vector, 0)
+
+    def loop(self, loop: Loop) -> None:
+        assigned = {s.name for s in statements(loop.body) if isinstance(s, Assign | Accumulate)}
+        carried = [name for name in self.locals if name in assigned]
+        start, stop = emit_dim(self.b, loop.start, self.names), emit_dim(self.b, loop.stop, self.names)
+        outer = self.variable, self.lanes, self.mask
+        inside = dict(self.locals)
+        with self.b.for_loop(start, stop, loop.step, carried=[self.locals[name] for name in carried]) as emitted:
+            self.locals.update(zip(carried, emitted.carried))
+            self.names[loop.variable] = emitted.index
+            if loop.lanes > 1:
+                self.variable, self.lanes = loop.variable, loop.lanes
+                remaining = self.b.sub(stop, emitted.index)
+                self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
+            self.body(loop.body)
+            emitted.yield_([self.locals[name] for name in carried])
+        self.locals = {**inside, **dict(zip(carried, emitted.results))}
+        self.variable, self.lanes, self.mask = outer
+
+    def value(self, expr: Expr, lanes: int) -> Value:
+        emitter = ExpressionEmitter(self.b, lanes, lambda leaf: self.leaf(leaf, lanes), self.target.fma)
+        return emitter.emit(vector_math.expand(expr))
+
+    def leaf(self, leaf: Expr, lanes: int) -> Value:
+        if leaf.op == "local":
+            value = self.locals[leaf.value]
+            return value if value.lanes == lanes else self.b.splat(value, lanes)
+        if leaf.op == "index":
+            return self.index(leaf.value, lanes)
+        buffer, index = leaf.value
+        return self.load(buffer, index, lanes)
+
+    def index(self, dim: Dim, lanes: int) -> Value:
+        first = emit_dim(self.b, dim, self.names)
+        stride = stride_of(dim, self.variable) if lanes else 0
+        if not lanes or stride == 0:
+            return self.b.splat(first, lanes)
+        steps = self.b.splat(emit_dim(self.b, stride or 0, self.names), lanes)
+        return self.b.add(self.b.splat(first, lanes), self.b.mul(steps, self.b.lane_numbers(f"<{lanes} x i64>")))
+
+    def load(self, name: str, index: Dim, lanes: int) -> Value:
+        dtype = self.kernel.buffer(name).dtype
+        element = memory_type(dtype)
+        address = self.b.gep(element, self.buffers[name], emit_dim(self.b, index, self.names))
+        stride = stride_of(index, self.variable) if lanes else 0
+        if stride == 0:
+            value = from_memory(self.b, self.b.load(element, address), dtype)
+            return self.b.splat(value, lanes)
+        if stride == 1:
+            return from_memory(self.b, self.b.load(memory_type(dtype, lanes), address, mask=self.mask), dtype)
+        vector = self.b.constant(memory_type(dtype, lanes), 0)
+        for lane, place in enumerate(self.lane_addresses(address, element, stride, lanes)):
+            vector = self.b.insertelement(vector, self.b.load(element, place), lane)
+        return from_memory(self.b, vector, dtype)
+
+    def store(self, name: str, index: Dim, value: Value) -> None:
+        dtype = self.kernel.buffer(name).dtype
+        element = memory_type(dtype)
+        stored = to_memory(self.b, value, dtype)
+        address = self.b.gep(element, self.buffers[name], emit_dim(self.b, index, self.names))
+        stride = stride_of(index, self.variable) if self.lanes else 0
+        if not self.lanes:
+            self.b.store(stored, address)
+        elif stride == 1:
+            self.b.store(stored, address, mask=self.mask)
+        else:
+            for lane, place in enumerate(self.lane_addresses(address, element, stride, self.lanes)):
+                self.b.store(self.b.extractelement(stored, lane), place)
+
+    def lane_addresses(self, first: Value, element: str, stride: Dim | None, lanes: int) -> list[Value]:
+        """Where each lane of a strided access lies; masked loops have none (see `schedule`)."""
+        assert stride is not None
+        step = emit_dim(self.b, stride, self.names)
+        return [self.b.gep(element, first, self.b.mul(step, lane)) for lane in range(lanes)]

@@ -1,0 +1,402 @@
+"""From a group of nodes to a kernel: loops over the rows of the domain, and one pass over a row for each stage.
+
+A row that is reduced is walked several times while it is in the nearest cache: stage 0 holds what depends on no
+reduction, stage s what depends on results of stage s - 1. An expensive value that a later stage needs again is kept in
+a scratch row; cheap ones are computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from optc.codegen.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, is_trailing, reduced_operand
+from optc.codegen.kernel import (
+    Accumulate,
+    Buffer,
+    Define,
+    Kernel,
+    Loop,
+    Statement,
+    Store,
+    leaves,
+    load,
+    local,
+    statements,
+    values_of,
+)
+from optc.ir.dims import Dim, product, symbol, symbols
+from optc.ir.dtypes import DType
+from optc.ir.graph import Node, Value
+from optc.ir.types import TensorType
+from optc.ops.abstract import abstract
+from optc.ops.elementwise import cast_expression, element_expression, stored_type
+from optc.ops.promotion import compute_type
+from optc.ops.registry import Reduction, operator_of
+from optc.ops.scalar import PRIMITIVES, Expr, literal, variable
+from optc.ops.scalar import substitute as substitute_inputs
+
+CHEAP = PRIMITIVES - {"div", "rem", "sqrt"}
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An external input of a kernel: a strided tensor, or a number held in a one-element buffer (shape ())."""
+
+    value: Value
+    buffer: Buffer
+    shape: tuple[Dim, ...]
+    strides: tuple[Dim, ...]
+
+
+@dataclass
+class LoweredGroup:
+    """A kernel and what to pass to it: operands, results (contiguous), scratch, sizes in terms of the program."""
+
+    kernel: Kernel
+    operands: list[Value]
+    results: list[Value]
+    sizes: list[Dim] = field(default_factory=list)
+
+
+def lower_group(group: Group, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> LoweredGroup:
+    """The naive kernel of a group; `layouts` gives shape and strides of every external tensor."""
+    return _GroupLowering(group, layouts).lower()
+
+
+class _GroupLowering:
+    def __init__(self, group: Group, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> None:
+        self.group = group
+        self.members = {node.output: node for node in group.nodes}
+        self.operands: dict[Value, Operand] = {}
+        for node in group.nodes:
+            for value in node.inputs:
+                self.add_operand(value, layouts)
+        self.results = group.outputs()
+        self.stored = {value: Buffer(f"out{n}", _dtype(value), "output") for n, value in enumerate(self.results)}
+        self.scratch: dict[Value, Buffer] = {}
+        self.variables = tuple(f"i{place}" for place in range(len(group.domain)))
+        self.extents = self.merge_loops()
+        self.materialised: dict[Value, Buffer] = {}
+        self.locals: dict[Value, Expr] = {}
+        self.levels: dict[Value, int] = {}
+
+    def add_operand(self, value: Value, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> None:
+        if value in self.members or value in self.operands or value.is_constant and value not in layouts:
+            return
+        if not isinstance(value.type, TensorType) and not _is_number(value):
+            return
+        shape, strides = layouts.get(value, ((), ()))
+        buffer = Buffer(f"in{len(self.operands)}", stored_type(abstract(value)), "input")
+        self.operands[value] = Operand(value, buffer, shape, strides)
+
+    # Structure ---------------------------------------------------------------------------------------------------
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        return self.group.axes if self.group.axes is not None else ()
+
+    def lower(self) -> LoweredGroup:
+        if self.group.axes is not None and not is_trailing(self.axes, len(self.group.domain)):
+            body = self.column_reduction()
+        elif self.group.axes is None:
+            body = self.pointwise()
+        else:
+            body = self.rows()
+        buffers = [operand.buffer for operand in self.operands.values()]
+        buffers += [*self.stored.values(), *self.scratch.values()]
+        kernel = Kernel("kernel", tuple(buffers), (), body)
+        names = sorted(_symbols_of(kernel) - set(self.variables))
+        kernel = Kernel("kernel", tuple(buffers), tuple(names), body)
+        return LoweredGroup(kernel, list(self.operands), self.results, [symbol(name) for name in names])
+
+    def pointwise(self) -> tuple[Statement, ...]:
+        """One nest over the domain, as few loops as the strides allow."""
+        return self.nest(range(len(self.variables)), self.full_stores(self.results), lanes=True)
+
+    def nest(self, places: Iterable[int], body: tuple[Statement, ...], *, lanes: bool) -> tuple[Statement, ...]:
+        """`body` inside loops over domain dimensions, outermost first; `lanes` marks the innermost for widening."""
+        kept = [place for place in places if self.variables[place] in self.extents]
+        for place in reversed(kept):
+            name = self.variables[place]
+            width = 1 if lanes and place == kept[-1] else 0
+            body = (Loop(name, 0, self.extents[name], 1, body, width),)
+        return body
+
+    def merge_loops(self) -> dict[str, Dim]:
+        """The extent of each loop: neighbours become one where every operand moves through both in equal steps."""
+        extents: dict[str, Dim] = dict(zip(self.variables, self.group.domain))
+        movements = [self.movement(operand) for operand in self.operands.values() if operand.shape]
+        rows_apart = any(frame == ROW_DROPPED for frame in self.group.frames.values())
+        for place in range(len(self.variables) - 1):
+            outer, inner = self.variables[place], self.variables[place + 1]
+            if (place in self.axes) != (place + 1 in self.axes) or (rows_apart and place not in self.axes):
+                continue
+            extent = extents[inner]
+            if all(movement[place] == movement[place + 1] * extent for movement in movements):
+                extents[inner] = extents.pop(outer) * extent
+        return extents
+
+    def movement(self, operand: Operand) -> list[Dim]:
+        """The operand's stride along each domain dimension, 0 where it is broadcast."""
+        missing = len(self.group.domain) - len(operand.shape)
+        strides: list[Dim] = [0] * missing
+        for extent, stride, domain in zip(operand.shape, operand.strides, self.group.domain[missing:]):
+            strides.append(0 if extent == 1 and domain != 1 else stride)
+        return strides
+
+    def rows(self) -> tuple[Statement, ...]:
+        """Serial loops over the kept dimensions; inside, the stages of one row."""
+        for node in self.group.nodes:
+            self.levels[node.output] = self.level(node.output)
+        last = max(self.levels.values(), default=0)
+        body: list[Statement] = []
+        for stage in range(last + 1):
+            body.extend(self.stage(stage, last))
+        row_results = [value for value in self.results if self.group.frames[value] != FULL]
+        body.extend(
+            Store(self.stored[value].name, self.result_index(value), self.element(value)) for value in row_results
+        )
+        kept = [place for place in range(len(self.variables)) if place not in self.axes]
+        return self.nest(kept, tuple(body), lanes=False)
+
+    def level(self, value: Value) -> int:
+        """After how many passes over the row the value can be known."""
+        if value not in self.members:
+            return 0
+        if value not in self.levels:
+            inputs = max((self.level(item) for item in self.members[value].inputs), default=0)
+            self.levels[value] = inputs + (1 if self.is_reduction(value) else 0)
+        return self.levels[value]
+
+    def is_reduction(self, value: Value) -> bool:
+        operator = operator_of(self.members[value])
+        return operator is not None and isinstance(operator.lowering, Reduction)
+
+    def stage(self, stage: int, last: int) -> list[Statement]:
+        before: list[Statement] = self.row_locals(stage)
+        reductions = [v for v in self.members if self.is_reduction(v) and self.level(v) == stage + 1]
+        stores = [v for v in self.results if self.group.frames[v] == FULL and self.level(v) == stage]
+        roots = [*stores, *(reduced_operand(self.members[value]) for value in reductions)]
+        later = self.needed_after(stage, last)
+        loop_body: list[Statement] = []
+        for value in self.kept_values(roots, later, stage):
+            name = f"t{len(self.locals)}"
+            loop_body.append(Define(name, self.element(value)))
+            self.locals[value] = local(name, _dtype(value))
+        done: list[Statement] = []
+        for value in reductions:
+            self.accumulate(value, before, loop_body, done)
+        loop_body.extend(self.full_stores(stores))
+        self.keep(later, loop_body)
+        if loop_body:
+            before.extend(self.nest(self.axes, tuple(loop_body), lanes=True))
+        self.forget_loop_locals()
+        return [*before, *done]
+
+    def row_locals(self, stage: int) -> list[Statement]:
+        """Row values that are known now, computed once per row instead of once per element."""
+        result: list[Statement] = []
+        for value in self.members:
+            is_row = self.group.frames[value] != FULL
+            if not is_row or self.level(value) != stage or self.is_reduction(value):
+                continue
+            name = f"row{len(self.locals)}"
+            result.append(Define(name, self.element(value)))
+            self.locals[value] = local(name, _dtype(value))
+        return result
+
+    def accumulate(self, value: Value, before: list[Statement], body: list[Statement], after: list[Statement]) -> None:
+        """Emit one reduction: its accumulator before the loop, the combination in it, the result behind."""
+        node = self.members[value]
+        operator = operator_of(node)
+        assert operator is not None and isinstance(operator.lowering, Reduction)
+        reduction = operator.lowering
+        dtype = compute_type(reduction.accumulate(_dtype(value)))
+        name = f"acc{len(self.locals)}"
+        element = self.element(reduced_operand(node))
+        prepared = cast_expression(reduction.prepare(cast_expression(element, compute_type(element.dtype))), dtype)
+        combine = reduction.combine(variable(0, dtype), variable(1, dtype))
+        before.append(Define(name, literal(reduction.identity(dtype), dtype)))
+        body.append(Accumulate(name, combine, prepared))
+        result = f"{name}.total"
+        after.append(Define(result, cast_expression(local(name, dtype), _dtype(value))))
+        self.locals[value] = local(result, _dtype(value))
+
+    # Values that outlive a stage -------------------------------------------------------------------------------------
+
+    def needed_after(self, stage: int, last: int) -> set[Value]:
+        """Full values that later stages compute with."""
+        later: set[Value] = set()
+        for following in range(stage + 1, last + 1):
+            for value in self.members:
+                if self.is_reduction(value) and self.level(value) == following + 1:
+                    later |= self.reached(reduced_operand(self.members[value]))
+                elif value in self.stored and self.group.frames[value] == FULL and self.level(value) == following:
+                    later |= self.reached(value)
+        return later
+
+    def reached(self, root: Value) -> set[Value]:
+        """Full members that an element of `root` is computed from, itself included."""
+        if root not in self.members or self.group.frames[root] != FULL or root in self.materialised:
+            return {root} if root in self.materialised else set()
+        found = {root}
+        for value in self.members[root].inputs:
+            found |= self.reached(value)
+        return found
+
+    def kept_values(self, roots: list[Value], later: set[Value], stage: int) -> list[Value]:
+        """Values of this stage worth a local: used again later and not cheap to compute again; in program order."""
+        here: set[Value] = set()
+        for root in roots:
+            here |= self.reached(root)
+        return [
+            value
+            for value in self.members
+            if value in here and value in later and value not in self.materialised and self.is_expensive(value)
+        ]
+
+    def is_expensive(self, value: Value) -> bool:
+        pending, seen = [self.element(value)], set()
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node.args and node.op not in CHEAP:
+                return True
+            pending.extend(node.args)
+        return False
+
+    def keep(self, later: set[Value], body: list[Statement]) -> None:
+        """Store this stage's locals that a later stage reads, in the output if it is one, else in a scratch row."""
+        for value, expr in list(self.locals.items()):
+            if value in self.materialised or value not in later or self.group.frames.get(value) != FULL:
+                continue
+            buffer = self.stored.get(value)
+            if buffer is None:
+                size = product([self.group.domain[axis] for axis in self.axes])
+                buffer = Buffer(f"keep{len(self.scratch)}", _dtype(value), "scratch", size)
+                self.scratch[value] = buffer
+                body.append(Store(buffer.name, self.scratch_index(), expr))
+            self.materialised[value] = buffer
+
+    def scratch_index(self) -> Dim:
+        index: Dim = 0
+        for axis in self.axes:
+            index = index * self.group.domain[axis] + self.position(self.variables[axis])
+        return index
+
+    def forget_loop_locals(self) -> None:
+        for value in [value for value in self.locals if self.group.frames.get(value) == FULL]:
+            del self.locals[value]
+
+    # Other shapes of loops -------------------------------------------------------------------------------------------
+
+    def column_reduction(self) -> tuple[Statement, ...]:
+        """Reduced dimensions before kept ones: the last kept dimension is walked by lanes, reductions run inside."""
+        (node,) = self.group.nodes
+        before: list[Statement] = []
+        body: list[Statement] = []
+        after: list[Statement] = []
+        self.accumulate(node.output, before, body, after)
+        inner = self.nest(self.axes, tuple(body), lanes=False)
+        value = self.locals[node.output]
+        result: tuple[Statement, ...] = (
+            *before, *inner, *after, Store(self.stored[node.output].name, self.result_index(node.output), value),
+        )  # fmt: skip
+        kept = [place for place in range(len(self.variables)) if place not in self.axes]
+        return self.nest(kept, result, lanes=True)
+
+    # Elements --------------------------------------------------------------------------------------------------------
+
+    def full_stores(self, values: list[Value]) -> tuple[Statement, ...]:
+        return tuple(Store(self.stored[v].name, self.result_index(v), self.element(v)) for v in values)
+
+    def result_index(self, value: Value) -> Dim:
+        """Where the current element of a (contiguous) result lies."""
+        index: Dim = 0
+        for extent, position in zip(_shape(value), self.indices(_shape(value), self.group.frames[value])):
+            index = index * extent + position
+        return index
+
+    def position(self, name: str) -> Dim:
+        """The current value of a domain variable; one whose loop was merged into its neighbour stays 0."""
+        return symbol(name) if name in self.extents else 0
+
+    def indices(self, shape: tuple[Dim, ...], frame: str) -> list[Dim]:
+        """The domain's variables as an index into a tensor of `shape`, broadcast from the right."""
+        names = [n for p, n in enumerate(self.variables) if frame in (FULL, ROW_KEPT) or p not in self.axes]
+        used = names[len(names) - len(shape) :]
+        domain = dict(zip(self.variables, self.group.domain))
+        return [
+            0 if extent == 1 and (domain[name] != 1 or frame == ROW_KEPT) else self.position(name)
+            for extent, name in zip(shape, used)
+        ]
+
+    def element(self, value: Value, frame: str = FULL) -> Expr:
+        """One element of a value at the current place of the domain."""
+        if value in self.locals:
+            return self.locals[value]
+        if value in self.materialised:
+            buffer = self.materialised[value]
+            index = self.scratch_index() if buffer.role == "scratch" else self.result_index(value)
+            return load(buffer, index)
+        if value in self.members:
+            return self.computed(self.members[value])
+        operand = self.operands[value]
+        index = 0
+        for extent, stride, position in zip(operand.shape, operand.strides, self.indices(operand.shape, frame)):
+            index = index + (0 if extent == 1 else stride) * position
+        return load(operand.buffer, index)
+
+    def computed(self, node: Node) -> Expr:
+        operator = operator_of(node)
+        assert operator is not None
+        expr = element_expression(operator, [abstract(value) for value in node.inputs], _dtype(node.output))
+        frame = self.group.frames[node.output]
+        used = {leaf for leaf in _inputs_of(expr)}
+        return substitute_inputs(expr, {place: self.element(node.inputs[place], frame) for place in used})
+
+
+def _inputs_of(expr: Expr) -> set[int]:
+    found: set[int] = set()
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node.op == "input":
+            found.add(node.value)
+        pending.extend(node.args)
+    return found
+
+
+def _is_number(value: Value) -> bool:
+    return str(value.type) in ("int", "float", "bool", "Scalar") and not value.is_constant
+
+
+def _dtype(value: Value) -> DType:
+    assert isinstance(value.type, TensorType) and value.type.dtype is not None
+    return value.type.dtype
+
+
+def _shape(value: Value) -> tuple[Dim, ...]:
+    assert isinstance(value.type, TensorType) and value.type.shape is not None
+    return value.type.shape
+
+
+def _symbols_of(kernel: Kernel) -> set[str]:
+    found: set[str] = set()
+    for buffer in kernel.buffers:
+        found |= symbols(buffer.size)
+    for statement in statements(kernel.body):
+        if isinstance(statement, Loop):
+            found |= symbols(statement.start) | symbols(statement.stop)
+        if isinstance(statement, Store):
+            found |= symbols(statement.index)
+        for value in values_of(statement):
+            for leaf in leaves(value):
+                if leaf.op == "load":
+                    found |= symbols(leaf.value[1])
+                elif leaf.op == "index":
+                    found |= symbols(leaf.value)
+    return found

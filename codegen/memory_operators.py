@@ -1,0 +1,137 @@
+"""Operators on tensors in memory that are loop nests of their own: copies, fills, ranges, products, concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from optc.codegen import products
+from optc.codegen.driver import Driver, Unsupported, tensor_type
+from optc.codegen.kernel import Buffer, Kernel, Loop, Statement, Store, index_value, load
+from optc.codegen.native import Aggregate, MemoryTensor
+from optc.ir import dtypes
+from optc.ir.dims import Dim, symbol, symbols
+from optc.ir.graph import Node
+from optc.ops.abstract import abstract, normalize_dim
+from optc.ops.elementwise import cast_expression, stored_type
+from optc.ops.registry import Kernel as KernelLowering
+from optc.ops.registry import Operator
+from optc.ops.scalar import Expr
+
+
+def emit(driver: Driver, node: Node, operator: Operator, lowering: KernelLowering) -> None:
+    """Emit a node by the name of its kernel. Raises Unsupported."""
+    handler = KERNELS.get(lowering.name)
+    if handler is None:
+        raise Unsupported(node, f"there is no native {lowering.name} yet")
+    handler(driver, node, operator)
+
+
+def nest(shape: Sequence[Dim], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """`body` inside loops i0, i1 ... over a shape, the last one to be widened."""
+    for place in reversed(range(len(shape))):
+        lanes = 1 if place == len(shape) - 1 else 0
+        body = (Loop(f"i{place}", 0, shape[place], 1, body, lanes),)
+    return body
+
+
+def place_of(strides: Sequence[Dim]) -> Dim:
+    """The index i0 * strides[0] + i1 * strides[1] + ..."""
+    index: Dim = 0
+    for place, stride in enumerate(strides):
+        index = index + symbol(f"i{place}") * stride
+    return index
+
+
+def store_kernel(buffers: Sequence[Buffer], shape: Sequence[Dim], strides: Sequence[Dim], value: Expr) -> Kernel:
+    """A kernel that stores `value` at every place of a strided output (the last buffer)."""
+    body = nest(shape, (Store(buffers[-1].name, place_of(strides), value),))
+    names = {name for dim in (*shape, *strides, *_dims_of(value)) for name in symbols(dim)}
+    sizes = sorted(name for name in names if not (name[0] == "i" and name[1:].isdigit() and int(name[1:]) < len(shape)))
+    return Kernel("kernel", tuple(buffers), tuple(sizes), body)
+
+
+def _dims_of(value: Expr) -> list[Dim]:
+    found: list[Dim] = []
+    pending = [value]
+    while pending:
+        node = pending.pop()
+        pending.extend(node.args)
+        if node.op == "load":
+            found.append(node.value[1])
+        elif node.op == "index":
+            found.append(node.value)
+    return found
+
+
+def copy_kernel(source: MemoryTensor, target: MemoryTensor) -> Kernel:
+    """target[...] = source[...], converted to the target's element type."""
+    read = Buffer("in0", source.dtype, "input")
+    written = Buffer("out0", target.dtype, "output")
+    value = cast_expression(load(read, place_of(source.strides)), target.dtype)
+    return store_kernel((read, written), target.shape, target.strides, value)
+
+
+def copy(driver: Driver, node: Node, operator: Operator) -> None:
+    """A contiguous copy."""
+    result = driver.allocate(node.output)
+    driver.copy(driver.in_memory(node.inputs[0]), result.pointer, tensor_type(node.output))
+    driver.define(node.output, result)
+
+
+def fill(driver: Driver, node: Node, operator: Operator) -> None:
+    """A tensor full of one number."""
+    value = node.inputs[operator.schema.positions["fill_value"]]
+    number = driver.in_memory(value)
+    result = driver.allocate(node.output)
+    read, written = Buffer("in0", number.dtype, "input"), Buffer("out0", result.dtype, "output")
+    kernel = store_kernel((read, written), result.shape, result.strides, cast_expression(load(read, 0), result.dtype))
+    driver.call_kernel(kernel, [number.pointer, result.pointer], [node.kind])
+    driver.define(node.output, result)
+
+
+def arange(driver: Driver, node: Node, operator: Operator) -> None:
+    """start + i * step."""
+    positions = operator.schema.positions
+    result = driver.allocate(node.output)
+    work = dtypes.FLOAT64 if result.dtype.kind == "float" else dtypes.INT64
+    reads, pointers = [], []
+    for name in ("start", "step"):
+        value = node.inputs[positions[name]]
+        reads.append(Buffer(name, stored_type(abstract(value)), "input"))
+        pointers.append(driver.in_memory(value).pointer)
+    start, step = (load(buffer, 0).cast(work) for buffer in reads)
+    element = cast_expression(start + index_value(symbol("i0")).cast(work) * step, result.dtype)
+    kernel = store_kernel((*reads, Buffer("out0", result.dtype, "output")), result.shape, result.strides, element)
+    driver.call_kernel(kernel, [*pointers, result.pointer], [node.kind])
+    driver.define(node.output, result)
+
+
+def concatenate(driver: Driver, node: Node, operator: Operator) -> None:
+    """Each tensor is copied to its place in the result."""
+    from optc.codegen.kernel_emitter import emit_dim
+
+    listed = driver.native(node.inputs[0])
+    if not isinstance(listed, Aggregate):
+        raise Unsupported(node, "the number of tensors is only known at run time")
+    result = driver.allocate(node.output)
+    axis = normalize_dim(abstract(node.inputs[1]), len(result.shape))
+    along: Dim = 0
+    for value in node.inputs[0].node.inputs:
+        source = driver.in_memory(value)
+        if source.shape == (0,):
+            continue
+        offset = emit_dim(driver.b, along * result.strides[axis], driver.symbols)
+        pointer = driver.b.gep("i8", result.pointer, driver.b.mul(offset, result.dtype.itemsize))
+        target = MemoryTensor(result.dtype, pointer, source.shape, result.strides)
+        driver.call_kernel(copy_kernel(source, target), [source.pointer, pointer], [node.kind])
+        along = along + source.shape[axis]
+    driver.define(node.output, result)
+
+
+KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
+    "copy": copy,
+    "fill": fill,
+    "arange": arange,
+    "concatenate": concatenate,
+    "matmul": products.emit,
+}
