@@ -183,18 +183,18 @@ def test_gather_memcpy_memset_and_stack() -> None:
     x, out = np.arange(10, dtype=np.float32), np.zeros(8, np.float32)
 
     def body(b: Builder, source: Value, target: Value) -> None:
-        indices = b.constant("<4 x i64>", [9, 0, 3, 3])
-        base = b.splat(source, 4)
-        pointers = Value("<4 x ptr>", b._result("<4 x ptr>", f"getelementptr float, {base}, {indices}").name)
+        pointers = b.gep("float", source, b.constant("<4 x i64>", [9, 0, 3, 3]))
         stack = b.alloca("float", 4)
         b.store(b.gather("<4 x float>", pointers), stack)
         b.memcpy(target, stack, 16)
         b.memset(b.gep("float", target, 4), 0xFF, 8)
+        b.scatter(b.constant("<2 x float>", [5, 6]), b.gep("float", target, b.constant("<2 x i64>", [7, 6])))
         b.ret()
 
     run("void", ["ptr", "ptr"], body, x.ctypes.data, out.ctypes.data)
     assert out[:4].tolist() == [9, 0, 3, 3]
     assert np.isnan(out[4:6]).all()
+    assert out[6:].tolist() == [6, 5]
 
 
 def test_atomics() -> None:
