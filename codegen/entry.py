@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import ml_dtypes  # noqa: F401
 import numpy as np
 
+from optc.codegen import python_layout
 from optc.codegen.context import ISLAND_FAILED, OUT_OF_MEMORY, ContextPool, Failure, runtime
 
 Kind = Literal["tensor", "int", "float", "bool"]
@@ -161,10 +162,10 @@ class EntryPoint:
 
 def make_entry(point: EntryPoint, *, native: bool = True) -> Callable[..., object]:
     """The callable: the native entry where this interpreter allows it (and `native` asks for it), else ctypes."""
-    # The import waits because the module is only needed, and can only be loaded, where there is something to build.
+    # The native entry is written in terms of this module, so the import has to wait until here.
     from optc.codegen import native_entry
 
-    if native and native_entry.is_supported():
+    if native and python_layout.is_supported():
         return native_entry.build(point)
     return PythonEntry(point)
 

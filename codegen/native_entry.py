@@ -1,6 +1,6 @@
 """The native entry: a PyCFunction whose code checks the arguments, calls `run` and builds the results.
 
-The code reads numpy's and CPython's objects at fixed offsets, which `is_supported` verifies against real objects once
+The code reads numpy's and CPython's objects at fixed offsets, which `python_layout.is_supported` verifies against real objects once
 per process; where they do not hold (PyPy, free-threaded builds), there is no native entry.  It contains no addresses:
 everything it refers to stands in a table of words that is filled after loading, so that its object can be cached.
 
@@ -10,11 +10,7 @@ DLPack capsules all hold references to their array.
 """
 
 import ctypes
-import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -32,15 +28,26 @@ from optc.codegen.entry import (
     numpy_dtype,
 )
 from optc.codegen.llvm import Block, Builder, Function, Module, Parameter, Value
+from optc.codegen.python_layout import (
+    DATA,
+    DESCR,
+    DIMS,
+    FLAGS,
+    FRESH,
+    HEADER,
+    NEW_FROM_DESCR,
+    OWNS_DATA,
+    RANK,
+    READABLE,
+    TYPE,
+    WEAK,
+    WRITE_BACK,
+    WRITEABLE,
+    numpy_function,
+    python_function,
+    slot_offset,
+)
 
-_HEADER = object.__basicsize__
-_TYPE = _HEADER - 8
-# The public part of PyArrayObject_fields, behind the object header.
-_DATA, _RANK, _DIMS, _DESCR, _FLAGS, _WEAK = (_HEADER + offset for offset in (0, 8, 16, 40, 48, 56))
-_CONTIGUOUS, _OWNS_DATA, _ALIGNED, _WRITEABLE, _WRITE_BACK = 0x1, 0x4, 0x100, 0x400, 0x2000
-_READABLE = _CONTIGUOUS | _ALIGNED
-_FRESH = _READABLE | _OWNS_DATA | _WRITEABLE
-_NEW_FROM_DESCR = 94  # position in numpy's C API, part of its ABI
 _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 _RECYCLED_BYTES = 64 << 20  # larger results are left to the allocator, so that an idle function holds little memory
 
@@ -48,84 +55,6 @@ _PYTHON_FUNCTIONS = ("Py_IncRef", "Py_DecRef", "PyObject_Vectorcall", "PyLong_As
                      "PyLong_FromVoidPtr", "PyLong_AsVoidPtr", "PyFloat_FromDouble", "PyErr_Occurred", "PyErr_Clear",
                      "PyTuple_New", "PyTuple_SetItem", "PyList_New", "PyList_SetItem", "PyType_GenericAlloc",
                      "PyEval_SaveThread", "PyEval_RestoreThread")
-
-
-# What this interpreter looks like --------------------------------------------------------------------------------
-
-
-@cache
-def is_supported() -> bool:
-    """Whether the offsets this module relies on hold here.  Tested on real objects, once."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
-        return False
-    if ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
-        return False
-    samples: list[np.ndarray[Any, Any]] = [np.zeros((2, 3, 5), np.float32), np.zeros((4, 6), np.int64)[:, ::2],
-                                           np.zeros(7, np.bool_)]
-    return all(map(_layout_holds, samples)) and _float_layout_holds() and _allocation_works()
-
-
-def _word(address: int) -> int:
-    return ctypes.c_int64.from_address(address).value
-
-
-def _layout_holds(array: "np.ndarray[Any, Any]") -> bool:
-    address = id(array)
-    rank = ctypes.c_int32.from_address(address + _RANK).value
-    if (_word(address + _TYPE), _word(address + _DATA), rank) != (id(np.ndarray), array.ctypes.data, array.ndim):
-        return False
-    dims = _word(address + _DIMS)
-    flags = ctypes.c_int32.from_address(address + _FLAGS).value
-    return (tuple(_word(dims + 8 * axis) for axis in range(rank)) == array.shape
-            and _word(address + _DESCR) == id(array.dtype) and flags == array.flags.num
-            and _word(address + _WEAK) == 0)
-
-
-def _float_layout_holds() -> bool:
-    sample = 1234.5
-    return ctypes.c_double.from_address(id(sample) + _HEADER).value == sample
-
-
-def _allocation_works() -> bool:
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p,
-                                  ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
-    descr = np.dtype(np.float32)
-    _python("Py_IncRef", None, ctypes.py_object)(descr)  # the function takes a reference over
-    dims = (ctypes.c_int64 * 2)(3, 4)
-    array = prototype(_numpy_function(_NEW_FROM_DESCR))(id(np.ndarray), id(descr), 2, ctypes.addressof(dims), None, None,
-                                                        0, None)
-    return type(array) is np.ndarray and array.shape == (3, 4) and array.dtype is descr and \
-        array.flags.num & _FRESH == _FRESH
-
-
-@cache
-def _numpy_function(position: int) -> int:
-    """The address of a function of numpy's C API."""
-    module = sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
-    get = _python("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    return _word(get(module._ARRAY_API, None) + 8 * position)
-
-
-def _python(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of the C API; a prototype of its own, because those of `ctypes.pythonapi` belong to everybody."""
-    function: Callable[..., Any] = ctypes.PYFUNCTYPE(result, *arguments)((name, ctypes.pythonapi))
-    return function
-
-
-def slot_offset(class_: type, name: str) -> int:
-    """Where instances of `class_` hold the value of one of its `__slots__`.  Raises: TypeError if it is not a slot."""
-    descriptor: Any = next((vars(base)[name] for base in class_.__mro__ if name in vars(base)), None)
-    if type(descriptor).__name__ != "member_descriptor":
-        raise TypeError(f"{class_.__name__}.{name} is not a slot")
-    # PyMemberDescrObject: header, type, name, qualified name, PyMemberDef*; PyMemberDef: name, type, offset ...
-    definition = _word(id(descriptor) + _HEADER + 24)
-    offset = _word(definition + 16)
-    probe: object = object.__new__(class_)
-    marker = object()
-    descriptor.__set__(probe, marker)
-    if _word(id(probe) + offset) != id(marker):
-        raise TypeError(f"{class_.__name__}.{name} is not where its descriptor says")
-    return offset
 
 
 # The table -------------------------------------------------------------------------------------------------------
@@ -239,12 +168,12 @@ class _Emitter:
         b = self.b
         array = self.unwrapped(argument)
         self.arrays.append(array)
-        self.require(b.icmp("eq", self.field(array, _DESCR), self.table.pointer(b, f"dtype.{spec.dtype}")))
-        flags = self.field(array, _FLAGS, "i32")
-        self.require(b.icmp("eq", b.and_(flags, _READABLE), _READABLE))
-        self.require(b.icmp("eq", self.field(array, _RANK, "i32"), len(spec.dims)))
-        b.store(self.field(array, _DATA, "i64"), target)
-        dims = self.field(array, _DIMS)
+        self.require(b.icmp("eq", self.field(array, DESCR), self.table.pointer(b, f"dtype.{spec.dtype}")))
+        flags = self.field(array, FLAGS, "i32")
+        self.require(b.icmp("eq", b.and_(flags, READABLE), READABLE))
+        self.require(b.icmp("eq", self.field(array, RANK, "i32"), len(spec.dims)))
+        b.store(self.field(array, DATA, "i64"), target)
+        dims = self.field(array, DIMS)
         for axis, dim in enumerate(spec.dims):
             extent = b.load("i64", b.gep("i64", dims, axis), 8)
             self.check_dim(dim, extent)
@@ -265,7 +194,7 @@ class _Emitter:
     def unwrapped(self, argument: Value) -> Value:
         """The array that an argument is or holds; everything else goes to the slow path."""
         b = self.b
-        type_ = self.field(argument, _TYPE)
+        type_ = self.field(argument, TYPE)
         is_array = b.icmp("eq", type_, self.table.pointer(b, "ndarray"))
         wrapper = self.point.wrapper
         if wrapper is None:
@@ -280,7 +209,7 @@ class _Emitter:
                 self.require(b.icmp("eq", type_, self.table.pointer(b, "wrapper")))
                 held = self.field(argument, slot_offset(wrapper.wrapped, wrapper.array_slot))
                 self.require(b.icmp("ne", held, 0))
-                self.require(b.icmp("eq", self.field(held, _TYPE), self.table.pointer(b, "ndarray")))
+                self.require(b.icmp("eq", self.field(held, TYPE), self.table.pointer(b, "ndarray")))
                 wrapped.yield_([held])
         return plain.results[0]
 
@@ -291,9 +220,9 @@ class _Emitter:
             is_false = b.icmp("eq", argument, self.table.pointer(b, "false"))
             self.require(b.or_(is_true, is_false))
             return b.zext(is_true, "i64")
-        self.require(b.icmp("eq", self.field(argument, _TYPE), self.table.pointer(b, spec.kind)))
+        self.require(b.icmp("eq", self.field(argument, TYPE), self.table.pointer(b, spec.kind)))
         if spec.kind == "float":
-            return self.field(argument, _HEADER, "i64")
+            return self.field(argument, HEADER, "i64")
         value = self.python("PyLong_AsLongLong", "i64", argument)
         with b.if_then(b.icmp("eq", value, -1), likely=False):
             beyond = self.b.icmp("ne", self.python("PyErr_Occurred", "ptr"), 0)
@@ -329,7 +258,7 @@ class _Emitter:
                            b.gep("i64", words, 1), numpy_dtype(spec.dtype).itemsize)
             b.store(array, slot)
             self.not_null(array)
-            b.store(self.field(array, _DATA, "i64"), words)
+            b.store(self.field(array, DATA, "i64"), words)
 
     def descriptor(self, spec: OutputSpec) -> Value:
         return self.table.pointer(self.b, f"dtype.{spec.dtype}")
@@ -388,12 +317,12 @@ class _Emitter:
         self.branch_unless(b.icmp("ne", array, 0), no)
         # The count is the low half of the word in every version of CPython with a GIL.
         self.branch_unless(b.icmp("eq", b.load("i32", array, 4), 1), no)
-        self.branch_unless(b.icmp("eq", self.field(array, _DESCR), dtype), no)
-        flags = b.and_(self.field(array, _FLAGS, "i32"), _FRESH | _WRITE_BACK)
-        self.branch_unless(b.icmp("eq", flags, _FRESH), no)
-        self.branch_unless(b.icmp("eq", self.field(array, _WEAK), 0), no)
-        self.branch_unless(b.icmp("eq", self.field(array, _RANK, "i32"), rank), no)
-        actual = self.field(array, _DIMS)
+        self.branch_unless(b.icmp("eq", self.field(array, DESCR), dtype), no)
+        flags = b.and_(self.field(array, FLAGS, "i32"), FRESH | WRITE_BACK)
+        self.branch_unless(b.icmp("eq", flags, FRESH), no)
+        self.branch_unless(b.icmp("eq", self.field(array, WEAK), 0), no)
+        self.branch_unless(b.icmp("eq", self.field(array, RANK, "i32"), rank), no)
+        actual = self.field(array, DIMS)
         with b.for_loop(0, b.zext(rank, "i64")) as loop:
             wanted = b.load("i64", b.gep("i64", dims, loop.index), 8)
             self.branch_unless(b.icmp("eq", b.load("i64", b.gep("i64", actual, loop.index), 8), wanted), no)
@@ -518,12 +447,12 @@ class _Emitter:
         data = b.load("ptr", words, 8)
         dtype = self.descriptor(spec)
         self.python("Py_IncRef", "void", dtype)
-        flags = b.constant("i32", _READABLE | _WRITEABLE)
+        flags = b.constant("i32", READABLE | WRITEABLE)
         array = self.new_array(dtype, b.constant("i32", len(spec.dims)), b.gep("i64", words, 1), data, flags)
         with b.if_then_else(b.icmp("ne", array, 0), likely=True) as (made, failed):
             with made:
-                place = b.gep("i8", array, _FLAGS)
-                b.store(b.or_(b.load("i32", place, 4), _OWNS_DATA), place, 4)
+                place = b.gep("i8", array, FLAGS)
+                b.store(b.or_(b.load("i32", place, 4), OWNS_DATA), place, 4)
             with failed:
                 self.python("free_output", "void", data)
         return array
@@ -619,7 +548,7 @@ class _Owner:
         self.table = (ctypes.c_int64 * len(positions))()
         ctypes.c_void_p.from_address(library.address("table")).value = ctypes.addressof(self.table)
         self.recycled = [position for name, position in positions.items() if name.startswith("recycled.")]
-        self._drop = _python("Py_DecRef", None, ctypes.c_void_p)
+        self._drop = python_function("Py_DecRef", None, ctypes.c_void_p)
         for name, position in positions.items():
             self.table[position] = self._value(name)
 
@@ -636,7 +565,7 @@ class _Owner:
             return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
         if name in ("run", "free_output", "PyArray_NewFromDescr"):
             return {"run": lambda: self.point.run, "free_output": lambda: runtime().address("free_output"),
-                    "PyArray_NewFromDescr": lambda: _numpy_function(_NEW_FROM_DESCR)}[name]()
+                    "PyArray_NewFromDescr": lambda: numpy_function(NEW_FROM_DESCR)}[name]()
         value = self._object(kind, rest)
         self.kept.append(value)
         return id(value)
@@ -661,6 +590,6 @@ def build(point: EntryPoint) -> Callable[..., object]:
     emitter = _Emitter(point)
     library = jit.link([jit.compile_module(emitter.emit())])
     owner = _Owner(point, library, emitter.table.positions)
-    create = _python("PyCFunction_NewEx", ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
+    create = python_function("PyCFunction_NewEx", ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p)
     made: Callable[..., object] = create(ctypes.addressof(owner.definition), owner, None)
     return made

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import context, jit, native_entry
+from optc.codegen import context, jit, python_layout
 from optc.codegen.context import RUN_PARAMETERS, ContextPool, Failure
 from optc.codegen.entry import (
     Constant,
@@ -48,7 +48,7 @@ MATRIX_RESULT = OutputSpec("tensor", "float32", (2, 2))
 @pytest.fixture(params=["native", "ctypes"])
 def build(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Compiles a body and makes an entry of the kind under test."""
-    if request.param == "native" and not native_entry.is_supported():
+    if request.param == "native" and not python_layout.is_supported():
         pytest.skip("this interpreter has no native entry")
 
     def make(signature: Signature, body: Body, **options: Any) -> Any:
@@ -100,7 +100,7 @@ ones = np.ones((2, 2), np.float32)
 
 
 def test_layout_of_arrays_is_as_expected_on_this_interpreter() -> None:
-    assert native_entry.is_supported() == (sys.implementation.name == "cpython")
+    assert python_layout.is_supported() == (sys.implementation.name == "cpython")
 
 
 def test_a_tensor_comes_back_in_a_fresh_array(build: Callable[..., Any]) -> None:
@@ -315,7 +315,7 @@ def test_an_array_that_was_changed_is_not_recycled(build: Callable[..., Any]) ->
 
 
 def test_a_native_entry_recycles_what_nobody_holds() -> None:
-    if not native_entry.is_supported():
+    if not python_layout.is_supported():
         pytest.skip("this interpreter has no native entry")
     library, signature = _compiled(add_four), ADD
     add = make_entry(EntryPoint(library.address("run"), library, signature, ContextPool(), print, print))
@@ -388,7 +388,7 @@ def test_many_threads_call_at_once(build: Callable[..., Any], release_gil: bool)
 
 
 def test_make_entry_falls_back_to_ctypes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_entry, "is_supported", lambda: False)
+    monkeypatch.setattr(python_layout, "is_supported", lambda: False)
     library = _compiled(add_four)
     add = make_entry(EntryPoint(library.address("run"), library, ADD, ContextPool(), print, print))
     assert isinstance(add, PythonEntry)
@@ -400,4 +400,4 @@ def test_slot_offset_refuses_what_is_no_slot() -> None:
         value = 3
 
     with pytest.raises(TypeError, match="not a slot"):
-        native_entry.slot_offset(Ordinary, "value")
+        python_layout.slot_offset(Ordinary, "value")

@@ -12,6 +12,7 @@ import pytest
 
 from optc.codegen import jit
 from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.object_cache import ObjectCache
 from optc.errors import InvalidIR
 
 RETURNS = "define i32 @answer() {{\n  ret i32 {}\n}}\n"
@@ -151,7 +152,7 @@ def test_a_directory_that_cannot_be_used_costs_nothing_but_time(cache: Path, mon
 
 
 def test_the_cache_stays_within_its_limit_and_drops_the_oldest(tmp_path: Path) -> None:
-    cache = jit.ObjectCache(tmp_path / "small", limit=10_000)
+    cache = ObjectCache(tmp_path / "small", limit=10_000)
     for number in range(40):
         cache.put(f"{number:064x}", bytes(1000))
         path = cache._path(f"{number:064x}")
