@@ -437,7 +437,7 @@ class _DriverWriter:
 
 @cache
 def _packing(element: str, source: Source, lanes: int, vectors: int) -> Declaration:
-    """`void pack(b, ldb, k, columns, out)`: one panel; columns that do not exist become 0."""
+    """`void pack(b, ldb, k, columns, out)`: one panel, of which at least one column exists."""
     name = f"pack_{element}_{source}_{vectors * lanes}_by{lanes}"
     return Declaration(name, "void", ("ptr", "i64", "i64", "i64", "ptr"))
 
@@ -468,27 +468,25 @@ def _pack_columns(b: Builder, element: str, lanes: int, vectors: int, source: Va
                   columns: Value, out: Value) -> None:
     """Transposes square blocks in registers; what is left of K goes element by element.
 
-    Columns that do not exist are read from the last one that does, and cleared before they are stored.
+    In place of columns that do not exist stands the last one that does: nobody looks at what comes of them.
     """
     type_ = vector_of(element, lanes)
     width = vectors * lanes
     whole = b.sub(k, b.urem(k, lanes))
     last = b.sub(columns, 1)
     with b.for_loop(0, width, lanes) as group:
-        exists = b.lane_mask(b.sub(columns, group.index), lanes)
         rows = [b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(group.index, lane), last)))
                 for lane in range(lanes)]
         with b.for_loop(0, whole, lanes) as block:
             square = [b.load(type_, b.gep(element, row, block.index)) for row in rows]
             for step, value in enumerate(transpose(b, square)):
                 position = b.add(b.mul(b.add(block.index, step), width), group.index)
-                b.store(b.select(exists, value, 0.0), b.gep(element, out, position))
+                b.store(value, b.gep(element, out, position))
         with b.for_loop(0, lanes) as lane:
             number = b.add(group.index, lane.index)
-            present = b.icmp("slt", number, columns)
             row = b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", number, last)))
             with b.for_loop(whole, k) as rest:
-                value = b.select(present, b.load(element, b.gep(element, row, rest.index)), 0.0)
+                value = b.load(element, b.gep(element, row, rest.index))
                 b.store(value, b.gep(element, out, b.add(b.mul(rest.index, width), number)))
 
 
