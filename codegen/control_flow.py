@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from optc.codegen.driver import Driver, Handler, Unsupported, tensor_type
+from optc.codegen.driver import Driver
+from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
@@ -221,7 +222,7 @@ def emit_same(driver: Driver, node: Node) -> None:
     driver.define(node.output, driver.native(node.inputs[0]))
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, Callable[[Driver, Node], None]] = {
     "prim::If": emit_if,
     "prim::Loop": emit_loop,
     "prim::TupleConstruct": emit_construct,

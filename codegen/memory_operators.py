@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from optc.codegen import products
-from optc.codegen.driver import Driver, Unsupported, tensor_type
-from optc.codegen.kernel import Buffer, Kernel, Loop, Statement, Store, index_value, load
+from optc.codegen.copies import copy_kernel, store_kernel
+from optc.codegen.driver import Driver
+from optc.codegen.frame import Unsupported, tensor_type
+from optc.codegen.kernel import Buffer, index_value, load
+from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.native import Aggregate, MemoryTensor
 from optc.ir import dtypes
-from optc.ir.dims import Dim, symbol, symbols
+from optc.ir.dims import Dim, symbol
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.elementwise import cast_expression, stored_type
 from optc.ops.registry import Kernel as KernelLowering
 from optc.ops.registry import Operator
-from optc.ops.scalar import Expr
 
 
 def emit(driver: Driver, node: Node, operator: Operator, lowering: KernelLowering) -> None:
@@ -24,51 +26,6 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: KernelLowerin
     if handler is None:
         raise Unsupported(node, f"there is no native {lowering.name} yet")
     handler(driver, node, operator)
-
-
-def nest(shape: Sequence[Dim], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """`body` inside loops i0, i1 ... over a shape, the last one to be widened."""
-    for place in reversed(range(len(shape))):
-        lanes = 1 if place == len(shape) - 1 else 0
-        body = (Loop(f"i{place}", 0, shape[place], 1, body, lanes),)
-    return body
-
-
-def place_of(strides: Sequence[Dim]) -> Dim:
-    """The index i0 * strides[0] + i1 * strides[1] + ..."""
-    index: Dim = 0
-    for place, stride in enumerate(strides):
-        index = index + symbol(f"i{place}") * stride
-    return index
-
-
-def store_kernel(buffers: Sequence[Buffer], shape: Sequence[Dim], strides: Sequence[Dim], value: Expr) -> Kernel:
-    """A kernel that stores `value` at every place of a strided output (the last buffer)."""
-    body = nest(shape, (Store(buffers[-1].name, place_of(strides), value),))
-    names = {name for dim in (*shape, *strides, *_dims_of(value)) for name in symbols(dim)}
-    sizes = sorted(name for name in names if not (name[0] == "i" and name[1:].isdigit() and int(name[1:]) < len(shape)))
-    return Kernel("kernel", tuple(buffers), tuple(sizes), body)
-
-
-def _dims_of(value: Expr) -> list[Dim]:
-    found: list[Dim] = []
-    pending = [value]
-    while pending:
-        node = pending.pop()
-        pending.extend(node.args)
-        if node.op == "load":
-            found.append(node.value[1])
-        elif node.op == "index":
-            found.append(node.value)
-    return found
-
-
-def copy_kernel(source: MemoryTensor, target: MemoryTensor) -> Kernel:
-    """target[...] = source[...], converted to the target's element type."""
-    read = Buffer("in0", source.dtype, "input")
-    written = Buffer("out0", target.dtype, "output")
-    value = cast_expression(load(read, place_of(source.strides)), target.dtype)
-    return store_kernel((read, written), target.shape, target.strides, value)
 
 
 def copy(driver: Driver, node: Node, operator: Operator) -> None:
@@ -108,8 +65,6 @@ def arange(driver: Driver, node: Node, operator: Operator) -> None:
 
 def concatenate(driver: Driver, node: Node, operator: Operator) -> None:
     """Each tensor is copied to its place in the result."""
-    from optc.codegen.kernel_emitter import emit_dim
-
     listed = driver.native(node.inputs[0])
     if not isinstance(listed, Aggregate):
         raise Unsupported(node, "the number of tensors is only known at run time")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from optc.codegen import gemm
-from optc.codegen.driver import Driver, KernelRecord, Unsupported, is_product, tensor_type
+from optc.codegen.driver import Driver, is_product
 from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type
+from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.grouping import Group
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.codegen import vector_math
-from optc.codegen.driver import Driver, Unsupported, tensor_type
+from optc.codegen.driver import Driver
 from optc.codegen.expression import ExpressionEmitter, cast
+from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.grouping import reduction_axes
 from optc.codegen.llvm import Value
 from optc.codegen.native import Aggregate, RegisterTensor, Scalar
@@ -24,8 +25,8 @@ from optc.ops.registry import Kernel, Operator, Pointwise, Reduction
 from optc.ops.scalar import Expr, variable
 
 
-def emit(driver: Driver, node: Node, operator: Operator) -> None:
-    """Emit a node whose tensors all fit registers. Raises Unsupported."""
+def emit(driver: Driver, node: Node, operator: Operator) -> bool:
+    """Emit a node whose tensors all fit registers; False when its operator has no form in registers."""
     lowering = operator.lowering
     if isinstance(lowering, Pointwise):
         pointwise(driver, node, operator)
@@ -33,12 +34,9 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
         reduction(driver, node, operator, lowering)
     elif isinstance(lowering, Kernel) and lowering.name in KERNELS:
         KERNELS[lowering.name](driver, node, operator)
-    elif isinstance(lowering, Kernel):
-        from optc.codegen import memory_operators
-
-        memory_operators.emit(driver, node, operator, lowering)
     else:
-        raise Unsupported(node, getattr(lowering, "reason", "it was not decomposed"))
+        return False
+    return True
 
 
 def number_dtype(value: IRValue) -> DType:

@@ -1,0 +1,374 @@
+"""The frame of a function being compiled: where its values live, and the memory, constants and checks they need.
+
+`Driver` walks the graph on top of it. The entry block holds what runs once (loads of constants, shuffles of weights);
+everything else is written at the builder's position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from optc.codegen import context as calling
+from optc.codegen.copies import copy_kernel
+from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
+from optc.codegen.host import Target
+from optc.codegen.kernel import Kernel, verify_kernel
+from optc.codegen.kernel_emitter import emit_dim, emit_kernel
+from optc.codegen.llvm import Builder, Module, Value
+from optc.codegen.memory import Arena, Slot
+from optc.codegen.native import (
+    Aggregate,
+    MemoryTensor,
+    Native,
+    NoneValue,
+    RegisterTensor,
+    Scalar,
+    Text,
+    contiguous_strides,
+)
+from optc.codegen.registers import RegisterEmitter
+from optc.codegen.schedule import vectorise
+from optc.errors import OptcError
+from optc.ir.dims import Dim, Symbolic, product
+from optc.ir.graph import Node
+from optc.ir.graph import Value as IRValue
+from optc.ir.types import IntType, TensorType
+from optc.ops.abstract import abstract
+from optc.ops.elementwise import stored_type
+
+FAILED = 1
+"""What `run` returns when the program raises."""
+
+
+class Unsupported(OptcError):
+    """Native code cannot do this; `reason` says why, `source` where."""
+
+    def __init__(self, node: Node, reason: str) -> None:
+        self.node = node
+        self.reason = reason
+        super().__init__(f"{node.kind} runs in the interpreter: {reason}")
+
+
+@dataclass
+class KernelRecord:
+    """One kernel call for `fast.kernels` and `optc dump --kernels`: the loop nest and the decisions behind it."""
+
+    name: str
+    operators: list[str]
+    text: str
+    notes: list[str] = field(default_factory=list)
+
+
+class Frame:
+    """Values, memory and constants of one native function."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        self.target = target
+        self.module = Module(name)
+        self.function = self.module.function(f"run_{name}", "i32", calling.RUN_PARAMETERS)
+        self.context, self.input_words, self.output_words = self.function.arguments
+        self.entry = Builder(self.function)
+        start = self.entry.new_block("start")
+        self.b = Builder(self.function)
+        self.b.position_at_end(start)
+        self.start = start
+        self.registers = RegisterEmitter(self.b, self.entry, target.fma)
+        self.values: dict[IRValue, Native] = {}
+        self.homes: dict[IRValue, MemoryTensor] = {}
+        self.symbols: dict[str, Value] = {}
+        self.constants: list[np.ndarray[Any, Any]] = []
+        self.early: set[str] = set()
+        self.constant_sources: dict[str, tuple[np.ndarray[Any, Any], int]] = {}
+        self.packed: dict[tuple[object, ...], Value] = {}
+        self.arena = Arena()
+        self.arena_base: Value | None = None
+        self.slots: dict[IRValue, Slot] = {}
+        self.aliases: dict[Slot, set[IRValue]] = {}
+        self.destinations: dict[IRValue, Value] = {}
+        self.heap: list[Slot] = []
+        self.kernels: list[KernelRecord] = []
+        self.modules: dict[str, Module] = {}
+
+    def define(self, value: IRValue, native: Native) -> None:
+        """Record what a value is; an int that is a fresh symbol of shapes gets its name."""
+        self.values[value] = native
+        if isinstance(value.type, IntType) and isinstance(native, Scalar) and value.type.dim is not None:
+            name = plain_symbol(value.type.dim)
+            if name is not None and name not in self.symbols:
+                self.symbols[name] = native.value
+
+    def native(self, value: IRValue) -> Native:
+        """The native form of a value; constants are made when first asked for."""
+        if value not in self.values and value.is_constant:
+            self.values[value] = self.constant(value)
+        return self.values[value]
+
+    def constant(self, value: IRValue) -> Native:
+        item = value.constant
+        if item is None:
+            return NoneValue()
+        if isinstance(item, bool):
+            return Scalar(self.b.constant("i1", item))
+        if isinstance(item, int):
+            return Scalar(self.b.constant("i64", item))
+        if isinstance(item, float):
+            return Scalar(self.b.constant("double", item))
+        if isinstance(item, np.ndarray):
+            return self.constant_tensor(item, value.node)
+        if isinstance(item, list | tuple) and all(isinstance(entry, int | float | bool) for entry in item):
+            return Aggregate(tuple(self.number(entry) for entry in item), isinstance(item, list))
+        return Text(str(item))
+
+    def number(self, item: float | bool) -> Scalar:
+        kind = "i1" if isinstance(item, bool) else "i64" if isinstance(item, int) else "double"
+        return Scalar(self.b.constant(kind, item))
+
+    def constant_tensor(self, array: np.ndarray[Any, Any], node: Node) -> MemoryTensor:
+        type_ = abstract(node.output)
+        if type_.dtype not in SUPPORTED_DTYPES:
+            raise Unsupported(node, f"a constant of type {type_}")
+        pointer = self.constant_pointer(np.ascontiguousarray(array))
+        return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
+
+    def constant_pointer(self, array: np.ndarray[Any, Any]) -> Value:
+        """The address of a constant buffer, loaded once at the start."""
+        pointer = calling.constant_pointer(self.entry, self.context, len(self.constants))
+        self.constants.append(array)
+        self.early.add(pointer.name)
+        self.constant_sources[pointer.name] = (array, 0)
+        return pointer
+
+    def packed_pointer(self, memory: MemoryTensor, key: str, pack: Callable[[], np.ndarray[Any, Any]]) -> Value:
+        """The address of a constant in another arrangement, made once for every `key`."""
+        known = (memory.pointer.name, memory.shape, memory.strides, key)
+        if known not in self.packed:
+            self.packed[known] = self.constant_pointer(pack())
+        return self.packed[known]
+
+    def constant_array(self, memory: MemoryTensor) -> np.ndarray[Any, Any] | None:
+        """The contents of a tensor that is (a view of) a constant, None for others."""
+        if memory.pointer.name not in self.constant_sources:
+            return None
+        array, offset = self.constant_sources[memory.pointer.name]
+        flat = array.reshape(-1)[offset:]
+        strides = [stride * flat.itemsize for stride in static(memory.strides)]
+        return np.lib.stride_tricks.as_strided(flat, static(memory.shape), strides)
+
+    def scalar(self, value: IRValue) -> Value:
+        """The LLVM value of an int, float or bool; a one-element tensor is read."""
+        native = self.native(value)
+        if isinstance(native, Scalar):
+            return native.value
+        if isinstance(native, RegisterTensor) and native.lanes == 0:
+            return native.vectors[0]
+        raise Unsupported(value.node, f"a number was expected, not {value.type}")
+
+    def in_registers(self, value: IRValue) -> RegisterTensor:
+        """The tensor in registers, loaded from memory where needed."""
+        native = self.native(value)
+        if isinstance(native, RegisterTensor):
+            return native
+        if not isinstance(native, MemoryTensor):
+            raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
+        loaded = self.loaded(native)
+        if native.pointer.name in self.early:
+            self.values[value] = loaded
+            self.homes[value] = native
+        return loaded
+
+    def loaded(self, memory: MemoryTensor) -> RegisterTensor:
+        shape = static(memory.shape)
+        strides = static(memory.strides)
+        if memory.pointer.name in self.early and memory.is_contiguous:
+            return self.registers.load_constant(memory.pointer, memory.dtype, shape)
+        return self.registers.load(memory.pointer, memory.dtype, shape, strides)
+
+    def in_memory(self, value: IRValue) -> MemoryTensor:
+        """The tensor in memory; one in registers is written to the stack."""
+        native = self.native(value)
+        if value in self.homes:
+            return self.homes[value]
+        if isinstance(native, MemoryTensor):
+            return native
+        if isinstance(native, Scalar):
+            return self.spilled_scalar(value, native)
+        if not isinstance(native, RegisterTensor):
+            raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
+        pointer = self.b.alloca("i8", max(1, native.count) * native.dtype.itemsize, 64)
+        self.registers.store(native, pointer)
+        return MemoryTensor(native.dtype, pointer, native.shape, contiguous_strides(native.shape))
+
+    def spilled_scalar(self, value: IRValue, native: Scalar) -> MemoryTensor:
+        dtype = stored_type(abstract(value))
+        scalar = RegisterTensor(dtype, (), 0, (native.value,))
+        pointer = self.b.alloca("i64", 1, 8)
+        self.registers.store(scalar, pointer)
+        return MemoryTensor(dtype, pointer, (), ())
+
+    def byte_size(self, type_: TensorType) -> Value:
+        assert type_.shape is not None and type_.dtype is not None
+        return self.b.mul(emit_dim(self.b, product(type_.shape), self.symbols), type_.dtype.itemsize)
+
+    def allocate(self, value: IRValue) -> MemoryTensor:
+        """Memory for a value that is about to be computed: its place among the results, the arena or the heap."""
+        type_ = value.type
+        if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
+            raise Unsupported(value.node, f"the type {type_} is not known well enough")
+        if type_.dtype not in SUPPORTED_DTYPES:
+            raise Unsupported(value.node, f"elements of type {type_.dtype.name}")
+        if value in self.destinations:
+            pointer = self.destinations[value]
+        else:
+            pointer = self.allocate_slot(value, type_)
+        return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
+
+    def allocate_pair(self, value: IRValue, type_: TensorType) -> tuple[Value, Value]:
+        """Two buffers of one size that live as long as `value`."""
+        assert type_.shape is not None and type_.dtype is not None
+        count = product(type_.shape)
+        slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize)
+        self.slots[value] = slot
+        self.aliases[slot] = {value}
+        return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
+
+    def allocate_slot(self, value: IRValue, type_: TensorType) -> Value:
+        assert type_.shape is not None and type_.dtype is not None
+        slot, pointer = self.new_slot(product(type_.shape), type_.dtype.itemsize)
+        self.slots[value] = slot
+        self.aliases[slot] = {value}
+        return pointer
+
+    def new_slot(self, count: Dim, itemsize: int) -> tuple[Slot, Value]:
+        """A slot for `count` elements and its address."""
+        if isinstance(count, int):
+            slot = self.arena.allocate(count * itemsize)
+            return slot, self.b.gep("i8", self.arena_pointer(), slot.offset)
+        bytes_ = self.b.mul(emit_dim(self.b, count, self.symbols), itemsize)
+        pointer = calling.call_allocate(self.b, self.context, bytes_)
+        self.check(self.b.icmp("ne", pointer, 0), calling.OUT_OF_MEMORY)
+        slot = Slot(owner=pointer)
+        self.heap.append(slot)
+        return slot, pointer
+
+    def arena_pointer(self) -> Value:
+        if self.arena_base is None:
+            self.arena_base = calling.load_field(self.entry, self.context, "arena")
+        return self.arena_base
+
+    def share(self, view: IRValue, source: IRValue) -> None:
+        """`view` lies in the memory of `source`, which must live as long."""
+        slot = self.slots.get(source)
+        if slot is not None:
+            self.slots[view] = slot
+            self.aliases[slot].add(view)
+
+    def release_after(self, node: Node) -> None:
+        """Give back the memory whose last reader was `node`."""
+        seen = [value for inner in node.walk() for value in (*inner.inputs, *inner.outputs)]
+        seen += [value for block in node.blocks for value in block.outputs]
+        for value in dict.fromkeys(seen):
+            slot = self.slots.get(value)
+            if slot is not None and value.node.owner is node.owner and not self.is_read_after(value, node):
+                del self.slots[value]
+                self.aliases[slot].discard(value)
+                if not self.aliases[slot]:
+                    self.release(slot)
+
+    @staticmethod
+    def is_read_after(value: IRValue, node: Node) -> bool:
+        return any(use.node.is_after(node) for use in value.uses)
+
+    def release(self, slot: Slot) -> None:
+        if slot.owner is None:
+            self.arena.release(slot)
+            return
+        calling.call_release(self.b, self.context, slot.owner)
+        self.heap.remove(slot)
+
+    def copy(self, native: Native, pointer: Value, type_: TensorType) -> None:
+        """Write a tensor to memory, contiguous."""
+        assert type_.shape is not None and type_.dtype is not None
+        if isinstance(native, RegisterTensor):
+            self.registers.store(native, pointer)
+            return
+        if not isinstance(native, MemoryTensor):
+            raise OptcError(f"cannot copy {native}")
+        if native.is_contiguous:
+            self.b.memcpy(pointer, native.pointer, self.byte_size(type_))
+            return
+        target = MemoryTensor(native.dtype, pointer, native.shape, contiguous_strides(native.shape))
+        self.call_kernel(copy_kernel(native, target), [native.pointer, pointer], ["copy"])
+
+    def contiguous(self, value: IRValue) -> MemoryTensor:
+        """The tensor in memory without gaps; a strided one is copied to a slot that lives until the function ends."""
+        memory = self.in_memory(value)
+        if memory.is_contiguous:
+            return memory
+        _, pointer = self.new_slot(product(memory.shape), memory.dtype.itemsize)
+        self.copy(memory, pointer, TensorType(memory.dtype, memory.shape))
+        return MemoryTensor(memory.dtype, pointer, memory.shape, contiguous_strides(memory.shape))
+
+    def check(self, condition: Value, code: int = FAILED) -> None:
+        """Leave the function with an error code unless the condition holds."""
+        with self.b.if_then(self.b.not_(condition), likely=False):
+            self.leave(code)
+
+    def leave(self, code: int) -> None:
+        for slot in self.heap:
+            if slot.owner is not None:
+                calling.call_release(self.b, self.context, slot.owner)
+        self.b.ret(code)
+
+    def call_kernel(self, kernel: Kernel, pointers: list[Value], operators: list[str], notes: Sequence[str] = ()
+                    ) -> None:  # fmt: skip
+        """Schedule, verify and emit a kernel under a name made of its content, and call it."""
+        verify_kernel(kernel)
+        scheduled = vectorise(kernel, self.target)
+        verify_kernel(scheduled)
+        name = content_name(scheduled, self.target)
+        named = replace(scheduled, name=name)
+        if name not in self.modules:
+            module = Module(name)
+            emit_kernel(named, module, self.target)
+            self.modules[name] = module
+        declared = self.module.declare(name, "void", ["ptr"] * len(pointers) + ["i64"] * len(kernel.sizes))
+        self.b.call(declared, *pointers, *(self.symbols[size] for size in kernel.sizes))
+        self.kernels.append(KernelRecord(name, operators, str(named), list(notes)))
+
+
+# Small facts -----------------------------------------------------------------------------------------------------
+
+
+def plain_symbol(dim: Dim | None) -> str | None:
+    """The name of a dimension that is nothing but a symbol."""
+    if not isinstance(dim, Symbolic) or len(dim.terms) != 1:
+        return None
+    (monomial, coefficient), *_ = dim.terms
+    name = getattr(monomial[0], "name", None) if len(monomial) == 1 and coefficient == 1 else None
+    return name if isinstance(name, str) else None
+
+
+def static(dims: Sequence[Dim]) -> tuple[int, ...]:
+    """Dimensions that are all numbers. Raises TypeError otherwise."""
+    numbers = tuple(dim for dim in dims if isinstance(dim, int))
+    if len(numbers) != len(dims):
+        raise TypeError(f"{dims} are not all known")
+    return numbers
+
+
+def tensor_type(value: IRValue) -> TensorType:
+    """The type of a tensor value. Raises Unsupported for others."""
+    if not isinstance(value.type, TensorType):
+        raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
+    return value.type
+
+
+def content_name(kernel: Kernel, target: Target) -> str:
+    """A name that says the content, so that equal kernels are compiled once."""
+    digest = hashlib.sha256(f"{replace(kernel, name='')}\0{target}".encode()).hexdigest()
+    return f"kernel_{digest[:16]}"

@@ -1,0 +1,126 @@
+"""From a core graph to something one can call: code, constants, contexts, and the signature of the entry."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from optc.codegen import jit
+from optc.codegen.context import ContextPool, Island
+from optc.codegen.driver import Driver
+from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
+from optc.codegen.frame import KernelRecord, Unsupported, plain_symbol
+from optc.codegen.host import Target
+from optc.codegen.operators import HANDLERS
+from optc.ir import types
+from optc.ir.dims import Dim as IRDim
+from optc.ir.graph import Graph, Value
+from optc.ir.types import IntType, ListType, TensorType
+
+
+@dataclass
+class NativeProgram:
+    """A core graph compiled for one target and loaded into the process.
+
+    `texts` are the LLVM modules by name, the driver's first; `run` is the address of the driver's function.
+    """
+
+    graph: Graph
+    target: Target
+    signature: Signature
+    symbol: str
+    texts: dict[str, str]
+    kernels: list[KernelRecord]
+    constants: list[np.ndarray[Any, Any]]
+    arena_bytes: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    library: jit.Library | None = None
+
+    @property
+    def run(self) -> int:
+        """The address of the native function. Raises ValueError before `load`."""
+        if self.library is None:
+            raise ValueError("the program has not been loaded")
+        return self.library.address(self.symbol)
+
+    @property
+    def llvm(self) -> str:
+        """All LLVM modules as text, the driver's first."""
+        return "\n".join(self.texts.values())
+
+    @property
+    def assembly(self) -> str:
+        """The machine code of all modules as text."""
+        return "\n".join(jit.assembly(text, self.target) for text in self.texts.values())
+
+    def load(self) -> None:
+        """Compile (or take from the object cache) and link."""
+        started = time.perf_counter()
+        objects = [jit.compile_module(text, self.target) for text in self.texts.values()]
+        self.library = jit.link(objects)
+        self.seconds["llvm"] = time.perf_counter() - started
+
+    def contexts(self, island: Island | None = None) -> ContextPool:
+        """The contexts in which calls run."""
+        return ContextPool([array.ctypes.data for array in self.constants], self.arena_bytes, island, self.constants)
+
+
+def generate(graph: Graph, target: Target | None = None, name: str = "graph") -> NativeProgram:
+    """The code of a core graph, not yet compiled by LLVM. Raises Unsupported."""
+    started = time.perf_counter()
+    chosen = target or jit.host_target()
+    signature = signature_of(graph)
+    code = Driver(graph, chosen, name, HANDLERS).compile()
+    texts = {module_name: str(module) for module_name, module in code.modules.items()}
+    program = NativeProgram(
+        graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes
+    )
+    program.seconds["codegen"] = time.perf_counter() - started
+    return program
+
+
+def signature_of(graph: Graph) -> Signature:
+    """What the entry checks and returns. Raises Unsupported for types that have no native form."""
+    inputs = tuple(_input(value) for value in graph.inputs)
+    trees = tuple(_output(value, graph) for value in graph.outputs)
+    return Signature(inputs, trees[0] if len(trees) == 1 else trees)
+
+
+def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
+    return tuple(dim if isinstance(dim, int) else plain_symbol(dim) for dim in shape)
+
+
+def _input(value: Value) -> InputSpec:
+    type_ = value.type
+    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None:
+        return InputSpec("tensor", type_.dtype.name, _dims(type_.shape))
+    if isinstance(type_, IntType):
+        return InputSpec("int")
+    if type_ is types.FLOAT:
+        return InputSpec("float")
+    if type_ is types.BOOL:
+        return InputSpec("bool")
+    raise Unsupported(value.node, f"an argument of type {type_}")
+
+
+def _output(value: Value, graph: Graph) -> OutputTree:
+    if value.node.kind == "prim::TupleConstruct":
+        return tuple(_output(item, graph) for item in value.node.inputs)
+    if value.node.kind == "prim::ListConstruct":
+        return [_output(item, graph) for item in value.node.inputs]
+    if value.is_constant and not isinstance(value.constant, np.ndarray):
+        return Constant(value.constant)
+    if value in graph.inputs and isinstance(value.type, TensorType):
+        return Passthrough(graph.inputs.index(value))
+    type_ = value.type
+    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None:
+        return OutputSpec("tensor", type_.dtype.name, _dims(type_.shape))
+    if isinstance(type_, IntType):
+        return OutputSpec("int")
+    if type_ in (types.FLOAT, types.BOOL):
+        return OutputSpec("float" if type_ is types.FLOAT else "bool")
+    described = "a list whose length is only known at run time" if isinstance(type_, ListType) else str(type_)
+    raise Unsupported(value.node, f"a result of type {described}")

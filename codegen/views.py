@@ -1,0 +1,89 @@
+"""Views: a tensor in memory is looked at with other strides, a tensor in registers is shuffled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optc.codegen.driver import Driver
+from optc.codegen.expression import memory_type
+from optc.codegen.frame import Unsupported, static, tensor_type
+from optc.codegen.kernel_emitter import emit_dim
+from optc.codegen.llvm import Value
+from optc.codegen.native import MemoryTensor, RegisterTensor, contiguous_strides, fits_registers
+from optc.codegen.registers import element_offsets
+from optc.ir.dims import Dim, Symbolic, fresh
+from optc.ir.graph import Node
+from optc.ops.abstract import abstract
+from optc.ops.registry import Layout, Operator
+
+
+def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> None:
+    """A view costs nothing in memory; in registers it is a shuffle."""
+    source = node.inputs[0]
+    native = driver.native(source)
+    arguments = layout_arguments(driver, node, operator)
+    static_view = all(not symbols_in(argument) for argument in arguments)
+    if isinstance(native, RegisterTensor) and static_view and fits_registers(tensor_type(node.output)):
+        register_view(driver, node, lowering, native, arguments)
+        return
+    memory = driver.in_memory(source)
+    if memory.pointer.name in driver.early and source in driver.homes:
+        memory = driver.homes[source]
+    placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
+    if placed is None:
+        memory = driver.contiguous(source)
+        placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
+    if placed is None:
+        raise Unsupported(node, "the view needs a copy that cannot be made")
+    sizes, strides, offset = placed
+    is_constant = memory.pointer.name in driver.early and isinstance(offset, int)
+    b = driver.entry if is_constant else driver.b
+    pointer = b.gep(memory_type(memory.dtype), memory.pointer, emit_dim(b, offset, driver.symbols))
+    if is_constant and isinstance(offset, int):
+        driver.early.add(pointer.name)
+        array, base = driver.constant_sources[memory.pointer.name]
+        driver.constant_sources[pointer.name] = (array, base + offset)
+    result = MemoryTensor(memory.dtype, pointer, sizes, strides)
+    if fits_registers(tensor_type(node.output)) and not symbols_in(list(strides)):
+        driver.define(node.output, driver.loaded(result))
+        return
+    driver.define(node.output, result)
+    driver.share(node.output, source)
+
+
+def register_view(driver: Driver, node: Node, lowering: Layout, native: RegisterTensor, arguments: list[Any]) -> None:
+    """A view of a tensor in registers: a shuffle."""
+    placed = lowering.function(native.shape, contiguous_strides(native.shape), 0, *arguments)
+    if placed is None:
+        raise Unsupported(node, "the view needs a copy that cannot be made")
+    sizes, strides, offset = static(placed[0]), static(placed[1]), placed[2]
+    assert isinstance(offset, int)
+    indices = [offset + place for place in element_offsets(sizes, strides)]
+    driver.define(node.output, driver.registers.gather(native, indices, sizes))
+
+
+def layout_arguments(driver: Driver, node: Node, operator: Operator) -> list[Any]:
+    """Abstract arguments behind the tensor; a runtime `index` is checked and counted from the front."""
+    arguments = [abstract(value) for value in node.inputs[1:]]
+    for place, argument in enumerate(operator.schema.arguments[1:]):
+        if argument.name == "index" and isinstance(arguments[place], Symbolic):
+            extent = tensor_type(node.inputs[0]).shape[abstract(node.inputs[1])]  # type: ignore[index]
+            arguments[place] = checked_index(driver, driver.scalar(node.inputs[1 + place]), extent)
+    return arguments
+
+
+def checked_index(driver: Driver, index: Value, extent: Dim) -> Dim:
+    """A symbol for a run-time index into `extent` elements, after the check that Python makes."""
+    limit = emit_dim(driver.b, extent, driver.symbols)
+    normal = driver.b.select(driver.b.icmp("slt", index, 0), driver.b.add(index, limit), index)
+    driver.check(driver.b.icmp("ult", normal, limit))
+    named = fresh("i")
+    driver.symbols[str(named)] = normal
+    return named
+
+
+def symbols_in(argument: Any) -> bool:
+    """True when an abstract argument depends on the run."""
+    if isinstance(argument, list | tuple):
+        return any(map(symbols_in, argument))
+    return isinstance(argument, Symbolic)
