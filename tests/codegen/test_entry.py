@@ -348,6 +348,20 @@ def test_calls_neither_leak_nor_lose_references(build: Callable[..., Any]) -> No
     assert np.abs(np.subtract(after, before)).max() <= 2
 
 
+def test_failed_calls_do_not_leak(build: Callable[..., Any]) -> None:
+    def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
+        b.store(context.call_allocate_output(b, context_, 1, b.constant("i64", 8)), b.gep("i64", outputs, 3), 8)
+        b.ret(3)
+
+    tree = (MATRIX_RESULT, OutputSpec("tensor", "float32", ("u0",)))
+    fails = build(Signature((), tree), body, on_failure=lambda failure, arguments: failure.code)
+    dtype = np.dtype(np.float32)
+    assert fails() == 3
+    before = sys.getrefcount(dtype)
+    assert [fails() for _ in range(100)] == [3] * 100
+    assert abs(sys.getrefcount(dtype) - before) <= 2
+
+
 def test_an_entry_frees_everything_when_it_goes(build: Callable[..., Any]) -> None:
     pool = ContextPool(arena_bytes=64)
     add = build(ADD, add_four, contexts=pool)

@@ -96,8 +96,8 @@ def test_known_extents(source: Source, shape: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("source", ["packed", "rows", "columns"])
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("element", ["float", "double"])
+@pytest.mark.parametrize(("name", "element"), [("host", "float"), ("host", "double"), ("AVX2", "float"),
+                                               ("generic", "float"), ("generic", "double")])
 def test_extents_of_the_run(source: Source, name: str, element: ElementKind) -> None:
     """One compiled product serves all shapes, on every width of vectors."""
     target = TARGETS[name]
