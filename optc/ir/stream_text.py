@@ -1,4 +1,4 @@
-"""Tensors as a C++ stream prints them: in the text of graphs, by `print` inside a script, in formatted strings.
+"""Values as a C++ stream prints them: by `print` inside a script, in formatted strings, tensors in the text of graphs.
 
      1.0000  2.0000
      3.0000  0.0010
@@ -9,6 +9,7 @@ Python's own printing of tensors looks different; see `optc.eager.printing`.
 
 from __future__ import annotations
 
+import enum
 import math
 from typing import Any
 
@@ -17,6 +18,34 @@ import numpy as np
 from optc.ir import dtypes
 
 _LINE_WIDTH = 80
+
+
+def printed(value: Any) -> str:
+    """A run-time value as `print` inside a script shows it; tensors are arrays, also inside lists and the like."""
+    if isinstance(value, enum.Enum):
+        return f"Enum<{type(value).__name__}.{value.name}>"
+    if isinstance(value, np.ndarray):
+        return stream_text(value)
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, float):
+        return _float_text(value)
+    if isinstance(value, complex):
+        imaginary = _float_text(value.imag)
+        return f"{_float_text(value.real)}{'' if imaginary.startswith('-') else '+'}{imaginary}j"
+    if isinstance(value, list):
+        return f"[{', '.join(map(printed, value))}]"
+    if isinstance(value, tuple):
+        return f"({printed(value[0])},)" if len(value) == 1 else f"({', '.join(map(printed, value))})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{printed(key)}: {printed(item)}" for key, item in value.items()) + "}"
+    return str(value)
+
+
+def _float_text(value: float) -> str:
+    if math.isfinite(value) and abs(value) < 2**63 and value == int(value):
+        return f"{int(value)}."
+    return f"{value:.17g}"
 
 
 def stream_text(array: np.ndarray[Any, Any]) -> str:

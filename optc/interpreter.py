@@ -1,0 +1,694 @@
+"""The reference interpreter: runs captured and core graphs on run-time values.
+
+A graph is prepared once: every value gets a register, every node a function of the registers with everything that
+does not depend on data already looked up. Running is a loop over these functions. Operators go through
+`optc.eager.dispatch`, so views, in-place writes and aliasing are those of eager tensors.
+
+Values at run time: see ARCHITECTURE.md. Devices are their names, enumeration values are members of Python enums,
+functions are `Function`s, NamedTuples are tuples.
+
+An operator's reference that works on containers of anything (a type variable in its schema, or a list or dict that it
+writes) gets the run-time values themselves, tensors included, so that what it stores is what was given.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from optc.eager import dispatch
+from optc.eager.script_values import (
+    Future,
+    as_run_time_value,
+    dtype_code,
+    is_instance,
+    number_to_tensor,
+    print_text,
+    to_list,
+    unpack_list,
+    unwrap_optional,
+)
+from optc.errors import ExecutionError, OptcError, SourceRange, UnsupportedError
+from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
+from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.literals import Elided
+from optc.ir.types import DictType, IntType, ListType, OptionalType, TensorType, TupleType, Type, VariableType
+from optc.ops.registry import Operator, operator_of
+
+Registers: TypeAlias = list[Any]
+Step: TypeAlias = Callable[[Registers], None]
+Gather: TypeAlias = Callable[[Registers], Sequence[Any]]
+
+
+def run(program: Graph | Function, arguments: Sequence[Any]) -> Any:
+    """Run a graph or function. Returns its output, or a tuple of them when there is not exactly one.
+
+    Raises ExecutionError, with the places in the user's source, when an operator fails or the program raises.
+    A function's graph is prepared on its first run and must not change afterwards.
+    """
+    prepared = Program(program, "") if isinstance(program, Graph) else program_of(program)
+    try:
+        return prepared.call(arguments)
+    except _Failure as failure:
+        raise ExecutionError(failure.text()) from failure.error
+
+
+def program_of(function: Function) -> Program:
+    """The function's graph, prepared for running."""
+    found = _programs.get(function)
+    if found is None or found.graph is not function.graph:
+        found = _programs[function] = Program(function.graph, function.base_name)
+    return found
+
+
+class RaisedByProgram(Exception):
+    """`prim::RaiseException`: the program's own `raise` or `assert`."""
+
+    def __init__(self, message: str, class_name: str | None) -> None:
+        super().__init__(message)
+        self.text = f"{class_name or 'RuntimeError'}: {message}"
+
+
+class _Failure(Exception):
+    """An error on its way out, and the calls it passed, innermost first."""
+
+    def __init__(self, error: Exception, node: Node, function: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.frames: list[SourceRange] = []
+        self.passed(node, function)
+
+    def passed(self, node: Node, function: str) -> None:
+        """Note that the error left `node` of the function called `function`."""
+        if node.source is not None:
+            self.frames.append(replace(node.source, function=node.source.function or function))
+
+    def text(self) -> str:
+        """The message in torch's layout."""
+        head = "The following operation failed in the TorchScript interpreter.\n"
+        head += "Traceback of TorchScript (most recent call last):"
+        places = [source.excerpt() for source in reversed(self.frames)]
+        return "\n".join([head, *places, _reason(self.error)])
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RaisedByProgram):
+        return error.text
+    if isinstance(error, OptcError):
+        return f"RuntimeError: {error.message}"
+    if isinstance(error, KeyError) and error.args:
+        return f"RuntimeError: KeyError: {error.args[0]}"
+    return f"RuntimeError: {error}"
+
+
+class _PythonError(Exception):
+    """An error raised by a Python function that a program called."""
+
+    def __init__(self, error: Exception) -> None:
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        places = "\n".join(f"  {frame.filename}({frame.lineno}): {frame.name}" for frame in reversed(frames))
+        super().__init__(f"{type(error).__name__}: {error}\n\nAt:\n{places}\n")
+
+
+class _Code:
+    """The steps of one block and, for errors, the node behind each."""
+
+    __slots__ = ("function", "nodes", "steps")
+
+    def __init__(self, function: str) -> None:
+        self.function = function
+        self.steps: list[Step] = []
+        self.nodes: dict[Step, Node] = {}
+
+    def execute(self, registers: Registers) -> None:
+        """Run the steps. Raises _Failure for whatever they raise."""
+        step: Step | None = None
+        try:
+            for step in self.steps:
+                step(registers)
+        except (_Failure, Warning):
+            raise
+        except Exception as error:
+            assert step is not None
+            raise _Failure(error, self.nodes[step], self.function) from error
+
+
+class Program:
+    """A graph prepared for running."""
+
+    def __init__(self, graph: Graph, function: str) -> None:
+        self.graph = graph
+        self.function = function
+        self.registers: Registers = []
+        self._slots: dict[Value, int] = {}
+        self._contexts: int | None = None
+        self._dims = _DimSources() if any(node.kind == "prim::Dim" for node in graph.walk()) else None
+        for value in graph.inputs:
+            self._define(value)
+        self._count = len(graph.inputs)
+        self._code = self._block(graph.block)
+        self._results = self._gather(graph.outputs)
+        self._is_single = len(graph.outputs) == 1
+
+    def call(self, arguments: Sequence[Any]) -> Any:
+        """Run on these arguments. Raises _Failure, and TypeError for a wrong number of arguments."""
+        if len(arguments) != self._count:
+            raise TypeError(f"{self.function or 'the graph'} takes {self._count} arguments, not {len(arguments)}")
+        registers = self.registers.copy()
+        registers[: self._count] = arguments
+        if self._contexts is None:
+            self._code.execute(registers)
+        else:
+            self._execute_with_contexts(registers, self._contexts)
+        results = self._results(registers)
+        return results[0] if self._is_single else tuple(results)
+
+    def _execute_with_contexts(self, registers: Registers, slot: int) -> None:
+        """A failing program leaves the `with` statements it is in, as Python would, so that their state is restored."""
+        entered: list[Any] = []
+        registers[slot] = entered
+        try:
+            self._code.execute(registers)
+        except _Failure:
+            while entered:
+                _call_special(entered.pop(), "__exit__", None, None, None)
+            raise
+
+    # Registers.
+
+    def _new_slot(self, initial: Any = None) -> int:
+        self.registers.append(initial)
+        return len(self.registers) - 1
+
+    def _define(self, value: Value) -> int:
+        slot = self._slots[value] = self._new_slot()
+        if self._dims is not None:
+            self._dims.note(value, slot)
+        return slot
+
+    def _gather(self, values: Sequence[Value]) -> Gather:
+        slots = [self._slots[value] for value in values]
+        if len(slots) >= 2:
+            return itemgetter(*slots)
+        if not slots:
+            return lambda registers: ()
+        slot = slots[0]
+        return lambda registers: (registers[slot],)
+
+    # Blocks and nodes.
+
+    def _block(self, block: Block) -> _Code:
+        code = _Code(self.function)
+        freed = _last_readers(block)
+        for node in block.nodes:
+            if node.kind == "prim::Constant" and not isinstance(node.attributes.get("value"), Elided):
+                self._constant(node)
+                continue
+            step = self._node(node)
+            code.steps.append(step)
+            code.nodes[step] = node
+            slots = [self._slots[value] for value in freed.get(node, ())]
+            if self._dims is not None:
+                slots = [slot for slot in slots if not self._dims.reads(slot)]
+            if slots:
+                code.steps.append(_forget(slots))
+        return code
+
+    def _constant(self, node: Node) -> None:
+        attributes = node.attributes
+        value = attributes["function"] if "function" in attributes else attributes.get("value")
+        self._slots[node.output] = self._new_slot(as_run_time_value(value))
+
+    def _node(self, node: Node) -> Step:
+        structural = _STRUCTURAL.get(node.kind)
+        if structural is not None:
+            return structural(self, node)
+        operator = operator_of(node)
+        if operator is not None:
+            return self._operator(node, operator)
+        make = _FUNCTIONS.get(node.kind)
+        if make is not None:
+            return self._apply(node, make(node))
+        return self._apply(node, _unsupported(node))
+
+    def _operator(self, node: Node, operator: Operator) -> Step:
+        if not _works_on_values(operator):
+            execute = dispatch.run
+            return self._apply_to_list(node, lambda arguments: execute(operator, arguments))
+        return self._apply(node, operator.reference)
+
+    def _apply(self, node: Node, function: Callable[..., Any]) -> Step:
+        """A step that stores `function(*inputs)`."""
+        inputs = [self._slots[value] for value in node.inputs]
+        if len(node.outputs) != 1 or len(inputs) not in (1, 2):
+            return self._apply_to_list(node, lambda arguments: function(*arguments))
+        output = self._define(node.output)
+        if len(inputs) == 1:
+            (only,) = inputs
+
+            def step(registers: Registers) -> None:
+                registers[output] = function(registers[only])
+
+            return step
+        left, right = inputs
+
+        def binary_step(registers: Registers) -> None:
+            registers[output] = function(registers[left], registers[right])
+
+        return binary_step
+
+    def _apply_to_list(self, node: Node, function: Callable[[Sequence[Any]], Any]) -> Step:
+        """A step that stores `function(inputs)`, spread over the outputs when there are several."""
+        gather = self._gather(node.inputs)
+        outputs = [self._define(value) for value in node.outputs]
+        if len(outputs) == 1:
+            output = outputs[0]
+
+            def step(registers: Registers) -> None:
+                registers[output] = function(gather(registers))
+
+            return step
+
+        def spreading_step(registers: Registers) -> None:
+            result = function(gather(registers))
+            for slot, item in zip(outputs, result if outputs else ()):
+                registers[slot] = item
+
+        return spreading_step
+
+    # Control flow.
+
+    def _nested(self, block: Block) -> tuple[_Code, Gather]:
+        before = self._dims.snapshot() if self._dims is not None else None
+        for value in block.inputs:
+            self._define(value)
+        code, results = self._block(block), self._gather(block.outputs)
+        if self._dims is not None and before is not None:
+            self._dims.restore(before)
+        return code, results
+
+    def if_step(self, node: Node) -> Step:
+        condition = self._slots[node.inputs[0]]
+        (when_true, true_results), (when_false, false_results) = map(self._nested, node.blocks)
+        outputs = [self._define(value) for value in node.outputs]
+
+        def step(registers: Registers) -> None:
+            if registers[condition]:
+                when_true.execute(registers)
+                results = true_results(registers)
+            else:
+                when_false.execute(registers)
+                results = false_results(registers)
+            for slot, value in zip(outputs, results):
+                registers[slot] = value
+
+        return step
+
+    def loop_step(self, node: Node) -> Step:
+        trip_count, condition = (self._slots[value] for value in node.inputs[:2])
+        initial = self._gather(node.inputs[2:])
+        body, results = self._nested(node.blocks[0])
+        counter, *carried = (self._slots[value] for value in node.blocks[0].inputs)
+        outputs = [self._define(value) for value in node.outputs]
+
+        def step(registers: Registers) -> None:
+            limit, proceeds = registers[trip_count], registers[condition]
+            values: Sequence[Any] = initial(registers)
+            count = 0
+            while proceeds and count < limit:
+                registers[counter] = count
+                for slot, value in zip(carried, values):
+                    registers[slot] = value
+                body.execute(registers)
+                proceeds, *values = results(registers)
+                count += 1
+            for slot, value in zip(outputs, values):
+                registers[slot] = value
+
+        return step
+
+    # Calls.
+
+    def call_method_step(self, node: Node) -> Step:
+        name = str(node.attributes["name"])
+        receiver = node.inputs[0].type
+        method = receiver.methods.get(name) if isinstance(receiver, ClassType) and not receiver.is_interface else None
+        if method is not None:
+            return self._call(node, node.inputs, lambda arguments: method)
+        return self._call(node, node.inputs, lambda arguments: _method_of(arguments[0], name))
+
+    def call_function_step(self, node: Node) -> Step:
+        function = self._slots[node.inputs[0]]
+        constant = self.registers[function]
+        if isinstance(constant, Function):
+            return self._call(node, node.inputs[1:], lambda arguments: constant)
+        return self._apply(node, _unsupported(node))
+
+    def _call(self, node: Node, inputs: Sequence[Value], callee: Callable[[Sequence[Any]], Function]) -> Step:
+        gather = self._gather(inputs)
+        outputs = [self._define(value) for value in node.outputs]
+        caller = self.function
+
+        def step(registers: Registers) -> None:
+            arguments = gather(registers)
+            function = callee(arguments)
+            try:
+                result = _call_function(function, arguments)
+            except _Failure as failure:
+                failure.passed(node, caller)
+                raise
+            if len(outputs) == 1:
+                registers[outputs[0]] = result
+            else:
+                for slot, item in zip(outputs, result if outputs else ()):
+                    registers[slot] = item
+
+        return step
+
+    def python_step(self, node: Node) -> Step:
+        function = node.attributes.get("function")
+        if function is None:
+            return self._apply(node, _unsupported(node))
+        return self._apply_to_list(node, lambda arguments: _call_python(function, arguments))
+
+    def fork_step(self, node: Node) -> Step:
+        program = Program(node.attributes["Subgraph"], self.function)
+
+        def fork(arguments: Sequence[Any]) -> Future:
+            try:
+                return Future(program.call(arguments))
+            except _Failure as failure:
+                return Future(error=failure)
+
+        return self._apply_to_list(node, fork)
+
+    # The `with` statement.
+
+    def enter_step(self, node: Node) -> Step:
+        if self._contexts is None:
+            self._contexts = self._new_slot()
+        contexts, context = self._contexts, self._slots[node.inputs[0]]
+        output = self._define(node.output)
+
+        def step(registers: Registers) -> None:
+            registers[output] = _call_special(registers[context], "__enter__")
+            registers[contexts].append(registers[context])
+
+        return step
+
+    def exit_step(self, node: Node) -> Step:
+        context, output = self._slots[node.inputs[0]], self._define(node.output)
+
+        def step(registers: Registers) -> None:
+            entered = registers[self._contexts] if self._contexts is not None else []
+            if entered:
+                entered.pop()
+            registers[output] = _call_special(registers[context], "__exit__", None, None, None)
+
+        return step
+
+    def dim_step(self, node: Node) -> Step:
+        """`prim::Dim`: the dimension's value, from tensors and ints whose types mention its symbols."""
+        dim: Dim = node.attributes["dim"]
+        assert self._dims is not None
+        sources = {name: self._dims.source(name) for name in symbols(dim)}
+        output = self._define(node.output)
+
+        def step(registers: Registers) -> None:
+            bound: dict[str, Dim] = {}
+            for name, source in sources.items():
+                if source is None:
+                    raise RuntimeError(f"the dimension {name} has no value here: no tensor has it as an extent")
+                slot, axis = source
+                bound[name] = registers[slot] if axis is None else registers[slot]._array.shape[axis]
+            registers[output] = substitute(dim, bound)
+
+        return step
+
+
+_programs: weakref.WeakKeyDictionary[Function, Program] = weakref.WeakKeyDictionary()
+
+
+class _DimSources:
+    """Where to read the value of a symbol: an axis of a tensor in a register, or an int."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, tuple[int, int | None]] = {}
+        self._slots: set[int] = set()
+
+    def note(self, value: Value, slot: int) -> None:
+        """Add what the type of a value tells."""
+        if isinstance(value.type, IntType):
+            self._note(value.type.dim, slot, None)
+        elif isinstance(value.type, TensorType):
+            for axis, dim in enumerate(value.type.shape or ()):
+                self._note(dim, slot, axis)
+
+    def _note(self, dim: Dim | None, slot: int, axis: int | None) -> None:
+        if not isinstance(dim, Symbolic) or len(dim.terms) != 1:
+            return
+        atoms, coefficient = dim.terms[0]
+        if coefficient == 1 and len(atoms) == 1 and isinstance(atoms[0], Symbol):
+            self._sources.setdefault(atoms[0].name, (slot, axis))
+            self._slots.add(slot)
+
+    def source(self, name: str) -> tuple[int, int | None] | None:
+        """Register and axis (None for an int) of a symbol, None when nothing has told."""
+        return self._sources.get(name)
+
+    def reads(self, slot: int) -> bool:
+        """True when a dimension may be read from this register, which then stays filled."""
+        return slot in self._slots
+
+    def snapshot(self) -> dict[str, tuple[int, int | None]]:
+        """What is known now; values of a nested block are unknown after it."""
+        return self._sources.copy()
+
+    def restore(self, before: dict[str, tuple[int, int | None]]) -> None:
+        """Forget what was noted since the snapshot."""
+        self._sources = before
+
+
+def _last_readers(block: Block) -> dict[Node, list[Value]]:
+    """For each node of the block, the values defined in the block that nobody reads after it."""
+    block.number_nodes()
+    result: dict[Node, list[Value]] = {}
+    for node in block.nodes:
+        if node.kind == "prim::Constant":
+            continue
+        for value in node.outputs:
+            if not _is_worth_freeing(value.type):
+                continue
+            last = max(
+                (_in_block(use.node, block) for use in value.uses), key=lambda reader: reader.position, default=node
+            )
+            if last is not block.return_node:
+                result.setdefault(last, []).append(value)
+    return result
+
+
+def _is_worth_freeing(type_: Type) -> bool:
+    return isinstance(type_, TensorType | ListType | TupleType | DictType | OptionalType)
+
+
+def _in_block(node: Node, block: Block) -> Node:
+    """The node of `block` that `node` is, or is nested in."""
+    while node.owner is not block:
+        owner = node.block.owning_node
+        assert owner is not None
+        node = owner
+    return node
+
+
+def _forget(slots: list[int]) -> Step:
+    def step(registers: Registers) -> None:
+        for slot in slots:
+            registers[slot] = None
+
+    return step
+
+
+def _call_function(function: Function, arguments: Sequence[Any]) -> Any:
+    if function.python_function is not None:
+        return _call_python(function.python_function, arguments)
+    return program_of(function).call(arguments)
+
+
+def _call_python(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+    try:
+        return function(*arguments)
+    except Warning:
+        raise
+    except Exception as error:
+        raise _PythonError(error) from error
+
+
+def _method_of(receiver: Any, name: str) -> Function:
+    if not isinstance(receiver, ScriptObject) or name not in receiver.type.methods:
+        kind = receiver.type.name if isinstance(receiver, ScriptObject) else type(receiver).__name__
+        raise AttributeError(f"{kind} has no method {name}")
+    return receiver.type.methods[name]
+
+
+def _call_special(context: Any, name: str, *arguments: Any) -> Any:
+    """`__enter__` or `__exit__` of a script object or of a Python context manager."""
+    if isinstance(context, ScriptObject):
+        return _call_function(_method_of(context, name), (context, *arguments))
+    return getattr(context, name)(*arguments)
+
+
+def _works_on_values(operator: Operator) -> bool:
+    """True when the reference is called with run-time values as they are: nothing in the schema is a tensor, or it
+    handles containers of anything."""
+    schema = operator.schema
+    if schema.is_variadic or any(_mentions(argument.type, VariableType) for argument in schema.arguments):
+        return True
+    if any(argument.is_written and not isinstance(argument.type, TensorType) for argument in schema.arguments):
+        return True
+    return not any(_mentions(value.type, TensorType) for value in (*schema.arguments, *schema.returns))
+
+
+def _mentions(type_: Type, wanted: type[Type]) -> bool:
+    if isinstance(type_, wanted):
+        return True
+    inner = [getattr(type_, name, None) for name in ("element", "key", "value")]
+    inner += getattr(type_, "elements", ())
+    return any(isinstance(item, Type) and _mentions(item, wanted) for item in inner)
+
+
+def _unsupported(node: Node) -> Callable[..., Any]:
+    """Operators that optc does not have fail when they run: a branch that is never taken may mention them."""
+    types = ", ".join(str(value.type) for value in node.inputs)
+
+    def fail(*arguments: Any) -> Any:
+        raise UnsupportedError(f"optc has no operator {node.kind}({types})")
+
+    return fail
+
+
+def _elided(node: Node) -> Callable[..., Any]:
+    def fail() -> None:
+        raise RuntimeError(f"the text this graph was read from does not say what {node.attributes['value']} is")
+
+    return fail
+
+
+def _get_attribute(node: Node) -> Callable[..., Any]:
+    name = str(node.attributes["name"])
+
+    def get(owner: ScriptObject) -> Any:
+        try:
+            return owner.values[name]
+        except KeyError:
+            raise AttributeError(f"{owner.type.name} has no value for its attribute {name}") from None
+
+    return get
+
+
+def _set_attribute(node: Node) -> Callable[..., Any]:
+    name = str(node.attributes["name"])
+
+    def set_(owner: ScriptObject, value: Any) -> None:
+        owner.values[name] = value
+
+    return set_
+
+
+def _create_object(node: Node) -> Callable[..., Any]:
+    type_ = node.output.type
+    assert isinstance(type_, ClassType)
+    return lambda: ScriptObject(type_)
+
+
+def _raise_exception(node: Node) -> Callable[..., Any]:
+    def fail(message: Any, class_name: Any = None) -> None:
+        raise RaisedByProgram(print_text((message,)), class_name)
+
+    return fail
+
+
+def _print(node: Node) -> Callable[..., Any]:
+    def write(*values: Any) -> None:
+        sys.stdout.write(print_text(values) + "\n")
+
+    return write
+
+
+def _construct_dict(node: Node) -> Callable[..., Any]:
+    return lambda *items: dict(zip(items[::2], items[1::2]))
+
+
+def _slice_tuple(node: Node) -> Callable[..., Any]:
+    first, last = node.attributes["beg"], node.attributes["end"]
+    return lambda items: items[first:last]
+
+
+def _test_type(node: Node) -> Callable[..., Any]:
+    types = tuple(node.attributes["types"])
+    return lambda value: any(is_instance(value, type_) for type_ in types)
+
+
+def _same(node: Node) -> Callable[..., Any]:
+    return lambda value: value
+
+
+def _constantly(value: Any) -> Callable[[Node], Callable[..., Any]]:
+    return lambda node: lambda *arguments: value
+
+
+def _plain(function: Callable[..., Any]) -> Callable[[Node], Callable[..., Any]]:
+    return lambda node: function
+
+
+_STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
+    "prim::If": Program.if_step,
+    "prim::Loop": Program.loop_step,
+    "prim::CallMethod": Program.call_method_step,
+    "prim::CallFunction": Program.call_function_step,
+    "prim::PythonOp": Program.python_step,
+    "prim::fork": Program.fork_step,
+    "prim::Enter": Program.enter_step,
+    "prim::Exit": Program.exit_step,
+    "prim::Dim": Program.dim_step,
+}
+"""Nodes that need more than the values of their inputs."""
+
+_FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
+    "prim::Constant": _elided,
+    "prim::GetAttr": _get_attribute,
+    "prim::SetAttr": _set_attribute,
+    "prim::CreateObject": _create_object,
+    "prim::ListConstruct": _plain(lambda *items: list(items)),
+    "prim::ListUnpack": lambda node: lambda items: unpack_list(items, len(node.outputs)),
+    "prim::ListAppend": _plain(lambda items, item: [*items, item]),
+    "prim::TupleConstruct": _plain(lambda *items: items),
+    "prim::TupleUnpack": _same,
+    "prim::TupleIndex": _plain(lambda items, place: items[place]),
+    "prim::TupleSlice": _slice_tuple,
+    "prim::DictConstruct": _construct_dict,
+    "prim::RaiseException": _raise_exception,
+    "prim::Print": _print,
+    "prim::isinstance": _test_type,
+    "prim::unchecked_cast": _same,
+    "prim::Uninitialized": _constantly(None),
+    "prim::unchecked_unwrap_optional": _plain(unwrap_optional),
+    "aten::_unwrap_optional": _plain(unwrap_optional),
+    "aten::wait": _plain(Future.wait),
+    "prim::NumToTensor": _plain(number_to_tensor),
+    "prim::tolist": _plain(to_list),
+    "prim::EnumName": _plain(lambda member: member.name),
+    "prim::EnumValue": _plain(lambda member: member.value),
+    "prim::dtype": _plain(dtype_code),
+    "prim::device": _constantly("cpu"),
+    "prim::layout": _constantly(0),
+    "prim::requires_grad": _plain(lambda tensor: bool(tensor._gradient)),
+    "prim::data": _plain(lambda tensor: dispatch.wrap(tensor._array)),
+    "prim::grad": _constantly(None),
+}
+"""Nodes that are plain functions of their inputs, and no operators of the registry."""
