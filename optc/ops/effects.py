@@ -11,7 +11,7 @@ _STRUCTURAL = frozenset(
     (
         "prim::Constant", "prim::Dim", "prim::ListConstruct", "prim::TupleConstruct", "prim::TupleUnpack",
         "prim::TupleIndex", "prim::TupleSlice", "prim::DictConstruct", "prim::Uninitialized", "prim::unchecked_cast",
-        "prim::GetAttr", "prim::ListAppend", "prim::CreateObject",
+        "prim::GetAttr",
     )
 )  # fmt: skip
 """Kinds that are no operators: they build, take apart and name values."""

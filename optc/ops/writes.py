@@ -1,0 +1,363 @@
+"""Writing as values: the operators that functional graphs use where captured ones write to memory.
+
+`aten::select_scatter` and `aten::slice_scatter` give a whole tensor in which one view has new contents;
+`aten::copy` is a tensor's shape and type with other contents; `prim::StoreResult` is what an in-place operator leaves
+in its argument; `prim::List...` give changed lists. `VIEWS` tells how to write through each view operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir.dims import Dim
+from optc.ir.dtypes import from_numpy
+from optc.ir.graph import Graph, Node, Value
+from optc.ir.types import INT, TENSOR, IntType, ListType, TensorType, Type
+from optc.ops.abstract import ShapeError, Unknown, abstract, normalize_dim, same_dim
+from optc.ops.builder import Builder
+from optc.ops.registry import check_castable, check_written_shape, define
+from optc.ops.shapes import broadcast_shapes, format_shape, known_shape, slice_bounds, slice_length
+
+Array = np.ndarray[Any, Any]
+
+
+def _infer_copy(self: TensorType, source: TensorType, *_: Any) -> TensorType:
+    target = known_shape(self)
+    if tuple(broadcast_shapes(target, known_shape(source))) != target:
+        raise ShapeError(
+            f"output with shape {format_shape(target)} doesn't match the broadcast shape "
+            f"{format_shape(broadcast_shapes(target, known_shape(source)))}"
+        )
+    return self
+
+
+def _copy_reference(self: Array, source: Array, *_: Any) -> Array:
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(source, self.shape).astype(self.dtype)
+
+
+def _decompose_copy(b: Builder, self: Value, source: Value, *_: Any) -> Value:
+    dtype = b.type(self).dtype
+    assert dtype is not None
+    cast: Value = b("aten::to.dtype", source, dtype.code)
+    expanded: Value = b("aten::expand", cast, list(b.shape(self)))
+    return expanded
+
+
+define(
+    "aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor",
+    infer=_infer_copy,
+    reference=_copy_reference,
+    decompose=_decompose_copy,
+    inplace=True,
+)
+
+
+def _infer_stored(self: TensorType, result: TensorType) -> TensorType:
+    check_castable(result.dtype, self.dtype)
+    check_written_shape(self.shape, result.shape)
+    return self
+
+
+def _stored_reference(self: Array, result: Array) -> Array:
+    check_castable(from_numpy(result.dtype), from_numpy(self.dtype))
+    check_written_shape(self.shape, result.shape)
+    with np.errstate(all="ignore"):
+        return result.astype(self.dtype)
+
+
+def _decompose_stored(b: Builder, self: Value, result: Value) -> Value:
+    dtype = b.type(self).dtype
+    assert dtype is not None
+    cast: Value = b("aten::to.dtype", result, dtype.code)
+    return cast
+
+
+define(
+    "prim::StoreResult(Tensor self, Tensor result) -> Tensor",
+    infer=_infer_stored,
+    reference=_stored_reference,
+    decompose=_decompose_stored,
+)
+
+
+def _check_source(expected: tuple[Dim, ...], source: TensorType, what: str) -> None:
+    given = known_shape(source)
+    if len(given) != len(expected) or any(same_dim(mine, other) is False for mine, other in zip(given, expected)):
+        raise ShapeError(
+            f"expected src to have a size equal to the {what} of self. src size = {format_shape(given)}, "
+            f"{what} size = {format_shape(expected)}"
+        )
+
+
+def _infer_select_scatter(self: TensorType, source: TensorType, dim: int, index: Dim) -> TensorType:
+    shape = known_shape(self)
+    place = normalize_dim(dim, len(shape))
+    extent = shape[place]
+    if isinstance(index, int) and isinstance(extent, int) and not -extent <= index < extent:
+        raise IndexError(f"select(): index {index} out of range for tensor of size {format_shape(shape)} at dimension {dim}")
+    _check_source(shape[:place] + shape[place + 1 :], source, "slice")
+    return self
+
+
+def _select_scatter_reference(self: Array, source: Array, dim: int, index: int) -> Array:
+    _infer_select_scatter(_type(self), _type(source), dim, index)
+    result = self.copy()
+    place: list[Any] = [slice(None)] * self.ndim
+    place[dim] = index
+    with np.errstate(all="ignore"):
+        result[tuple(place)] = source
+    return result
+
+
+def _type(array: Array) -> TensorType:
+    return TensorType(from_numpy(array.dtype), array.shape)
+
+
+def _select_scatter(b: Builder, self: Value, source: Value, dim: int, index: Any) -> Value:
+    """where(position == index, source, self), after the check that `select` makes."""
+    shape = b.shape(self)
+    place = normalize_dim(dim, len(shape))
+    if not isinstance(index, int) or not isinstance(shape[place], int):
+        b("aten::select.int", self, place, index)
+    positions = _positions(b, self, place)
+    here = b("aten::eq.Scalar", positions, index)
+    if not isinstance(index, int) or index < 0:
+        from_end = b("aten::sub.Scalar", positions, shape[place])
+        here = b("aten::logical_or", here, b("aten::eq.Scalar", from_end, index))
+    return _choose(b, here, b("aten::unsqueeze", source, place), self)
+
+
+def _positions(b: Builder, self: Value, place: int) -> Value:
+    """0, 1, 2 ... along one dimension, shaped to broadcast against `self`."""
+    shape = b.shape(self)
+    sizes: list[Dim] = [1] * len(shape)
+    sizes[place] = shape[place]
+    numbers: Value = b("aten::arange", shape[place])
+    shaped: Value = b("aten::view", numbers, sizes)
+    return shaped
+
+
+def _choose(b: Builder, condition: Value, source: Value, self: Value) -> Value:
+    dtype = b.type(self).dtype
+    assert dtype is not None
+    chosen: Value = b("aten::where.self", condition, b("aten::to.dtype", source, dtype.code), self)
+    return chosen
+
+
+define(
+    "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor",
+    infer=_infer_select_scatter,
+    reference=_select_scatter_reference,
+    decompose=_select_scatter,
+    may_fail=True,
+)
+
+
+def _infer_slice_scatter(
+    self: TensorType, source: TensorType, dim: int, start: Dim | None, end: Dim | None, step: Dim
+) -> TensorType:
+    shape = known_shape(self)
+    place = normalize_dim(dim, len(shape))
+    first, last = slice_bounds(shape[place], start, end)
+    _check_source((*shape[:place], slice_length(first, last, step), *shape[place + 1 :]), source, "slice")
+    return self
+
+
+def _slice_scatter_reference(
+    self: Array, source: Array, dim: int, start: int | None, end: int | None, step: int
+) -> Array:
+    result = self.copy()
+    place: list[Any] = [slice(None)] * self.ndim
+    place[dim] = slice(start, end, step)
+    with np.errstate(all="ignore"):
+        result[tuple(place)] = source
+    return result
+
+
+def _slice_scatter(b: Builder, self: Value, source: Value, dim: int, start: Any, end: Any, step: Any) -> Value:
+    """where(position is in the slice, the source's element for this position, self)."""
+    shape = b.shape(self)
+    place = normalize_dim(dim, len(shape))
+    length = b.shape(source)[place]
+    if length == 0:
+        return self
+    if length == shape[place] and step == 1:
+        return _decompose_copy(b, self, source)
+    first, _ = slice_bounds(shape[place], _known(start), _known(end))
+    relative = b("aten::sub.Scalar", _positions(b, self, place), first)
+    slot = b("aten::floor_divide.Scalar", relative, step)
+    here = b("aten::eq.Tensor", b("aten::mul.Scalar", slot, step), relative)
+    here = b("aten::logical_and", here, b("aten::ge.Scalar", relative, 0))
+    here = b("aten::logical_and", here, b("aten::lt.Scalar", slot, length))
+    flat = b("aten::view", b("aten::clamp", slot, 0, length - 1), [shape[place]])
+    return _choose(b, here, b("aten::index_select", source, place, flat), self)
+
+
+def _known(bound: Any) -> Any:
+    return abstract(bound) if isinstance(bound, Value) else bound
+
+
+define(
+    "aten::slice_scatter(Tensor self, Tensor src, int dim=0, SymInt? start=None, SymInt? end=None, SymInt step=1) "
+    "-> Tensor",
+    infer=_infer_slice_scatter,
+    reference=_slice_scatter_reference,
+    decompose=_slice_scatter,
+)
+
+
+def _element_type(items: Any) -> Type:
+    return items.type.element if isinstance(items, Unknown) and isinstance(items.type, ListType) else TENSOR
+
+
+def _append(items: Any, item: Any) -> Any:
+    if not isinstance(items, Unknown):
+        return [*items, item]
+    element = _element_type(items)
+    known = isinstance(item, TensorType) and not (isinstance(element, TensorType) and element.is_typed)
+    return Unknown(ListType(item)) if known else items
+
+
+def _insert(items: list[Any], place: int, item: Any) -> list[Any]:
+    result = list(items)
+    result.insert(place, item)
+    return result
+
+
+def _infer_insert(items: Any, place: Dim, item: Any) -> Any:
+    if isinstance(items, Unknown) or not isinstance(place, int):
+        return _append(items if isinstance(items, Unknown) else Unknown(ListType(TENSOR)), item)
+    return _insert(items, place, item)
+
+
+def _set(items: list[Any], place: int, item: Any) -> list[Any]:
+    if not -len(items) <= place < len(items):
+        raise IndexError("list index out of range")
+    result = list(items)
+    result[place] = item
+    return result
+
+
+def _infer_set(items: Any, place: Dim, item: Any) -> Any:
+    if isinstance(items, Unknown) or not isinstance(place, int):
+        return items if isinstance(items, Unknown) else Unknown(ListType(_kind_of(item)))
+    return _set(items, place, item)
+
+
+def _kind_of(item: Any) -> Type:
+    if isinstance(item, TensorType):
+        return TENSOR
+    return item.type if isinstance(item, Unknown) else INT
+
+
+def _without(items: list[Any], place: int) -> list[Any]:
+    if not -len(items) <= place < len(items):
+        raise IndexError("pop from empty list" if not items else "pop index out of range")
+    result = list(items)
+    del result[place]
+    return result
+
+
+def _infer_without(items: Any, place: Dim) -> Any:
+    if isinstance(items, Unknown) or not isinstance(place, int):
+        return items if isinstance(items, Unknown) else Unknown(ListType(TENSOR))
+    return _without(items, place)
+
+
+define(
+    "prim::ListAppend(t[] self, t el) -> t[]",
+    infer=_append,
+    reference=lambda items, item: [*items, item],
+    kernel="list_append",
+)
+define(
+    "prim::ListInsert(t[] self, int idx, t el) -> t[]",
+    infer=_infer_insert,
+    reference=_insert,
+    interpreted="inserting into a list whose length only running tells",
+)
+define(
+    "prim::ListSet(t[] self, int idx, t el) -> t[]",
+    infer=_infer_set,
+    reference=_set,
+    may_fail=True,
+    interpreted="replacing an element of a list whose length only running tells",
+)
+define(
+    "prim::ListWithout(t[] self, int idx) -> t[]",
+    infer=_infer_without,
+    reference=_without,
+    may_fail=True,
+    interpreted="removing an element of a list whose length only running tells",
+)
+
+WriteThrough = Callable[[Graph, Node, Value, Value], Value | None]
+"""(graph, view node, base, new contents of the view) -> the base with these contents; None: cannot be written."""
+
+
+def _insert_node(graph: Graph, kind: str, overload: str, *inputs: Value) -> Value:
+    return graph.insert(kind, inputs, (TENSOR,), overload=overload).output
+
+
+def _write_select(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    return _insert_node(graph, "aten::select_scatter", "", base, new, *view.inputs[1:])
+
+
+def _write_slice(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    return _insert_node(graph, "aten::slice_scatter", "", base, new, *view.inputs[1:])
+
+
+def _write_narrow(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    dim, start, length = view.inputs[1:]
+    end = graph.insert("aten::add", [start, length], (IntType(),), overload="int").output
+    one = graph.insert_constant(1, INT)
+    return _insert_node(graph, "aten::slice_scatter", "", base, new, dim, start, end, one)
+
+
+def _write_same(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    """Views that undo themselves: t, transpose."""
+    return _insert_node(graph, view.kind, view.overload or "", new, *view.inputs[1:])
+
+
+def _write_permute(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    dims = view.inputs[1]
+    items = dims.constant if dims.is_constant else [value.constant for value in dims.node.inputs if value.is_constant]
+    if dims.is_constant is False and len(items) != len(dims.node.inputs):
+        return None
+    inverse = [int(place) for place in np.argsort([dim % len(items) for dim in items])]
+    back = [graph.insert_constant(place, INT) for place in inverse]
+    listed = graph.insert("prim::ListConstruct", back, (ListType(INT),)).output
+    return _insert_node(graph, "aten::permute", "", new, listed)
+
+
+def _write_reshaped(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    """Views that only regroup dimensions: unsqueeze, squeeze, view."""
+    size = graph.insert("aten::size", [base], (ListType(INT),), overload="").output
+    return _insert_node(graph, "aten::reshape", "", new, size)
+
+
+def _write_alias(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    return new
+
+
+VIEWS: dict[str, WriteThrough] = {
+    "aten::select.int": _write_select,
+    "aten::slice.Tensor": _write_slice,
+    "aten::narrow": _write_narrow,
+    "aten::t": _write_same,
+    "aten::transpose.int": _write_same,
+    "aten::permute": _write_permute,
+    "aten::unsqueeze": _write_reshaped,
+    "aten::squeeze": _write_reshaped,
+    "aten::squeeze.dim": _write_reshaped,
+    "aten::squeeze.dims": _write_reshaped,
+    "aten::view": _write_reshaped,
+    "aten::view_as": _write_reshaped,
+    "aten::detach": _write_alias,
+    "aten::alias": _write_alias,
+}
+"""Views that are always the memory of their first argument, and how to write through them."""

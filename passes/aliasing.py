@@ -1,0 +1,271 @@
+"""Which values may share memory: the analysis that `freeze` and `functionalize` rest on.
+
+Every tensor, list, dictionary or tuple gets a *place*: a storage, and the chain of view nodes that leads from the
+storage to the value. Two values with one place are the same memory for certain. Where that is not known (branches that
+return different tensors, values a loop carries, elements of lists) a value gets a storage of its own, whose *roots*
+are all the storages it may really be. Two storages may be the same memory only when their roots intersect.
+Roots ignore the order of the program; loops and lists are handled by repeating the walk until nothing is added.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from optc.ir.function import ClassType
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.types import (
+    ANY,
+    ANY_LIST,
+    ANY_TUPLE,
+    DictType,
+    FutureType,
+    ListType,
+    OptionalType,
+    TensorType,
+    TupleType,
+    Type,
+    UnionType,
+    VariableType,
+)
+from optc.ops.registry import Operator, operator_of
+from optc.ops.writes import VIEWS
+
+SAME_VALUE = ("prim::unchecked_cast", "prim::unchecked_unwrap_optional", "aten::_unwrap_optional")
+
+
+def is_reference(type_: Type) -> bool:
+    """True for types whose values are, or hold, memory that something else may hold too."""
+    if isinstance(type_, OptionalType):
+        return is_reference(type_.element)
+    if isinstance(type_, TupleType):
+        return any(map(is_reference, type_.elements))
+    if isinstance(type_, UnionType):
+        return any(map(is_reference, type_.members))
+    if isinstance(type_, TensorType | ListType | DictType | FutureType | ClassType):
+        return True
+    return type_ in (ANY, ANY_LIST, ANY_TUPLE)
+
+
+def is_container(type_: Type) -> bool:
+    """True for lists and dictionaries, whose own contents can be changed."""
+    return isinstance(type_, ListType | DictType)
+
+
+@dataclass(eq=False)
+class Storage:
+    """One piece of memory: the value that first stood for it, and everything it may really be."""
+
+    value: Value
+    roots: set[Storage] = field(default_factory=set)
+
+    @property
+    def is_container(self) -> bool:
+        """True for the memory of a list or dictionary."""
+        return is_container(self.value.type)
+
+    def may_be(self, other: Storage) -> bool:
+        """True when both may be the same memory."""
+        return not self.roots.isdisjoint(other.roots)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A storage and the view nodes that lead from it to a value."""
+
+    storage: Storage
+    chain: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Write:
+    """A node that writes, and the value it writes through."""
+
+    node: Node
+    target: Value
+
+
+def written_argument(node: Node) -> Value | None:
+    """The argument that an in-place or `out=` operator writes; None for nodes that write nothing."""
+    operator = operator_of(node)
+    if operator is None or not operator.mutates:
+        return None
+    for argument, value in zip(operator.schema.arguments, node.inputs):
+        if argument.is_written:
+            return value
+    return None
+
+
+def is_view(node: Node) -> bool:
+    """True for views whose memory is certainly that of their first argument."""
+    operator = operator_of(node)
+    return operator is not None and operator.name in VIEWS
+
+
+class Aliasing:
+    """The places of all values of a graph, and its writes."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.storages: dict[Value, Storage] = {}
+        self.places: dict[Value, Place] = {}
+        self.writes: list[Write] = []
+        self.own_slots: set[Value] = set()
+        self.changed = True
+        while self.changed:
+            self.changed = False
+            self.writes = []
+            for value in graph.inputs:
+                self.allocate(value)
+            self.block(graph.block)
+
+    def written(self, storage: Storage) -> bool:
+        """True when some write may hit the storage."""
+        return any(
+            self.places[write.target].storage.may_be(storage)
+            and self.places[write.target].storage.is_container == storage.is_container
+            for write in self.writes
+        )
+
+    def allocate(self, value: Value) -> None:
+        """Memory that is its own root."""
+        if not is_reference(value.type):
+            return
+        storage = self.storage(value)
+        self.add_roots(storage, {storage})
+        self.places[value] = Place(storage)
+
+    def derive(self, value: Value, sources: list[Value]) -> None:
+        """Memory of its own name that may be that of any source."""
+        if not is_reference(value.type):
+            return
+        storage = self.storage(value)
+        if is_container(value.type):
+            self.add_roots(storage, {storage})
+        for source in sources:
+            if source in self.places:
+                self.add_roots(storage, self.places[source].storage.roots)
+        if not storage.roots:
+            self.add_roots(storage, {storage})
+        self.places[value] = Place(storage)
+
+    def storage(self, value: Value) -> Storage:
+        found = self.storages.get(value)
+        if found is None:
+            found = self.storages[value] = Storage(value)
+            self.changed = True
+        return found
+
+    def add_roots(self, storage: Storage, roots: set[Storage]) -> None:
+        if not roots <= storage.roots:
+            storage.roots |= roots
+            self.changed = True
+
+    def block(self, block: Block) -> None:
+        for node in block.nodes:
+            self.node(node)
+
+    def node(self, node: Node) -> None:
+        if node.kind == "prim::If":
+            self.branch(node)
+        elif node.kind == "prim::Loop":
+            self.loop(node)
+        elif node.kind in SAME_VALUE:
+            self.same(node.output, node.inputs[0])
+        elif node.kind.startswith("prim::") and operator_of(node) is None:
+            for output in node.outputs:
+                self.derive(output, list(node.inputs))
+        elif (operator := operator_of(node)) is not None:
+            self.operator(node, operator)
+        else:
+            for output in node.outputs:
+                self.derive(output, list(node.inputs))
+
+    def same(self, value: Value, source: Value) -> None:
+        if source in self.places and is_reference(value.type):
+            self.places[value] = self.places[source]
+        else:
+            self.allocate(value)
+
+    def operator(self, node: Node, operator: Operator) -> None:
+        target = written_argument(node)
+        if target is not None and target in self.places:
+            self.write(node, operator, target)
+            return
+        if operator.name in VIEWS and node.inputs[0] in self.places:
+            place = self.places[node.inputs[0]]
+            self.places[node.output] = Place(place.storage, (*place.chain, node))
+            return
+        for output, declared in zip(node.outputs, operator.schema.returns):
+            if declared.alias or _is_generic(declared.type):
+                self.derive(output, list(node.inputs))
+            else:
+                self.allocate(output)
+
+    def write(self, node: Node, operator: Operator, target: Value) -> None:
+        self.writes.append(Write(node, target))
+        storage = self.places[target].storage
+        if storage.is_container:
+            for value in node.inputs:
+                if value is not target and value in self.places:
+                    self.add_roots(storage, self.places[value].storage.roots)
+        for output, declared in zip(node.outputs, operator.schema.returns):
+            if declared.is_written:
+                self.places[output] = self.places[target]
+            else:
+                self.derive(output, [target])
+
+    def branch(self, node: Node) -> None:
+        for block in node.blocks:
+            self.block(block)
+        for offset, output in enumerate(node.outputs):
+            returned = [block.outputs[offset] for block in node.blocks]
+            sources = [value for value in returned if value.node.kind != "prim::Uninitialized"] or returned
+            place = self.places.get(sources[0])
+            if place is not None and place == self.places.get(sources[-1]) and _is_visible(place, node):
+                self.places[output] = place
+            else:
+                self.derive(output, sources)
+
+    def loop(self, node: Node) -> None:
+        """A carried value that the body gives back unchanged is the value the loop started with, all the time."""
+        body = node.blocks[0]
+        carried = list(zip(body.inputs[1:], node.inputs[2:], body.outputs[1:], node.outputs))
+        for parameter, start, result, _ in carried:
+            if parameter in self.own_slots:
+                self.derive(parameter, [start, result])
+            else:
+                self.same_or_own(parameter, start)
+        self.block(body)
+        for parameter, start, result, output in carried:
+            same = parameter not in self.own_slots and self.places.get(result) == self.places.get(parameter)
+            if same and is_reference(output.type):
+                self.places[output] = self.places[parameter]
+                continue
+            if parameter not in self.own_slots and is_reference(parameter.type):
+                self.own_slots.add(parameter)
+                self.changed = True
+            self.derive(output, [start, result])
+
+    def same_or_own(self, parameter: Value, start: Value) -> None:
+        if not is_reference(parameter.type):
+            return
+        if start in self.places:
+            self.places[parameter] = self.places[start]
+        else:
+            self.own_slots.add(parameter)
+            self.changed = True
+            self.allocate(parameter)
+
+
+def _is_generic(type_: Type) -> bool:
+    """True when a declared type says nothing of where its value comes from, such as the `t` of `pop(t[]) -> t`."""
+    if isinstance(type_, ListType | OptionalType):
+        return _is_generic(type_.element)
+    if isinstance(type_, TupleType):
+        return any(map(_is_generic, type_.elements))
+    return isinstance(type_, VariableType | DictType) or type_ is ANY
+
+
+def _is_visible(place: Place, node: Node) -> bool:
+    """True when storage and views of a place are made outside of the blocks of `node`."""
+    nodes = [place.storage.value.node, *place.chain]
+    return not any(made.is_inside(block) or made is block.param_node for made in nodes for block in node.blocks)

@@ -1,0 +1,255 @@
+"""The pass `freeze`: the module's attributes become constants, and what the program writes becomes state.
+
+An attribute that is assigned (`self.count = ...`) is turned into SSA form: it enters the graph as an input, branches
+and loops hand it on, and its last value is one more output. A tensor or list that is changed in place enters as an
+input, and its contents at the end are one more output. `Context.slots` says what the caller must put back where.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.eager.tensor import Tensor
+from optc.errors import UnsupportedError
+from optc.ir.function import ClassType, ScriptObject
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.inline import inline_calls
+from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type
+from optc.ops.builder import constant_type
+from optc.passes.aliasing import Aliasing
+from optc.pipeline import Context, Slot, graph_pass
+
+
+class NotFreezable(UnsupportedError):
+    """A module whose attributes optc cannot turn into constants and state; the message says which and why."""
+
+
+@graph_pass("freeze", after={"inline": "methods of submodules read attributes"})
+def freeze(graph: Graph, *, context: Context) -> bool:
+    """Turn the module's attributes into constants, and those the program writes into inputs and outputs."""
+    if context.self_object is None or not graph.inputs or not isinstance(graph.inputs[0].type, ClassType):
+        return False
+    if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
+        return False
+    _Freezer(graph, context).run()
+    return True
+
+
+class _Freezer:
+    def __init__(self, graph: Graph, context: Context) -> None:
+        assert context.self_object is not None
+        self.graph = graph
+        self.context = context
+        self.objects: dict[Value, ScriptObject] = {graph.inputs[0]: context.self_object}
+        self.paths: dict[Value, str] = {graph.inputs[0]: ""}
+
+    def run(self) -> None:
+        self.resolve_objects()
+        while inline_calls(self.graph):
+            self.resolve_objects()
+        self.promote_assigned()
+        self.share_reads()
+        self.make_state()
+        self.make_constants()
+        self.remove_objects()
+
+    def resolve_objects(self) -> None:
+        """Follow `prim::GetAttr` from self to the objects of this very module; interfaces become classes."""
+        for node in self.graph.walk():
+            if node.kind != "prim::GetAttr" or node.inputs[0] not in self.objects:
+                continue
+            found = self.attribute(node)
+            if isinstance(found, ScriptObject):
+                self.objects[node.output] = found
+                self.paths[node.output] = self.path(node)
+                node.output.type = found.type
+
+    def path(self, node: Node) -> str:
+        prefix = self.paths[node.inputs[0]]
+        name = str(node.attributes["name"])
+        return f"{prefix}.{name}" if prefix else name
+
+    def attribute(self, node: Node) -> Any:
+        """The value that a GetAttr of a known object reads. Raises NotFreezable when there is no such attribute."""
+        owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+        if name in owner.values:
+            return owner.values[name]
+        if name in owner.type.constants:
+            return owner.type.constants[name]
+        raise NotFreezable(f"{owner.type.name} has no attribute {name!r}", node.source)
+
+    def key(self, node: Node) -> tuple[int, str]:
+        """What tells attributes apart: tensors by their identity, so that shared parameters stay shared."""
+        return id(self.objects[node.inputs[0]]), str(node.attributes["name"])
+
+    def is_known(self, node: Node, kind: str) -> bool:
+        return node.kind == kind and node.inputs[0] in self.objects
+
+    def promote_assigned(self) -> None:
+        """Attributes that are assigned become variables in SSA form."""
+        assigned: dict[tuple[int, str], Node] = {}
+        for node in self.graph.walk():
+            if self.is_known(node, "prim::SetAttr"):
+                assigned.setdefault(self.key(node), node)
+        for key, node in assigned.items():
+            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+            type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
+            value = self.graph.add_input(type_, name)
+            slot = Slot("attribute", self.path(node), len(self.graph.inputs) - 1, owner=owner, type=type_)
+            last = self.promote(self.graph.block, key, value)
+            slot.output = len(self.graph.outputs)
+            self.graph.add_output(last)
+            self.context.slots.append(slot)
+
+    def promote(self, block: Block, key: tuple[int, str], value: Value) -> Value:
+        """Replace reads and assignments of one attribute in a block; returns its value at the block's end."""
+        for node in block.nodes:
+            if self.is_known(node, "prim::GetAttr") and self.key(node) == key:
+                node.output.replace_all_uses_with(value)
+                node.destroy()
+            elif self.is_known(node, "prim::SetAttr") and self.key(node) == key:
+                value = node.inputs[1]
+                node.destroy()
+            elif node.kind == "prim::If" and self.touches(node, key):
+                value = self.promote_branch(node, key, value)
+            elif node.kind == "prim::Loop" and self.touches(node, key):
+                value = self.promote_loop(node, key, value)
+        return value
+
+    def touches(self, node: Node, key: tuple[int, str]) -> bool:
+        kinds = ("prim::GetAttr", "prim::SetAttr")
+        return any(any(self.is_known(inner, kind) for kind in kinds) and self.key(inner) == key for inner in node.walk())
+
+    def promote_branch(self, node: Node, key: tuple[int, str], value: Value) -> Value:
+        ends = [self.promote(block, key, value) for block in node.blocks]
+        if all(end is value for end in ends):
+            return value
+        for block, end in zip(node.blocks, ends):
+            block.add_output(end)
+        return node.add_output(value.type, value.name)
+
+    def promote_loop(self, node: Node, key: tuple[int, str], value: Value) -> Value:
+        body = node.blocks[0]
+        parameter = body.add_input(value.type, value.name)
+        end = self.promote(body, key, parameter)
+        if end is parameter:
+            parameter.replace_all_uses_with(value)
+            body.param_node.remove_output(parameter.offset)
+            return value
+        node.add_input(value)
+        body.add_output(end)
+        return node.add_output(value.type, value.name)
+
+    def share_reads(self) -> None:
+        """One read per attribute, at the top of the graph; attributes that hold the same tensor are one."""
+        first: dict[Any, Value] = {}
+        for node in list(self.graph.walk()):
+            if not self.is_known(node, "prim::GetAttr") or node.output in self.objects:
+                continue
+            found = self.attribute(node)
+            key = ("tensor", id(found)) if isinstance(found, Tensor) else self.key(node)
+            known = first.get(key)
+            if known is not None:
+                node.output.replace_all_uses_with(known)
+                node.destroy()
+                continue
+            first[key] = node.output
+            self.lift(node)
+
+    def lift(self, node: Node) -> None:
+        """Move an attribute read, and the reads of the objects it goes through, to the start of the graph."""
+        chain = [node]
+        while chain[-1].inputs[0].node.kind == "prim::GetAttr":
+            chain.append(chain[-1].inputs[0].node)
+        owner = chain[-1].inputs[0]
+        with self.graph.inserting(next(self.graph.nodes)):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            for step in reversed(chain[1:]):
+                read = self.graph.insert("prim::GetAttr", [owner], (step.output.type,), dict(step.attributes)).output
+                self.objects[read], self.paths[read] = self.objects[step.output], self.paths[step.output]
+                owner = read
+        node.set_input(0, owner)
+        point = owner.node.next if not owner.is_parameter else next(self.graph.nodes)
+        if point is not None and point is not node:
+            node.move_before(point)
+
+    def make_state(self) -> None:
+        """Attributes that are changed in place become inputs whose final contents are outputs."""
+        aliasing = Aliasing(self.graph)
+        reads = [node for node in self.graph.walk() if self.is_known(node, "prim::GetAttr")]
+        reads = [node for node in reads if node.output not in self.objects]
+        written = [node for node in reads if self.is_written(aliasing, node)]
+        for node in written:
+            self.check_shared_memory(node, reads)
+            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+            value = self.graph.add_input(node.output.type, name)
+            output = len(self.graph.outputs)
+            place = len(self.graph.inputs) - 1
+            self.context.slots.append(Slot("buffer", self.path(node), place, output, owner, node.output.type))
+            node.output.replace_all_uses_with(value)
+            self.graph.add_output(value)
+            node.destroy()
+
+    @staticmethod
+    def is_written(aliasing: Aliasing, node: Node) -> bool:
+        place = aliasing.places.get(node.output)
+        return place is not None and aliasing.written(place.storage)
+
+    def check_shared_memory(self, node: Node, reads: list[Node]) -> None:
+        mine = self.attribute(node)
+        if not isinstance(mine, Tensor):
+            return
+        for other in reads:
+            if other is node or other.owner is None:
+                continue
+            theirs = self.attribute(other)
+            if isinstance(theirs, Tensor) and np.may_share_memory(mine._array, theirs._array):
+                raise NotFreezable(f"{self.path(node)} is written and shares memory with {self.path(other)}", node.source)
+
+    def make_constants(self) -> None:
+        for node in list(self.graph.walk()):
+            if not self.is_known(node, "prim::GetAttr") or node.output in self.objects:
+                continue
+            found = self.attribute(node)
+            with self.graph.inserting(node):
+                self.graph.current_source, self.graph.current_scope = node.source, node.scope
+                value = self.constant(found, node.output.type, node)
+            value.name = node.output.name
+            node.output.replace_all_uses_with(value)
+            node.destroy()
+
+    def constant(self, found: Any, declared: Type, node: Node) -> Value:
+        """A value that holds what an attribute holds. Raises NotFreezable for objects the graph has no form for."""
+        graph = self.graph
+        inner = declared.element if isinstance(declared, OptionalType) and found is not None else declared
+        if isinstance(found, Tensor):
+            return graph.insert_constant(found._array, constant_type(found._array))
+        if found is None or isinstance(found, bool | int | float | str):
+            return graph.insert_constant(found, constant_type(found))
+        if isinstance(found, tuple):
+            types = inner.elements if isinstance(inner, TupleType) else tuple(constant_type(item) for item in found)
+            items = [self.constant(item, type_, node) for item, type_ in zip(found, types)]
+            return graph.insert("prim::TupleConstruct", items, (inner,)).output
+        if isinstance(found, list) and isinstance(inner, ListType):
+            items = [self.constant(item, inner.element, node) for item in found]
+            return graph.insert("prim::ListConstruct", items, (inner,)).output
+        if isinstance(found, dict) and isinstance(inner, DictType):
+            pairs = [(key, inner.key) if side == 0 else (value, inner.value) for key, value in found.items() for side in (0, 1)]
+            items = [self.constant(item, type_, node) for item, type_ in pairs]
+            return graph.insert("prim::DictConstruct", items, (inner,)).output
+        if isinstance(inner, TensorType) or not hasattr(found, "__dict__"):
+            return graph.insert_constant(found, inner)
+        raise NotFreezable(f"the attribute {self.path(node)} is a {type(found).__name__}", node.source)
+
+    def remove_objects(self) -> None:
+        """Nobody reads objects any more, so self can go; calls of methods that stay behind still need it."""
+        for node in reversed(list(self.graph.walk())):
+            if node.kind == "prim::GetAttr" and not node.output.has_uses:
+                node.destroy()
+        if self.graph.inputs[0].has_uses:
+            return
+        self.graph.block.param_node.remove_output(0)
+        for slot in self.context.slots:
+            slot.input -= 1
