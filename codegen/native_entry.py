@@ -1,8 +1,9 @@
 """The native entry: a PyCFunction whose code checks the arguments, calls `run` and builds the results.
 
-The code reads numpy's and CPython's objects at fixed offsets, which `python_layout.is_supported` verifies against real objects once
-per process; where they do not hold (PyPy, free-threaded builds), there is no native entry.  It contains no addresses:
-everything it refers to stands in a table of words that is filled after loading, so that its object can be cached.
+The code reads numpy's and CPython's objects at fixed offsets, which `python_layout.is_supported` verifies against real
+objects once per process; where they do not hold (PyPy, free-threaded builds), there is no native entry.  It contains no
+addresses: everything it refers to stands in a table of words that is filled after loading, so that its object can be
+cached.
 
 All of it runs under the GIL (but for `run` itself, if asked), so the free list of contexts and the recycled outputs
 need no atomics.  An output array is written again when nobody but this entry refers to it: views, memoryviews and
