@@ -53,7 +53,8 @@ FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FI
 
 CONTEXT_BYTES = 8 * len(_FIELD_NAMES)
 
-RUN_PARAMETERS = (Parameter("ptr", "context", "noalias nonnull"), Parameter("ptr", "inputs", "noalias readonly nonnull"),
+RUN_PARAMETERS = (Parameter("ptr", "context", "noalias nonnull"),
+                  Parameter("ptr", "inputs", "noalias readonly nonnull"),
                   Parameter("ptr", "outputs", "noalias nonnull"))
 """The parameters of every `run` function; its return type is i32."""
 

@@ -46,7 +46,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One computed result.  A symbol of the inputs is an extent known before the call; None and other symbols are not."""
+    """One computed result.  A symbol of the inputs is known before the call; None and other symbols are not."""
 
     kind: Kind
     dtype: str = ""

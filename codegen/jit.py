@@ -123,7 +123,8 @@ def _quoted_instruction(message: str, text: str) -> str:
 
 def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
     with binding.create_pipeline_tuning_options(speed_level=2) as options, \
-            binding.create_pass_builder(machine, options) as builder, binding.create_new_module_pass_manager() as passes:
+            binding.create_pass_builder(machine, options) as builder, \
+            binding.create_new_module_pass_manager() as passes:
         add = {"always-inliner": passes.add_always_inliner_pass, "sroa": passes.add_sroa_pass,
                "instcombine": passes.add_instruction_combine_pass, "simplifycfg": passes.add_simplify_cfg_pass,
                "gvn": passes.add_new_gvn_pass, "dce": passes.add_dead_code_elimination_pass}
@@ -165,8 +166,8 @@ def optimized(text: str, target: Target | None = None) -> str:
 
 
 def _cache_key(text: str, target: Target) -> str:
-    parts = (text, str(CODEGEN_VERSION), llvmlite.__version__, str(binding.llvm_version_info), target.triple, target.cpu,
-             target.features, ",".join(_PIPELINE))
+    parts = (text, str(CODEGEN_VERSION), llvmlite.__version__, str(binding.llvm_version_info), target.triple,
+             target.cpu, target.features, ",".join(_PIPELINE))
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()

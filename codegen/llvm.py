@@ -4,7 +4,8 @@ A `Module` collects functions, constants and declarations, and `str(module)` is 
 function, at the end of its current block::
 
     module = Module("example")
-    function = module.function("total", "float", [Parameter("ptr", "data", NOALIAS_READONLY), Parameter("i64", "count")])
+    parameters = [Parameter("ptr", "data", NOALIAS_READONLY), Parameter("i64", "count")]
+    function = module.function("total", "float", parameters)
     data, count = function.arguments
     b = Builder(function)
     with b.for_loop(0, count, carried=[b.constant("float", 0.0)]) as loop:
@@ -17,7 +18,7 @@ Values and types.  A `Value` is a type and the text of an operand; both are stri
 that the other operands (or the method's documentation) give it.  Operand types are checked when the instruction is
 written, so a wrong type is a `TypeError` at the emitting line and not a parser message much later.
 
-Control flow.  `for_loop`, `while_loop`, `if_then` and `if_then_else` are context managers; afterwards the builder stands
+Control flow.  `for_loop`, `while_loop`, `if_then` and `if_then_else` are context managers; afterwards the builder is
 behind the construct.  Values that differ between paths go through `yield_` and come back as `results`::
 
     with b.if_then_else(condition) as (then, otherwise):

@@ -247,7 +247,7 @@ class InstructionWriter:
     # Memory
 
     def gep(self, element: str, pointer: Value, index: Operand, *, inbounds: bool = True) -> Value:
-        """The address of element `index` (i64) of an array of `element`s; a vector of indices gives one of addresses."""
+        """The address of element `index` (i64) of an array of `element`s; a vector of indices gives addresses."""
         lanes = index.lanes if isinstance(index, Value) else 0
         base, offset = self._operand("ptr", pointer), self._operand(vector_of("i64", lanes), index)
         if offset.name == "0":

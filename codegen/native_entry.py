@@ -303,8 +303,8 @@ class _Emitter:
     def new_array(self, dtype: Value, rank: Value, dims: Value, data: Value, flags: Value) -> Value:
         """PyArray_NewFromDescr, which takes a reference to the dtype from the caller."""
         null = self.b.constant("ptr", 0)
-        return self.python("PyArray_NewFromDescr", "ptr", self.table.pointer(self.b, "ndarray"), dtype, rank, dims, null,
-                           data, flags, null)
+        class_ = self.table.pointer(self.b, "ndarray")
+        return self.python("PyArray_NewFromDescr", "ptr", class_, dtype, rank, dims, null, data, flags, null)
 
     def is_free(self) -> Function:
         """`i1 is_free(array, dtype, rank, dims)`: the array fits, and only the table refers to it."""

@@ -116,7 +116,8 @@ def test_a_tensor_comes_back_in_a_fresh_array(build: Callable[..., Any]) -> None
 @pytest.mark.parametrize("arguments", [
     (ones,), (ones, ones, ones), (ones, ones.astype(np.float64)), (ones, ones[0]), (ones, np.ones((2, 3), np.float32)),
     (ones, np.arange(4, dtype=np.float32).reshape(2, 2).T), (ones, None), (ones, [[1, 1], [1, 1]]), (1, ones),
-    (ones, np.ma.array(ones)), (ones, ones.astype(">f4")), (ones, np.frombuffer(b"x" * 17, np.uint8)[1:].view("f4")[:4]),
+    (ones, np.ma.array(ones)), (ones, ones.astype(">f4")),
+    (ones, np.frombuffer(b"x" * 17, np.uint8)[1:].view("f4")[:4]),
 ], ids=lambda arguments: "_".join(type(a).__name__ for a in arguments))
 def test_what_does_not_fit_goes_to_the_slow_path(build: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     kind, passed, keywords = build(ADD, add_four)(*arguments)

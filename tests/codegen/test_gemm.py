@@ -170,7 +170,7 @@ def test_packed_weights_need_their_width() -> None:
 def hot_loop(assembly: str, multiply_add: str) -> list[str]:
     """The instructions of the loop with the most multiply-adds, from its label to the jump back."""
     lines = [line.strip() for line in assembly.splitlines() if not line.strip().startswith(("#", "//"))]
-    labels = {line.rstrip(":").split(":")[0]: number for number, line in enumerate(lines) if re.match(r"\.?L?BB\S*:", line)}
+    labels = {line.split(":")[0]: number for number, line in enumerate(lines) if re.match(r"\.?L?BB\S*:", line)}
     loops = []
     for number, line in enumerate(lines):
         jump = re.match(r"(?:j\w+|b\.\w+|cb\w+.*,|b)\s+(\S*BB\S+)$", line)

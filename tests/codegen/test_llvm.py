@@ -83,8 +83,8 @@ def test_integer_arithmetic(method: str, x: int, y: int, expected: int) -> None:
     assert run("i64", ["i64", "i64"], lambda b, *args: getattr(b, method)(*args), x, y) == expected
 
 
-FLOATING = [("fadd", 1.5, 2.25, 3.75), ("fsub", 1.5, 2.25, -0.75), ("fmul", 1.5, 2.0, 3.0), ("fdiv", 1.0, -0.0, -math.inf),
-            ("frem", -7.5, 2.0, -1.5)]
+FLOATING = [("fadd", 1.5, 2.25, 3.75), ("fsub", 1.5, 2.25, -0.75), ("fmul", 1.5, 2.0, 3.0),
+            ("fdiv", 1.0, -0.0, -math.inf), ("frem", -7.5, 2.0, -1.5)]
 
 
 @pytest.mark.parametrize(("method", "x", "y", "expected"), FLOATING)
@@ -219,7 +219,8 @@ def test_intrinsics_are_declared_by_themselves() -> None:
 # Control flow
 
 
-@pytest.mark.parametrize(("start", "stop", "step"), [(0, 10, 1), (3, 10, 3), (5, 5, 1), (7, 3, 1), (10, 0, -1), (9, 0, -3)])
+@pytest.mark.parametrize(("start", "stop", "step"),
+                         [(0, 10, 1), (3, 10, 3), (5, 5, 1), (7, 3, 1), (10, 0, -1), (9, 0, -3)])
 def test_for_loops_count_as_range_does(start: int, stop: int, step: int) -> None:
     def body(b: Builder, first: Value, last: Value) -> Value:
         with b.for_loop(first, last, step, carried=[b.constant("i64", 1)]) as loop:
