@@ -121,7 +121,10 @@ def _leaves(data: Any, shape: tuple[int, ...], depth: int) -> Iterator[Any]:
     if len(data) != shape[depth]:
         raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
     if depth + 1 == len(shape):
-        yield from data
+        if isinstance(data, np.ndarray):  # 0-d arrays keep the dtype, which a numpy float64 number would lose
+            yield from (data[place, ...] for place in range(len(data)))
+        else:
+            yield from data
         return
     for item in data:
         yield from _leaves(item, shape, depth + 1)
@@ -177,7 +180,7 @@ def _filled(leaves: list[Any], dtype: DType) -> Array:
     if dtype.kind == "complex":
         return np.array(leaves, np.complex128).astype(dtype.numpy)
     if any(isinstance(leaf, complex) for leaf in leaves):
-        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+        raise TypeError("must be real number, not complex")
     with np.errstate(over="ignore"):
         return np.array(leaves, np.float64).astype(dtype.numpy)
 
@@ -198,7 +201,7 @@ def _filled_integers(leaves: list[Any], dtype: DType) -> Array:
 
 
 def _c_name(dtype: DType) -> str:
-    return {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int"}.get(dtype.name, dtype.name)
+    return {"float32": "float", "float64": "double", "int64": "int64_t"}.get(dtype.name, dtype.name)
 
 
 def checked_number(value: Any, dtype: DType) -> Array:

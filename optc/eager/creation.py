@@ -36,10 +36,7 @@ def tensor(
     """
     require_cpu(device)
     made = dispatch.wrap(to_tensor_array(data, dtype))
-    if requires_grad and made._array.dtype.kind in "biu":
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    made.requires_grad = requires_grad
-    return made
+    return _finished(made, None, requires_grad)
 
 
 def from_numpy(array: npt.NDArray[Any]) -> Any:
@@ -112,15 +109,17 @@ def scalar_tensor(
 
 
 def _finished(made: Any, out: Any, requires_grad: bool) -> Any:
+    if requires_grad and made._array.dtype.kind in "biu":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     if out is not None:
         dispatch.write_out(out, made._array)
         return out
     return made.requires_grad_() if requires_grad else made
 
 
-def _code(dtype: DType | None) -> int | None:
+def _code(dtype: DType | None, name: str) -> int | None:
     if dtype is not None and not isinstance(dtype, DType):
-        raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
     return None if dtype is None else dtype.code
 
 
@@ -140,7 +139,7 @@ def _factory(name: str, documentation: str, default: DType | None = None) -> Cal
     ) -> Any:
         require_cpu(device)
         options: dict[str, Any] = {} if generator is None else {"generator": generator}
-        options.update(dtype=_code(dtype or default), layout=None, device="cpu", pin_memory=pin_memory)
+        options.update(dtype=_code(dtype or default, name), layout=None, device="cpu", pin_memory=pin_memory)
         made = dispatch.call(f"aten::{name}", arguments, {**keywords, **options})
         return _finished(made, out, requires_grad)
 
@@ -180,7 +179,7 @@ def _like_factory(name: str, documentation: str) -> Callable[..., Any]:
         **keywords: Any,
     ) -> Any:
         require_cpu(device)
-        options: dict[str, Any] = {"dtype": _code(dtype), "layout": None, "device": None, "pin_memory": pin_memory}
+        options: dict[str, Any] = {"dtype": _code(dtype, name), "layout": None, "device": None, "pin_memory": pin_memory}
         options["memory_format"] = None if memory_format is None else memory_format.code
         made = dispatch.call(f"aten::{name}", (input, *arguments), {**keywords, **options})
         return _finished(made, None, requires_grad)
@@ -213,7 +212,7 @@ def _new_method(name: str, documentation: str) -> Callable[..., Any]:
         **keywords: Any,
     ) -> Any:
         require_cpu(device)
-        options: dict[str, Any] = {"dtype": _code(dtype), "layout": None, "device": None, "pin_memory": pin_memory}
+        options: dict[str, Any] = {"dtype": _code(dtype, name), "layout": None, "device": None, "pin_memory": pin_memory}
         made = dispatch.call(f"aten::{name}", (self, *arguments), {**keywords, **options}, is_method=True)
         return _finished(made, None, requires_grad)
 
@@ -265,7 +264,7 @@ def normal(
     require_cpu(device)
     if isinstance(mean, TensorBase) or isinstance(std, TensorBase):
         return _finished(dispatch.call("aten::normal", (mean, std), {"generator": generator}), out, requires_grad)
-    options = {"dtype": _code(dtype), "layout": None, "device": "cpu", "pin_memory": pin_memory}
+    options = {"dtype": _code(dtype, "normal"), "layout": None, "device": "cpu", "pin_memory": pin_memory}
     made = dispatch.call("aten::normal", (mean, std, size), {"generator": generator, **options})
     return _finished(made, out, requires_grad)
 

@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from optc.eager import gradient
-from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of
+from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
 from optc.eager.matching import Signature, combination_message, value_text
+from optc.eager.memory import in_operand_order
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
-from optc.ops.registry import Operator, overloads
+from optc.ops import promotion
+from optc.ops.registry import Operator, Pointwise, check_castable, overloads
 
 NUMBERS_AS_TENSORS: Final = frozenset(
     base + suffix
@@ -124,12 +126,21 @@ def call(name: str, arguments: Sequence[Any], keywords: dict[str, Any] | None = 
         values = signature.match(arguments, keywords, is_method)
         if values is not None:
             return run(signature.operator, values)
+    if name.partition("::")[2] in NUMBERS_AS_TENSORS and any(map(is_number, arguments)):
+        return call(name, [_number_as_tensor(value) for value in arguments], keywords, is_method)
     raise TypeError(_complaint(name, arguments, keywords, is_method))
+
+
+def _number_as_tensor(value: Any) -> Any:
+    """A number as a 0-d tensor; anything else as it is."""
+    return wrap(np.array(value, promotion.number_type(value).numpy)) if is_number(value) else value
 
 
 def _complaint(name: str, arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool) -> str:
     candidates = [each for each in signatures_of(name) if not _has_out(each)]
     base = name.partition("::")[2]
+    if base in NUMBERS_AS_TENSORS:
+        candidates = candidates[:1]
     if len(candidates) == 1:
         return candidates[0].complaint(base, arguments, keywords, is_method)
     return combination_message(base, candidates, arguments, keywords, is_method)
@@ -147,6 +158,7 @@ class _Plan(NamedTuple):
     in_place: bool
     returns_alias: bool
     differentiable: bool
+    pointwise: bool
     field_names: tuple[str, ...]
 
 
@@ -165,6 +177,7 @@ def _plan(operator: Operator) -> _Plan:
         bool(written) and not schema.arguments[written[0]].keyword_only,
         any(returned.alias for returned in schema.returns) or schema.name in _RETURNS_OPERAND,
         schema.name not in _WITHOUT_DERIVATIVE,
+        isinstance(operator.lowering, Pointwise),
         tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
     )
     _plans[operator] = made
@@ -217,6 +230,8 @@ def _requires_gradient(arguments: Sequence[Any]) -> bool:
 def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[Any]) -> Any:
     requires = plan.differentiable and gradient.is_grad_enabled() and _requires_gradient(arguments)
     if isinstance(result, np.ndarray):
+        if plan.pointwise and result.ndim > 1:
+            result = _laid_out(result, arguments)
         return _wrapped_array(operator, plan, result, arguments, requires)
     if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray) for item in result):
         items = [_wrapped_array(operator, plan, item, arguments, requires) for item in result]
@@ -224,6 +239,16 @@ def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[A
             return _named_result(operator, plan.field_names, items)
         return items
     return result
+
+
+def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray[Any]:
+    """The result of an element-by-element operator in the memory order of its operands."""
+    operands = [value._array for value in arguments if isinstance(value, TensorBase)]
+    if result.flags.c_contiguous and all(operand.flags.c_contiguous for operand in operands):
+        return result
+    if any(result is operand for operand in operands):
+        return result
+    return in_operand_order(result, operands)
 
 
 def _wrapped_array(
@@ -277,10 +302,8 @@ def _run_writing(
     if enabled and target._gradient == LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     with np.errstate(all="ignore"):
-        if operator.functional is None:
+        if plan.in_place or operator.functional is None:
             operator.reference(*values)
-        elif plan.in_place:
-            _write_back(target._array, operator.functional.reference(*values))
         else:
             write_out(target, operator.functional.reference(*values[:place], *values[place + 1 :]))
     others = [*arguments[:place], *arguments[place + 1 :]]
@@ -289,36 +312,9 @@ def _run_writing(
     return target
 
 
-def _write_back(target: npt.NDArray[Any], result: npt.NDArray[Any]) -> None:
-    """Store the result of an in-place operator in the tensor it was called on."""
-    if target.shape != result.shape:
-        raise RuntimeError(
-            f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)}"
-        )
-    check_cast(result.dtype, target.dtype)
-    np.copyto(target, result, casting="unsafe")
-
-
-def check_cast(source: np.dtype[Any], target: np.dtype[Any]) -> None:
-    """Raise RuntimeError where a result may not be stored in `target`: complex in real, float in int, int in bool."""
-    if source.kind == target.kind:
-        return
-    result, wanted = dtypes.from_numpy(source), dtypes.from_numpy(target)
-    if not can_cast(result, wanted):
-        raise RuntimeError(f"result type {result.label} can't be cast to the desired output type {wanted.label}")
-
-
-_KIND_ORDER: Final = ("bool", "int", "float", "complex")
-
-
-def can_cast(source: dtypes.DType, target: dtypes.DType) -> bool:
-    """True unless the cast goes down from complex to real, from float to integer, or from a number to bool."""
-    return _KIND_ORDER.index(source.kind) <= _KIND_ORDER.index(target.kind)
-
-
 def write_out(target: TensorBase, result: npt.NDArray[Any]) -> None:
     """Store a result in the tensor given as `out=`, which takes the result's shape."""
-    check_cast(result.dtype, target._array.dtype)
+    check_castable(dtypes.from_numpy(result.dtype), dtypes.from_numpy(target._array.dtype))
     if target._array.shape == result.shape:
         np.copyto(target._array, result, casting="unsafe")
         return

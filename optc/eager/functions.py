@@ -83,10 +83,17 @@ def is_nonzero(input: Any) -> bool:
 def broadcast_shapes(*shapes: Any) -> Size:
     """The common shape of several. Raises RuntimeError when there is none."""
     listed = [(shape,) if isinstance(shape, int) else tuple(shape) for shape in shapes]
-    try:
-        return Size(np.broadcast_shapes(*listed))
-    except ValueError:
-        raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape") from None
+    common = [1] * max(map(len, listed), default=0)
+    for place, shape in enumerate(listed):
+        for axis in range(-1, -1 - len(shape), -1):
+            if common[axis] == 1:
+                common[axis] = shape[axis]
+            elif shape[axis] not in (1, common[axis]):
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {shape[axis]} at {axis}! Mismatching argument at "
+                    f"index {place} had {shape}; but expected shape should be broadcastable to {common}"
+                )
+    return Size(common)
 
 
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:

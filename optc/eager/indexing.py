@@ -107,8 +107,8 @@ def _dimensions_used(index: tuple[Any, ...]) -> int:
 def _basic_part(tensor: Any, index: tuple[Any, ...]) -> tuple[Any, list[Any]]:
     """Apply all but tensors. Returns the view and one entry per leading dimension: an index tensor or None."""
     walk = _Walk(tensor, _dimensions_used(index))
-    for item in index:
-        walk.take(item)
+    for place, item in enumerate(index):
+        walk.take(item, place)
     if not any(entry is not None for entry in walk.tensors):
         return walk.view, []
     return walk.view, walk.tensors
@@ -122,10 +122,13 @@ class _Walk:
         self.view = tensor
         self.used = used
         self.dim = 0
+        self.place = 0
         self.tensors: list[Any] = []
         self.tracing = dispatch.current_recorder() is not None
 
-    def take(self, item: Any) -> None:
+    def take(self, item: Any, place: int) -> None:
+        """Apply one item, the `place`th of the index (which is the dimension that messages name)."""
+        self.place = place
         if item is None:
             self._unsqueeze()
             self.dim += 1
@@ -160,7 +163,7 @@ class _Walk:
         number = int(place._array) if isinstance(place, TensorBase) else place
         extent = self.view._array.shape[self.dim]
         if not -extent <= number < extent:
-            raise IndexError(f"index {number} is out of bounds for dimension {self.dim} with size {extent}")
+            raise IndexError(f"index {number} is out of bounds for dimension {self.place} with size {extent}")
         self.view = dispatch.call("aten::select", (self.view, self.dim, place))
 
     def _slice(self, item: slice) -> None:

@@ -213,7 +213,8 @@ class Signature:
         for place, value in enumerate(given):
             if self.converters[place](value) is MISMATCH:
                 shown = f"argument '{self._shown_name(place)}' (position {place + 1 - shift})"
-                return f"{name}(): {shown} must be {type_text(self.arguments[place].type)}, not {value_text(value)}"
+                wanted, got = type_text(self.arguments[place].type), value_text(arguments[place])
+                return f"{name}(): {shown} must be {wanted}, not {got}"
         missing = []
         for place, argument in enumerate(self.arguments):
             value = next((keywords[key] for key in keywords if self._schema_name(key) == argument.name), MISMATCH)

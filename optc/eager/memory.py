@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,18 +12,71 @@ Array = npt.NDArray[Any]
 
 
 def strides_of(array: Array) -> tuple[int, ...]:
-    """Strides in elements. Where numpy is free to choose (extent 1 or no elements), the choice is PyTorch's."""
+    """Strides in elements. Where numpy leaves them 0 (extent 1, no elements), PyTorch's numbers."""
     item = array.itemsize
-    if array.size == 0:
-        strides = [1] * array.ndim
-        for axis in range(array.ndim - 2, -1, -1):
-            strides[axis] = strides[axis + 1] * max(array.shape[axis + 1], 1)
-        return tuple(strides)
+    if array.size == 0 and not any(array.strides):
+        return _standard_strides(array.shape)
     chosen = [stride // item for stride in array.strides]
     for axis in range(array.ndim - 1, -1, -1):
         if array.shape[axis] == 1 and chosen[axis] == 0:
             chosen[axis] = chosen[axis + 1] * array.shape[axis + 1] if axis + 1 < array.ndim else 1
     return tuple(chosen)
+
+
+def _standard_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a new tensor: row by row, an extent of 0 counting as 1."""
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * max(shape[axis + 1], 1)
+    return tuple(strides)
+
+
+def memory_order(shape: Sequence[int], operand_strides: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """The axes, outermost first, in the order PyTorch walks operands of one shape: by falling stride.
+
+    Earlier operands decide before later ones; a stride of 0 decides nothing; ties stay as they stand.
+    """
+    innermost_first = list(range(len(shape) - 1, -1, -1))
+    for start in range(1, len(shape)):
+        moving = start
+        for candidate in range(start - 1, -1, -1):
+            inner, outer = innermost_first[candidate], innermost_first[moving]
+            order = _stride_order(shape, operand_strides, inner, outer)
+            if order < 0:
+                break
+            if order > 0:
+                innermost_first[candidate], innermost_first[moving] = outer, inner
+                moving = candidate
+    return tuple(reversed(innermost_first))
+
+
+def _stride_order(shape: Sequence[int], operand_strides: Sequence[Sequence[int]], inner: int, outer: int) -> int:
+    """1 if axis `inner` must move outside of axis `outer`, -1 if it must not, 0 if the strides do not say."""
+    for strides in operand_strides:
+        inner_stride, outer_stride = strides[inner], strides[outer]
+        if inner_stride == 0 or outer_stride == 0:
+            continue
+        if inner_stride != outer_stride:
+            return 1 if inner_stride > outer_stride else -1
+        if shape[inner] > shape[outer]:
+            return 1
+    return 0
+
+
+def in_operand_order(result: Array, operands: Sequence[Array]) -> Array:
+    """The result of an element-by-element operator, its memory in the order of its operands' as PyTorch lays it out."""
+    strides = [_broadcast_strides(operand, result.ndim) for operand in operands]
+    axes = memory_order(result.shape, strides)
+    walked = result.transpose(axes)
+    if walked.flags.c_contiguous:
+        return result
+    inverse = [axes.index(axis) for axis in range(result.ndim)]
+    return np.ascontiguousarray(walked).transpose(inverse)
+
+
+def _broadcast_strides(operand: Array, rank: int) -> tuple[int, ...]:
+    own = [0 if extent == 1 else stride for extent, stride in zip(operand.shape, operand.strides)]
+    return (*[0] * (rank - len(own)), *own)
 
 
 def is_channels_last(array: Array) -> bool:

@@ -1,6 +1,6 @@
-"""Tensor's methods and properties that are operators: taken from the registry, and the few that need more.
+"""Tensor's methods and properties that are more than one call of an operator of their name.
 
-Every operator whose first argument is a tensor named `self` is a method.
+All other methods are operators of the registry; `Tensor` finds them itself (`operators.operator_method`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,6 @@ from optc.eager.creation import NEW_METHODS
 from optc.eager.device import Device, require_cpu
 from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
-from optc.ir.types import TensorType
-from optc.ops.registry import all_operators, overloads
-
-
-def operator_method(name: str) -> Callable[..., Any]:
-    """The method `name`, which calls the operator `aten::name`."""
-    qualified = f"aten::{name}"
-
-    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        return dispatch.call(qualified, (self, *arguments), keywords, is_method=True)
-
-    method.__name__ = name
-    method.__qualname__ = f"Tensor.{name}"
-    method.__doc__ = "\n".join(str(operator.schema) for operator in overloads(qualified))
-    return method
 
 
 def _property(name: str) -> property:
@@ -55,13 +40,12 @@ def _split(self: Any, split_size: Any, dim: int = 0) -> Any:
 
 def _parts(name: str) -> Callable[..., Any]:
     """A method whose operator returns a list, which Python gets as a tuple."""
-    plain = operator_method(name)
 
     def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        return tuple(plain(self, *arguments, **keywords))
+        return tuple(dispatch.call(f"aten::{name}", (self, *arguments), keywords, is_method=True))
 
     method.__name__ = name
-    method.__doc__ = plain.__doc__
+    method.__doc__ = f"The parts that the operator aten::{name} gives."
     return method
 
 
@@ -121,17 +105,11 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
 
 
 def install() -> None:
-    """Give `Tensor` its methods. Existing ones stay."""
+    """Give `Tensor` the methods and properties of this module."""
     for name, method in SPECIAL_METHODS.items():
         setattr(Tensor, name, method)
     for name, operator in PROPERTIES.items():
         setattr(Tensor, name, _property(operator))
-    for declared in all_operators():
-        namespace, _, name = declared.schema.name.partition("::")
-        arguments = declared.schema.arguments
-        takes_tensor = arguments and arguments[0].name == "self" and isinstance(arguments[0].type, TensorType)
-        if namespace == "aten" and takes_tensor and not hasattr(Tensor, name):
-            setattr(Tensor, name, operator_method(name))
 
 
 def is_tensor(value: Any) -> bool:

@@ -32,7 +32,7 @@ class finfo:  # the name is torch's
         self.max = float(limits.max)
         self.min = float(limits.min)
         self.tiny = self.smallest_normal = float(limits.tiny)
-        self.resolution = float(limits.resolution)
+        self.resolution = float(f"1e-{limits.precision}")
         self.dtype = limits.dtype.name
 
     def __repr__(self) -> str:
@@ -83,7 +83,10 @@ def promote_types(first: DType, second: DType) -> DType:
 
 def can_cast(from_: DType, to: DType) -> bool:
     """True unless the cast goes down from complex to real, from float to integer, or from a number to bool."""
-    return dispatch.can_cast(from_, to)
+    return _KIND_ORDER.index(from_.kind) <= _KIND_ORDER.index(to.kind)
+
+
+_KIND_ORDER = ("bool", "int", "float", "complex")
 
 
 def equal(input: Any, other: Any) -> bool:

@@ -1,6 +1,8 @@
-"""Python's operators on tensors: each is one call of the operator PyTorch records for it.
+"""Python's operators and the registry's as methods of a tensor.
 
-An operand of a type no overload takes gives NotImplemented, so that Python tries the other operand.
+A Python operator is one call of the operator PyTorch records for it; an operand of a type no overload takes gives
+NotImplemented, so that Python tries the other operand. Every operator of the registry whose first argument is a tensor
+named `self` is a method.
 """
 
 from __future__ import annotations
@@ -12,6 +14,25 @@ import numpy as np
 
 from optc.eager import dispatch
 from optc.eager.base import TensorBase, is_number
+from optc.ir.types import TensorType
+from optc.ops.registry import overloads
+
+
+def operator_method(name: str) -> Callable[..., Any]:
+    """The method `name`, which calls the operator `aten::name`. Raises AttributeError when it is no method."""
+    qualified = f"aten::{name}"
+    declared = overloads(qualified) if not name.startswith("_") or name.startswith("__") else []
+    first = declared[0].schema.arguments[:1] if declared else ()
+    if not first or first[0].name != "self" or not isinstance(first[0].type, TensorType):
+        raise AttributeError(f"'Tensor' object has no attribute '{name}'")
+
+    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return dispatch.call(qualified, (self, *arguments), keywords, is_method=True)
+
+    method.__name__ = name
+    method.__qualname__ = f"Tensor.{name}"
+    method.__doc__ = "\n".join(str(operator.schema) for operator in declared)
+    return method
 
 
 def _is_operand(value: Any) -> bool:

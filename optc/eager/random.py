@@ -26,6 +26,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from optc.eager.memory import memory_order
+
 Array = npt.NDArray[Any]
 Words = npt.NDArray[np.uint32]
 LongWords = npt.NDArray[np.uint64]
@@ -191,40 +193,12 @@ def _normal_pairs(angles: Doubles, radii: Doubles) -> Doubles:
     return pairs.reshape(-1)
 
 
-def memory_order(array: Array) -> tuple[int, ...]:
-    """The axes of `array`, outermost first, in the order PyTorch walks them: by falling stride, ties as they stand.
-
-    An axis of stride 0 or extent 1 keeps its place relative to its neighbours.
-    """
-    innermost_first = list(range(array.ndim - 1, -1, -1))
-    for start in range(1, array.ndim):
-        moving = start
-        for candidate in range(start - 1, -1, -1):
-            order = _stride_order(array, innermost_first[candidate], innermost_first[moving])
-            if order < 0:
-                break
-            if order > 0:
-                innermost_first[candidate], innermost_first[moving] = innermost_first[moving], innermost_first[candidate]
-                moving = candidate
-    return tuple(reversed(innermost_first))
-
-
-def _stride_order(array: Array, inner: int, outer: int) -> int:
-    """1 if axis `inner` must move outside of axis `outer`, -1 if it must not, 0 if the strides do not say."""
-    inner_stride, outer_stride = array.strides[inner], array.strides[outer]
-    if inner_stride == 0 or outer_stride == 0:
-        return 0
-    if inner_stride != outer_stride:
-        return 1 if inner_stride > outer_stride else -1
-    return 1 if array.shape[inner] > array.shape[outer] else 0
-
-
 def _write(array: Array, values: Array) -> None:
     """Store the flat `values` in `array`, in the order PyTorch walks its memory."""
     if array.flags.c_contiguous:
         array[...] = values.reshape(array.shape)
         return
-    walked = array.transpose(memory_order(array))
+    walked = array.transpose(memory_order(array.shape, [array.strides]))
     walked[...] = values.reshape(walked.shape)
 
 
@@ -500,7 +474,7 @@ def fill_bernoulli_each(array: Array, probabilities: Array, generator: Generator
     """
     if not bool(np.all((probabilities >= 0) & (probabilities <= 1))):
         raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
-    axes = memory_order(array)
+    axes = memory_order(array.shape, [array.strides])
     walked = probabilities.transpose(axes).reshape(-1)
     with generator.lock:
         if probabilities.dtype == np.float64:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from optc.eager.base import LEAF, NO_GRADIENT, TensorBase, is_number
 from optc.eager.conversion import to_tensor_array
 from optc.eager.device import CHANNELS_LAST, CONTIGUOUS_FORMAT, CPU, STRIDED, Device, Layout, MemoryFormat
 from optc.eager.memory import Storage, is_channels_last, storage_of, strides_of
-from optc.eager.operators import OPERATORS
+from optc.eager.operators import OPERATORS, operator_method
 from optc.eager.printing import format_tensor
 from optc.eager.size import Size
 from optc.errors import UnsupportedError
@@ -33,7 +33,16 @@ _LEGACY_NAMES = {
 }  # fmt: skip
 
 
-class Tensor(TensorBase):
+class _OperatorMethods(type):
+    """Finds the operators that are methods when they are first asked for: `Tensor.relu`."""
+
+    def __getattr__(cls, name: str) -> Any:
+        method = operator_method(name)
+        setattr(Tensor, name, method)
+        return method
+
+
+class Tensor(TensorBase, metaclass=_OperatorMethods):
     """An array of one element type.
 
     `Tensor(2, 3)` is an uninitialised tensor of that shape, `Tensor([1, 2])` one of these numbers, both of the default
@@ -48,9 +57,8 @@ class Tensor(TensorBase):
         if not cls.__module__.startswith("optc."):
             cls._printed_name = cls.__name__
 
-    if TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any: ...
+    def __getattr__(self, name: str) -> Any:
+        return getattr(type(self), name).__get__(self)
 
     def __init__(self, *data: Any) -> None:
         dtype = promotion.default_float()
@@ -86,7 +94,7 @@ class Tensor(TensorBase):
         if dim is None:
             return self.shape
         if isinstance(dim, bool) or not isinstance(dim, int | np.integer | Tensor):
-            raise TypeError(f"size(): argument 'dim' must be int, not {type(dim).__name__}")
+            raise TypeError(f"size(): argument 'dim' (position 1) must be int, not {type(dim).__name__}")
         place = self._checked_dim(int(dim))
         recorder = dispatch.current_recorder()
         return self._array.shape[place] if recorder is None else recorder.size(self, place)
@@ -301,7 +309,10 @@ class Tensor(TensorBase):
         return int(self._single("Python integer"))
 
     def __float__(self) -> float:
-        return float(self._single("Python float"))
+        number = self._single("Python float")
+        if self.is_complex():
+            raise RuntimeError("value cannot be converted to type double without overflow")
+        return float(number)
 
     def __complex__(self) -> complex:
         return complex(self._single("Python complex"))
