@@ -56,6 +56,15 @@ def test_always_called_hooks_run_after_a_failure_once() -> None:
     assert log == [None, "plain", 2]
 
 
+def test_always_called_hooks_do_not_run_twice_when_a_later_hook_fails() -> None:
+    module, log = AddScaled(), list[Any]()
+    module.register_forward_hook(lambda m, args, out: log.append(out), always_call=True)
+    module.register_forward_hook(lambda m, args, out: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        module(1)
+    assert log == [2]
+
+
 def test_a_failing_always_called_hook_does_not_hide_the_error() -> None:
     module = AddScaled()
     module.register_forward_hook(lambda m, args, out: 1 / 0, always_call=True)

@@ -73,6 +73,8 @@ def test_assigning_to_a_buffer_keeps_its_persistence(net: Net) -> None:
     net.scratch = optc.ones(2)
     assert list(net.state_dict())[:2] == ["scale", "count"]
     assert "scratch" not in net.state_dict()
+    net.register_buffer("scratch", optc.ones(2))
+    assert "scratch" in net.state_dict()
     net.other = nn.Buffer(optc.ones(1), persistent=False)
     assert "other" in net._buffers
     assert "other" not in net.state_dict()
