@@ -1,0 +1,102 @@
+"""Tensors over the storages of an archive: memory is mapped from the file, and every extent is checked first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from optc.archive.pickle_reader import Callee, PickleError
+from optc.archive.pickle_writer import STORAGE_NAMES
+from optc.archive.zip_reader import ZipReader
+from optc.eager.base import LEAF, NO_GRADIENT
+from optc.eager.dispatch import wrap
+from optc.ir.dtypes import DType
+
+_DTYPES = {name: dtype for dtype, name in STORAGE_NAMES.items()}
+
+
+def storage_class(name: str) -> Callee | None:
+    """The global `torch FloatStorage` and its siblings; None for other names."""
+    return Callee(name) if name in _DTYPES else None
+
+
+class Storage:
+    """The elements of one storage."""
+
+    def __init__(self, dtype: DType, elements: np.ndarray[Any, Any]) -> None:
+        self.dtype = dtype
+        self.elements = elements
+
+    def tensor(self, offset: Any, sizes: Any, strides: Any, requires_grad: Any) -> Any:
+        """The tensor that shows a part of this storage. Raises PickleError when it would reach outside."""
+        sizes, strides = _checked(sizes), _checked(strides)
+        if type(offset) is not int or offset < 0 or len(sizes) != len(strides):
+            raise PickleError("a tensor's offset, sizes and strides do not belong together")
+        count = math.prod(sizes)
+        last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides))
+        if count and last >= len(self.elements):
+            raise PickleError(
+                f"a tensor of sizes {list(sizes)} and strides {list(strides)} at {offset} reaches outside of its "
+                f"storage of {len(self.elements)} elements"
+            )
+        if count == 0:
+            array = np.empty(sizes, self.dtype.numpy)
+        else:
+            itemsize = self.dtype.itemsize
+            steps = tuple(stride * itemsize for stride in strides)
+            array = np.ndarray(sizes, self.dtype.numpy, self.elements, offset * itemsize, steps)
+        wants_gradient = bool(requires_grad) and self.dtype.kind not in ("int", "bool")
+        return wrap(array, LEAF if wants_gradient else NO_GRADIENT)
+
+
+def _checked(numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, tuple | list) or not all(type(number) is int and number >= 0 for number in numbers):
+        raise PickleError("a tensor's sizes or strides are no list of natural numbers")
+    if math.prod(max(number, 1) for number in numbers) >= 1 << 62:
+        raise PickleError("a tensor's sizes or strides are too large")
+    return tuple(numbers)
+
+
+class Storages:
+    """The storages in one folder of an archive, each mapped once."""
+
+    def __init__(self, archive: ZipReader, folder: str) -> None:
+        self._archive = archive
+        self._folder = folder
+        self._known: dict[tuple[str, str], Storage] = {}
+
+    def find(self, identity: Any) -> Storage:
+        """The storage a persistent id `("storage", class, key, device, count)` describes. Raises PickleError."""
+        if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
+            raise PickleError("a persistent id describes no storage")
+        _, kind, key, _, count = identity[:5]
+        name = kind.name if isinstance(kind, Callee) else str(kind)
+        dtype = _DTYPES.get(name)
+        if dtype is None:
+            raise PickleError(f"storages of kind {name} are not supported")
+        if not isinstance(key, str) or type(count) is not int or count < 0:
+            raise PickleError("a persistent id describes no storage")
+        found = self._known.get((key, name))
+        if found is None:
+            found = self._known[key, name] = Storage(dtype, self._elements(dtype, key, count))
+        return found
+
+    def _elements(self, dtype: DType, key: str, count: int) -> np.ndarray[Any, Any]:
+        if count == 0:
+            return np.empty(0, dtype.numpy)
+        name = f"{self._folder}{key}"
+        data = self._archive.read(name)
+        if data.nbytes < count * dtype.itemsize:
+            raise PickleError(f"{name} has {data.nbytes} bytes, too few for {count} elements of {dtype.name}")
+        return np.frombuffer(data, dtype.numpy, count)
+
+
+def rebuild_tensor(storage: Any, offset: Any, sizes: Any, strides: Any, requires_grad: Any, *_: Any) -> Any:
+    """`torch._utils._rebuild_tensor_v2`."""
+    if not isinstance(storage, Storage):
+        raise PickleError("a tensor has no storage")
+    return storage.tensor(offset, sizes, strides, requires_grad)
+
+
