@@ -43,6 +43,16 @@ def print_node(node: Node, *, sources: bool = True) -> str:
     return "\n".join(printer.lines)
 
 
+def excerpt(node: Node, context: int = 5) -> str:
+    """The lines of the graph's text around a node, the node's own marked with an arrow."""
+    printer = _Printer(node.graph, sources=True, exact=True)
+    lines = printer.text().splitlines()
+    marked = printer.line_numbers.get(node, 0)
+    first = max(0, marked - context)
+    shown = enumerate(lines[first : marked + context + 1], first)
+    return "\n".join(("--> " if number == marked else "    ") + line for number, line in shown)
+
+
 def value_names(graph: Graph) -> dict[Value, str]:
     """The name of every value in the graph's text."""
     values = list(_values(graph.block))
@@ -90,13 +100,15 @@ class _Printer:
         self.exact = exact
         self.names = value_names(graph)
         self.lines: list[str] = []
+        self.line_numbers: dict[Node, int] = {}
         self.subgraphs: list[tuple[str, Graph]] = []
 
     def text(self) -> str:
         inputs = ",\n      ".join(map(self._declaration, self.graph.inputs))
-        self.lines.append(f"graph({inputs}):")
+        self.lines.extend(f"graph({inputs}):".split("\n"))
         for node in self.graph.nodes:
             self.node(node, 1)
+        self.line_numbers[self.graph.block.return_node] = len(self.lines)
         self.lines.append(f"  return ({self._references(self.graph.outputs)})")
         text = "\n".join(self.lines) + "\n"
         for name, subgraph in self.subgraphs:
@@ -110,12 +122,15 @@ class _Printer:
             line += f", scope: {node.scope}"
         if self.sources and node.source is not None and node.source.filename:
             line += f" # {node.source}"
+        self.line_numbers[node] = len(self.lines)
         self.lines.append(line)
         for number, block in enumerate(node.blocks):
             inputs = ", ".join(map(self._declaration, block.inputs))
+            self.line_numbers[block.param_node] = len(self.lines)
             self.lines.append(f"{'  ' * (level + 1)}block{number}({inputs}):")
             for nested in block.nodes:
                 self.node(nested, level + 2)
+            self.line_numbers[block.return_node] = len(self.lines)
             self.lines.append(f"{'  ' * (level + 2)}-> ({self._references(block.outputs)})")
 
     def _operator(self, node: Node) -> str:
