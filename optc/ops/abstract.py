@@ -4,23 +4,25 @@
 |----------------------|-------------------------------------------------------------------------|
 | Tensor               | its `TensorType`                                                        |
 | int                  | an int, or a `Symbolic` when only running tells (never UNKNOWN)         |
-| float, bool, str ... | the Python value when constant, else `UNKNOWN`                          |
+| float, bool, str ... | the Python value when constant, else an `Unknown` of that type           |
 | None                 | None                                                                    |
-| lists, tuples        | a list / tuple of abstract values; `UNKNOWN` when the length is unknown |
+| lists, tuples        | a list / tuple of abstract values; an `Unknown` when its length is unknown |
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from optc.errors import OptcError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, fresh, symbols
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import (
+    ANY,
     BOOL,
     COMPLEX,
     FLOAT,
@@ -36,14 +38,44 @@ from optc.ir.types import (
 )
 
 
+class ShapeError(OptcError):
+    """Arguments that the operator refuses whenever it runs; the text is torch's."""
+
+
+class UndecidedShape(OptcError):
+    """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
+
+
 class Unknown:
-    """The abstract value of which nothing is known."""
+    """The abstract value of which nothing but the type is known. Rules that need the value raise UndecidedShape."""
+
+    __slots__ = ("type",)
+
+    def __init__(self, type_: Type) -> None:
+        self.type = type_
 
     def __repr__(self) -> str:
-        return "UNKNOWN"
+        return f"UNKNOWN {self.type}"
+
+    def __bool__(self) -> bool:
+        raise UndecidedShape(f"a value of type {self.type} is needed before the program runs")
+
+    def __iter__(self) -> Iterator[Any]:
+        raise UndecidedShape(f"a value of type {self.type} is needed before the program runs")
+
+    def __len__(self) -> int:
+        raise UndecidedShape(f"the length of a value of type {self.type} is needed before the program runs")
 
 
-UNKNOWN = Unknown()
+UNKNOWN = Unknown(ANY)
+UNKNOWN_FLOAT = Unknown(FLOAT)
+UNKNOWN_BOOL = Unknown(BOOL)
+
+
+def unknown(type_: Type) -> Unknown:
+    """The unknown value of a type."""
+    simple = {FLOAT: UNKNOWN_FLOAT, BOOL: UNKNOWN_BOOL, ANY: UNKNOWN}
+    return simple.get(type_) or Unknown(type_)
 
 
 def abstract(value: Value) -> Any:
@@ -61,7 +93,7 @@ def abstract(value: Value) -> Any:
         return [abstract(item) for item in value.node.inputs]
     if value.node.kind == "prim::TupleConstruct":
         return tuple(abstract(item) for item in value.node.inputs)
-    return UNKNOWN
+    return unknown(type_)
 
 
 def unknown_int(value: Value) -> Dim:
@@ -90,6 +122,8 @@ def concrete_type(value: Any) -> Type:
     """The IR type of an abstract value (the inverse of `abstract`, as far as it goes)."""
     if isinstance(value, TensorType):
         return value
+    if isinstance(value, Unknown):
+        return value.type
     if isinstance(value, bool):
         return BOOL
     if isinstance(value, int | Symbolic):

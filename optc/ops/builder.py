@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,17 @@ class Builder:
         element = declared if declared is not None else (values[0].type if values else INT)
         element = IntType() if isinstance(element, IntType) else element
         return self.graph.insert("prim::ListConstruct", values, (ListType(element),)).output
+
+    def list(self, items: Sequence[Any], element: Type) -> Value:
+        """A list value whose elements have the given type."""
+        values = [self.value(item) for item in items]
+        return self.graph.insert("prim::ListConstruct", values, (ListType(element),)).output
+
+    def multiply(self, left: Any, right: Any) -> Any:
+        """The product of two ints, each known, a dimension or an int Value."""
+        if not isinstance(left, Value) and not isinstance(right, Value):
+            return left * right
+        return self("aten::mul.int", left, right)
 
     def dim(self, dim: Dim) -> Value:
         """An int value equal to a dimension, computed by integer operators from `prim::Dim` leaves."""

@@ -6,13 +6,13 @@ exactly one lowering (how native code does it). In-place and `out=` variants com
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
-from optc.errors import OptcError
-from optc.ir.dims import Dim
-from optc.ir.dtypes import DType
+from optc.ir.dims import Dim, fresh
+from optc.ir.dtypes import DType, from_numpy
 from optc.ir.graph import Node
 from optc.ir.schema import Argument, FunctionSchema, parse_schema
 from optc.ir.types import (
@@ -25,10 +25,12 @@ from optc.ir.types import (
     IntType,
     ListType,
     OptionalType,
+    TensorType,
     Type,
     VariableType,
     is_subtype,
 )
+from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, same_dim
 from optc.ops.scalar import Expr
 
 ScalarFunction: TypeAlias = Callable[..., Expr]
@@ -41,8 +43,9 @@ class Pointwise:
     `function` gets one Expr per schema argument that is a tensor or number (other arguments, such as rounding modes,
     arrive as Python values; absent optional tensors as None). Before the call all Exprs are cast by `promotion`:
     "common" (torch's promotion of all operands), "float" (the same, integers then become the default float),
-    "self" (to the type of the first operand) or "none". The result is cast to the inferred element type. half and
-    bfloat16 are computed in float32.
+    "result" (the inferred element type) or "none". The result is cast
+    to the inferred element type. half and bfloat16 are computed in float32. `optc.ops.elementwise.element_expression`
+    does all of this.
     """
 
     function: ScalarFunction
@@ -53,8 +56,9 @@ class Pointwise:
 class Reduction:
     """Elements along `dim` (all of them when absent) are combined; the schema's `dim` and `keepdim` say how.
 
-    `combine(accumulator, element)` is associative; `identity` is its neutral element in the accumulation type
-    `accumulate(dtype)`; `prepare` maps an input element first.
+    `prepare` maps an input element first (in the input's type); what it gives is cast to `accumulate(result dtype)`,
+    the type in which `combine(accumulator, element)`, which is associative, works; `identity(accumulation type)` is
+    its neutral element. The accumulated value is cast to the result's type.
     """
 
     combine: ScalarFunction
@@ -102,29 +106,63 @@ class Interpreted:
 Lowering: TypeAlias = Pointwise | Reduction | Layout | Kernel | Decomposition | Interpreted
 
 
-@dataclass(eq=False)
 class Operator:
     """Everything about one overload of an operator.
 
     `infer(*arguments)` works on abstract arguments (see `optc.ops.abstract`) and returns an abstract result;
     `reference(*arguments)` works on numpy arrays and Python values, one per schema argument (dtypes as torch's
     integer codes), and returns the same. `functional` is the operator without mutation, for in-place and `out=` forms.
+    The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
-    schema: FunctionSchema
-    infer: Callable[..., Any]
-    reference: Callable[..., Any]
-    lowering: Lowering
-    pure: bool = True
-    commutative: bool = False
-    may_fail: bool = False
-    random: bool = False
-    functional: Operator | None = None
+    __slots__ = (
+        "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
+        "_make_schema", "_schema",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        schema: Callable[[], FunctionSchema],
+        rule: Callable[..., Any],
+        reference: Callable[..., Any],
+        lowering: Lowering,
+        *,
+        pure: bool = True,
+        commutative: bool = False,
+        may_fail: bool = False,
+        random: bool = False,
+        functional: Operator | None = None,
+    ) -> None:
+        self.name = name
+        self.rule = rule
+        self.reference = reference
+        self.lowering = lowering
+        self.pure = pure
+        self.commutative = commutative
+        self.may_fail = may_fail
+        self.random = random
+        self.functional = functional
+        self._make_schema = schema
+        self._schema: FunctionSchema | None = None
 
     @property
-    def name(self) -> str:
-        """`aten::add.Tensor`."""
-        return self.schema.full_name
+    def schema(self) -> FunctionSchema:
+        """Torch's schema."""
+        if self._schema is None:
+            self._schema = self._make_schema()
+        return self._schema
+
+    def infer(self, *arguments: Any) -> Any:
+        """The abstract result. Tensors without known dtype and rank give results of which nothing is known.
+
+        Raises ShapeError, IndexError, TypeError ... with torch's text for arguments that must fail, UndecidedShape
+        when only running the program tells.
+        """
+        if any(map(_is_untyped, arguments)):
+            results = tuple(_unknown_result(declared.type) for declared in self.schema.returns)
+            return results[0] if len(results) == 1 else results
+        return self.rule(*arguments)
 
     @property
     def mutates(self) -> bool:
@@ -145,12 +183,16 @@ class Operator:
         return f"<Operator {self.name}>"
 
 
-class ShapeError(OptcError):
-    """Arguments that the operator refuses whenever it runs; the text is torch's."""
+def _is_untyped(argument: Any) -> bool:
+    if isinstance(argument, TensorType):
+        return not argument.is_typed
+    return isinstance(argument, list | tuple) and any(map(_is_untyped, argument))
 
 
-class UndecidedShape(OptcError):
-    """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
+def _unknown_result(declared: Type) -> Any:
+    if isinstance(declared, TensorType):
+        return TENSOR
+    return fresh() if isinstance(declared, IntType) else UNKNOWN
 
 
 _operators: dict[str, Operator] = {}
@@ -196,48 +238,108 @@ def define(
         given.append(Interpreted(interpreted))
     if len(given) != 1:
         raise ValueError(f"{schema}: exactly one lowering is needed, {len(given)} given")
-    operator = Operator(parse_schema(schema), infer, reference, given[0], pure, commutative, may_fail, random)
+    operator = Operator(
+        schema.partition("(")[0],
+        partial(parse_schema, schema),
+        infer,
+        reference,
+        given[0],
+        pure=pure,
+        commutative=commutative,
+        may_fail=may_fail,
+        random=random,
+    )
     _register(operator)
     if inplace:
-        _register(_variant(operator, _inplace_schema(operator.schema)))
+        name, dot, overload = operator.name.partition(".")
+        _register(_variant(operator, f"{name}_{dot}{overload}", _inplace_schema))
     if out is not None:
-        _register(_variant(operator, _out_schema(operator.schema, out)))
+        _register(_variant(operator, f"{operator.name.partition('.')[0]}.{out}", _out_schema))
     return operator
 
 
-def _register(operator: Operator) -> None:
+def define_inplace(functional: Operator, overload: str) -> Operator:
+    """Declare `name_.overload` for an operator whose in-place form has an overload name of its own (`pow_.Scalar`)."""
+    return _register(_variant(functional, f"{functional.name.partition('.')[0]}_.{overload}", _inplace_schema))
+
+
+def _register(operator: Operator) -> Operator:
     if operator.name in _operators:
         raise ValueError(f"{operator.name} is declared twice")
     _operators[operator.name] = operator
-    _overloads.setdefault(operator.schema.name, []).append(operator)
+    _overloads.setdefault(operator.name.partition(".")[0], []).append(operator)
+    return operator
 
 
-def _variant(base: Operator, schema: FunctionSchema) -> Operator:
+def _variant(base: Operator, name: str, make_schema: Callable[[FunctionSchema, str], FunctionSchema]) -> Operator:
     """The mutating form of an operator: compute, then copy into the written argument."""
+    written = 0 if make_schema is _inplace_schema else -1
+
+    def functional_arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return arguments if written == 0 else arguments[:-1]
+
+    def infer(*arguments: Any) -> Any:
+        result, target = base.infer(*functional_arguments(arguments)), arguments[written]
+        if not (isinstance(result, TensorType) and result.is_typed):
+            return target
+        check_castable(result.dtype, target.dtype)
+        if written == 0:
+            check_written_shape(target.shape, result.shape)
+            return target
+        return target.with_shape(result.shape)
+
+    def reference(*arguments: Any) -> Any:
+        result, target = base.reference(*functional_arguments(arguments)), arguments[written]
+        check_castable(from_numpy(result.dtype), from_numpy(target.dtype))
+        check_written_shape(target.shape, result.shape)
+        target[...] = result
+        return target
+
     return Operator(
-        schema,
-        base.infer,
-        base.reference,
+        name,
+        lambda: make_schema(base.schema, name),
+        infer,
+        reference,
         base.lowering,
-        base.pure,
-        base.commutative,
+        pure=base.pure,
+        commutative=base.commutative,
         may_fail=True,
         random=base.random,
         functional=base,
     )
 
 
-def _inplace_schema(schema: FunctionSchema) -> FunctionSchema:
+def check_castable(result: DType | None, target: DType | None) -> None:
+    """A result may be written into a tensor of its kind or a wider one. Raises RuntimeError with torch's text."""
+    if result is None or target is None:
+        return
+    order = ("bool", "int", "float", "complex")
+    if order.index(result.kind) > order.index(target.kind):
+        raise RuntimeError(f"result type {result.label} can't be cast to the desired output type {target.label}")
+
+
+def check_written_shape(target: Sequence[Dim] | None, result: Sequence[Dim] | None) -> None:
+    """An in-place operator keeps its argument's shape. Raises ShapeError with torch's text when it certainly changes."""
+    if target is None or result is None or tuple(target) == tuple(result):
+        return
+    certain = len(target) != len(result) or any(same_dim(mine, other) is False for mine, other in zip(target, result))
+    if certain:
+        raise ShapeError(f"output with shape {list(target)} doesn't match the broadcast shape {list(result)}")
+    raise UndecidedShape(f"is {list(target)} the same shape as {list(result)}?")
+
+
+def _inplace_schema(schema: FunctionSchema, name: str) -> FunctionSchema:
     first = schema.arguments[0]
     written = Argument(first.name, first.type, alias="a!")
     returned = Argument("", TENSOR, alias="a!")
-    return FunctionSchema(schema.name + "_", schema.overload, (written, *schema.arguments[1:]), (returned,))
+    name, _, overload = name.partition(".")
+    return FunctionSchema(name, overload, (written, *schema.arguments[1:]), (returned,))
 
 
-def _out_schema(schema: FunctionSchema, overload: str) -> FunctionSchema:
+def _out_schema(schema: FunctionSchema, name: str) -> FunctionSchema:
     written = Argument("out", TENSOR, keyword_only=True, alias="a!")
     returned = Argument("", TENSOR, alias="a!")
-    return FunctionSchema(schema.name, overload, (*schema.arguments, written), (returned,))
+    return FunctionSchema(schema.name, name.partition(".")[2], (*schema.arguments, written), (returned,))
 
 
 def lookup(name: str) -> Operator | None:

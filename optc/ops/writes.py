@@ -98,7 +98,9 @@ def _infer_select_scatter(self: TensorType, source: TensorType, dim: int, index:
     place = normalize_dim(dim, len(shape))
     extent = shape[place]
     if isinstance(index, int) and isinstance(extent, int) and not -extent <= index < extent:
-        raise IndexError(f"select(): index {index} out of range for tensor of size {format_shape(shape)} at dimension {dim}")
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {format_shape(shape)} at dimension {dim}"
+        )
     _check_source(shape[:place] + shape[place + 1 :], source, "slice")
     return self
 

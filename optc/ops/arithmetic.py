@@ -1,0 +1,480 @@
+"""Arithmetic on two tensors, or a tensor and a number: sums, products, quotients, powers, extremes, interpolation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops.elementwise import Compute, declare_pointwise, is_constant, pointwise_reference, pointwise_rule
+from optc.ops.promotion import operand_type
+from optc.ops.registry import ScalarFunction, define, define_inplace
+from optc.ops.scalar import Expr, apply, function, literal, select
+
+Array = np.ndarray[Any, Any]
+
+
+# Per element, over expressions ---------------------------------------------------------------------------------------
+
+
+def _scaled(value: Expr, alpha: Expr) -> Expr:
+    return value if is_constant(alpha, 1) else multiply(value, alpha)
+
+
+def add(x: Expr, y: Expr, alpha: Expr) -> Expr:
+    """x + alpha * y; on bools the logical or."""
+    return x | _scaled(y, alpha) if x.dtype is dtypes.BOOL else x + _scaled(y, alpha)
+
+
+def subtract(x: Expr, y: Expr, alpha: Expr) -> Expr:
+    """x - alpha * y."""
+    return x - _scaled(y, alpha)
+
+
+def multiply(x: Expr, y: Expr) -> Expr:
+    """x * y; on bools the logical and."""
+    return x & y if x.dtype is dtypes.BOOL else x * y
+
+
+def floor_divide(x: Expr, y: Expr) -> Expr:
+    """The quotient rounded down; on floats by way of fmod, as Python does it, so that it agrees with `remainder`."""
+    if x.dtype.kind != "float":
+        quotient = x / y
+        rest = x - quotient * y
+        return select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), quotient - 1, quotient)
+    rest = function("fmod", x, y)
+    quotient = (x - rest) / y
+    quotient = select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), quotient - 1.0, quotient)
+    floor = function("floor", quotient)
+    floor = select((quotient - floor) > 0.5, floor + 1.0, floor)
+    floor = select(quotient.equal(0.0), function("copysign", literal(0.0, x.dtype), x / y), floor)
+    return select(y.equal(0.0), x / y, floor)
+
+
+def remainder(x: Expr, y: Expr) -> Expr:
+    """The rest of floor division: the sign is the divisor's."""
+    rest = modulo(x, y)
+    return select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), rest + y, rest)
+
+
+def modulo(x: Expr, y: Expr) -> Expr:
+    """The rest of truncating division: the sign is the dividend's."""
+    return apply("fmod" if x.dtype.kind == "float" else "rem", x, y)
+
+
+def power(x: Expr, y: Expr) -> Expr:
+    """x to the power of y; small constant powers are products and roots."""
+    if y.op == "const" and y.value in _CONSTANT_POWERS and (x.dtype.kind == "float" or float(y.value).is_integer()):
+        if y.value >= 0 or x.dtype.kind == "float":
+            return _CONSTANT_POWERS[y.value](x)
+    return function("pow", x, y) if x.dtype.kind == "float" else _integer_power(x, y)
+
+
+_CONSTANT_POWERS: dict[float, ScalarFunction] = {
+    0: lambda x: literal(1, x.dtype),
+    1: lambda x: x,
+    2: lambda x: x * x,
+    3: lambda x: x * x * x,
+    0.5: lambda x: function("sqrt", x),
+    -0.5: lambda x: 1.0 / function("sqrt", x),
+    -1: lambda x: 1.0 / x,
+    -2: lambda x: 1.0 / (x * x),
+}
+
+
+def _integer_power(x: Expr, y: Expr) -> Expr:
+    """By repeated squaring over the bits of the exponent; negative powers are 0 but for bases 1 and -1."""
+    result, square = literal(1, x.dtype), x
+    for bit in range(8 * x.dtype.itemsize - (1 if x.dtype.is_signed else 0)):
+        result = select(((y >> bit) & 1).not_equal(0), result * square, result)
+        square = square * square
+    odd = (y & 1).not_equal(0)
+    inverse = select(x.equal(1), literal(1, x.dtype), literal(0, x.dtype))
+    if x.dtype.is_signed:
+        inverse = select(x.equal(-1), select(odd, literal(-1, x.dtype), 1), inverse)
+    return select(y < 0, inverse, result)
+
+
+def maximum(x: Expr, y: Expr) -> Expr:
+    """The larger, nan where one is nan."""
+    return x | y if x.dtype is dtypes.BOOL else apply("maximum", x, y)
+
+
+def minimum(x: Expr, y: Expr) -> Expr:
+    """The smaller, nan where one is nan."""
+    return x & y if x.dtype is dtypes.BOOL else apply("minimum", x, y)
+
+
+def clamp(x: Expr, low: Expr | None, high: Expr | None) -> Expr:
+    """min(max(x, low), high), nan where one of them is nan."""
+    if low is not None:
+        x = maximum(x, low)
+    return x if high is None else minimum(x, high)
+
+
+def lerp(start: Expr, end: Expr, weight: Expr) -> Expr:
+    """Linear interpolation, computed from the nearer end."""
+    near = function("abs", weight) < 0.5
+    span = end - start
+    return select(near, start + weight * span, end - span * (1.0 - weight))
+
+
+def _divide(x: Expr, y: Expr, rounding_mode: str | None) -> Expr:
+    if rounding_mode == "floor":
+        return floor_divide(x, y)
+    if rounding_mode == "trunc" and x.dtype.kind == "float":
+        return function("trunc", x / y)
+    return x / y
+
+
+# Per element, over arrays --------------------------------------------------------------------------------------------
+
+
+def _refuse_zero(y: Array) -> None:
+    if y.dtype.kind in "iu" and not np.all(y):
+        raise RuntimeError("ZeroDivisionError")
+
+
+def _add_arrays(x: Array, y: Array, alpha: Any) -> Array:
+    return np.add(x, np.multiply(y, alpha))
+
+
+def _subtract_arrays(x: Array, y: Array, alpha: Any) -> Array:
+    return np.subtract(x, np.multiply(y, alpha))
+
+
+def _true_divide(x: Array, y: Array) -> Array:
+    return np.true_divide(x, y)
+
+
+def _floor_divide_arrays(x: Array, y: Array) -> Array:
+    _refuse_zero(y)
+    return np.floor_divide(x, y)
+
+
+def _truncating_divide(x: Array, y: Array) -> Array:
+    _refuse_zero(y)
+    if x.dtype.kind == "f":
+        return np.trunc(np.true_divide(x, y))
+    quotient = np.floor_divide(x, y)
+    inexact = (np.multiply(quotient, y) != x) & ((x < 0) != (y < 0))
+    return quotient + inexact.astype(quotient.dtype)
+
+
+def _remainder_arrays(x: Array, y: Array) -> Array:
+    _refuse_zero(y)
+    if x.dtype.kind != "f":
+        return np.remainder(x, y)
+    rest = np.fmod(x, y)
+    return np.where((rest != 0) & ((rest < 0) != (y < 0)), rest + y, rest)
+
+
+def _fmod_arrays(x: Array, y: Array) -> Array:
+    _refuse_zero(y)
+    return np.fmod(x, y)
+
+
+def _power_arrays(x: Array, y: Array) -> Array:
+    if x.dtype.kind == "f":
+        return np.power(x, y)
+    negative = y < 0
+    result = np.power(x, np.where(negative, 0, y))
+    if x.dtype.kind == "u":
+        return result
+    inverse = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0))
+    return np.where(negative, inverse, result)
+
+
+def _clamp_arrays(x: Array, low: Any, high: Any) -> Array:
+    result = x.copy() if low is None else np.maximum(x, low)
+    return result if high is None else np.minimum(result, high)
+
+
+def _lerp_arrays(start: Array, end: Array, weight: Array) -> Array:
+    return np.where(np.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight))
+
+
+def _maximum_number(x: Array, y: Array) -> Array:
+    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y)))
+
+
+def _minimum_number(x: Array, y: Array) -> Array:
+    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y)))
+
+
+# Refusals ------------------------------------------------------------------------------------------------------------
+
+
+def check_alpha(dtype: DType, *arguments: Any) -> None:
+    """`alpha` may not change the kind of the result."""
+    alpha = operand_type(arguments[-1])
+    if alpha is dtypes.BOOL and dtype is not dtypes.BOOL:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if alpha.kind == "float" and dtype.kind in ("bool", "int"):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+
+
+def check_subtraction(dtype: DType, *arguments: Any) -> None:
+    """Bools are not subtracted."""
+    kinds = [operand_type(argument) is dtypes.BOOL for argument in arguments[:2]]
+    if all(kinds):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. "
+            "Use the `^` or `logical_xor()` operator instead."
+        )
+    if any(kinds):
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+    check_alpha(dtype, *arguments)
+
+
+def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
+    if dtype.kind == "int" and isinstance(exponent, int) and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+
+
+def _check_bounds(dtype: DType, value: Any, low: Any, high: Any) -> None:
+    if low is None and high is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+
+
+def _check_rounding_mode(dtype: DType, x: Any, y: Any, rounding_mode: Any) -> None:
+    if rounding_mode not in (None, "trunc", "floor"):
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
+        )
+
+
+def _check_integer_division(dtype: DType, *arguments: Any) -> None:
+    if all(operand_type(argument).kind != "float" for argument in arguments[1:3]):
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+            "true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as "
+            "(input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype) for integer inputs and as "
+            "(input + value * tensor1 / tensor2) for float inputs. The future addcdiv behavior is just the latter "
+            "implementation: (input + value * tensor1 / tensor2), for all dtypes."
+        )
+
+
+_C_NAMES = {
+    dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "c10::Half", dtypes.BFLOAT16: "c10::BFloat16",
+    dtypes.INT64: "long int", dtypes.INT32: "int", dtypes.INT16: "short int", dtypes.INT8: "signed char",
+    dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool",
+}  # fmt: skip
+
+
+def _check_same_types(dtype: DType, start: Any, end: Any, weight: Any) -> None:
+    first, second = operand_type(start), operand_type(end)
+    if first is not second:
+        raise RuntimeError(f"expected dtype {_C_NAMES[first]} for `end` but got dtype {_C_NAMES[second]}")
+
+
+# Declarations --------------------------------------------------------------------------------------------------------
+
+
+def declare_binary(
+    name: str,
+    scalar: ScalarFunction,
+    compute: Compute,
+    *,
+    promotion: str = "common",
+    result: DType | None = None,
+    commutative: bool = False,
+    may_fail: bool = False,
+    second: str = "other",
+) -> None:
+    """The usual pair of overloads, `name.Tensor` and `name.Scalar`, each with its in-place form."""
+    for overload, type_ in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
+        declare_pointwise(
+            f"aten::{name}.{overload}(Tensor self, {type_} {second}) -> Tensor",
+            scalar,
+            compute,
+            promotion=promotion,
+            result=result,
+            commutative=commutative,
+            may_fail=may_fail,
+            inplace=True,
+            out=("out" if overload == "Tensor" else "Scalar_out") if name in ("mul", "div") else f"{overload}_out",
+        )
+
+
+for _name, _scalar, _compute, _check in (
+    ("add", add, _add_arrays, check_alpha),
+    ("sub", subtract, _subtract_arrays, check_subtraction),
+):
+    declare_pointwise(
+        f"aten::{_name}.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+        _scalar, _compute, promoting=2, check=_check, inplace=True, out="out",
+    )  # fmt: skip
+    declare_pointwise(
+        f"aten::{_name}.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
+        _scalar, _compute, promoting=2, check=_check, inplace=True,
+    )  # fmt: skip
+
+for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar", "")):
+    declare_pointwise(
+        f"aten::rsub.{_overload}(Tensor self, {_type} other, {_star}Scalar alpha=1) -> Tensor",
+        lambda x, y, alpha: subtract(y, x, alpha),
+        lambda x, y, alpha: _subtract_arrays(y, x, alpha),
+        promoting=2,
+        check=check_subtraction,
+    )
+
+declare_binary("mul", multiply, np.multiply, commutative=True)
+declare_binary("div", lambda x, y: x / y, _true_divide, promotion="float")
+declare_binary("true_divide", lambda x, y: x / y, _true_divide, promotion="float")
+declare_binary("remainder", remainder, _remainder_arrays, may_fail=True)
+declare_binary("fmod", modulo, _fmod_arrays, may_fail=True)
+declare_pointwise(
+    "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", remainder, _remainder_arrays, may_fail=True
+)
+
+
+def _rounded_promotion(rounding_mode: str | None) -> str:
+    return "float" if rounding_mode is None else "common"
+
+
+def _infer_rounded(x: Any, y: Any, rounding_mode: Any) -> TensorType:
+    return pointwise_rule(_rounded_promotion(rounding_mode), check=_check_rounding_mode)(x, y, rounding_mode)
+
+
+def _divide_arrays(x: Array, y: Array, rounding_mode: str | None) -> Array:
+    by_mode = {None: _true_divide, "floor": _floor_divide_arrays, "trunc": _truncating_divide}
+    return by_mode[rounding_mode](x, y)
+
+
+def _reference_rounded(x: Any, y: Any, rounding_mode: str | None) -> Array:
+    promotion = _rounded_promotion(rounding_mode)
+    return pointwise_reference(_divide_arrays, promotion, check=_check_rounding_mode)(x, y, rounding_mode)
+
+
+for _overload, _type in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
+    define(
+        f"aten::div.{_overload}_mode(Tensor self, {_type} other, *, str? rounding_mode) -> Tensor",
+        infer=_infer_rounded,
+        reference=_reference_rounded,
+        scalar=_divide,
+        promotion="result",
+        may_fail=True,
+        inplace=True,
+    )
+
+_floor_divide_tensor = declare_pointwise(
+    "aten::floor_divide(Tensor self, Tensor other) -> Tensor",
+    floor_divide, _floor_divide_arrays, may_fail=True, out="out",
+)  # fmt: skip
+define_inplace(_floor_divide_tensor, "Tensor")
+declare_pointwise(
+    "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
+    floor_divide, _floor_divide_arrays, may_fail=True, inplace=True,
+)  # fmt: skip
+
+_power_tensor = declare_pointwise(
+    "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", power, _power_arrays, out="Tensor_Tensor_out"
+)
+define_inplace(_power_tensor, "Tensor")
+_power_scalar = declare_pointwise(
+    "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
+    power, _power_arrays, check=_check_negative_power, out="Tensor_Scalar_out",
+)  # fmt: skip
+define_inplace(_power_scalar, "Scalar")
+declare_pointwise("aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", power, _power_arrays)
+
+for _name, _scalar, _compute in (
+    ("maximum", maximum, np.maximum),
+    ("minimum", minimum, np.minimum),
+    ("max.other", maximum, np.maximum),
+    ("min.other", minimum, np.minimum),
+    ("fmax", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, maximum(x, y))), _maximum_number),
+    ("fmin", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, minimum(x, y))), _minimum_number),
+):
+    declare_pointwise(f"aten::{_name}(Tensor self, Tensor other) -> Tensor", _scalar, _compute, commutative=True)
+
+declare_pointwise(
+    "aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
+    clamp, _clamp_arrays, check=_check_bounds, inplace=True, out="out",
+)  # fmt: skip
+declare_pointwise(
+    "aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
+    clamp, _clamp_arrays, check=_check_bounds, inplace=True, out="Tensor_out",
+)  # fmt: skip
+declare_pointwise(
+    "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
+    clamp, _clamp_arrays, check=_check_bounds, inplace=True,
+)  # fmt: skip
+declare_pointwise(
+    "aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
+    clamp, _clamp_arrays, check=_check_bounds, inplace=True,
+)  # fmt: skip
+for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum, np.minimum)):
+    for _dot, _type in (("", "Scalar"), (".Tensor", "Tensor")):
+        declare_pointwise(
+            f"aten::clamp_{_bound}{_dot}(Tensor self, {_type} {_bound}) -> Tensor", _scalar, _compute, inplace=True
+        )
+
+for _type in ("Scalar", "Tensor"):
+    declare_pointwise(
+        f"aten::lerp.{_type}(Tensor self, Tensor end, {_type} weight) -> Tensor",
+        lerp, _lerp_arrays, check=_check_same_types, inplace=True,
+    )  # fmt: skip
+
+declare_pointwise(
+    "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    lambda x, y, z, value: add(x, multiply(y, z), value),
+    lambda x, y, z, value: x + value * y * z,
+    promoting=3,
+    check=check_alpha,
+    inplace=True,
+    out="out",
+)
+declare_pointwise(
+    "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    lambda x, y, z, value: add(x, y / z, value),
+    lambda x, y, z, value: x + value * (y / z),
+    promoting=3,
+    check=_check_integer_division,
+    inplace=True,
+    out="out",
+)
+
+declare_pointwise(
+    "aten::atan2(Tensor self, Tensor other) -> Tensor",
+    lambda x, y: function("atan2", x, y), np.arctan2, promotion="float", inplace=True, out="out",
+)  # fmt: skip
+declare_pointwise(
+    "aten::arctan2(Tensor self, Tensor other) -> Tensor",
+    lambda x, y: function("atan2", x, y), np.arctan2, promotion="float", inplace=True,
+)  # fmt: skip
+declare_pointwise(
+    "aten::hypot(Tensor self, Tensor other) -> Tensor",
+    lambda x, y: function("sqrt", x * x + y * y), np.hypot, commutative=True, inplace=True,
+)  # fmt: skip
+declare_binary("copysign", lambda x, y: function("copysign", x, y), np.copysign, promotion="float")
+declare_pointwise(
+    "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
+    lambda x, y: select(
+        x.equal(y) & (function("abs", x) > 3.4e38),
+        x,
+        maximum(x, y) + function("log1p", function("exp", -function("abs", x - y))),
+    ),
+    np.logaddexp,
+    promotion="float",
+    commutative=True,
+)
+declare_pointwise(
+    "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor",
+    lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0 * x, x * function("log", y))),
+    lambda x, y: np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log(y))),
+    promotion="float",
+    inplace=True,
+)
+declare_pointwise(
+    "aten::heaviside(Tensor self, Tensor values) -> Tensor",
+    lambda x, values: select(x.equal(0), values, (x > 0).cast(x.dtype)),
+    lambda x, values: np.where(x == 0, values, (x > 0).astype(values.dtype)),
+)

@@ -1,0 +1,248 @@
+"""Comparisons, logic, bits and choices, element by element."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dtypes import DType, from_numpy
+from optc.ir.types import TensorType
+from optc.ops.arithmetic import declare_binary
+from optc.ops.elementwise import cast_array, declare_pointwise, truth
+from optc.ops.promotion import is_operand, operand_type, result_type
+from optc.ops.registry import ScalarFunction, define
+from optc.ops.scalar import Expr, select
+from optc.ops.shapes import broadcast_shapes, known_shape
+
+Array = np.ndarray[Any, Any]
+
+for _name, _alias, _scalar, _compute in (
+    ("eq", None, lambda x, y: x.equal(y), np.equal),
+    ("ne", "not_equal", lambda x, y: x.not_equal(y), np.not_equal),
+    ("lt", "less", lambda x, y: x < y, np.less),
+    ("le", "less_equal", lambda x, y: x <= y, np.less_equal),
+    ("gt", "greater", lambda x, y: x > y, np.greater),
+    ("ge", "greater_equal", lambda x, y: x >= y, np.greater_equal),
+):
+    for _spelling in (_name, _alias) if _alias else (_name,):
+        declare_binary(_spelling, _scalar, _compute, result=dtypes.BOOL, commutative=_name in ("eq", "ne"))
+
+
+# Logic ---------------------------------------------------------------------------------------------------------------
+
+for _name, _scalar, _compute in (
+    ("and", lambda x, y: truth(x) & truth(y), np.logical_and),
+    ("or", lambda x, y: truth(x) | truth(y), np.logical_or),
+    ("xor", lambda x, y: truth(x).not_equal(truth(y)), np.logical_xor),
+):
+    declare_pointwise(
+        f"aten::logical_{_name}(Tensor self, Tensor other) -> Tensor",
+        _scalar, _compute, result=dtypes.BOOL, commutative=True, inplace=True, out="out",
+    )  # fmt: skip
+
+declare_pointwise(
+    "aten::logical_not(Tensor self) -> Tensor",
+    lambda x: ~truth(x), np.logical_not, result=dtypes.BOOL, inplace=True, out="out",
+)  # fmt: skip
+
+_NEVER_INTEGER = {
+    "isnan": (lambda x: x.not_equal(x), np.isnan),
+    "isinf": (lambda x: x.equal(float("inf")) | x.equal(float("-inf")), np.isinf),
+    "isposinf": (lambda x: x.equal(float("inf")), np.isposinf),
+    "isneginf": (lambda x: x.equal(float("-inf")), np.isneginf),
+}  # fmt: skip
+
+
+def _false_for_integers(condition: ScalarFunction) -> ScalarFunction:
+    return lambda x: condition(x) if x.dtype.kind == "float" else x.not_equal(x)
+
+
+for _name, (_scalar, _compute) in _NEVER_INTEGER.items():
+    declare_pointwise(f"aten::{_name}(Tensor self) -> Tensor", _false_for_integers(_scalar),
+                      lambda x, compute=_compute: compute(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool),
+                      result=dtypes.BOOL)  # fmt: skip
+declare_pointwise(
+    "aten::isfinite(Tensor self) -> Tensor",
+    lambda x: (x - x).equal(x - x) if x.dtype.kind == "float" else x.equal(x),
+    np.isfinite,
+    result=dtypes.BOOL,
+)
+declare_pointwise(
+    "aten::signbit(Tensor self) -> Tensor",
+    lambda x: _sign_bit(x),
+    lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0,
+    result=dtypes.BOOL,
+)
+
+
+def _sign_bit(x: Expr) -> Expr:
+    if x.dtype.kind == "bool":
+        return x.not_equal(x)
+    bits = {dtypes.FLOAT32: dtypes.INT32, dtypes.FLOAT64: dtypes.INT64}
+    return x.bitcast(bits.get(x.dtype, x.dtype)) < 0
+
+
+def _decompose_isclose(b: Any, x: Any, y: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
+    distance = b("aten::abs", b("aten::sub.Tensor", x, y))
+    allowed = b("aten::add.Scalar", b("aten::mul.Scalar", b("aten::abs", y), rtol), atol)
+    near = b("aten::logical_and", b("aten::isfinite", distance), b("aten::le.Tensor", distance, allowed))
+    close = b("aten::logical_or", b("aten::eq.Tensor", x, y), near)
+    if not equal_nan:
+        return close
+    both = b("aten::logical_and", b("aten::isnan", x), b("aten::isnan", y))
+    return b("aten::logical_or", close, both)
+
+
+define(
+    "aten::isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
+    infer=lambda x, y, *rest: TensorType(dtypes.BOOL, broadcast_shapes(known_shape(x), known_shape(y))),
+    reference=lambda x, y, rtol, atol, equal_nan: np.asarray(np.isclose(x, y, rtol, atol, equal_nan)),
+    decompose=_decompose_isclose,
+)
+
+
+# Bits ----------------------------------------------------------------------------------------------------------------
+
+
+def _check_bits(name: str) -> Any:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype.kind == "float":
+            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.label}'")
+
+    return check
+
+
+def _shift_left(x: Expr, y: Expr) -> Expr:
+    """Shifting by a negative amount or past the width gives 0."""
+    width = 8 * x.dtype.itemsize
+    return select((y < 0) | (y >= width), 0, x << (y & (width - 1)))
+
+
+def _shift_right(x: Expr, y: Expr) -> Expr:
+    """Shifting past the width leaves the sign."""
+    width = 8 * x.dtype.itemsize
+    amount = select((y < 0) | (y >= width), width - 1, y)
+    return x >> amount if x.dtype.is_signed else select((y < 0) | (y >= width), 0, x >> amount)
+
+
+def _shift_left_arrays(x: Array, y: Array) -> Array:
+    width = 8 * x.dtype.itemsize
+    outside = (y < 0) | (y >= width)
+    return np.where(outside, 0, np.left_shift(x, np.where(outside, 0, y)))
+
+
+def _shift_right_arrays(x: Array, y: Array) -> Array:
+    width = 8 * x.dtype.itemsize
+    outside = (y < 0) | (y >= width)
+    return np.where(outside, np.where(x < 0, -1, 0).astype(x.dtype), np.right_shift(x, np.where(outside, 0, y)))
+
+
+for _name, _scalar, _compute in (
+    ("and", lambda x, y: x & y, np.bitwise_and),
+    ("or", lambda x, y: x | y, np.bitwise_or),
+    ("xor", lambda x, y: x ^ y, np.bitwise_xor),
+):
+    for _overload in ("Tensor", "Scalar"):
+        for _spelling in (f"bitwise_{_name}", f"__{_name}__"):
+            _inplace = _spelling.startswith("bitwise")
+            declare_pointwise(
+                f"aten::{_spelling}.{_overload}(Tensor self, {_overload} other) -> Tensor",
+                _scalar, _compute, check=_check_bits(f"bitwise_{_name}"), commutative=True, inplace=_inplace,
+            )  # fmt: skip
+
+for _name, _scalar, _compute in (
+    ("left_shift", _shift_left, _shift_left_arrays),
+    ("right_shift", _shift_right, _shift_right_arrays),
+):
+    _python = "__lshift__" if _name == "left_shift" else "__rshift__"
+    for _overload, _suffix in (("Tensor", "Tensor"), ("Scalar", "Tensor_Scalar")):
+        _check = _check_bits(f"bitwise_{_name}")
+        declare_pointwise(
+            f"aten::bitwise_{_name}.{_suffix}(Tensor self, {_overload} other) -> Tensor",
+            _scalar, _compute, check=_check, inplace=True,
+        )  # fmt: skip
+        declare_pointwise(
+            f"aten::{_python}.{_overload}(Tensor self, {_overload} other) -> Tensor", _scalar, _compute, check=_check
+        )
+
+declare_pointwise(
+    "aten::bitwise_not(Tensor self) -> Tensor",
+    lambda x: ~x, np.invert, check=_check_bits("bitwise_not"), inplace=True, out="out",
+)  # fmt: skip
+
+
+# Choices -------------------------------------------------------------------------------------------------------------
+
+
+def _infer_where(condition: TensorType, x: Any, y: Any) -> TensorType:
+    _check_condition(condition)
+    shapes = [known_shape(item) for item in (condition, x, y) if isinstance(item, TensorType)]
+    return TensorType(result_type(x, y), broadcast_shapes(*shapes))
+
+
+def _check_condition(condition: Any) -> None:
+    dtype = operand_type(condition)
+    if dtype not in (dtypes.BOOL, dtypes.UINT8):
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype.label}"
+        )
+
+
+def _reference_where(condition: Array, x: Any, y: Any) -> Array:
+    _check_condition(condition)
+    broadcast_shapes(*(item.shape for item in (condition, x, y) if isinstance(item, np.ndarray)))
+    dtype = result_type(x, y).numpy
+    return np.asarray(np.where(condition != 0, cast_array(x, dtype), cast_array(y, dtype)))
+
+
+for _overload, _types in (
+    ("self", ("Tensor", "Tensor")),
+    ("ScalarSelf", ("Scalar", "Tensor")),
+    ("ScalarOther", ("Tensor", "Scalar")),
+    ("Scalar", ("Scalar", "Scalar")),
+):
+    define(
+        f"aten::where.{_overload}(Tensor condition, {_types[0]} self, {_types[1]} other) -> Tensor",
+        infer=_infer_where,
+        reference=_reference_where,
+        scalar=lambda condition, x, y: select(truth(condition), x, y),
+        promotion="result",
+        out="self_out" if _overload == "self" else None,
+    )
+
+
+def _infer_masked_fill(x: TensorType, mask: TensorType, value: Any) -> TensorType:
+    _check_mask(x, mask, value, isinstance(value, TensorType) and bool(value.shape))
+    return TensorType(x.dtype, broadcast_shapes(known_shape(x), known_shape(mask)))
+
+
+def _check_mask(x: Any, mask: Any, value: Any, value_has_dims: bool) -> None:
+    if operand_type(mask) is not dtypes.BOOL:
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {operand_type(mask).label}"
+        )
+    if value_has_dims:
+        raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got tensor with dimensions.")
+    target, given = operand_type(x), operand_type(value)
+    order = ("bool", "int", "float", "complex")
+    if is_operand(value) and order.index(given.kind) > order.index(target.kind):
+        raise RuntimeError(f"value cannot be converted to type {target.name} without overflow")
+
+
+def _reference_masked_fill(x: Array, mask: Array, value: Any) -> Array:
+    _check_mask(x, mask, value, isinstance(value, np.ndarray) and value.ndim > 0)
+    broadcast_shapes(x.shape, mask.shape)
+    return np.asarray(np.where(mask, cast_array(value, from_numpy(x.dtype).numpy), x))
+
+
+for _overload in ("Scalar", "Tensor"):
+    define(
+        f"aten::masked_fill.{_overload}(Tensor self, Tensor mask, {_overload} value) -> Tensor",
+        infer=_infer_masked_fill,
+        reference=_reference_masked_fill,
+        scalar=lambda x, mask, value: select(truth(mask), value, x),
+        promotion="result",
+        inplace=True,
+    )

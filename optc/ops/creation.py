@@ -1,0 +1,414 @@
+"""Tensors from nothing: constants, ranges, triangles, tensors from Python values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dims import Dim
+from optc.ir.dtypes import DType
+from optc.ir.types import FLOAT, TensorType
+from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, unknown
+from optc.ops.elementwise import cast_array
+from optc.ops.promotion import default_float, number_type, operand_type
+from optc.ops.registry import define
+from optc.ops.shapes import known_shape
+
+Array = np.ndarray[Any, Any]
+
+OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, bool? pin_memory=None"
+LIKE_OPTIONS = OPTIONS + ", MemoryFormat? memory_format=None"
+
+
+def check_size(size: list[Dim] | tuple[Dim, ...]) -> tuple[Dim, ...]:
+    """A requested shape. Raises RuntimeError for negative extents."""
+    for extent in size:
+        if isinstance(extent, int) and extent < 0:
+            raise ShapeError(f"Trying to create tensor with negative dimension {extent}: [{', '.join(map(str, size))}]")
+    return tuple(size)
+
+
+def fill_type(value: Any, code: int | None) -> DType:
+    """The type of a tensor full of `value`."""
+    return dtypes.BY_CODE[code] if code is not None else number_type(value)
+
+
+def _filled(size: Any, value: Any, dtype: DType) -> Array:
+    array = np.empty(check_size(size), dtype.numpy)
+    if operand_type(value).kind == "float" and dtype.kind == "int" and not math.isfinite(value):
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype]} without overflow")
+    if isinstance(value, int) and dtype.kind == "int" and not _fits(value, dtype):
+        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype]} without overflow")
+    array[...] = cast_array(value, dtype.numpy)
+    return array
+
+
+_C_NAMES = {
+    dtypes.UINT8: "uint8_t", dtypes.INT8: "int8_t", dtypes.INT16: "int16_t", dtypes.INT32: "int32_t",
+    dtypes.INT64: "int64_t",
+}  # fmt: skip
+
+
+def _fits(value: int, dtype: DType) -> bool:
+    limits = np.iinfo(dtype.numpy)
+    return int(limits.min) <= value <= int(limits.max) or (dtype is dtypes.UINT8 and -255 <= value < 0)
+
+
+# Constant tensors ----------------------------------------------------------------------------------------------------
+
+for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
+    _extra = ", MemoryFormat? memory_format=None" if _name == "empty" else ""
+    _overload = ".memory_format" if _name == "empty" else ""
+
+    def _decompose_constant(b: Any, size: Any, dtype: int | None, *rest: Any, value: int = _value) -> Any:
+        return b("aten::full", size, value, dtype=default_float().code if dtype is None else dtype)
+
+    def _decompose_like(b: Any, x: Any, dtype: int | None, *rest: Any, value: int = _value) -> Any:
+        chosen = dtype_of_code(dtype, b.type(x).dtype)
+        return b("aten::full", list(b.shape(x)), value, dtype=chosen.code)
+
+    def _decompose_new(b: Any, x: Any, size: Any, dtype: int | None, *rest: Any, value: int = _value) -> Any:
+        return b("aten::full", size, value, dtype=dtype_of_code(dtype, b.type(x).dtype).code)
+
+    define(
+        f"aten::{_name}{_overload}(SymInt[] size, {OPTIONS}{_extra}) -> Tensor",
+        infer=lambda size, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), check_size(size)),
+        reference=lambda size, dtype, *rest, value=_value: _filled(size, value, dtype_of_code(dtype, default_float())),
+        decompose=_decompose_constant,
+    )
+    define(
+        f"aten::{_name}_like(Tensor self, {LIKE_OPTIONS}) -> Tensor",
+        infer=lambda x, dtype, *rest: TensorType(dtype_of_code(dtype, x.dtype), x.shape),
+        reference=lambda x, dtype, *rest, value=_value: _filled(x.shape, value, dtype_of_code(dtype, operand_type(x))),
+        decompose=_decompose_like,
+    )
+    define(
+        f"aten::new_{_name}(Tensor self, SymInt[] size, {OPTIONS}) -> Tensor",
+        infer=lambda x, size, dtype, *rest: TensorType(dtype_of_code(dtype, x.dtype), check_size(size)),
+        reference=lambda x, size, dtype, *rest, value=_value: _filled(
+            size, value, dtype_of_code(dtype, operand_type(x))
+        ),
+        decompose=_decompose_new,
+    )
+
+define(
+    f"aten::full(SymInt[] size, Scalar fill_value, {OPTIONS}) -> Tensor",
+    infer=lambda size, value, dtype, *rest: TensorType(fill_type(value, dtype), check_size(size)),
+    reference=lambda size, value, dtype, *rest: _filled(size, value, fill_type(value, dtype)),
+    kernel="fill",
+)
+define(
+    f"aten::full_like(Tensor self, Scalar fill_value, {LIKE_OPTIONS}) -> Tensor",
+    infer=lambda x, value, dtype, *rest: TensorType(dtype_of_code(dtype, x.dtype), x.shape),
+    reference=lambda x, value, dtype, *rest: _filled(x.shape, value, dtype_of_code(dtype, operand_type(x))),
+    decompose=lambda b, x, value, dtype, *rest: b(
+        "aten::full", list(b.shape(x)), value, dtype=dtype_of_code(dtype, b.type(x).dtype).code
+    ),
+)
+define(
+    f"aten::new_full(Tensor self, SymInt[] size, Scalar fill_value, {OPTIONS}) -> Tensor",
+    infer=lambda x, size, value, dtype, *rest: TensorType(dtype_of_code(dtype, x.dtype), check_size(size)),
+    reference=lambda x, size, value, dtype, *rest: _filled(size, value, dtype_of_code(dtype, operand_type(x))),
+    decompose=lambda b, x, size, value, dtype, *rest: b(
+        "aten::full", size, value, dtype=dtype_of_code(dtype, b.type(x).dtype).code
+    ),
+)
+for _overload in ("Scalar", "Tensor"):
+    define(
+        f"aten::fill.{_overload}(Tensor self, {_overload} value) -> Tensor",
+        infer=lambda x, value: x.with_shape(x.shape),
+        reference=lambda x, value: _filled(
+            x.shape, value.item() if isinstance(value, np.ndarray) else value, operand_type(x)
+        ),
+        decompose=(
+            (lambda b, x, value: b("aten::full", list(b.shape(x)), value, dtype=b.type(x).dtype.code))
+            if _overload == "Scalar"
+            else (
+                lambda b, x, value: b(
+                    "aten::expand", b("aten::to.dtype", value, b.type(x).dtype.code), list(b.shape(x))
+                )
+            )
+        ),
+        inplace=True,
+    )
+define(
+    "aten::zero(Tensor self) -> Tensor",
+    infer=lambda x: x.with_shape(x.shape),
+    reference=np.zeros_like,
+    decompose=lambda b, x: b("aten::full", list(b.shape(x)), 0, dtype=b.type(x).dtype.code),
+    inplace=True,
+)
+define(
+    f"aten::empty_strided(SymInt[] size, SymInt[] stride, {OPTIONS}) -> Tensor",
+    infer=lambda size, stride, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), check_size(size)),
+    reference=lambda size, stride, dtype, *rest: _filled(size, 0, dtype_of_code(dtype, default_float())),
+    decompose=lambda b, size, stride, dtype, *rest: b(
+        "aten::full", size, 0, dtype=default_float().code if dtype is None else dtype
+    ),
+)
+
+
+# Ranges --------------------------------------------------------------------------------------------------------------
+
+
+def _range_type(code: int | None, *bounds: Any) -> DType:
+    if code is not None:
+        return dtypes.BY_CODE[code]
+    return dtypes.INT64 if all(number_type(bound).kind in ("int", "bool") for bound in bounds) else default_float()
+
+
+def _range_length(start: Any, end: Any, step: Any) -> Dim:
+    if isinstance(step, int | float):
+        if step == 0:
+            raise RuntimeError("step must be nonzero")
+        if isinstance(start, int | float) and isinstance(end, int | float):
+            if not (math.isfinite(start) and math.isfinite(end)):
+                raise RuntimeError(f"unsupported range: {start} -> {end}")
+            if (end - start) * step < 0:
+                raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+            if all(isinstance(bound, int) for bound in (start, end, step)):
+                return -((start - end) // step)
+            return math.ceil((end - start) / step)
+    if any(isinstance(bound, Unknown | float) for bound in (start, end, step)):
+        raise UndecidedShape("the length of arange depends on numbers that only running tells")
+    return (
+        (end - start) if step == 1 else (end - start + step + (-1 if isinstance(step, int) and step > 0 else 1)) // step
+    )
+
+
+def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorType:
+    return TensorType(_range_type(code, start, end, step), (_range_length(start, end, step),))
+
+
+def _reference_arange(start: Any, end: Any, step: Any, code: int | None) -> Array:
+    dtype = _range_type(code, start, end, step)
+    count = _range_length(start, end, step)
+    places = np.arange(count, dtype=np.int64 if dtype.kind == "int" else np.float64)
+    if dtype.kind == "int":
+        return np.asarray(int(start) + places * int(step)).astype(dtype.numpy)
+    return np.asarray(float(start) + places * float(step)).astype(dtype.numpy)
+
+
+define(
+    f"aten::arange(Scalar end, {OPTIONS}) -> Tensor",
+    infer=lambda end, dtype, *rest: _infer_arange(0, end, 1, dtype),
+    reference=lambda end, dtype, *rest: _reference_arange(0, end, 1, dtype),
+    decompose=lambda b, end, dtype, *rest: b("aten::arange.start_step", 0, end, 1, dtype=dtype),
+)
+define(
+    f"aten::arange.start(Scalar start, Scalar end, {OPTIONS}) -> Tensor",
+    infer=lambda start, end, dtype, *rest: _infer_arange(start, end, 1, dtype),
+    reference=lambda start, end, dtype, *rest: _reference_arange(start, end, 1, dtype),
+    decompose=lambda b, start, end, dtype, *rest: b("aten::arange.start_step", start, end, 1, dtype=dtype),
+)
+define(
+    f"aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, {OPTIONS}) -> Tensor",
+    infer=lambda start, end, step, dtype, *rest: _infer_arange(start, end, step, dtype),
+    reference=lambda start, end, step, dtype, *rest: _reference_arange(start, end, step, dtype),
+    kernel="arange",
+    may_fail=True,
+)
+
+
+def _linspace_step(start: float, end: float, steps: int) -> float:
+    return (end - start) / (steps - 1) if steps > 1 else 0.0
+
+
+def _reference_linspace(start: float, end: float, steps: int, code: int | None, *rest: Any) -> Array:
+    """Counted from both ends, in the element type, as torch does."""
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    dtype = dtype_of_code(code, default_float()).numpy
+    work = np.dtype(np.float64) if dtype.kind in "iu" else np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+    first, last = work.type(start), work.type(end)
+    step = (last - first) / work.type(steps - 1) if steps > 1 else work.type(0)
+    places = np.arange(steps)
+    rising = first + step * places.astype(work)
+    falling = last - step * (steps - 1 - places).astype(work)
+    return np.where(places < steps // 2 if steps > 1 else places == places, rising, falling).astype(dtype)
+
+
+def _decompose_linspace(b: Any, start: Any, end: Any, steps: int, code: int | None, *rest: Any) -> Any:
+    dtype = dtype_of_code(code, default_float())
+    step = _linspace_step(float(start), float(end), steps)
+    places = b("aten::to.dtype", b("aten::arange", steps), dtypes.FLOAT64.code)
+    rising = b("aten::add.Scalar", b("aten::mul.Scalar", places, step), float(start))
+    mirrored = b("aten::rsub.Scalar", places, float(steps - 1))
+    falling = b("aten::rsub.Scalar", b("aten::mul.Scalar", mirrored, step), float(end))
+    lower = b("aten::lt.Scalar", places, float(max(steps // 2, 1 if steps == 1 else 0)))
+    return b("aten::to.dtype", b("aten::where.self", lower, rising, falling), dtype.code)
+
+
+define(
+    f"aten::linspace(Scalar start, Scalar end, int steps, {OPTIONS}) -> Tensor",
+    infer=lambda start, end, steps, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), (steps,)),
+    reference=_reference_linspace,
+    decompose=_decompose_linspace,
+)
+
+
+def _reference_eye(rows: int, columns: int, code: int | None) -> Array:
+    for extent, name in ((rows, "n"), (columns, "m")):
+        if extent < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {extent}")
+    return np.eye(rows, columns, dtype=dtype_of_code(code, default_float()).numpy)
+
+
+def _decompose_eye(b: Any, rows: Any, columns: Any, code: int | None) -> Any:
+    down = b("aten::unsqueeze", b("aten::arange", rows), 1)
+    across = b("aten::unsqueeze", b("aten::arange", columns), 0)
+    return b("aten::to.dtype", b("aten::eq.Tensor", down, across), dtype_of_code(code, default_float()).code)
+
+
+define(
+    f"aten::eye(SymInt n, {OPTIONS}) -> Tensor",
+    infer=lambda n, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), (n, n)),
+    reference=lambda n, dtype, *rest: _reference_eye(n, n, dtype),
+    decompose=lambda b, n, dtype, *rest: _decompose_eye(b, n, n, dtype),
+)
+define(
+    f"aten::eye.m(SymInt n, SymInt m, {OPTIONS}) -> Tensor",
+    infer=lambda n, m, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), (n, m)),
+    reference=lambda n, m, dtype, *rest: _reference_eye(n, m, dtype),
+    decompose=lambda b, n, m, dtype, *rest: _decompose_eye(b, n, m, dtype),
+)
+
+
+# Triangles -----------------------------------------------------------------------------------------------------------
+
+
+def _check_matrix(name: str, shape: tuple[Any, ...]) -> None:
+    if len(shape) < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+
+
+def _infer_triangle(name: str) -> Callable[..., TensorType]:
+    def infer(x: TensorType, diagonal: int) -> TensorType:
+        _check_matrix(name, known_shape(x))
+        return x.with_shape(x.shape)
+
+    return infer
+
+
+def _reference_triangle(name: str, compute: Callable[..., Array]) -> Callable[..., Array]:
+    def reference(x: Array, diagonal: int) -> Array:
+        _check_matrix(name, x.shape)
+        return compute(x, diagonal)
+
+    return reference
+
+
+for _name, _compute in (("tril", np.tril), ("triu", np.triu)):
+    define(
+        f"aten::{_name}(Tensor self, SymInt diagonal=0) -> Tensor",
+        infer=_infer_triangle(_name),
+        reference=_reference_triangle(_name, _compute),
+        kernel="triangle",
+        inplace=True,
+    )
+
+
+# Tensors from Python values ------------------------------------------------------------------------------------------
+
+
+def _tensor_type(data: Any, code: int | None) -> DType:
+    return dtypes.BY_CODE[code] if code is not None else number_type(_leaf(data))
+
+
+def _leaf(data: Any) -> Any:
+    """A number that decides the type: floats before ints before bools; the default float for no numbers at all."""
+    if not isinstance(data, list | tuple):
+        return data
+    leaves = [_leaf(item) for item in data]
+    if not leaves:
+        return 0.0
+    return max(leaves, key=lambda leaf: ("bool", "int", "float", "complex").index(operand_type(leaf).kind))
+
+
+def _nested_shape(data: Any) -> tuple[Dim, ...]:
+    if isinstance(data, TensorType):
+        return known_shape(data)
+    if isinstance(data, Unknown) and data.type is not FLOAT and not _is_number(data):
+        raise UndecidedShape("the length of a list is not known")
+    if not isinstance(data, list | tuple):
+        return ()
+    return (len(data), *(_nested_shape(data[0]) if data else ()))
+
+
+def _is_number(value: Unknown) -> bool:
+    return unknown(value.type) is value and value is not UNKNOWN
+
+
+def _reference_tensor(data: Any, code: int | None, *rest: Any) -> Array:
+    dtype = _tensor_type(data, code).numpy
+    try:
+        array = np.array(data)
+    except ValueError:
+        raise ValueError("Expected sequence of equal-length lists") from None
+    if array.dtype.kind == "O":
+        raise RuntimeError("Overflow when unpacking long long")
+    return cast_array(array, dtype).copy()
+
+
+for _overload, _type in ((".float", "float"), (".int", "int"), (".bool", "bool")):
+    define(
+        f"aten::tensor{_overload}({_type} t, *, ScalarType? dtype=None, Device? device=None, "
+        "bool requires_grad=False) -> Tensor",
+        infer=lambda value, dtype, *rest: TensorType(_tensor_type(value, dtype), ()),
+        reference=_reference_tensor,
+        decompose=lambda b, value, dtype, *rest, type_=_type: b(
+            "aten::full", [], value, dtype=_SCALAR_TYPES[type_]().code if dtype is None else dtype
+        ),
+    )
+_SCALAR_TYPES: dict[str, Callable[[], DType]] = {
+    "float": default_float, "int": lambda: dtypes.INT64, "bool": lambda: dtypes.BOOL,
+}  # fmt: skip
+
+
+def _decompose_tensor(b: Any, data: Any, dtype: int | None, *rest: Any) -> Any:
+    """A constant where all numbers are known, a stack of scalars otherwise."""
+    if _is_constant(data):
+        return b.value(_reference_tensor(data, dtype))
+    items = [_decompose_tensor(b, item, dtype) if isinstance(item, list) else _scalar(b, item, dtype) for item in data]
+    return b("aten::stack", items, 0)
+
+
+def _scalar(b: Any, item: Any, dtype: int | None) -> Any:
+    code = dtype if dtype is not None else number_type(item if not hasattr(item, "type") else _zero_of(item)).code
+    return b("aten::full", [], item, dtype=code)
+
+
+def _zero_of(value: Any) -> Any:
+    return {"float": 0.0, "bool": False}.get(str(value.type), 0)
+
+
+def _is_constant(data: Any) -> bool:
+    if isinstance(data, list | tuple):
+        return all(map(_is_constant, data))
+    return isinstance(data, int | float | bool)
+
+
+define(
+    "aten::tensor(t[] data, *, ScalarType? dtype=None, Device? device=None, bool requires_grad=False) -> Tensor",
+    infer=lambda data, dtype, *rest: TensorType(_tensor_type(data, dtype), _nested_shape(data)),
+    reference=_reference_tensor,
+    decompose=_decompose_tensor,
+)
+define(
+    "aten::as_tensor.list(t[] data, *, ScalarType? dtype=None, Device? device=None) -> Tensor",
+    infer=lambda data, dtype, device: TensorType(_tensor_type(data, dtype), _nested_shape(data)),
+    reference=_reference_tensor,
+    decompose=_decompose_tensor,
+)
+define(
+    f"aten::scalar_tensor(Scalar s, {OPTIONS}) -> Tensor",
+    infer=lambda value, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), ()),
+    reference=lambda value, dtype, *rest: cast_array(value, dtype_of_code(dtype, default_float()).numpy),
+    decompose=lambda b, value, dtype, *rest: b(
+        "aten::full", [], value, dtype=dtype_of_code(dtype, default_float()).code
+    ),
+)

@@ -1,0 +1,278 @@
+"""Functions of one number: rounding, roots, exponentials, logarithms, trigonometry, error functions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ops import special
+from optc.ops.abstract import UndecidedShape
+from optc.ops.elementwise import Compute, declare_pointwise
+from optc.ops.promotion import default_float, operand_type, result_type
+from optc.ops.registry import ScalarFunction, define
+from optc.ops.scalar import Expr, function, literal, select
+
+Array = np.ndarray[Any, Any]
+
+
+def declare_unary(
+    name: str,
+    scalar: ScalarFunction,
+    compute: Compute,
+    *,
+    promotion: str = "common",
+    check: Any = None,
+    aliases: tuple[str, ...] = (),
+) -> None:
+    """`name`, its in-place form, its `out=` form, and the same under other names."""
+    for spelling in (name, *aliases):
+        declare_pointwise(
+            f"aten::{spelling}(Tensor self) -> Tensor",
+            scalar, compute, promotion=promotion, check=check, inplace=True, out="out",
+        )  # fmt: skip
+
+
+def _named(name: str) -> ScalarFunction:
+    return lambda x: function(name, x)
+
+
+# Functions with a fraction: integers become the default float ------------------------------------------------------
+
+for _name, _compute, _aliases in (
+    ("exp", np.exp, ()),
+    ("exp2", np.exp2, ("special_exp2",)),
+    ("expm1", np.expm1, ("special_expm1",)),
+    ("log", np.log, ()),
+    ("log2", np.log2, ()),
+    ("log10", np.log10, ()),
+    ("log1p", np.log1p, ("special_log1p",)),
+    ("sin", np.sin, ()),
+    ("cos", np.cos, ()),
+    ("tan", np.tan, ()),
+    ("asin", np.arcsin, ("arcsin",)),
+    ("acos", np.arccos, ("arccos",)),
+    ("atan", np.arctan, ("arctan",)),
+    ("sinh", np.sinh, ()),
+    ("cosh", np.cosh, ()),
+    ("tanh", np.tanh, ()),
+    ("asinh", np.arcsinh, ("arcsinh",)),
+    ("acosh", np.arccosh, ("arccosh",)),
+    ("atanh", np.arctanh, ("arctanh",)),
+    ("sqrt", np.sqrt, ()),
+    ("erf", special.erf, ("special_erf",)),
+    ("erfc", special.erfc, ("special_erfc",)),
+    ("erfinv", special.erfinv, ("special_erfinv",)),
+    ("lgamma", special.lgamma, ()),
+    ("digamma", special.digamma, ("special_digamma",)),
+):
+    declare_unary(_name, _named(_name), _compute, promotion="float", aliases=_aliases)
+
+
+def sigmoid(x: Expr) -> Expr:
+    """1 / (1 + exp(-x))."""
+    return 1.0 / (1.0 + function("exp", -x))
+
+
+def sigmoid_array(x: Array) -> Array:
+    """The logistic function in the array's type; exp of large arguments overflows to the right limit."""
+    return 1 / (1 + np.exp(-x))
+
+
+declare_unary("rsqrt", lambda x: 1.0 / function("sqrt", x), lambda x: 1 / np.sqrt(x), promotion="float")
+declare_unary("reciprocal", lambda x: 1.0 / x, lambda x: 1 / x, promotion="float")
+declare_unary("sigmoid", sigmoid, sigmoid_array, promotion="float", aliases=("special_expit",))
+declare_unary(
+    "deg2rad", lambda x: x * (math.pi / 180.0), lambda x: x * x.dtype.type(math.pi / 180.0), promotion="float"
+)
+declare_unary(
+    "rad2deg", lambda x: x * (180.0 / math.pi), lambda x: x * x.dtype.type(180.0 / math.pi), promotion="float"
+)
+declare_unary(
+    "sinc",
+    lambda x: select(x.equal(0.0), literal(1.0, x.dtype), function("sin", x * math.pi) / (x * math.pi)),
+    lambda x: np.where(x == 0, x.dtype.type(1), np.sin(x * x.dtype.type(np.pi)) / (x * x.dtype.type(np.pi))),
+    promotion="float",
+)
+
+
+# Rounding: integers stay as they are ---------------------------------------------------------------------------------
+
+
+def _keeps_integers(name: str) -> ScalarFunction:
+    return lambda x: function(name, x) if x.dtype.kind == "float" else x
+
+
+def _keeps_integer_arrays(compute: Compute) -> Compute:
+    return lambda x: compute(x) if x.dtype.kind == "f" else x.copy()
+
+
+def _refuse(kinds: tuple[str, ...], kernel: str) -> Any:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype.kind in kinds:
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
+
+    return check
+
+
+for _name, _primitive, _compute, _aliases in (
+    ("floor", "floor", np.floor, ()),
+    ("ceil", "ceil", np.ceil, ()),
+    ("round", "round", np.rint, ()),
+    ("trunc", "trunc", np.trunc, ("fix",)),
+):
+    declare_unary(_name, _keeps_integers(_primitive), _keeps_integer_arrays(_compute), aliases=_aliases)
+
+declare_unary(
+    "frac",
+    lambda x: x - function("trunc", x),
+    lambda x: x - np.trunc(x),
+    check=_refuse(("bool", "int"), "frac_cpu"),
+)
+
+
+def _round_decimals(b: Any, x: Any, decimals: int) -> Any:
+    if decimals == 0:
+        return b("aten::round", x)
+    scale = 10.0 ** abs(decimals)
+    scaled = b("aten::mul.Scalar" if decimals > 0 else "aten::div.Scalar", x, scale)
+    return b("aten::div.Scalar" if decimals > 0 else "aten::mul.Scalar", b("aten::round", scaled), scale)
+
+
+def _round_decimals_reference(x: Array, decimals: int) -> Array:
+    work = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind != "i" else x
+    scale = work.dtype.type(10.0 ** abs(decimals))
+    rounded = np.rint(work * scale) / scale if decimals > 0 else np.rint(work / scale) * scale
+    return np.asarray(rounded).astype(x.dtype)
+
+
+define(
+    "aten::round.decimals(Tensor self, *, int decimals) -> Tensor",
+    infer=lambda x, decimals: x.with_shape(x.shape),
+    reference=_round_decimals_reference,
+    decompose=_round_decimals,
+    inplace=True,
+)
+
+
+# Sign and size -------------------------------------------------------------------------------------------------------
+
+
+def _check_negation(dtype: DType, *arguments: Any) -> None:
+    if dtype is dtypes.BOOL:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+def _absolute(x: Expr) -> Expr:
+    if not x.dtype.is_signed:
+        return x
+    return function("abs", x)
+
+
+def sign(x: Expr) -> Expr:
+    """-1, 0 or 1; 0 for nan."""
+    if x.dtype is dtypes.BOOL:
+        return x
+    positive = (x > 0).cast(x.dtype)
+    return positive - (x < 0).cast(x.dtype) if x.dtype.is_signed else positive
+
+
+declare_unary("abs", _absolute, np.abs, aliases=("absolute",))
+declare_unary("neg", lambda x: -x, np.negative, check=_check_negation, aliases=("negative",))
+declare_unary(
+    "sign", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
+)
+declare_unary(
+    "sgn", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
+)
+declare_pointwise("aten::positive(Tensor self) -> Tensor", lambda x: x, lambda x: x.copy())
+
+
+def _infer_square(x: Any) -> Any:
+    return type(x)(result_type(x, 2), x.shape)
+
+
+def _reference_square(x: Array) -> Array:
+    dtype = result_type(x, 2).numpy
+    work = x.astype(np.float32 if dtype.itemsize == 2 and dtype.kind not in "iu" else dtype)
+    return np.asarray(work * work).astype(dtype)
+
+
+define(
+    "aten::square(Tensor self) -> Tensor",
+    infer=_infer_square,
+    reference=_reference_square,
+    scalar=lambda x: x * x,
+    promotion="result",
+    inplace=True,
+    out="out",
+)
+
+
+# Replacing what is not a number --------------------------------------------------------------------------------------
+
+
+def _limits(dtype: DType, posinf: float | None, neginf: float | None) -> tuple[float, float]:
+    largest = {dtypes.FLOAT16: 65504.0, dtypes.BFLOAT16: 3.3895313892515355e38, dtypes.FLOAT32: 3.4028234663852886e38}
+    limit = largest.get(dtype, 1.7976931348623157e308)
+    return limit if posinf is None else posinf, -limit if neginf is None else neginf
+
+
+def _nan_to_num(b: Any, x: Any, nan: float | None, posinf: float | None, neginf: float | None) -> Any:
+    dtype = b.type(x).dtype
+    if dtype is None:
+        raise UndecidedShape("the element type of nan_to_num's argument is not known")
+    if dtype.kind != "float":
+        return b("aten::clone", x)
+    high, low = _limits(dtype, posinf, neginf)
+    result = b("aten::where.ScalarSelf", b("aten::isnan", x), 0.0 if nan is None else nan, x)
+    result = b("aten::where.ScalarSelf", b("aten::isposinf", x), high, result)
+    return b("aten::where.ScalarSelf", b("aten::isneginf", x), low, result)
+
+
+def _nan_to_num_reference(x: Array, nan: float | None, posinf: float | None, neginf: float | None) -> Array:
+    if operand_type(x).kind != "float":
+        return x.copy()
+    high, low = _limits(operand_type(x), posinf, neginf)
+    result = np.where(np.isnan(x), x.dtype.type(nan or 0.0), x)
+    result = np.where(x == np.inf, x.dtype.type(high), result)
+    return np.asarray(np.where(x == -np.inf, x.dtype.type(low), result)).astype(x.dtype)
+
+
+define(
+    "aten::nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
+    infer=lambda x, nan, posinf, neginf: x.with_shape(x.shape),
+    reference=_nan_to_num_reference,
+    decompose=_nan_to_num,
+    inplace=True,
+)
+
+
+def _logit(b: Any, x: Any, eps: float | None) -> Any:
+    if eps is not None:
+        x = b("aten::clamp", x, eps, 1.0 - eps)
+    return b("aten::log", b("aten::div.Tensor", x, b("aten::rsub.Scalar", x, 1.0)))
+
+
+def _logit_reference(x: Array, eps: float | None) -> Array:
+    dtype = x.dtype if x.dtype.kind not in "iub" else default_float().numpy
+    work = x.astype(np.float32 if dtype.itemsize == 2 else dtype)
+    if eps is not None:
+        work = np.clip(work, work.dtype.type(eps), work.dtype.type(1.0 - eps))
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log(work / (1 - work))).astype(dtype)
+
+
+define(
+    "aten::logit(Tensor self, float? eps=None) -> Tensor",
+    infer=lambda x, eps: type(x)(x.dtype if x.dtype.kind == "float" else default_float(), x.shape),
+    reference=_logit_reference,
+    decompose=_logit,
+    inplace=True,
+)
