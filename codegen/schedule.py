@@ -22,6 +22,7 @@ from optc.codegen.kernel import (
     values_of,
 )
 from optc.ir.dims import Dim, substitute, symbol
+from optc.ops.scalar import Expr, rewrite
 
 ACCUMULATORS = 4
 """Vectors that a reduction sums into at once: enough to hide the latency of an addition."""
@@ -98,7 +99,8 @@ def _append_unrolled(body: list[Statement], wide: Loop, accumulators: list[Accum
         names = {vector: f"{vector}{number}" if number else vector for vector in vectors.values()}
         body.extend(replace(d, name=names[d.name]) for d in definitions if number)
         moved = symbol(wide.variable) + number * wide.lanes
-        copies.extend(_shifted(_renamed(s, names), wide.variable, moved) for s in wide.body)
+        own = _with_own_locals(wide.body, number)
+        copies.extend(_shifted(_renamed(s, names), wide.variable, moved) for s in own)
     stop = _rounded(wide.stop, step)
     _append_loop(body, replace(wide, stop=stop, step=step, body=tuple(copies)))
     for accumulator in accumulators:
@@ -110,8 +112,29 @@ def _append_unrolled(body: list[Statement], wide: Loop, accumulators: list[Accum
 
 
 def _renamed(statement: Statement, names: dict[str, str]) -> Statement:
-    """The statement with its accumulator renamed; reduction loops hold no other locals of their own."""
+    """The statement with its accumulator renamed."""
     return replace(statement, name=names[statement.name]) if isinstance(statement, Accumulate) else statement
+
+
+def _with_own_locals(body: tuple[Statement, ...], number: int) -> list[Statement]:
+    """Copy `number` of a loop body: the locals it defines get names of their own."""
+    defined = {statement.name: f"{statement.name}.{number}" for statement in body if isinstance(statement, Define)}
+    if not number or not defined:
+        return list(body)
+
+    def rename(leaf: Expr) -> Expr | None:
+        if leaf.op == "local" and leaf.value in defined:
+            return local(defined[leaf.value], leaf.dtype)
+        return None
+
+    result: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Define):
+            statement = replace(statement, name=defined[statement.name])
+        if isinstance(statement, Define | Assign | Accumulate | Store):
+            statement = replace(statement, value=rewrite(statement.value, rename))
+        result.append(statement)
+    return result
 
 
 def _shifted(statement: Statement, variable: str, moved: Dim) -> Statement:

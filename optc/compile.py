@@ -1,0 +1,93 @@
+"""`optc.compile`: from a module, function, archive or traced program to native code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from optc.ir.function import Function, ScriptObject
+from optc.jit import api
+from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptMethod
+from optc.nn.modules.module import Module
+from optc.runtime.compiled import CompiledFunction, make_compiled
+from optc.runtime.shapes import Dynamic
+from optc.runtime.values import is_torch
+
+FALLBACKS = ("warn", "error", "allow")
+
+
+def compile(
+    module: Any = None,
+    example_inputs: Any = None,
+    *,
+    dynamic: Dynamic = None,
+    threads: int | None = None,
+    fallback: str = "warn",
+) -> Any:
+    """Compile a program to native code; the result is called like the original.
+
+    module: an `optc.nn.Module`, a function, anything traced or scripted, the path of an archive, or a torch module
+        where torch is installed. Without it, a decorator is returned.
+    example_inputs: a tensor or tuple of arguments. A plain module or function is then traced (scripted submodules stay
+        scripted) and compiled at once for these inputs; without them it is scripted and compiled when first called.
+    dynamic: None learns from the calls which dimensions change; True makes all of them symbols; False none; a
+        mapping {argument number: dimensions} names them.
+    threads: threads per call. Code generation has no threads yet: only None and 1 are accepted.
+    fallback: what to do when a part has no native form: "warn", "error" or "allow".
+    Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
+    Raises ValueError for options that do not exist, and what tracing or scripting raises.
+    """
+    if fallback not in FALLBACKS:
+        raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
+    if threads not in (None, 1):
+        raise ValueError(f"compiled code runs on one thread per call in this version, threads={threads} is not possible")
+    options = {"dynamic": dynamic, "fallback": fallback}
+    if module is None:
+        return _decorator(example_inputs, options)
+    return _compile(module, example_inputs, options)
+
+
+def _decorator(example_inputs: Any, options: dict[str, Any]) -> Callable[[Any], CompiledFunction]:
+    def decorate(module: Any) -> CompiledFunction:
+        return _compile(module, example_inputs, options)
+
+    return decorate
+
+
+def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> CompiledFunction:
+    inputs = example_inputs if isinstance(example_inputs, tuple | list | None) else (example_inputs,)
+    function, receiver, name = capture(module, inputs)
+    compiled = make_compiled(function, receiver, name=name, **options)
+    if inputs is not None:
+        compiled.prepare(*inputs)
+    return compiled
+
+
+def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptObject | None, str]:
+    """The captured function of a program, the object it is a method of, and a name to show.
+
+    Raises TypeError for what cannot be compiled.
+    """
+    if isinstance(module, str | os.PathLike):
+        return capture(api.load(module))
+    if is_torch(module) or any(is_torch_class(base) for base in type(module).__mro__):
+        from optc.interop.torch import archive_of
+
+        return capture(api.load(archive_of(module, example_inputs)))
+    if isinstance(module, ScriptFunction):
+        return module._function, None, module.name
+    if isinstance(module, ScriptMethod):
+        return module._function, module.owner, module.name
+    if isinstance(module, RecursiveScriptModule):
+        target = module._c
+        return target.type.methods["forward"], target, module.original_name
+    if isinstance(module, Module) or callable(module):
+        captured = api.script(module) if example_inputs is None else api.trace(module, example_inputs)
+        return capture(captured)
+    raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
+
+
+def is_torch_class(base: type) -> bool:
+    """True for a class that PyTorch defines."""
+    return base.__module__.partition(".")[0] == "torch"

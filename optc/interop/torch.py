@@ -1,0 +1,35 @@
+"""PyTorch objects in and out: the only file that imports torch, and only once a torch object has been passed in."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch  # noqa: TID251 - see the module's docstring
+
+from optc.eager.creation import from_numpy
+from optc.eager.tensor import Tensor
+
+
+def from_torch(value: Any) -> Any:
+    """A torch tensor as a Tensor over the same memory. Raises TypeError for what is not a dense CPU tensor."""
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f"a torch.{type(value).__name__} is no argument of compiled code")
+    if value.device.type != "cpu" or value.layout is not torch.strided:
+        raise TypeError(f"compiled code takes dense CPU tensors, not one on {value.device} with layout {value.layout}")
+    return from_numpy(value.detach().numpy())
+
+
+def to_torch(value: Tensor) -> Any:
+    """A Tensor as a torch tensor over the same memory."""
+    return torch.from_numpy(value._array)
+
+
+def archive_of(module: Any, example_inputs: Any) -> bytes:
+    """A torch module as a TorchScript archive: scripted modules as they are, others traced (or scripted without inputs)."""
+    scripted = module
+    if not isinstance(module, torch.jit.ScriptModule):
+        scripted = torch.jit.script(module) if example_inputs is None else torch.jit.trace(module, example_inputs)
+    buffer = io.BytesIO()
+    torch.jit.save(scripted, buffer)
+    return buffer.getvalue()

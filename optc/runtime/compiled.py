@@ -1,0 +1,248 @@
+"""`optc.compile`'s result: a callable that compiles itself for the arguments it meets.
+
+The object's class has the native entry of the last specialisation as its `__call__`, so a fitting call goes straight
+into machine code. Everything else lands in `CompiledFunction._dispatch`, which finds or makes the right
+specialisation, or lets the interpreter run what has no native form (never silently).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from optc import interpreter
+from optc.errors import OptcError, OptcWarning
+from optc.ir.dims import Symbolic
+from optc.ir.function import Function, ScriptObject
+from optc.ir.graph import Graph
+from optc.ir.types import TensorType, Type
+from optc.jit.arguments import bind_arguments
+from optc.jit.module import to_python
+from optc.passes.pipelines import OptimizedProgram, optimize
+from optc.pipeline import PassRecord
+from optc.runtime.shapes import Dynamic, ShapeHistory
+from optc.runtime.specialization import (
+    WRAPPED_CLASS,
+    WRAPPED_SLOTS,
+    Fallback,
+    Specialization,
+    native_form,
+    wrapped,
+)
+from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
+
+SPECIALIZATION_LIMIT = 64
+"""After so many versions of one program, dimensions that still change are made symbols at once."""
+
+
+class CompiledFunction:
+    """A compiled function or module. Instances are made by `optc.compile`; see there for the arguments.
+
+    `graph`, `passes`, `kernels`, `llvm` and `assembly` belong to the specialisation used last.
+    """
+
+    def __init__(self, function: Function, receiver: ScriptObject | None, *, dynamic: Dynamic, fallback: str,
+                 native_entry: bool = True, name: str = "") -> None:  # fmt: skip
+        self._function = function
+        self._receiver = receiver
+        self._fallback = fallback
+        self._native_entry = native_entry
+        self._histories: dict[Any, ShapeHistory] = {}
+        self._dynamic = dynamic
+        self._lock = threading.RLock()
+        self._current: Specialization | None = None
+        self.specializations: list[Specialization] = []
+        self.__name__ = name or function.base_name
+
+    # Calls ---------------------------------------------------------------------------------------------------------
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._dispatch(*arguments, **keywords)
+
+    def _dispatch(self, *arguments: Any, **keywords: Any) -> Any:
+        """The slow path: any arguments the function takes. Raises what the interpreter raises."""
+        kind = kind_of(arguments, keywords)
+        given = map_structure(to_tensor, tuple(arguments))
+        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
+        values = self._bind(given, named)
+        specialization = self._find(values)
+        result = self._run(specialization, values)
+        return map_structure(from_tensor(kind), to_python(result))
+
+    def prepare(self, *arguments: Any, **keywords: Any) -> None:
+        """Compile for these arguments without running."""
+        given = map_structure(to_tensor, tuple(arguments))
+        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
+        self._find(self._bind(given, named))
+
+    def _bind(self, arguments: Sequence[Any], keywords: dict[str, Any]) -> list[Any]:
+        bound = bind_arguments(self._function.schema, arguments, keywords, self._receiver)
+        return bound if self._receiver is None else bound[1:]
+
+    def _find(self, values: list[Any]) -> Specialization:
+        for specialization in self.specializations:
+            if specialization.accepts(values):
+                self._select(specialization)
+                return specialization
+        with self._lock:
+            for specialization in self.specializations:
+                if specialization.accepts(values):
+                    break
+            else:
+                specialization = self._specialize(values)
+            self._select(specialization)
+        return specialization
+
+    def _select(self, specialization: Specialization) -> None:
+        """Make a specialisation the one that calls go to first."""
+        if specialization is self._current:
+            return
+        self._current = specialization
+        if specialization.entry is not None:
+            type(self).__call__ = specialization.entry  # type: ignore[method-assign]
+
+    def _run(self, specialization: Specialization, values: list[Any]) -> Any:
+        if specialization.checked is None:
+            return self._interpret(values)
+        runtime = [value for value, type_ in zip(values, specialization.types) if type_ is not None]
+        return map_structure(wrapped, specialization.checked(*map(native_form, runtime)))
+
+    def _interpret(self, values: Sequence[Any]) -> Any:
+        receiver = [] if self._receiver is None else [self._receiver]
+        return interpreter.run(self._function, [*receiver, *values])
+
+    # Compilation -----------------------------------------------------------------------------------------------------
+
+    def _specialize(self, values: list[Any]) -> Specialization:
+        key = tuple(map(signature_key, values))
+        history = self._histories.setdefault(key, ShapeHistory(self._dynamic))
+        exact = [type_of(value) for value in values]
+        history.observe(exact)
+        if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
+            history.dynamic = True
+        wanted = history.symbolic(exact)
+        specialization = self._compile(values, wanted)
+        if specialization.fallbacks and any(map(_has_symbols, wanted)):
+            # A symbol may be what native code cannot deal with: numbers often can.
+            fixed = self._compile(values, exact)
+            if not fixed.fallbacks:
+                history.pin()
+                specialization = fixed
+        if specialization.fallbacks:
+            self._report(specialization)
+        self.specializations.append(specialization)
+        return specialization
+
+    def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
+        constants = tuple(value if type_ is None else None for value, type_ in zip(values, types))
+        specialization = Specialization(tuple(types), constants)
+        started = time.perf_counter()
+        try:
+            program = optimize(self._function, self._receiver, types, constants)
+        except OptcError as error:
+            specialization.fallbacks.append(Fallback(self._function.name, error.message, str(error.source or "")))
+            return specialization
+        specialization.seconds["passes"] = time.perf_counter() - started
+        specialization.graph, specialization.passes = program.graph, program.records
+        self._generate(specialization, program, values)
+        return specialization
+
+    def _generate(self, specialization: Specialization, program: OptimizedProgram, values: list[Any]) -> None:
+        # llvmlite takes a while to load: only programs that are compiled pay for it.
+        from optc.runtime.native import build
+
+        build(specialization, program, self._on_failure(specialization, values), self._slow_entry, self._native_entry,
+              self.__name__, (WRAPPED_CLASS, WRAPPED_SLOTS))  # fmt: skip
+
+    def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
+        return self._dispatch(*arguments, **keywords)
+
+    def _on_failure(self, specialization: Specialization, values: list[Any]) -> Callable[..., Any]:
+        """What happens when native code says that the program raises: the interpreter raises the exact error."""
+
+        def failed(failure: Any, arguments: tuple[Any, ...]) -> Any:
+            kind = kind_of(arguments, {})
+            runtime = iter(map_structure(to_tensor, arguments))
+            full = [
+                constant if type_ is None else next(runtime)
+                for type_, constant in zip(specialization.types, specialization.constants)
+            ]
+            result = self._interpret(full)
+            warnings.warn(
+                f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; "
+                "its result is used. This is a bug in optc.",
+                OptcWarning,
+                stacklevel=2,
+            )
+            return map_structure(from_tensor(kind), to_python(result))
+
+        return failed
+
+    def _report(self, specialization: Specialization) -> None:
+        text = "; ".join(map(str, specialization.fallbacks))
+        if self._fallback == "error":
+            raise OptcError(f"{self.__name__} cannot be compiled whole for {specialization}: {text}")
+        if self._fallback == "warn":
+            warnings.warn(f"{self.__name__} runs in the interpreter: {text}", OptcWarning, stacklevel=2)
+
+    # What there is to see --------------------------------------------------------------------------------------------
+
+    @property
+    def _shown(self) -> Specialization:
+        if self._current is None:
+            raise OptcError(f"{self.__name__} has not been compiled yet: call it, or give example_inputs")
+        return self._current
+
+    @property
+    def graph(self) -> Graph:
+        """The optimised graph."""
+        graph = self._shown.graph
+        if graph is None:
+            raise OptcError(f"{self.__name__} has no optimised graph: {'; '.join(map(str, self.fallbacks))}")
+        return graph
+
+    @property
+    def passes(self) -> list[PassRecord]:
+        """What every pass did: name, changed, seconds, graph text."""
+        return self._shown.passes
+
+    @property
+    def fallbacks(self) -> list[Fallback]:
+        """What the interpreter runs, and why; empty when all of it is native."""
+        return self._shown.fallbacks
+
+    @property
+    def kernels(self) -> list[Any]:
+        """The kernels in order of their calls."""
+        native = self._shown.native
+        return [] if native is None else list(native.kernels)
+
+    @property
+    def llvm(self) -> str:
+        """The LLVM modules as text."""
+        native = self._shown.native
+        return "" if native is None else str(native.llvm)
+
+    @property
+    def assembly(self) -> str:
+        """The machine code as text."""
+        native = self._shown.native
+        return "" if native is None else str(native.assembly)
+
+    def __repr__(self) -> str:
+        versions = "".join(f"\n  {specialization}" for specialization in self.specializations)
+        return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
+
+
+def _has_symbols(type_: Type | None) -> bool:
+    return isinstance(type_, TensorType) and any(isinstance(dim, Symbolic) for dim in type_.shape or ())
+
+
+def make_compiled(function: Function, receiver: ScriptObject | None, **options: Any) -> CompiledFunction:
+    """A compiled function with a class of its own, so that the native entry can be its `__call__`."""
+    own_class = type("CompiledFunction", (CompiledFunction,), {"__doc__": CompiledFunction.__doc__})
+    made: CompiledFunction = own_class(function, receiver, **options)
+    return made

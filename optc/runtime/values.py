@@ -1,0 +1,94 @@
+"""The border between Python and compiled code: what comes in, what goes out, and as which type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.eager.base import TensorBase
+from optc.eager.creation import from_numpy
+from optc.ir import types
+from optc.ir.types import Type
+from optc.ops.abstract import tensor_type_of
+
+
+def is_torch(value: Any) -> bool:
+    """True for an object of PyTorch, told without importing it."""
+    return type(value).__module__.partition(".")[0] == "torch"
+
+
+def kind_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
+    """Whose tensors the caller uses: "numpy", "torch" or "optc" (also when there are none)."""
+    for value in (*arguments, *keywords.values()):
+        items = value if isinstance(value, list | tuple) else (value,)
+        for item in items:
+            if isinstance(item, np.ndarray):
+                return "numpy"
+            if isinstance(item, TensorBase):
+                return "optc"
+            if is_torch(item):
+                return "torch"
+    return "optc"
+
+
+def map_structure(convert: Callable[[Any], Any], value: Any) -> Any:
+    """`convert` applied to everything inside tuples, lists and dictionaries."""
+    if isinstance(value, tuple):
+        items = [map_structure(convert, item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, list):
+        return [map_structure(convert, item) for item in value]
+    if isinstance(value, dict):
+        return {key: map_structure(convert, item) for key, item in value.items()}
+    return convert(value)
+
+
+def to_tensor(value: Any) -> Any:
+    """numpy arrays (and torch tensors) as Tensors over the same memory; the rest as it is."""
+    if isinstance(value, np.ndarray):
+        return from_numpy(value)
+    if is_torch(value):
+        from optc.interop.torch import from_torch
+
+        return from_torch(value)
+    return value
+
+
+def from_tensor(kind: str) -> Callable[[Any], Any]:
+    """What turns a Tensor into what the caller uses, without a copy."""
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, TensorBase):
+            return value
+        if kind == "numpy":
+            return value._array
+        if kind == "torch":
+            from optc.interop.torch import to_torch
+
+            return to_torch(value)
+        return value
+
+    return convert
+
+
+def type_of(value: Any) -> Type | None:
+    """The type of an argument that native code can take; None for the others."""
+    if isinstance(value, TensorBase):
+        return tensor_type_of(value._array)
+    simple: dict[type, Type] = {int: types.INT, float: types.FLOAT, bool: types.BOOL}
+    return simple.get(type(value))
+
+
+def signature_key(value: Any) -> Any:
+    """What must be equal for two arguments to run the same code, extents aside."""
+    if isinstance(value, TensorBase):
+        return value._array.dtype, value._array.ndim
+    if isinstance(value, int | float) or value is None:
+        return type(value)
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(signature_key, value))
+    return value if isinstance(value, str) else type(value)
+
+

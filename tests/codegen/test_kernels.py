@@ -1,0 +1,240 @@
+"""A kernel means the same in the interpreter, scheduled or not, and as machine code, on every kind of target."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optc.codegen import jit
+from optc.codegen.host import AVX2, GENERIC, Target
+from optc.codegen.kernel import (
+    Accumulate,
+    Buffer,
+    Define,
+    Fold,
+    Kernel,
+    Loop,
+    Store,
+    index_value,
+    load,
+    local,
+    renamed,
+    verify_kernel,
+)
+from optc.codegen.kernel_emitter import emit_kernel
+from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.llvm import Module
+from optc.codegen.schedule import vectorise
+from optc.errors import VerifyError
+from optc.ir.dims import symbol
+from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType
+from optc.ops.scalar import apply, function, literal, select, variable
+
+I, J, N, M = symbol("i"), symbol("j"), symbol("n"), symbol("m")
+TARGETS = [jit.host_target(), AVX2, GENERIC]
+EXTENTS = [0, 1, 3, 4, 15, 16, 17, 31, 64, 65, 200]
+
+
+def run_native(kernel: Kernel, target: Target, arrays: list[np.ndarray[Any, Any]], sizes: list[int]) -> None:
+    module = Module("test")
+    emit_kernel(renamed(kernel, "test_kernel"), module, target)
+    library = jit.link([jit.compile_module(str(module), target)])
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(arrays), *[ctypes.c_int64] * len(sizes))
+    prototype(library.address("test_kernel"))(*[array.ctypes.data for array in arrays], *sizes)
+
+
+def pointwise(dtype: DType) -> Kernel:
+    """out[i, j] = select(x < y, x * y, -x), y broadcast along the rows."""
+    x, y, out = Buffer("x", dtype, "input"), Buffer("y", dtype, "input"), Buffer("out", dtype, "output")
+    left, right = load(x, I * N + J), load(y, J)
+    value = select(left < right, left * right, -left)
+    body = Loop("i", 0, M, 1, (Loop("j", 0, N, 1, (Store("out", I * N + J, value),), lanes=1),))
+    return Kernel("pointwise", (x, y, out), ("m", "n"), (body,))
+
+
+def row_sum(dtype: DType) -> Kernel:
+    """out[i] = sum over j of x[i, j]."""
+    x, out = Buffer("x", dtype, "input"), Buffer("out", dtype, "output")
+    combine = variable(0, dtype) + variable(1, dtype)
+    inner = Loop("j", 0, N, 1, (Accumulate("total", combine, load(x, I * N + J)),), lanes=1)
+    row = (Define("total", literal(0, dtype)), inner, Store("out", I, local("total", dtype)))
+    return Kernel("row_sum", (x, out), ("m", "n"), (Loop("i", 0, M, 1, row),))
+
+
+def softmax() -> Kernel:
+    """Three passes over a row, the exponentials kept in a scratch row."""
+    x, out, keep = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output"), Buffer("keep", FLOAT32, "scratch", N)
+    element = load(x, I * N + J)
+    largest = apply("maximum", variable(0, FLOAT32), variable(1, FLOAT32))
+    total = variable(0, FLOAT32) + variable(1, FLOAT32)
+    power = function("exp", element - local("m", FLOAT32))
+    kept = (Define("e", power), Accumulate("s", total, local("e", FLOAT32)), Store("keep", J, local("e", FLOAT32)))
+    row = (
+        Define("m", literal(float("-inf"), FLOAT32)),
+        Loop("j", 0, N, 1, (Accumulate("m", largest, element),), lanes=1),
+        Define("s", literal(0.0, FLOAT32)),
+        Loop("j", 0, N, 1, kept, lanes=1),
+        Loop("j", 0, N, 1, (Store("out", I * N + J, load(keep, J) / local("s", FLOAT32)),), lanes=1),
+    )
+    return Kernel("softmax", (x, out, keep), ("m", "n"), (Loop("i", 0, M, 1, row),))
+
+
+def column_sum() -> Kernel:
+    """out[j] = sum over i of x[i, j]: lanes over the columns, the sum inside."""
+    x, out = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    combine = variable(0, FLOAT32) + variable(1, FLOAT32)
+    inner = Loop("i", 0, M, 1, (Accumulate("total", combine, load(x, I * N + J)),))
+    body = (Define("total", literal(0.0, FLOAT32)), inner, Store("out", J, local("total", FLOAT32)))
+    return Kernel("column_sum", (x, out), ("m", "n"), (Loop("j", 0, N, 1, body, lanes=1),))
+
+
+def transposed() -> Kernel:
+    """out[i, j] = x[j, i] + i * n + j: strided reads and the index as a value."""
+    x, out = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    value = load(x, J * M + I) + index_value(I * N + J).cast(FLOAT32)
+    body = Loop("i", 0, M, 1, (Loop("j", 0, N, 1, (Store("out", I * N + J, value),), lanes=1),))
+    return Kernel("transposed", (x, out), ("m", "n"), (body,))
+
+
+def masks() -> Kernel:
+    """out[j] = x[j] > 0 and m[j]: booleans as bytes."""
+    x, m, out = Buffer("x", FLOAT32, "input"), Buffer("mask", BOOL, "input"), Buffer("out", BOOL, "output")
+    value = (load(x, J) > 0.0) & load(m, J)
+    return Kernel("masks", (x, m, out), ("m", "n"), (Loop("j", 0, N, 1, (Store("out", J, value),), lanes=1),))
+
+
+def shapes_of(kernel: Kernel, m: int, n: int) -> list[int]:
+    return {
+        "pointwise": [m * n, n, m * n],
+        "row_sum": [m * n, m],
+        "softmax": [m * n, m * n, n],
+        "column_sum": [m * n, n],
+        "transposed": [m * n, m * n],
+        "masks": [n, n, n],
+    }[kernel.name]
+
+
+def arrays_for(kernel: Kernel, m: int, n: int) -> list[np.ndarray[Any, Any]]:
+    random = np.random.default_rng(m * 1000 + n)
+    arrays = []
+    for buffer, size in zip(kernel.buffers, shapes_of(kernel, m, n)):
+        values = random.integers(-8, 8, size)
+        arrays.append((values > 0 if buffer.dtype is BOOL else values).astype(buffer.dtype.numpy))
+    return arrays
+
+
+def interpreted(kernel: Kernel, arrays: list[np.ndarray[Any, Any]], sizes: dict[str, int]) -> np.ndarray[Any, Any]:
+    buffers = {b.name: a.copy() for b, a in zip(kernel.buffers, arrays) if b.role != "scratch"}
+    interpret_kernel(kernel, buffers, sizes)
+    return buffers["out"]
+
+
+KERNELS: list[Callable[[], Kernel]] = [
+    lambda: pointwise(FLOAT32),
+    lambda: pointwise(FLOAT64),
+    lambda: pointwise(INT64),
+    lambda: row_sum(FLOAT32),
+    lambda: row_sum(INT64),
+    softmax,
+    column_sum,
+    transposed,
+    masks,
+]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
+@pytest.mark.parametrize("make", KERNELS, ids=lambda make: make().name)
+def test_every_engine_agrees(make: Callable[[], Kernel], target: Target) -> None:
+    kernel = make()
+    verify_kernel(kernel)
+    scheduled = vectorise(kernel, target)
+    verify_kernel(scheduled)
+    for n in EXTENTS:
+        arrays, sizes = arrays_for(kernel, 3, n), {"m": 3, "n": n}
+        expected = interpreted(kernel, arrays, sizes)
+        np.testing.assert_allclose(interpreted(scheduled, arrays, sizes), expected, rtol=4e-6, err_msg=str(scheduled))
+        run_native(scheduled, target, arrays, [3, n])
+        place = [buffer.name for buffer in kernel.buffers].index("out")
+        np.testing.assert_allclose(arrays[place], expected, rtol=4e-6, err_msg=f"n = {n}\n{scheduled}")
+
+
+@pytest.mark.parametrize("n", EXTENTS)
+def test_known_extents_take_the_same_path(n: int) -> None:
+    kernel = softmax()
+    fixed = _with_extents(kernel, 2, n)
+    verify_kernel(fixed)
+    scheduled = vectorise(fixed, jit.host_target())
+    arrays = arrays_for(kernel, 2, n)
+    expected = interpreted(kernel, arrays, {"m": 2, "n": n})
+    run_native(scheduled, jit.host_target(), arrays, [])
+    np.testing.assert_allclose(arrays[1], expected, rtol=4e-6)
+
+
+def _with_extents(kernel: Kernel, m: int, n: int) -> Kernel:
+    """The kernel with numbers for its sizes."""
+    from dataclasses import replace
+
+    from optc.codegen.kernel import Statement, map_leaves
+    from optc.ir.dims import substitute
+
+    numbers = {"m": m, "n": n}
+
+    def fix(statement: Statement) -> Statement:
+        if isinstance(statement, Loop):
+            stop = substitute(statement.stop, numbers)
+            return replace(statement, stop=stop, body=tuple(map(fix, statement.body)))
+        if isinstance(statement, Fold):
+            return statement
+        value = map_leaves(map_leaves(statement.value, "m", m), "n", n)
+        if isinstance(statement, Store):
+            return replace(statement, index=substitute(statement.index, numbers), value=value)
+        return replace(statement, value=value)
+
+    buffers = tuple(replace(b, size=substitute(b.size, numbers)) for b in kernel.buffers)
+    return Kernel(kernel.name, buffers, (), tuple(map(fix, kernel.body)))
+
+
+def test_a_kernel_prints_as_a_loop_nest() -> None:
+    assert str(row_sum(FLOAT32)) == (
+        "kernel row_sum(float32* x, float32* out, m, n):\n"
+        "  for i in 0..m:\n"
+        "    total = 0.0\n"
+        "    for j in 0..n lanes 1:\n"
+        "      total add= x[i*n + j]\n"
+        "    out[i] = total"
+    )
+
+
+X, OUT = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+VALUE = load(X, J)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ((Store("out", J, VALUE),), "j in j is neither a size nor a loop variable"),
+        ((Loop("j", 0, N, 1, (Store("nowhere", J, VALUE),)),), "there is no buffer nowhere"),
+        ((Loop("j", 0, N, 1, (Store("x", J, VALUE),)),), "stored into input x"),
+        ((Loop("j", 0, N, 1, (Store("out", J, VALUE.cast(FLOAT64)),)),), "float64 is stored"),
+        ((Store("out", 0, local("a", FLOAT32)),), "local a is not defined"),
+        ((Define("a", literal(0.0, FLOAT32)), Define("a", literal(0.0, FLOAT32))), "defined twice"),
+        ((Loop("n", 0, 4, 1, ()),), "loop variable n is not new"),
+        ((Loop("j", 0, N, 3, (), lanes=2),), "steps by 3"),
+        ((Loop("j", 0, N, 4, (), lanes=2, masked=True),), "must step by its lanes"),
+        ((Define("a", literal(0.0, FLOAT32), 4), Store("out", 0, local("a", FLOAT32))), "other lanes or type"),
+        ((Define("a", literal(0.0, FLOAT32)), Fold("b", "a", variable(0, FLOAT32))), "no vector to fold"),
+    ],
+)
+def test_the_verifier_refuses(body: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(VerifyError, match=message):
+        verify_kernel(Kernel("broken", (X, OUT), ("n",), body))
+
+
+def test_the_interpreter_notices_accesses_outside_a_buffer() -> None:
+    kernel = Kernel("outside", (X, OUT), ("n",), (Loop("j", 0, N + 1, 1, (Store("out", J, VALUE),)),))
+    with pytest.raises(IndexError, match=r"x\[4\] of 4 elements"):
+        interpret_kernel(kernel, {"x": np.zeros(4, np.float32), "out": np.zeros(4, np.float32)}, {"n": 4})
