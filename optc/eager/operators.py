@@ -14,7 +14,9 @@ import numpy as np
 
 from optc.eager import dispatch
 from optc.eager.base import TensorBase, is_number
+from optc.ir import dtypes
 from optc.ir.types import TensorType
+from optc.ops import promotion
 from optc.ops.registry import overloads
 
 
@@ -73,11 +75,12 @@ def _right_divide(self: Any, other: Any) -> Any:
 
 
 def _as_tensor_like(self: Any, other: Any) -> Any:
-    """A number as a 0-d tensor of its own dtype, which does not change the dtype of `self` within its kind."""
+    """A number as a 0-d tensor: of the dtype of `self` where that can hold it, else of the number's own."""
     if isinstance(other, TensorBase):
         return other
-    kind = np.int64 if isinstance(other, int) else self._array.dtype
-    return dispatch.wrap(np.array(other, kind))
+    own, number = dtypes.from_numpy(self._array.dtype), promotion.number_type(other)
+    kind = own if own.kind == number.kind != "int" else number
+    return dispatch.wrap(np.array(other, kind.numpy))
 
 
 def _right_floor_divide(self: Any, other: Any) -> Any:

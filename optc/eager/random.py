@@ -55,29 +55,33 @@ _STATE_LAYOUT: Final = np.dtype(
 class Generator:
     """PyTorch's CPU generator: MT19937 and the half of a normal pair that waits for the next call."""
 
-    __slots__ = ("__weakref__", "_numbers", "_seed", "_spare_normal", "_untouched", "lock")
+    __slots__ = ("__weakref__", "_seed", "_spare_normal", "_stream", "_untouched", "lock")
 
     def __init__(self, seed: int = INITIAL_SEED) -> None:
         self.lock = threading.Lock()
         self._restart(seed)
 
     def _restart(self, seed: int) -> None:
-        twister = np.random.MT19937(0)
-        seeded = np.random.RandomState(seed & 0xFFFFFFFF).get_state(legacy=False)
-        twister.state = {"bit_generator": "MT19937", "state": seeded["state"]}
-        self._numbers = np.random.Generator(twister)
         self._seed = seed
         self._untouched = True
         self._spare_normal: float | None = None
+        self._stream: np.random.Generator | None = None
+
+    def _numbers(self) -> np.random.Generator:
+        """numpy's twister in this generator's state, made when the first word is drawn."""
+        if self._stream is None:
+            seeded = np.random.RandomState(self._seed & 0xFFFFFFFF).get_state(legacy=False)
+            self._stream = _stream_from(seeded["state"])
+        return self._stream
 
     def manual_seed(self, seed: int) -> "Generator":
         """Start again from `seed`; a negative seed stands for its 64-bit two's complement.
 
-        Raises RuntimeError for a seed outside [-2**63, 2**64).
+        Raises ValueError for a seed outside [-2**63, 2**64).
         """
         seed = int(seed)
         if not -(2**63) <= seed < 2**64:
-            raise RuntimeError("Overflow when unpacking long long")
+            raise ValueError("Overflow when unpacking long long")
         with self.lock:
             self._restart(seed % 2**64)
         return self
@@ -101,7 +105,7 @@ class Generator:
     def state_bytes(self) -> npt.NDArray[np.uint8]:
         """The whole state in the layout of ``torch.get_rng_state()``."""
         with self.lock:
-            twister = self._numbers.bit_generator.state["state"]
+            twister = self._numbers().bit_generator.state["state"]
             record = np.zeros((), _STATE_LAYOUT)
             position = int(twister["pos"])
             record["seed"] = self._seed
@@ -130,11 +134,9 @@ class Generator:
         left = int(record["left"])
         if not (record["seeded"] and 0 < left <= STATE_WORDS and int(record["next"]) <= STATE_WORDS):
             raise RuntimeError("Invalid mt19937 state")
-        twister = np.random.MT19937()
-        words = record["words"].astype(np.uint32)
-        twister.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": STATE_WORDS + 1 - left}}
+        stream = _stream_from({"key": record["words"].astype(np.uint32), "pos": STATE_WORDS + 1 - left})
         with self.lock:
-            self._numbers = np.random.Generator(twister)
+            self._stream = stream
             self._seed = int(record["seed"])
             self._untouched = left == 1 and int(record["next"]) == 0
             self._spare_normal = float(record["spare"]) if record["spare_valid"] else None
@@ -143,7 +145,7 @@ class Generator:
         """The next `count` 32-bit words. The caller holds the lock."""
         if count > 0:
             self._untouched = False
-        return self._numbers.integers(0, 2**32, size=count, dtype=np.uint32)
+        return self._numbers().integers(0, 2**32, size=count, dtype=np.uint32)
 
     def long_words(self, count: int) -> LongWords:
         """The next `count` 64-bit words, each of two 32-bit words, the high one first. The caller holds the lock."""
@@ -172,6 +174,12 @@ class Generator:
         normal = np.concatenate((spare, made))
         self._spare_normal = float(normal[count]) if normal.size > count else None
         return normal[:count]
+
+
+def _stream_from(state: Any) -> np.random.Generator:
+    twister = np.random.MT19937(0)
+    twister.state = {"bit_generator": "MT19937", "state": state}
+    return np.random.Generator(twister)
 
 
 default_generator: Final = Generator(int.from_bytes(os.urandom(8), "little") & (2**53 - 1))

@@ -114,7 +114,10 @@ def _largest_drawn(dtype: DType) -> int:
 
 
 def _rounded(number: int, dtype: DType) -> int:
-    return int(np.float64(np.array(number, np.float64).astype(dtype.numpy)))
+    """The whole number that `number` becomes in `dtype`; what overflows becomes the smallest int64, as in C."""
+    with np.errstate(over="ignore"):
+        value = float(np.array(number, np.float64).astype(dtype.numpy))
+    return int(value) if math.isfinite(value) else -(2**63)
 
 
 def _representable_from(low: int, dtype: DType) -> int:
@@ -288,7 +291,7 @@ _define_drawing("randint.low", "SymInt low, SymInt high, SymInt[] size", random_
 
 def _permutation(count: int, dtype: int | None, generator: Generator | None) -> Array:
     if count < 0:
-        raise RuntimeError(f"n must be non-negative, got{count}")
+        raise RuntimeError(f"Trying to create tensor with negative dimension {count}: [{count}]")
     chosen = dtype_of_code(dtype, dtypes.INT64)
     if chosen.is_floating_point and count > 2 ** random.significand_bits(chosen.numpy) + 1:
         raise RuntimeError(f"n cannot be greater than 2^{random.significand_bits(chosen.numpy)}+1 for {chosen.label} type.")

@@ -46,7 +46,7 @@ class Generator(random.Generator):
 def manual_seed(seed: int) -> random.Generator:
     """Start the default generator again from `seed`: the numbers that follow are PyTorch's.
 
-    Raises RuntimeError for a seed outside 64 bits.
+    Raises ValueError for a seed outside 64 bits.
     """
     return default_generator.manual_seed(seed)
 

@@ -72,7 +72,7 @@ def test_a_state_of_another_dtype_is_refused() -> None:
 
 @pytest.mark.parametrize("seed", [2**64, -(2**63) - 1])
 def test_a_seed_outside_64_bits_is_refused(seed: int) -> None:
-    with pytest.raises(RuntimeError, match="Overflow"):
+    with pytest.raises(ValueError, match="Overflow"):
         Generator().manual_seed(seed)
 
 
