@@ -61,7 +61,7 @@ def _limit(text: str) -> tuple[str, int]:
 PRINT = Variable("OPTC_PRINT", str, "", "print the graph after passes: all, changed, or names separated by commas")
 DUMP = Variable("OPTC_DUMP", str, "", "folder that receives the graph after every pass that changed it")
 PASSES = Variable("OPTC_PASSES", str, "", "pipeline that replaces the default one")
-PASS_LIMIT = Variable(
+PASS_LIMIT: Variable[tuple[str, int] | None] = Variable(
     "OPTC_PASS_LIMIT", _limit, None, "stop after so many pass runs (12) or rewrites of one pass (canonicalize=3)"
 )
 VERIFY = Variable("OPTC_VERIFY", _level, 0, "0: trust passes, 1: verify after each, 2: also check what they say changed")

@@ -313,11 +313,13 @@ REPEAT_CAP = 16
 
 
 class _Manager:
-    def __init__(self, graph: Graph, context: Context, instruments: Sequence[Instrument], keep: bool) -> None:
+    def __init__(
+        self, graph: Graph, context: Context, instruments: Sequence[Instrument], keep: bool, records: list[PassRecord]
+    ) -> None:
         self.graph = graph
         self.context = context
         self.instruments = instruments
-        self.records: list[PassRecord] = []
+        self.records = records
         self.latest = graph.copy() if keep else None
 
     def run_items(self, items: Sequence[Item]) -> bool:
@@ -389,8 +391,9 @@ def run(
     instruments: Sequence[Instrument] = (),
     context: Context | None = None,
     keep_graphs: bool = True,
+    records: list[PassRecord] | None = None,
 ) -> list[PassRecord]:
-    """Run a pipeline on a graph, in place, and tell what every pass did.
+    """Run a pipeline on a graph, in place, and tell what every pass did (in `records`, where a list is given).
 
     `keep_graphs` keeps a copy of the graph after every pass that changed it, for the records' texts.
     Raises PipelineError for a bad pipeline, and what passes and instruments raise, with the pass's name as a note.
@@ -399,7 +402,7 @@ def run(
     context = context or Context()
     for instrument in instruments:
         instrument.start(graph, context)
-    manager = _Manager(graph, context, instruments, keep_graphs)
+    manager = _Manager(graph, context, instruments, keep_graphs, [] if records is None else records)
     try:
         manager.run_items(items)
     finally:

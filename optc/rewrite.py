@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import Any, TypeAlias, get_type_hints
 
 import numpy as np
@@ -110,9 +111,19 @@ class Dims(Variable):
         return isinstance(value.type, ListType) and isinstance(value.type.element, IntType)
 
 
+class Anything(Variable):
+    """Any value at all."""
+
+    def accepts(self, value: Value) -> bool:
+        return True
+
+
 @dataclass(frozen=True, eq=False)
 class Call(Pattern):
-    """An operator applied to patterns and literals; `kind` is the name without overload."""
+    """An operator applied to patterns and literals; `kind` is the name without overload.
+
+    `...` as the last argument of a pattern stands for the remaining arguments, whatever they are.
+    """
 
     kind: str
     arguments: tuple[Operand, ...]
@@ -125,7 +136,7 @@ class Computed:
     function: Callable[[Match], Any]
 
 
-Operand: TypeAlias = "Pattern | Computed | int | float | bool | None | list[int]"
+Operand: TypeAlias = "Pattern | Computed | int | float | bool | None | list[int] | EllipsisType"
 Pair: TypeAlias = tuple[Call, Pattern]
 
 
@@ -252,15 +263,20 @@ def _match_call(call: Call, node: Node, match: Match) -> Iterator[Match]:
     if node.kind != call.kind or len(node.outputs) != 1:
         return
     operator = operator_of(node)
-    if operator is None or operator.has_effects or not _rest_is_default(call, node, operator):
+    arguments = call.arguments
+    if operator is None or operator.has_effects:
         return
-    given = node.inputs[: len(call.arguments)]
+    if arguments[-1] is ...:
+        arguments = arguments[:-1]
+    elif not _rest_is_default(arguments, node, operator):
+        return
+    given = node.inputs[: len(arguments)]
     orders = [given]
     if operator.commutative and len(given) >= 2 and _is_plain_commutative(operator, node):
         orders.append((given[1], given[0], *given[2:]))
     for order in orders:
         extended = Match(match.node, dict(match.values), [*match.nodes, node])
-        yield from _match_all(call.arguments, order, extended)
+        yield from _match_all(arguments, order, extended)
 
 
 def _match_all(patterns: Sequence[Operand], values: Sequence[Value], match: Match) -> Iterator[Match]:
@@ -281,8 +297,7 @@ def _match_operand(pattern: Operand, value: Value, match: Match) -> Iterator[Mat
             return
         if bound is None and not pattern.accepts(value):
             return
-        match.values.setdefault(pattern.name, value)
-        yield match
+        yield Match(match.node, match.values | {pattern.name: bound or value}, match.nodes)
     elif isinstance(pattern, list):
         if constant_ints(value) == pattern:
             yield match
@@ -302,8 +317,8 @@ def same_value(left: Value, right: Value) -> bool:
     return isinstance(left.constant, int | float | str) and _same_number(left.constant, right.constant)
 
 
-def _rest_is_default(call: Call, node: Node, operator: Operator) -> bool:
-    count = len(call.arguments)
+def _rest_is_default(arguments: Sequence[Operand], node: Node, operator: Operator) -> bool:
+    count = len(arguments)
     rest = list(zip(operator.schema.arguments, node.inputs))[count:]
     return len(node.inputs) >= count and all(is_default(value, argument) for argument, value in rest)
 

@@ -40,11 +40,17 @@ def _copy_reference(self: Array, source: Array, *_: Any) -> Array:
 
 
 def _decompose_copy(b: Builder, self: Value, source: Value, *_: Any) -> Value:
-    dtype = b.type(self).dtype
-    assert dtype is not None
-    cast: Value = b("aten::to.dtype", source, dtype.code)
-    expanded: Value = b("aten::expand", cast, list(b.shape(self)))
+    expanded: Value = b("aten::expand", _cast(b, source, self), list(b.shape(self)))
     return expanded
+
+
+def _cast(b: Builder, value: Value, like: Value) -> Value:
+    """The value in the element type of `like`."""
+    dtype = b.type(like).dtype
+    if dtype is None or dtype is b.type(value).dtype:
+        return value
+    cast: Value = b("aten::to.dtype", value, dtype.code)
+    return cast
 
 
 define(
@@ -70,10 +76,7 @@ def _stored_reference(self: Array, result: Array) -> Array:
 
 
 def _decompose_stored(b: Builder, self: Value, result: Value) -> Value:
-    dtype = b.type(self).dtype
-    assert dtype is not None
-    cast: Value = b("aten::to.dtype", result, dtype.code)
-    return cast
+    return _cast(b, result, self)
 
 
 define(
@@ -144,9 +147,7 @@ def _positions(b: Builder, self: Value, place: int) -> Value:
 
 
 def _choose(b: Builder, condition: Value, source: Value, self: Value) -> Value:
-    dtype = b.type(self).dtype
-    assert dtype is not None
-    chosen: Value = b("aten::where.self", condition, b("aten::to.dtype", source, dtype.code), self)
+    chosen: Value = b("aten::where.self", condition, _cast(b, source, self), self)
     return chosen
 
 

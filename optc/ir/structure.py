@@ -1,0 +1,60 @@
+"""Nested values taken apart: a graph in core form takes and returns leaves, a `Structure` says how they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optc.ir.types import Type
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One level of a nested value.
+
+    `kind` is "leaf" (of type `type`), "none", "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
+    keys. A tuple's `type` tells a NamedTuple.
+    """
+
+    kind: str
+    items: tuple[Structure, ...] = ()
+    keys: tuple[Any, ...] = ()
+    type: Type | None = None
+
+    @property
+    def leaf_count(self) -> int:
+        """How many leaves a value of this structure has."""
+        return 1 if self.kind == "leaf" else sum(item.leaf_count for item in self.items)
+
+
+def leaves_of(value: Any, structure: Structure) -> Iterator[Any]:
+    """The leaves of a nested value, in order. Raises TypeError for a value of another structure."""
+    if structure.kind == "leaf":
+        yield value
+        return
+    if structure.kind == "none":
+        if value is not None:
+            raise TypeError(f"expected None, got {type(value).__name__}")
+        return
+    parts = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(parts, list | tuple) or len(parts) != len(structure.items):
+        raise TypeError(f"expected a {structure.kind} of {len(structure.items)} items")
+    for part, item in zip(parts, structure.items):
+        yield from leaves_of(part, item)
+
+
+def rebuild(leaves: Sequence[Any], structure: Structure) -> Any:
+    """The nested value made of leaves, the inverse of `leaves_of` (NamedTuples come back as tuples)."""
+    return _rebuild(iter(leaves), structure)
+
+
+def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
+    if structure.kind == "leaf":
+        return next(leaves)
+    if structure.kind == "none":
+        return None
+    parts = [_rebuild(leaves, item) for item in structure.items]
+    if structure.kind == "dict":
+        return dict(zip(structure.keys, parts))
+    return parts if structure.kind == "list" else tuple(parts)

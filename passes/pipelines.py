@@ -1,0 +1,214 @@
+"""The named pipelines, and `optimize`: from a captured function to an optimised core graph.
+
+Importing this module registers every pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from optc import config, pipeline
+from optc.errors import SourceRange, UnsupportedError
+from optc.instruments import instruments_from_environment
+from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.graph import Graph, Node, Value
+from optc.ir.structure import Structure
+from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
+from optc.ops.abstract import UndecidedShape, abstract
+from optc.ops.builder import constant_type
+from optc.ops.effects import has_effects
+from optc.ops.registry import Interpreted, operator_of
+from optc.passes import (
+    addmm_fusion,
+    branch_simplification,
+    canonicalize,
+    common_subexpressions,
+    constant_folding,
+    dead_code_elimination,
+    decompose,
+    flatten_outputs,
+    freeze,
+    functionalize,
+    infer_shapes,
+    inline,
+    loop_invariant_hoisting,
+    loop_unrolling,
+    lower_tuples,
+)
+
+PASSES = (
+    inline, lower_tuples, freeze, functionalize, infer_shapes, canonicalize, constant_folding, branch_simplification,
+    common_subexpressions, dead_code_elimination, flatten_outputs, loop_unrolling, decompose, loop_invariant_hoisting,
+    addmm_fusion,
+)  # fmt: skip
+"""The modules that declare passes, in the order a program usually meets them."""
+
+pipeline.name_pipeline("capture", "inline, lower-tuples, freeze, lower-tuples, functionalize")
+pipeline.name_pipeline(
+    "simplify",
+    "repeat(infer-shapes, canonicalize, constant-folding, branch-simplification, lower-tuples, "
+    "common-subexpressions, dead-code-elimination)",
+)
+pipeline.name_pipeline(
+    "default",
+    "capture, simplify, flatten-outputs, loop-unrolling, simplify, decompose, simplify, "
+    "loop-invariant-hoisting, addmm-fusion, simplify",
+)
+
+
+@dataclass
+class Island:
+    """A part that the interpreter has to run: which node (None: the whole program), and why."""
+
+    reason: str
+    source: SourceRange | None = None
+    node: Node | None = None
+
+
+@dataclass
+class OptimizedProgram:
+    """The result of `optimize`.
+
+    `graph` is in core form, None when the whole program has to be interpreted (then `islands` says why). Its inputs
+    are the leaves of the arguments (`input_structures`, one per argument) followed by the state (`state`); its outputs
+    the leaves of the result (`output_structure`) followed by the state's new values.
+    """
+
+    graph: Graph | None
+    records: list[pipeline.PassRecord]
+    state: list[pipeline.Slot] = field(default_factory=list)
+    islands: list[Island] = field(default_factory=list)
+    input_structures: list[Structure] = field(default_factory=list)
+    output_structure: Structure | None = None
+
+
+def optimize(
+    program: Function | Graph,
+    self_object: ScriptObject | None = None,
+    input_types: Sequence[Any] | None = None,
+    *,
+    text: str | None = None,
+    instruments: Sequence[pipeline.Instrument] = (),
+) -> OptimizedProgram:
+    """Bring a captured function into core form and optimise it; the function itself stays as it is.
+
+    `input_types` has one entry per argument (self excluded): a type, NONE, or a list, tuple or dictionary of such for
+    arguments that are taken apart; None keeps the declared types. `text` replaces the default pipeline.
+    """
+    graph = (program.graph if isinstance(program, Function) else program).copy()
+    context = pipeline.Context(self_object)
+    structures = specialize_inputs(graph, input_types)
+    watching = [*instruments_from_environment(), *instruments]
+    records: list[pipeline.PassRecord] = []
+    try:
+        pipeline.run(graph, text or config.PASSES() or "default", watching, context, records=records)
+    except UnsupportedError as error:
+        return OptimizedProgram(None, records, [], [Island(error.message, error.source)], structures)
+    islands = [island for node in graph.walk() if (island := island_of(node)) is not None]
+    return OptimizedProgram(graph, records, context.slots, islands, structures, context.output_structure)
+
+
+def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[Structure]:
+    """Give the graph's inputs the types of a call; nested arguments become one input per leaf.
+
+    Raises TypeError when the number of types is not the number of arguments.
+    """
+    erase_types(graph)
+    arguments = [value for value in graph.inputs if not isinstance(value.type, ClassType)]
+    given: list[Any] = [value.type for value in arguments] if input_types is None else list(input_types)
+    if len(given) != len(arguments):
+        raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
+    return [_specialize(graph, value, type_) for value, type_ in zip(arguments, given)]
+
+
+def erase_types(graph: Graph) -> None:
+    """Forget the dimensions a trace has recorded: they are those of its example, not of this call."""
+    for block in graph.blocks():
+        parameters = block.inputs if block is not graph.block else []
+        for value in [*parameters, *(output for node in block.nodes for output in node.outputs)]:
+            if not value.is_constant:
+                value.type = unrefined(value.type)
+
+
+def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
+    leaves: list[Value] = []
+    declared = value.type
+    with graph.inserting(next(graph.nodes, graph.block.return_node)):
+        made, structure = _take_in(graph, value.name, given, declared, leaves)
+    value.replace_all_uses_with(made)
+    place = value.offset
+    graph.block.param_node.remove_output(place)
+    graph.block.param_node.outputs[place:place] = leaves
+    for offset, parameter in enumerate(graph.inputs):
+        parameter.offset = offset
+    return structure
+
+
+def _take_in(
+    graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]
+) -> tuple[Value, Structure]:
+    """A value of the given structure made from new inputs."""
+    if isinstance(declared, OptionalType) and given is not NONE and not isinstance(given, OptionalType):
+        declared = declared.element
+    if given is NONE:
+        return graph.insert_constant(None, NONE), Structure("none")
+    if isinstance(given, TupleType):
+        given = tuple(given.elements)
+    if isinstance(given, tuple | list | dict):
+        return _take_in_parts(graph, name, given, declared, leaves)
+    leaf = Value(graph.block.param_node, 0, given, name)
+    leaves.append(leaf)
+    return leaf, Structure("leaf", type=given)
+
+
+def _take_in_parts(
+    graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]
+) -> tuple[Value, Structure]:
+    parts = list(given.values()) if isinstance(given, dict) else list(given)
+    elements = _element_types(declared, len(parts))
+    taken = [
+        _take_in(graph, f"{name}.{place}" if name else "", part, element, leaves)
+        for place, (part, element) in enumerate(zip(parts, elements))
+    ]
+    values, structures = [value for value, _ in taken], tuple(structure for _, structure in taken)
+    if isinstance(given, dict):
+        keys = [graph.insert_constant(key, constant_type(key)) for key in given]
+        pairs = [value for pair in zip(keys, values) for value in pair]
+        mapping = declared if isinstance(declared, DictType) else DictType(keys[0].type, values[0].type)
+        return graph.insert("prim::DictConstruct", pairs, (mapping,)).output, Structure("dict", structures, tuple(given))
+    if isinstance(given, list):
+        type_ = declared if isinstance(declared, ListType) else ListType(values[0].type if values else TENSOR)
+        return graph.insert("prim::ListConstruct", values, (type_,)).output, Structure("list", structures)
+    kind = TupleType(tuple(value.type for value in values))
+    named = TupleType(kind.elements, declared.name, declared.fields) if isinstance(declared, TupleType) else kind
+    return graph.insert("prim::TupleConstruct", values, (named,)).output, Structure("tuple", structures, type=declared)
+
+
+def _element_types(declared: Type, count: int) -> list[Type]:
+    if isinstance(declared, TupleType):
+        return list(declared.elements)
+    if isinstance(declared, ListType):
+        return [declared.element] * count
+    return [declared.value if isinstance(declared, DictType) else TENSOR] * count
+
+
+def island_of(node: Node) -> Island | None:
+    """Why a node of an optimised graph has no native form; None when it has one."""
+    if node.blocks or node.kind in ("prim::RaiseException", "prim::Uninitialized"):
+        return None
+    operator = operator_of(node)
+    if operator is None:
+        return Island(f"{node.kind} runs in the interpreter", node.source, node) if has_effects(node) else None
+    if isinstance(operator.lowering, Interpreted):
+        return Island(f"{operator.name}: {operator.lowering.reason}", node.source, node)
+    untyped = [value for value in node.outputs if isinstance(value.type, TensorType) and not value.type.is_typed]
+    if not untyped:
+        return None
+    try:
+        operator.infer(*map(abstract, node.inputs))
+    except UndecidedShape as error:
+        return Island(f"{operator.name}: {error.message}", node.source, node)
+    return Island(f"{operator.name}: the shape of an argument is not known", node.source, node)
+
