@@ -173,7 +173,10 @@ class PickleWriter:
         elif isinstance(value, dict):
             self._shared(value, lambda: self._dict(value, type_))
         else:
-            raise TypeError(f"a value of type {type(value).__name__} cannot be saved in an archive")
+            self._other(value)
+
+    def _other(self, value: Any) -> None:
+        raise TypeError(f"a value of type {type(value).__name__} cannot be saved in an archive")
 
     def _tuple(self, value: tuple[Any, ...], type_: Type) -> None:
         if not value:
@@ -338,4 +341,3 @@ def type_of_value(value: Any) -> Type:
     if isinstance(value, ScriptObject):
         return value.type
     raise TypeError(f"a value of type {type(value).__name__} cannot be saved in an archive")
-

@@ -98,5 +98,3 @@ def rebuild_tensor(storage: Any, offset: Any, sizes: Any, strides: Any, requires
     if not isinstance(storage, Storage):
         raise PickleError("a tensor has no storage")
     return storage.tensor(offset, sizes, strides, requires_grad)
-
-

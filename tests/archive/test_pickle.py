@@ -58,7 +58,9 @@ def test_pythons_own_pickles_of_plain_values_are_read() -> None:
 
 def test_strings_and_shared_lists_are_written_once() -> None:
     shared = [1, 2, 3]
-    data = PickleWriter(lambda stored: "0").finish((shared, shared, "key", "key"), parse_type("(int[], int[], str, str)"))
+    data = PickleWriter(lambda stored: "0").finish(
+        (shared, shared, "key", "key"), parse_type("(int[], int[], str, str)")
+    )
     first, second, *_ = PickleReader(data, Plain()).read()
     assert first is second
     assert data.count(b"key") == 1

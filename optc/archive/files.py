@@ -1,0 +1,71 @@
+"""The frame around every archive: top folder, version, byte order, storages under numbered names."""
+
+from __future__ import annotations
+
+import io
+import os
+import zlib
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from optc.archive.pickle_writer import StoredTensor
+from optc.archive.zip_writer import ZipWriter
+
+
+class ArchiveWriter:
+    """Writes an archive to a path (atomically: the file appears when it is complete) or to a binary stream."""
+
+    def __init__(self, target: str | os.PathLike[str] | BinaryIO, *, for_state: bool = False) -> None:
+        self._path = os.fspath(target) if isinstance(target, str | os.PathLike) else None
+        self._target = target
+        self._buffer: Any = None
+        self._folder = (PurePath(self._path).stem or "archive") if self._path is not None else "archive"
+        self._for_state = for_state
+        self._digest = 0
+
+    def __enter__(self) -> ArchiveWriter:
+        if self._path is not None:
+            self._temporary = f"{self._path}.{os.getpid()}.part"
+            self._buffer = open(self._temporary, "wb")
+        else:
+            self._buffer = io.BytesIO()
+        self._zip = ZipWriter(self._buffer)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._finish()
+        self._buffer_done(kind is None)
+
+    def _buffer_done(self, succeeded: bool) -> None:
+        if self._path is None:
+            if succeeded:
+                self._target.write(self._buffer.getvalue())  # type: ignore[union-attr]  a stream
+            return
+        self._buffer.close()
+        if succeeded:
+            os.replace(self._temporary, self._path)
+        else:
+            os.unlink(self._temporary)
+
+    def add(self, name: str, data: bytes, compress: bool = False) -> None:
+        """Write an entry below the archive's folder."""
+        self._digest = zlib.crc32(name.encode(), zlib.crc32(data, self._digest))
+        self._zip.add(f"{self._folder}/{name}", data, compress)
+
+    def add_storage(self, folder: str, stored: StoredTensor, keys: dict[Any, str]) -> str:
+        """Write a storage under the next number of `folder`; returns the number. One that is known is not repeated."""
+        identity = (stored.key, stored.dtype)
+        if identity not in keys:
+            keys[identity] = str(len(keys))
+            self.add(f"{folder}/{keys[identity]}", stored.content())
+        return keys[identity]
+
+    def _finish(self) -> None:
+        if self._for_state:
+            self.add(".format_version", b"1")
+            self.add(".storage_alignment", b"64")
+            self.add("version", b"3\n")
+        self.add("byteorder", b"little")
+        self.add(".data/serialization_id", f"{self._digest:040d}".encode())
+        self._zip.close()

@@ -1,0 +1,147 @@
+"""optc.save and optc.load: what goes in comes out, views stay views, and torch reads and writes the same files."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optc.archive.state_dict import load, save
+from optc.eager.dispatch import wrap
+from optc.errors import ArchiveError
+from optc.ir import dtypes
+from optc.nn.parameter import Parameter
+
+
+def through_file(value: Any) -> Any:
+    buffer = io.BytesIO()
+    save(value, buffer)
+    return load(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, -(2**80), 1.5, "text", [1, [2]], (1,), (), {"a": {1: 2}}, OrderedDict(b=1, a=2), dtypes.INT8],
+)
+def test_plain_values(value: Any) -> None:
+    result = through_file(value)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize("dtype", dtypes.ALL, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3), (2, 0, 4)])
+def test_tensors_of_every_type(dtype: dtypes.DType, shape: tuple[int, ...]) -> None:
+    array = np.arange(int(np.prod(shape))).reshape(shape).astype(dtype.numpy)
+    result = through_file({"x": wrap(array)})["x"]
+    assert result.dtype is dtype
+    np.testing.assert_array_equal(result._array, array)
+
+
+def test_views_of_one_tensor_still_share_memory() -> None:
+    base = wrap(np.arange(6.0).reshape(2, 3))
+    whole, row = through_file([base, wrap(base._array[1])])
+    row._array[0] = 99
+    assert whole._array[1, 0] == 99
+
+
+def test_parameters_stay_parameters() -> None:
+    parameter = through_file([Parameter(wrap(np.ones(3, np.float32)), requires_grad=False)])[0]
+    assert type(parameter) is Parameter
+    assert not parameter.requires_grad
+
+
+def test_memory_is_mapped_from_the_file_and_the_file_never_changes(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    save({"w": wrap(np.zeros(1000, np.float32))}, path)
+    before = path.read_bytes()
+    weight = load(path)["w"]
+    weight._array[:] = 1
+    assert weight._array.ctypes.data % 64 == 0
+    assert path.read_bytes() == before
+
+
+def test_objects_of_classes_are_not_written_and_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="state_dict"):
+        save(object(), tmp_path / "x.pt")
+    assert list(tmp_path.iterdir()) == []
+
+
+def archive_with(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/data.pkl", data)
+        archive.writestr("a/data/0", b"\0" * 16)
+    return buffer.getvalue()
+
+
+def tensor_pickle(offset: int, sizes: tuple[int, ...], strides: tuple[int, ...], count: int = 4) -> bytes:
+    def number(value: int) -> bytes:
+        return b"\x8a\x08" + value.to_bytes(8, "little", signed=True)
+
+    def numbers(values: tuple[int, ...]) -> bytes:
+        return b"(" + b"".join(map(number, values)) + b"t"
+
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpu" + number(count) + b"tQ"
+    hooks = b"ccollections\nOrderedDict\n)R"
+    state = storage + number(offset) + numbers(sizes) + numbers(strides) + b"\x89" + hooks
+    return b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(" + state + b"tR."
+
+
+@pytest.mark.parametrize(
+    ("offset", "sizes", "strides", "count"),
+    [
+        (0, (5,), (1,), 4), (1, (4,), (1,), 4), (-1, (2,), (1,), 4), (0, (2, 2), (3, 1), 4), (0, (2,), (-1,), 4),
+        (0, (2**40, 2**40), (0, 0), 4), (0, (2,), (1, 1), 4), (0, (5,), (1,), 5), (0, (1,), (1,), -1),
+        (0, (-2,), (1,), 4),
+    ],
+)  # fmt: skip
+def test_tensors_that_reach_outside_of_their_storage_are_refused(
+    offset: int, sizes: tuple[int, ...], strides: tuple[int, ...], count: int
+) -> None:
+    data = tensor_pickle(offset, sizes, strides, count)
+    with pytest.raises(ArchiveError, match=r"<bytes>: a/data.pkl"):
+        load(archive_with(data))
+
+
+def test_the_same_pickle_with_fitting_numbers_is_a_tensor() -> None:
+    assert load(archive_with(tensor_pickle(1, (3,), (1,)))).shape == (3,)
+
+
+def test_code_in_a_pickle_is_refused() -> None:
+    with pytest.raises(ArchiveError, match=r"posix.system|os.system|nt.system"):
+        load(archive_with(pickle.dumps(os.system, 2)))
+
+
+@pytest.mark.peers
+def test_torch_reads_what_optc_writes(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "state.pt"
+    base = wrap(np.arange(6, dtype=np.float32).reshape(2, 3))
+    save({"a": base, "b": wrap(base._array.T), "c": Parameter(wrap(np.ones(2))), "n": 3, "l": [1, (2,)]}, path)
+    state = torch.load(path)
+    assert torch.equal(state["b"], state["a"].T)
+    assert state["a"].untyped_storage().data_ptr() == state["b"].untyped_storage().data_ptr()
+    assert isinstance(state["c"], torch.nn.Parameter)
+    assert (state["n"], state["l"]) == (3, [1, (2,)])
+
+
+@pytest.mark.peers
+def test_optc_reads_what_torch_writes(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "state.pt"
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2)).to(torch.bfloat16)
+    torch.save(module.state_dict(), path)
+    state = load(path)
+    assert list(state) == list(module.state_dict())
+    for name, tensor in module.state_dict().items():
+        np.testing.assert_array_equal(state[name]._array.astype(float), tensor.double().numpy())
+    torch.save({"size": torch.Size([1, 2]), "dtype": torch.float16, "p": torch.nn.Parameter(torch.ones(2))}, path)
+    assert load(path)["dtype"] is dtypes.FLOAT16
