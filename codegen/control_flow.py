@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
@@ -21,7 +21,7 @@ from optc.codegen.native import (
     fits_registers,
 )
 from optc.ir.dims import symbols
-from optc.ir.graph import Node
+from optc.ir.graph import Block, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.types import TensorType
 
@@ -78,7 +78,7 @@ def emit_if(driver: Driver, node: Node) -> None:
                 for output, result in zip(node.outputs, results):
                     if output in memories:
                         driver.copy(result, memories[output].pointer, tensor_type(output))
-                _end_scope(driver, block.outputs, heap)
+                _end_scope(driver, block, heap)
                 shown = [r for o, r in zip(node.outputs, results) if o not in memories]
                 arm.yield_([value for native in shown for value in flatten(native)])
                 natives.append(shown)
@@ -104,15 +104,11 @@ def _merge_memory(driver: Driver, value: IRValue) -> MemoryTensor:
     return driver.allocate(value)
 
 
-def _end_scope(driver: Driver, outputs: Sequence[IRValue], heap: list[Slot]) -> None:
+def _end_scope(driver: Driver, block: Block, heap: list[Slot]) -> None:
     """Give back what a block allocated; its results have been copied out."""
-    for value in outputs:
-        slot = driver.slots.pop(value, None)
-        if slot is None:
-            continue
-        driver.aliases[slot].discard(value)
-        if not driver.aliases[slot] and slot not in heap:
-            driver.release(slot)
+    for value in dict.fromkeys(block.outputs):
+        if value.node.owner is block:
+            driver.forget(value)
     for slot in [slot for slot in driver.heap if slot not in heap]:
         driver.release(slot)
 
@@ -153,7 +149,7 @@ def emit_loop(driver: Driver, node: Node) -> None:
             target = spares[list(buffers).index(place)]
             driver.copy(_merged(driver, result, output), target, tensor_type(output))
             following.append(target)
-        _end_scope(driver, block.outputs, heap)
+        _end_scope(driver, block, heap)
         again = driver.scalar(block.outputs[0])
         old = [flatten(currents[place])[0] for place in buffers]
         loop.yield_([b.add(index, 1, "nsw"), again, *old, *following])
@@ -187,6 +183,7 @@ def emit_construct(driver: Driver, node: Node) -> None:
     """Tuples and lists of known length exist only while compiling."""
     items = tuple(driver.native(value) for value in node.inputs)
     driver.define(node.output, Aggregate(items, node.kind == "prim::ListConstruct"))
+    driver.share(node.output, *node.inputs)
 
 
 def emit_unpack(driver: Driver, node: Node) -> None:
@@ -196,6 +193,7 @@ def emit_unpack(driver: Driver, node: Node) -> None:
         raise Unsupported(node, "the length of the list is only known at run time")
     for output, item in zip(node.outputs, native.items):
         driver.define(output, item)
+        driver.share(output, node.inputs[0])
 
 
 def emit_index(driver: Driver, node: Node) -> None:
@@ -205,6 +203,7 @@ def emit_index(driver: Driver, node: Node) -> None:
     if not isinstance(native, Aggregate) or not place.is_constant:
         raise Unsupported(node, "the index is only known at run time")
     driver.define(node.output, native.items[place.constant])
+    driver.share(node.output, node.inputs[0])
 
 
 def emit_dim_node(driver: Driver, node: Node) -> None:

@@ -87,7 +87,7 @@ class Frame:
         self.packed: dict[tuple[object, ...], Value] = {}
         self.arena = Arena()
         self.arena_base: Value | None = None
-        self.slots: dict[IRValue, Slot] = {}
+        self.slots: dict[IRValue, list[Slot]] = {}
         self.aliases: dict[Slot, set[IRValue]] = {}
         self.destinations: dict[IRValue, Value] = {}
         self.heap: list[Slot] = []
@@ -232,14 +232,14 @@ class Frame:
         assert type_.shape is not None and type_.dtype is not None
         count = product(type_.shape)
         slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize)
-        self.slots[value] = slot
+        self.slots[value] = [slot]
         self.aliases[slot] = {value}
         return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
 
     def allocate_slot(self, value: IRValue, type_: TensorType) -> Value:
         assert type_.shape is not None and type_.dtype is not None
         slot, pointer = self.new_slot(product(type_.shape), type_.dtype.itemsize)
-        self.slots[value] = slot
+        self.slots[value] = [slot]
         self.aliases[slot] = {value}
         return pointer
 
@@ -260,11 +260,12 @@ class Frame:
             self.arena_base = calling.load_field(self.entry, self.context, "arena")
         return self.arena_base
 
-    def share(self, view: IRValue, source: IRValue) -> None:
-        """`view` lies in the memory of `source`, which must live as long."""
-        slot = self.slots.get(source)
-        if slot is not None:
-            self.slots[view] = slot
+    def share(self, view: IRValue, *sources: IRValue) -> None:
+        """`view` lies in the memory of `sources`, which must live as long."""
+        slots = [slot for source in sources for slot in self.slots.get(source, ())]
+        if slots:
+            self.slots[view] = slots
+        for slot in slots:
             self.aliases[slot].add(view)
 
     def release_after(self, node: Node) -> None:
@@ -272,12 +273,15 @@ class Frame:
         seen = [value for inner in node.walk() for value in (*inner.inputs, *inner.outputs)]
         seen += [value for block in node.blocks for value in block.outputs]
         for value in dict.fromkeys(seen):
-            slot = self.slots.get(value)
-            if slot is not None and value.node.owner is node.owner and not self.is_read_after(value, node):
-                del self.slots[value]
-                self.aliases[slot].discard(value)
-                if not self.aliases[slot]:
-                    self.release(slot)
+            if value in self.slots and value.node.owner is node.owner and not self.is_read_after(value, node):
+                self.forget(value)
+
+    def forget(self, value: IRValue) -> None:
+        """Nobody reads `value` any more: release the memory that no other value shares."""
+        for slot in self.slots.pop(value, ()):
+            self.aliases[slot].discard(value)
+            if not self.aliases[slot]:
+                self.release(slot)
 
     @staticmethod
     def is_read_after(value: IRValue, node: Node) -> bool:

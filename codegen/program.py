@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from optc.codegen.operators import HANDLERS
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
+from optc.ir.structure import Structure
 from optc.ir.types import IntType, ListType, TensorType
 
 
@@ -83,10 +85,28 @@ def generate(graph: Graph, target: Target | None = None, name: str = "graph") ->
 
 
 def signature_of(graph: Graph) -> Signature:
-    """What the entry checks and returns. Raises Unsupported for types that have no native form."""
-    inputs = tuple(_input(value) for value in graph.inputs)
-    trees = tuple(_output(value, graph) for value in graph.outputs)
-    return Signature(inputs, trees[0] if len(trees) == 1 else trees)
+    """What the code takes and gives, leaf by leaf. Raises Unsupported for types that have no native form."""
+    return Signature(tuple(map(_input, graph.inputs)), tuple(_output(value, graph) for value in graph.outputs))
+
+
+def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
+    """The results put together as the program returns them; None when the entry cannot (dictionaries)."""
+    assert isinstance(leaves, tuple)
+    if structure is None:
+        return leaves[0] if len(leaves) == 1 else None
+    return _tree(iter(leaves), structure)
+
+
+def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | None:
+    if structure.kind == "leaf":
+        return next(leaves)
+    if structure.kind == "none":
+        return Constant(None)
+    items = [_tree(leaves, item) for item in structure.items]
+    present = [item for item in items if item is not None]
+    if structure.kind == "dict" or len(present) != len(items) or not present:
+        return None
+    return present if structure.kind == "list" else tuple(present)
 
 
 def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
@@ -107,10 +127,6 @@ def _input(value: Value) -> InputSpec:
 
 
 def _output(value: Value, graph: Graph) -> OutputTree:
-    if value.node.kind == "prim::TupleConstruct":
-        return tuple(_output(item, graph) for item in value.node.inputs)
-    if value.node.kind == "prim::ListConstruct":
-        return [_output(item, graph) for item in value.node.inputs]
     if value.is_constant and not isinstance(value.constant, np.ndarray):
         return Constant(value.constant)
     if value in graph.inputs and isinstance(value.type, TensorType):

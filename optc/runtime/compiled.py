@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from optc import interpreter
@@ -18,20 +18,18 @@ from optc.errors import OptcError, OptcWarning
 from optc.ir.dims import Symbolic
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
-from optc.ir.types import TensorType, Type
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
-from optc.passes.pipelines import OptimizedProgram, optimize
+from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
-from optc.runtime.shapes import Dynamic, ShapeHistory
+from optc.runtime.shapes import Dynamic, ShapeHistory, tensor_types
 from optc.runtime.specialization import (
     WRAPPED_CLASS,
     WRAPPED_SLOTS,
     Fallback,
     Specialization,
-    native_form,
-    wrapped,
 )
+from optc.runtime.state import RunFailed, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
 SPECIALIZATION_LIMIT = 64
@@ -105,10 +103,12 @@ class CompiledFunction:
             type(self).__call__ = specialization.entry  # type: ignore[method-assign]
 
     def _run(self, specialization: Specialization, values: list[Any]) -> Any:
-        if specialization.checked is None:
+        if specialization.checked is None or specialization.program is None:
             return self._interpret(values)
-        runtime = [value for value, type_ in zip(values, specialization.types) if type_ is not None]
-        return map_structure(wrapped, specialization.checked(*map(native_form, runtime)))
+        try:
+            return run_program(specialization.program, specialization.checked, values)
+        except RunFailed as failed:
+            return self._on_failure(failed.failure, tuple(values))
 
     def _interpret(self, values: Sequence[Any]) -> Any:
         receiver = [] if self._receiver is None else [self._receiver]
@@ -125,7 +125,7 @@ class CompiledFunction:
             history.dynamic = True
         wanted = history.symbolic(exact)
         specialization = self._compile(values, wanted)
-        if specialization.fallbacks and any(map(_has_symbols, wanted)):
+        if specialization.fallbacks and _has_symbols(wanted):
             # A symbol may be what native code cannot deal with: numbers often can.
             fixed = self._compile(values, exact)
             if not fixed.fallbacks:
@@ -137,49 +137,41 @@ class CompiledFunction:
         return specialization
 
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
-        constants = tuple(value if type_ is None else None for value, type_ in zip(values, types))
-        specialization = Specialization(tuple(types), constants)
+        others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
+        specialization = Specialization(tuple(types), others)
         started = time.perf_counter()
-        try:
-            program = optimize(self._function, self._receiver, types, constants)
-        except OptcError as error:
-            specialization.fallbacks.append(Fallback(self._function.name, error.message, str(error.source or "")))
-            return specialization
+        program = optimize(self._function, self._receiver, types)
         specialization.seconds["passes"] = time.perf_counter() - started
-        specialization.graph, specialization.passes = program.graph, program.records
-        self._generate(specialization, program, values)
+        specialization.program, specialization.passes, specialization.graph = program, program.records, program.graph
+        for island in program.islands:
+            operator = island.node.kind if island.node is not None else self._function.name
+            specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
+        if not specialization.fallbacks:
+            self._generate(specialization)
         return specialization
 
-    def _generate(self, specialization: Specialization, program: OptimizedProgram, values: list[Any]) -> None:
+    def _generate(self, specialization: Specialization) -> None:
         # llvmlite takes a while to load: only programs that are compiled pay for it.
         from optc.runtime.native import build
 
-        build(specialization, program, self._on_failure(specialization, values), self._slow_entry, self._native_entry,
-              self.__name__, (WRAPPED_CLASS, WRAPPED_SLOTS))  # fmt: skip
+        wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
+        build(specialization, self._on_failure, self._slow_entry, self._native_entry, self.__name__, wrapped)
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)
 
-    def _on_failure(self, specialization: Specialization, values: list[Any]) -> Callable[..., Any]:
+    def _on_failure(self, failure: Any, arguments: tuple[Any, ...]) -> Any:
         """What happens when native code says that the program raises: the interpreter raises the exact error."""
-
-        def failed(failure: Any, arguments: tuple[Any, ...]) -> Any:
-            kind = kind_of(arguments, {})
-            runtime = iter(map_structure(to_tensor, arguments))
-            full = [
-                constant if type_ is None else next(runtime)
-                for type_, constant in zip(specialization.types, specialization.constants)
-            ]
-            result = self._interpret(full)
-            warnings.warn(
-                f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; "
-                "its result is used. This is a bug in optc.",
-                OptcWarning,
-                stacklevel=2,
-            )
-            return map_structure(from_tensor(kind), to_python(result))
-
-        return failed
+        kind = kind_of(arguments, {})
+        given = [map_structure(to_tensor, value) for value in arguments]
+        result = self._interpret(given)
+        warnings.warn(
+            f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; its result is "
+            "used. This is a bug in optc.",
+            OptcWarning,
+            stacklevel=2,
+        )
+        return map_structure(from_tensor(kind), to_python(result))
 
     def _report(self, specialization: Specialization) -> None:
         text = "; ".join(map(str, specialization.fallbacks))
@@ -237,8 +229,8 @@ class CompiledFunction:
         return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
 
 
-def _has_symbols(type_: Type | None) -> bool:
-    return isinstance(type_, TensorType) and any(isinstance(dim, Symbolic) for dim in type_.shape or ())
+def _has_symbols(types: Sequence[Any]) -> bool:
+    return any(isinstance(dim, Symbolic) for _, type_ in tensor_types(types) for dim in type_.shape or ())
 
 
 def make_compiled(function: Function, receiver: ScriptObject | None, **options: Any) -> CompiledFunction:

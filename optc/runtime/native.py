@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, make_entry
 from optc.codegen.frame import Unsupported
-from optc.codegen.program import generate
+from optc.codegen.program import generate, output_tree
 from optc.errors import OptcError
-from optc.passes.pipelines import OptimizedProgram
+from optc.ir.structure import Structure
 from optc.runtime.specialization import Fallback, Specialization
+from optc.runtime.state import RunFailed
 
 
 def build(
-    specialization: Specialization, program: OptimizedProgram, on_failure: Callable[..., Any],
-    slow_path: Callable[..., Any], native_entry: bool, name: str, wrapped: tuple[type, Mapping[str, object]],
+    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], native_entry: bool,
+    name: str, wrapped: tuple[type, Mapping[str, object]],
 ) -> None:  # fmt: skip
     """Give the specialisation its native code and entries, or note why the interpreter has to run it."""
+    program = specialization.program
+    assert program is not None and program.graph is not None
     try:
         native = generate(program.graph, name=name)
     except Unsupported as error:
@@ -27,17 +31,27 @@ def build(
     native.load()
     specialization.native = native
     specialization.seconds.update(native.seconds)
-    point = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(), slow_path=slow_path,
-        on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]), wrap_by_default=True, name=name,
-    )  # fmt: skip
-    if all(type_ is not None for type_ in specialization.types) and not program.state:
-        specialization.entry = make_entry(point, native=native_entry)
     plain = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=point.contexts, slow_path=_refuse,
-        on_failure=on_failure, name=name,
+        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(), slow_path=_refuse,
+        on_failure=_failed, name=name,
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
+    tree = output_tree(native.signature.outputs, program.output_structure)
+    if tree is None or program.state or not all(map(_is_leaf, program.input_structures)):
+        return
+    point = replace(
+        plain, signature=replace(native.signature, outputs=tree), slow_path=slow_path, on_failure=on_failure,
+        wrapper=Wrapper(wrapped[0], "_array", wrapped[1]), wrap_by_default=True,
+    )  # fmt: skip
+    specialization.entry = make_entry(point, native=native_entry)
+
+
+def _is_leaf(structure: Structure) -> bool:
+    return structure.kind == "leaf"
+
+
+def _failed(failure: Any, arguments: tuple[Any, ...]) -> Any:
+    raise RunFailed(failure)
 
 
 def _refuse(*arguments: Any, **keywords: Any) -> Any:

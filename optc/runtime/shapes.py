@@ -6,7 +6,8 @@ broadcasting and always gets code of its own), and dimensions that have been equ
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from optc.ir.dims import Dim, symbol
 from optc.ir.types import TensorType
@@ -16,50 +17,68 @@ Dynamic = bool | Mapping[int, Sequence[int]] | None
 
 
 class ShapeHistory:
-    """The extents seen so far, per argument and dimension."""
+    """The extents seen so far, for every dimension of every tensor inside the arguments (a `path` of places)."""
 
     def __init__(self, dynamic: Dynamic = None) -> None:
         self.dynamic = dynamic
-        self.pinned: set[tuple[int, int]] = set()
-        self._seen: dict[tuple[int, int, int], list[int]] = {}
+        self.is_pinned = False
+        self._seen: dict[tuple[Any, ...], list[int]] = {}
 
-    def observe(self, types: Sequence[object]) -> None:
+    def observe(self, types: Sequence[Any]) -> None:
         """Take note of one call."""
-        for place, type_ in enumerate(types):
-            if isinstance(type_, TensorType):
-                for axis, extent in enumerate(type_.shape or ()):
-                    if isinstance(extent, int):
-                        self._seen.setdefault((place, len(type_.shape or ()), axis), []).append(extent)
+        for path, type_ in tensor_types(types):
+            for axis, extent in enumerate(type_.shape or ()):
+                if isinstance(extent, int):
+                    self._seen.setdefault((*path, axis), []).append(extent)
 
     def pin(self) -> None:
         """Specialise on numbers from now on: some symbol turned out to decide what the program does."""
-        self.pinned = {(place, axis) for place, _, axis in self._seen}
+        self.is_pinned = True
 
-    def is_dynamic(self, place: int, rank: int, axis: int, extent: int) -> bool:
+    def is_dynamic(self, path: tuple[Any, ...], axis: int, extent: int) -> bool:
         """True when a dimension is to be a symbol."""
-        if extent == 1 or self.dynamic is False or (place, axis) in self.pinned:
+        if extent == 1 or self.dynamic is False or self.is_pinned:
             return False
         if self.dynamic is True:
             return True
         if self.dynamic is not None:
-            return axis in self.dynamic.get(place, ())
-        return len(set(self._seen[place, rank, axis])) > 1
+            return axis in self.dynamic.get(path[0], ())
+        return len(set(self._seen[(*path, axis)])) > 1
 
-    def symbolic(self, types: Sequence[object]) -> list[object]:
+    def symbolic(self, types: Sequence[Any]) -> list[Any]:
         """The argument types to compile for."""
         names: dict[tuple[int, ...], str] = {}
-        result: list[object] = []
-        for place, type_ in enumerate(types):
-            if not isinstance(type_, TensorType) or type_.shape is None:
-                result.append(type_)
-                continue
-            dims = [self._dim(place, type_.shape, axis, names) for axis in range(len(type_.shape))]
-            result.append(type_.with_shape(tuple(dims)))
-        return result
+        shapes = {path: self._shape(path, type_, names) for path, type_ in tensor_types(types)}
+        return [_with_shapes(type_, (place,), shapes) for place, type_ in enumerate(types)]
 
-    def _dim(self, place: int, shape: tuple[Dim, ...], axis: int, names: dict[tuple[int, ...], str]) -> Dim:
-        extent = shape[axis]
-        if not isinstance(extent, int) or not self.is_dynamic(place, len(shape), axis, extent):
+    def _shape(self, path: tuple[Any, ...], type_: TensorType, names: dict[tuple[int, ...], str]) -> tuple[Dim, ...]:
+        return tuple(self._dim(path, axis, extent, names) for axis, extent in enumerate(type_.shape or ()))
+
+    def _dim(self, path: tuple[Any, ...], axis: int, extent: Dim, names: dict[tuple[int, ...], str]) -> Dim:
+        if not isinstance(extent, int) or not self.is_dynamic(path, axis, extent):
             return extent
-        history = tuple(self._seen[place, len(shape), axis])
+        history = tuple(self._seen[(*path, axis)])
         return symbol(names.setdefault(history, f"s{len(names)}"))
+
+
+def tensor_types(types: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], TensorType]]:
+    """All tensor types inside nested argument types, with the way to them."""
+    if isinstance(types, TensorType):
+        yield path, types
+    elif isinstance(types, list | tuple):
+        for place, item in enumerate(types):
+            yield from tensor_types(item, (*path, place))
+    elif isinstance(types, dict):
+        for key, item in types.items():
+            yield from tensor_types(item, (*path, key))
+
+
+def _with_shapes(type_: Any, path: tuple[Any, ...], shapes: Mapping[tuple[Any, ...], tuple[Dim, ...]]) -> Any:
+    if isinstance(type_, TensorType):
+        return type_.with_shape(shapes[path])
+    if isinstance(type_, dict):
+        return {key: _with_shapes(item, (*path, key), shapes) for key, item in type_.items()}
+    if isinstance(type_, list | tuple):
+        items = [_with_shapes(item, (*path, place), shapes) for place, item in enumerate(type_)]
+        return items if isinstance(type_, list) else tuple(items)
+    return type_

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from optc.eager.base import NO_GRADIENT, TensorBase
-from optc.eager.creation import from_numpy
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
-from optc.ir.types import TensorType, Type
+from optc.ir.types import TensorType
+from optc.passes.pipelines import OptimizedProgram
 from optc.pipeline import PassRecord
 
 
@@ -34,10 +34,12 @@ class Fallback:
 class Specialization:
     """Compiled code with the types it was compiled for. `native` is None when the interpreter runs all of it."""
 
-    types: tuple[Type | None, ...]
-    constants: tuple[Any, ...]
+    types: tuple[Any, ...]
+    others: tuple[Any, ...] = ()
+    """The arguments without a native type (strings ...), which must come again; None elsewhere."""
     graph: Graph | None = None
     passes: list[PassRecord] = field(default_factory=list)
+    program: OptimizedProgram | None = None
     native: Any = None
     entry: Callable[..., Any] | None = None
     checked: Callable[..., Any] | None = None
@@ -48,20 +50,37 @@ class Specialization:
         """True when the code is right for these arguments."""
         symbols: dict[str, int] = {}
         return len(values) == len(self.types) and all(
-            _fits(value, type_, constant, symbols)
-            for value, type_, constant in zip(values, self.types, self.constants)
+            fits(value, type_, other, symbols) for value, type_, other in zip(values, self.types, self.others)
         )
 
     def __str__(self) -> str:
-        shown = [str(constant if type_ is None else type_) for type_, constant in zip(self.types, self.constants)]
+        shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]
         return f"({', '.join(shown)})"
 
 
-def _fits(value: Any, type_: Type | None, constant: Any, symbols: dict[str, int]) -> bool:
+def show(type_: Any) -> str:
+    """Nested argument types as text."""
+    if isinstance(type_, tuple | list):
+        text = ", ".join(map(show, type_))
+        return f"[{text}]" if isinstance(type_, list) else f"({text})"
+    if isinstance(type_, dict):
+        return "{" + ", ".join(f"{key!r}: {show(item)}" for key, item in type_.items()) + "}"
+    return str(type_)
+
+
+def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
+    """True when a value has the type, symbols bound consistently."""
     if type_ is None:
-        return type(value) is type(constant) and bool(value == constant)
+        return type(value) is type(other) and bool(value == other)
+    if isinstance(type_, list | tuple):
+        same = isinstance(value, list if isinstance(type_, list) else tuple) and len(value) == len(type_)
+        return same and all(fits(item, part, None, symbols) for item, part in zip(value, type_))
+    if isinstance(type_, dict):
+        same = isinstance(value, dict) and list(value) == list(type_)
+        return same and all(fits(value[key], part, None, symbols) for key, part in type_.items())
     if not isinstance(type_, TensorType):
-        return {int: "int", float: "float", bool: "bool"}.get(type(value)) == str(type_)
+        names = {int: "int", float: "float", bool: "bool", type(None): "NoneType"}
+        return names.get(type(value)) == str(type_)
     if not isinstance(value, TensorBase) or type_.shape is None or type_.dtype is None:
         return False
     array = value._array
@@ -84,11 +103,6 @@ def native_form(value: Any) -> Any:
     if array.flags.c_contiguous and array.flags.aligned:
         return array
     return np.ascontiguousarray(array)
-
-
-def wrapped(value: Any) -> Any:
-    """A result of native code as run-time values: arrays become Tensors."""
-    return from_numpy(value) if isinstance(value, np.ndarray) else value
 
 
 WRAPPED_CLASS = Tensor

@@ -73,22 +73,32 @@ def from_tensor(kind: str) -> Callable[[Any], Any]:
     return convert
 
 
-def type_of(value: Any) -> Type | None:
-    """The type of an argument that native code can take; None for the others."""
+def type_of(value: Any) -> Any:
+    """The type of an argument: a Type, or a tuple, list or dictionary of them; None for what has no native form."""
     if isinstance(value, TensorBase):
         return tensor_type_of(value._array)
+    if value is None:
+        return types.NONE
+    if isinstance(value, tuple | list):
+        return type_of_items(value)
+    if isinstance(value, dict):
+        return {key: type_of(item) for key, item in value.items()}
     simple: dict[type, Type] = {int: types.INT, float: types.FLOAT, bool: types.BOOL}
     return simple.get(type(value))
 
 
+def type_of_items(value: tuple[Any, ...] | list[Any]) -> Any:
+    """The types of the items, as a list for a list and a tuple for tuples of any kind."""
+    items = [type_of(item) for item in value]
+    return items if isinstance(value, list) else tuple(items)
+
+
 def signature_key(value: Any) -> Any:
-    """What must be equal for two arguments to run the same code, extents aside."""
+    """What must be equal for two arguments to share the history of their extents."""
     if isinstance(value, TensorBase):
         return value._array.dtype, value._array.ndim
-    if isinstance(value, int | float) or value is None:
-        return type(value)
     if isinstance(value, list | tuple):
         return type(value), tuple(map(signature_key, value))
+    if isinstance(value, dict):
+        return tuple(value), tuple(map(signature_key, value.values()))
     return value if isinstance(value, str) else type(value)
-
-

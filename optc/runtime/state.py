@@ -1,0 +1,54 @@
+"""Runs a native program on run-time values: takes arguments apart, hands in state, puts results and state back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.eager.creation import from_numpy
+from optc.ir.structure import leaves_of, rebuild
+from optc.passes.pipelines import OptimizedProgram
+from optc.pipeline import Slot
+from optc.runtime.specialization import native_form
+
+
+class RunFailed(Exception):
+    """Native code returned an error code; `failure` says which. Never leaves `optc.runtime`."""
+
+    def __init__(self, failure: Any) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequence[Any]) -> Any:
+    """Call `run` (which takes and gives leaves) on arguments. Raises RunFailed."""
+    leaves = [leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)]
+    held = [current(slot, leaves) for slot in program.state]
+    results = [tensor_of(result) for result in run(*map(native_form, leaves + held))]
+    for slot in program.state:
+        if slot.output is not None:
+            put_back(slot, results[slot.output], leaves)
+    if program.output_structure is None:
+        return results[0] if results else None
+    return rebuild(results[: program.output_structure.leaf_count], program.output_structure)
+
+
+def current(slot: Slot, leaves: Sequence[Any]) -> Any:
+    """What the state holds before the run."""
+    return leaves[slot.input] if slot.owner is None else slot.owner.values[slot.name]
+
+
+def put_back(slot: Slot, value: Any, leaves: Sequence[Any]) -> None:
+    """Make the program's last value of a slot visible: rebind the attribute, or copy into the tensor it holds."""
+    if slot.kind == "attribute" and slot.owner is not None:
+        slot.owner.values[slot.name] = value
+        return
+    target = leaves[slot.input] if slot.owner is None else slot.owner.values[slot.name]
+    target._array[...] = value._array
+
+
+def tensor_of(value: Any) -> Any:
+    """A leaf of the native results as a run-time value."""
+    return from_numpy(value) if isinstance(value, np.ndarray) else value
