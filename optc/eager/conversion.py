@@ -95,16 +95,16 @@ def _is_sequence(data: Any) -> bool:
     if isinstance(data, str | bytes | dict | set):
         return False
     if isinstance(data, TensorBase):
-        return data._array.ndim > 0
+        if data._array.size != 1:
+            raise ValueError("only one element tensors can be converted to Python scalars")
+        return False
     return hasattr(data, "__len__") and hasattr(data, "__getitem__") and getattr(data, "shape", None) != ()
 
 
 def _shape_of(data: Any) -> tuple[int, ...]:
-    """The shape that the first elements announce."""
+    """The shape that the first elements announce; a tensor among them is one element."""
     shape = []
     while _is_sequence(data):
-        if isinstance(data, TensorBase) and data._array.size != 1:
-            raise ValueError("only one element tensors can be converted to Python scalars")
         shape.append(len(data))
         if not len(data):
             break
@@ -186,37 +186,59 @@ def _filled(leaves: list[Any], dtype: DType) -> Array:
 
 
 def _filled_integers(leaves: list[Any], dtype: DType) -> Array:
-    limits = np.iinfo(dtype.numpy)
-    lowest = -int(limits.max) if limits.min == 0 else int(limits.min)
     for leaf in leaves:
         if type(leaf) is int and not -(2**63) <= leaf < 2**63:
             raise ValueError("Overflow when unpacking long long")
-    try:
-        whole = [leaf if type(leaf) is int else int(leaf) for leaf in leaves]
-    except (TypeError, OverflowError, ValueError):
-        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow") from None
+    whole = _whole_numbers(leaves, dtype)
+    if whole is None:
+        raise RuntimeError(f"value cannot be converted to type {_TENSOR_NAMES.get(dtype, dtype.name)} without overflow")
+    return whole
+
+
+def _whole_numbers(leaves: list[Any], dtype: DType) -> Array | None:
+    """The numbers without their fractions, None when one does not fit. Negative ones wrap in unsigned dtypes."""
+    limits = np.iinfo(dtype.numpy)
+    lowest = -int(limits.max) if limits.min == 0 else int(limits.min)
+    if not all(isinstance(leaf, int) or (isinstance(leaf, float) and math.isfinite(leaf)) for leaf in leaves):
+        return None
+    whole = [int(leaf) for leaf in leaves]
     if whole and not (lowest <= min(whole) and max(whole) <= limits.max):
-        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
+        return None
     return np.array(whole, np.int64).astype(dtype.numpy)
 
 
-def _c_name(dtype: DType) -> str:
-    return {"float32": "float", "float64": "double", "int64": "int64_t"}.get(dtype.name, dtype.name)
+_TENSOR_NAMES = {dtypes.INT64: "int64_t"}
+"""What `optc.tensor` calls element types in its messages, where it is not the dtype's name."""
+
+_FILL_NAMES = {
+    dtypes.UINT8: "uint8_t", dtypes.INT8: "int8_t", dtypes.INT16: "int16_t", dtypes.INT32: "int",
+    dtypes.INT64: "int64_t", dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "double",
+    dtypes.BFLOAT16: "double", dtypes.COMPLEX64: "c10::complex<float>",
+}  # fmt: skip
+"""What filling calls them."""
 
 
 def checked_number(value: Any, dtype: DType) -> Array:
-    """A 0-d array of one number, for filling.
+    """A 0-d array of one number, for filling. Fractions are cut, half and bfloat16 overflow to infinity.
 
-    Raises RuntimeError where `dtype` cannot hold the number: fractions are cut, infinities allowed in float dtypes.
+    Raises RuntimeError where `dtype` cannot hold the number.
     """
-    if isinstance(value, complex) and not dtype.is_complex and value.imag != 0:
-        raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
-    number = value.real if isinstance(value, complex) and not dtype.is_complex else value
-    if dtype.kind == "float" and isinstance(number, int | float) and math.isfinite(number):
-        largest = float(dtypes_maximum(dtype))
-        if abs(number) > largest:
-            raise RuntimeError(f"value cannot be converted to type {_c_name(dtype)} without overflow")
-    return _filled([number], dtype).reshape(())
+    number = _held_number(value, dtype)
+    array = None if number is None else _whole_numbers([number], dtype) if dtype.kind == "int" else _filled([number], dtype)
+    if array is None:
+        raise RuntimeError(f"value cannot be converted to type {_FILL_NAMES.get(dtype, dtype.name)} without overflow")
+    return array.reshape(())
+
+
+def _held_number(value: Any, dtype: DType) -> Any:
+    """The number without an imaginary part that is not needed, None where float or complex cannot hold it."""
+    if isinstance(value, complex) and not dtype.is_complex and dtype.kind != "bool":
+        if value.imag != 0:
+            return None
+        value = value.real
+    if dtype in (dtypes.FLOAT32, dtypes.COMPLEX64) and np.isfinite(value) and abs(value) > dtypes_maximum(dtypes.FLOAT32):
+        return None
+    return value
 
 
 def dtypes_maximum(dtype: DType) -> float:

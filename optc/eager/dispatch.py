@@ -122,10 +122,12 @@ def call(name: str, arguments: Sequence[Any], keywords: dict[str, Any] | None = 
     after it may be gathered into a list. Raises TypeError when no overload fits.
     """
     keywords = {} if keywords is None else keywords
-    for signature in signatures_of(name):
-        values = signature.match(arguments, keywords, is_method)
-        if values is not None:
-            return run(signature.operator, values)
+    signatures = signatures_of(name)
+    for tensors_as_numbers in (False, True):
+        for signature in signatures:
+            values = signature.match(arguments, keywords, is_method, tensors_as_numbers)
+            if values is not None:
+                return run(signature.operator, values)
     if name.partition("::")[2] in NUMBERS_AS_TENSORS and any(map(is_number, arguments)):
         return call(name, [_number_as_tensor(value) for value in arguments], keywords, is_method)
     raise TypeError(_complaint(name, arguments, keywords, is_method))

@@ -117,6 +117,11 @@ def _identity_or_none(item: Any) -> Any:
     return item if item is MISMATCH else None
 
 
+def _no_tensor(convert: Converter) -> Converter:
+    """Numbers only: a 0-d tensor does not fit."""
+    return lambda value: MISMATCH if isinstance(value, TensorBase) else convert(value)
+
+
 _SIMPLE: Final[dict[Type, Converter]] = {
     types.NUMBER: _scalar,
     types.FLOAT: _float,
@@ -127,37 +132,46 @@ _SIMPLE: Final[dict[Type, Converter]] = {
 }
 
 
-def _converter(type_: Type) -> Converter:
+def _converter(type_: Type, tensors_as_numbers: bool) -> Converter:
     if isinstance(type_, TensorType):
         return _tensor
-    if isinstance(type_, IntType):
-        return _int
     if isinstance(type_, OptionalType):
-        return _optional(_converter(type_.element))
+        return _optional(_converter(type_.element, tensors_as_numbers))
     if isinstance(type_, ListType):
-        return _listed(_converter(type_.element), type_.size)
+        return _listed(_converter(type_.element, tensors_as_numbers), type_.size)
+    if isinstance(type_, IntType):
+        return _int if tensors_as_numbers else _no_tensor(_int)
+    if type_ in (types.NUMBER, types.FLOAT) and not tensors_as_numbers:
+        return _no_tensor(_SIMPLE[type_])
     return _SIMPLE.get(type_, _anything)
 
 
 class Signature:
     """The schema of one overload, prepared for matching."""
 
-    __slots__ = ("arguments", "converters", "names", "operator", "positional")
+    __slots__ = ("arguments", "converters", "names", "number_converters", "operator", "positional")
 
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
         self.arguments = operator.schema.arguments
-        self.converters = [_converter(argument.type) for argument in self.arguments]
+        self.number_converters = [_converter(argument.type, False) for argument in self.arguments]
+        self.converters = [_converter(argument.type, True) for argument in self.arguments]
         self.names = {argument.name: place for place, argument in enumerate(self.arguments)}
         self.positional = sum(not argument.keyword_only for argument in self.arguments)
 
-    def match(self, arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool) -> list[Any] | None:
-        """The values in the schema's order, or None when they do not fit."""
+    def match(
+        self, arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool, tensors_as_numbers: bool
+    ) -> list[Any] | None:
+        """The values in the schema's order, or None when they do not fit.
+
+        `tensors_as_numbers` lets 0-d tensors stand for numbers: the overloads that take tensors are asked before.
+        """
+        converters = self.converters if tensors_as_numbers else self.number_converters
         given = self._collected(arguments, is_method)
         if len(given) > self.positional:
             return None
         values: list[Any] = []
-        for convert, value in zip(self.converters, given):
+        for convert, value in zip(converters, given):
             converted = convert(value)
             if converted is MISMATCH:
                 return None
@@ -166,7 +180,7 @@ class Signature:
         if not keywords and all(argument.has_default for argument in rest):
             values.extend(argument.default for argument in rest)
             return values
-        return self._with_keywords(values, keywords)
+        return self._with_keywords(values, keywords, converters)
 
     def _collected(self, arguments: Sequence[Any], is_method: bool) -> Sequence[Any]:
         """The positional arguments, with trailing ints gathered where the only parameter is a list of ints."""
@@ -183,7 +197,9 @@ class Signature:
             type_ = type_.element
         return isinstance(type_, ListType) and isinstance(type_.element, IntType)
 
-    def _with_keywords(self, values: list[Any], keywords: dict[str, Any]) -> list[Any] | None:
+    def _with_keywords(
+        self, values: list[Any], keywords: dict[str, Any], converters: list[Converter]
+    ) -> list[Any] | None:
         remaining = {self._schema_name(name): value for name, value in keywords.items()}
         for place in range(len(values), len(self.arguments)):
             argument = self.arguments[place]
@@ -192,7 +208,7 @@ class Signature:
                     return None
                 values.append(argument.default)
                 continue
-            converted = self.converters[place](remaining.pop(argument.name))
+            converted = converters[place](remaining.pop(argument.name))
             if converted is MISMATCH:
                 return None
             values.append(converted)

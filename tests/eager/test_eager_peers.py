@@ -529,7 +529,6 @@ ASSIGNMENTS: list[tuple[str, str]] = [
     ("(0, 0)", "t.ones(2)"),
     ("(1,)", "True"),
     ("(None, 0)", "5"),
-    ("0", "np.float32(3)"),
     ("0", "float('inf')"),
     ("0", "float('nan')"),
     ("()", "4"),
