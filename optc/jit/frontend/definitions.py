@@ -1,0 +1,45 @@
+"""Compiling on demand: what happens when a call needs the schema of a function that is not compiled yet."""
+
+from __future__ import annotations
+
+from optc.errors import ScriptError, SourceRange
+from optc.ir.function import Function
+from optc.ir.schema import FunctionSchema
+
+_in_progress: list[Function] = []
+
+
+class Compiling:
+    """Context manager around the compilation of one function."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+
+    def __enter__(self) -> None:
+        _in_progress.append(self.function)
+
+    def __exit__(self, *_: object) -> None:
+        _in_progress.pop()
+
+
+def compiled_for_call(callee: Function, caller: Function, source: SourceRange | None) -> FunctionSchema:
+    """The schema of a function that is about to be called, compiled first if need be.
+
+    Raises ScriptError for recursive calls and, with the place of the call added, for errors inside the callee.
+    """
+    if callee in _in_progress:
+        raise ScriptError(
+            f"function '{callee.base_name}' is called recursively. Recursive calls are not supported", source
+        )
+    try:
+        return callee.schema
+    except ScriptError as error:
+        where = "" if source is None else "\n" + source.excerpt()
+        note = f"'{_shown(callee)}' is being compiled since it was called from '{_shown(caller)}'{where}"
+        raise type(error)(f"{error}\n{note}") from None
+
+
+def _shown(function: Function) -> str:
+    parts = function.name.split(".")
+    owner = parts[-2] if len(parts) > 1 else ""
+    return ".".join(parts[-2:]) if owner[:1].isupper() else parts[-1]

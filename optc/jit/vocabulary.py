@@ -1,0 +1,109 @@
+"""Which Python objects the frontend knows: operators, tensor classes, special forms, functions of `math`."""
+
+from __future__ import annotations
+
+import cmath
+import inspect
+import math
+import sys
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from optc.eager import functions
+from optc.eager.device import Device, Layout, MemoryFormat
+from optc.eager.random import Generator
+from optc.eager.tensor import Tensor
+from optc.ir.dtypes import DType
+from optc.jit import markers
+from optc.ops.registry import overloads
+
+_MATH = (
+    "ceil", "copysign", "erf", "erfc", "exp", "expm1", "fabs", "floor", "gamma", "lgamma", "log", "log10", "log1p",
+    "pow", "sqrt", "isnan", "asinh", "atanh", "cosh", "sinh", "tanh", "acos", "asin", "atan", "atan2", "cos", "sin",
+    "tan", "acosh", "fmod", "modf", "factorial", "frexp", "isinf", "degrees", "radians", "ldexp", "gcd", "isfinite",
+)  # fmt: skip
+
+_CMATH = (
+    "isnan", "isfinite", "isinf", "cos", "sin", "tan", "acos", "asin", "atan", "asinh", "acosh", "atanh", "cosh",
+    "sinh", "tanh", "exp", "log", "log10", "sqrt",
+)  # fmt: skip
+
+_BUILTINS: dict[int, str] = {
+    **{id(getattr(cmath, name)): f"aten::{name}" for name in _CMATH},
+    id(cmath.phase): "aten::angle",
+    id(cmath.rect): "aten::polar",
+    **{id(getattr(math, name)): f"aten::{name}" for name in _MATH},
+    id(math.remainder): "aten::mathremainder",
+    id(warnings.warn): "aten::warn",
+    id(markers.is_scripting): "aten::is_scripting",
+    id(markers.wait): "aten::wait",
+    id(Device): "aten::device",
+}
+
+_SPECIAL_FORMS: dict[int, str] = {
+    id(markers.annotate): "annotate",
+    id(markers.isinstance): "isinstance",
+    id(markers.fork): "fork",
+}
+
+_OPERATOR_MODULES = {"optc.linalg": "linalg_", "optc.fft": "fft_", "optc.special": "special_"}
+
+
+def builtin_name(value: Any) -> str | None:
+    """The operator that a Python function stands for (`aten::relu`), None when it is no operator."""
+    found = _BUILTINS.get(id(value))
+    if found is not None:
+        return found
+    name = getattr(value, "__name__", None)
+    if not callable(value) or inspect.isclass(value) or not isinstance(name, str):
+        return None
+    if not overloads(f"aten::{name}"):
+        return None
+    return f"aten::{name}" if value in (functions.NAMES.get(name), getattr(functions, name, None)) else None
+
+
+def operator_prefix(module: ModuleType) -> str | None:
+    """What operators of a namespace are called: `optc.linalg.norm` is `aten::linalg_norm`; None for other modules."""
+    return _OPERATOR_MODULES.get(module.__name__)
+
+
+def is_operator_namespace(module: ModuleType) -> bool:
+    """True for `optc` itself and the module its functions live in."""
+    return module is sys.modules.get("optc") or module is functions
+
+
+def special_form(value: Any) -> str | None:
+    """The special form a Python function is, None for ordinary ones."""
+    return _SPECIAL_FORMS.get(id(value))
+
+
+def is_ordinary_function(value: Any) -> bool:
+    """True for Python functions that can be compiled from their source."""
+    return inspect.isfunction(value)
+
+
+def constant_of(value: Any) -> tuple[Any, str] | None:
+    """Codes of dtypes, layouts and memory formats, text of devices, each with the name of its type in graphs."""
+    if isinstance(value, DType | Layout | MemoryFormat):
+        return value.code, "int"
+    if isinstance(value, Device):
+        return str(value), "Device"
+    return None
+
+
+def is_tensor(value: Any) -> bool:
+    """True for tensors, parameters included."""
+    return isinstance(value, Tensor)
+
+
+def is_tensor_class(class_: type) -> bool:
+    """True for the class of tensors and its subclasses."""
+    return issubclass(class_, Tensor)
+
+
+TENSOR_CLASS = Tensor
+DEVICE_CLASS = Device
+GENERATOR_CLASS = Generator
+CODE_CLASSES: tuple[Callable[..., Any], ...] = (DType, Layout, MemoryFormat)
