@@ -17,7 +17,7 @@ class ArchiveWriter:
 
     def __init__(self, target: str | os.PathLike[str] | BinaryIO, *, for_state: bool = False) -> None:
         self._path = os.fspath(target) if isinstance(target, str | os.PathLike) else None
-        self._target = target
+        self._stream: Any = target
         self._buffer: Any = None
         self._folder = (PurePath(self._path).stem or "archive") if self._path is not None else "archive"
         self._for_state = for_state
@@ -40,7 +40,7 @@ class ArchiveWriter:
     def _buffer_done(self, succeeded: bool) -> None:
         if self._path is None:
             if succeeded:
-                self._target.write(self._buffer.getvalue())  # type: ignore[union-attr]  a stream
+                self._stream.write(self._buffer.getvalue())
             return
         self._buffer.close()
         if succeeded:

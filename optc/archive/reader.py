@@ -1,0 +1,193 @@
+"""Reads TorchScript archives: the module they hold becomes a ScriptObject over memory mapped from the file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, BinaryIO
+
+from optc import interpreter
+from optc.archive.code_reader import ArchiveCode
+from optc.archive.pickle_reader import Callee, PickleError, PickleReader
+from optc.archive.state_dict import folder_of
+from optc.archive.storages import Storages, rebuild_tensor, storage_class
+from optc.archive.zip_reader import ZipReader
+from optc.eager.tensor import Tensor
+from optc.ir.function import ClassType, ScriptObject
+from optc.ir.types import FLOAT, EnumType, IntType, OptionalType, TensorType, Type
+from optc.jit.frontend.enumerations import enum_class
+
+OLDEST_VERSION, NEWEST_VERSION = 1, 10
+
+
+class ModuleArchive:
+    """An open archive: `module()` gives the object it holds, `extra_files` what was stored beside it."""
+
+    def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
+        self.archive = ZipReader(source)
+        self.folder = folder_of(self.archive)
+        self.version = self._version()
+        self.code = ArchiveCode(self.archive, self.folder)
+
+    def module(self) -> ScriptObject:
+        """The module. Raises ArchiveError for everything that is wrong with the archive."""
+        if not any(name.startswith(f"{self.folder}code/") for name in self.archive.names):
+            if f"{self.folder}model.json" in self.archive.entries:
+                raise self.archive.fail("", "archives of PyTorch 1.0 and 1.1 (model.json) are not supported")
+            raise self.archive.fail("", "this is no TorchScript archive: it has no code/ (optc.load reads tensors)")
+        self.code.check_syntax()
+        self.code.constants = self._constants()
+        root = self._unpickled("data.pkl", "data/")
+        if not isinstance(root, ScriptObject):
+            raise self.archive.fail(f"{self.folder}data.pkl", "the archive holds no module")
+        return root
+
+    def extra_files(self, wanted: dict[str, Any]) -> None:
+        """Fill the values of `wanted` with the files of these names that the archive has."""
+        for name in wanted:
+            entry = f"{self.folder}extra/{name}"
+            if entry in self.archive.entries:
+                wanted[name] = bytes(self.archive.read(entry))
+
+    def _version(self) -> int:
+        for name in ("version", ".data/version"):
+            entry = f"{self.folder}{name}"
+            if entry in self.archive.entries:
+                return self._checked_version(entry, bytes(self.archive.read(entry)))
+        raise self.archive.fail(f"{self.folder}version", "the entry is missing")
+
+    def _checked_version(self, entry: str, data: bytes) -> int:
+        text = data.decode("ascii", "replace").strip()
+        if not text.isdigit() or len(text) > 4:
+            raise self.archive.fail(entry, f"{text[:20]!r} is no version number")
+        version = int(text)
+        if not OLDEST_VERSION <= version <= NEWEST_VERSION:
+            raise self.archive.fail(
+                entry, f"version {version} is not supported, only {OLDEST_VERSION} to {NEWEST_VERSION}"
+            )
+        return version
+
+    def _constants(self) -> tuple[Any, ...]:
+        constants = self._unpickled("constants.pkl", "constants/")
+        if not isinstance(constants, tuple):
+            raise self.archive.fail(f"{self.folder}constants.pkl", "the constants are no tuple")
+        return constants
+
+    def _unpickled(self, name: str, storages: str) -> Any:
+        entry = f"{self.folder}{name}"
+        names = ModuleGlobals(self.code, Storages(self.archive, f"{self.folder}{storages}"))
+        try:
+            return PickleReader(self.archive.read(entry), names).read()
+        except PickleError as error:
+            raise self.archive.fail(entry, str(error)) from error
+        except RecursionError as error:
+            raise self.archive.fail(entry, "the data is nested too deeply") from error
+
+
+class ModuleGlobals:
+    """The names that a module's data may use: tensors, typed containers, and the classes of the archive's own code."""
+
+    def __init__(self, code: ArchiveCode, storages: Storages) -> None:
+        self._code = code
+        self._storages = storages
+        self._known = {
+            ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
+            ("collections", "OrderedDict"): Callee("OrderedDict", dict),
+            ("builtins", "complex"): Callee("complex", complex),
+            ("torch", "device"): Callee("device", _device),
+            **{
+                ("torch.jit._pickle", name): Callee(name, _typed_container)
+                for name in (
+                    "build_intlist", "build_doublelist", "build_boollist", "build_tensorlist", "restore_type_tag",
+                )
+            },
+        }  # fmt: skip
+
+    def find(self, module: str, name: str) -> Any:
+        """The meaning of a name. Raises PickleError for all that are not expected."""
+        found = self._known.get((module, name))
+        if found is None and module == "torch":
+            found = storage_class(name)
+        if found is not None:
+            return found
+        if module.startswith("__torch__.torch.classes"):
+            raise PickleError(f"objects of the native class {module}.{name} are not supported")
+        if module.partition(".")[0] != "__torch__":
+            raise PickleError(f"{module}.{name} is not allowed in an archive")
+        type_ = self._code.type(f"{module}.{name}")
+        if isinstance(type_, EnumType):
+            return Callee(type_.name, enum_class(type_))
+        if not isinstance(type_, ClassType):
+            raise PickleError(f"{module}.{name} is not defined in the archive's code")
+        return type_
+
+    def persistent(self, identity: Any) -> Any:
+        """The storage of a tensor."""
+        return self._storages.find(identity)
+
+    def create(self, class_: Any, arguments: tuple[Any, ...]) -> Any:
+        """An object without attributes."""
+        if not isinstance(class_, ClassType) or arguments:
+            raise PickleError(f"{class_!r} cannot be created")
+        return ScriptObject(class_)
+
+    def set_state(self, target: Any, state: Any) -> Any:
+        """Fill an object: from a dictionary, or by its own `__setstate__`."""
+        if not isinstance(target, ScriptObject):
+            raise PickleError("only objects have state")
+        restore = target.type.methods.get("__setstate__")
+        if restore is not None:
+            interpreter.run(restore, [target, state])
+        elif isinstance(state, dict):
+            _fill(target, state)
+        else:
+            raise PickleError(f"the state of {target.type.name} is no dictionary")
+        return target
+
+
+def _fill(target: ScriptObject, state: dict[Any, Any]) -> None:
+    for name, attribute in target.type.attributes.items():
+        if name not in state:
+            raise PickleError(f"{target.type.name} has no value for its attribute {name}")
+        target.values[name] = _fitting(target, name, attribute.type, state[name])
+
+
+def _fitting(target: ScriptObject, name: str, type_: Type, value: Any) -> Any:
+    """The value of an attribute, checked as far as crashes depend on it."""
+    if isinstance(type_, OptionalType):
+        if value is None:
+            return None
+        type_ = type_.element
+    if type_ is FLOAT and type(value) is int:
+        return float(value)
+    wrong_tensor = isinstance(type_, TensorType) != isinstance(value, Tensor)
+    wrong_class = isinstance(type_, ClassType) and not isinstance(value, ScriptObject)
+    wrong_number = isinstance(type_, IntType) and type(value) is not int
+    if (wrong_tensor and isinstance(type_, TensorType | IntType)) or wrong_class or wrong_number:
+        raise PickleError(f"the attribute {name} of {target.type.name} is no {type_.annotation}")
+    return value
+
+
+def _typed_container(value: Any, *_: Any) -> Any:
+    """Lists and dictionaries carry their types, which the attributes they are stored in tell as well."""
+    if not isinstance(value, list | dict):
+        raise PickleError("a typed container is neither list nor dictionary")
+    return value
+
+
+def _device(name: Any, *_: Any) -> str:
+    """Everything is on the CPU, wherever it was when it was saved."""
+    if not isinstance(name, str):
+        raise PickleError("a device has no name")
+    return "cpu"
+
+
+def read_module(
+    source: str | os.PathLike[str] | bytes | BinaryIO, extra_files: dict[str, Any] | None = None
+) -> ScriptObject:
+    """The module in a TorchScript archive. Raises ArchiveError, naming file, entry and reason."""
+    opened = ModuleArchive(source)
+    if extra_files:
+        opened.extra_files(extra_files)
+    return opened.module()
+
+
