@@ -74,8 +74,9 @@ UNKNOWN_BOOL = Unknown(BOOL)
 
 def unknown(type_: Type) -> Unknown:
     """The unknown value of a type."""
-    simple = {FLOAT: UNKNOWN_FLOAT, BOOL: UNKNOWN_BOOL, ANY: UNKNOWN}
-    return simple.get(type_) or Unknown(type_)
+    simple: dict[Type, Unknown] = {FLOAT: UNKNOWN_FLOAT, BOOL: UNKNOWN_BOOL, ANY: UNKNOWN}
+    found = simple.get(type_)
+    return Unknown(type_) if found is None else found
 
 
 def abstract(value: Value) -> Any:
