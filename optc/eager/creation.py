@@ -35,8 +35,18 @@ def tensor(
     Raises ValueError for ragged sequences, TypeError or RuntimeError for what is no number or does not fit `dtype`.
     """
     require_cpu(device)
-    made = dispatch.wrap(to_tensor_array(data, dtype))
+    if isinstance(data, Tensor) and dispatch.current_recorder() is not None:
+        return _finished(_recorded_copy(data, dtype), None, requires_grad)
+    made = dispatch.note_constant(dispatch.wrap(to_tensor_array(data, dtype)), "torch.tensor", detach=True)
     return _finished(made, None, requires_grad)
+
+
+def _recorded_copy(data: Tensor, dtype: DType | None) -> Any:
+    """A copy of a tensor whose making a recorder can follow."""
+    dispatch.note_conversion(data, "torch.tensor")
+    code = (dtype or data.dtype).code
+    copied = dispatch.call("aten::to", (data.detach(), "cpu", code, False, True, None))
+    return copied.detach()
 
 
 def from_numpy(array: npt.NDArray[Any]) -> Any:
@@ -44,6 +54,12 @@ def from_numpy(array: npt.NDArray[Any]) -> Any:
 
     Raises TypeError for no array or an element type without equivalent, ValueError for negative strides.
     """
+    shared = _shared(array)
+    dispatch.note_conversion(shared, "torch.from_numpy")
+    return shared
+
+
+def _shared(array: npt.NDArray[Any]) -> Any:
     checked = checked_array(array)
     if checked.base is None:
         return dispatch.wrap(checked)
@@ -55,11 +71,13 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Device | str | None
     """`data` as a tensor, sharing its memory where it is a tensor or an array of the right dtype."""
     require_cpu(device)
     if isinstance(data, Tensor):
-        return data if dtype is None else data.to(dtype)
+        dispatch.note_conversion(data, "torch.as_tensor")
+        return data.to("cpu", dtype or data.dtype)
     if isinstance(data, np.ndarray):
-        shared = from_numpy(data)
-        return dispatch.wrap(converted(shared._array, dtype))
-    return tensor(data, dtype=dtype)
+        made = dispatch.wrap(converted(_shared(data)._array, dtype))
+    else:
+        made = dispatch.wrap(to_tensor_array(data, dtype))
+    return dispatch.note_constant(made, "torch.as_tensor")
 
 
 def asarray(
@@ -105,7 +123,9 @@ def scalar_tensor(
     requires_grad: bool = False,
 ) -> Any:
     """A 0-d tensor of one number, of the default dtype unless another is given."""
-    return tensor(value, dtype=dtype or promotion.default_float(), device=device, requires_grad=requires_grad)
+    require_cpu(device)
+    options = {"dtype": _code(dtype, "scalar_tensor"), "layout": None, "device": "cpu", "pin_memory": pin_memory}
+    return _finished(dispatch.call("aten::scalar_tensor", (value,), options), None, requires_grad)
 
 
 def _finished(made: Any, out: Any, requires_grad: bool) -> Any:
@@ -232,7 +252,9 @@ def _new_tensor(
     pin_memory: bool = False,
 ) -> Any:
     """A new tensor of `data`, of the dtype of this one unless another is given."""
-    return tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+    require_cpu(device)
+    made = dispatch.wrap(to_tensor_array(data, dtype or self.dtype))
+    return _finished(dispatch.note_constant(made, "", detach=True), None, requires_grad)
 
 
 NEW_METHODS: Final = {

@@ -59,6 +59,9 @@ class Recorder(Protocol):
     def size(self, tensor: TensorBase, dim: int) -> Any:
         """The extent of a dimension, as the value that stands for it."""
 
+    def numel(self, tensor: TensorBase) -> Any:
+        """The number of elements, as the value that stands for it."""
+
 
 class _Recording(threading.local):
     recorder: Recorder | None = None
@@ -82,6 +85,20 @@ def note_conversion(tensor: TensorBase, target: str) -> None:
     """Tell the recorder that a tensor becomes a Python value."""
     if _recording.recorder is not None:
         _recording.recorder.converted(tensor, target)
+
+
+def note_constant(tensor: Any, function: str, detach: bool = False) -> Any:
+    """Record what PyTorch records of a tensor made from data: a conversion to its own dtype, and a detach.
+
+    `function` ("torch.tensor") is what the recorder warns of, empty for none. Returns the tensor that was recorded.
+    """
+    if _recording.recorder is None:
+        return tensor
+    if function:
+        _recording.recorder.converted(tensor, function)
+    code = dtypes.from_numpy(tensor._array.dtype).code
+    recorded = call("aten::to", (tensor, "cpu", code, False, False, None))
+    return call("aten::detach", (recorded,)) if detach else recorded
 
 
 _tensor_class: list[type[TensorBase]] = []

@@ -177,7 +177,7 @@ class _Walk:
             raise ValueError("slice step cannot be zero")
         if _plain_int(step) < 0:
             raise ValueError("step must be greater than zero")
-        whole = item.start in (None, 0) and item.stop is None and _plain_int(step) == 1
+        whole = type(start) is int and start == 0 and stop is _END and _plain_int(step) == 1
         if self.tracing or not whole:
             self.view = dispatch.call("aten::slice", (self.view, self.dim, start, stop, step))
         self.dim += 1
@@ -234,4 +234,4 @@ def _index_tensor(item: Any) -> Any:
     array = to_tensor_array(item)
     if array.size == 0:
         array = array.astype(np.int64)
-    return dispatch.wrap(array)
+    return dispatch.note_constant(dispatch.wrap(array), "")

@@ -68,6 +68,7 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
             sizes = data[0] if len(data) == 1 and isinstance(data[0], Size) else data or (0,)
             self._array = np.empty(sizes, dtype.numpy)
         self._gradient = NO_GRADIENT
+        dispatch.note_constant(self, "torch.Tensor")
 
     @classmethod
     def _make_subclass(cls, data: Tensor, requires_grad: bool = False) -> Self:
@@ -137,7 +138,8 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
 
     def numel(self) -> Any:
         """The number of elements."""
-        return dispatch.call("aten::numel", (self,)) if dispatch.current_recorder() else self._array.size
+        recorder = dispatch.current_recorder()
+        return self._array.size if recorder is None else recorder.numel(self)
 
     nelement = numel
 

@@ -24,6 +24,9 @@ class Recorder:
     def size(self, tensor: Any, dim: int) -> Any:
         return tensor._array.shape[dim] + 100
 
+    def numel(self, tensor: Any) -> Any:
+        return tensor._array.size + 100
+
 
 @pytest.fixture
 def recorder() -> Any:
@@ -88,6 +91,14 @@ def test_conversions_to_python_are_told(recorder: Recorder) -> None:
 def test_the_recorder_answers_for_sizes(recorder: Recorder) -> None:
     assert f.ones(2, 3).shape == (102, 103)
     assert f.ones(2, 3).size(1) == 103
+    assert f.ones(2, 3).numel() == 106
+
+
+def test_data_made_into_a_tensor_is_told_and_recorded(recorder: Recorder) -> None:
+    made = f.tensor([1, 2])
+    assert recorder.conversions == ["torch.tensor"]
+    assert [name for name, _, _ in recorder.calls] == ["aten::to.device", "aten::detach"]
+    assert recorder.calls[-1][2] is made
 
 
 def test_recording_is_per_thread(recorder: Recorder) -> None:

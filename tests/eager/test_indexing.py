@@ -125,6 +125,9 @@ class Names:
     def size(self, tensor: Any, dim: int) -> Any:
         return tensor._array.shape[dim]
 
+    def numel(self, tensor: Any) -> Any:
+        return tensor._array.size
+
 
 def test_indexing_runs_the_operators_that_pytorch_records() -> None:
     x, names = f.zeros(2, 3), Names()
@@ -140,5 +143,5 @@ def test_indexing_runs_the_operators_that_pytorch_records() -> None:
         "aten::select.int", "aten::slice.Tensor",
         "aten::slice.Tensor", "aten::unsqueeze",
         "aten::select.int", "aten::fill_.Tensor",
-        "aten::index_put_",
+        "aten::to.device", "aten::index_put_",
     ]  # fmt: skip
