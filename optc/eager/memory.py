@@ -65,7 +65,7 @@ def _stride_order(shape: Sequence[int], operand_strides: Sequence[Sequence[int]]
 
 def in_operand_order(result: Array, operands: Sequence[Array]) -> Array:
     """The result of an element-by-element operator, its memory in the order of its operands' as PyTorch lays it out."""
-    strides = [_broadcast_strides(operand, result.ndim) for operand in operands]
+    strides = [_broadcast_strides(operand, result.shape) for operand in operands]
     axes = memory_order(result.shape, strides)
     walked = result.transpose(axes)
     if walked.flags.c_contiguous:
@@ -74,9 +74,11 @@ def in_operand_order(result: Array, operands: Sequence[Array]) -> Array:
     return np.ascontiguousarray(walked).transpose(inverse)
 
 
-def _broadcast_strides(operand: Array, rank: int) -> tuple[int, ...]:
-    own = [0 if extent == 1 else stride for extent, stride in zip(operand.shape, operand.strides)]
-    return (*[0] * (rank - len(own)), *own)
+def _broadcast_strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The operand's strides in elements when it is expanded to `shape`."""
+    lead = len(shape) - operand.ndim
+    own = zip(operand.shape, shape[lead:], strides_of(operand))
+    return (*[0] * lead, *(stride if extent == wide else 0 for extent, wide, stride in own))
 
 
 def is_channels_last(array: Array) -> bool:
