@@ -14,9 +14,9 @@ from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function
 from optc.ir.types import FLOAT, EnumType, TupleType, Type
+from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.enumerations import register_enum
 from optc.jit.frontend.resolver import StringResolver, value_of_type
-from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.simple import SimpleValue
 from optc.jit.frontend.source import Source
 from optc.jit.frontend.type_expressions import TypeExpressions
@@ -163,9 +163,7 @@ class _CodeFile:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise code.fail(entry, f"the code cannot be parsed: {error}") from error
         self.source = Source(text, entry.removeprefix(code.folder))
-        self.definitions = {
-            node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)
-        }
+        self.definitions = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
 class _Reading:

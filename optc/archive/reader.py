@@ -189,5 +189,3 @@ def read_module(
     if extra_files:
         opened.extra_files(extra_files)
     return opened.module()
-
-

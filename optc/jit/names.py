@@ -53,7 +53,7 @@ def qualified_name(thing: Any) -> str:
         return override
     name = getattr(thing, "__name__", None)
     if not isinstance(name, str):
-        raise RuntimeError(f"Could not get name of python class object: {thing!r}")
+        raise RuntimeError(f"Could not get name of python class object: {thing!r}")  # noqa: TRY004
     if name == "<lambda>":
         name = "_lambda"
     module = getattr(thing, "__module__", None)
