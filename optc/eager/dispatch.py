@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from optc.eager import gradient
 from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
+from optc.eager.device import PRESERVE_FORMAT
 from optc.eager.matching import Signature, combination_message, value_text
 from optc.eager.memory import in_operand_order
 from optc.ir import dtypes
@@ -178,6 +179,7 @@ class _Plan(NamedTuple):
     returns_alias: bool
     differentiable: bool
     pointwise: bool
+    like: bool
     field_names: tuple[str, ...]
 
 
@@ -197,6 +199,7 @@ def _plan(operator: Operator) -> _Plan:
         any(returned.alias for returned in schema.returns) or schema.name in _RETURNS_OPERAND,
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
+        schema.name.endswith("_like"),
         tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
     )
     _plans[operator] = made
@@ -249,7 +252,8 @@ def _requires_gradient(arguments: Sequence[Any]) -> bool:
 def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[Any]) -> Any:
     requires = plan.differentiable and gradient.is_grad_enabled() and _requires_gradient(arguments)
     if isinstance(result, np.ndarray):
-        if plan.pointwise and result.ndim > 1:
+        keeps_order = plan.pointwise or (plan.like and arguments[-1] in (None, PRESERVE_FORMAT.code))
+        if keeps_order and result.ndim > 1:
             result = _laid_out(result, arguments)
         return _wrapped_array(operator, plan, result, arguments, requires)
     if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray) for item in result):
@@ -261,7 +265,7 @@ def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[A
 
 
 def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray[Any]:
-    """The result of an element-by-element operator in the memory order of its operands."""
+    """The result of an element-by-element or `_like` operator in the memory order of its operands."""
     operands = [value._array for value in arguments if isinstance(value, TensorBase)]
     if result.flags.c_contiguous and all(operand.flags.c_contiguous for operand in operands):
         return result

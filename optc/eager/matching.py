@@ -230,6 +230,10 @@ class Signature:
             if self.converters[place](value) is MISMATCH:
                 shown = f"argument '{self._shown_name(place)}' (position {place + 1 - shift})"
                 wanted, got = type_text(self.arguments[place].type), value_text(arguments[place])
+                if isinstance(value, list | tuple) and wanted == "tuple of Tensors":
+                    wrong = next(item for item in range(len(value)) if not isinstance(value[item], TensorBase))
+                    got = type(value[wrong]).__name__
+                    return f"expected Tensor as element {wrong} in argument {place - shift}, but got {got}"
                 return f"{name}(): {shown} must be {wanted}, not {got}"
         missing = []
         for place, argument in enumerate(self.arguments):
@@ -278,7 +282,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, tuple | list) and value:
         return f"{type(value).__name__} of ({', '.join(type(item).__name__ for item in value)})"
     kind: type = type(value)
-    return kind.__name__ if kind.__module__ in ("builtins", "optc") else f"{kind.__module__}.{kind.__name__}"
+    return kind.__name__ if kind.__module__.partition(".")[0] in ("builtins", "optc") else f"{kind.__module__}.{kind.__name__}"
 
 
 def combination_message(

@@ -50,6 +50,8 @@ def outcome(function: Callable[[Any], Any], namespace: Any) -> Any:
 
 
 def agree(theirs: Any, ours: Any) -> bool:
+    if isinstance(theirs, tuple) and theirs[:1] == ("raises",) and '" not implemented for \'' in theirs[2]:
+        return True  # a kernel PyTorch lacks; optc may have one
     if isinstance(theirs, np.ndarray):
         return isinstance(ours, np.ndarray) and theirs.shape == ours.shape and np.allclose(
             theirs, ours, rtol=2e-6, atol=1e-7, equal_nan=True
