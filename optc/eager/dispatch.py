@@ -161,8 +161,10 @@ def _complaint(name: str, arguments: Sequence[Any], keywords: dict[str, Any], is
     base = name.partition("::")[2]
     if base in NUMBERS_AS_TENSORS:
         candidates = candidates[:1]
-    if len(candidates) == 1:
-        return candidates[0].complaint(base, arguments, keywords, is_method)
+    plausible = [each for each in candidates if each.takes(len(arguments) + len(keywords))]
+    for only in (candidates, plausible):
+        if len(only) == 1:
+            return only[0].complaint(base, arguments, keywords, is_method)
     return combination_message(base, candidates, arguments, keywords, is_method)
 
 

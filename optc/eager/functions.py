@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from optc.eager import device, dispatch, gradient, numerics, printing, random, seeding, settings
+from optc.eager import accelerators, device, dispatch, gradient, numerics, printing, random, seeding, settings
 from optc.eager.creation import (
     arange,
     as_tensor,
@@ -192,6 +192,10 @@ NAMES: Final[dict[str, Any]] = {
     "preserve_format": device.PRESERVE_FORMAT,
     "channels_last": device.CHANNELS_LAST,
     "channels_last_3d": device.CHANNELS_LAST_3D,
+    "cuda": accelerators.cuda,
+    "mps": accelerators.mps,
+    "xpu": accelerators.xpu,
+    "backends": accelerators.backends,
     "default_generator": random.default_generator,
     "inf": float("inf"),
     "nan": float("nan"),

@@ -18,7 +18,6 @@ from optc.eager.device import Device, Layout, MemoryFormat
 from optc.eager.random import Generator
 from optc.ir import types
 from optc.ir.dtypes import DType
-from optc.ir.schema import Argument
 from optc.ir.types import IntType, ListType, OptionalType, TensorType, Type
 from optc.ops.registry import Operator
 
@@ -217,6 +216,11 @@ class Signature:
     def _schema_name(self, name: str) -> str:
         return name if name in self.names else _PYTHON_NAMES.get(name, name)
 
+    def takes(self, count: int) -> bool:
+        """True when a call with so many arguments can be one of this overload."""
+        needed = sum(not argument.has_default for argument in self.arguments)
+        return needed <= count <= len(self.arguments)
+
     def complaint(self, name: str, arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool) -> str:
         """Why the arguments do not fit, in PyTorch's words; `self` of a method is not counted."""
         shift = 1 if is_method else 0
@@ -262,7 +266,8 @@ class Signature:
             if argument.keyword_only and "*" not in shown:
                 shown.append("*")
             default = f" = {argument.default}" if argument.has_default else ""
-            shown.append(f"{type_text(argument.type)} {self._shown_name(place)}{default}")
+            kind = "torch.dtype" if argument.name == "dtype" else type_text(argument.type)
+            shown.append(f"{kind} {self._shown_name(place)}{default}")
         return f"({', '.join(shown)})"
 
 
@@ -289,14 +294,8 @@ def combination_message(
     name: str, signatures: Sequence[Signature], arguments: Sequence[Any], keywords: dict[str, Any], is_method: bool
 ) -> str:
     """PyTorch's message for arguments that fit none of several overloads."""
-    own = arguments[1 if is_method else 0 :]
-    got = [type(value).__name__ for value in own] + [f"{key}={type(value).__name__}" for key, value in keywords.items()]
+    positional = ", ".join(type(value).__name__ for value in arguments[1 if is_method else 0 :])
+    named = "".join(f"{key}={type(value).__name__}, " for key, value in keywords.items())
+    got = f"{positional}, {named}" if positional and named else positional + named
     lines = "\n".join(f" * {signature.text(is_method)}" for signature in signatures)
-    return (
-        f"{name}() received an invalid combination of arguments - got ({', '.join(got)}), but expected one of:\n{lines}\n"
-    )
-
-
-def default_of(argument: Argument) -> Any:
-    """The default of an argument, lists copied."""
-    return list(argument.default) if isinstance(argument.default, list) else argument.default
+    return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n{lines}\n"

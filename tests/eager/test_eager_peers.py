@@ -682,3 +682,29 @@ def test_promotion_with_numbers(operator: str, number: str) -> None:
         if not agree(theirs, ours):
             wrong.append((dtype, theirs, ours))
     assert not wrong, f"{len(wrong)} differ, the first: {wrong[0]}"
+
+
+def _operand(t: Any, extents: list[int], axes: list[int]) -> Any:
+    """A tensor of the given extents whose memory has them in another order."""
+    stored = [extents[axes.index(axis)] for axis in range(len(axes))]
+    return t.ones(*stored).permute(*axes)
+
+
+def test_the_memory_order_of_results() -> None:
+    choose = np.random.default_rng(0)
+    for _ in range(300):
+        rank = int(choose.integers(2, 5))
+        shape = choose.integers(2, 5, rank).tolist()
+        operands = []
+        for _ in range(int(choose.integers(1, 4))):
+            extents = [1 if choose.random() < 0.2 else extent for extent in shape]
+            operands.append((extents, choose.permutation(rank).tolist()))
+
+        def combine(t: Any, operands: list[Any] = operands) -> Any:
+            tensors = [_operand(t, *operand) for operand in operands]
+            result = tensors[0] + 1
+            for other in tensors[1:]:
+                result = t.where(result > 1, result, other) * other
+            return tuple(result.shape), [step for extent, step in zip(result.shape, result.stride()) if extent > 1]
+
+        assert combine(OPTC) == combine(torch), operands
