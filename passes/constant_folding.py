@@ -83,14 +83,15 @@ def _compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
 
 
 def _is_small(results: list[Any], arguments: list[Any], limit: int) -> bool:
-    size = sum(_bytes(result) for result in results)
-    return size <= limit or size <= sum(map(_bytes, arguments))
+    size = _bytes(results)
+    return size <= limit or size <= _bytes(arguments)
 
 
 def _bytes(value: Any) -> int:
+    """The memory of all tensors in a value."""
     if isinstance(value, list | tuple):
         return sum(map(_bytes, value))
-    return value.nbytes if isinstance(value, np.ndarray) else 8
+    return value.nbytes if isinstance(value, np.ndarray) else 0
 
 
 def _is_storable(result: Any, output: Value) -> bool:

@@ -202,13 +202,17 @@ class _Inference:
         for block in node.blocks:
             self.block(block)
         condition = self.abstract(node.inputs[0])
-        possible = [block for block in node.blocks if not _never_returns(block)] or node.blocks
+        possible = [block for block in node.blocks if not self.never_returns(block)] or node.blocks
         if isinstance(condition, bool):
             possible = [node.blocks[0 if condition else 1]]
         for offset, output in enumerate(node.outputs):
             sources = [block.outputs[offset] for block in possible]
             sources = [value for value in sources if value.node.kind != "prim::Uninitialized"] or sources
             self.merge(output, sources)
+
+    def never_returns(self, block: Block) -> bool:
+        """True for blocks that certainly raise."""
+        return any(node.kind == "prim::RaiseException" or node in self.failed for node in block.nodes)
 
     def merge(self, output: Value, sources: list[Value]) -> None:
         old = output.type
@@ -298,11 +302,6 @@ def _is_fact(fact: Any) -> bool:
 
 def _same_fact(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
-
-
-def _never_returns(block: Block) -> bool:
-    last = block.return_node.previous
-    return last is not None and last.kind == "prim::RaiseException"
 
 
 def _spelled(type_: Type) -> str:
