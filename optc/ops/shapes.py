@@ -57,7 +57,7 @@ def expanded_shape(shape: Shape, sizes: Sequence[Dim]) -> Shape:
     missing = len(sizes) - len(shape)
     if missing < 0:
         raise ShapeError(
-            f"expand(Tensor, {format_shape(sizes)}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) "
+            f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     result: list[Dim] = []
