@@ -104,7 +104,7 @@ class ClassType(Type):
     forward_pre_hooks: list[Function] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return self.name
+        return f"InterfaceType<{self.name.rpartition('.')[2]}>" if self.is_interface else self.name
 
     def __hash__(self) -> int:
         return id(self)

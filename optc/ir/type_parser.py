@@ -48,7 +48,7 @@ SIMPLE: Mapping[str, Type] = {
     "MemoryFormat": types.INT,
     "Dimname": types.STRING,
     "AnyClassType": types.ANY,
-    "AnyEnumType": types.ANY,
+    "AnyEnumType": types.ANY_ENUM,
     "list": types.ANY_LIST,
     "tuple": types.ANY_TUPLE,
     "Capsule": types.CAPSULE,

@@ -50,6 +50,7 @@ GENERATOR = SimpleType("Generator", "Generator")
 FUNCTION = SimpleType("Function", "Function")
 ANY_LIST = SimpleType("list", "list")
 ANY_TUPLE = SimpleType("tuple", "tuple")
+ANY_ENUM = SimpleType("AnyEnumType", "AnyEnumType")
 CAPSULE = SimpleType("Capsule", "Capsule")
 STORAGE = SimpleType("Storage", "Storage")
 
@@ -267,6 +268,8 @@ def is_subtype(left: Type, right: Type) -> bool:
         return isinstance(left, IntType) or left in (FLOAT, COMPLEX)
     if right is ANY_LIST:
         return isinstance(left, ListType)
+    if right is ANY_ENUM:
+        return isinstance(left, EnumType)
     if right is ANY_TUPLE:
         return isinstance(left, TupleType)
     if isinstance(left, TupleType) and isinstance(right, TupleType):

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 __all__ = [
     "Final", "annotate", "export", "fork", "ignore", "interface", "is_scripting", "isinstance", "overload",
-    "overload_method", "script_if_tracing", "unused", "wait",
+    "overload_method", "script_if_tracing", "unused", "unwrap_optional", "wait",
 ]  # fmt: skip
 
 Anything = TypeVar("Anything")
@@ -120,6 +120,12 @@ def isinstance(obj: Any, target_type: Any) -> bool:
     if origin is tuple:
         return len(obj) == len(arguments) and all(map(isinstance, obj, arguments))
     return True
+
+
+def unwrap_optional(x: Anything | None) -> Anything:
+    """The value, which must not be None."""
+    assert x is not None, "Unwrapping null optional"
+    return x
 
 
 def fork(func: Callable[..., Anything], *args: Any, **kwargs: Any) -> Awaitable[Anything]:

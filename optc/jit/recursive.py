@@ -19,6 +19,7 @@ from optc.jit.annotations import Annotations, script_object_of
 from optc.jit.frontend.concrete import ModuleCompiler
 from optc.jit.frontend.definitions import Compiling
 from optc.jit.frontend.emitter import MakeSelf, emit_function
+from optc.jit.frontend.library import library_function
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.python_values import ignored_schema
 from optc.jit.frontend.resolver import Resolver
@@ -53,6 +54,9 @@ class Recursion:
             return compiled
         if getattr(function, "__script_if_tracing_wrapper", False):
             return self.compile_functions(getattr(function, "__original_fn"))
+        from_library = library_function(function)
+        if from_library is not None:
+            return [from_library]
         overloads = markers.overloads_of(function)
         if overloads:
             made = [self._new_function(function, overload) for overload in overloads]

@@ -39,6 +39,7 @@ _BUILTINS: dict[int, str] = {
     id(warnings.warn): "aten::warn",
     id(markers.is_scripting): "aten::is_scripting",
     id(markers.wait): "aten::wait",
+    id(markers.unwrap_optional): "aten::_unwrap_optional",
     id(Device): "aten::device",
 }
 
@@ -48,7 +49,7 @@ _SPECIAL_FORMS: dict[int, str] = {
     id(markers.fork): "fork",
 }
 
-_OPERATOR_MODULES = {"optc.linalg": "linalg_", "optc.fft": "fft_", "optc.special": "special_"}
+_OPERATOR_NAMESPACES = {"linalg": "linalg_", "fft": "fft_", "special": "special_"}
 
 
 def builtin_name(value: Any) -> str | None:
@@ -64,9 +65,15 @@ def builtin_name(value: Any) -> str | None:
     return f"aten::{name}" if value in (functions.NAMES.get(name), getattr(functions, name, None)) else None
 
 
-def operator_prefix(module: ModuleType) -> str | None:
-    """What operators of a namespace are called: `optc.linalg.norm` is `aten::linalg_norm`; None for other modules."""
-    return _OPERATOR_MODULES.get(module.__name__)
+def operator_in(module: ModuleType, name: str) -> str | None:
+    """The operator of a namespace: `optc.linalg.norm` is `aten::linalg_norm`; None for other modules and names."""
+    prefix = _OPERATOR_NAMESPACES.get(module.__name__.removeprefix("optc."))
+    return None if prefix is None else f"aten::{prefix}{name}"
+
+
+def operator_prefix(name: str) -> str | None:
+    """What the operators of `optc.<name>` begin with (`linalg_`), None for names that are no namespace."""
+    return _OPERATOR_NAMESPACES.get(name)
 
 
 def is_operator_namespace(module: ModuleType) -> bool:

@@ -38,7 +38,7 @@ _AUGMENTED: dict[type[ast.operator], tuple[str, str]] = {
     ast.BitOr: ("aten::__or__", "aten::bitwise_or"),
     ast.BitAnd: ("aten::__and__", "aten::bitwise_and"),
     ast.BitXor: ("aten::__xor__", "aten::bitwise_xor"),
-    ast.LShift: ("aten::__lshift__", "aten::__lshift__"),
+    ast.LShift: ("aten::__lshift__", "aten::__ilshift__"),
     ast.RShift: ("aten::__rshift__", "aten::__irshift__"),
     ast.Pow: ("aten::pow", "aten::pow"),
 }
@@ -252,7 +252,7 @@ class Assignments(ControlFlow, Indexing):
                 if not self.frame.remove(target.id):
                     raise ScriptError(f"undefined value {target.id}", self.range(target))
             elif isinstance(target, ast.Subscript):
-                self._delete_item(target, self.range(node))
+                self._delete_item(target, self.range(target))
             else:
                 raise ScriptError(
                     "del statements are only supported for deleting list and dict items and variables",

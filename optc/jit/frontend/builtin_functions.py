@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from optc.errors import SourceRange
 from optc.ir.graph import Value
@@ -17,63 +17,82 @@ from optc.ir.schema import FunctionSchema, parse_schema
 class Writer(Protocol):
     """What a builtin function needs to emit its body."""
 
-    def builtin(self, kind: str, args: Sequence[Value]) -> Value:
+    def builtin(self, kind: str, args: Sequence[Value], *, source: SourceRange | None) -> Value:
         """Call an operator."""
 
+    def constant(self, value: Any) -> Value:
+        """A constant."""
 
-Body = Callable[[Writer, Sequence[Value]], Value]
+    def fail_unless(self, condition: Value, message: Value, source: SourceRange | None) -> Value:
+        """Raise an AssertionError unless the condition holds; None."""
+
+
+Body = Callable[[Writer, Sequence[Value], SourceRange], Value]
 
 
 @dataclass(frozen=True)
 class BuiltinFunctionBody:
-    """Schema and body of one builtin function."""
+    """Schema and body of one builtin function, and the line that torch's graphs give for it."""
 
     schema: FunctionSchema
     body: Body
+    source: SourceRange
 
-    def emit(self, writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
+    def emit(self, writer: Writer, inputs: Sequence[Value]) -> Value:
         """Insert the body."""
-        return self.body(writer, inputs)
+        return self.body(writer, inputs, self.source)
 
 
 BUILTIN_FUNCTIONS: dict[str, list[BuiltinFunctionBody]] = {}
 
 
-def _define(name: str, signature: str, body: Body) -> None:
+def _define(name: str, signature: str, body: Body, line: int, column: int = 9) -> None:
     bare = name.partition("::")[2]
-    function = BuiltinFunctionBody(parse_schema(f"{bare}{signature}"), body)
+    function = BuiltinFunctionBody(parse_schema(f"{bare}{signature}"), body, SourceRange("<string>", line, column))
     BUILTIN_FUNCTIONS.setdefault(name, []).append(function)
 
 
 def _swapped(kind: str) -> Body:
-    return lambda writer, inputs: writer.builtin(kind, [inputs[1], inputs[0]])
+    return lambda writer, inputs, source: writer.builtin(kind, [inputs[1], inputs[0]], source=source)
 
 
 def _after(first: str, second: str) -> Body:
-    return lambda writer, inputs: writer.builtin(second, [writer.builtin(first, [inputs[1]]), inputs[0]])
+    def body(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+        return writer.builtin(second, [writer.builtin(first, [inputs[1]], source=source), inputs[0]], source=source)
+
+    return body
 
 
 def _renamed(kind: str) -> Body:
-    return lambda writer, inputs: writer.builtin(kind, inputs)
+    return lambda writer, inputs, source: writer.builtin(kind, inputs, source=source)
 
 
-_COMMUTED = {"mul": "mul", "add": "add", "ne": "ne", "eq": "eq"}
-_MIRRORED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+def _assert(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+    message = inputs[1] if len(inputs) > 1 else writer.constant("")
+    return writer.fail_unless(inputs[0], message, source)
+
+
+_COMMUTED = {"mul": 3, "add": 5, "ne": 7, "eq": 9}
+_MIRRORED = {"lt": ("gt", 3), "le": ("ge", 5), "gt": ("lt", 7), "ge": ("le", 9)}
 
 for _scalar in ("float", "int", "complex"):
     _signature = f"({_scalar} a, Tensor b) -> Tensor"
-    for _name, _operator in _COMMUTED.items():
-        _define(f"aten::{_name}", _signature, _swapped(f"aten::{_operator}"))
-    _define("aten::sub", _signature, _after("aten::neg", "aten::add"))
-    _define("aten::div", _signature, _after("aten::reciprocal", "aten::mul"))
+    for _name, _line in _COMMUTED.items():
+        _define(f"aten::{_name}", _signature, _swapped(f"aten::{_name}"), _line)
+    _define("aten::sub", _signature, _after("aten::neg", "aten::add"), 11)
+    _define("aten::div", _signature, _after("aten::reciprocal", "aten::mul"), 13)
 for _scalar in ("float", "int"):
-    for _name, _operator in _MIRRORED.items():
-        _define(f"aten::{_name}", f"({_scalar} a, Tensor b) -> Tensor", _swapped(f"aten::{_operator}"))
+    for _name, (_operator, _line) in _MIRRORED.items():
+        _define(f"aten::{_name}", f"({_scalar} a, Tensor b) -> Tensor", _swapped(f"aten::{_operator}"), _line)
 for _right in ("Scalar", "Tensor"):
-    _define("aten::floordiv", f"(Tensor a, {_right} b) -> Tensor", _renamed("aten::floor_divide"))
-_define("aten::type", "(Tensor self, int dtype, bool non_blocking=False, bool copy=False) -> Tensor", _renamed("aten::to"))
-_define("aten::device", "(str type) -> Device", _renamed("aten::device"))
-_define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"))
-_define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"))
-_define("prim::H", "(Tensor a) -> Tensor", _renamed("aten::matrix_H"))
-_define("prim::shape", "(Tensor a) -> int[]", _renamed("aten::size"))
+    _define("aten::floordiv", f"(Tensor a, {_right} b) -> Tensor", _renamed("aten::floor_divide"), 3)
+_TYPE = "(Tensor self, int dtype, bool non_blocking=False, bool copy=False) -> Tensor"
+_define("aten::type", _TYPE, _renamed("aten::to"), 2)
+_define("aten::device", "(str type) -> Device", _renamed("aten::device"), 12)
+_define("aten::_assert", "(bool condition, str message) -> NoneType", _assert, 8, 2)
+_define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
+_define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
+_define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
+_define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)
+_define("prim::H", "(Tensor a) -> Tensor", _renamed("aten::matrix_H"), 7)
+_define("prim::shape", "(Tensor a) -> int[]", _renamed("aten::size"), 13)

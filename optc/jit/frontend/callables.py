@@ -9,7 +9,7 @@ from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassType, Function
 from optc.ir.graph import Value
 from optc.ir.schema import Argument, FunctionSchema
-from optc.ir.types import NONE, STRING, ListType, TupleType, Type
+from optc.ir.types import BOOL, NONE, STRING, DictType, ListType, TupleType, Type
 from optc.jit.frontend.definitions import compiled_for_call
 from optc.jit.frontend.enumerations import enum_type
 from optc.jit.frontend.simple import BuiltinValue, MethodValue, SimpleValue, SpecialForm
@@ -67,7 +67,7 @@ class FunctionValue(SugaredValue):
 
 
 class CastValue(BuiltinValue):
-    """`int`, `float`, `bool`, `str`: nothing to do for a value of the type."""
+    """`int`, `float`, `bool`, `str`: nothing to do for a value of the type; containers are true unless empty."""
 
     def __init__(self, type_: Type, name: str) -> None:
         super().__init__(name)
@@ -85,6 +85,9 @@ class CastValue(BuiltinValue):
             value = args[0].materialize(writer.graph)
             if subtype(value.type, self.type):
                 return SimpleValue(value)
+            if self.type is BOOL and (isinstance(value.type, ListType | DictType) or value.type is STRING):
+                length = writer.builtin("aten::len", [value], source=source)
+                return SimpleValue(writer.builtin("aten::gt", [length, writer.constant(0)], source=source))
             args = [NamedValue(value)]
         return super().call(writer, source, args, kwargs, binders)
 

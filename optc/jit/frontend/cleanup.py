@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,15 @@ _ALIASES = {
     "subtract": "sub", "greater_equal": "ge", "greater": "gt", "less_equal": "le", "less": "lt", "not_equal": "ne",
     "divide": "div", "multiply": "mul", "true_divide": "div", "row_stack": "vstack", "swapdims": "transpose",
     "swapaxes": "transpose", "moveaxis": "movedim", "degrees": "rad2deg", "radians": "deg2rad",
+    "concat": "cat", "concatenate": "cat", "special_expit": "sigmoid", "special_psi": "digamma", "special_gammaln": "lgamma",
+    "special_multigammaln": "mvlgamma", "linalg_matmul": "matmul",
+    **{
+        f"special_{name}": name
+        for name in (
+            "digamma", "exp2", "erf", "erfc", "erfinv", "expm1", "i0", "log1p", "log_softmax", "logit", "logsumexp",
+            "polygamma", "round", "sinc", "softmax", "xlogy",
+        )
+    },
 }  # fmt: skip
 
 
@@ -35,6 +45,17 @@ def clean_up(graph: Graph) -> None:
         eliminate_dead_code(graph)
     pool_constants(graph)
     order_outputs(graph.block)
+    number_warnings(graph)
+
+
+_warnings = itertools.count()
+
+
+def number_warnings(graph: Graph) -> None:
+    """Every place that warns does so once, as in Python: it is told by its number."""
+    for node in graph.walk():
+        if node.kind == "aten::warn":
+            node.attributes.setdefault("warn_id", next(_warnings))
 
 
 def canonicalize_modified_loops(block: Block) -> None:

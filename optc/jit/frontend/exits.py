@@ -262,15 +262,14 @@ def _wrap_with_statements(graph: Graph) -> None:
         elif node.kind == "prim::Exit":
             pairs.append((entered.pop(), node))
     for enter, leave in pairs:
-        wrapper = graph.create("prim::With")
+        wrapper = graph.create("prim::With").insert_after(enter)
         body, last = wrapper.add_block(), wrapper.add_block()
-        node = enter.next
+        node = wrapper.next
         while node is not None and node is not leave:
             following = node.next
             node.move_before(body.return_node)
             node = following
         leave.move_before(last.return_node)
-        wrapper.insert_after(enter)
 
 
 def _unwrap_with_statements(graph: Graph) -> None:

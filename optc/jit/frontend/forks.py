@@ -15,19 +15,13 @@ def _lift(node: Node) -> None:
     subgraph = Graph()
     captured: dict[Value, Value] = {}
     for value in _read_from_outside(node):
-        if value.is_constant:
-            continue
         captured[value] = subgraph.add_input(value.type, value.name)
     values: dict[Value, Value] = dict(captured)
-    for value in _read_from_outside(node):
-        if value.is_constant:
-            constant = subgraph.create("prim::Constant", (), (value.type,), value.node.attributes)
-            subgraph.block.append(constant)
-            values[value] = constant.output
     copy_block(node.blocks[0], subgraph.block, values)
     fork = node.graph.create("prim::fork", captured, (node.output.type,), {"Subgraph": subgraph})
     fork.source = node.source
     fork.insert_before(node)
+    fork.output.name, node.output.name = node.output.name, ""
     node.output.replace_all_uses_with(fork.output)
     node.destroy()
 

@@ -222,7 +222,7 @@ class ModuleValue(SugaredValue):
                     source,
                 )
         return SimpleValue(
-            writer.insert("prim::ModuleContainerIndex", (self.value, index), (interface,), source).output
+            writer.insert("prim::ModuleContainerIndex", (self.value, index), (interface,)).output
         )
 
     def _members(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:

@@ -24,7 +24,7 @@ from optc.jit.frontend.callables import (
     SliceValue,
 )
 from optc.jit.frontend.constants import MAX_INT
-from optc.jit.frontend.resolver import OperatorNamespaces
+from optc.jit.frontend.resolver import OperatorNamespace, OperatorNamespaces
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue, SpecialForm
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
@@ -40,6 +40,13 @@ class PythonValue(SugaredValue):
     def __init__(self, value: Any) -> None:
         self.value = value
         self.kind = f"python value of type '{type(value).__name__}'"
+
+    def as_value(self, writer: GraphWriter, source: SourceRange | None) -> Value:
+        raise ScriptError(
+            f"{self.kind} cannot be used as a value. Perhaps it is a closed over global variable? If so, please "
+            "consider passing it in as an argument or use a local variable instead.",
+            source,
+        )
 
 
 class IgnoredFunction(SugaredValue):
@@ -82,14 +89,17 @@ class PythonModuleValue(SugaredValue):
         self.recursion = recursion
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
-        prefix = vocabulary.operator_prefix(self.module)
-        if prefix is not None:
-            return BuiltinValue(f"aten::{prefix}{name}")
+        operator = vocabulary.operator_in(self.module, name)
+        if operator is not None:
+            return BuiltinValue(operator)
         if vocabulary.is_operator_namespace(self.module) and name == "ops":
             return OperatorNamespaces()
         try:
             member = getattr(self.module, name)
         except AttributeError:
+            prefix = vocabulary.operator_prefix(name)
+            if prefix is not None and vocabulary.is_operator_namespace(self.module):
+                return OperatorNamespace("aten", prefix)
             if vocabulary.is_operator_namespace(self.module):
                 return BuiltinValue(f"aten::{name}")
             raise ScriptError(f"object has no attribute {name}", source) from None

@@ -69,13 +69,14 @@ class OperatorNamespace(SugaredValue):
 
     kind = "builtin module"
 
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: str, prefix: str = "") -> None:
         self.space = space
+        self.prefix = prefix
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
         if self.space == "aten" and name == "jit":
             return SpecialForms()
-        return BuiltinValue(f"{self.space}::{name}")
+        return BuiltinValue(f"{self.space}::{self.prefix}{name}")
 
 
 class OperatorNamespaces(SugaredValue):

@@ -11,10 +11,11 @@ from optc.errors import ScriptError
 from optc.ir.function import ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import NONE, Type
-from optc.jit import markers
+from optc.jit.frontend.library import library_class
 from optc.jit.frontend.python_source import PythonResolver, read_function, read_source, variables_of
 from optc.jit.frontend.signatures import read_signature
 from optc.jit.frontend.simple import SimpleValue
+from optc.jit.frontend.source import Source
 from optc.jit.frontend.type_expressions import TypeExpressions
 from optc.jit.names import NAMES, qualified_name
 
@@ -33,6 +34,9 @@ class ClassCompiler:
         """The class's type, compiled now if the class can be: own `__init__`, no bases, no builtin."""
         if class_ in self.types:
             return self.types[class_]
+        from_library = library_class(class_)
+        if from_library is not None:
+            return from_library
         return self.compile(class_) if can_compile(class_) else None
 
     def compile(self, class_: type) -> ClassType:
@@ -55,15 +59,15 @@ class ClassCompiler:
         return type_
 
     def _define_members(self, class_: type, type_: ClassType) -> None:
-        variables: dict[str, Any] = {}
         for name, member in vars(class_).items():
             if isinstance(member, staticmethod):
                 function = self.recursion.compile_function(member.__func__)
                 type_.static_methods[name] = function
+            elif inspect.isfunction(member) and _is_synthesized(class_, name):
+                if name == "__init__":
+                    self._dataclass_init(class_, type_)
             elif inspect.isfunction(member):
-                variables = variables or variables_of(member)
-                if markers.modifier_of(member) != markers.UNUSED or not name.startswith("__"):
-                    self._method(type_, name, member)
+                self._method(type_, name, member)
             elif isinstance(member, property):
                 self._property(type_, name, member)
         for name in ("__init__", *type_.methods):
@@ -77,6 +81,28 @@ class ClassCompiler:
             made, python, resolver, type_, SimpleValue))
         type_.methods[name] = function
         return function
+
+    def _dataclass_init(self, class_: type, type_: ClassType) -> None:
+        """`__init__` of a dataclass assigns its fields; Python keeps no source of it."""
+        fields = dataclasses.fields(class_)  # type: ignore[arg-type]
+        types = {f"_type_{field.name}": field.type for field in fields}
+        parameters, defaults = [], {}
+        for field in fields:
+            if field.default is not dataclasses.MISSING:
+                defaults[field.name] = field.default
+            parameters.append(f"{field.name}: _type_{field.name}")
+        body = "".join(f"    self.{field.name} = {field.name}\n" for field in fields) or "    pass\n"
+        text = f"def __init__({', '.join(['self', *parameters])}):\n{body}"
+        variables = {**vars(inspect.getmodule(class_)), **types}
+        resolver = PythonResolver(variables, self.recursion)
+        node = ast.parse(text).body[0]
+        assert isinstance(node, ast.FunctionDef)
+        definition = node
+
+        def define(made: Function) -> None:
+            self.recursion.define_tree(made, definition, Source(text), resolver, defaults, type_, SimpleValue)
+
+        type_.methods["__init__"] = Function(f"{type_.name}.__init__", define=define)
 
     def _property(self, type_: ClassType, name: str, member: property) -> None:
         getter = self._method(type_, f"__{name}_getter", member.fget)
@@ -107,6 +133,14 @@ class ClassCompiler:
         arguments = (Argument(signature.arguments[0].name, type_), *signature.arguments[1:])
         returns = signature.returns if signature.returns is not None else NONE
         return Function(f"{type_.name}.{name}", FunctionSchema(name, "", arguments, (Argument("", returns),)))
+
+
+def _is_synthesized(class_: type, name: str) -> bool:
+    """True for methods that `@dataclass` made."""
+    if not dataclasses.is_dataclass(class_):
+        return False
+    code = getattr(vars(class_)[name], "__code__", None)
+    return code is None or not code.co_filename.endswith(".py")
 
 
 def _class_of(compiler: ClassCompiler, type_: ClassType) -> type | None:

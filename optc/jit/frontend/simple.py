@@ -203,8 +203,10 @@ class SimpleValue(SugaredValue):
         kwargs: Sequence[NamedValue],
         binders: int,
     ) -> SugaredValue:
-        if isinstance(self.value.type, ClassType):
-            return self.attribute(writer, source, "__call__").call(writer, source, args, kwargs, binders)
+        type_ = self.value.type
+        if isinstance(type_, ClassType):
+            method = "forward" if type_.is_module and "__call__" not in type_.methods else "__call__"
+            return self.attribute(writer, source, method).call(writer, source, args, kwargs, binders)
         return super().call(writer, source, args, kwargs, binders)
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:

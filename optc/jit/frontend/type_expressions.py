@@ -138,6 +138,5 @@ _CONSTRUCTORS: dict[str, Callable[[list[Type]], Type | None]] = {
     "Optional": _one(_optional),
     "Union": make_union,
     "Future": _one(FutureType),
-    "Final": _one(lambda type_: type_),
     **{f"BroadcastingList{size}": _one(lambda type_, size=size: ListType(type_, size)) for size in range(1, 7)},  # type: ignore[misc]
 }

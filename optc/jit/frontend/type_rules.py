@@ -7,13 +7,19 @@ from collections.abc import Iterable
 from optc.ir.function import ClassType
 from optc.ir.types import (
     ANY,
+    BOOL,
     COMPLEX,
+    DEVICE,
     FLOAT,
+    GENERATOR,
     INT,
     NONE,
     NUMBER,
+    STRING,
     DictType,
+    EnumType,
     FutureType,
+    IntType,
     ListType,
     OptionalType,
     TensorType,
@@ -23,6 +29,12 @@ from optc.ir.types import (
     is_subtype,
     unrefined,
 )
+
+
+_KINDS: tuple[object, ...] = (
+    ANY, EnumType, TensorType, TupleType, ListType, DictType, NUMBER, FLOAT, COMPLEX, FutureType, IntType, NONE, STRING,
+    GENERATOR, BOOL, OptionalType, DEVICE, ClassType,
+)  # fmt: skip
 
 
 def subtype(left: Type, right: Type) -> bool:
@@ -108,7 +120,15 @@ def make_union(types: Iterable[Type]) -> Type:
             return OptionalType(others[0])
         if set(others) == {INT, FLOAT, COMPLEX}:
             return OptionalType(NUMBER)
-    return UnionType(tuple(members))
+    return UnionType(tuple(sorted(members, key=_kind_order)))
+
+
+def _kind_order(type_: Type) -> int:
+    """Unions list their members in torch's order of kinds."""
+    for place, kind in enumerate(_KINDS):
+        if type_ is kind or (isinstance(kind, type) and isinstance(type_, kind)):
+            return place
+    return len(_KINDS)
 
 
 def unify(left: Type, right: Type, default_to_union: bool = False, hint: Type | None = None) -> Type | None:

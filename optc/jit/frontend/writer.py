@@ -84,11 +84,20 @@ class GraphWriter:
             raise ScriptError(_unknown_operator(kind), source)
         place, match = match_schemas(self.graph, source, schemas, list(map(named, args)), kwargs, self_)
         if place >= len(operators):
-            return functions[place - len(operators)].emit(self, match.values(), source)
+            return functions[place - len(operators)].emit(self, match.values())
         node = self.insert(kind, match.values(), match.returns, source)
         node.overload = match.schema.overload
         node.operator = operators[place]
         return self._pack(node, match)
+
+    def fail_unless(self, condition: Value, message: Value, source: SourceRange | None) -> Value:
+        """`assert condition, message` inside a builtin function; None."""
+        check = self.insert("prim::If", (condition,), (), source)
+        check.add_block()
+        with self.graph.inserting(check.add_block()):
+            text = self.builtin("aten::add", [self.constant("AssertionError: "), message], source=source)
+            self.insert("prim::RaiseException", (text, self.constant(None)), (), source)
+        return self.constant(None)
 
     def _pack(self, node: Node, match: Match) -> Value:
         if len(node.outputs) == 1:

@@ -1,0 +1,60 @@
+"""What PyTorch writes in Python and compiles when a program uses it, as the text that is compiled here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from optc.ir.function import ClassAttribute, ClassType, Function
+from optc.ir.types import BOOL, Type
+from optc.jit.frontend.string_source import compile_text, define_text_method
+from optc.jit.names import NAMES
+
+_NO_GRAD = """\
+def __init__(self):
+    self.prev = False
+def __enter__(self) -> None:
+    self.prev = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    torch.set_grad_enabled(self.prev)
+"""
+
+_CLASSES: dict[str, tuple[str, dict[str, Type], str]] = {
+    "optc.eager.gradient.no_grad": ("__torch__.torch.autograd.grad_mode.no_grad", {"prev": BOOL}, _NO_GRAD),
+}
+
+_FUNCTIONS: dict[str, tuple[str, str]] = {
+    "optc.jit.trace.is_tracing": ("__torch__.torch.jit._trace", "def is_tracing():\n    return False\n"),
+}
+
+_made_classes: dict[str, ClassType] = {}
+_made_functions: dict[str, Function] = {}
+
+
+def _python_name(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
+
+
+def library_class(class_: type) -> ClassType | None:
+    """The script class that stands for a Python class of optc, None when there is none."""
+    name = _python_name(class_)
+    if name not in _CLASSES:
+        return None
+    if name not in _made_classes:
+        qualified, attributes, text = _CLASSES[name]
+        made = ClassType(NAMES.claim(qualified), attributes={key: ClassAttribute(attributes[key]) for key in attributes})
+        for method in text.split("def ")[1:]:
+            define_text_method(made, f"def {method}")
+        _made_classes[name] = made
+    return _made_classes[name]
+
+
+def library_function(function: Any) -> Function | None:
+    """The compiled function that stands for a Python function of optc, None when there is none."""
+    name = _python_name(function)
+    if name not in _FUNCTIONS:
+        return None
+    if name not in _made_functions:
+        prefix, text = _FUNCTIONS[name]
+        (_made_functions[name],) = compile_text(text, prefix).values()
+    return _made_functions[name]
