@@ -6,6 +6,8 @@ three decades. Columns are as wide as the widest number. More than `threshold` e
 either end of each dimension.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -17,6 +17,8 @@ Every ``fill_*`` function writes into the array it is given, whatever its stride
 such memory (fastest stride innermost), and takes its words under the generator's lock.
 """
 
+from __future__ import annotations
+
 import math
 import os
 import threading
@@ -74,7 +76,7 @@ class Generator:
             self._stream = _stream_from(seeded["state"])
         return self._stream
 
-    def manual_seed(self, seed: int) -> "Generator":
+    def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`; a negative seed stands for its 64-bit two's complement.
 
         Raises ValueError for a seed outside [-2**63, 2**64).
@@ -96,7 +98,7 @@ class Generator:
         """The seed this generator was last started with."""
         return self._seed
 
-    def clone(self) -> "Generator":
+    def clone(self) -> Generator:
         """An independent generator that will produce what this one would."""
         copy = type(self)()
         copy.restore_bytes(self.state_bytes())
