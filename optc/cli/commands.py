@@ -1,0 +1,204 @@
+"""The subcommands: what each does with its parsed arguments. Every one returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from optc.archive.writer import function_to_bytes, module_to_bytes
+from optc.cli import inputs, report, results
+from optc.cli.opt import describe_passes, optimize_text
+from optc.cli.page import page
+from optc.cli.style import GREEN, RED, YELLOW, Style, duration, table, waiting
+from optc.cli.target import Target, UsageError, load_target, one_line, usage_errors
+from optc.cli.timing import in_turn
+from optc.eager.seeding import manual_seed
+from optc.errors import OptcError
+from optc.runtime.values import map_structure, to_tensor
+
+DIFFERENT = 1
+"""Exit code when results that should be equal are not."""
+
+
+def dump(options: argparse.Namespace) -> int:
+    """`optc dump`: show what the compiler made of a program."""
+    levels = [level for level in report.LEVELS if getattr(options, level)]
+    if options.diff and "passes" not in levels:
+        levels.insert(0, "passes")
+    if options.html is not None and not levels:
+        levels = ["passes"] if not _has_arguments(options) else list(report.LEVELS)
+    target, arguments = program_and_arguments(options)
+    if options.html is not None and arguments is not None and levels == ["passes"]:
+        levels = list(report.LEVELS)
+    with waiting(f"compiling {options.target}"):
+        inspection = report.inspect_program(target, arguments, levels)
+        sections = list(report.sections_of(inspection, levels, every=options.all, as_diff=options.diff))
+    if options.html is not None:
+        return write_page(Path(options.html), f"optc: {target.name}", sections)
+    style = Style.of(sys.stdout)
+    print("\n".join(section.shown(style) for section in sections), end="")
+    return 0
+
+
+def write_page(path: Path, title: str, sections: Sequence[report.Section]) -> int:
+    """Write the HTML page. Raises UsageError."""
+    try:
+        path.write_text(page(title, sections), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    print(path)
+    return 0
+
+
+def _has_arguments(options: argparse.Namespace) -> bool:
+    return bool(options.shape or options.input)
+
+
+def program_and_arguments(options: argparse.Namespace) -> tuple[Target, list[Any] | None]:
+    """The captured program and its arguments; None when the command line and the program tell none."""
+    given = inputs.from_files(options.input) if options.input else None
+    example = given
+    if options.trace and example is None:
+        if not options.shape:
+            raise UsageError("--trace needs arguments to call the program with: give --shape or --input")
+        example = inputs.from_shapes(options.shape, None)
+    with waiting(f"capturing {options.target}"):
+        target = load_target(options.target, options.method, example if options.trace else None)
+    if given is not None:
+        return target, given
+    if options.shape:
+        return target, inputs.from_shapes(options.shape, target.parameters)
+    return target, inputs.from_trace(target)
+
+
+def required_arguments(options: argparse.Namespace) -> tuple[Target, list[Any]]:
+    """The captured program and the arguments to run it with. Raises UsageError when there are none."""
+    target, arguments = program_and_arguments(options)
+    if arguments is None:
+        wanted = ", ".join(f"{parameter.name}: {parameter.type}" for parameter in target.parameters)
+        raise UsageError(f"{options.target} takes ({wanted}): give --input FILE.npy ... or --shape 3x4,...")
+    return target, arguments
+
+
+def run(options: argparse.Namespace) -> int:
+    """`optc run`: run a compiled program once; print or save what it returns."""
+    target, arguments = required_arguments(options)
+    compiled = target.compiled()
+    expected = interpreted(target.text, options, arguments) if options.compare else None
+    with waiting(f"compiling and running {options.target}"), usage_errors(f"{options.target} failed"):
+        manual_seed(inputs.SEED)
+        result = compiled(*arguments)
+    note_fallbacks(compiled.fallbacks)
+    if options.output is not None:
+        print("\n".join(str(path) for path in results.save(result, Path(options.output))))
+    else:
+        print("\n".join(f"{name}: {leaf}" for name, leaf in results.leaves(result)))
+    if not options.compare:
+        return 0
+    return print_comparison(results.compare(result, expected, options.tolerance))
+
+
+def interpreted(text: str, options: argparse.Namespace, arguments: Sequence[Any]) -> Any:
+    """What the interpreter gives for the same arguments, on a copy of the program (it may change its own state)."""
+    twin = load_target(text, options.method, list(arguments) if options.trace else None)
+    copies = [argument.clone() if hasattr(argument, "clone") else argument for argument in arguments]
+    with waiting(f"interpreting {text}"), usage_errors(f"{text} failed"):
+        manual_seed(inputs.SEED)
+        return twin.interpret(copies)
+
+
+def print_comparison(differences: Sequence[results.Difference]) -> int:
+    """Print how far every result is from the interpreter's; the exit code."""
+    style = Style.of(sys.stdout)
+    for difference in differences:
+        verdict = style.paint("equal", GREEN) if difference.is_equal else style.paint("DIFFERENT", RED)
+        print(f"{difference.name}: {verdict} to the interpreter ({difference.text})")
+    return 0 if all(difference.is_equal for difference in differences) else DIFFERENT
+
+
+def note_fallbacks(fallbacks: Sequence[Any]) -> None:
+    """Say on stderr what is not native."""
+    style = Style.of(sys.stderr)
+    for fallback in fallbacks:
+        print(style.paint(f"optc: runs in the interpreter: {fallback}", YELLOW), file=sys.stderr)
+
+
+def bench(options: argparse.Namespace) -> int:
+    """`optc bench`: time the interpreter, the compiled program and, where it is installed, torch."""
+    target, arguments = required_arguments(options)
+    compiled = target.compiled()
+    candidates: dict[str, Callable[[], Any]] = {"interpreter": lambda: target.interpret(arguments)}
+    with waiting(f"compiling {options.target}"), usage_errors(f"{options.target} failed"):
+        expected = target.interpret(arguments)
+        result = compiled(*arguments)
+    note_fallbacks(compiled.fallbacks)
+    differences = results.compare(result, expected, options.tolerance)
+    if not all(difference.is_equal for difference in differences):
+        return print_comparison(differences)
+    candidates["compiled"] = lambda: compiled(*arguments)
+    rival = torch_candidate(target, arguments)
+    if rival is not None:
+        note_differences("torch", results.compare(map_structure(to_tensor, rival()), expected, options.tolerance))
+        candidates["torch"] = rival
+    with waiting(f"timing {', '.join(candidates)}"):
+        times = in_turn(candidates, options.rounds)
+    base = times["compiled"].median
+    rows = [
+        [name, duration(taken.median), duration(taken.best), f"{taken.spread:.0%}", f"{taken.median / base:.2f}x"]
+        for name, taken in times.items()
+    ]
+    print(table(["", "median", "best", "spread", "to compiled"], rows, Style.of(sys.stdout)))
+    return 0
+
+
+def note_differences(name: str, differences: Sequence[results.Difference]) -> None:
+    """Say on stderr where another engine disagrees with the interpreter."""
+    for difference in differences:
+        if not difference.is_equal:
+            print(f"optc: {name} gives another result {difference.name}: {difference.text}", file=sys.stderr)
+
+
+def torch_candidate(target: Target, arguments: Sequence[Any]) -> Callable[[], Any] | None:
+    """torch running the same program on one thread, None (with a note) where it is missing or cannot."""
+    if importlib.util.find_spec("torch") is None:
+        return None
+    from optc.interop.torch_reference import reference
+
+    if target.receiver is None:
+        archive = function_to_bytes(target.function)
+    else:
+        archive = module_to_bytes(target.receiver)
+    try:
+        with waiting("importing torch"):
+            return reference(archive, target.function.base_name, arguments)
+    except (RuntimeError, TypeError, ValueError) as error:
+        print(f"optc: torch cannot run {target.text}: {one_line(error)}", file=sys.stderr)
+        return None
+
+
+def opt(options: argparse.Namespace) -> int:
+    """`optc opt`: run passes on graph text."""
+    try:
+        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {options.file}: {one_line(error)}") from error
+    try:
+        output, records = optimize_text(text, options.passes, options.file, options.verify)
+    except OptcError as error:
+        raise UsageError(f"{options.file}: {one_line(error)}") from error
+    if options.records:
+        for number, record in enumerate(records, 1):
+            state = "" if record.changed else ", unchanged"
+            print(f"optc: {report.pass_title(number, record)}{state}", file=sys.stderr)
+    print(Style.of(sys.stdout).graph(output.rstrip()))
+    return 0
+
+
+def passes(options: argparse.Namespace) -> int:
+    """`optc passes`: list what there is to put into a pipeline."""
+    print(describe_passes())
+    return 0
