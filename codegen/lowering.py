@@ -178,9 +178,9 @@ class _GroupLowering:
         reductions = [v for v in self.members if self.is_reduction(v) and self.level(v) == stage + 1]
         stores = [v for v in self.results if self.group.frames[v] == FULL and self.level(v) == stage]
         roots = [*stores, *(reduced_operand(self.members[value]) for value in reductions)]
-        later = self.needed_after(stage, last)
+        kept = self.kept_values(roots, self.later_roots(stage, last))
         loop_body: list[Statement] = []
-        for value in self.kept_values(roots, later, stage):
+        for value in kept:
             name = f"t{len(self.locals)}"
             loop_body.append(Define(name, self.element(value)))
             self.locals[value] = local(name, _dtype(value))
@@ -188,7 +188,7 @@ class _GroupLowering:
         for value in reductions:
             self.accumulate(value, before, loop_body, done)
         loop_body.extend(self.full_stores(stores))
-        self.keep(later, loop_body)
+        self.keep(kept, loop_body)
         if loop_body:
             before.extend(self.nest(self.axes, tuple(loop_body), lanes=True))
         self.forget_loop_locals()
@@ -225,36 +225,44 @@ class _GroupLowering:
 
     # Values that outlive a stage -------------------------------------------------------------------------------------
 
-    def needed_after(self, stage: int, last: int) -> set[Value]:
-        """Full values that later stages compute with."""
-        later: set[Value] = set()
-        for following in range(stage + 1, last + 1):
-            for value in self.members:
-                if self.is_reduction(value) and self.level(value) == following + 1:
-                    later |= self.reached(reduced_operand(self.members[value]))
-                elif value in self.stored and self.group.frames[value] == FULL and self.level(value) == following:
-                    later |= self.reached(value)
-        return later
+    def later_roots(self, stage: int, last: int) -> list[Value]:
+        """What later stages compute elements of: operands of their reductions, and their results."""
+        roots: list[Value] = []
+        for value in self.members:
+            if self.is_reduction(value) and self.level(value) > stage + 1:
+                roots.append(reduced_operand(self.members[value]))
+            elif value in self.stored and self.group.frames[value] == FULL and stage < self.level(value) <= last:
+                roots.append(value)
+        return roots
 
     def reached(self, root: Value) -> set[Value]:
         """Full members that an element of `root` is computed from, itself included."""
         if root not in self.members or self.group.frames[root] != FULL or root in self.materialised:
-            return {root} if root in self.materialised else set()
+            return set()
         found = {root}
         for value in self.members[root].inputs:
             found |= self.reached(value)
         return found
 
-    def kept_values(self, roots: list[Value], later: set[Value], stage: int) -> list[Value]:
-        """Values of this stage worth a local: used again later and not cheap to compute again; in program order."""
+    def kept_values(self, roots: list[Value], later: list[Value]) -> list[Value]:
+        """Values of this stage that later ones need and that are not cheap to compute again, in program order."""
         here: set[Value] = set()
         for root in roots:
             here |= self.reached(root)
-        return [
-            value
-            for value in self.members
-            if value in here and value in later and value not in self.materialised and self.is_expensive(value)
-        ]
+        kept: set[Value] = set()
+        for root in later:
+            self.add_kept(root, here, kept)
+        return [value for value in self.members if value in kept]
+
+    def add_kept(self, value: Value, here: set[Value], kept: set[Value]) -> None:
+        """The outermost expensive values below `value`: what they are made of need not be kept as well."""
+        if value not in self.members or self.group.frames[value] != FULL or value in self.materialised:
+            return
+        if value in here and self.is_expensive(value):
+            kept.add(value)
+            return
+        for operand in self.members[value].inputs:
+            self.add_kept(operand, here, kept)
 
     def is_expensive(self, value: Value) -> bool:
         pending, seen = [self.element(value)], set()
@@ -268,17 +276,15 @@ class _GroupLowering:
             pending.extend(node.args)
         return False
 
-    def keep(self, later: set[Value], body: list[Statement]) -> None:
-        """Store this stage's locals that a later stage reads, in the output if it is one, else in a scratch row."""
-        for value, expr in list(self.locals.items()):
-            if value in self.materialised or value not in later or self.group.frames.get(value) != FULL:
-                continue
+    def keep(self, values: list[Value], body: list[Statement]) -> None:
+        """Store locals that a later stage reads: in the output where they are one anyway, else in a scratch row."""
+        for value in values:
             buffer = self.stored.get(value)
             if buffer is None:
                 size = product([self.group.domain[axis] for axis in self.axes])
                 buffer = Buffer(f"keep{len(self.scratch)}", _dtype(value), "scratch", size)
                 self.scratch[value] = buffer
-                body.append(Store(buffer.name, self.scratch_index(), expr))
+                body.append(Store(buffer.name, self.scratch_index(), self.locals[value]))
             self.materialised[value] = buffer
 
     def scratch_index(self) -> Dim:
@@ -355,7 +361,7 @@ class _GroupLowering:
         assert operator is not None
         expr = element_expression(operator, [abstract(value) for value in node.inputs], _dtype(node.output))
         frame = self.group.frames[node.output]
-        used = {leaf for leaf in _inputs_of(expr)}
+        used = set(_inputs_of(expr))
         return substitute_inputs(expr, {place: self.element(node.inputs[place], frame) for place in used})
 
 
