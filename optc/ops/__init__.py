@@ -1,5 +1,36 @@
-"""The operators: importing this package declares all of them."""
+"""The operators: importing this package declares all of them.
 
-from optc.ops import activation, arithmetic, comparison, creation, elementary, shape, special
+Overload resolution follows the order of declaration, so operators on tensors come before those on numbers.
+"""
 
-__all__ = ["activation", "arithmetic", "comparison", "creation", "elementary", "shape", "special"]
+from optc.ops import (
+    activation,
+    arithmetic,
+    comparison,
+    conversion,
+    creation,
+    elementary,
+    joining,
+    matrix,
+    normalization,
+    reduction,
+    scalars,
+    shape,
+    special,
+)
+
+__all__ = [
+    "activation",
+    "arithmetic",
+    "comparison",
+    "conversion",
+    "creation",
+    "elementary",
+    "joining",
+    "matrix",
+    "normalization",
+    "reduction",
+    "scalars",
+    "shape",
+    "special",
+]

@@ -34,6 +34,11 @@ def subtract(x: Expr, y: Expr, alpha: Expr) -> Expr:
     return x - _scaled(y, alpha)
 
 
+def combine_sum(x: Expr, y: Expr) -> Expr:
+    """x + y."""
+    return x + y
+
+
 def multiply(x: Expr, y: Expr) -> Expr:
     """x * y; on bools the logical and."""
     return x & y if x.dtype is dtypes.BOOL else x * y
@@ -67,10 +72,10 @@ def modulo(x: Expr, y: Expr) -> Expr:
 
 def power(x: Expr, y: Expr) -> Expr:
     """x to the power of y; small constant powers are products and roots."""
-    if y.op == "const" and y.value in _CONSTANT_POWERS and (x.dtype.kind == "float" or float(y.value).is_integer()):
-        if y.value >= 0 or x.dtype.kind == "float":
-            return _CONSTANT_POWERS[y.value](x)
-    return function("pow", x, y) if x.dtype.kind == "float" else _integer_power(x, y)
+    is_float = x.dtype.kind == "float"
+    if y.op == "const" and y.value in _CONSTANT_POWERS and (is_float or y.value >= 0):
+        return _CONSTANT_POWERS[y.value](x)
+    return function("pow", x, y) if is_float else _integer_power(x, y)
 
 
 _CONSTANT_POWERS: dict[float, ScalarFunction] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,8 +9,8 @@ import numpy as np
 from optc.ir.dims import Dim, Symbolic
 from optc.ir.graph import Graph, Value
 from optc.ir.schema import Argument
-from optc.ir.types import BOOL, FLOAT, INT, NONE, STRING, IntType, ListType, TensorType, Type
-from optc.ops.abstract import abstract, abstract_constant, concrete_type, tensor_type_of
+from optc.ir.types import BOOL, FLOAT, INT, NONE, NUMBER, STRING, IntType, ListType, TensorType, Type
+from optc.ops.abstract import Unknown, abstract, abstract_constant, concrete_type, tensor_type_of
 from optc.ops.registry import Operator, lookup
 
 
@@ -70,16 +69,15 @@ class Builder:
         element = IntType() if isinstance(element, IntType) else element
         return self.graph.insert("prim::ListConstruct", values, (ListType(element),)).output
 
-    def list(self, items: Sequence[Any], element: Type) -> Value:
-        """A list value whose elements have the given type."""
-        values = [self.value(item) for item in items]
-        return self.graph.insert("prim::ListConstruct", values, (ListType(element),)).output
-
     def multiply(self, left: Any, right: Any) -> Any:
         """The product of two ints, each known, a dimension or an int Value."""
         if not isinstance(left, Value) and not isinstance(right, Value):
             return left * right
         return self("aten::mul.int", left, right)
+
+    def abstract(self, item: Any) -> Any:
+        """What is known of an argument: Values as `optc.ops.abstract` sees them, other things as they are."""
+        return abstract(item) if isinstance(item, Value) else item
 
     def dim(self, dim: Dim) -> Value:
         """An int value equal to a dimension, computed by integer operators from `prim::Dim` leaves."""
@@ -115,6 +113,8 @@ def result_type(result: Any, declared: Type) -> Type:
     """The IR type of an operator's abstract result: what the rule found out, or what the schema says."""
     if isinstance(result, TensorType):
         return result
+    if declared is NUMBER and isinstance(result, Unknown | int | float | Symbolic):
+        return concrete_type(result)
     if isinstance(declared, IntType) and isinstance(result, int | Symbolic):
         return IntType(result)
     if isinstance(declared, ListType) and isinstance(result, list) and result and isinstance(result[0], TensorType):

@@ -229,7 +229,7 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
     places = np.arange(steps)
     rising = first + step * places.astype(work)
     falling = last - step * (steps - 1 - places).astype(work)
-    return np.where(places < steps // 2 if steps > 1 else places == places, rising, falling).astype(dtype)
+    return np.where(places < max(steps // 2, 1 if steps == 1 else 0), rising, falling).astype(dtype)
 
 
 def _decompose_linspace(b: Any, start: Any, end: Any, steps: int, code: int | None, *rest: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import Dim, product
-from optc.ir.types import INT, TensorType
+from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, normalize_dims
 from optc.ops.registry import define
 from optc.ops.shapes import (
@@ -628,7 +628,7 @@ for _name in ("size", "sym_size"):
         f"aten::{_name}(Tensor self) -> int[]",
         infer=lambda x: list(known_shape(x)),
         reference=lambda x: list(x.shape),
-        decompose=lambda b, x: b.list([b.dim(dim) for dim in b.shape(x)], INT),
+        decompose=lambda b, x: [b.dim(dim) for dim in b.shape(x)],
     )
     define(
         f"aten::{_name}.int(Tensor self, int dim) -> int",

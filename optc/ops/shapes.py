@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from optc.ir.dims import Dim, Symbolic, maximum, minimum, product
+from optc.ir.dims import Dim, Symbol, Symbolic, maximum, minimum, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dims, same_dim
 
@@ -187,11 +187,12 @@ def is_negative(value: Dim) -> Dim:
 
 
 def is_extent(value: Dim) -> bool:
-    """True when a dimension is certainly not negative: sums of products of input symbols."""
+    """True when a dimension is certainly not negative: sums of products of extents (`s…`) and indices (`i…`)."""
     if isinstance(value, int):
         return value >= 0
     return all(
-        coefficient > 0 and all(str(atom).startswith("s") for atom in monomial) for monomial, coefficient in value.terms
+        coefficient > 0 and all(isinstance(atom, Symbol) and atom.name[0] in "si" for atom in monomial)
+        for monomial, coefficient in value.terms
     )
 
 

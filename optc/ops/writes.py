@@ -196,6 +196,8 @@ def _slice_scatter(b: Builder, self: Value, source: Value, dim: int, start: Any,
     here = b("aten::eq.Tensor", b("aten::mul.Scalar", slot, step), relative)
     here = b("aten::logical_and", here, b("aten::ge.Scalar", relative, 0))
     here = b("aten::logical_and", here, b("aten::lt.Scalar", slot, length))
+    if length == 1:
+        return _choose(b, here, source, self)
     flat = b("aten::view", b("aten::clamp", slot, 0, length - 1), [shape[place]])
     return _choose(b, here, b("aten::index_select", source, place, flat), self)
 

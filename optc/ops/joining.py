@@ -1,0 +1,421 @@
+"""Tensors joined into one and taken apart into several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.ir.dims import Dim
+from optc.ir.dtypes import from_numpy
+from optc.ir.types import TensorType
+from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
+from optc.ops.promotion import result_type
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape
+
+Array = np.ndarray[Any, Any]
+
+
+# Joining -------------------------------------------------------------------------------------------------------------
+
+
+def _is_skipped(shape: Shape) -> bool:
+    """Empty 1-d tensors join with anything, as torch keeps them for old programs."""
+    return len(shape) == 1 and shape[0] == 0
+
+
+def _joined_shape(shapes: Sequence[Shape], dim: int) -> Shape:
+    if not shapes:
+        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+    for place, shape in enumerate(shapes):
+        if not shape:
+            raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+    kept = [(place, shape) for place, shape in enumerate(shapes) if not _is_skipped(shape)]
+    if not kept:
+        normalize_dim(dim, 1)
+        return (0,)
+    first = kept[0][1]
+    along = normalize_dim(dim, len(first))
+    total: Dim = 0
+    for place, shape in kept:
+        _check_joinable(first, shape, along, place)
+        total = total + shape[along]
+    return (*first[:along], total, *first[along + 1 :])
+
+
+def _check_joinable(first: Shape, shape: Shape, along: int, place: int) -> None:
+    if len(shape) != len(first):
+        raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+    for dim, (mine, other) in enumerate(zip(first, shape)):
+        same = True if dim == along else same_dim(mine, other)
+        if same is False:
+            raise ShapeError(
+                f"Sizes of tensors must match except in dimension {along}. Expected size {mine} but got size {other} "
+                f"for tensor number {place} in the list."
+            )
+        if same is None:
+            raise UndecidedShape(f"are the extents {mine} and {other} of joined tensors equal?")
+
+
+def _infer_cat(tensors: Sequence[TensorType], dim: int) -> TensorType:
+    shape = _joined_shape([known_shape(tensor) for tensor in tensors], dim)
+    return TensorType(result_type(*tensors), shape)
+
+
+def _reference_cat(tensors: Sequence[Array], dim: int) -> Array:
+    shape = _joined_shape([tensor.shape for tensor in tensors], dim)
+    dtype = result_type(*tensors).numpy
+    kept = [tensor.astype(dtype, copy=False) for tensor in tensors if not _is_skipped(tensor.shape)]
+    return np.concatenate(kept, normalize_dim(dim, len(shape))) if kept else np.empty(0, dtype)
+
+
+define("aten::cat(Tensor[] tensors, int dim=0) -> Tensor", infer=_infer_cat, reference=_reference_cat,
+       kernel="concatenate", out="out")  # fmt: skip
+for _name in ("concat", "concatenate"):
+    define(
+        f"aten::{_name}(Tensor[] tensors, int dim=0) -> Tensor",
+        infer=_infer_cat,
+        reference=_reference_cat,
+        decompose=lambda b, tensors, dim: b("aten::cat", tensors, dim),
+    )
+
+
+def _stacked_shape(shapes: Sequence[Shape], dim: int) -> Shape:
+    if not shapes:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    first = shapes[0]
+    for place, shape in enumerate(shapes):
+        if shape == first:
+            continue
+        certain = len(shape) != len(first) or any(same_dim(a, b) is False for a, b in zip(first, shape))
+        message = (
+            f"stack expects each tensor to be equal size, but got {format_shape(first)} at entry 0 and "
+            f"{format_shape(shape)} at entry {place}"
+        )
+        raise ShapeError(message) if certain else UndecidedShape(message)
+    along = normalize_dim(dim, len(first) + 1)
+    return (*first[:along], len(shapes), *first[along:])
+
+
+def _infer_stack(tensors: Sequence[TensorType], dim: int) -> TensorType:
+    return TensorType(result_type(*tensors), _stacked_shape([known_shape(tensor) for tensor in tensors], dim))
+
+
+def _reference_stack(tensors: Sequence[Array], dim: int) -> Array:
+    _stacked_shape([tensor.shape for tensor in tensors], dim)
+    dtype = result_type(*tensors).numpy
+    return np.stack([tensor.astype(dtype, copy=False) for tensor in tensors], dim)
+
+
+def _decompose_stack(b: Any, tensors: Sequence[Any], dim: int) -> Any:
+    along = normalize_dim(dim, len(b.shape(tensors[0])) + 1)
+    return b("aten::cat", [b("aten::unsqueeze", tensor, along) for tensor in tensors], along)
+
+
+define("aten::stack(Tensor[] tensors, int dim=0) -> Tensor", infer=_infer_stack, reference=_reference_stack,
+       decompose=_decompose_stack, out="out")  # fmt: skip
+
+
+def _at_least(shape: Shape, rank: int) -> Shape:
+    if rank == 2 and len(shape) < 2:
+        return (1, *(shape or (1,)))
+    return shape or (1,)
+
+
+def declare_stacking(name: str, rank: int, along: Callable[[int], int]) -> None:
+    """`hstack`, `vstack`: cat after every tensor has at least `rank` dimensions."""
+
+    def infer(tensors: Sequence[TensorType]) -> TensorType:
+        shapes = [_at_least(known_shape(tensor), rank) for tensor in tensors]
+        return TensorType(result_type(*tensors), _joined_shape(shapes, along(len(shapes[0]) if shapes else 1)))
+
+    def reference(tensors: Sequence[Array]) -> Array:
+        shaped = [tensor.reshape(_at_least(tensor.shape, rank)) for tensor in tensors]  # type: ignore[arg-type]
+        return _reference_cat(shaped, along(shaped[0].ndim if shaped else 1))
+
+    def decompose(b: Any, tensors: Sequence[Any]) -> Any:
+        shaped = [b("aten::reshape", tensor, list(_at_least(b.shape(tensor), rank))) for tensor in tensors]
+        return b("aten::cat", shaped, along(len(b.shape(shaped[0]))))
+
+    define(f"aten::{name}(Tensor[] tensors) -> Tensor", infer=infer, reference=reference, decompose=decompose)
+
+
+declare_stacking("hstack", 1, lambda rank: 0 if rank == 1 else 1)
+declare_stacking("vstack", 2, lambda rank: 0)
+
+
+# Taking apart --------------------------------------------------------------------------------------------------------
+
+Bounds = list[tuple[Dim, Dim]]
+"""Start and end of every part."""
+
+
+def _extent(shape: Shape, dim: int, name: str) -> tuple[int, int]:
+    if not shape:
+        raise RuntimeError(f"{name} expects at least a 1-dimensional tensor")
+    place = normalize_dim(dim, len(shape))
+    extent = shape[place]
+    if not isinstance(extent, int):
+        raise UndecidedShape(f"the number of parts depends on the extent {extent}")
+    return place, extent
+
+
+def _even_bounds(extent: int, size: int) -> Bounds:
+    starts = range(0, extent, size) if size and extent else [0]
+    return [(start, min(start + size, extent)) for start in starts]
+
+
+def _split_bounds(shape: Shape, size: int, dim: int) -> tuple[int, Bounds]:
+    if isinstance(size, int) and size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+    place, extent = _extent(shape, dim, "split")
+    if size == 0 and extent:
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {extent}")
+    return place, _even_bounds(extent, size)
+
+
+def _chunk_bounds(shape: Shape, chunks: int, dim: int) -> tuple[int, Bounds]:
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    place, extent = _extent(shape, dim, "chunk")
+    size = -(-extent // chunks)
+    return place, _even_bounds(extent, size) if extent else [(0, 0)] * chunks
+
+
+def _sizes_bounds(shape: Shape, sizes: Sequence[Dim], dim: int) -> tuple[int, Bounds]:
+    if not shape:
+        raise RuntimeError("split_with_sizes expects at least a 1-dimensional tensor")
+    place = normalize_dim(dim, len(shape))
+    for size in sizes:
+        if isinstance(size, int) and size < 0:
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}"
+            )
+    total: Dim = 0
+    bounds: Bounds = []
+    for size in sizes:
+        bounds.append((total, total + size))
+        total = total + size
+    message = (
+        f"split_with_sizes expects split_sizes to sum exactly to {shape[place]} (input tensor's size at dimension "
+        f"{place}), but got split_sizes={format_shape(sizes)}"
+    )
+    same = same_dim(total, shape[place])
+    if same is not True:
+        raise ShapeError(message) if same is False else UndecidedShape(message)
+    return place, bounds
+
+
+def _section_bounds(shape: Shape, sections: int, dim: int) -> tuple[int, Bounds]:
+    place, extent = _extent(shape, dim, "tensor_split")
+    if sections <= 0:
+        raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
+    short, longer = divmod(extent, sections)
+    starts = [section * short + min(section, longer) for section in range(sections + 1)]
+    return place, list(zip(starts[:-1], starts[1:]))
+
+
+def _index_bounds(shape: Shape, indices: Sequence[int], dim: int) -> tuple[int, Bounds]:
+    place, extent = _extent(shape, dim, "tensor_split")
+    edges = [0, *indices, extent]
+    return place, [slice(*pair).indices(extent)[:2] for pair in zip(edges[:-1], edges[1:])]
+
+
+def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]]) -> None:
+    """Declare an operator that returns slices of a tensor along one dimension."""
+
+    def infer(x: TensorType, *arguments: Any) -> list[TensorType]:
+        shape = known_shape(x)
+        place, bounds = bounds_of(shape, *arguments)
+        return [x.with_shape((*shape[:place], _positive(end - start), *shape[place + 1 :])) for start, end in bounds]
+
+    def reference(x: Array, *arguments: Any) -> list[Array]:
+        place, bounds = bounds_of(x.shape, *arguments)
+        return [x[(slice(None),) * place + (slice(start, end),)] for start, end in bounds]
+
+    def decompose(b: Any, x: Any, *arguments: Any) -> list[Any]:
+        place, bounds = bounds_of(b.shape(x), *arguments)
+        return [b("aten::slice.Tensor", x, place, start, end, 1) for start, end in bounds]
+
+    define(schema, infer=infer, reference=reference, decompose=decompose)
+
+
+def _positive(length: Dim) -> Dim:
+    return max(length, 0) if isinstance(length, int) else length
+
+
+declare_splitting("aten::split.Tensor(Tensor(a -> *) self, SymInt split_size, int dim=0) -> Tensor(a)[]", _split_bounds)
+declare_splitting("aten::split(Tensor(a -> *) self, int[] split_sizes, int dim=0) -> Tensor(a)[]", _sizes_bounds)
+declare_splitting("aten::split.sizes(Tensor(a -> *) self, SymInt[] split_size, int dim=0) -> Tensor(a)[]",
+                  _sizes_bounds)  # fmt: skip
+declare_splitting(
+    "aten::split_with_sizes(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]", _sizes_bounds
+)
+declare_splitting("aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]", _chunk_bounds)
+declare_splitting(
+    "aten::tensor_split.sections(Tensor(a -> *) self, SymInt sections, int dim=0) -> Tensor(a)[]", _section_bounds
+)
+declare_splitting(
+    "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]", _index_bounds
+)
+
+
+def _unbound(shape: Shape, dim: int) -> tuple[int, int]:
+    if not shape:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    return _extent(shape, dim, "unbind")
+
+
+def _infer_unbind(x: TensorType, dim: int) -> list[TensorType]:
+    shape = known_shape(x)
+    place, extent = _unbound(shape, dim)
+    return [x.with_shape((*shape[:place], *shape[place + 1 :]))] * extent
+
+
+def _reference_unbind(x: Array, dim: int) -> list[Array]:
+    place, extent = _unbound(x.shape, dim)
+    return [x[(slice(None),) * place + (index, ...)] for index in range(extent)]
+
+
+def _decompose_unbind(b: Any, x: Any, dim: int) -> list[Any]:
+    place, extent = _unbound(b.shape(x), dim)
+    return [b("aten::select.int", x, place, index) for index in range(extent)]
+
+
+define("aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]", infer=_infer_unbind,
+       reference=_reference_unbind, decompose=_decompose_unbind)  # fmt: skip
+
+
+# Broadcasting several ------------------------------------------------------------------------------------------------
+
+
+def _infer_broadcast(tensors: Sequence[TensorType]) -> list[TensorType]:
+    shape = broadcast_shapes(*(known_shape(tensor) for tensor in tensors))
+    return [tensor.with_shape(shape) for tensor in tensors]
+
+
+def _decompose_broadcast(b: Any, tensors: Sequence[Any]) -> list[Any]:
+    shape = list(broadcast_shapes(*(b.shape(tensor) for tensor in tensors)))
+    return [b("aten::expand", tensor, shape) for tensor in tensors]
+
+
+define(
+    "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]",
+    infer=_infer_broadcast,
+    reference=lambda tensors: [
+        np.broadcast_to(tensor, broadcast_shapes(*(other.shape for other in tensors))) for tensor in tensors
+    ],
+    decompose=_decompose_broadcast,
+)
+
+
+def _grid_order(count: int, indexing: str) -> list[int]:
+    """Which dimension of the grid each tensor varies along."""
+    if indexing not in ("ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    order = list(range(count))
+    if indexing == "xy" and count >= 2:
+        order[0], order[1] = 1, 0
+    return order
+
+
+def _grid_lengths(shapes: Sequence[Shape]) -> list[Dim]:
+    for shape in shapes:
+        if len(shape) > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {shape}")
+    return [shape[0] if shape else 1 for shape in shapes]
+
+
+def _grid_shape(lengths: Sequence[Dim], order: Sequence[int]) -> tuple[Dim, ...]:
+    result: list[Dim] = [0] * len(lengths)
+    for length, place in zip(lengths, order):
+        result[place] = length
+    return tuple(result)
+
+
+def _infer_grid(tensors: Sequence[TensorType], indexing: str = "ij") -> list[TensorType]:
+    lengths = _grid_lengths([known_shape(tensor) for tensor in tensors])
+    shape = _grid_shape(lengths, _grid_order(len(tensors), indexing))
+    return [tensor.with_shape(shape) for tensor in tensors]
+
+
+def _decompose_grid(b: Any, tensors: Sequence[Any], indexing: str = "ij") -> list[Any]:
+    lengths = _grid_lengths([b.shape(tensor) for tensor in tensors])
+    order = _grid_order(len(tensors), indexing)
+    shape = list(_grid_shape(lengths, order))
+    return [
+        b("aten::expand", b("aten::reshape", tensor, _placed(length, place, len(shape))), shape)
+        for tensor, length, place in zip(tensors, lengths, order)
+    ]
+
+
+def _placed(length: Dim, place: int, rank: int) -> list[Dim]:
+    return [length if dim == place else 1 for dim in range(rank)]
+
+
+for _overload, _extra in (("", ""), (".indexing", ", *, str indexing")):
+    define(
+        f"aten::meshgrid{_overload}(Tensor[] tensors{_extra}) -> Tensor[]",
+        infer=_infer_grid,
+        reference=lambda tensors, indexing="ij": (
+            _grid_order(len(tensors), indexing),
+            list(np.meshgrid(*tensors, indexing=indexing)),
+        )[1],
+        decompose=_decompose_grid,
+    )
+
+
+# Padding -------------------------------------------------------------------------------------------------------------
+
+
+def _pads(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
+    """Before and after for every dimension; the list starts with the last one."""
+    if len(pad) % 2:
+        raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
+    if len(pad) > 2 * len(shape):
+        raise RuntimeError(
+            "Length of pad should be no more than twice the number of dimensions of the input. "
+            f"Pad length is {len(pad)} while the input has {len(shape)} dimensions."
+        )
+    pairs = [(pad[place], pad[place + 1]) for place in range(0, len(pad), 2)]
+    return [(0, 0)] * (len(shape) - len(pairs)) + pairs[::-1]
+
+
+def _infer_pad(x: TensorType, pad: Sequence[Dim], value: Any) -> TensorType:
+    shape = known_shape(x)
+    return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, _pads(shape, pad))))
+
+
+def _reference_pad(x: Array, pad: Sequence[int], value: Any) -> Array:
+    pairs: list[tuple[int, int]] = _pads(x.shape, pad)  # type: ignore[assignment]
+    kept = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
+    fill = np.asarray(value).astype(from_numpy(x.dtype).numpy)
+    widths = [(max(a, 0), max(b, 0)) for a, b in pairs]
+    return np.pad(kept, widths, constant_values=fill) if widths else kept.copy()
+
+
+def _decompose_pad(b: Any, x: Any, pad: Sequence[Any], value: Any) -> Any:
+    for dim, (before, after) in enumerate(_pads(b.shape(x), pad)):
+        x = _pad_side(b, _pad_side(b, x, dim, before, value, front=True), dim, after, value, front=False)
+    return x
+
+
+def _pad_side(b: Any, x: Any, dim: int, count: Dim, value: Any, front: bool) -> Any:
+    shape = b.shape(x)
+    if count == 0:
+        return x
+    if isinstance(count, int) and count < 0:
+        bounds = (-count, shape[dim]) if front else (0, shape[dim] + count)
+        return b("aten::slice.Tensor", x, dim, *bounds, 1)
+    fill = b("aten::full", [*shape[:dim], count, *shape[dim + 1 :]], value, dtype=b.type(x).dtype.code)
+    return b("aten::cat", [fill, x] if front else [x, fill], dim)
+
+
+define(
+    "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor",
+    infer=_infer_pad,
+    reference=_reference_pad,
+    decompose=_decompose_pad,
+)

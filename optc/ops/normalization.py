@@ -1,0 +1,453 @@
+"""Softmax and the normalisations of neural networks, all defined by reductions and arithmetic.
+
+Code generation fuses the pieces around a row, so nothing here needs a kernel of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.errors import UnsupportedError
+from optc.ir import dtypes
+from optc.ir.dims import Dim, product
+from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops.abstract import ShapeError, normalize_dim, same_dim
+from optc.ops.promotion import compute_type, operand_type
+from optc.ops.reduction import decompose_variance, narrowed
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, format_shape, known_shape
+
+Array = np.ndarray[Any, Any]
+
+
+# Softmax -------------------------------------------------------------------------------------------------------------
+
+
+def _softmax_type(name: str, x: Any, code: int | None) -> DType:
+    dtype = operand_type(x) if code is None else dtypes.BY_CODE[code]
+    if dtype.kind != "float":
+        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dtype.label}'")
+    return dtype
+
+
+def _softmax_array(x: Array, dim: int, log: bool) -> Array:
+    place = normalize_dim(dim, x.ndim)
+    values = x.reshape(-1) if not x.ndim else x
+    with np.errstate(all="ignore"):
+        shifted = values - np.max(values, axis=place, keepdims=True, initial=-np.inf)
+        powers = np.exp(shifted)
+        total = np.sum(powers, axis=place, keepdims=True)
+        return np.asarray(shifted - np.log(total) if log else powers / total).reshape(x.shape)
+
+
+def _decompose_softmax(b: Any, x: Any, dim: int, log: bool) -> Any:
+    if not b.shape(x):
+        return b("aten::reshape", _decompose_softmax(b, b("aten::reshape", x, [1]), 0, log), [])
+    place = [normalize_dim(dim, len(b.shape(x)))]
+    shifted = b("aten::sub.Tensor", x, b("aten::amax", x, place, True))
+    powers = b("aten::exp", shifted)
+    total = b("aten::sum.dim_IntList", powers, place, True)
+    return b("aten::sub.Tensor", shifted, b("aten::log", total)) if log else b("aten::div.Tensor", powers, total)
+
+
+def declare_softmax(name: str, overload: str, log: bool) -> None:
+    """`softmax.int` with its dtype argument, and `_softmax` with `half_to_float`."""
+
+    def result(x: Any, option: Any) -> DType:
+        code = dtypes.FLOAT32.code if option is True else None if option is False else option
+        return _softmax_type("log_softmax" if log else "softmax", x, code)
+
+    def infer(x: TensorType, dim: int, option: Any) -> TensorType:
+        normalize_dim(dim, len(known_shape(x)))
+        return TensorType(result(x, option), x.shape)
+
+    def reference(x: Array, dim: int, option: Any) -> Array:
+        dtype = result(x, option).numpy
+        return _softmax_array(x.astype(dtype).astype(np.float64), dim, log).astype(dtype)
+
+    def decompose(b: Any, x: Any, dim: int, option: Any) -> Any:
+        dtype = result(b.type(x), option)
+        prepared = narrowed(b, narrowed(b, x, dtype), compute_type(dtype))
+        return narrowed(b, _decompose_softmax(b, prepared, dim, log), dtype)
+
+    option = "bool half_to_float" if overload == "" and name.startswith("_") else "ScalarType? dtype=None"
+    define(
+        f"aten::{name}{overload}(Tensor self, int dim, {option}) -> Tensor",
+        infer=infer,
+        reference=reference,
+        decompose=decompose,
+    )
+
+
+declare_softmax("softmax", ".int", log=False)
+declare_softmax("log_softmax", ".int", log=True)
+declare_softmax("_softmax", "", log=False)
+declare_softmax("_log_softmax", "", log=True)
+for _name, _log in (("special_softmax", False), ("special_log_softmax", True)):
+    define(
+        f"aten::{_name}(Tensor self, int dim, ScalarType? dtype=None) -> Tensor"
+        if not _log
+        else f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+        infer=lambda x, dim, code, log=_log: TensorType(_softmax_type("softmax", x, code), x.shape),
+        reference=lambda x, dim, code, log=_log: _softmax_array(
+            x.astype(_softmax_type("softmax", x, code).numpy).astype(np.float64), dim, log
+        ).astype(_softmax_type("softmax", x, code).numpy),
+        decompose=lambda b, x, dim, code, log=_log: b(
+            "aten::log_softmax.int" if log else "aten::softmax.int", x, dim, code
+        ),
+    )
+
+
+# Over the last dimensions --------------------------------------------------------------------------------------------
+
+
+def _check_normalized(shape: Shape, normalized: Sequence[Dim], *parameters: tuple[str, Any]) -> int:
+    """The number of normalised dimensions. Raises RuntimeError with torch's text."""
+    count = len(normalized)
+    if count < 1:
+        raise RuntimeError(
+            "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            f"normalized_shape = {format_shape(normalized)}"
+        )
+    for name, parameter in parameters:
+        if parameter is not None and any(
+            same_dim(mine, other) is False for mine, other in zip(_shape(parameter), normalized)
+        ):
+            raise ShapeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                f"{format_shape(_shape(parameter))} and normalized_shape = {format_shape(normalized)}"
+            )
+    certain = len(shape) < count or any(same_dim(a, b) is False for a, b in zip(shape[-count:], normalized))
+    if certain:
+        stars = "".join(f", {dim}" for dim in normalized)
+        raise ShapeError(
+            f"Given normalized_shape={format_shape(normalized)}, expected input with shape [*{stars}], but got input of "
+            f"size{format_shape(shape)}"
+        )
+    return count
+
+
+def _shape(tensor: Any) -> Shape:
+    return known_shape(tensor) if isinstance(tensor, TensorType) else tuple(tensor.shape)
+
+
+def _infer_layer_norm(x: TensorType, normalized: Sequence[Dim], weight: Any, bias: Any, *rest: Any) -> TensorType:
+    _check_normalized(known_shape(x), normalized, ("weight", weight), ("bias", bias))
+    if operand_type(x).kind != "float":
+        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{operand_type(x).label}'")
+    return x.with_shape(x.shape)
+
+
+def _statistics(x: Array, places: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
+    """x in double, its mean, and one over its deviation."""
+    values = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        mean = values.mean(axis=places, keepdims=True)
+        spread = np.square(values - mean).mean(axis=places, keepdims=True)
+        return values, mean, 1.0 / np.sqrt(spread + eps)
+
+
+def _reference_layer_norm(
+    x: Array, normalized: Sequence[int], weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    count = _check_normalized(x.shape, normalized, ("weight", weight), ("bias", bias))
+    places = tuple(range(x.ndim - count, x.ndim))
+    values, mean, scale = _statistics(x, places, eps)
+    result = (values - mean) * scale
+    result = result if weight is None else result * weight.astype(np.float64)
+    result = result if bias is None else result + bias.astype(np.float64)
+    return result.astype(x.dtype), mean.astype(x.dtype), scale.astype(x.dtype)
+
+
+def _normalized(b: Any, x: Any, dims: list[int], eps: float) -> tuple[Any, Any, Any]:
+    """(x - mean) / sqrt(variance + eps), the mean and the reciprocal deviation."""
+    mean = b("aten::mean.dim", x, dims, True)
+    centred = b("aten::sub.Tensor", x, mean)
+    spread = b("aten::mean.dim", b("aten::mul.Tensor", centred, centred), dims, True)
+    scale = b("aten::rsqrt", b("aten::add.Scalar", spread, eps))
+    return b("aten::mul.Tensor", centred, scale), mean, scale
+
+
+def _scaled_and_shifted(b: Any, x: Any, weight: Any, bias: Any, work: DType) -> Any:
+    if weight is not None:
+        x = b("aten::mul.Tensor", x, narrowed(b, weight, work))
+    return x if bias is None else b("aten::add.Tensor", x, narrowed(b, bias, work))
+
+
+def _decompose_layer_norm(b: Any, x: Any, normalized: Any, weight: Any, bias: Any, eps: float) -> tuple[Any, ...]:
+    dtype, rank = b.type(x).dtype, len(b.shape(x))
+    work = compute_type(dtype)
+    dims = list(range(rank - len(normalized), rank))
+    result, mean, scale = _normalized(b, narrowed(b, x, work), dims, eps)
+    result = _scaled_and_shifted(b, result, weight, bias, work)
+    return tuple(narrowed(b, item, dtype) for item in (result, mean, scale))
+
+
+def _row_statistics(x: TensorType, normalized: Sequence[Dim], *rest: Any) -> TensorType:
+    shape = known_shape(x)
+    return x.with_shape((*shape[: len(shape) - len(normalized)], *([1] * len(normalized))))
+
+
+define(
+    "aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
+    "float eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor",
+    infer=_infer_layer_norm,
+    reference=lambda x, normalized, weight, bias, eps, cudnn: _reference_layer_norm(x, normalized, weight, bias, eps)[
+        0
+    ],
+    decompose=lambda b, x, normalized, weight, bias, eps, cudnn: _decompose_layer_norm(
+        b, x, normalized, weight, bias, eps
+    )[0],
+)
+define(
+    "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) "
+    "-> (Tensor, Tensor, Tensor)",
+    infer=lambda x, *rest: (_infer_layer_norm(x, *rest), _row_statistics(x, *rest), _row_statistics(x, *rest)),
+    reference=_reference_layer_norm,
+    decompose=_decompose_layer_norm,
+)
+
+
+def _reference_rms_norm(x: Array, normalized: Sequence[int], weight: Array | None, eps: float | None) -> Array:
+    count = _check_normalized(x.shape, normalized, ("weight", weight))
+    places = tuple(range(x.ndim - count, x.ndim))
+    values = x.astype(np.float64)
+    with np.errstate(all="ignore"):
+        squares = np.square(values).mean(axis=places, keepdims=True)
+        result = values / np.sqrt(squares + _rms_epsilon(operand_type(x), eps))
+    return (result if weight is None else result * weight.astype(np.float64)).astype(x.dtype)
+
+
+def _rms_epsilon(dtype: DType, eps: float | None) -> float:
+    """The machine epsilon of the type torch computes in."""
+    if eps is not None:
+        return eps
+    return 2.220446049250313e-16 if dtype is dtypes.FLOAT64 else 1.1920928955078125e-07
+
+
+def _infer_rms_norm(x: TensorType, normalized: Sequence[Dim], weight: Any, eps: Any) -> TensorType:
+    _check_normalized(known_shape(x), normalized, ("weight", weight))
+    return x.with_shape(x.shape)
+
+
+def _decompose_rms_norm(b: Any, x: Any, normalized: Any, weight: Any, eps: float | None) -> Any:
+    dtype, rank = b.type(x).dtype, len(b.shape(x))
+    work = compute_type(dtype)
+    wide = narrowed(b, x, work)
+    dims = list(range(rank - len(normalized), rank))
+    squares = b("aten::mean.dim", b("aten::mul.Tensor", wide, wide), dims, True)
+    scale = b("aten::rsqrt", b("aten::add.Scalar", squares, _rms_epsilon(dtype, eps)))
+    return narrowed(b, _scaled_and_shifted(b, b("aten::mul.Tensor", wide, scale), weight, None, work), dtype)
+
+
+define(
+    "aten::rms_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, float? eps=None) -> Tensor",
+    infer=_infer_rms_norm,
+    reference=_reference_rms_norm,
+    decompose=_decompose_rms_norm,
+)
+
+
+# Over groups of channels ---------------------------------------------------------------------------------------------
+
+
+def _check_groups(shape: Shape, groups: int) -> None:
+    if len(shape) < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+    channels = shape[1]
+    if isinstance(channels, int) and channels % groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, but got input of shape "
+            f"{format_shape(shape)} and num_groups={groups}"
+        )
+
+
+def _channel_shape(rank: int, channels: Dim) -> list[Dim]:
+    return [1, channels] + [1] * (rank - 2)
+
+
+def _infer_group_norm(x: TensorType, groups: int, *rest: Any) -> TensorType:
+    _check_groups(known_shape(x), groups)
+    return x.with_shape(x.shape)
+
+
+def _reference_group_norm(
+    x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float, *rest: Any
+) -> Array:
+    _check_groups(x.shape, groups)
+    grouped = x.reshape(x.shape[0], groups, -1)
+    values, mean, scale = _statistics(grouped, (2,), eps)
+    result = ((values - mean) * scale).reshape(x.shape)
+    shape = _channel_shape(x.ndim, x.shape[1])
+    result = result if weight is None else result * weight.astype(np.float64).reshape(shape)  # type: ignore[arg-type]
+    result = result if bias is None else result + bias.astype(np.float64).reshape(shape)  # type: ignore[arg-type]
+    return result.astype(x.dtype)
+
+
+def _decompose_group_norm(b: Any, x: Any, groups: int, weight: Any, bias: Any, eps: float, *rest: Any) -> Any:
+    shape, dtype = b.shape(x), b.type(x).dtype
+    work = compute_type(dtype)
+    grouped = b("aten::reshape", narrowed(b, x, work), [shape[0], groups, product(shape[1:]) // groups])
+    result = b("aten::reshape", _normalized(b, grouped, [2], eps)[0], list(shape))
+    parameters = _channel_parameters(b, (weight, bias), len(shape), shape[1])
+    return narrowed(b, _scaled_and_shifted(b, result, *parameters, work), dtype)
+
+
+def _channel_parameters(b: Any, parameters: Sequence[Any], rank: int, channels: Dim) -> list[Any]:
+    """Vectors of one number per channel, shaped to broadcast against tensors of `rank` dimensions."""
+    shape = _channel_shape(rank, channels)
+    return [None if item is None else b("aten::reshape", item, shape) for item in parameters]
+
+
+define(
+    "aten::group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, "
+    "float eps=1.0000000000000001e-05, bool cudnn_enabled=True) -> Tensor",
+    infer=_infer_group_norm,
+    reference=_reference_group_norm,
+    decompose=_decompose_group_norm,
+)
+
+
+# Over batches --------------------------------------------------------------------------------------------------------
+
+
+def _check_channels(shape: Shape, statistics: Any, name: str) -> None:
+    if len(shape) < 2:
+        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+    if statistics is None:
+        return
+    given = _shape(statistics)[0]
+    if same_dim(given, shape[1]) is False:
+        raise ShapeError(f"{name} should contain {shape[1]} elements not {given}")
+
+
+def _infer_batch_norm(x: TensorType, weight: Any, bias: Any, mean: Any, *rest: Any) -> TensorType:
+    _check_channels(known_shape(x), mean, "running_mean")
+    return x.with_shape(x.shape)
+
+
+def _batch_places(rank: int) -> tuple[int, ...]:
+    return (0, *range(2, rank))
+
+
+def _reference_batch_norm(
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    *rest: Any,
+) -> Array:
+    """In training mode the statistics are the batch's, and the running ones are updated in place."""
+    _check_channels(x.shape, running_mean, "running_mean")
+    shape: Any = _channel_shape(x.ndim, x.shape[1])
+    values, places = x.astype(np.float64), _batch_places(x.ndim)
+    if training or running_mean is None or running_var is None:
+        mean, spread = values.mean(axis=places), values.var(axis=places)
+        _update_statistics(running_mean, running_var, mean, spread, values.size // max(mean.size, 1), momentum)
+    else:
+        mean, spread = running_mean.astype(np.float64), running_var.astype(np.float64)
+    with np.errstate(all="ignore"):
+        result = (values - mean.reshape(shape)) / np.sqrt(spread.reshape(shape) + eps)
+    result = result if weight is None else result * weight.astype(np.float64).reshape(shape)
+    result = result if bias is None else result + bias.astype(np.float64).reshape(shape)
+    return result.astype(x.dtype)
+
+
+def _update_statistics(
+    running_mean: Array | None, running_var: Array | None, mean: Array, spread: Array, count: int, momentum: float
+) -> None:
+    if count <= 1 and running_mean is not None:
+        raise ValueError("Expected more than 1 value per channel when training")
+    if running_mean is not None:
+        running_mean[...] = running_mean * (1 - momentum) + mean * momentum
+    if running_var is not None:
+        running_var[...] = running_var * (1 - momentum) + spread * (count / max(count - 1, 1)) * momentum
+
+
+def _decompose_batch_norm(
+    b: Any,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    variance: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    *_: Any,
+) -> Any:
+    """From the running statistics, or from the batch's where there are none.
+
+    Raises UnsupportedError in training mode with running statistics, which would have to be written.
+    """
+    if training and mean is not None:
+        raise UnsupportedError("batch_norm in training mode updates its running statistics; call eval() first")
+    shape, dtype = b.shape(x), b.type(x).dtype
+    work = compute_type(dtype)
+    wide = narrowed(b, x, work)
+    rank, channels = len(shape), shape[1]
+    weight, bias, mean, variance = _channel_parameters(b, (weight, bias, mean, variance), rank, channels)
+    if mean is None or variance is None:
+        places = list(_batch_places(rank))
+        mean = b("aten::mean.dim", wide, places, True)
+        variance = decompose_variance(b, wide, places, 0, True)
+    centred = b("aten::sub.Tensor", wide, narrowed(b, mean, work))
+    scale = b("aten::rsqrt", b("aten::add.Scalar", narrowed(b, variance, work), eps))
+    result = b("aten::mul.Tensor", centred, scale)
+    return narrowed(b, _scaled_and_shifted(b, result, weight, bias, work), dtype)
+
+
+_STATISTICS = "Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps"
+define(
+    f"aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, {_STATISTICS}, bool cudnn_enabled) -> Tensor",
+    infer=_infer_batch_norm,
+    reference=_reference_batch_norm,
+    decompose=_decompose_batch_norm,
+)
+
+
+def _infer_instance_norm(x: TensorType, *rest: Any) -> TensorType:
+    _check_channels(known_shape(x), None, "running_mean")
+    return x.with_shape(x.shape)
+
+
+def _reference_instance_norm(
+    x: Array,
+    weight: Any,
+    bias: Any,
+    mean: Any,
+    variance: Any,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    *_: Any,
+) -> Array:
+    if not use_input_stats:
+        return _reference_batch_norm(x, weight, bias, mean, variance, False, momentum, eps)
+    return _reference_group_norm(x, x.shape[1], weight, bias, eps)
+
+
+def _decompose_instance_norm(
+    b: Any, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, use_input_stats: bool, momentum: float, eps: float,
+    *_: Any,
+) -> Any:  # fmt: skip
+    if not use_input_stats:
+        return _decompose_batch_norm(b, x, weight, bias, mean, variance, False, momentum, eps)
+    return _decompose_group_norm(b, x, b.shape(x)[1], weight, bias, eps)
+
+
+define(
+    "aten::instance_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "
+    "bool use_input_stats, float momentum, float eps, bool cudnn_enabled) -> Tensor",
+    infer=_infer_instance_norm,
+    reference=_reference_instance_norm,
+    decompose=_decompose_instance_norm,
+)

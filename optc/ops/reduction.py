@@ -1,0 +1,641 @@
+"""Sums, means, extremes and other values of many elements.
+
+Dimensions are given as in torch: None or an empty list stands for all of them. Decompositions of floating-point
+statistics widen half and bfloat16 to float32 first, as torch does inside its kernels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dims import Dim, maximum, product
+from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops import arithmetic
+from optc.ops.abstract import ShapeError, normalize_dim, normalize_dims
+from optc.ops.elementwise import truth
+from optc.ops.promotion import compute_type, operand_type, sum_type
+from optc.ops.registry import Reduction, define
+from optc.ops.shapes import Shape, known_shape, reduced_shape
+
+Array = np.ndarray[Any, Any]
+Dims = Sequence[int] | int | None
+
+
+def reduced(x: TensorType, dims: Dims, keepdim: bool, dtype: DType | None = None) -> TensorType:
+    """The type after reducing `dims` of x."""
+    return TensorType(dtype or x.dtype, reduced_shape(known_shape(x), dims, keepdim))
+
+
+def axes(x: Array, dims: Dims) -> tuple[int, ...]:
+    """The numpy axes of `dims`."""
+    return normalize_dims(dims, x.ndim)
+
+
+def wide(x: Array) -> Array:
+    """Floating-point elements in double, the type in which references sum; others as they are."""
+    return x.astype(np.float64) if x.dtype.kind not in "iubc" else x
+
+
+def widened(b: Any, x: Any) -> Any:
+    """Half and bfloat16 as float32, the rest as it is."""
+    dtype = b.type(x).dtype
+    return b("aten::to.dtype", x, compute_type(dtype).code) if compute_type(dtype) is not dtype else x
+
+
+def narrowed(b: Any, x: Any, dtype: DType | None) -> Any:
+    """Cast to `dtype` where that is another type."""
+    return x if dtype is None or b.type(x).dtype is dtype else b("aten::to.dtype", x, dtype.code)
+
+
+# Sums and products ---------------------------------------------------------------------------------------------------
+
+
+def _sum_result(x: Any, code: int | None) -> DType:
+    return dtypes.BY_CODE[code] if code is not None else sum_type(operand_type(x))
+
+
+def _infer_sum(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
+    return reduced(x, dims, keepdim, _sum_result(x, code))
+
+
+def _reference_sum(x: Array, dims: Dims, keepdim: bool, code: int | None) -> Array:
+    dtype = _sum_result(x, code).numpy
+    with np.errstate(all="ignore"):
+        total = np.sum(wide(x.astype(dtype)), axis=axes(x, dims), keepdims=keepdim)
+        return np.asarray(total).astype(dtype)
+
+
+def _reference_product(x: Array, dims: Dims, keepdim: bool, code: int | None) -> Array:
+    dtype = _sum_result(x, code)
+    with np.errstate(all="ignore"):
+        work = x.astype(dtype.numpy).astype(compute_type(dtype).numpy)
+        return np.asarray(np.prod(work, axis=axes(x, dims), keepdims=keepdim)).astype(dtype.numpy)
+
+
+SUM = Reduction(arithmetic.combine_sum, lambda dtype: 0, accumulate=compute_type)
+PRODUCT = Reduction(arithmetic.multiply, lambda dtype: 1, accumulate=compute_type)
+
+define(
+    "aten::sum(Tensor self, *, ScalarType? dtype=None) -> Tensor",
+    infer=lambda x, dtype: _infer_sum(x, None, False, dtype),
+    reference=lambda x, dtype: _reference_sum(x, None, False, dtype),
+    reduce=SUM,
+)
+define(
+    "aten::sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    infer=_infer_sum,
+    reference=_reference_sum,
+    reduce=SUM,
+    out="IntList_out",
+)
+define(
+    "aten::prod(Tensor self, *, ScalarType? dtype=None) -> Tensor",
+    infer=lambda x, dtype: _infer_sum(x, None, False, dtype),
+    reference=lambda x, dtype: _reference_product(x, None, False, dtype),
+    reduce=PRODUCT,
+)
+define(
+    "aten::prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    infer=_infer_sum,
+    reference=_reference_product,
+    reduce=PRODUCT,
+)
+define(
+    "aten::nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    infer=_infer_sum,
+    reference=lambda x, dims, keepdim, code: _reference_sum(
+        np.where(np.isnan(x), x.dtype.type(0), x) if x.dtype.kind not in "iub" else x, dims, keepdim, code
+    ),
+    decompose=lambda b, x, dims, keepdim, code: b(
+        "aten::sum.dim_IntList", b("aten::where.ScalarSelf", b("aten::isnan", x), 0, x), dims, keepdim, dtype=code
+    ),
+)
+
+
+def _infer_trace(x: TensorType) -> TensorType:
+    if len(known_shape(x)) != 2:
+        raise ShapeError("trace: expected a matrix, but got tensor with dim " + str(x.rank))
+    return TensorType(sum_type(operand_type(x)), ())
+
+
+define(
+    "aten::trace(Tensor self) -> Tensor",
+    infer=_infer_trace,
+    reference=lambda x: _reference_sum(np.diagonal(x), None, False, None),
+    decompose=lambda b, x: b("aten::sum", b("aten::diagonal", x)),
+)
+
+
+# How many ------------------------------------------------------------------------------------------------------------
+
+COUNT = Reduction(arithmetic.combine_sum, lambda dtype: 0, prepare=lambda x: truth(x).cast(dtypes.INT64))
+
+
+def _reference_count(x: Array, dims: Dims) -> Array:
+    return np.asarray(np.count_nonzero(x, axis=axes(x, dims) if x.ndim else None), np.int64)
+
+
+for _overload, _type in (("", "int? dim=None"), (".dim_IntList", "int[] dim")):
+    define(
+        f"aten::count_nonzero{_overload}(Tensor self, {_type}) -> Tensor",
+        infer=lambda x, dims: reduced(x, dims, False, dtypes.INT64),
+        reference=_reference_count,
+        reduce=COUNT,
+    )
+
+
+def _truth_type(dtype: DType | None) -> DType:
+    return dtypes.UINT8 if dtype is dtypes.UINT8 else dtypes.BOOL
+
+
+ANY = Reduction(lambda x, y: x | y, lambda dtype: False, prepare=truth, accumulate=lambda dtype: dtypes.BOOL)
+ALL = Reduction(lambda x, y: x & y, lambda dtype: True, prepare=truth, accumulate=lambda dtype: dtypes.BOOL)
+
+for _name, _reduction, _compute in (("any", ANY, np.any), ("all", ALL, np.all)):
+
+    def _reference_truth(x: Array, dims: Dims = None, keepdim: bool = False, compute: Any = _compute) -> Array:
+        result = compute(x != 0, axis=axes(x, dims), keepdims=keepdim)
+        return np.asarray(result).astype(_truth_type(operand_type(x)).numpy)
+
+    for _overload, _arguments in (
+        ("", ""),
+        (".dim", ", int dim, bool keepdim=False"),
+        (".dims", ", int[]? dim=None, bool keepdim=False"),
+    ):
+        define(
+            f"aten::{_name}{_overload}(Tensor self{_arguments}) -> Tensor",
+            infer=lambda x, dims=None, keepdim=False: reduced(x, dims, keepdim, _truth_type(x.dtype)),
+            reference=_reference_truth,
+            reduce=_reduction,
+        )
+
+
+# Extremes ------------------------------------------------------------------------------------------------------------
+
+
+def _lowest(dtype: DType) -> int | float | bool:
+    return -math.inf if dtype.kind == "float" else False if dtype.kind == "bool" else int(np.iinfo(dtype.numpy).min)
+
+
+def _highest(dtype: DType) -> int | float | bool:
+    return math.inf if dtype.kind == "float" else True if dtype.kind == "bool" else int(np.iinfo(dtype.numpy).max)
+
+
+MAXIMUM = Reduction(arithmetic.maximum, _lowest, accumulate=compute_type)
+MINIMUM = Reduction(arithmetic.minimum, _highest, accumulate=compute_type)
+
+
+def _check_not_empty(name: str, shape: Shape, dims: Dims, message_needs_dim: bool = True) -> None:
+    """Extremes of nothing do not exist."""
+    if product(shape) != 0:
+        return
+    if dims is None or (isinstance(dims, Sequence) and not dims):
+        raise RuntimeError(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            "Specify the reduction dim with the 'dim' argument."
+        )
+    for dim in normalize_dims(dims, len(shape)):
+        if shape[dim] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+
+
+def _infer_extreme(name: str) -> Callable[..., TensorType]:
+    def infer(x: TensorType, dims: Dims = None, keepdim: bool = False) -> TensorType:
+        _check_not_empty(name, known_shape(x), dims)
+        return reduced(x, dims, keepdim)
+
+    return infer
+
+
+def _reference_extreme(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
+    def reference(x: Array, dims: Dims = None, keepdim: bool = False) -> Array:
+        _check_not_empty(name, x.shape, dims)
+        with np.errstate(all="ignore"):
+            return np.asarray(compute(x, axis=axes(x, dims), keepdims=keepdim), x.dtype)
+
+    return reference
+
+
+for _name, _reduction, _compute in (("max", MAXIMUM, np.max), ("min", MINIMUM, np.min)):
+    define(
+        f"aten::{_name}(Tensor self) -> Tensor",
+        infer=_infer_extreme(_name),
+        reference=_reference_extreme(_name, _compute),
+        reduce=_reduction,
+    )
+    define(
+        f"aten::a{_name}(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor",
+        infer=_infer_extreme("a" + _name),
+        reference=_reference_extreme("a" + _name, _compute),
+        reduce=_reduction,
+        out="out",
+    )
+define(
+    "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
+    infer=lambda x, dim, keepdim: (_infer_extreme("aminmax")(x, dim, keepdim),) * 2,
+    reference=lambda x, dim, keepdim: (
+        _reference_extreme("aminmax", np.min)(x, dim, keepdim),
+        _reference_extreme("aminmax", np.max)(x, dim, keepdim),
+    ),
+    decompose=lambda b, x, dim, keepdim: (
+        b("aten::amin", x, [] if dim is None else [dim], keepdim),
+        b("aten::amax", x, [] if dim is None else [dim], keepdim),
+    ),
+)
+
+
+# Places of extremes --------------------------------------------------------------------------------------------------
+
+
+def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
+    def reference(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+        _check_not_empty(name, x.shape, dim)
+        if dim is None:
+            return np.asarray(compute(x.reshape(-1))).reshape((1,) * x.ndim if keepdim else ()).astype(np.int64)
+        if not x.ndim:
+            normalize_dim(dim, 0)
+            return np.zeros((), np.int64)
+        return np.asarray(compute(_comparable(x), axis=normalize_dim(dim, x.ndim), keepdims=keepdim), np.int64)
+
+    return reference
+
+
+def _comparable(x: Array) -> Array:
+    """numpy orders the nans of its own float types only."""
+    return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
+
+
+def _infer_place(name: str) -> Callable[..., TensorType]:
+    def infer(x: TensorType, dim: int | None, keepdim: bool) -> TensorType:
+        _check_not_empty(name, known_shape(x), dim)
+        return reduced(x, dim, keepdim, dtypes.INT64)
+
+    return infer
+
+
+def _reference_extreme_and_place(
+    name: str, extreme: Callable[..., Any], place: Callable[..., Any]
+) -> Callable[..., tuple[Array, Array]]:
+    value_of, place_of = _reference_extreme(name, extreme), _reference_place(name, place)
+    return lambda x, dim, keepdim: (value_of(x, dim, keepdim), place_of(x, dim, keepdim))
+
+
+def _infer_extreme_and_place(name: str) -> Callable[..., tuple[TensorType, TensorType]]:
+    value_of, place_of = _infer_extreme(name), _infer_place(name)
+    return lambda x, dim, keepdim: (value_of(x, dim, keepdim), place_of(x, dim, keepdim))
+
+
+for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.argmin)):
+    define(
+        f"aten::arg{_name}(Tensor self, int? dim=None, bool keepdim=False) -> Tensor",
+        infer=_infer_place("arg" + _name),
+        reference=_reference_place("arg" + _name, _place),
+        kernel="arg_reduce",
+    )
+    define(
+        f"aten::{_name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
+        infer=_infer_extreme_and_place(_name),
+        reference=_reference_extreme_and_place(_name, _extreme, _place),
+        decompose=lambda b, x, dim, keepdim, name=_name: (
+            b(f"aten::a{name}", x, [dim], keepdim),
+            b(f"aten::arg{name}", x, dim, keepdim),
+        ),
+    )
+
+
+# Means and deviations ------------------------------------------------------------------------------------------------
+
+
+def _mean_type(x: Any, code: int | None) -> DType:
+    dtype = dtypes.BY_CODE[code] if code is not None else operand_type(x)
+    if dtype.kind in ("bool", "int"):
+        asked = "Optional dtype" if code is not None else "Input dtype"
+        verb = "could not infer output dtype. " if code is None else "could not infer output dtype. "
+        raise RuntimeError(
+            f"mean(): {verb}{asked} must be either a floating point or complex dtype. Got: {dtype.label}"
+        )
+    return dtype
+
+
+def _infer_mean(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
+    return reduced(x, dims, keepdim, _mean_type(x, code))
+
+
+def _reference_mean(x: Array, dims: Dims, keepdim: bool, code: int | None) -> Array:
+    dtype = _mean_type(x, code)
+    with np.errstate(all="ignore"):
+        count = np.float64(math.prod(x.shape[axis] for axis in axes(x, dims)))
+        total = np.sum(wide(x.astype(dtype.numpy)), axis=axes(x, dims), keepdims=keepdim)
+        return np.asarray(total / count).astype(dtype.numpy)
+
+
+def count_of(shape: Shape, dims: Dims) -> Dim:
+    """How many elements a reduction combines."""
+    return product([shape[dim] for dim in normalize_dims(dims, len(shape))] if shape else [])
+
+
+def _decompose_mean(b: Any, x: Any, dims: Dims, keepdim: bool, code: int | None) -> Any:
+    dtype = _mean_type(b.type(x), code)
+    work = compute_type(dtype)
+    total = b("aten::sum.dim_IntList", x, dims, keepdim, dtype=work.code)
+    return narrowed(b, b("aten::div.Scalar", total, b.dim(count_of(b.shape(x), dims))), dtype)
+
+
+define(
+    "aten::mean(Tensor self, *, ScalarType? dtype=None) -> Tensor",
+    infer=lambda x, dtype: _infer_mean(x, None, False, dtype),
+    reference=lambda x, dtype: _reference_mean(x, None, False, dtype),
+    decompose=lambda b, x, dtype: _decompose_mean(b, x, None, False, dtype),
+)
+define(
+    "aten::mean.dim(Tensor self, int[1]? dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
+    infer=_infer_mean,
+    reference=_reference_mean,
+    decompose=_decompose_mean,
+    out="out",
+)
+
+
+def _check_deviation(name: str, dtype: DType | None) -> None:
+    if dtype is not None and dtype.kind not in ("float", "complex"):
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+
+
+def _infer_deviation(name: str) -> Callable[..., TensorType]:
+    def infer(x: TensorType, dims: Dims, correction: Any, keepdim: bool) -> TensorType:
+        _check_deviation(name, x.dtype)
+        return reduced(x, dims, keepdim)
+
+    return infer
+
+
+def _variance(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
+    """In double, by two passes."""
+    with np.errstate(all="ignore"):
+        places, values = axes(x, dims), wide(x)
+        count = math.prod(x.shape[axis] for axis in places)
+        squares = np.square(values - np.mean(values, axis=places, keepdims=True))
+        freedom = max(0.0, count - (1 if correction is None else correction))
+        return np.asarray(np.sum(squares, axis=places, keepdims=keepdim) / np.float64(freedom))
+
+
+def _reference_deviation(name: str, root: bool) -> Callable[..., Array]:
+    def reference(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
+        _check_deviation(name, operand_type(x))
+        result = _variance(x, dims, correction, keepdim)
+        return (np.sqrt(result) if root else result).astype(x.dtype)
+
+    return reference
+
+
+def decompose_variance(b: Any, x: Any, dims: Dims, correction: Any, keepdim: bool) -> Any:
+    """Sum of squared distances from the mean over the degrees of freedom; x is float32 or float64."""
+    shape = b.shape(x)
+    centred = b("aten::sub.Tensor", x, b("aten::mean.dim", x, dims, True))
+    total = b("aten::sum.dim_IntList", b("aten::mul.Tensor", centred, centred), dims, keepdim)
+    return b("aten::div.Scalar", total, _degrees_of_freedom(b, count_of(shape, dims), correction))
+
+
+def _degrees_of_freedom(b: Any, count: Dim, correction: Any) -> Any:
+    taken = 1 if correction is None else correction
+    if isinstance(count, int):
+        return max(0, count - taken)
+    return b.dim(maximum(count - int(taken), 0))
+
+
+def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: bool, root: bool) -> Any:
+    result = decompose_variance(b, widened(b, x), dims, correction, keepdim)
+    return narrowed(b, b("aten::sqrt", result) if root else result, b.type(x).dtype)
+
+
+for _name, _root in (("var", False), ("std", True)):
+    _infer, _reference = _infer_deviation(_name), _reference_deviation(_name, _root)
+    define(
+        f"aten::{_name}(Tensor self, bool unbiased=True) -> Tensor",
+        infer=lambda x, unbiased, infer=_infer: infer(x, None, int(unbiased), False),
+        reference=lambda x, unbiased, reference=_reference: reference(x, None, int(unbiased), False),
+        decompose=lambda b, x, unbiased, root=_root: _decompose_deviation(b, x, None, int(unbiased), False, root),
+    )
+    define(
+        f"aten::{_name}.dim(Tensor self, int[1]? dim, bool unbiased=True, bool keepdim=False) -> Tensor",
+        infer=lambda x, dims, unbiased, keepdim, infer=_infer: infer(x, dims, int(unbiased), keepdim),
+        reference=lambda x, dims, unbiased, keepdim, reference=_reference: reference(x, dims, int(unbiased), keepdim),
+        decompose=lambda b, x, dims, unbiased, keepdim, root=_root: _decompose_deviation(
+            b, x, dims, int(unbiased), keepdim, root
+        ),
+    )
+    define(
+        f"aten::{_name}.correction(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False) "
+        "-> Tensor",
+        infer=_infer,
+        reference=_reference,
+        decompose=lambda b, x, dims, correction, keepdim, root=_root: _decompose_deviation(
+            b, x, dims, correction, keepdim, root
+        ),
+    )
+    for _overload, _arguments, _parse in (
+        ("", "bool unbiased=True", lambda unbiased: (None, int(unbiased), False)),
+        (
+            ".dim",
+            "int[1]? dim, bool unbiased=True, bool keepdim=False",
+            lambda dims, unbiased, keepdim: (dims, int(unbiased), keepdim),
+        ),
+        (
+            ".correction",
+            "int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False",
+            lambda dims, correction, keepdim: (dims, correction, keepdim),
+        ),
+    ):
+        define(
+            f"aten::{_name}_mean{_overload}(Tensor self, {_arguments}) -> (Tensor, Tensor)",
+            infer=lambda x, *rest, parse=_parse, infer=_infer: (infer(x, *parse(*rest)),) * 2,
+            reference=lambda x, *rest, parse=_parse, reference=_reference: (
+                reference(x, *parse(*rest)),
+                _reference_mean(x, parse(*rest)[0], parse(*rest)[2], None),
+            ),
+            decompose=lambda b, x, *rest, parse=_parse, root=_root: (
+                _decompose_deviation(b, x, *parse(*rest), root),
+                _decompose_mean(b, x, parse(*rest)[0], parse(*rest)[2], None),
+            ),
+        )
+
+
+# Norms ---------------------------------------------------------------------------------------------------------------
+
+
+def _infer_norm(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
+    dtype = dtypes.BY_CODE[code] if code is not None else operand_type(x)
+    if dtype.kind not in ("float", "complex"):
+        raise RuntimeError(
+            f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtype.label}"
+        )
+    return reduced(x, dims, keepdim, dtype)
+
+
+def _reference_norm(x: Array, order: Any, dims: Dims, keepdim: bool, code: int | None) -> Array:
+    dtype = operand_type(x) if code is None else dtypes.BY_CODE[code]
+    _infer_norm(TensorType(operand_type(x), x.shape), dims, keepdim, code)
+    with np.errstate(all="ignore"):
+        size, places, power = np.abs(wide(x.astype(dtype.numpy))), axes(x, dims), 2 if order is None else order
+        if math.isinf(power):
+            result = (np.max if power > 0 else np.min)(size, axis=places, keepdims=keepdim)
+        elif power == 0:
+            result = np.sum(size != 0, axis=places, keepdims=keepdim)
+        else:
+            result = np.sum(size ** np.float64(power), axis=places, keepdims=keepdim) ** np.float64(1 / power)
+        return np.asarray(result).astype(dtype.numpy)
+
+
+def _decompose_norm(b: Any, x: Any, order: Any, dims: Dims, keepdim: bool, code: int | None) -> Any:
+    dtype = b.type(x).dtype if code is None else dtypes.BY_CODE[code]
+    x = narrowed(b, x, compute_type(dtype))
+    return narrowed(b, _norm(b, x, 2 if order is None else order, dims, keepdim), dtype)
+
+
+def _norm(b: Any, x: Any, power: float, dims: Dims, keepdim: bool) -> Any:
+    if power == 2:
+        return b("aten::sqrt", b("aten::sum.dim_IntList", b("aten::mul.Tensor", x, x), dims, keepdim))
+    size = b("aten::abs", x)
+    if math.isinf(power):
+        return b("aten::amax" if power > 0 else "aten::amin", size, dims or [], keepdim)
+    if power == 0:
+        counted = b("aten::to.dtype", b("aten::ne.Scalar", x, 0), b.type(x).dtype.code)
+        return b("aten::sum.dim_IntList", counted, dims, keepdim)
+    if power == 1:
+        return b("aten::sum.dim_IntList", size, dims, keepdim)
+    total = b("aten::sum.dim_IntList", b("aten::pow.Tensor_Scalar", size, float(power)), dims, keepdim)
+    return b("aten::pow.Tensor_Scalar", total, 1.0 / power)
+
+
+for _schema, _order in (
+    ("norm.Scalar(Tensor self, Scalar p=2) -> Tensor", lambda p: (p, None, False, None)),
+    (
+        "norm.ScalarOpt_dim(Tensor self, Scalar? p, int[1] dim, bool keepdim=False) -> Tensor",
+        lambda p, dims, keepdim: (p, dims, keepdim, None),
+    ),
+    (
+        "norm.ScalarOpt_dtype(Tensor self, Scalar? p, *, ScalarType dtype) -> Tensor",
+        lambda p, code: (p, None, False, code),
+    ),
+    (
+        "norm.ScalarOpt_dim_dtype(Tensor self, Scalar? p, int[1] dim, bool keepdim, *, ScalarType dtype) -> Tensor",
+        lambda p, dims, keepdim, code: (p, dims, keepdim, code),
+    ),
+    (
+        "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
+        "ScalarType? dtype=None) -> Tensor",
+        lambda p, dims, keepdim, code: (p, dims, keepdim, code),
+    ),
+    (
+        "frobenius_norm.dim(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
+        lambda dims, keepdim: (2, dims, keepdim, None),
+    ),
+):
+    define(
+        f"aten::{_schema}",
+        infer=lambda x, *rest, parse=_order: _infer_norm(x, *parse(*rest)[1:]),
+        reference=lambda x, *rest, parse=_order: _reference_norm(x, *parse(*rest)),
+        decompose=lambda b, x, *rest, parse=_order: _decompose_norm(b, x, *parse(*rest)),
+    )
+
+
+def _infer_logsumexp(x: TensorType, dims: Dims, keepdim: bool) -> TensorType:
+    dtype = operand_type(x)
+    return reduced(x, dims, keepdim, dtype if dtype.kind == "float" else dtypes.FLOAT32)
+
+
+def _reference_logsumexp(x: Array, dims: Dims, keepdim: bool) -> Array:
+    dtype = operand_type(x) if operand_type(x).kind == "float" else dtypes.FLOAT32
+    with np.errstate(all="ignore"):
+        values, places = x.astype(np.float64), axes(x, dims)
+        top = np.max(values, axis=places, keepdims=True, initial=-np.inf)
+        top = np.where(np.isinf(top), 0.0, top)
+        total = np.log(np.sum(np.exp(values - top), axis=places, keepdims=True)) + top
+        return np.asarray(total if keepdim else np.squeeze(total, places)).astype(dtype.numpy)
+
+
+def _decompose_logsumexp(b: Any, x: Any, dims: Dims, keepdim: bool) -> Any:
+    dtype = operand_type(b.type(x))
+    target = dtype if dtype.kind == "float" else dtypes.FLOAT32
+    x = narrowed(b, x, compute_type(target))
+    top = b("aten::amax", x, dims, True)
+    top = b("aten::where.ScalarSelf", b("aten::isinf", top), 0.0, top)
+    total = b("aten::sum.dim_IntList", b("aten::exp", b("aten::sub.Tensor", x, top)), dims, True)
+    result = b("aten::add.Tensor", b("aten::log", total), top)
+    shape = reduced_shape(b.shape(x), dims, keepdim)
+    return narrowed(b, result if keepdim else b("aten::reshape", result, list(shape)), target)
+
+
+for _name in ("logsumexp", "special_logsumexp"):
+    define(
+        f"aten::{_name}(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
+        infer=_infer_logsumexp,
+        reference=_reference_logsumexp,
+        decompose=_decompose_logsumexp,
+    )
+
+
+# Running values ------------------------------------------------------------------------------------------------------
+
+
+def _infer_running(x: TensorType, dim: int, code: int | None) -> TensorType:
+    normalize_dim(dim, len(known_shape(x)))
+    return TensorType(_sum_result(x, code), x.shape)
+
+
+def _reference_running(compute: Callable[..., Any]) -> Callable[..., Array]:
+    def reference(x: Array, dim: int, code: int | None) -> Array:
+        place, dtype = normalize_dim(dim, x.ndim), _sum_result(x, code).numpy
+        if not x.ndim:
+            return x.astype(dtype)
+        with np.errstate(all="ignore"):
+            return np.asarray(compute(wide(x.astype(dtype)), axis=place)).astype(dtype)
+
+    return reference
+
+
+for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
+    define(
+        f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+        infer=_infer_running,
+        reference=_reference_running(_compute),
+        kernel="cumulative",
+        inplace=True,
+    )
+
+
+def _reference_running_extreme(x: Array, dim: int, compute: Any, is_new: Any) -> tuple[Array, Array]:
+    """Values and places; a later equal element takes the place over, a nan stays."""
+    place = normalize_dim(dim, x.ndim)
+    if not x.ndim:
+        return x.copy(), np.zeros((), np.int64)
+    moved = np.moveaxis(x, place, 0)
+    values, places = moved.copy(), np.zeros(moved.shape, np.int64)
+    for index in range(1, moved.shape[0]):
+        with np.errstate(all="ignore"):
+            taken = is_new(moved[index], values[index - 1]) | (moved[index] != moved[index])
+        taken = taken & ~((values[index - 1] != values[index - 1]) & (moved[index] == moved[index]))
+        values[index] = np.where(taken, moved[index], values[index - 1])
+        places[index] = np.where(taken, index, places[index - 1])
+    return np.moveaxis(values, 0, place).copy(), np.moveaxis(places, 0, place).copy()
+
+
+for _name, _compute, _is_new in (
+    ("cummax", np.maximum, np.greater_equal),
+    ("cummin", np.minimum, np.less_equal),
+):
+    define(
+        f"aten::{_name}(Tensor self, int dim) -> (Tensor values, Tensor indices)",
+        infer=lambda x, dim: (
+            x.with_shape(x.shape),
+            TensorType(dtypes.INT64, x.shape),
+        ),
+        reference=lambda x, dim, compute=_compute, is_new=_is_new: _reference_running_extreme(x, dim, compute, is_new),
+        interpreted="running extremes have no kernel",
+    )

@@ -1,0 +1,587 @@
+"""TorchScript's operators on Python numbers. Integers have 64 bits and wrap; floats never raise.
+
+Dimensions are numbers too: where a rule can, it computes with symbols.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dims, dtypes
+from optc.ir.dims import Dim, Symbolic, fresh
+from optc.ops import arithmetic, special
+from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, same_dim
+from optc.ops.registry import ScalarFunction, define
+from optc.ops.scalar import Expr, apply, function, literal, select
+from optc.ops.shapes import is_extent
+
+Number = Any
+Reference = Callable[..., Any]
+
+_UNKNOWN: dict[str, Callable[[], Any]] = {
+    "int": fresh, "float": lambda: UNKNOWN_FLOAT, "bool": lambda: UNKNOWN_BOOL, "Scalar": lambda: UNKNOWN,
+}  # fmt: skip
+_PAIRS = (("int", "int"), ("float", "float"), ("int", "float"), ("float", "int"))
+
+
+def wrap(value: int) -> int:
+    """An integer as 64 bits hold it."""
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def is_known(value: Any) -> bool:
+    """True for a number that is known before the program runs."""
+    return isinstance(value, int | float | complex)
+
+
+def number_rule(reference: Reference, kind: str, symbolic: Reference | None = None) -> Reference:
+    """The rule of an operator on numbers: computed when all are known, with symbols where `symbolic` can.
+
+    An operator that fails on known numbers fails when it runs, not before: dead code may hold it.
+    """
+
+    def infer(*arguments: Any) -> Any:
+        if all(map(is_known, arguments)):
+            try:
+                return reference(*arguments)
+            except RuntimeError:
+                return _UNKNOWN[kind]()
+        if symbolic is not None and all(isinstance(item, int | Symbolic) for item in arguments):
+            result = symbolic(*arguments)
+            return _UNKNOWN[kind]() if result is None else result
+        if kind == "Scalar" and any(isinstance(item, Unknown) and item is UNKNOWN_FLOAT for item in arguments):
+            return UNKNOWN_FLOAT
+        return _UNKNOWN[kind]()
+
+    return infer
+
+
+def as_float(x: Expr) -> Expr:
+    """The number as a float64."""
+    return x.cast(dtypes.FLOAT64)
+
+
+def _together(function_of: ScalarFunction) -> ScalarFunction:
+    """Both operands as floats unless both are ints."""
+
+    def scalar(x: Expr, y: Expr) -> Expr:
+        if dtypes.FLOAT64 in (x.dtype, y.dtype):
+            return function_of(as_float(x), as_float(y))
+        return function_of(x.cast(dtypes.INT64), y.cast(dtypes.INT64))
+
+    return scalar
+
+
+def _in_float(function_of: ScalarFunction) -> ScalarFunction:
+    return lambda *operands: function_of(*map(as_float, operands))
+
+
+def declare_pairs(
+    name: str,
+    scalar: ScalarFunction,
+    reference: Reference,
+    *,
+    results: tuple[str, str, str] = ("int", "float", "Scalar"),
+    symbolic: Reference | None = None,
+    commutative: bool = False,
+    may_fail: bool = False,
+    generic: str = "",
+    argument_names: tuple[str, str] = ("a", "b"),
+) -> None:
+    """The overloads `.int`, `.float`, `.int_float`, `.float_int` and the generic one on two Scalars.
+
+    `results` are the result types for two ints, for a float among them, and for Scalars.
+    """
+    first, second = argument_names
+    for left, right in (*_PAIRS, ("Scalar", "Scalar")):
+        overload = generic if left == "Scalar" else left if left == right else f"{left}_{right}"
+        kind = results[0] if left == right == "int" else results[2] if left == "Scalar" else results[1]
+        dotted = f".{overload}" if overload else ""
+        define(
+            f"{name}{dotted}({left} {first}, {right} {second}) -> {kind}",
+            infer=number_rule(reference, kind, symbolic),
+            reference=reference,
+            scalar=scalar,
+            promotion="none",
+            commutative=commutative,
+            may_fail=may_fail,
+        )
+
+
+# Arithmetic ----------------------------------------------------------------------------------------------------------
+
+
+def _wrapped(reference: Reference) -> Reference:
+    def wrapped(*operands: Number) -> Number:
+        result = reference(*operands)
+        return wrap(result) if isinstance(result, int) else result
+
+    return wrapped
+
+
+def _quotient(x: Number, y: Number) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.float64(x) / np.float64(y))
+
+
+def _floor_quotient(x: Number, y: Number) -> Number:
+    if isinstance(x, float) or isinstance(y, float):
+        return float(np.floor(_quotient(x, y)))
+    if y == 0:
+        raise RuntimeError("division by 0")
+    return wrap(x // y)
+
+
+def _rest(x: Number, y: Number) -> Number:
+    if isinstance(x, float) or isinstance(y, float):
+        with np.errstate(all="ignore"):
+            wide = np.float64(y)
+            return float(np.fmod(wide + np.fmod(np.float64(x), wide), wide))
+    if y == 0:
+        raise RuntimeError("division by 0")
+    return x % y
+
+
+def _power_float(x: Number, y: Number) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.power(np.float64(x), np.float64(y)))
+
+
+def _power_int(x: int, y: int) -> int:
+    with np.errstate(all="ignore"):
+        value = np.power(np.float64(x), np.float64(y))
+    return float_to_int(float(value))
+
+
+def float_to_int(value: float) -> int:
+    """A C cast to 64 bits; what does not fit becomes the smallest integer, as on x86."""
+    if not math.isfinite(value) or not -(2.0**63) <= value < 2.0**63:
+        return -(2**63)
+    return int(value)
+
+
+def _floor_quotient_expr(x: Expr, y: Expr) -> Expr:
+    return function("floor", x / y) if x.dtype.kind == "float" else arithmetic.floor_divide(x, y)
+
+
+def _rest_expr(x: Expr, y: Expr) -> Expr:
+    if x.dtype.kind != "float":
+        return arithmetic.remainder(x, y)
+    return function("fmod", y + function("fmod", x, y), y)
+
+
+def _checked(symbolic: Callable[[Dim, Dim], Dim]) -> Reference:
+    """Division by a symbol might be division by zero; then the result is not known."""
+    return lambda x, y: symbolic(x, y) if isinstance(y, int) and y > 0 else None
+
+
+declare_pairs("aten::add", _together(lambda x, y: x + y), _wrapped(lambda x, y: x + y), symbolic=dims.add,
+              commutative=True)  # fmt: skip
+declare_pairs("aten::sub", _together(lambda x, y: x - y), _wrapped(lambda x, y: x - y),
+              symbolic=lambda x, y: dims.add(x, dims.multiply(y, -1)))  # fmt: skip
+declare_pairs("aten::mul", _together(lambda x, y: x * y), _wrapped(lambda x, y: x * y), symbolic=dims.multiply,
+              commutative=True)  # fmt: skip
+declare_pairs("aten::floordiv", _together(_floor_quotient_expr), _floor_quotient, symbolic=_checked(dims.floordiv),
+              may_fail=True)  # fmt: skip
+declare_pairs("aten::remainder", _together(_rest_expr), _rest, symbolic=_checked(dims.modulo), may_fail=True)
+for _overload, _type in ((".int", "int"), (".float", "float"), ("", "Scalar")):
+    define(
+        f"aten::div{_overload}({_type} a, {_type} b) -> float",
+        infer=number_rule(_quotient, "float"),
+        reference=_quotient,
+        scalar=_in_float(lambda x, y: x / y),
+        promotion="none",
+    )
+define(
+    "aten::__round_to_zero_floordiv.int(int a, int b) -> int",
+    infer=number_rule(lambda x, y: int(x / y), "int", lambda x, y: None),
+    reference=lambda x, y: abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1),
+    scalar=lambda x, y: x / y,
+    promotion="none",
+    may_fail=True,
+)
+declare_pairs("aten::pow", _in_float(lambda x, y: arithmetic.power(x, y)), _power_float,
+              results=("float", "float", "float"), generic="Scalar_Scalar")  # fmt: skip
+define(
+    "aten::pow.int_to_int(int a, int b) -> int",
+    infer=number_rule(_power_int, "int"),
+    reference=_power_int,
+    scalar=lambda x, y: arithmetic.power(as_float(x), as_float(y)).cast(dtypes.INT64),
+    promotion="none",
+)
+
+
+def _fmod(x: Number, y: Number) -> float:
+    with np.errstate(all="ignore"):
+        return float(np.fmod(np.float64(x), np.float64(y)))
+
+
+def _in_numpy(compute: Callable[..., Any]) -> Reference:
+    def reference(*operands: Number) -> float:
+        with np.errstate(all="ignore"):
+            return float(compute(*map(np.float64, operands)))
+
+    return reference
+
+
+def _ieee_remainder(x: Number, y: Number) -> float:
+    return math.remainder(x, y) if y and math.isfinite(x) else math.nan
+
+
+for _name, _scalar, _reference in (
+    ("fmod", lambda x, y: function("fmod", x, y), _fmod),
+    ("atan2", lambda x, y: function("atan2", x, y), _in_numpy(np.arctan2)),
+    ("copysign", lambda x, y: function("copysign", x, y), _in_numpy(np.copysign)),
+    ("mathremainder", lambda x, y: x - function("round", x / y) * y, _ieee_remainder),
+):
+    declare_pairs(f"aten::{_name}", _in_float(_scalar), _reference, results=("float", "float", "float"),
+                  generic="Scalar_Scalar" if _name == "atan2" else "")  # fmt: skip
+
+
+# Comparisons ---------------------------------------------------------------------------------------------------------
+
+
+def _order(positive: bool, strict: bool) -> Callable[[Dim, Dim], bool | None]:
+    """The order of two dimensions, None when only running tells; `positive` for greater, not less."""
+
+    def decide(x: Dim, y: Dim) -> bool | None:
+        difference = x - y if positive else y - x
+        if isinstance(difference, int):
+            return difference > 0 if strict else difference >= 0
+        if not strict and is_extent(difference):
+            return True
+        return False if strict and is_extent(difference * -1) else None
+
+    return decide
+
+
+def _opposite(decide: Callable[[Dim, Dim], bool | None]) -> Callable[[Dim, Dim], bool | None]:
+    def decided(x: Dim, y: Dim) -> bool | None:
+        result = decide(x, y)
+        return None if result is None else not result
+
+    return decided
+
+
+for _name, _scalar, _reference, _symbolic in (
+    ("eq", lambda x, y: x.equal(y), lambda x, y: x == y, same_dim),
+    ("ne", lambda x, y: x.not_equal(y), lambda x, y: x != y, _opposite(same_dim)),
+    ("lt", lambda x, y: x < y, lambda x, y: x < y, _order(positive=False, strict=True)),
+    ("le", lambda x, y: x <= y, lambda x, y: x <= y, _order(positive=False, strict=False)),
+    ("gt", lambda x, y: x > y, lambda x, y: x > y, _order(positive=True, strict=True)),
+    ("ge", lambda x, y: x >= y, lambda x, y: x >= y, _order(positive=True, strict=False)),
+):
+    declare_pairs(f"aten::{_name}", _together(_scalar), _reference, results=("bool", "bool", "bool"),
+                  symbolic=_symbolic, commutative=_name in ("eq", "ne"))  # fmt: skip
+    if _name in ("eq", "ne"):
+        define(
+            f"aten::{_name}.bool(bool a, bool b) -> bool", infer=number_rule(_reference, "bool"), reference=_reference,
+            scalar=_scalar, promotion="none", commutative=True,
+        )  # fmt: skip
+
+
+# Extremes ------------------------------------------------------------------------------------------------------------
+
+
+def _smaller(x: Number, y: Number) -> Number:
+    result = min(x, y)
+    return float(result) if isinstance(x, float) or isinstance(y, float) else result
+
+
+def _larger(x: Number, y: Number) -> Number:
+    result = max(x, y)
+    return float(result) if isinstance(x, float) or isinstance(y, float) else result
+
+
+declare_pairs("prim::min", _together(lambda x, y: select(y < x, y, x)), _smaller, symbolic=dims.minimum)
+declare_pairs("prim::max", _together(lambda x, y: select(x < y, y, x)), _larger, symbolic=dims.maximum)
+
+
+# Logic and bits ------------------------------------------------------------------------------------------------------
+
+
+def _shift_left(x: int, y: int) -> int:
+    return wrap(x << (y & 63))
+
+
+for _name, _scalar, _reference in (
+    ("and", lambda x, y: x & y, lambda x, y: x & y),
+    ("or", lambda x, y: x | y, lambda x, y: x | y),
+    ("xor", lambda x, y: x ^ y, lambda x, y: x ^ y),
+):
+    for _type in ("bool", "int"):
+        define(
+            f"aten::__{_name}__.{_type}({_type} a, {_type} b) -> {_type}",
+            infer=number_rule(_reference, _type),
+            reference=_reference,
+            scalar=_scalar,
+            promotion="none",
+            commutative=True,
+        )
+define(
+    "aten::__lshift__.int(int a, int b) -> int", infer=number_rule(_shift_left, "int"), reference=_shift_left,
+    scalar=lambda x, y: x << (y & 63), promotion="none",
+)  # fmt: skip
+define(
+    "aten::__rshift__.int(int a, int b) -> int", infer=number_rule(lambda x, y: x >> (y & 63), "int"),
+    reference=lambda x, y: x >> (y & 63), scalar=lambda x, y: x >> (y & 63), promotion="none",
+)  # fmt: skip
+define(
+    "aten::__not__(bool self) -> bool", infer=number_rule(lambda x: not x, "bool"), reference=lambda x: not x,
+    scalar=lambda x: ~x, promotion="none",
+)  # fmt: skip
+
+
+# One number ----------------------------------------------------------------------------------------------------------
+
+
+def declare_function(
+    name: str,
+    scalar: ScalarFunction,
+    reference: Reference,
+    *,
+    results: tuple[str, str, str] = ("float", "float", "Scalar"),
+    symbolic: Reference | None = None,
+    may_fail: bool = False,
+) -> None:
+    """The overloads `.int`, `.float` and `.Scalar` of a function of one number, with their result types."""
+    for type_, kind in zip(("int", "float", "Scalar"), results):
+        define(
+            f"{name}.{type_}({type_} a) -> {kind}",
+            infer=number_rule(reference, kind, symbolic if type_ == "int" else None),
+            reference=reference,
+            scalar=scalar,
+            promotion="none",
+            may_fail=may_fail,
+        )
+
+
+def _to_integer(compute: Callable[[float], float]) -> Reference:
+    """Rounding that gives an int. Raises RuntimeError for what has none."""
+
+    def reference(value: Number) -> int:
+        if isinstance(value, int):
+            return value
+        if not math.isfinite(value) or abs(value) >= 2.0**63:
+            raise RuntimeError(f"Cannot convert float {value:f} to integer")
+        return int(compute(value))
+
+    return reference
+
+
+def _rounded(name: str) -> ScalarFunction:
+    return lambda x: function(name, x).cast(dtypes.INT64) if x.dtype.kind == "float" else x
+
+
+def _negative(x: Number) -> Number:
+    return wrap(-x) if isinstance(x, int) else -x
+
+
+def _absolute(x: Number) -> Number:
+    return wrap(abs(x)) if isinstance(x, int) else abs(x)
+
+
+declare_function("aten::neg", lambda x: -x, _negative, results=("int", "float", "Scalar"),
+                 symbolic=lambda x: x * -1)  # fmt: skip
+declare_function("prim::abs", lambda x: function("abs", x), _absolute, results=("int", "float", "Scalar"),
+                 symbolic=lambda x: x if is_extent(x) else None)  # fmt: skip
+declare_function("aten::ceil", _rounded("ceil"), _to_integer(math.ceil), results=("int", "int", "Scalar"),
+                 symbolic=lambda x: x, may_fail=True)  # fmt: skip
+declare_function("aten::floor", _rounded("floor"), _to_integer(math.floor), results=("int", "int", "Scalar"),
+                 symbolic=lambda x: x, may_fail=True)  # fmt: skip
+declare_function("aten::round", _in_float(lambda x: function("round", x)), _in_numpy(np.rint))
+declare_function("aten::fabs", _in_float(lambda x: function("abs", x)), _in_numpy(np.abs))
+for _name, _compute in (
+    ("sqrt", np.sqrt), ("exp", np.exp), ("expm1", np.expm1), ("log", np.log), ("log10", np.log10), ("log1p", np.log1p),
+    ("sin", np.sin), ("cos", np.cos), ("tan", np.tan), ("asin", np.arcsin), ("acos", np.arccos), ("atan", np.arctan),
+    ("sinh", np.sinh), ("cosh", np.cosh), ("tanh", np.tanh), ("asinh", np.arcsinh), ("acosh", np.arccosh),
+    ("atanh", np.arctanh), ("erf", special.erf), ("erfc", special.erfc), ("lgamma", special.lgamma),
+):  # fmt: skip
+    declare_function(f"aten::{_name}", _in_float(lambda x, name=_name: function(name, x)), _in_numpy(_compute))
+declare_function("aten::degrees", _in_float(lambda x: x * (180.0 / math.pi)), _in_numpy(np.degrees))
+declare_function("aten::radians", _in_float(lambda x: x * (math.pi / 180.0)), _in_numpy(np.radians))
+
+
+def _gamma(x: Number) -> float:
+    if math.isnan(x) or x == math.inf:
+        return float(x)
+    if x == 0:
+        return math.copysign(math.inf, x)
+    if x == -math.inf or (x < 0 and float(x).is_integer()):
+        return math.nan
+    try:
+        return math.gamma(x)
+    except OverflowError:
+        return math.inf
+
+
+for _overload, _type, _kind in (("int", "int", "float"), ("float", "float", "float"), ("Scalar", "Scalar", "Scalar")):
+    define(
+        f"aten::gamma.{_overload}({_type} a) -> {_kind}",
+        infer=number_rule(_gamma, _kind),
+        reference=_gamma,
+        interpreted="the gamma function has no native form",
+    )
+for _left, _right in (*_PAIRS, ("Scalar", "Scalar")):
+    define(
+        f"aten::log.{_left}_{_right}({_left} a, {_right} b) -> float",
+        infer=number_rule(_in_numpy(lambda x, y: np.log(x) / np.log(y)), "float"),
+        reference=_in_numpy(lambda x, y: np.log(x) / np.log(y)),
+        scalar=_in_float(lambda x, y: function("log", x) / function("log", y)),
+        promotion="none",
+    )
+for _name, _scalar, _compute in (
+    ("isnan", lambda x: x.not_equal(x), math.isnan),
+    ("isinf", lambda x: function("abs", x).equal(math.inf), math.isinf),
+    ("isfinite", lambda x: (x - x).equal(x - x), math.isfinite),
+):
+    define(
+        f"aten::{_name}.float(float a) -> bool", infer=number_rule(_compute, "bool"), reference=_compute,
+        scalar=_scalar, promotion="none",
+    )  # fmt: skip
+
+
+_INTEGERS = "it works on single integers on the host"
+
+
+def _factorial(x: int) -> int:
+    if x < 0:
+        raise RuntimeError("factorial() not defined for negative values")
+    return wrap(math.factorial(x))
+
+
+define("aten::factorial.int(int a) -> int", infer=number_rule(_factorial, "int"), reference=_factorial,
+       interpreted=_INTEGERS)  # fmt: skip
+define("aten::gcd.int(int a, int b) -> int", infer=number_rule(math.gcd, "int"), reference=math.gcd,
+       interpreted=_INTEGERS)  # fmt: skip
+define(
+    "aten::ldexp(float x, int i) -> float",
+    infer=number_rule(_in_numpy(lambda x, i: x * np.exp2(i)), "float"),
+    reference=_in_numpy(lambda x, i: x * np.exp2(i)),
+    scalar=lambda x, i: x * function("exp2", as_float(i)),
+    promotion="none",
+)
+
+
+def _pair_rule(reference: Reference, kinds: tuple[str, str]) -> Reference:
+    def infer(*arguments: Any) -> Any:
+        if all(map(is_known, arguments)):
+            return reference(*arguments)
+        return tuple(_UNKNOWN[kind]() for kind in kinds)
+
+    return infer
+
+
+def _modf(x: float) -> tuple[float, float]:
+    fraction, whole = np.modf(np.float64(x))
+    return float(fraction), float(whole)
+
+
+define("aten::frexp(float a) -> (float, int)", infer=_pair_rule(math.frexp, ("float", "int")), reference=math.frexp,
+       interpreted="it returns two numbers")  # fmt: skip
+define("aten::modf(float a) -> (float, float)", infer=_pair_rule(_modf, ("float", "float")), reference=_modf,
+       interpreted="it returns two numbers")  # fmt: skip
+
+
+def _divmod(x: Number, y: Number) -> tuple[Number, Number]:
+    if y == 0:
+        raise RuntimeError("ZeroDivisionError: integer division or modulo by zero" if isinstance(x, int) and isinstance(y, int)
+                           else "ZeroDivisionError: float divmod()")  # fmt: skip
+    quotient, rest = divmod(x, y)
+    return quotient, rest
+
+
+for _left, _right in _PAIRS:
+    _kind = "int" if _left == _right == "int" else "float"
+    define(
+        f"aten::divmod.{_left if _left == _right else f'{_left}_{_right}'}({_left} x, {_right} y) -> ({_kind}, {_kind})",
+        infer=_pair_rule(_divmod, (_kind, _kind)),
+        reference=_divmod,
+        decompose=lambda b, x, y, kind=_kind: (
+            b(_overload_for(b, "aten::floordiv", x, y), x, y), b(_overload_for(b, "aten::remainder", x, y), x, y)
+        ),
+        may_fail=True,
+    )  # fmt: skip
+
+
+def _overload_for(b: Any, name: str, x: Any, y: Any) -> str:
+    left, right = str(b.value(x).type), str(b.value(y).type)
+    return f"{name}.{left}" if left == right else f"{name}.{left}_{right}"
+
+
+# Conversions ---------------------------------------------------------------------------------------------------------
+
+
+def _int_of(value: Number) -> int:
+    return float_to_int(value) if isinstance(value, float) else int(value)
+
+
+def _symbol(x: Dim) -> Dim:
+    return x
+
+
+for _overload, _type in (("int", "int"), ("bool", "bool"), ("float", "float"), ("Scalar", "Scalar")):
+    if _type != "int":
+        define(
+            f"aten::Int.{_overload}({_type} a) -> int", infer=number_rule(_int_of, "int", _symbol), reference=_int_of,
+            scalar=lambda x: x.cast(dtypes.INT64), promotion="none",
+        )  # fmt: skip
+    if _type != "float":
+        define(
+            f"aten::Float.{_overload}({_type} a) -> float", infer=number_rule(float, "float"), reference=float,
+            scalar=as_float, promotion="none",
+        )  # fmt: skip
+    if _type in ("int", "float"):
+        define(
+            f"aten::Bool.{_overload}({_type} a) -> bool",
+            infer=number_rule(bool, "bool", lambda x: None),
+            reference=bool,
+            scalar=lambda x: x.not_equal(literal(0, x.dtype)),
+            promotion="none",
+        )
+
+
+# Loops over ranges ---------------------------------------------------------------------------------------------------
+
+
+def _range_length(low: int, high: int, step: int) -> int:
+    if step == 0:
+        raise RuntimeError("range() arg 3 must not be zero")
+    return len(range(low, high, step))
+
+
+def _range_length_symbolic(low: Dim, high: Dim, step: Dim) -> Dim | None:
+    if not isinstance(step, int) or step <= 0:
+        return None
+    length = (high - low + (step - 1)) // step
+    return length if is_extent(length) else dims.maximum(length, 0)
+
+
+def _range_length_expr(low: Expr, high: Expr, step: Expr) -> Expr:
+    one = literal(1, dtypes.INT64)
+    up = (high - low - one) / step + one
+    down = (low - high - one) / (-step) + one
+    length = select(step > 0, select(low < high, up, 0), select(high < low, down, 0))
+    return apply("maximum", length, literal(0, dtypes.INT64))
+
+
+define(
+    "aten::__range_length(int lo, int hi, int step) -> int",
+    infer=number_rule(_range_length, "int", _range_length_symbolic),
+    reference=_range_length,
+    scalar=_range_length_expr,
+    promotion="none",
+    may_fail=True,
+)
+define(
+    "aten::__derive_index(int index, int start, int step) -> int",
+    infer=number_rule(lambda index, start, step: index * step + start, "int",
+                      lambda index, start, step: index * step + start),
+    reference=lambda index, start, step: wrap(index * step + start),
+    scalar=lambda index, start, step: start + index * step,
+    promotion="none",
+)  # fmt: skip
