@@ -19,29 +19,9 @@ from optc.ir.types import INT, TENSOR, IntType, ListType, TensorType, Type
 from optc.ops.abstract import ShapeError, Unknown, abstract, normalize_dim, same_dim
 from optc.ops.builder import Builder
 from optc.ops.registry import check_castable, check_written_shape, define
-from optc.ops.shapes import broadcast_shapes, format_shape, known_shape, slice_bounds, slice_length
+from optc.ops.shapes import format_shape, known_shape, slice_bounds, slice_length
 
 Array = np.ndarray[Any, Any]
-
-
-def _infer_copy(self: TensorType, source: TensorType, *_: Any) -> TensorType:
-    target = known_shape(self)
-    if tuple(broadcast_shapes(target, known_shape(source))) != target:
-        raise ShapeError(
-            f"output with shape {format_shape(target)} doesn't match the broadcast shape "
-            f"{format_shape(broadcast_shapes(target, known_shape(source)))}"
-        )
-    return self
-
-
-def _copy_reference(self: Array, source: Array, *_: Any) -> Array:
-    with np.errstate(all="ignore"):
-        return np.broadcast_to(source, self.shape).astype(self.dtype)
-
-
-def _decompose_copy(b: Builder, self: Value, source: Value, *_: Any) -> Value:
-    expanded: Value = b("aten::expand", _cast(b, source, self), list(b.shape(self)))
-    return expanded
 
 
 def _cast(b: Builder, value: Value, like: Value) -> Value:
@@ -51,15 +31,6 @@ def _cast(b: Builder, value: Value, like: Value) -> Value:
         return value
     cast: Value = b("aten::to.dtype", value, dtype.code)
     return cast
-
-
-define(
-    "aten::copy(Tensor self, Tensor src, bool non_blocking=False) -> Tensor",
-    infer=_infer_copy,
-    reference=_copy_reference,
-    decompose=_decompose_copy,
-    inplace=True,
-)
 
 
 def _infer_stored(self: TensorType, result: TensorType) -> TensorType:
