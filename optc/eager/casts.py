@@ -8,7 +8,7 @@ from typing import Any, Final
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
 from optc.eager.device import Device, MemoryFormat, require_cpu
-from optc.eager.matching import value_text
+from optc.eager.matching import as_dtype, value_text
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 
@@ -27,14 +27,15 @@ def to(tensor: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any
     device, dtype, other = (keywords.get(name) for name in ("device", "dtype", "other"))
     if rest and isinstance(rest[0], TensorBase):
         other = rest.pop(0)
-    elif rest and isinstance(rest[0], DType):
-        dtype = rest.pop(0)
+    elif rest and isinstance(as_dtype(rest[0]), DType):
+        dtype = as_dtype(rest.pop(0))
     elif rest and isinstance(rest[0], str | Device | None):
         device = rest.pop(0)
         dtype = _leading_dtype(rest) or dtype
     if other is not None:
         device, dtype = other.device, other.dtype
     options = _options(rest, keywords)
+    dtype = as_dtype(dtype)
     if dtype is not None and not isinstance(dtype, DType):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {value_text(dtype)}")
     require_cpu(device)

@@ -12,6 +12,7 @@ from optc.eager import dispatch, random_operators
 from optc.eager.base import TensorBase
 from optc.eager.conversion import checked_array, converted, to_tensor_array
 from optc.eager.device import STRIDED, Device, Layout, MemoryFormat, require_cpu
+from optc.eager.matching import as_dtype
 from optc.eager.random import Generator
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
@@ -37,7 +38,7 @@ def tensor(
     require_cpu(device)
     if isinstance(data, Tensor) and dispatch.current_recorder() is not None:
         return _finished(_recorded_copy(data, dtype), None, requires_grad)
-    made = dispatch.note_constant(dispatch.wrap(to_tensor_array(data, dtype)), "torch.tensor", detach=True)
+    made = dispatch.note_constant(dispatch.wrap(to_tensor_array(data, as_dtype(dtype))), "torch.tensor", detach=True)
     return _finished(made, None, requires_grad)
 
 
@@ -138,6 +139,7 @@ def _finished(made: Any, out: Any, requires_grad: bool) -> Any:
 
 
 def _code(dtype: DType | None, name: str) -> int | None:
+    dtype = as_dtype(dtype)
     if dtype is not None and not isinstance(dtype, DType):
         raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
     return None if dtype is None else dtype.code

@@ -18,7 +18,7 @@ from optc.eager import gradient
 from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
 from optc.eager.device import PRESERVE_FORMAT
 from optc.eager.matching import Signature, combination_message, value_text
-from optc.eager.memory import in_operand_order
+from optc.eager.memory import in_operand_order, overlaps_itself
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
@@ -41,6 +41,9 @@ _WITHOUT_DERIVATIVE: Final = frozenset(
 
 _NEVER_ITSELF: Final = frozenset(("aten::detach", "aten::alias", "aten::view_as", "aten::expand", "aten::view"))
 """Views that are a new tensor even where nothing changes; the others may return their operand."""
+
+_IDEMPOTENT: Final = frozenset(("aten::fill_", "aten::zero_"))
+"""Operators that may write a place twice."""
 
 _RETURNS_OPERAND: Final = frozenset(
     f"aten::{name}" for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
@@ -326,6 +329,11 @@ def _run_writing(
     enabled = gradient.is_grad_enabled()
     if enabled and target._gradient == LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    if plan.in_place and operator.schema.name not in _IDEMPOTENT and overlaps_itself(target._array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
+        )
     with np.errstate(all="ignore"):
         if plan.in_place or operator.functional is None:
             operator.reference(*values)

@@ -16,8 +16,9 @@ import numpy as np
 from optc.eager.base import TensorBase, is_number, is_number_like
 from optc.eager.device import Device, Layout, MemoryFormat
 from optc.eager.random import Generator
-from optc.ir import types
+from optc.ir import dtypes, types
 from optc.ir.dtypes import DType
+from optc.ir.schema import Argument
 from optc.ir.types import IntType, ListType, OptionalType, TensorType, Type
 from optc.ops.registry import Operator
 
@@ -53,8 +54,6 @@ def _scalar(value: Any) -> Any:
 def _int(value: Any) -> Any:
     if type(value) is int:
         return value
-    if isinstance(value, DType | Layout | MemoryFormat):
-        return value.code
     if isinstance(value, bool | np.bool_):
         return MISMATCH
     if isinstance(value, int | np.integer):
@@ -62,6 +61,26 @@ def _int(value: Any) -> Any:
     if is_number_like(value) and value._array.dtype.kind in "iu":
         return value
     return MISMATCH
+
+
+_PYTHON_TYPES: Final = {float: dtypes.FLOAT64, int: dtypes.INT64, bool: dtypes.BOOL, complex: dtypes.COMPLEX128}
+
+
+def as_dtype(value: Any) -> Any:
+    """The dtype that a Python number type stands for; any other value as it is."""
+    return _PYTHON_TYPES.get(value, value) if isinstance(value, type) else value
+
+
+def _code(value: Any) -> Any:
+    """The code of a dtype, layout or memory format."""
+    named = as_dtype(value)
+    if isinstance(named, DType | Layout | MemoryFormat):
+        return named.code
+    return value if type(value) is int else MISMATCH
+
+
+def _is_code(argument: Argument) -> bool:
+    return argument.name.endswith("dtype") or argument.name in ("layout", "memory_format")
 
 
 def _float(value: Any) -> Any:
@@ -131,6 +150,12 @@ _SIMPLE: Final[dict[Type, Converter]] = {
 }
 
 
+def _argument_converter(argument: Argument, tensors_as_numbers: bool) -> Converter:
+    if not _is_code(argument):
+        return _converter(argument.type, tensors_as_numbers)
+    return _optional(_code) if isinstance(argument.type, OptionalType) else _code
+
+
 def _converter(type_: Type, tensors_as_numbers: bool) -> Converter:
     if isinstance(type_, TensorType):
         return _tensor
@@ -153,8 +178,8 @@ class Signature:
     def __init__(self, operator: Operator) -> None:
         self.operator = operator
         self.arguments = operator.schema.arguments
-        self.number_converters = [_converter(argument.type, False) for argument in self.arguments]
-        self.converters = [_converter(argument.type, True) for argument in self.arguments]
+        self.number_converters = [_argument_converter(argument, False) for argument in self.arguments]
+        self.converters = [_argument_converter(argument, True) for argument in self.arguments]
         self.names = {argument.name: place for place, argument in enumerate(self.arguments)}
         self.positional = sum(not argument.keyword_only for argument in self.arguments)
 

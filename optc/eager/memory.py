@@ -81,6 +81,11 @@ def _broadcast_strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...
     return (*[0] * lead, *(stride if extent == wide else 0 for extent, wide, stride in own))
 
 
+def overlaps_itself(array: Array) -> bool:
+    """True for an expanded array: several elements are one place in memory."""
+    return 0 in array.strides and any(stride == 0 and extent > 1 for stride, extent in zip(array.strides, array.shape))
+
+
 def is_channels_last(array: Array) -> bool:
     """True for four dimensions that lie in memory as batch, height, width, channel."""
     return array.ndim == 4 and bool(array.transpose(0, 2, 3, 1).flags.c_contiguous)

@@ -273,3 +273,17 @@ class TestCopies:
         x = f.ones(2)
         x.data = f.zeros(3)
         assert x.shape == (3,)
+
+
+def test_a_tensor_that_is_one_place_in_memory_many_times_is_not_written() -> None:
+    x = f.ones(1).expand(3)
+    with pytest.raises(RuntimeError, match="more than one element of the written-to tensor refers to a single memory"):
+        x.add_(1)
+    x.fill_(4)
+    assert x.tolist() == [4, 4, 4]
+
+
+def test_python_types_stand_for_dtypes() -> None:
+    assert f.zeros(2, dtype=float).dtype is dtypes.FLOAT64
+    assert f.tensor([1.5], dtype=int).dtype is dtypes.INT64
+    assert f.zeros(2).to(bool).dtype is dtypes.BOOL
