@@ -31,8 +31,6 @@ _SIMPLE: dict[Any, Type] = {
     Any: types.ANY,
     list: types.ANY_LIST,
     tuple: types.ANY_TUPLE,
-    typing.List: types.ANY_LIST,
-    typing.Tuple: types.ANY_TUPLE,
     vocabulary.TENSOR_CLASS: types.TENSOR,
     vocabulary.DEVICE_CLASS: types.DEVICE,
     vocabulary.GENERATOR_CLASS: types.GENERATOR,

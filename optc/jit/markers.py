@@ -55,8 +55,9 @@ def modifier_of(function: Any) -> str:
     """How the frontend treats a Python function: DEFAULT, EXPORT, IGNORE or UNUSED."""
     target = inspect.unwrap(function) if callable(function) else function
     target = getattr(target, "__func__", target)
-    found: str = getattr(function, _MODIFIER, None) or getattr(target, _MODIFIER, DEFAULT)
-    return found
+    found: str = getattr(target, _MODIFIER, DEFAULT)
+    own: str = getattr(function, _MODIFIER, found)
+    return own
 
 
 def export(fn: Anything) -> Anything:
@@ -142,7 +143,7 @@ def interface(obj: Any) -> Any:
     """Declare a class whose methods (bodies `pass`) other classes implement."""
     if not inspect.isclass(obj):
         raise RuntimeError("interface must be applied to a class")
-    obj.__torch_script_interface__ = True
+    obj.__torch_script_interface__ = True  # type: ignore[attr-defined]
     return obj
 
 

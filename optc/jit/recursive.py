@@ -203,5 +203,4 @@ def compile_module(module: Any) -> ScriptObject:
 
 def compile_class(class_: type) -> ClassType:
     """Compile a Python class as a script class. Raises ScriptError."""
-    type_ = RECURSION.classes.compile(class_)
-    return type_
+    return RECURSION.classes.compile(class_)

@@ -118,9 +118,7 @@ class Conversions:
             return self._list(target.element, self._unpack(plan, type_))
         if not isinstance(wanted, TupleType) or subtype(type_, wanted) or len(wanted.elements) != len(type_.elements):
             return plan
-        parts = [
-            self.convert(part, inner, allowed) for part, inner in zip(self._unpack(plan, type_), wanted.elements)
-        ]
+        parts = [self.convert(part, inner, allowed) for part, inner in zip(self._unpack(plan, type_), wanted.elements)]
         return Plan(TupleType(tuple(part.type for part in parts)), lambda: self._pack(parts))
 
     def _unpack(self, plan: Plan, type_: TupleType) -> list[Plan]:
@@ -143,9 +141,7 @@ class Conversions:
 
     def _list(self, element: Type, parts: Sequence[Plan]) -> Plan:
         type_ = ListType(element)
-        return Plan(
-            type_, lambda: self._insert("prim::ListConstruct", [part.build() for part in parts], [type_])[0]
-        )
+        return Plan(type_, lambda: self._insert("prim::ListConstruct", [part.build() for part in parts], [type_])[0])
 
     def _convert_scalar(self, plan: Plan, wanted: Type) -> Plan:
         operator = self._scalar_conversion(plan.type, wanted)
@@ -340,9 +336,9 @@ class SchemaMatcher:
 
     def _fit(self, argument: Argument, plan: Plan) -> Plan:
         formal = unwrap_optional(argument.type)
-        if isinstance(formal, ListType) and formal.size is not None and plan.type == formal.element:
-            if plan.type is FLOAT or plan.type == INT:
-                plan = self.conversions.repeated(plan, formal.size)
+        is_number = plan.type is FLOAT or plan.type == INT
+        if is_number and isinstance(formal, ListType) and formal.size is not None and plan.type == formal.element:
+            plan = self.conversions.repeated(plan, formal.size)
         try:
             bind_variables(argument.type, plan.type, self.bindings)
         except Mismatch as reason:

@@ -115,9 +115,7 @@ class Assignments(ControlFlow, Indexing):
                 f"need {at_least}{wanted} values to unpack but found only {len(parts)}", self.range(target)
             )
         if len(parts) > wanted and starred is None:
-            raise ScriptError(
-                f"too many values to unpack: need {wanted} but found {len(parts)}", self.range(target)
-            )
+            raise ScriptError(f"too many values to unpack: need {wanted} but found {len(parts)}", self.range(target))
         taken = 0
         for element in target.elts:
             if isinstance(element, ast.Starred):
@@ -131,7 +129,7 @@ class Assignments(ControlFlow, Indexing):
     def _assign_starred(self, target: ast.Starred, parts: Sequence[SugaredValue], source: SourceRange) -> None:
         if not isinstance(target.value, ast.Name):
             raise ScriptError("Cannot pack a tuple into a non-variable", self.range(target))
-        packed = self.writer.tuple([part.as_value(self.writer, source) for part in parts])
+        packed = self.writer.make_tuple([part.as_value(self.writer, source) for part in parts])
         self.frame.assign(self.range(target.value), target.value.id, SimpleValue(packed))
 
     def _assign_subscript(self, target: ast.Subscript, value: Value, source: SourceRange) -> None:
@@ -161,7 +159,7 @@ class Assignments(ControlFlow, Indexing):
         if not tensor_indices:
             self.writer.builtin("aten::copy_", [sliced, value], source=source)
             return
-        indices = self.writer.list(OptionalType(TENSOR), tensor_indices)
+        indices = self.writer.make_list(OptionalType(TENSOR), tensor_indices)
         self.writer.builtin("aten::index_put_", [sliced, indices, value], source=source)
 
     def _as_tensor(self, value: Value, like: Value, source: SourceRange) -> Value:
@@ -220,7 +218,7 @@ class Assignments(ControlFlow, Indexing):
         if not tensor_indices:
             self.writer.builtin(operator, [right], (), NamedValue(sliced, "self"), source)
             return
-        indices = self.writer.list(OptionalType(TENSOR), tensor_indices)
+        indices = self.writer.make_list(OptionalType(TENSOR), tensor_indices)
         indexed = self.writer.builtin("aten::index", [sliced, indices], source=source)
         changed = self.writer.builtin(operator, [right], (), NamedValue(indexed, "self"), source)
         self.writer.builtin("aten::index_put_", [sliced, indices, changed], source=source)

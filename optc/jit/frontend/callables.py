@@ -220,7 +220,7 @@ class ExceptionValue(SugaredValue):
         elif len(args) == 1:
             message = args[0].materialize(writer.graph)
         else:
-            message = writer.tuple([arg.materialize(writer.graph) for arg in (*args, *kwargs)])
+            message = writer.make_tuple([arg.materialize(writer.graph) for arg in (*args, *kwargs)])
         return RaisedException(message, writer.constant(self.name, source))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Value
-from optc.ir.types import ANY, NONE, TENSOR, ListType, OptionalType, Type
+from optc.ir.types import ANY, NONE, TENSOR, ListType, Type
 from optc.jit import markers, vocabulary
 from optc.jit.annotations import CannotInfer, infer_type, script_object_of
 from optc.jit.frontend.callables import FunctionValue
@@ -38,13 +37,16 @@ _NOT_ATTRIBUTES = frozenset(
 )  # fmt: skip
 
 
+PythonClass: TypeAlias = type
+
+
 @dataclass(eq=False)
 class ConcreteModuleType:
     """The type of one or more equal modules, with what only their Python class knows."""
 
     compiler: ModuleCompiler
     type: ClassType
-    python_class: type | None = None
+    python_class: PythonClass | None = None
     container: ContainerKind = ContainerKind.NONE
     submodules: dict[str, ConcreteModuleType] = field(default_factory=dict)
     functions: dict[str, list[Function]] = field(default_factory=dict)
@@ -210,9 +212,7 @@ class ModuleCompiler:
             for hook in hooks.values():
                 target.append(self._function(concrete, hook.__name__, hook))
 
-    def _function(
-        self, concrete: ConcreteModuleType, name: str, python: Any, signature_of: Any = None
-    ) -> Function:
+    def _function(self, concrete: ConcreteModuleType, name: str, python: Any, signature_of: Any = None) -> Function:
         resolver = PythonResolver(variables_of(python), self.recursion)
 
         def make_self(value: Value) -> SugaredValue:
@@ -314,8 +314,8 @@ class ModuleInference:
                 self.concrete.container = kind
         for name, tensor in module._parameters.items():
             self._slot(name, tensor, is_parameter=True)
-        for name, tensor in module._buffers.items():
-            self._slot(name, tensor, is_buffer=True)
+        for name, buffer in module._buffers.items():
+            self._slot(name, buffer, is_buffer=True)
         constants = self._constants()
         modules = self._submodules()
         for name, value in module.__dict__.items():
@@ -332,15 +332,7 @@ class ModuleInference:
     def _hinted(self, name: str) -> Type | None:
         if name not in self.hints:
             return None
-        type_ = self.annotations.type_of(self.hints[name])
-        if type_ is None:
-            type_ = self._hint_by_name(self.hints[name])
-        return type_
-
-    def _hint_by_name(self, hint: Any) -> Type | None:
-        if not isinstance(hint, str):
-            return None
-        return None
+        return self.annotations.type_of(self.hints[name])
 
     def _type(self, name: str, value: Any) -> Type:
         hinted = self._hinted(name)
@@ -463,10 +455,8 @@ def _evaluated_hints(class_: type) -> dict[str, Any]:
 
 def _evaluated(hint: str, class_: type) -> Any:
     try:
-        return inspect.get_annotations(type("_", (), {"__annotations__": {"x": hint}, "__module__": class_.__module__}),
-                                       eval_str=True)["x"]
+        return inspect.get_annotations(
+            type("_", (), {"__annotations__": {"x": hint}, "__module__": class_.__module__}), eval_str=True
+        )["x"]
     except NameError:
         return None
-
-
-__all__ = ["Callable", "ConcreteModuleType", "ModuleCompiler", "OptionalType"]

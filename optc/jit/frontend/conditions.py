@@ -58,9 +58,7 @@ class Conditions(EmitterBase):
             return None
         name = ast.unparse(node.func)
         if len(node.args) != 2:
-            raise ScriptError(
-                f"{name} expected exactly 2 arguments but found {len(node.args)}", self.range(node)
-            )
+            raise ScriptError(f"{name} expected exactly 2 arguments but found {len(node.args)}", self.range(node))
         if node.keywords:
             raise ScriptError(f"{name} takes no keyword arguments", self.range(node))
         if form == "isinstance":

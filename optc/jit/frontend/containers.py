@@ -86,7 +86,7 @@ class Containers(ControlFlow):
             if element is None:
                 self._warn_of_union(unified, "List", self.range(node))
                 element = unified
-        made = self.writer.list(element if element is not None else TENSOR, values)
+        made = self.writer.make_list(element if element is not None else TENSOR, values)
         return self._as_union(made, hint)
 
     @staticmethod

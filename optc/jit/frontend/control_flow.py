@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassType
 from optc.ir.graph import Block, Node, Value
-from optc.ir.types import ANY, INT, NUMBER, STRING, OptionalType, Type, UnionType
+from optc.ir.types import ANY, INT, NUMBER, STRING, TENSOR, OptionalType, Type, UnionType
 from optc.jit.frontend.base import LoopStatus
 from optc.jit.frontend.callables import AssertionErrorValue, ExceptionValue, RaisedException
 from optc.jit.frontend.conditions import Conditions
@@ -205,7 +205,7 @@ class ControlFlow(Conditions):
                 self.frame.assign(self.range(name), name.id, SimpleValue(enter.output))
         self.emit_statements(node.body)
         for object_ in reversed(entered):
-            self.writer.insert("prim::Exit", (object_,), (ANY,))
+            self.writer.insert("prim::Exit", (object_,), (TENSOR,))
 
     @staticmethod
     def _enter_type(object_: Value, source: SourceRange) -> Type:

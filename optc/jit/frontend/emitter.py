@@ -16,10 +16,10 @@ from optc.jit.frontend.cleanup import clean_up
 from optc.jit.frontend.environment import is_meaningful
 from optc.jit.frontend.expressions import Expressions
 from optc.jit.frontend.resolver import Resolver
+from optc.jit.frontend.signatures import Signature
 from optc.jit.frontend.simple import SimpleValue
 from optc.jit.frontend.source import Source
 from optc.jit.frontend.ssa import convert_to_ssa
-from optc.jit.frontend.signatures import Signature
 from optc.jit.frontend.type_rules import subtype, unify
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.schema_matching import convert_value
@@ -47,9 +47,7 @@ class Emitter(Assignments, Expressions):
         self.graph.add_output(self.writer.uninitialized(returns.merged))
         return FunctionSchema(node.name, "", tuple(arguments), (Argument("", returns.merged),))
 
-    def _arguments(
-        self, signature: Signature, self_type: Type | None, make_self: MakeSelf | None
-    ) -> list[Argument]:
+    def _arguments(self, signature: Signature, self_type: Type | None, make_self: MakeSelf | None) -> list[Argument]:
         arguments: list[Argument] = []
         for place, argument in enumerate(signature.arguments):
             type_ = argument.type

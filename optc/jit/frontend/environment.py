@@ -11,8 +11,8 @@ from collections.abc import Callable
 from optc.errors import ScriptError, SourceRange
 from optc.ir.graph import Block, Graph, Value
 from optc.ir.types import ListType, Type, unrefined
-from optc.jit.frontend.type_rules import subtype
 from optc.jit.frontend.simple import SimpleValue
+from optc.jit.frontend.type_rules import subtype
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.schema_matching import convert_value
 from optc.jit.value_names import ValueNames
@@ -84,9 +84,7 @@ class Frame:
         node.source = source
         self.types[name] = type_
 
-    def assign(
-        self, source: SourceRange | None, name: str, value: SugaredValue, annotated: Type | None = None
-    ) -> None:
+    def assign(self, source: SourceRange | None, name: str, value: SugaredValue, annotated: Type | None = None) -> None:
         """Assign a variable. Raises ScriptError where an outer block knows it with another type."""
         simple = value.value if isinstance(value, SimpleValue) else None
         if simple is not None and not simple.name and is_meaningful(name) and simple.node.owner is self.block:

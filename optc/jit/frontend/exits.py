@@ -264,11 +264,11 @@ def _wrap_with_statements(graph: Graph) -> None:
     for enter, leave in pairs:
         wrapper = graph.create("prim::With").insert_after(enter)
         body, last = wrapper.add_block(), wrapper.add_block()
-        node = wrapper.next
-        while node is not None and node is not leave:
-            following = node.next
-            node.move_before(body.return_node)
-            node = following
+        inner = wrapper.next
+        while inner is not None and inner is not leave:
+            following = inner.next
+            inner.move_before(body.return_node)
+            inner = following
         leave.move_before(last.return_node)
 
 

@@ -102,7 +102,7 @@ class Expressions(SpecialForms):
 
     def _tuple_literal(self, node: ast.Tuple, hint: Type | None) -> Value:
         values = [value.materialize(self.graph) for value in self.values_of(node.elts)]
-        return self.writer.tuple(values)
+        return self.writer.make_tuple(values)
 
     def _if_expression(self, node: ast.IfExp, hint: Type | None) -> Value:
         condition = self.condition(node.test)
@@ -122,7 +122,7 @@ class Expressions(SpecialForms):
         if isinstance(node.op, ast.Mod) and left.type is STRING:
             return self.writer.insert("aten::percentFormat", (left, right), (STRING,), source).output
         if isinstance(node.op, ast.Add) and isinstance(left.type, TupleType) and isinstance(right.type, TupleType):
-            return self.writer.tuple([*self.writer.unpack(left), *self.writer.unpack(right)])
+            return self.writer.make_tuple([*self.writer.unpack(left), *self.writer.unpack(right)])
         return self._magic(*_BINARY[type(node.op)], [left, right], node)
 
     def _magic(self, operator: str, method: str, args: list[Value], node: ast.expr) -> Value:

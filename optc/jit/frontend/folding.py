@@ -39,13 +39,20 @@ def _node(node: Node) -> bool:
         if known_inputs:
             _inline_branch(node)
             return True
-        changed = any([_block(block) for block in node.blocks])
+        changed = _blocks(node)
         return _remove_equal_outputs(node) or changed
     if node.kind == "prim::Loop":
         return _loop(node)
     if known_inputs and _is_foldable(node):
         return _fold(node)
-    return any([_block(block) for block in node.blocks])
+    return _blocks(node)
+
+
+def _blocks(node: Node) -> bool:
+    changed = False
+    for block in node.blocks:
+        changed |= _block(block)
+    return changed
 
 
 def _is_foldable(node: Node) -> bool:
@@ -87,7 +94,7 @@ def _evaluate(node: Node, inputs: list[Any]) -> list[Any] | None:
     assert operator is not None
     try:
         result = operator.reference(*inputs)
-    except Exception:  # whatever it is belongs to the run, not to compilation
+    except Exception:  # noqa: BLE001 - whatever it is belongs to the run, not to compilation
         return None
     return [result] if len(node.outputs) == 1 else list(result)
 

@@ -95,9 +95,7 @@ class Indexing(EmitterBase):
         place = index.constant
         adjusted = place + len(elements) if place < 0 else place
         if not 0 <= adjusted < len(elements):
-            raise ScriptError(
-                f"Tuple index out of range. Tuple is length {len(elements)} and index is {place}", source
-            )
+            raise ScriptError(f"Tuple index out of range. Tuple is length {len(elements)} and index is {place}", source)
         return self.writer.tuple_index(value, index, elements[adjusted])
 
     def _slice_values(self, node: ast.Slice) -> _Slice:
@@ -128,7 +126,7 @@ class Indexing(EmitterBase):
             self.writer.tuple_index(value, self.writer.constant(place, source), type_.elements[place])
             for place in chosen
         ]
-        return self.writer.tuple(parts)
+        return self.writer.make_tuple(parts)
 
     def _index_tensor(self, source: SourceRange, value: Value, indices: Sequence[ast.expr]) -> Value:
         if not isinstance(value.type, TensorType):
@@ -142,12 +140,10 @@ class Indexing(EmitterBase):
 
     def index_with_tensors(self, source: SourceRange, value: Value, indices: Sequence[Value]) -> Value:
         """`aten::index` with one tensor or None per dimension."""
-        listed = self.writer.list(OptionalType(TENSOR), indices)
+        listed = self.writer.make_list(OptionalType(TENSOR), indices)
         return self.writer.builtin("aten::index", [value, listed], source=source)
 
-    def slice_tensor(
-        self, source: SourceRange, value: Value, indices: Sequence[ast.expr]
-    ) -> tuple[Value, list[Value]]:
+    def slice_tensor(self, source: SourceRange, value: Value, indices: Sequence[ast.expr]) -> tuple[Value, list[Value]]:
         """Apply ints, slices and None; the tensor indices that remain come back, None where a dimension has none.
 
         Dimensions count from the left up to an ellipsis and from the right behind it.

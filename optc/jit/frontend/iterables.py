@@ -81,16 +81,14 @@ class IterableTree(SugaredValue):
     def leaves(self) -> list[SugaredValue]:
         """The iterables at the bottom of the tree."""
         return [
-            leaf
-            for child in self.children
-            for leaf in (child.leaves() if isinstance(child, IterableTree) else [child])
+            leaf for child in self.children for leaf in (child.leaves() if isinstance(child, IterableTree) else [child])
         ]
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
         return self
 
     def length(self, writer: GraphWriter, source: SourceRange | None) -> Value:
-        lengths = writer.list(INT, [leaf.length(writer, source) for leaf in self.leaves()])
+        lengths = writer.make_list(INT, [leaf.length(writer, source) for leaf in self.leaves()])
         return writer.builtin("prim::min", [lengths], source=source)
 
     def item(

@@ -42,7 +42,9 @@ def library_class(class_: type) -> ClassType | None:
         return None
     if name not in _made_classes:
         qualified, attributes, text = _CLASSES[name]
-        made = ClassType(NAMES.claim(qualified), attributes={key: ClassAttribute(attributes[key]) for key in attributes})
+        made = ClassType(
+            NAMES.claim(qualified), attributes={key: ClassAttribute(attributes[key]) for key in attributes}
+        )
         for method in text.split("def ")[1:]:
             define_text_method(made, f"def {method}")
         _made_classes[name] = made

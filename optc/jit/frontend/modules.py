@@ -50,7 +50,7 @@ def constant_attribute(writer: GraphWriter, source: SourceRange | None, value: A
     """A constant attribute; tuples are built from their elements."""
     if isinstance(value, tuple) and isinstance(type_, TupleType):
         parts = [constant_attribute(writer, source, item, inner) for item, inner in zip(value, type_.elements)]
-        return writer.tuple(parts)
+        return writer.make_tuple(parts)
     return writer.constant(value, source, type_)
 
 
@@ -119,7 +119,7 @@ class ModuleValue(SugaredValue):
         type_ = self.concrete.type
         hooked: Value | None = None
         if type_.forward_pre_hooks or type_.forward_hooks:
-            hooked = writer.tuple([arg.materialize(writer.graph) for arg in args])
+            hooked = writer.make_tuple([arg.materialize(writer.graph) for arg in args])
         if hooked is not None and type_.forward_pre_hooks:
             hooked = self._run_pre_hooks(writer, source, hooked)
             if args:
@@ -137,7 +137,7 @@ class ModuleValue(SugaredValue):
         for hook in self.concrete.type.forward_pre_hooks:
             returned = writer.call_compiled(hook, [self.value, inputs], source)
             if returned.type is not NONE:
-                inputs = returned if isinstance(returned.type, TupleType) else writer.tuple([returned])
+                inputs = returned if isinstance(returned.type, TupleType) else writer.make_tuple([returned])
         return inputs
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
@@ -221,17 +221,16 @@ class ModuleValue(SugaredValue):
                     f"Attribute {name} is not of annotated type {interface.annotation}: {reason or member.annotation}",
                     source,
                 )
-        return SimpleValue(
-            writer.insert("prim::ModuleContainerIndex", (self.value, index), (interface,)).output
-        )
+        return SimpleValue(writer.insert("prim::ModuleContainerIndex", (self.value, index), (interface,)).output)
 
     def _members(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
         if name == "named_buffers":
-            names = [key for key, slot in self.concrete.type.attributes.items() if slot.is_buffer]
-            buffers: list[SugaredValue] = [SimpleValue(writer.get_attribute(self.value, key)) for key in names]
-            return MembersMethod(name, _pairs(writer, source, names, buffers))
+            keys = [key for key, slot in self.concrete.type.attributes.items() if slot.is_buffer]
+            buffers: list[SugaredValue] = [SimpleValue(writer.get_attribute(self.value, key)) for key in keys]
+            return MembersMethod(name, _pairs(writer, source, keys, buffers))
         if name in ("named_modules", "modules"):
-            names, modules = [], []
+            names: list[str] = []
+            modules: list[SugaredValue] = []
             self._walk(writer, source, "", names, modules)
         else:
             names, modules = self.names(), self.elements(writer, source)
@@ -260,10 +259,7 @@ def _pairs(
     writer: GraphWriter, source: SourceRange | None, names: Sequence[str], values: Sequence[SugaredValue]
 ) -> SugaredTuple:
     return SugaredTuple(
-        [
-            SugaredTuple([SimpleValue(writer.constant(name, source)), value])
-            for name, value in zip(names, values)
-        ]
+        [SugaredTuple([SimpleValue(writer.constant(name, source)), value]) for name, value in zip(names, values)]
     )
 
 

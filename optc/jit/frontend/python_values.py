@@ -163,7 +163,7 @@ def constant_value(value: Any, writer: GraphWriter, source: SourceRange | None) 
     if isinstance(value, tuple) and not hasattr(value, "_fields"):
         parts = [constant_value(item, writer, source) for item in value]
         found = [part for part in parts if part is not None]
-        return writer.tuple(found) if len(found) == len(parts) else None
+        return writer.make_tuple(found) if len(found) == len(parts) else None
     return None
 
 

@@ -33,15 +33,11 @@ class RefinementSet:
 
     def both(self, other: RefinementSet) -> RefinementSet:
         """What `self and other` says."""
-        return RefinementSet(
-            _union(self.when_true, other.when_true), _intersection(self.when_false, other.when_false)
-        )
+        return RefinementSet(_union(self.when_true, other.when_true), _intersection(self.when_false, other.when_false))
 
     def either(self, other: RefinementSet) -> RefinementSet:
         """What `self or other` says."""
-        return RefinementSet(
-            _intersection(self.when_true, other.when_true), _union(self.when_false, other.when_false)
-        )
+        return RefinementSet(_intersection(self.when_true, other.when_true), _union(self.when_false, other.when_false))
 
     def negated(self) -> RefinementSet:
         """What `not self` says."""

@@ -75,16 +75,19 @@ class ClassCompiler:
                 type_.methods[name].ensure_defined()
 
     def _method(self, type_: ClassType, name: str, python: Any) -> Function:
-        resolver = PythonResolver({**variables_of(python), type_.name.rpartition(".")[2]: _class_of(self, type_)},
-                                  self.recursion)
-        function = Function(f"{type_.name}.{name}", define=lambda made: self.recursion.define(
-            made, python, resolver, type_, SimpleValue))
+        resolver = PythonResolver(
+            {**variables_of(python), type_.name.rpartition(".")[2]: _class_of(self, type_)}, self.recursion
+        )
+        function = Function(
+            f"{type_.name}.{name}",
+            define=lambda made: self.recursion.define(made, python, resolver, type_, SimpleValue),
+        )
         type_.methods[name] = function
         return function
 
     def _dataclass_init(self, class_: type, type_: ClassType) -> None:
         """`__init__` of a dataclass assigns its fields; Python keeps no source of it."""
-        fields = dataclasses.fields(class_)  # type: ignore[arg-type]
+        fields = dataclasses.fields(class_)
         types = {f"_type_{field.name}": field.type for field in fields}
         parameters, defaults = [], {}
         for field in fields:
@@ -113,9 +116,7 @@ class ClassCompiler:
         """The type of a class marked `@interface`: the signatures of its methods."""
         if class_ in self.types:
             return self.types[class_]
-        type_ = ClassType(
-            NAMES.claim(qualified_name(class_)), is_module=False, is_interface=True
-        )
+        type_ = ClassType(NAMES.claim(qualified_name(class_)), is_module=False, is_interface=True)
         self.types[class_] = type_
         for name, member in vars(class_).items():
             if inspect.isfunction(member):
@@ -139,8 +140,8 @@ def _is_synthesized(class_: type, name: str) -> bool:
     """True for methods that `@dataclass` made."""
     if not dataclasses.is_dataclass(class_):
         return False
-    code = getattr(vars(class_)[name], "__code__", None)
-    return code is None or not code.co_filename.endswith(".py")
+    code = inspect.unwrap(vars(class_)[name]).__code__
+    return not code.co_filename.endswith(".py")
 
 
 def _class_of(compiler: ClassCompiler, type_: ClassType) -> type | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from optc.errors import ScriptError
 from optc.ir.schema import Argument
-from optc.ir.types import NONE, TENSOR, Type, FLOAT, OptionalType
+from optc.ir.types import FLOAT, TENSOR, OptionalType, Type
 from optc.jit.frontend.type_expressions import TypeExpressions
 
 _TYPE_COMMENT = re.compile(r"#\s*type:\s*(?!ignore)(.*?)\s*(?:#.*)?$")

@@ -87,9 +87,12 @@ class SimpleValue(SugaredValue):
             if name in _CASTS:
                 return TensorCast(self.value, _CASTS[name].code)
             space = _TENSOR_PROPERTIES.get(name)
-        elif type_ is DEVICE and name in ("type", "index"):
-            space = "prim"
-        elif isinstance(type_, OptionalType) and name == "unchecked_unwrap_optional":
+        elif (
+            type_ is DEVICE
+            and name in ("type", "index")
+            or isinstance(type_, OptionalType)
+            and name == "unchecked_unwrap_optional"
+        ):
             space = "prim"
         if space is None:
             return None
@@ -139,15 +142,14 @@ class SimpleValue(SugaredValue):
             return name in type_.fields
         what = "a normal Tuple " if isinstance(type_, TupleType) else ""
         raise ScriptError(
-            f"hasattr's first argument must be an object or NamedTuple, but got {what}{type_.annotation} instead", source
+            f"hasattr's first argument must be an object or NamedTuple, but got {what}{type_.annotation} instead",
+            source,
         )
 
     def set_attribute(self, writer: GraphWriter, source: SourceRange | None, name: str, value: Value) -> None:
         type_ = self.value.type
         if not isinstance(type_, ClassType):
-            raise ScriptError(
-                f"Tried to set an attribute: {name} on a non-class: {type_.annotation}", source
-            )
+            raise ScriptError(f"Tried to set an attribute: {name} on a non-class: {type_.annotation}", source)
         attribute = type_.attributes.get(name)
         if attribute is None:
             if not writer.declares_attributes_of(type_):
@@ -342,7 +344,7 @@ class SugaredTuple(SugaredValue):
         return self.elements
 
     def as_value(self, writer: GraphWriter, source: SourceRange | None) -> Value:
-        return writer.tuple([element.as_value(writer, source) for element in self.elements])
+        return writer.make_tuple([element.as_value(writer, source) for element in self.elements])
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
         return self

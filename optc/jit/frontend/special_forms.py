@@ -11,7 +11,6 @@ from optc.ir.types import (
     NONE,
     STRING,
     TENSOR,
-    BOOL,
     DictType,
     FutureType,
     IntType,
@@ -101,7 +100,7 @@ class SpecialForms(Containers, Indexing):
         self._check_arguments(node, 1)
         source = self.range(node)
         parts = self.emit_sugared(node.args[0]).as_tuple(self.writer, source)
-        return SimpleValue(self.writer.tuple([part.as_value(self.writer, source) for part in parts]))
+        return SimpleValue(self.writer.make_tuple([part.as_value(self.writer, source) for part in parts]))
 
     def _range(self, form: SpecialForm, node: ast.Call, hint: Type | None) -> SugaredValue:
         if node.keywords:
@@ -142,10 +141,8 @@ class SpecialForms(Containers, Indexing):
         if not node.args:
             wanted = hint if hint is not None else ListType(TENSOR)
             if not isinstance(wanted, ListType):
-                raise ScriptError(
-                    f"Expected list type annotation for list(), found {wanted.annotation}", source
-                )
-            return SimpleValue(self.writer.list(wanted.element, []))
+                raise ScriptError(f"Expected list type annotation for list(), found {wanted.annotation}", source)
+            return SimpleValue(self.writer.make_list(wanted.element, []))
         self._check_arguments(node, 1)
         items = self.emit_sugared(node.args[0])
         if isinstance(items, SimpleValue) and (isinstance(items.value.type, ListType) or items.value.type is STRING):
@@ -272,7 +269,7 @@ class SpecialForms(Containers, Indexing):
         dtype = [NamedValue(self.writer.constant(code, source), "dtype")]
         if all(isinstance(arg.type, IntType) for arg in args):
             kind = "aten::empty" if args else "aten::tensor"
-            return SimpleValue(self.writer.builtin(kind, [self.writer.list(INT, args)], dtype, source=source))
+            return SimpleValue(self.writer.builtin(kind, [self.writer.make_list(INT, args)], dtype, source=source))
         if len(args) != 1:
             raise ScriptError("Got multiple positional arguments that were not all integers", source)
         return SimpleValue(self.writer.builtin("aten::tensor", args, dtype, source=source))

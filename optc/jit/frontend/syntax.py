@@ -47,16 +47,14 @@ _ALLOWED = (
 
 _RESERVED_PREFIX = "__jit"
 
-_VARIADIC = (
-    "Compiled functions can't take variable number of arguments or use keyword-only arguments with defaults"
-)
+_VARIADIC = "Compiled functions can't take variable number of arguments or use keyword-only arguments with defaults"
 
 
 def normalize(node: ast.FunctionDef, source: Source, is_method: bool) -> ast.FunctionDef:
     """The definition checked and without sugar; the given tree is changed. Raises UnsupportedNodeError."""
     _check_arguments(node.args, source)
     normalizer = _Normalizer(source, is_method, node.name)
-    node.body = [normalizer.visit(statement) for statement in node.body]
+    node.body = [normalizer.visit(statement) for statement in node.body]  # type: ignore[misc]
     return node
 
 
@@ -94,8 +92,7 @@ class _Normalizer(ast.NodeTransformer):
         on_self = isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
         if on_self and self.function != "__init__":
             self._refuse(
-                "Type annotations on instance attributes must be declared in __init__, "
-                f"not '{self.function}'",
+                f"Type annotations on instance attributes must be declared in __init__, not '{self.function}'",
                 node,
             )
         node.target = self.visit(target)  # type: ignore[assignment]

@@ -30,7 +30,6 @@ from optc.ir.types import (
     unrefined,
 )
 
-
 _KINDS: tuple[object, ...] = (
     ANY, EnumType, TensorType, TupleType, ListType, DictType, NUMBER, FLOAT, COMPLEX, FutureType, IntType, NONE, STRING,
     GENERATOR, BOOL, OptionalType, DEVICE, ClassType,
@@ -97,14 +96,14 @@ def union_members(type_: Type) -> tuple[Type, ...]:
 
 
 def standardized(types: Iterable[Type]) -> list[Type]:
-    """The alternatives flattened, without those that another one covers."""
+    """The alternatives flattened, without those that another one covers, in torch's order."""
     flat: list[Type] = []
     for type_ in types:
         for member in union_members(type_):
             if not any(subtype(member, other) for other in flat):
                 flat = [other for other in flat if not subtype(other, member)]
                 flat.append(member)
-    return flat
+    return sorted(flat, key=_union_order)
 
 
 def make_union(types: Iterable[Type]) -> Type:
@@ -120,15 +119,14 @@ def make_union(types: Iterable[Type]) -> Type:
             return OptionalType(others[0])
         if set(others) == {INT, FLOAT, COMPLEX}:
             return OptionalType(NUMBER)
-    return UnionType(tuple(sorted(members, key=_kind_order)))
+    return UnionType(tuple(members))
 
 
-def _kind_order(type_: Type) -> int:
-    """Unions list their members in torch's order of kinds."""
+def _union_order(type_: Type) -> tuple[int, str]:
     for place, kind in enumerate(_KINDS):
         if type_ is kind or (isinstance(kind, type) and isinstance(type_, kind)):
-            return place
-    return len(_KINDS)
+            return place, str(type_)
+    return len(_KINDS), str(type_)
 
 
 def unify(left: Type, right: Type, default_to_union: bool = False, hint: Type | None = None) -> Type | None:

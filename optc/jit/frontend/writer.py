@@ -41,7 +41,8 @@ class GraphWriter:
         """Give the class an attribute of the value's type. Raises ScriptError inside control flow."""
         if self.graph.insertion_point.block is not self.graph.block:
             raise ScriptError(
-                "First assignment cannot be in a control-flow block. Initialize the field at the top level first", source
+                "First assignment cannot be in a control-flow block. Initialize the field at the top level first",
+                source,
             )
         if contains_type(value.type, type_):
             raise ScriptError(
@@ -109,12 +110,12 @@ class GraphWriter:
         type_ = TupleType(elements, None, fields) if all(fields) else TupleType(elements)
         return self.insert("prim::TupleConstruct", node.outputs, (type_,)).output
 
-    def tuple(self, values: Sequence[Value], type_: TupleType | None = None) -> Value:
+    def make_tuple(self, values: Sequence[Value], type_: TupleType | None = None) -> Value:
         """A tuple of values."""
         made = type_ if type_ is not None else TupleType(tuple(value.type for value in values))
         return self.insert("prim::TupleConstruct", values, (made,)).output
 
-    def list(self, element: Type, values: Sequence[Value]) -> Value:
+    def make_list(self, element: Type, values: Sequence[Value]) -> Value:
         """A list of values."""
         return self.insert("prim::ListConstruct", values, (ListType(element),)).output
 
@@ -145,7 +146,9 @@ class GraphWriter:
         """A value that will never be read."""
         return self.insert("prim::Uninitialized", (), (type_,)).output
 
-    def call_function(self, callee: Function, inputs: Sequence[Value], result: Type, source: SourceRange | None) -> Value:
+    def call_function(
+        self, callee: Function, inputs: Sequence[Value], result: Type, source: SourceRange | None
+    ) -> Value:
         """Call a compiled function."""
         attributes = {"name": callee.base_name, "function": callee}
         reference = self.insert("prim::Constant", (), (FUNCTION,), None, attributes).output
@@ -157,9 +160,7 @@ class GraphWriter:
         _, match = self.match([schema], [NamedValue(value) for value in inputs], [], source)
         return self.call_function(callee, match.values(), match.returns[0], source)
 
-    def call_method(
-        self, name: str, inputs: Sequence[Value], result: Type, source: SourceRange | None
-    ) -> Value:
+    def call_method(self, name: str, inputs: Sequence[Value], result: Type, source: SourceRange | None) -> Value:
         """Call a method of the object that is the first input."""
         return self.insert("prim::CallMethod", inputs, (result,), source, {"name": name}).output
 
@@ -204,4 +205,6 @@ def _unknown_operator(kind: str) -> str:
             f"Could not find any similar ops to {kind}. "
             "This op may not exist or may not be currently supported in TorchScript.\n"
         )
-    return text + "Here are some suggestions: \n" + "".join(f"\t{name}\n" for name in similar) + "\nThe original call is"
+    return (
+        text + "Here are some suggestions: \n" + "".join(f"\t{name}\n" for name in similar) + "\nThe original call is"
+    )
