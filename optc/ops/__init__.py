@@ -17,6 +17,7 @@ from optc.ops import (
     scalars,
     shape,
     special,
+    writes,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "scalars",
     "shape",
     "special",
+    "writes",
 ]

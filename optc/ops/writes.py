@@ -1,8 +1,8 @@
 """Writing as values: the operators that functional graphs use where captured ones write to memory.
 
 `aten::select_scatter` and `aten::slice_scatter` give a whole tensor in which one view has new contents;
-`aten::copy` is a tensor's shape and type with other contents; `prim::StoreResult` is what an in-place operator leaves
-in its argument; `prim::List...` give changed lists. `VIEWS` tells how to write through each view operator.
+`prim::StoreResult` is what an in-place operator leaves in its argument; `prim::List...` give changed lists. `VIEWS`
+tells how to write through each view operator.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ def _slice_scatter(b: Builder, self: Value, source: Value, dim: int, start: Any,
     if length == 0:
         return self
     if length == shape[place] and step == 1:
-        return _decompose_copy(b, self, source)
+        return _cast(b, source, self)
     first, _ = slice_bounds(shape[place], _known(start), _known(end))
     relative = b("aten::sub.Scalar", _positions(b, self, place), first)
     slot = b("aten::floor_divide.Scalar", relative, step)
