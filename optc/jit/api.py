@@ -13,7 +13,7 @@ from optc.jit import markers
 from optc.jit.frontend.string_source import compile_text
 from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
 from optc.jit.recursive import compile_class, compile_function, compile_module
-from optc.jit.trace import is_tracing
+from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
 
 Freezer = Callable[[ScriptObject, list[str]], ScriptObject]

@@ -199,7 +199,7 @@ class ScriptModule(Module):
         return f"original_name={self.original_name}"
 
 
-class RecursiveScriptModule(ScriptModule):
+class ObjectModule(ScriptModule):
     """A module over a script object. `submodules` gives wrappers that exist already, by the name of the slot."""
 
     def __init__(self, target: ScriptObject, submodules: dict[str, Module] | None = None) -> None:
@@ -300,24 +300,6 @@ class RecursiveScriptModule(ScriptModule):
         """The compiled `forward`."""
         return self._forward_method
 
-    def __len__(self) -> int:
-        return len(self._numbered_modules())
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._numbered_modules())
-
-    def __getitem__(self, place: int) -> Any:
-        return self._numbered_modules()[place]
-
-    def __bool__(self) -> bool:
-        return True
-
-    def _numbered_modules(self) -> list[Any]:
-        """The submodules of what was a Sequential or ModuleList. Raises TypeError for other modules."""
-        if list(self._modules) != [str(place) for place in range(len(self._modules))]:
-            raise TypeError(f"object of type '{type(self).__name__}' has no len()")
-        return list(self._modules.values())
-
     @property
     def graph(self) -> Graph:
         """The graph of `forward`."""
@@ -370,15 +352,37 @@ class RecursiveScriptModule(ScriptModule):
         names = (*dir(type(self)), *self.__dict__, *type_.attributes, *type_.methods, *type_.constants)
         return sorted({name for name in names if not name[0].isdigit()})
 
-    def __copy__(self) -> RecursiveScriptModule:
+    def __copy__(self) -> ObjectModule:
         target = self._c
         return RecursiveScriptModule(ScriptObject(target.type, dict(target.values)))
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> RecursiveScriptModule:
+    def __deepcopy__(self, memo: dict[int, Any]) -> ObjectModule:
         return RecursiveScriptModule(_deep_copy(self._c, memo))
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise RuntimeError("ScriptModules cannot be pickled: save them with torch.jit.save")
+
+
+class RecursiveScriptModule(ObjectModule):
+    """A scripted or loaded module. What was a Sequential or ModuleList has a length and can be indexed."""
+
+    def __len__(self) -> int:
+        return len(self._numbered_modules())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._numbered_modules())
+
+    def __getitem__(self, place: int) -> Any:
+        return self._numbered_modules()[place]
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _numbered_modules(self) -> list[Any]:
+        """The submodules of what was a Sequential or ModuleList. Raises TypeError for other modules."""
+        if list(self._modules) != [str(place) for place in range(len(self._modules))]:
+            raise TypeError(f"object of type '{type(self).__name__}' has no len()")
+        return list(self._modules.values())
 
 
 def _hook(target: ScriptObject, function: Function) -> Callable[..., Any]:
@@ -420,7 +424,7 @@ class RecursiveScriptClass:
         attribute = target.type.attributes.get(name)
         if attribute is None:
             raise AttributeError(f"'{base_name(target.type.name)}' object has no attribute '{name}'")
-        target.values[name] = RecursiveScriptModule._fitting(name, attribute, value)
+        target.values[name] = ObjectModule._fitting(name, attribute, value)
 
     def __repr__(self) -> str:
         return f"<torch.ScriptObject object of {self.__dict__['_c'].type.name}>"

@@ -118,7 +118,7 @@ class _Attributes:
 def _lift_results(block: Block, lifted: dict[Value, Value] | None = None) -> None:
     """Step 2."""
     lifted = {} if lifted is None else lifted
-    for node in (block.return_node, *block.nodes):
+    for node in (*block.nodes, block.return_node):
         for slot, original in enumerate(node.inputs):
             value = lifted.get(original, original)
             if value.node.block is not block:

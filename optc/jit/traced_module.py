@@ -7,12 +7,12 @@ from typing import Any, NoReturn
 from optc.eager.tensor import Tensor
 from optc.ir.function import ClassAttribute, ClassType, ScriptObject
 from optc.ir.types import BOOL, TENSOR, OptionalType
-from optc.jit.module import RecursiveScriptModule, ScriptModule
+from optc.jit.module import ObjectModule, ScriptModule
 from optc.jit.names import NAMES, qualified_name
 from optc.nn.modules.module import Module
 
 
-class TopLevelTracedModule(RecursiveScriptModule):
+class TopLevelTracedModule(ObjectModule):
     """A traced module: it prints under the name of the class it was made from."""
 
     def _get_name(self) -> str:

@@ -285,11 +285,18 @@ def _add_members(state: TraceState, owner: Value, target: ScriptObject, prefix: 
         value = state.graph.insert(ATTRIBUTE, (), (attribute.type,), {"scope": path}).output
         item = target.values.get(name)
         if isinstance(item, Tensor):
-            if not state.has_value(item):
+            if state.has_value(item):
+                _note_alias(state, item)
+            else:
                 state.set_value(item, value)
-                value.type = attribute.type
         elif isinstance(item, ScriptObject) and item.type.is_module:
             _add_members(state, value, item, path)
+
+
+def _note_alias(state: TraceState, tensor: Tensor) -> None:
+    """A tensor that has two names is known by the first; PyTorch reads it there once, before anything else."""
+    first = state.value_of(tensor)
+    state.graph.insert("aten::view", (first,), (first.type,))
 
 
 def _add_input(state: TraceState, item: Any, value: Value) -> Any:
