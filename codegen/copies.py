@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optc.codegen.kernel import Buffer, Kernel, Loop, Statement, Store, load
+from optc.codegen.kernel import Buffer, Kernel, Loop, Statement, Store, dims_of, load
 from optc.codegen.native import MemoryTensor
 from optc.ir.dims import Dim, symbol, symbols
 from optc.ops.elementwise import cast_expression
@@ -30,22 +30,9 @@ def place_of(strides: Sequence[Dim]) -> Dim:
 def store_kernel(buffers: Sequence[Buffer], shape: Sequence[Dim], strides: Sequence[Dim], value: Expr) -> Kernel:
     """A kernel that stores `value` at every place of a strided output (the last buffer)."""
     body = nest(shape, (Store(buffers[-1].name, place_of(strides), value),))
-    names = {name for dim in (*shape, *strides, *_dims_of(value)) for name in symbols(dim)}
+    names = {name for dim in (*shape, *strides, *dims_of(value)) for name in symbols(dim)}
     sizes = sorted(name for name in names if not (name[0] == "i" and name[1:].isdigit() and int(name[1:]) < len(shape)))
     return Kernel("kernel", tuple(buffers), tuple(sizes), body)
-
-
-def _dims_of(value: Expr) -> list[Dim]:
-    found: list[Dim] = []
-    pending = [value]
-    while pending:
-        node = pending.pop()
-        pending.extend(node.args)
-        if node.op == "load":
-            found.append(node.value[1])
-        elif node.op == "index":
-            found.append(node.value)
-    return found
 
 
 def copy_kernel(source: MemoryTensor, target: MemoryTensor) -> Kernel:

@@ -141,7 +141,7 @@ class Driver(Frame):
 
     def store_outputs(self) -> None:
         for value, word in self.output_places:
-            native = self.values[value]
+            native = self.native(value)
             address = self.b.gep("i64", self.output_words, word)
             if isinstance(native, Scalar):
                 self.b.store(as_word(self.b, native.value), address)

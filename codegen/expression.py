@@ -46,7 +46,7 @@ def to_memory(b: Builder, value: Value, dtype: DType) -> Value:
 class ExpressionEmitter:
     """Emits expressions with shared subexpressions emitted once.
 
-    `leaf(expr)` gives the value of an `input`, `load`, `local` or `index` leaf with the emitter's lanes; `fma` says
+    `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes; `fma` says
     whether the target has the instruction.
     """
 
@@ -66,7 +66,7 @@ class ExpressionEmitter:
     def _emit(self, expr: Expr) -> Value:
         if expr.op == "const":
             return self.b.constant(register_type(expr.dtype, self.lanes), expr.value)
-        if not expr.args:
+        if not expr.args or expr.op == "at":
             return self.leaf(expr)
         args = [self.emit(arg) for arg in expr.args]
         if expr.op in UNARY_FUNCTIONS or expr.op in BINARY_FUNCTIONS:

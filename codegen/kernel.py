@@ -9,7 +9,8 @@
               | Store(buffer, index, value)
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
-`index(dim)`, the integer value of a dimension. Indices, bounds and strides are `Dim`s over the loop variables and the
+`index(dim)`, the integer value of a dimension; and `at(buffer, offset, base)`, an element at `offset` behind the place
+that `base`, an int64 expression, computes from data. Indices, bounds and strides are `Dim`s over the loop variables and the
 kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
 for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
 variable, a broadcast where it does not move, else one access per lane. In a `masked` loop the lanes at or beyond
@@ -28,7 +29,7 @@ from optc.errors import VerifyError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, rewrite
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,11 @@ def load(buffer: Buffer, index: Dim) -> Expr:
     return Expr("load", buffer.dtype, (), (buffer.name, index))
 
 
+def at(buffer: Buffer, base: Expr, offset: Dim) -> Expr:
+    """buffer[base + offset]; `base` is computed from data and must have been checked."""
+    return Expr("at", buffer.dtype, (base,), (buffer.name, offset))
+
+
 def local(name: str, dtype: DType) -> Expr:
     """The value of a local."""
     return Expr("local", dtype, (), name)
@@ -160,41 +166,44 @@ def values_of(statement: Statement) -> tuple[Expr, ...]:
     return ()
 
 
-def leaves(expr: Expr) -> Iterator[Expr]:
-    """The leaves of an expression, each once."""
+def nodes(expr: Expr) -> Iterator[Expr]:
+    """Every node of an expression, each once."""
     seen: set[Expr] = set()
     pending = [expr]
     while pending:
         node = pending.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        pending.extend(node.args)
-        if not node.args:
+        if node not in seen:
+            seen.add(node)
+            pending.extend(node.args)
             yield node
+
+
+def leaves(expr: Expr) -> Iterator[Expr]:
+    """The leaves of an expression, each once."""
+    return (node for node in nodes(expr) if not node.args)
+
+
+def dims_of(expr: Expr) -> Iterator[Dim]:
+    """The dimensions an expression uses: indices of its accesses, and integer values."""
+    for node in nodes(expr):
+        if node.op in ("load", "at"):
+            yield node.value[1]
+        elif node.op == "index":
+            yield node.value
 
 
 def map_leaves(expr: Expr, variable: str, value: Dim) -> Expr:
     """The expression with a loop variable replaced in every index."""
-    done: dict[Expr, Expr] = {}
 
-    def visit(node: Expr) -> Expr:
-        if node not in done:
-            done[node] = _map_leaf(node, variable, value) if not node.args else Expr(
-                node.op, node.dtype, tuple(map(visit, node.args)), node.value
-            )  # fmt: skip
-        return done[node]
+    def change(node: Expr) -> Expr | None:
+        if node.op in ("load", "at"):
+            buffer, index = node.value
+            return Expr(node.op, node.dtype, node.args, (buffer, substitute(index, {variable: value})))
+        if node.op == "index":
+            return Expr("index", node.dtype, (), substitute(node.value, {variable: value}))
+        return None
 
-    return visit(expr)
-
-
-def _map_leaf(leaf: Expr, variable: str, value: Dim) -> Expr:
-    if leaf.op == "load":
-        buffer, index = leaf.value
-        return Expr("load", leaf.dtype, (), (buffer, substitute(index, {variable: value})))
-    if leaf.op == "index":
-        return Expr("index", leaf.dtype, (), substitute(leaf.value, {variable: value}))
-    return leaf
+    return rewrite(expr, change)
 
 
 def print_kernel(kernel: Kernel) -> str:
@@ -237,6 +246,8 @@ def show(expr: Expr) -> str:
         return f"{expr.value[0]}[{expr.value[1]}]"
     if expr.op in ("local", "index"):
         return str(expr.value)
+    if expr.op == "at":
+        return f"{expr.value[0]}[{show(expr.args[0])} + {expr.value[1]}]"
     if not expr.args:
         return repr(expr)
     name = f"{expr.op}<{expr.dtype.name}>" if expr.op in ("cast", "bitcast") else expr.op
@@ -329,17 +340,22 @@ class _Verifier:
         self.dim(index)
 
     def expression(self, expr: Expr, lanes: int) -> None:
-        for leaf in leaves(expr):
-            if leaf.op == "load":
-                self.access(*leaf.value)
-            elif leaf.op == "index":
-                self.dim(leaf.value)
-            elif leaf.op == "local":
-                dtype, width = self.local(leaf.value)
-                if dtype is not leaf.dtype or (width and width != lanes):
-                    self.fail(f"local {leaf.value} is read with other lanes or type than it has")
-            elif leaf.op != "const":
-                self.fail(f"{leaf!r} is no leaf of a kernel")
+        for node in nodes(expr):
+            if node.op in ("load", "at"):
+                self.access(*node.value)
+            elif node.op == "index":
+                self.dim(node.value)
+            elif node.op == "local":
+                self.read(node, lanes)
+            elif not node.args and node.op != "const":
+                self.fail(f"{node!r} is no leaf of a kernel")
+            if node.op == "at" and node.args[0].dtype is not dtypes.INT64:
+                self.fail(f"{node.value[0]} is indexed by {node.args[0].dtype.name}")
+
+    def read(self, leaf: Expr, lanes: int) -> None:
+        dtype, width = self.local(leaf.value)
+        if dtype is not leaf.dtype or (width and width != lanes):
+            self.fail(f"local {leaf.value} is read with other lanes or type than it has")
 
 
 def renamed(kernel: Kernel, name: str) -> Kernel:

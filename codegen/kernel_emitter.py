@@ -14,11 +14,14 @@ from optc.codegen.kernel import (
     Loop,
     Statement,
     Store,
+    dims_of,
+    nodes,
     statements,
     stride_of,
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
 from optc.ir.dims import Apply, Dim, Symbol
+from optc.ir.dtypes import DType
 from optc.ops.scalar import Expr
 
 
@@ -157,7 +160,31 @@ class _KernelEmitter:
         if leaf.op == "index":
             return self.index(leaf.value, lanes)
         buffer, index = leaf.value
-        return self.load(buffer, index, lanes)
+        if leaf.op == "at":
+            return self.load_at(buffer, leaf.args[0], index, lanes)
+        return self.load(self.kernel.buffer(buffer).dtype, self.buffers[buffer], index, lanes)
+
+    def load_at(self, name: str, base: Expr, offset: Dim, lanes: int) -> Value:
+        """An element at a place that data decides: one vector where only the offset moves with the lanes."""
+        dtype = self.kernel.buffer(name).dtype
+        element = memory_type(dtype)
+        if not lanes or self.is_uniform(base):
+            start = self.b.gep(element, self.buffers[name], self.value(base, 0))
+            return self.load(dtype, start, offset, lanes)
+        places = self.b.add(self.value(base, lanes), self.index(offset, lanes))
+        if self.mask is not None:
+            places = self.b.select(self.mask, places, 0)
+        vector = self.b.constant(memory_type(dtype, lanes), 0)
+        for lane in range(lanes):
+            address = self.b.gep(element, self.buffers[name], self.b.extractelement(places, lane))
+            vector = self.b.insertelement(vector, self.b.load(element, address), lane)
+        return from_memory(self.b, vector, dtype)
+
+    def is_uniform(self, expr: Expr) -> bool:
+        """True when all lanes compute the same value."""
+        moving = any(stride_of(dim, self.variable) != 0 for dim in dims_of(expr))
+        vectors = any(node.op == "local" and self.locals[node.value].lanes for node in nodes(expr))
+        return not moving and not vectors
 
     def index(self, dim: Dim, lanes: int) -> Value:
         first = emit_dim(self.b, dim, self.names)
@@ -167,10 +194,9 @@ class _KernelEmitter:
         steps = self.b.splat(emit_dim(self.b, stride or 0, self.names), lanes)
         return self.b.add(self.b.splat(first, lanes), self.b.mul(steps, self.b.lane_numbers(f"<{lanes} x i64>")))
 
-    def load(self, name: str, index: Dim, lanes: int) -> Value:
-        dtype = self.kernel.buffer(name).dtype
+    def load(self, dtype: DType, start: Value, index: Dim, lanes: int) -> Value:
         element = memory_type(dtype)
-        address = self.b.gep(element, self.buffers[name], emit_dim(self.b, index, self.names))
+        address = self.b.gep(element, start, emit_dim(self.b, index, self.names))
         stride = stride_of(index, self.variable) if lanes else 0
         if stride == 0:
             value = from_memory(self.b, self.b.load(element, address), dtype)

@@ -98,6 +98,9 @@ class _Machine:
         leaves: dict[int, Any] = {}
 
         def read(node: Expr) -> Expr:
+            if node.op == "at":
+                leaves[len(leaves)] = self.indexed(node)
+                return Expr("input", node.dtype, (), len(leaves) - 1)
             if node.args:
                 return Expr(node.op, node.dtype, tuple(map(read, node.args)), node.value)
             if node.op == "const":
@@ -106,6 +109,19 @@ class _Machine:
             return Expr("input", node.dtype, (), len(leaves) - 1)
 
         return evaluate(read(expr), leaves)
+
+    def indexed(self, node: Expr) -> Any:
+        """`at`: an element per lane, at a place that data decides."""
+        buffer, offset = node.value
+        bases = np.broadcast_to(self.value(node.args[0]), (self.lanes or 1,))
+        values = []
+        for lane in range(self.active):
+            place = int(bases[lane]) + self.number(offset, lane)
+            if not 0 <= place < self.memory[buffer].size:
+                raise IndexError(f"{buffer}[{place}] of {self.memory[buffer].size} elements")
+            values.append(self.memory[buffer][place])
+        padded = values + [values[0]] * ((self.lanes or 1) - len(values))
+        return np.array(padded, node.dtype.numpy)
 
     def leaf(self, node: Expr) -> Any:
         if node.op == "local":

@@ -19,7 +19,7 @@ from optc.codegen.kernel import (
     Loop,
     Statement,
     Store,
-    leaves,
+    dims_of,
     load,
     local,
     statements,
@@ -400,9 +400,6 @@ def _symbols_of(kernel: Kernel) -> set[str]:
         if isinstance(statement, Store):
             found |= symbols(statement.index)
         for value in values_of(statement):
-            for leaf in leaves(value):
-                if leaf.op == "load":
-                    found |= symbols(leaf.value[1])
-                elif leaf.op == "index":
-                    found |= symbols(leaf.value)
+            for dim in dims_of(value):
+                found |= symbols(dim)
     return found

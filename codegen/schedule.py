@@ -14,6 +14,7 @@ from optc.codegen.kernel import (
     Loop,
     Statement,
     Store,
+    dims_of,
     leaves,
     local,
     map_leaves,
@@ -152,8 +153,7 @@ def _indices(loop: Loop) -> list[Dim]:
         if isinstance(statement, Store):
             found.append(statement.index)
         for value in values_of(statement):
-            found.extend(leaf.value[1] for leaf in leaves(value) if leaf.op == "load")
-            found.extend(leaf.value for leaf in leaves(value) if leaf.op == "index")
+            found.extend(dims_of(value))
     return found
 
 
@@ -162,7 +162,7 @@ def _is_linear(loop: Loop) -> bool:
 
 
 def _is_dense(loop: Loop) -> bool:
-    """True when every access moves by one element or not at all, and stores always move."""
+    """True when every access moves by one element or not at all: then a masked tail needs one instruction each."""
     strides = [stride_of(index, loop.variable) for index in _indices(loop)]
     return all(isinstance(stride, int) and stride in (0, 1) for stride in strides)
 
