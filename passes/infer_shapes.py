@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from optc.errors import OptcError
-from optc.ir.dims import Dim, Symbolic, fresh, symbols
+from optc.ir.dims import Dim, Symbolic, fresh, symbol, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
@@ -22,12 +22,14 @@ from optc.ir.types import (
     NONE,
     STRING,
     TENSOR,
+    DictType,
     IntType,
     ListType,
     OptionalType,
     TensorType,
     TupleType,
     Type,
+    VariableType,
     is_subtype,
     unrefined,
 )
@@ -114,20 +116,28 @@ class _Inference:
 
     def assign(self, output: Value, result: Any, declared: Type, newest: Symbolic) -> None:
         """Set type and knowledge of a value; symbols the rule made anew keep the name an earlier run gave them."""
-        type_ = result_type(result, declared)
-        if isinstance(type_, IntType) and isinstance(result, Unknown):
-            type_ = IntType(fresh())
-        if isinstance(result, list):
-            type_ = ListType(self.join_all([_type_of(item) for item in result]) or _element(output.type))
-        elif isinstance(result, Unknown) and isinstance(result.type, ListType):
-            type_ = result.type
-        elif not _mentions_variables(type_) or isinstance(output.type, TensorType):
-            type_ = output.type if _mentions_variables(type_) else type_
-        else:
-            type_ = output.type
+        type_ = self.type_of_result(output, result, declared)
+        type_ = _with_own_extents(type_)
         bindings = self.kept_names(output, type_, newest)
         output.type = substitute_type(type_, bindings)
         self.learn(output, result, bindings)
+
+    def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
+        """What the rule found out, what the schema says, or (for type variables) what the graph said."""
+        if isinstance(result, list):
+            return ListType(self.join_all([_type_of(item) for item in result]) or _element(output.type))
+        if isinstance(result, Unknown) and isinstance(result.type, ListType):
+            return result.type
+        type_ = result_type(result, declared)
+        if isinstance(type_, IntType) and isinstance(result, Unknown):
+            return IntType(fresh())
+        return output.type if _mentions_variables(type_) else type_
+
+    def settle(self, output: Value, type_: Type) -> None:
+        """Give a value that was taken out of a list or tuple its type."""
+        newest = fresh()
+        own = _with_own_extents(type_)
+        output.type = substitute_type(own, self.kept_names(output, own, newest))
 
     def kept_names(self, output: Value, type_: Type, newest: Symbolic) -> dict[str, Dim]:
         """Renames symbols newer than `newest` to those this value bound when the pass ran before."""
@@ -188,13 +198,14 @@ class _Inference:
         return TensorType(dtype, tuple(shape))
 
     def own_dim(self, place: Value | None, old: Dim | None) -> Dim:
-        """A symbol that `place` binds: the one it had, or a new one."""
+        """A symbol that `place` binds: the one it had, or a new one. In a list every element has its own extent: `*`."""
+        if place is None:
+            return symbol("*")
         name = plain_symbol(old)
-        if name is not None and old is not None and place is not None and self.owners.get(name) is place:
+        if name is not None and old is not None and self.owners.get(name) is place:
             return old
         made = fresh()
-        if place is not None:
-            self.owners[str(made)] = place
+        self.owners[str(made)] = place
         return made
 
     def branch(self, node: Node) -> None:
@@ -284,6 +295,15 @@ class _Inference:
         return TensorType(joined.dtype, tuple(mine if _is_own(mine, self.owners) else other for mine, other in pairs))
 
 
+def _with_own_extents(type_: Type) -> Type:
+    """The type of one element of a list: what `*` leaves open becomes a symbol for each extent."""
+    if isinstance(type_, TensorType) and type_.shape is not None and "*" in type_symbols(type_):
+        return type_.with_shape(tuple(fresh() if "*" in symbols(dim) else dim for dim in type_.shape))
+    if isinstance(type_, IntType) and "*" in type_symbols(type_):
+        return IntType(fresh())
+    return type_
+
+
 def _is_own(dim: Dim, owners: dict[str, Value]) -> bool:
     name = plain_symbol(dim)
     return name is not None and name in owners and owners[name].is_parameter and not name.startswith("s")
@@ -320,7 +340,13 @@ def _is_newer(name: str, newest: Symbolic) -> bool:
 
 
 def _mentions_variables(type_: Type) -> bool:
-    return unrefined(type_) != unrefined(type_) or "VariableType" in repr(type_)
+    if isinstance(type_, ListType | OptionalType):
+        return _mentions_variables(type_.element)
+    if isinstance(type_, DictType):
+        return _mentions_variables(type_.key) or _mentions_variables(type_.value)
+    if isinstance(type_, TupleType):
+        return any(map(_mentions_variables, type_.elements))
+    return isinstance(type_, VariableType)
 
 
 def _element(type_: Type) -> Type:
@@ -378,7 +404,7 @@ def _tuple_unpack(inference: _Inference, node: Node) -> None:
     source = node.inputs[0].type
     if isinstance(source, TupleType):
         for output, type_ in zip(node.outputs, source.elements):
-            output.type = type_
+            inference.settle(output, type_)
 
 
 def _list_unpack(inference: _Inference, node: Node) -> None:
@@ -389,7 +415,7 @@ def _list_unpack(inference: _Inference, node: Node) -> None:
             item = items[place]
             output.type = IntType(item) if isinstance(item, int | Symbolic) else _type_of(item)
         elif isinstance(source, ListType) and isinstance(source.element, TensorType):
-            output.type = source.element
+            inference.settle(output, source.element)
 
 
 def _unwrap(inference: _Inference, node: Node) -> None:

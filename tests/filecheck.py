@@ -114,7 +114,7 @@ def printed(graph: Graph) -> str:
 
 
 def checkable(output: str) -> list[str]:
-    """The lines of an output worth checking; numbers of nameless values become variables, constants `{{...}}`."""
+    """The lines of an output worth checking, with variables for the numbers of nameless values and of symbols."""
     lines = output.splitlines()
     body = lines[next(number for number, line in enumerate(lines) if line.rstrip().endswith("):")) + 1 :]
     constants = {name for line in body if "prim::Constant" in line for name in defined(line) if name.isdigit()}
@@ -129,8 +129,15 @@ def checkable(output: str) -> list[str]:
         seen.add(name)
         return rf"%[[V{name}:\d+]]"
 
+    def symbol(match: re.Match[str]) -> str:
+        name = match[0]
+        if name in seen:
+            return f"[[{name.upper()}]]"
+        seen.add(name)
+        return rf"[[{name.upper()}:u\d+]]"
+
     kept = [line for line in body if not (defined(line) and set(defined(line)) <= constants)]
-    return [re.sub(r"%(\d+)(?![.\w])", shown, line) for line in kept]
+    return [re.sub(r"\bu\d+\b", symbol, re.sub(r"%(\d+)(?![.\w])", shown, line)) for line in kept]
 
 
 def defined(line: str) -> list[str]:
