@@ -35,8 +35,13 @@ class Function:
     def ensure_defined(self) -> None:
         """Compile the function now if that has not happened yet."""
         define, self._define = self._define, None
-        if define is not None:
+        if define is None:
+            return
+        try:
             define(self)
+        except BaseException:
+            self._define = define
+            raise
 
     @property
     def graph(self) -> Graph:

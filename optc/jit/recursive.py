@@ -22,7 +22,7 @@ from optc.jit.frontend.emitter import MakeSelf, emit_function
 from optc.jit.frontend.library import library_function
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.python_values import ignored_schema
-from optc.jit.frontend.resolver import Resolver
+from optc.jit.frontend.resolver import Resolver, StringResolver
 from optc.jit.frontend.script_classes import ClassCompiler
 from optc.jit.frontend.signatures import read_signature
 from optc.jit.frontend.source import Source
@@ -123,7 +123,7 @@ class Recursion:
             if signature_of is not None:
                 declaration, declared_in = read_function(signature_of)
                 defaults = {**self.default_arguments(signature_of), **defaults}
-            normalize(node, source, is_method)
+            normalize(node, source, nested_definitions=isinstance(resolver, StringResolver))
             types = TypeExpressions(resolver, declared_in)
             signature = read_signature(declaration, declared_in.text, types, is_method, defaults)
             emit_function(function, node, source, resolver, signature, self_type, make_self)

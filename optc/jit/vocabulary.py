@@ -43,6 +43,10 @@ _BUILTINS: dict[int, str] = {
     id(Device): "aten::device",
 }
 
+_BUILTIN_NAMES = {
+    f"optc.nn.functional.{name}": f"aten::{name}" for name in ("_no_grad_embedding_renorm_", "assert_int_or_pair")
+}
+
 _SPECIAL_FORMS: dict[int, str] = {
     id(markers.annotate): "annotate",
     id(markers.isinstance): "isinstance",
@@ -60,6 +64,9 @@ def builtin_name(value: Any) -> str | None:
     name = getattr(value, "__name__", None)
     if not callable(value) or inspect.isclass(value) or not isinstance(name, str):
         return None
+    by_name = _BUILTIN_NAMES.get(f"{getattr(value, '__module__', None)}.{name}")
+    if by_name is not None:
+        return by_name
     if not overloads(f"aten::{name}"):
         return None
     return f"aten::{name}" if value in (functions.NAMES.get(name), getattr(functions, name, None)) else None

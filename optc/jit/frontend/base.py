@@ -68,6 +68,10 @@ class EmitterBase:
         """A list of statements, up to the first one after which nothing can run."""
         raise NotImplementedError
 
+    def finish_body(self, node: ast.FunctionDef) -> None:
+        """Return None where the end of a body may be reached."""
+        raise NotImplementedError
+
     def push_frame(self, block: Block) -> Frame:
         """Open a scope for a block."""
         self.frame = Frame(self.graph, self.names, block, self.frame)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 from collections.abc import Sequence
 
@@ -250,6 +251,15 @@ class EnumClassValue(SugaredValue):
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
         return SimpleValue(writer.constant(list(self.class_), source, ListType(self.type)))
+
+
+class ClosureValue(SugaredValue):
+    """A function defined inside another one, which only `fork` may run."""
+
+    kind = "closure"
+
+    def __init__(self, definition: ast.FunctionDef) -> None:
+        self.definition = definition
 
 
 class SliceValue(SugaredValue):

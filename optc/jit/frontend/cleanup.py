@@ -37,7 +37,14 @@ def clean_up(graph: Graph) -> None:
     """Bring a graph in SSA form into the form that TorchScript shows."""
     canonicalize_modified_loops(graph.block)
     normalize_operators(graph)
-    lift_forks(graph)
+    for subgraph in lift_forks(graph):
+        simplify(subgraph)
+    simplify(graph)
+    number_warnings(graph)
+
+
+def simplify(graph: Graph) -> None:
+    """Tuples, dead code, constants: what is repeated for the graph of every fork."""
     erase_list_literals(graph)
     lower_simple_tuples(graph.block)
     eliminate_dead_code(graph)
@@ -45,7 +52,6 @@ def clean_up(graph: Graph) -> None:
         eliminate_dead_code(graph)
     pool_constants(graph)
     order_outputs(graph.block)
-    number_warnings(graph)
 
 
 _warnings = itertools.count()

@@ -161,6 +161,9 @@ class ModuleCompiler:
         names = self._methods_to_compile(module, concrete)
         for name in names:
             self.add_method(concrete, name, getattr(class_, name))
+        for name, mangled in concrete.overloads.items():
+            for overload, declared in zip(mangled, markers.method_overloads_of(class_, name)):
+                self.add_method(concrete, overload, getattr(class_, name), declared)
         self._container_methods(module, concrete)
         self._hooks(module, concrete)
         for function in (*type_.forward_hooks, *type_.forward_pre_hooks):

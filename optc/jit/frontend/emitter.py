@@ -12,6 +12,7 @@ from optc.ir.graph import Value
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import ANY, NONE, TensorType, Type
 from optc.jit.frontend.assignments import Assignments
+from optc.jit.frontend.callables import ClosureValue
 from optc.jit.frontend.cleanup import clean_up
 from optc.jit.frontend.environment import is_meaningful
 from optc.jit.frontend.expressions import Expressions
@@ -42,7 +43,7 @@ class Emitter(Assignments, Expressions):
         returns = self.returns[-1]
         returns.declared = signature.returns
         self.emit_statements(node.body)
-        self._finish(node)
+        self.finish_body(node)
         assert returns.merged is not None
         self.graph.add_output(self.writer.uninitialized(returns.merged))
         return FunctionSchema(node.name, "", tuple(arguments), (Argument("", returns.merged),))
@@ -63,10 +64,10 @@ class Emitter(Assignments, Expressions):
             arguments.append(argument)
         return arguments
 
-    def _finish(self, node: ast.FunctionDef) -> None:
+    def finish_body(self, node: ast.FunctionDef) -> None:
         """A body that may reach its end returns None there."""
         returns = self.returns[-1]
-        if self.graph.block in self.exits:
+        if self.frame.block in self.exits:
             if returns.merged is None:
                 returns.merged = returns.declared if returns.declared is not None else NONE
             return
@@ -131,6 +132,11 @@ class Emitter(Assignments, Expressions):
             emit(self, node)
 
 
+def _define_closure(emitter: Emitter, node: ast.FunctionDef) -> None:
+    """A nested definition is emitted where it is forked."""
+    emitter.frame.assign(emitter.range(node), node.name, ClosureValue(node))
+
+
 def _skip(emitter: Emitter, node: ast.Pass) -> None:
     """`pass` emits nothing."""
 
@@ -149,6 +155,7 @@ _STATEMENTS: Mapping[type[ast.stmt], Callable[[Emitter, Any], None]] = {
     ast.With: Emitter.emit_with,
     ast.Delete: Emitter.emit_delete,
     ast.Pass: _skip,
+    ast.FunctionDef: _define_closure,
 }
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from optc.ir.graph import Graph, Node, Value, copy_block
 
 
-def lift_forks(graph: Graph) -> None:
-    """Replace every `prim::forkClosure` by a `prim::fork` with a `Subgraph`, innermost first."""
-    for node in reversed([node for node in graph.walk() if node.kind == "prim::forkClosure"]):
-        _lift(node)
+def lift_forks(graph: Graph) -> list[Graph]:
+    """Replace every `prim::forkClosure` by a `prim::fork` with a `Subgraph`, innermost first; the new graphs."""
+    return [_lift(node) for node in reversed([node for node in graph.walk() if node.kind == "prim::forkClosure"])]
 
 
-def _lift(node: Node) -> None:
+def _lift(node: Node) -> Graph:
     subgraph = Graph()
     captured: dict[Value, Value] = {}
     for value in _read_from_outside(node):
@@ -24,6 +23,7 @@ def _lift(node: Node) -> None:
     fork.output.name, node.output.name = node.output.name, ""
     node.output.replace_all_uses_with(fork.output)
     node.destroy()
+    return subgraph
 
 
 def _read_from_outside(node: Node) -> list[Value]:

@@ -21,7 +21,7 @@ from optc.ir.types import (
     UnionType,
 )
 from optc.jit.frontend.base import LoopStatus, ReturnTypes
-from optc.jit.frontend.callables import ClassValue
+from optc.jit.frontend.callables import ClassValue, ClosureValue
 from optc.jit.frontend.constants import MAX_INT
 from optc.jit.frontend.containers import Containers
 from optc.jit.frontend.indexing import Indexing
@@ -246,13 +246,24 @@ class SpecialForms(Containers, Indexing):
         self.push_frame(block)
         self.returns.append(ReturnTypes())
         with self.graph.inserting(block):
-            result = callee.call(self.writer, source, args, kwargs, 1).as_value(self.writer, source)
+            if isinstance(callee, ClosureValue):
+                result = self._closure_body(callee.definition)
+            else:
+                result = callee.call(self.writer, source, args, kwargs, 1).as_value(self.writer, source)
             block.add_output(result)
         self.returns.pop()
         self.pop_frame()
         self.loop = saved
         fork.output.type = FutureType(result.type)
         return SimpleValue(fork.output)
+
+    def _closure_body(self, node: ast.FunctionDef) -> Value:
+        """The statements of a forked closure; a placeholder of the type it returns."""
+        self.emit_statements(node.body)
+        self.finish_body(node)
+        merged = self.returns[-1].merged
+        assert merged is not None
+        return self.writer.uninitialized(merged)
 
     def keywords_of(self, node: ast.Call) -> list[NamedValue]:
         """The keyword arguments of a call."""

@@ -39,7 +39,7 @@ def define_tree(
     """Compile a definition whose defaults are literals in the text."""
     is_method = self_type is not None
     with Compiling(function):
-        normalize(node, source, is_method)
+        normalize(node, source, nested_definitions=True)
         types = TypeExpressions(resolver, source)
         signature = read_signature(node, source.text, types, is_method, literal_defaults(node, source))
         emit_function(function, node, source, resolver, signature, self_type, make_self)

@@ -50,10 +50,13 @@ _RESERVED_PREFIX = "__jit"
 _VARIADIC = "Compiled functions can't take variable number of arguments or use keyword-only arguments with defaults"
 
 
-def normalize(node: ast.FunctionDef, source: Source, is_method: bool) -> ast.FunctionDef:
-    """The definition checked and without sugar; the given tree is changed. Raises UnsupportedNodeError."""
+def normalize(node: ast.FunctionDef, source: Source, nested_definitions: bool = False) -> ast.FunctionDef:
+    """The definition checked and without sugar; the given tree is changed. Raises UnsupportedNodeError.
+
+    `nested_definitions`: text may define the functions it forks inside another one, as archives do.
+    """
     _check_arguments(node.args, source)
-    normalizer = _Normalizer(source, is_method, node.name)
+    normalizer = _Normalizer(source, node.name, nested_definitions)
     node.body = [normalizer.visit(statement) for statement in node.body]  # type: ignore[misc]
     return node
 
@@ -68,10 +71,10 @@ def _check_arguments(arguments: ast.arguments, source: Source) -> None:
 
 
 class _Normalizer(ast.NodeTransformer):
-    def __init__(self, source: Source, is_method: bool, function: str) -> None:
+    def __init__(self, source: Source, function: str, nested_definitions: bool) -> None:
         self.source = source
-        self.is_method = is_method
         self.function = function
+        self.nested_definitions = nested_definitions
 
     def _refuse(self, message: str, node: ast.AST) -> NoReturn:
         place: SourceRange = self.source.range(node)
@@ -79,11 +82,15 @@ class _Normalizer(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> ast.AST:
         is_part = not isinstance(node, ast.stmt | ast.expr)
-        if not is_part and not isinstance(node, _ALLOWED):
+        is_definition = isinstance(node, ast.FunctionDef) and self.nested_definitions
+        if not is_part and not is_definition and not isinstance(node, _ALLOWED):
             self._refuse(f"{_NAMES.get(type(node), type(node).__name__)} aren't supported", node)
         method = getattr(self, f"visit_{type(node).__name__}", self.generic_visit)
         visited: ast.AST = method(node)
         return visited
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return normalize(node, self.source, True)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is None:
