@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -214,13 +215,13 @@ def _section_bounds(shape: Shape, sections: int, dim: int) -> tuple[int, Bounds]
         raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
     short, longer = divmod(extent, sections)
     starts = [section * short + min(section, longer) for section in range(sections + 1)]
-    return place, list(zip(starts[:-1], starts[1:]))
+    return place, list(pairwise(starts))
 
 
 def _index_bounds(shape: Shape, indices: Sequence[int], dim: int) -> tuple[int, Bounds]:
     place, extent = _extent(shape, dim, "tensor_split")
     edges = [0, *indices, extent]
-    return place, [slice(*pair).indices(extent)[:2] for pair in zip(edges[:-1], edges[1:])]
+    return place, [slice(*pair).indices(extent)[:2] for pair in pairwise(edges)]
 
 
 def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]]) -> None:

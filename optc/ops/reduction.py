@@ -316,9 +316,8 @@ def _mean_type(x: Any, code: int | None) -> DType:
     dtype = dtypes.BY_CODE[code] if code is not None else operand_type(x)
     if dtype.kind in ("bool", "int"):
         asked = "Optional dtype" if code is not None else "Input dtype"
-        verb = "could not infer output dtype. " if code is None else "could not infer output dtype. "
         raise RuntimeError(
-            f"mean(): {verb}{asked} must be either a floating point or complex dtype. Got: {dtype.label}"
+            f"mean(): could not infer output dtype. {asked} must be either a floating point or complex dtype. Got: {dtype.label}"
         )
     return dtype
 

@@ -111,13 +111,14 @@ class Operator:
 
     `infer(*arguments)` works on abstract arguments (see `optc.ops.abstract`) and returns an abstract result;
     `reference(*arguments)` works on numpy arrays and Python values, one per schema argument (dtypes as torch's
-    integer codes), and returns the same. `functional` is the operator without mutation, for in-place and `out=` forms.
+    integer codes), and returns the same. `accepts_untyped`: the rule copes with tensors of unknown type or rank
+    (others are not asked about them). `functional` is the operator without mutation, for in-place and `out=` forms.
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
-        "_make_schema", "_schema",
+        "accepts_untyped", "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +134,7 @@ class Operator:
         may_fail: bool = False,
         random: bool = False,
         functional: Operator | None = None,
+        accepts_untyped: bool = False,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -143,6 +145,7 @@ class Operator:
         self.may_fail = may_fail
         self.random = random
         self.functional = functional
+        self.accepts_untyped = accepts_untyped
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
@@ -159,7 +162,7 @@ class Operator:
         Raises ShapeError, IndexError, TypeError ... with torch's text for arguments that must fail, UndecidedShape
         when only running the program tells.
         """
-        if any(map(_is_untyped, arguments)):
+        if not self.accepts_untyped and any(map(_is_untyped, arguments)):
             results = tuple(_unknown_result(declared.type) for declared in self.schema.returns)
             return results[0] if len(results) == 1 else results
         return self.rule(*arguments)
@@ -217,6 +220,7 @@ def define(
     random: bool = False,
     inplace: bool = False,
     out: str | None = None,
+    accepts_untyped: bool = False,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -248,6 +252,7 @@ def define(
         commutative=commutative,
         may_fail=may_fail,
         random=random,
+        accepts_untyped=accepts_untyped,
     )
     _register(operator)
     if inplace:
