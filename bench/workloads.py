@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,4 +65,3 @@ def chosen(names: Sequence[str]) -> list[Workload]:
     return [WORKLOADS[name] for name in names or WORKLOADS]
 
 
-Runner = Callable[[], Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
-from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptMethod
+from optc.jit.module import ObjectModule, ScriptFunction, ScriptMethod
 from optc.nn.modules.module import Module
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
@@ -79,7 +79,7 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         return module._function, None, module.name
     if isinstance(module, ScriptMethod):
         return module._function, module.owner, module.name
-    if isinstance(module, RecursiveScriptModule):
+    if isinstance(module, ObjectModule):
         target = module._c
         return target.type.methods["forward"], target, module.original_name
     if isinstance(module, Module) or callable(module):

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from optc.archive.writer import function_to_bytes, module_to_bytes
 from optc.cli import inputs, report, results
 from optc.cli.opt import describe_passes, optimize_text
 from optc.cli.page import page
@@ -168,13 +167,9 @@ def torch_candidate(target: Target, arguments: Sequence[Any]) -> Callable[[], An
         return None
     from optc.interop.torch_reference import reference
 
-    if target.receiver is None:
-        archive = function_to_bytes(target.function)
-    else:
-        archive = module_to_bytes(target.receiver)
     try:
         with waiting("importing torch"):
-            return reference(archive, target.function.base_name, arguments)
+            return reference(target.archive(), target.function.base_name, arguments)
     except (RuntimeError, TypeError, ValueError) as error:
         print(f"optc: torch cannot run {target.text}: {one_line(error)}", file=sys.stderr)
         return None

@@ -48,7 +48,7 @@ def _leaf_difference(name: str, found: Any, expected: Any, tolerance: float) -> 
     if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
         same = type(found) is type(expected) and (found == expected or found != found)
         return Difference(name, 0.0 if same else float("inf"), f"{found!r} and {expected!r}", same)
-    mine, right = found.numpy(), expected.numpy()
+    mine, right = found.detach().numpy(), expected.detach().numpy()
     if mine.dtype != right.dtype or mine.shape != right.shape:
         text = f"{mine.dtype}{list(mine.shape)} instead of {right.dtype}{list(right.shape)}"
         return Difference(name, float("inf"), text, False)
@@ -70,7 +70,7 @@ def save(value: Any, folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, leaf in leaves(value):
             path = folder / f"output_{name}.npy"
-            np.save(path, leaf.numpy() if isinstance(leaf, Tensor) else np.asarray(leaf), allow_pickle=False)
+            np.save(path, leaf.detach().numpy() if isinstance(leaf, Tensor) else np.asarray(leaf), allow_pickle=False)
             written.append(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot write to {folder}: {error}") from error

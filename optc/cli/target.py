@@ -18,7 +18,7 @@ from optc.compiler import capture
 from optc.eager.seeding import manual_seed
 from optc.errors import OptcError
 from optc.ir.function import Function, ScriptObject
-from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptMethod, to_python
+from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod, to_python
 from optc.nn.modules.module import Module
 from optc.runtime.compiled import CompiledFunction, make_compiled
 
@@ -45,6 +45,12 @@ class Target:
     def compiled(self, dynamic: bool | None = None) -> CompiledFunction:
         """A compiled function that has not met any arguments yet; what it cannot compile shows in `fallbacks`."""
         return make_compiled(self.function, self.receiver, dynamic=dynamic, fallback="allow", name=self.name)
+
+    def archive(self) -> bytes:
+        """The program as a TorchScript archive."""
+        if self.receiver is None:
+            return ScriptFunction(self.function).save_to_buffer()
+        return RecursiveScriptModule(self.receiver).save_to_buffer()
 
     def interpret(self, arguments: Sequence[Any]) -> Any:
         """Run the interpreter on the captured program."""
@@ -95,7 +101,7 @@ def captured(program: Any, example_inputs: Sequence[Any] | None) -> tuple[Functi
     """The function of a program; a compiled one gives back what it was compiled from."""
     if isinstance(program, CompiledFunction):
         return program._function, program._receiver, program.__name__
-    is_plain = not isinstance(program, str | RecursiveScriptModule | ScriptFunction | ScriptMethod)
+    is_plain = not isinstance(program, str | ObjectModule | ScriptFunction | ScriptMethod)
     return capture(program, tuple(example_inputs) if is_plain and example_inputs is not None else None)
 
 

@@ -1,0 +1,233 @@
+"""The performance-regression check: `python -m bench.regression`; `--bless` takes a new baseline.
+
+Made for machines that are shared and never quiet, and for more than one kind of machine:
+
+* times are ratios. Every workload takes turns with the program that optc generated for it when the baseline was taken
+  (`bench/frozen.py`): the same kind of work on the same machine in the same moment, so the ratio is 1 everywhere, and
+  the median of many pairs does not see what else the machine does. What is slower is measured again before it counts.
+* the cost of a call from Python and of a first compilation have no frozen twin. They take turns with work of their
+  character (two small numpy arrays; LLVM compiling a frozen program), and the ratio is held against the baseline's,
+  with more room.
+* counts (`bench/counts.py`) do not jitter at all.
+
+`--plant 1.3` makes the loop 1.3 times as long, to see the check fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import optc
+from bench import frozen
+from bench.counts import counts_of, grown
+from bench.workloads import WORKLOADS, Workload, chosen
+from optc.cli.timing import calls_per_sample, sample
+from optc.codegen import jit
+
+BASELINE = Path(__file__).parent / "baseline.json"
+
+PAIRS = 120
+ATTEMPTS = 3
+
+FROZEN_TOLERANCE = 1.15
+"""Against frozen code: identical code measures within 1.03 here, a busy neighbour included."""
+
+ANCHORED_TOLERANCE = 1.6
+"""Against work of another kind, whose ratio differs between processors and Python versions."""
+
+COUNT_ALLOWANCE = 0.0
+
+LOOP = "loop-1000"
+
+Runner = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One measured ratio and the largest one that passes."""
+
+    name: str
+    ratio: float
+    limit: float
+
+    @property
+    def is_slower(self) -> bool:
+        return self.ratio > self.limit
+
+    def __str__(self) -> str:
+        state = "SLOWER" if self.is_slower else "ok"
+        return f"{self.name:28} {self.ratio:7.3f}  (limit {self.limit:.2f})  {state}"
+
+
+def ratio_in_turns(run: Runner, reference: Runner, pairs: int = PAIRS) -> float:
+    """The median over many pairs of the time of `run` over that of `reference`, taken right after one another."""
+    counts = calls_per_sample(run), calls_per_sample(reference)
+    ratios: list[float] = []
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(pairs):
+            if number % 2:
+                mine = sample(run, counts[0])
+                theirs = sample(reference, counts[1])
+            else:
+                theirs = sample(reference, counts[1])
+                mine = sample(run, counts[0])
+            ratios.append(mine / theirs)
+    finally:
+        gc.enable()
+    return statistics.median(ratios)
+
+
+def judge(name: str, limit: float, measure: Callable[[], float]) -> Verdict:
+    """Measure, and measure again what looks slower: the best of the attempts counts."""
+    best = measure()
+    for _ in range(ATTEMPTS - 1):
+        if best <= limit:
+            break
+        best = min(best, measure())
+    return Verdict(name, best, limit)
+
+
+def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list[Any]]:
+    """The compiled program and its arguments; a plant makes the loop's sequence longer."""
+    arguments = workload.arguments()
+    if workload.name == LOOP and plant != 1.0:
+        steps = round(workload.shapes[0][0] * plant)
+        arguments = [optc.from_numpy(np.resize(arguments[0].numpy(), (steps, *workload.shapes[0][1:])))]
+    compiled = optc.compile(workload.program(), fallback="error")
+    compiled(*arguments)
+    return compiled, arguments
+
+
+def against_frozen(workload: Workload, target: str, plant: float = 1.0) -> Verdict:
+    """The workload against the code that optc once generated for it."""
+    compiled, arguments = compiled_workload(workload, plant)
+    reference, original = frozen.thaw(workload, target), workload.arguments()
+    return judge(
+        workload.name,
+        FROZEN_TOLERANCE,
+        lambda: ratio_in_turns(lambda: compiled(*arguments), lambda: reference(*original)),
+    )
+
+
+def call_ratio() -> float:
+    """A call of the compiled cell, in units of making two small numpy arrays."""
+    compiled, arguments = compiled_workload(WORKLOADS["cell"])
+    return ratio_in_turns(lambda: compiled(*arguments), lambda: (np.empty((3, 4)), np.empty((3, 4))))
+
+
+@contextmanager
+def no_object_cache() -> Iterator[None]:
+    """Nothing is read from or written to the disk cache."""
+    before = os.environ.get("OPTC_CACHE")
+    os.environ["OPTC_CACHE"] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OPTC_CACHE"]
+        else:
+            os.environ["OPTC_CACHE"] = before
+
+
+def first_call_ratio(target: str) -> float:
+    """Compiling and calling the loop for the first time, in units of what LLVM takes for its frozen code."""
+    workload = WORKLOADS[LOOP]
+    program, arguments = workload.program(), workload.arguments()
+    texts = frozen.texts_of(workload, target)
+    with no_object_cache():
+        return ratio_in_turns(
+            lambda: optc.compile(program, fallback="error")(*arguments),
+            lambda: [jit.compile_module(text) for text in texts],
+            pairs=10,
+        )
+
+
+def anchored_ratios(target: str) -> dict[str, Callable[[], float]]:
+    """What is measured against work of another kind."""
+    return {"call of the cell": call_ratio, "first call of the loop": lambda: first_call_ratio(target)}
+
+
+def check_counts(workload: Workload, baseline: dict[str, Any]) -> list[str]:
+    """The counts that have grown, per target."""
+    compiled, _ = compiled_workload(workload)
+    complaints: list[str] = []
+    for target, found in counts_of(compiled.graph).items():
+        known = baseline["counts"][workload.name][target]
+        complaints.extend(f"{workload.name}, {target}, {text}" for text in grown(found, known, COUNT_ALLOWANCE))
+    return complaints
+
+
+def check(workloads: Sequence[Workload], plant: float = 1.0) -> bool:
+    """Print every verdict; True when nothing is slower or larger than the baseline. Raises StaleBaseline."""
+    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
+    complaints = [text for workload in workloads for text in check_counts(workload, baseline)]
+    print("\n".join(f"count grown: {text}" for text in complaints) or "counts: ok")
+    target = frozen.host_target_name()
+    if target is None:
+        print("times: not checked, there is no baseline for the vectors of this processor")
+        return not complaints
+    verdicts: list[Verdict] = []
+    for workload in workloads:
+        verdicts.append(against_frozen(workload, target, plant))
+        print(verdicts[-1], flush=True)
+    for name, measure in anchored_ratios(target).items():
+        verdicts.append(judge(name, baseline["ratios"][name] * ANCHORED_TOLERANCE, measure))
+        print(verdicts[-1], flush=True)
+    return not complaints and not any(verdict.is_slower for verdict in verdicts)
+
+
+def bless() -> None:
+    """Take a new baseline: freeze the programs for every target, count, and measure the anchored ratios here."""
+    counts: dict[str, Any] = {}
+    for workload in WORKLOADS.values():
+        compiled, _ = compiled_workload(workload)
+        counts[workload.name] = counts_of(compiled.graph)
+        signature = compiled.specializations[0].native.signature
+        for target in frozen.TARGETS:
+            frozen.freeze(workload, target, compiled.graph, signature)
+    target = frozen.host_target_name()
+    if target is None:
+        raise SystemExit("a baseline can only be taken on a processor with AVX2 or AVX-512")
+    ratios = {name: round(measure(), 2) for name, measure in anchored_ratios(target).items()}
+    baseline = {"processor": jit.host_target().cpu, "ratios": ratios, "counts": counts}
+    BASELINE.write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {BASELINE} and {len(WORKLOADS) * len(frozen.TARGETS)} programs in {frozen.FOLDER}")
+
+
+def main() -> int:
+    """Run the check. Exit code 1 when something is slower."""
+    parser = argparse.ArgumentParser(prog="python -m bench.regression", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("workloads", nargs="*", help="names of workloads (default: all)")
+    parser.add_argument("--bless", action="store_true", help="take a new baseline")
+    parser.add_argument("--plant", type=float, default=1.0, metavar="FACTOR", help="slow the loop down by this factor")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["OPTC_CACHE_DIR"] = cache
+        if options.bless:
+            bless()
+            return 0
+        try:
+            passed = check(chosen(options.workloads), options.plant)
+        except frozen.StaleBaseline as reason:
+            print(f"the baseline does not fit this version: {reason}; take a new one with --bless")
+            return 1
+    print("no regression" if passed else "REGRESSION: slower or larger than the baseline (bench/baseline.json)")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
