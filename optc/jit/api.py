@@ -16,10 +16,6 @@ from optc.jit.recursive import compile_class, compile_function, compile_module
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
 
-Freezer = Callable[[ScriptObject, list[str]], ScriptObject]
-_freezers: list[Freezer] = []
-
-
 class Attribute(NamedTuple):
     """A value together with its script type, for attributes whose type their value does not show."""
 
@@ -96,11 +92,6 @@ def load(
     return RecursiveScriptModule(read_module(f, _extra_files))
 
 
-def register_freezer(freezer: Freezer) -> None:
-    """Called by the passes: `freezer(object, preserved names)` makes an object whose attributes are constants."""
-    _freezers[:] = [freezer]
-
-
 def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True) -> ScriptModule:
     """A copy of a module in evaluation mode with submodules inlined and parameters turned into constants.
 
@@ -118,11 +109,9 @@ def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize
             "Freezing is currently only implemented for modules in eval mode. Please call .eval() on your module before "
             "freezing."
         )
-    if not _freezers:
-        import optc.passes  # noqa: F401  registers the freezer
-    if not _freezers:
-        raise RuntimeError("no pass has registered itself for freezing")
-    return RecursiveScriptModule(_freezers[0](target, preserved_attrs or []))
+    from optc.jit.freezing import frozen_object  # needs the passes, which few programs load
+
+    return RecursiveScriptModule(frozen_object(target, preserved_attrs or []))
 
 
 def optimize_for_inference(mod: ScriptModule, other_methods: list[str] | None = None) -> ScriptModule:
