@@ -158,8 +158,10 @@ def same_dim(left: Dim, right: Dim) -> bool | None:
     return None
 
 
-def dtype_of_code(code: int | None, default: DType) -> DType:
-    """The DType of a `ScalarType?` argument."""
+def dtype_of_code(code: Dim | None, default: DType) -> DType:
+    """The DType of a `ScalarType?` argument. Raises UndecidedShape for a code that only running the program tells."""
+    if isinstance(code, Symbolic):
+        raise UndecidedShape("an element type is needed before the program runs")
     return default if code is None else dtypes.BY_CODE[code]
 
 
