@@ -119,6 +119,8 @@ class _Parser:
         line.expect(":")
 
     def _class(self, name: str) -> Type | None:
+        if name not in self.classes and name.startswith("InterfaceType<"):
+            self.classes[name] = ClassType(name[len("InterfaceType<") : -1], is_interface=True)
         if name not in self.classes:
             if "." not in name and not name.startswith("__torch__"):
                 return None

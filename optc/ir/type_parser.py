@@ -171,6 +171,8 @@ class TypeParser:
             return self._named_tuple()
         if name == "Enum":
             return self._enum()
+        if name == "InterfaceType":
+            name = self._interface_name()
         if name in SIMPLE:
             return SIMPLE[name]
         if _VARIABLE.match(name):
@@ -226,6 +228,12 @@ class TypeParser:
             return ast.literal_eval(token)
         except (ValueError, SyntaxError):
             raise ParseError(f"{token!r} is no default value in: {self.stream.text.strip()}") from None
+
+    def _interface_name(self) -> str:
+        self.stream.take("<")
+        name = f"InterfaceType<{self.stream.take()}>"
+        self.stream.take(">")
+        return name
 
     def _enum(self) -> Type:
         self.stream.take("<")

@@ -22,6 +22,8 @@ from optc.ir.types import (
     NUMBER,
     STRING,
     TENSOR,
+    DictType,
+    FutureType,
     IntType,
     ListType,
     OptionalType,
@@ -381,7 +383,8 @@ def _match_node(node: Node) -> Operator | None:
     for accepts in (is_subtype, _accepts_conversion):
         for operator in overloads(node.kind):
             arguments = operator.schema.arguments
-            if len(arguments) == len(types) and all(map(lambda t, a: _fits(t, a.type, accepts), types, arguments)):
+            count_fits = len(arguments) == len(types) or (operator.schema.is_variadic and len(arguments) < len(types))
+            if count_fits and all(map(lambda t, a: _fits(t, a.type, accepts), types, arguments)):
                 return operator
     return None
 
@@ -394,6 +397,10 @@ def _fits(type_: Type, expected: Type, accepts: Callable[[Type, Type], bool]) ->
     if isinstance(expected, OptionalType):
         inner = type_.element if isinstance(type_, OptionalType) else type_
         return type_ is NONE or _fits(inner, expected.element, accepts)
+    if isinstance(expected, DictType) and isinstance(type_, DictType):
+        return _fits(type_.key, expected.key, accepts) and _fits(type_.value, expected.value, accepts)
+    if isinstance(expected, FutureType) and isinstance(type_, FutureType):
+        return _fits(type_.element, expected.element, accepts)
     return accepts(type_, expected)
 
 

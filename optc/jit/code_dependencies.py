@@ -1,0 +1,36 @@
+"""What printed code refers to by name and what therefore needs a definition too."""
+
+from __future__ import annotations
+
+from optc.ir.function import ClassType, Function
+from optc.ir.types import EnumType, TupleType, Type, UnionType
+
+
+class Dependencies:
+    """The classes, NamedTuples, enums and functions that code refers to, in the order in which they came up."""
+
+    def __init__(self) -> None:
+        self.items: list[Type | Function] = []
+        self._known: set[Type | Function] = set()
+
+    def add(self, item: Type | Function) -> None:
+        """Note something with a definition of its own, once."""
+        if item not in self._known:
+            self._known.add(item)
+            self.items.append(item)
+
+    def add_type(self, type_: Type) -> None:
+        """Note a type if it is defined by code, and the types inside it."""
+        if isinstance(type_, ClassType | EnumType) or (isinstance(type_, TupleType) and type_.name is not None):
+            self.add(type_)
+        for inner in _contained(type_):
+            self.add_type(inner)
+
+
+def _contained(type_: Type) -> tuple[Type, ...]:
+    if isinstance(type_, TupleType):
+        return type_.elements
+    if isinstance(type_, UnionType):
+        return type_.members
+    parts = (getattr(type_, name, None) for name in ("element", "key", "value"))
+    return tuple(part for part in parts if isinstance(part, Type)) if not isinstance(type_, EnumType) else ()
