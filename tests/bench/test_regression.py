@@ -1,0 +1,129 @@
+"""The regression check: what it counts, how it measures, that it catches a plant and stays quiet otherwise."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import optc
+from bench import frozen, regression
+from bench.counts import TARGETS, counts_of, grown, llvm_instructions, loop_lines, vector_stack_references
+from bench.workloads import WORKLOADS, chosen
+
+ASSEMBLY = """
+\t.globl\tfirst
+first:
+\tvmovaps\t%zmm0, 64(%rsp)
+.LBB0_1:
+\tvmovaps\t64(%rsp), %zmm1
+\tmovq\t8(%rsp), %rax
+.LBB0_2:
+\tvaddps\t%zmm1, %zmm0, %zmm0
+\tjne\t.LBB0_2
+\tvmovaps\t%ymm1, 32(%rsp)
+\tjb\t.LBB0_1
+\tjmp\t.LBB0_3
+\tvmovaps\t%zmm7, 64(%rsp)
+.LBB0_3:
+\tretq
+\t.size\tfirst, 1
+"""
+
+
+def test_only_what_lies_in_a_loop_is_counted() -> None:
+    inside = list(loop_lines(ASSEMBLY))
+    assert "\tvaddps\t%zmm1, %zmm0, %zmm0" in inside
+    assert "\tvmovaps\t%zmm0, 64(%rsp)" not in inside
+    assert "\tvmovaps\t%zmm7, 64(%rsp)" not in inside
+    assert vector_stack_references(ASSEMBLY) == 2, "one reload and one spill; the scalar does not count"
+
+
+def test_labels_of_other_functions_make_no_loops() -> None:
+    text = ".LBB0_1:\n\tnop\n\t.size\tfirst, 1\nsecond:\n\tjne\t.LBB0_1\n"
+    assert list(loop_lines(text)) == []
+
+
+def test_llvm_instructions() -> None:
+    text = "define i32 @f() {\nstart:\n  %a = add i32 1, 2\n  store i32 %a, ptr %p\n  ; note\n  ret i32 %a\n}\n"
+    assert llvm_instructions(text) == 3
+
+
+def test_grown_counts_are_named() -> None:
+    assert grown({"kernels": 2, "nodes": 5}, {"kernels": 1, "nodes": 6}, 0.0) == ["kernels: 2, was 1"]
+    assert grown({"nodes": 102}, {"nodes": 100}, 0.05) == []
+
+
+def test_counts_do_not_depend_on_the_run() -> None:
+    workload = WORKLOADS["loop-10"]
+    first, second = (optc.compile(workload.program(), tuple(workload.arguments())) for _ in range(2))
+    counts = counts_of(first.graph)
+    assert counts == counts_of(second.graph)
+    assert set(counts) == set(TARGETS)
+    assert counts["avx512"]["graph nodes"] > 5
+    assert counts["avx512"]["instructions in loops"] > 10
+
+
+def test_ratio_of_sleeping_functions() -> None:
+    ratio = regression.ratio_in_turns(lambda: time.sleep(0.0039), lambda: time.sleep(0.003), pairs=9)
+    assert 1.15 < ratio < 1.45
+
+
+def test_judge_measures_again_before_it_complains() -> None:
+    measured = iter([1.4, 1.0, 9.9])
+    assert not regression.judge("noise", 1.15, lambda: next(measured)).is_slower
+    attempts: list[float] = []
+
+    def slow() -> float:
+        attempts.append(1.3)
+        return 1.3
+
+    assert regression.judge("slow", 1.15, slow).is_slower
+    assert len(attempts) == regression.ATTEMPTS
+
+
+@pytest.mark.parametrize("name", ["cell", "loop-10", "chain"])
+def test_frozen_program_computes_what_it_did(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = frozen.host_target_name()
+    if target is None:
+        pytest.skip("programs are frozen for AVX2 and AVX-512")
+    monkeypatch.setattr(frozen, "FOLDER", tmp_path)
+    workload = WORKLOADS[name]
+    arguments = workload.arguments()
+    compiled = optc.compile(workload.program(), tuple(arguments))
+    frozen.freeze(workload, target, compiled.graph, compiled.specializations[0].native.signature)
+    results = frozen.thaw(workload, target)(*arguments), compiled(*arguments)
+    for left, right in zip(*(result if isinstance(result, tuple) else (result,) for result in results)):
+        np.testing.assert_allclose(left.detach().numpy(), right.detach().numpy(), rtol=1e-6)
+
+
+def test_frozen_program_of_another_convention_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = WORKLOADS["cell"]
+    compiled = optc.compile(workload.program(), tuple(workload.arguments()))
+    monkeypatch.setattr(frozen, "FOLDER", tmp_path)
+    with pytest.raises(frozen.StaleBaseline, match="is missing"):
+        frozen.thaw(workload, "avx512")
+    frozen.freeze(workload, "avx512", compiled.graph, compiled.specializations[0].native.signature)
+    monkeypatch.setattr(frozen, "convention", lambda: "another")
+    with pytest.raises(frozen.StaleBaseline, match="another calling convention"):
+        frozen.thaw(workload, "avx512")
+
+
+def test_unknown_workload_names_those_there_are() -> None:
+    with pytest.raises(KeyError, match="loop-1000"):
+        chosen(["loops"])
+
+
+def test_baseline_covers_every_workload() -> None:
+    for workload in WORKLOADS.values():
+        assert all(frozen.path_of(workload, target).exists() for target in TARGETS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(frozen.host_target_name() is None, reason="there is no baseline for this processor")
+def test_planted_slowdown_is_caught_and_its_absence_is_not() -> None:
+    workload, target = WORKLOADS["loop-1000"], frozen.host_target_name() or ""
+    assert regression.against_frozen(workload, target, plant=1.3).is_slower
+    assert not regression.against_frozen(workload, target).is_slower
