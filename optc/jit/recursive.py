@@ -19,7 +19,7 @@ from optc.jit.annotations import Annotations, script_object_of
 from optc.jit.frontend.concrete import ModuleCompiler
 from optc.jit.frontend.definitions import Compiling
 from optc.jit.frontend.emitter import MakeSelf, emit_function
-from optc.jit.frontend.library import library_function
+from optc.jit.frontend.library import library_class, library_function
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.python_values import ignored_schema
 from optc.jit.frontend.resolver import Resolver, StringResolver
@@ -160,6 +160,11 @@ class Recursion:
     def module_type_of(self, class_: type) -> ClassType | None:
         """The type of a module class that has been compiled, for `isinstance`."""
         return self.modules.first_type(class_) if self.is_module_class(class_) else None
+
+    @staticmethod
+    def is_library(value: Any) -> bool:
+        """True for Python functions and classes of optc that stand for code of their own in scripts."""
+        return library_function(value) is not None or (inspect.isclass(value) and library_class(value) is not None)
 
     @staticmethod
     def is_module_class(class_: type) -> bool:

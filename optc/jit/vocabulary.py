@@ -112,6 +112,13 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor)
 
 
+TENSOR_CONSTRUCTORS = {
+    "BoolTensor": 11, "LongTensor": 4, "ByteTensor": 0, "CharTensor": 1, "DoubleTensor": 7, "FloatTensor": 6,
+    "IntTensor": 3, "ShortTensor": 2, "HalfTensor": 5,
+}  # fmt: skip
+"""The old constructors and the codes of their dtypes."""
+
+
 def is_tensor_class(class_: type) -> bool:
     """True for the class of tensors and its subclasses."""
     return issubclass(class_, Tensor)

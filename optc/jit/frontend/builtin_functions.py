@@ -23,6 +23,9 @@ class Writer(Protocol):
     def constant(self, value: Any) -> Value:
         """A constant."""
 
+    def raise_exception(self, message: Value, name: Value, source: SourceRange | None) -> Value:
+        """Leave with an exception; None."""
+
     def fail_unless(self, condition: Value, message: Value, source: SourceRange | None) -> Value:
         """Raise an AssertionError unless the condition holds; None."""
 
@@ -72,6 +75,10 @@ def _assert(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Val
     return writer.fail_unless(inputs[0], message, source)
 
 
+def _raise(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+    return writer.raise_exception(inputs[0], inputs[1], None)
+
+
 _COMMUTED = {"mul": 3, "add": 5, "ne": 7, "eq": 9}
 _MIRRORED = {"lt": ("gt", 3), "le": ("ge", 5), "gt": ("lt", 7), "ge": ("le", 9)}
 
@@ -92,6 +99,7 @@ _define("aten::device", "(str type) -> Device", _renamed("aten::device"), 12)
 _define("aten::_assert", "(bool condition, str message) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
+_define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, 1)
 _define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
 _define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)
 _define("prim::H", "(Tensor a) -> Tensor", _renamed("aten::matrix_H"), 7)

@@ -99,7 +99,7 @@ class MagicMethod(SugaredValue):
     def __init__(self, method: str, base: SugaredValue) -> None:
         self.method = method
         self.base = base
-        self.kind = base.kind
+        self.kind = method
 
     def call(
         self,

@@ -22,14 +22,16 @@ class Compiling:
         _in_progress.pop()
 
 
-def compiled_for_call(callee: Function, caller: Function, source: SourceRange | None) -> FunctionSchema:
+def compiled_for_call(
+    callee: Function, caller: Function, source: SourceRange | None, kind: str = "function"
+) -> FunctionSchema:
     """The schema of a function that is about to be called, compiled first if need be.
 
     Raises ScriptError for recursive calls and, with the place of the call added, for errors inside the callee.
     """
     if callee in _in_progress:
         raise ScriptError(
-            f"function '{callee.base_name}' is called recursively. Recursive calls are not supported", source
+            f"{kind} '{callee.base_name}' is called recursively. Recursive calls are not supported", source
         )
     try:
         return callee.schema

@@ -24,7 +24,7 @@ _CLASSES: dict[str, tuple[str, dict[str, Type], str]] = {
 }
 
 _FUNCTIONS: dict[str, tuple[str, str]] = {
-    "optc.jit.trace.is_tracing": ("__torch__.torch.jit._trace", "def is_tracing():\n    return False\n"),
+    "optc.jit.tracing.is_tracing": ("__torch__.torch.jit._trace", "def is_tracing():\n    return False\n"),
 }
 
 _made_classes: dict[str, ClassType] = {}

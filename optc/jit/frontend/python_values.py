@@ -103,6 +103,19 @@ class PythonModuleValue(SugaredValue):
             if vocabulary.is_operator_namespace(self.module):
                 return BuiltinValue(f"aten::{name}")
             raise ScriptError(f"object has no attribute {name}", source) from None
+        if vocabulary.is_operator_namespace(self.module):
+            return self._namespace_member(writer, source, name, member)
+        return to_sugared(member, writer, source, self.recursion, is_constant=True)
+
+    def _namespace_member(
+        self, writer: GraphWriter, source: SourceRange | None, name: str, member: Any
+    ) -> SugaredValue:
+        """Callables of `optc` itself are operators, whether such an operator exists or not."""
+        if name in vocabulary.TENSOR_CONSTRUCTORS:
+            return SpecialForm(f"tensor:{vocabulary.TENSOR_CONSTRUCTORS[name]}")
+        is_known = vocabulary.special_form(member) or vocabulary.builtin_name(member) or self.recursion.is_library(member)
+        if callable(member) and not is_known and not inspect.ismodule(member):
+            return BuiltinValue(f"aten::{name}")
         return to_sugared(member, writer, source, self.recursion, is_constant=True)
 
 

@@ -140,9 +140,9 @@ class SimpleValue(SugaredValue):
             return name in type_.methods or name in type_.attributes or name in type_.constants
         if isinstance(type_, TupleType) and type_.fields:
             return name in type_.fields
-        what = "a normal Tuple " if isinstance(type_, TupleType) else ""
+        what = "but got a normal Tuple " if isinstance(type_, TupleType) else "got "
         raise ScriptError(
-            f"hasattr's first argument must be an object or NamedTuple, but got {what}{type_.annotation} instead",
+            f"hasattr's first argument must be an object or NamedTuple, {what}{type_.annotation} instead",
             source,
         )
 
@@ -323,7 +323,7 @@ class MethodValue(SugaredValue):
     ) -> SugaredValue:
         type_ = self.self_.type
         assert isinstance(type_, ClassType)
-        schemas = [compiled_for_call(type_.methods[name], writer.function, source) for name in self.names]
+        schemas = [compiled_for_call(type_.methods[name], writer.function, source, "method") for name in self.names]
         place, match = writer.match(schemas, [NamedValue(self.self_), *args], kwargs, source)
         result = match.returns[0] if match.returns else NONE
         return SimpleValue(writer.call_method(self.names[place], match.values(), result, source))
@@ -358,7 +358,7 @@ class SugaredTuple(SugaredValue):
         place = index.constant if index.is_constant else None
         if not isinstance(place, int):
             raise ScriptError(
-                "Expected integer literal for index. ModuleList/Sequential indexing is only supported with integer "
+                "Expected integer literal for index but got a variable or non-integer. ModuleList/Sequential indexing is only supported with integer "
                 "literals. For example, 'i = 4; self.layers[i](x)' will fail because i is not a literal. Enumeration "
                 "is supported, e.g. 'for index, v in enumerate(self): out = v(inp)'",
                 source,

@@ -97,7 +97,12 @@ class GraphWriter:
         check.add_block()
         with self.graph.inserting(check.add_block()):
             text = self.builtin("aten::add", [self.constant("AssertionError: "), message], source=source)
-            self.insert("prim::RaiseException", (text, self.constant(None)), (), source)
+            self.raise_exception(text, self.constant(None), source)
+        return self.constant(None)
+
+    def raise_exception(self, message: Value, name: Value, source: SourceRange | None) -> Value:
+        """`prim::RaiseException`; None, the value of the call that raised."""
+        self.insert("prim::RaiseException", (message, name), (), source)
         return self.constant(None)
 
     def _pack(self, node: Node, match: Match) -> Value:
