@@ -160,9 +160,14 @@ def same_dim(left: Dim, right: Dim) -> bool | None:
 
 def dtype_of_code(code: Dim | None, default: DType) -> DType:
     """The DType of a `ScalarType?` argument. Raises UndecidedShape for a code that only running the program tells."""
+    return default if code is None else known_dtype(code)
+
+
+def known_dtype(code: Dim) -> DType:
+    """The DType of a code. Raises UndecidedShape for one that only running the program tells."""
     if isinstance(code, Symbolic):
         raise UndecidedShape("an element type is needed before the program runs")
-    return default if code is None else dtypes.BY_CODE[code]
+    return dtypes.BY_CODE[code]
 
 
 def normalize_dim(dim: int, rank: int) -> int:

@@ -12,7 +12,7 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import FLOAT, TensorType
-from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, unknown
+from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
 from optc.ops.elementwise import cast_array
 from optc.ops.promotion import default_float, number_type, operand_type
 from optc.ops.registry import define
@@ -34,7 +34,7 @@ def check_size(size: list[Dim] | tuple[Dim, ...]) -> tuple[Dim, ...]:
 
 def fill_type(value: Any, code: int | None) -> DType:
     """The type of a tensor full of `value`."""
-    return dtypes.BY_CODE[code] if code is not None else number_type(value)
+    return known_dtype(code) if code is not None else number_type(value)
 
 
 def _filled(size: Any, value: Any, dtype: DType) -> Array:
@@ -157,7 +157,7 @@ define(
 
 def _range_type(code: int | None, *bounds: Any) -> DType:
     if code is not None:
-        return dtypes.BY_CODE[code]
+        return known_dtype(code)
     return dtypes.INT64 if all(number_type(bound).kind in ("int", "bool") for bound in bounds) else default_float()
 
 
@@ -316,7 +316,7 @@ for _name, _compute in (("tril", np.tril), ("triu", np.triu)):
 
 
 def _tensor_type(data: Any, code: int | None) -> DType:
-    return dtypes.BY_CODE[code] if code is not None else number_type(_leaf(data))
+    return known_dtype(code) if code is not None else number_type(_leaf(data))
 
 
 def _leaf(data: Any) -> Any:

@@ -15,7 +15,7 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, normalize_dim, same_dim
+from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, same_dim
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import decompose_variance, narrowed
 from optc.ops.registry import define
@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 
 def _softmax_type(name: str, x: Any, code: int | None) -> DType:
-    dtype = operand_type(x) if code is None else dtypes.BY_CODE[code]
+    dtype = operand_type(x) if code is None else known_dtype(code)
     if dtype.kind != "float":
         raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dtype.label}'")
     return dtype

@@ -17,7 +17,7 @@ from optc.ir.dims import Dim, maximum, product
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
-from optc.ops.abstract import ShapeError, normalize_dim, normalize_dims
+from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
 from optc.ops.elementwise import truth
 from optc.ops.promotion import compute_type, operand_type, sum_type
 from optc.ops.registry import Reduction, define
@@ -57,7 +57,7 @@ def narrowed(b: Any, x: Any, dtype: DType | None) -> Any:
 
 
 def _sum_result(x: Any, code: int | None) -> DType:
-    return dtypes.BY_CODE[code] if code is not None else sum_type(operand_type(x))
+    return known_dtype(code) if code is not None else sum_type(operand_type(x))
 
 
 def _infer_sum(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
@@ -313,7 +313,7 @@ for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.a
 
 
 def _mean_type(x: Any, code: int | None) -> DType:
-    dtype = dtypes.BY_CODE[code] if code is not None else operand_type(x)
+    dtype = known_dtype(code) if code is not None else operand_type(x)
     if dtype.kind in ("bool", "int"):
         asked = "Optional dtype" if code is not None else "Input dtype"
         raise RuntimeError(
@@ -469,7 +469,7 @@ for _name, _root in (("var", False), ("std", True)):
 
 
 def _infer_norm(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
-    dtype = dtypes.BY_CODE[code] if code is not None else operand_type(x)
+    dtype = known_dtype(code) if code is not None else operand_type(x)
     if dtype.kind not in ("float", "complex"):
         raise RuntimeError(
             f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtype.label}"
@@ -478,7 +478,7 @@ def _infer_norm(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> T
 
 
 def _reference_norm(x: Array, order: Any, dims: Dims, keepdim: bool, code: int | None) -> Array:
-    dtype = operand_type(x) if code is None else dtypes.BY_CODE[code]
+    dtype = operand_type(x) if code is None else known_dtype(code)
     _infer_norm(TensorType(operand_type(x), x.shape), dims, keepdim, code)
     with np.errstate(all="ignore"):
         size, places, power = np.abs(wide(x.astype(dtype.numpy))), axes(x, dims), 2 if order is None else order
@@ -492,7 +492,7 @@ def _reference_norm(x: Array, order: Any, dims: Dims, keepdim: bool, code: int |
 
 
 def _decompose_norm(b: Any, x: Any, order: Any, dims: Dims, keepdim: bool, code: int | None) -> Any:
-    dtype = b.type(x).dtype if code is None else dtypes.BY_CODE[code]
+    dtype = b.type(x).dtype if code is None else known_dtype(code)
     x = narrowed(b, x, compute_type(dtype))
     return narrowed(b, _norm(b, x, 2 if order is None else order, dims, keepdim), dtype)
 
