@@ -159,12 +159,9 @@ class Compare(Instrument):
             result = interpreter.run(graph, inputs)
         except ExecutionError as error:
             return error
-        structure = self.slots_of.output_structure
         state = sum(slot.output is not None for slot in self.slots_of.slots)
         results = list(result) if isinstance(result, tuple) and len(graph.outputs) != 1 else [result]
         results = results[: len(results) - state]
-        if isinstance(structure, Structure):
-            return results
         return [leaf for item in results for leaf in _leaves(item)]
 
     def is_flat(self, graph: Graph) -> bool:

@@ -264,7 +264,7 @@ def _match_call(call: Call, node: Node, match: Match) -> Iterator[Match]:
         return
     operator = operator_of(node)
     arguments = call.arguments
-    if operator is None or operator.has_effects:
+    if operator is None or operator.mutates or not operator.pure:
         return
     if arguments[-1] is ...:
         arguments = arguments[:-1]

@@ -24,7 +24,7 @@ def _visit(block: Block, known: dict[Value, bool]) -> bool:
         if node.owner is None:
             continue
         if node.kind == "prim::RaiseException":
-            changed |= _drop_unreachable(node)
+            changed |= drop_unreachable(node)
         elif node.kind == "prim::If":
             changed |= _visit_branch(node, known)
         else:
@@ -132,20 +132,17 @@ def _always_raises(block: Block) -> bool:
     return last is not None and last.kind == "prim::RaiseException"
 
 
-def _drop_unreachable(node: Node) -> bool:
-    """Nothing after a raise runs: remove it, and return placeholders."""
+def drop_unreachable(node: Node) -> bool:
+    """Nothing after a raise runs: remove it, and return placeholders. True when there was something."""
     block = node.block
     if node.next is block.return_node and all(_is_placeholder(value, block) for value in block.outputs):
         return False
-    placeholders = []
-    graph = node.graph
-    for value in block.outputs:
-        if _is_placeholder(value, block):
-            placeholders.append(value)
-            continue
-        made = graph.create("prim::Uninitialized", (), (value.type,)).insert_before(node)
-        placeholders.append(made.output)
-    block.return_node.set_inputs(placeholders)
+    for slot, value in enumerate(block.outputs):
+        if not _is_placeholder(value, block):
+            made = node.graph.create("prim::Uninitialized", (), (value.type,)).insert_before(node)
+            block.return_node.set_input(slot, made.output)
+        elif value.node.owner is block:
+            value.node.move_before(node)
     while block.return_node.previous is not node:
         last = block.return_node.previous
         assert last is not None

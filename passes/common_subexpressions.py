@@ -25,7 +25,7 @@ def _visit(block: Block, outer: dict[Any, Node]) -> bool:
     for node in block.nodes:
         for nested in node.blocks:
             changed |= _visit(nested, known)
-        if node.blocks or not node.outputs or not is_repeatable(node):
+        if node.blocks or not node.outputs or not is_repeatable(node) or _is_empty_list(node):
             continue
         key = _key(node)
         first = known.setdefault(key, node)
@@ -36,6 +36,11 @@ def _visit(block: Block, outer: dict[Any, Node]) -> bool:
         node.destroy()
         changed = True
     return changed
+
+
+def _is_empty_list(node: Node) -> bool:
+    """Empty lists that grow into lists of different types only look alike."""
+    return node.kind == "prim::ListConstruct" and not node.inputs
 
 
 def _key(node: Node) -> tuple[Any, ...]:

@@ -15,10 +15,10 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
-from optc.ir.inline import inline_calls
 from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
+from optc.passes.inline import inline
 from optc.pipeline import Context, Slot, graph_pass
 
 
@@ -47,7 +47,7 @@ class _Freezer:
 
     def run(self) -> None:
         self.resolve_objects()
-        while inline_calls(self.graph):
+        while inline(self.graph):
             self.resolve_objects()
         self.promote_assigned()
         self.share_reads()
@@ -96,6 +96,7 @@ class _Freezer:
         for key, node in assigned.items():
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
+            type_ = _present_type(owner.values.get(name), type_)
             value = self.graph.add_input(type_, name)
             slot = Slot("attribute", self.path(node), len(self.graph.inputs) - 1, owner=owner, type=type_)
             last = self.promote(self.graph.block, key, value)
@@ -184,10 +185,10 @@ class _Freezer:
         for node in written:
             self.check_shared_memory(node, reads)
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-            value = self.graph.add_input(node.output.type, name)
+            value = self.graph.add_input(_present_type(self.attribute(node), node.output.type), name)
             output = len(self.graph.outputs)
             place = len(self.graph.inputs) - 1
-            self.context.slots.append(Slot("buffer", self.path(node), place, output, owner, node.output.type))
+            self.context.slots.append(Slot("buffer", self.path(node), place, output, owner, value.type))
             node.output.replace_all_uses_with(value)
             self.graph.add_output(value)
             node.destroy()
@@ -253,3 +254,8 @@ class _Freezer:
         self.graph.block.param_node.remove_output(0)
         for slot in self.context.slots:
             slot.input -= 1
+
+
+def _present_type(value: Any, declared: Type) -> Type:
+    """The type of state as it is now: a tensor's element type and shape."""
+    return constant_type(value._array) if isinstance(value, Tensor) else declared

@@ -36,6 +36,7 @@ from optc.ir.types import (
 from optc.ops.abstract import UndecidedShape, Unknown, abstract, tensor_type_of
 from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
+from optc.passes.branch_simplification import drop_unreachable, splice
 from optc.pipeline import graph_pass
 
 _ROUNDS = 12
@@ -231,6 +232,8 @@ class _Inference:
         for value in sources[1:]:
             type_ = self.join_values(type_, value.type, sources, output, old)
         output.type = type_
+        for value in sources:
+            self.type_empty_list(value, type_)
         self.known.pop(output, None)
         facts = [self.abstract(value) for value in sources]
         if all(_is_fact(fact) and _same_fact(fact, facts[0]) for fact in facts):
@@ -242,6 +245,11 @@ class _Inference:
             if len(filled) == 1:
                 return filled[0]
         return self.join(left, right, place, old)
+
+    def type_empty_list(self, value: Value, type_: Type) -> None:
+        """A list that starts empty is a list of what it becomes."""
+        if value.node.kind == "prim::ListConstruct" and not value.node.inputs and isinstance(type_, ListType):
+            value.type = type_
 
     def known_items(self, value: Value) -> Any:
         found = self.abstract(value)
@@ -266,7 +274,8 @@ class _Inference:
             ]
             if not any(widened):
                 break
-        for output, start, result in zip(node.outputs, node.inputs[2:], body.outputs[1:]):
+        for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
+            self.type_empty_list(start, parameter.type)
             self.merge(output, [start, result])
 
     def widen(self, parameter: Value, result: Value, old: Type) -> bool:
@@ -460,6 +469,8 @@ class _Folding:
             if node in self.inference.failed:
                 self.fail(node, self.inference.failed[node])
                 changed = True
+            elif node.kind == "prim::If" and self.take_branch(node):
+                changed = True
             elif self.foldable(node):
                 for output in node.outputs:
                     changed |= self.fold(node, output)
@@ -474,17 +485,27 @@ class _Folding:
         return operator is not None and not operator.has_effects
 
     def fail(self, node: Node, error: Exception) -> None:
-        """The operator raises whenever it runs: say so, with the text it would raise with."""
+        """The operator raises whenever it runs: say so, with the text it would raise with; nothing after it runs."""
         with self.graph.inserting(node):
             self.graph.current_source, self.graph.current_scope = node.source, node.scope
             message = error.message if isinstance(error, OptcError) else str(error)
             text = self.graph.insert_constant(message, STRING)
             name = self.graph.insert_constant("IndexError" if isinstance(error, IndexError) else "RuntimeError", STRING)
-            self.graph.insert("prim::RaiseException", [text, name])
+            raising = self.graph.insert("prim::RaiseException", [text, name])
             for output in node.outputs:
                 made = self.graph.insert("prim::Uninitialized", (), (placeholder_type(output.type),)).output
                 output.replace_all_uses_with(made)
         node.destroy()
+        drop_unreachable(raising)
+
+    def take_branch(self, node: Node) -> bool:
+        """A branch whose condition is certain is taken now: the other one's types need not fit."""
+        condition = self.inference.abstract(node.inputs[0])
+        if not isinstance(condition, bool):
+            return False
+        block = node.blocks[0 if condition else 1]
+        splice(node, block, list(block.outputs))
+        return True
 
     def fold(self, node: Node, output: Value) -> bool:
         if not output.has_uses:

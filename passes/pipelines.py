@@ -15,7 +15,7 @@ from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.structure import Structure
-from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
+from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from optc.ops.abstract import UndecidedShape, abstract
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects
@@ -37,6 +37,7 @@ from optc.passes import (
     loop_unrolling,
     lower_tuples,
 )
+from optc.passes.inline import erase_types
 
 PASSES = (
     inline, lower_tuples, freeze, functionalize, infer_shapes, canonicalize, constant_folding, branch_simplification,
@@ -121,15 +122,6 @@ def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[S
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
     return [_specialize(graph, value, type_) for value, type_ in zip(arguments, given)]
-
-
-def erase_types(graph: Graph) -> None:
-    """Forget the dimensions a trace has recorded: they are those of its example, not of this call."""
-    for block in graph.blocks():
-        parameters = block.inputs if block is not graph.block else []
-        for value in [*parameters, *(output for node in block.nodes for output in node.outputs)]:
-            if not value.is_constant:
-                value.type = unrefined(value.type)
 
 
 def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
