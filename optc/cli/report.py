@@ -6,12 +6,15 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from optc.cli.diff import graph_diff
 from optc.cli.style import Style, duration
 from optc.cli.target import Target, UsageError, usage_errors
 from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
 
 LEVELS = ("passes", "kernels", "llvm", "asm")
+
+NOTHING_SHOWN = "(only what this text leaves out, such as dimensions known of ints: optc opt prints them)"
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,8 @@ def pass_sections(records: Sequence[PassRecord], every: bool, as_diff: bool) -> 
         yield Section("before the first pass", records[0].before, "graph", "passes")
     for number, record in enumerate(records, 1):
         if record.changed and as_diff:
-            yield Section(pass_title(number, record), record.diff(), "diff", "passes")
+            changes = graph_diff(record.before, record.after, f"after {record.name}") or NOTHING_SHOWN
+            yield Section(pass_title(number, record), changes, "diff", "passes")
         elif record.changed:
             yield Section(pass_title(number, record), record.after, "graph", "passes")
         elif every:

@@ -10,6 +10,7 @@ import pytest
 
 import optc
 from optc.cli import style as styles
+from optc.cli.diff import graph_diff
 from optc.cli.inputs import from_shapes
 from optc.cli.results import compare, leaves
 from optc.cli.style import Style, duration, table, waiting
@@ -113,3 +114,49 @@ def test_timing_takes_turns() -> None:
 def test_spread_is_relative_to_the_median() -> None:
     assert Times((1.0, 1.0, 1.0, 1.0)).spread == 0.0
     assert Times(tuple(np.linspace(1, 3, 101))).spread == pytest.approx(0.25, rel=0.05)
+
+
+BEFORE = """graph(%x : Tensor):
+  %1 : int = prim::Constant[value=1]() # a.py:1:0
+  %2 : Tensor = aten::neg(%x) # a.py:2:0
+  %3 : Tensor = aten::exp(%2) # a.py:3:0
+  return (%3)"""
+
+
+def changed_lines(before: str, after: str) -> list[str]:
+    """The lines of a difference that were removed or added."""
+    return [line for line in graph_diff(before, after, "after").splitlines()[3:] if line[0] in "+-"]
+
+
+def test_diff_does_not_show_renumbering() -> None:
+    after = """graph(%x : Tensor):
+  %1 : Tensor = aten::neg(%x) # a.py:2:0
+  %2 : Tensor = aten::exp(%1) # a.py:3:0
+  return (%2)"""
+    assert changed_lines(BEFORE, after) == ["-  %1 : int = prim::Constant[value=1]() # a.py:1:0"]
+
+
+def test_diff_shows_another_operand() -> None:
+    after = BEFORE.replace("aten::exp(%2)", "aten::exp(%x)")
+    assert changed_lines(BEFORE, after) == [
+        "-  %3 : Tensor = aten::exp(%2) # a.py:3:0",
+        "+  %3 : Tensor = aten::exp(%x) # a.py:3:0",
+    ]
+
+
+def test_diff_gives_new_values_new_numbers() -> None:
+    after = BEFORE.replace("aten::neg(%x)", "aten::abs(%x)")
+    assert changed_lines(BEFORE, after)[:2] == [
+        "-  %2 : Tensor = aten::neg(%x) # a.py:2:0",
+        "-  %3 : Tensor = aten::exp(%2) # a.py:3:0",
+    ]
+    assert "+  %4 : Tensor = aten::abs(%x) # a.py:2:0" in changed_lines(BEFORE, after)
+    assert "+  %3 : Tensor = aten::exp(%4) # a.py:3:0" in changed_lines(BEFORE, after)
+
+
+def test_diff_shows_changed_types() -> None:
+    after = BEFORE.replace("%2 : Tensor", "%2 : Float(3)")
+    assert changed_lines(BEFORE, after) == [
+        "-  %2 : Tensor = aten::neg(%x) # a.py:2:0",
+        "+  %2 : Float(3) = aten::neg(%x) # a.py:2:0",
+    ]

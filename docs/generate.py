@@ -1,0 +1,198 @@
+"""Writes what documentation can be generated: `python docs/generate.py`; `--check` only says what is out of date.
+
+`docs/operators.md`, `docs/passes.md` and `docs/environment.md` are written whole. In README.md the text between
+`<!-- generated: NAME -->` and `<!-- end -->` is replaced by the output of a command. Times differ from run to run, so
+`--check` leaves out the sections that show them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from optc import config  # noqa: E402
+from optc.cli.main import main as run_command  # noqa: E402
+from optc.ops.registry import Interpreted, Operator, all_operators, lookup  # noqa: E402
+from optc.passes import pipelines  # noqa: E402
+from optc.pipeline import all_passes, named_pipelines  # noqa: E402
+
+README = ROOT / "README.md"
+LOWERINGS = {
+    "Pointwise": "per element, fused",
+    "Reduction": "loop, fused",
+    "Layout": "view",
+    "Kernel": "kernel of its own",
+    "Decomposition": "by other operators",
+    "Interpreted": "interpreter",
+}
+NOTE = "<!-- Written by docs/generate.py: edit that. -->"
+
+
+def output_of(arguments: list[str]) -> str:
+    """What the command prints, with paths relative to the repository."""
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        code = run_command(arguments)
+    if code:
+        raise SystemExit(f"optc {' '.join(arguments)} ended with exit code {code}")
+    return relative(stream.getvalue())
+
+
+def relative(text: str) -> str:
+    """Paths without the place of this checkout."""
+    return text.replace(f"{ROOT}/", "").rstrip()
+
+
+def shell(arguments: list[str]) -> str:
+    """A command as one types it, and its output."""
+    return f"```\n$ optc {' '.join(arguments)}\n{output_of(arguments)}\n```"
+
+
+def tutorial() -> str:
+    """The table of the main job."""
+    finished = subprocess.run(
+        [sys.executable, "examples/tutorial.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return f"```\n{relative(finished.stdout)}\n```"
+
+
+def optimised_loop() -> str:
+    """The graph of the loop after the passes, without source places and constants' values."""
+    text = output_of(["dump", "examples/networks.py:rnn_loop", "--shape", "10x3x4"])
+    lines = [re.sub(r"(, scope: \S+)?\s*# \S+$", "", line) for line in text.splitlines()]
+    kept = [line for line in lines if "prim::Constant" not in line]
+    return "```\n$ optc dump examples/networks.py:rnn_loop --shape 10x3x4\n" + "\n".join(kept) + "\n```"
+
+
+def kernel_decisions() -> str:
+    """What became one kernel in the chain."""
+    text = output_of(["dump", "--kernels", "examples/networks.py:chain", "--shape", "1024x1024"])
+    titles = [line for line in text.splitlines() if line.startswith("==")]
+    return "```\n$ optc dump --kernels examples/networks.py:chain --shape 1024x1024\n" + "\n".join(titles) + "\n...\n```"
+
+
+def first_sentence(text: str) -> str:
+    """The first line of a docstring."""
+    return text.strip().splitlines()[0]
+
+
+def operators() -> str:
+    """Every operator, what native code does with it, and its in-place form."""
+    functional = [operator for operator in all_operators() if operator.functional is None]
+    written = {id(operator.functional) for operator in all_operators() if _is_inplace(operator)}
+    native = [operator for operator in functional if not isinstance(operator.lowering, Interpreted)]
+    lines = [
+        NOTE,
+        "# Operators",
+        "",
+        f"{len(functional)} overloads, {len(native)} of them native. Those that run in the interpreter appear in "
+        "`fast.fallbacks` with their reason.",
+        "",
+        "| operator | native code | in place |",
+        "|---|---|---|",
+    ]
+    for operator in sorted(functional, key=lambda item: item.name):
+        how = LOWERINGS[type(operator.lowering).__name__]
+        reason = f": {operator.lowering.reason}" if isinstance(operator.lowering, Interpreted) else ""
+        lines.append(f"| `{operator.schema}` | {how}{reason} | {'yes' if id(operator) in written else ''} |")
+    return "\n".join(line.replace("|  |", "| |") for line in lines) + "\n"
+
+
+def _is_inplace(operator: Operator) -> bool:
+    base = operator.name.partition(".")[0]
+    return operator.functional is not None and base.endswith("_") and lookup(operator.name) is operator
+
+
+def passes() -> str:
+    """Every pass with its sentence, and the named pipelines."""
+    if not pipelines.PASSES:
+        raise SystemExit("no pass is registered")
+    lines = [NOTE, "# Passes", "", "| pass | short | what it does | options |", "|---|---|---|---|"]
+    for item in all_passes():
+        options = ", ".join(f"`{name}={value}`" for name, value in item.options.items())
+        short = f"`{item.alias}`" if item.alias else ""
+        lines.append(f"| `{item.name}` | {short} | {item.summary} | {options} |")
+    lines += ["", "A pipeline is text: `optc opt graph.ir -p \"canonicalize, repeat(cse, dce), loop-unrolling{limit=4}\"`.", ""]
+    lines += ["| pipeline | stands for |", "|---|---|"]
+    lines += [f"| `{name}` | `{text}` |" for name, text in named_pipelines().items()]
+    return "\n".join(lines) + "\n"
+
+
+def environment() -> str:
+    """Every variable that optc reads."""
+    lines = [NOTE, "# Environment variables", "", "Read when they are needed, so a session may set them at any time.", ""]
+    lines += ["| variable | default | what it does |", "|---|---|---|"]
+    for variable in config.variables():
+        default = "" if variable.default in ("", None) else f"`{_switch(variable.default)}`"
+        lines.append(f"| `{variable.name}` | {default} | {variable.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+def _switch(value: object) -> object:
+    return int(value) if isinstance(value, bool) else value
+
+
+FILES: dict[str, Callable[[], str]] = {
+    "docs/operators.md": operators,
+    "docs/passes.md": passes,
+    "docs/environment.md": environment,
+}
+SECTIONS: dict[str, Callable[[], str]] = {"loop": optimised_loop, "kernels": kernel_decisions, "tutorial": tutorial}
+TIMED = ("tutorial",)
+
+
+def with_section(text: str, name: str, content: str) -> str:
+    """The text with one generated section replaced. Raises SystemExit when it has no such section."""
+    pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    if pattern.search(text) is None:
+        raise SystemExit(f"README.md has no section <!-- generated: {name} -->")
+    return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+
+
+def stale() -> list[str]:
+    """The files and sections that no longer say what the code does."""
+    found = [name for name, write in FILES.items() if not _says(ROOT / name, write())]
+    text = README.read_text(encoding="utf-8")
+    for name, write in SECTIONS.items():
+        if name not in TIMED and with_section(text, name, write()) != text:
+            found.append(f"README.md, {name}")
+    return found
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def write_all() -> None:
+    """Write everything anew."""
+    for name, write in FILES.items():
+        (ROOT / name).write_text(write(), encoding="utf-8")
+    text = README.read_text(encoding="utf-8")
+    for name, write in SECTIONS.items():
+        text = with_section(text, name, write())
+    README.write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Write, or check. Exit code 1 when something is out of date."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, name what is out of date")
+    if not parser.parse_args().check:
+        write_all()
+        return 0
+    found = stale()
+    print("\n".join(f"out of date: {name} (run python docs/generate.py)" for name in found) or "up to date")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
