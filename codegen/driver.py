@@ -17,7 +17,7 @@ import numpy as np
 from optc.codegen import context as calling
 from optc.codegen import grouping
 from optc.codegen.expression import SUPPORTED_DTYPES
-from optc.codegen.frame import Frame, KernelRecord, Unsupported, plain_symbol
+from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported
 from optc.codegen.host import Target
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Module, Value
@@ -189,7 +189,10 @@ class Driver(Frame):
             return
         if self.group is not None and not self.may_pass(node, self.group):
             self.flush()
-        self.handlers.node(self, node)
+        try:
+            self.handlers.node(self, node)
+        except UnknownSymbol as error:
+            raise Unsupported(node, error.message) from error
         self.release_after(node)
 
     def may_pass(self, node: Node, group: grouping.Group) -> bool:

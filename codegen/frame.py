@@ -54,6 +54,20 @@ class Unsupported(OptcError):
         super().__init__(f"{node.kind} runs in the interpreter: {reason}")
 
 
+class Symbols(dict[str, Value]):
+    """The values of the program's symbols."""
+
+    def __missing__(self, name: str) -> Value:
+        raise UnknownSymbol(name)
+
+
+class UnknownSymbol(OptcError):
+    """An extent that is needed where the program has not computed it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the extent {name} is not known where it is needed")
+
+
 @dataclass
 class KernelRecord:
     """One kernel call for `fast.kernels` and `optc dump --kernels`: the loop nest and the decisions behind it."""
@@ -80,7 +94,7 @@ class Frame:
         self.registers = RegisterEmitter(self.b, self.entry, target.fma)
         self.values: dict[IRValue, Native] = {}
         self.homes: dict[IRValue, MemoryTensor] = {}
-        self.symbols: dict[str, Value] = {}
+        self.symbols: dict[str, Value] = Symbols()
         self.constants: list[np.ndarray[Any, Any]] = []
         self.early: set[str] = set()
         self.constant_sources: dict[str, tuple[np.ndarray[Any, Any], int]] = {}

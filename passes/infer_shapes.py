@@ -8,6 +8,7 @@ certain results become constants and operators that must fail become `prim::Rais
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from optc.errors import OptcError
@@ -460,6 +461,7 @@ class _Folding:
     def __init__(self, graph: Graph, inference: _Inference) -> None:
         self.graph = graph
         self.inference = inference
+        self.shape_symbols = {name for value in _values(graph) for name in tensor_symbols(value.type)}
 
     def run(self) -> bool:
         changed = False
@@ -515,7 +517,7 @@ class _Folding:
             known = output.type.dim
             if isinstance(known, Symbolic) and not _reads_shape(node):
                 return False
-        if known is _NOTHING or not _is_writable(known):
+        if known is _NOTHING or not _is_writable(known) or not self.is_shape(known):
             return False
         with self.graph.inserting(node):
             self.graph.current_source, self.graph.current_scope = node.source, node.scope
@@ -523,6 +525,11 @@ class _Folding:
         value.name = output.name
         output.replace_all_uses_with(value)
         return True
+
+    def is_shape(self, known: Any) -> bool:
+        """True when every symbol is an extent of some tensor: then `prim::Dim` can tell it wherever it is read."""
+        items = known if isinstance(known, list) else [known]
+        return all(symbols(item) <= self.shape_symbols for item in items if isinstance(item, Symbolic))
 
     def write(self, known: Any, type_: Type) -> Value:
         if isinstance(known, list):
@@ -532,6 +539,19 @@ class _Folding:
         if isinstance(known, int) and not isinstance(known, bool):
             return self.graph.insert_constant(known, IntType(known))
         return self.graph.insert_constant(known, _type_of(known))
+
+
+def _values(graph: Graph) -> Iterator[Value]:
+    """Every value of the graph: parameters of all blocks and outputs of all nodes."""
+    for block in graph.blocks():
+        yield from block.inputs
+        for node in block.nodes:
+            yield from node.outputs
+
+
+def tensor_symbols(type_: Type) -> set[str]:
+    """The symbols in the extents of a tensor; none for other types."""
+    return type_symbols(type_) if isinstance(type_, TensorType) else set()
 
 
 def placeholder_type(type_: Type) -> Type:

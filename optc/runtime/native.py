@@ -12,7 +12,7 @@ from optc.codegen.program import generate, output_tree
 from optc.errors import OptcError
 from optc.ir.structure import Structure
 from optc.runtime.specialization import Fallback, Specialization
-from optc.runtime.state import RunFailed
+from optc.runtime.state import RunFailed, drop_unwritten
 
 
 def build(
@@ -22,6 +22,7 @@ def build(
     """Give the specialisation its native code and entries, or note why the interpreter has to run it."""
     program = specialization.program
     assert program is not None and program.graph is not None
+    drop_unwritten(program)
     try:
         native = generate(program.graph, name=name)
     except Unsupported as error:

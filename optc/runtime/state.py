@@ -25,7 +25,7 @@ class RunFailed(Exception):
 def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequence[Any]) -> Any:
     """Call `run` (which takes and gives leaves) on arguments. Raises RunFailed."""
     leaves = [leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)]
-    held = [current(slot, leaves) for slot in program.state]
+    held = [current(slot, leaves) for slot in program.state if slot.owner is not None]
     results = [tensor_of(result) for result in run(*map(native_form, leaves + held))]
     for slot in program.state:
         if slot.output is not None:
@@ -33,6 +33,23 @@ def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequ
     if program.output_structure is None:
         return results[0] if results else None
     return rebuild(results[: program.output_structure.leaf_count], program.output_structure)
+
+
+def drop_unwritten(program: OptimizedProgram) -> None:
+    """Forget state that the optimised program gives back as it came."""
+    graph = program.graph
+    if graph is None:
+        return
+    for slot in list(program.state):
+        if slot.output is None or graph.outputs[slot.output] is not graph.inputs[slot.input]:
+            continue
+        graph.block.return_node.remove_input(slot.output)
+        for other in program.state:
+            if other.output is not None and other.output > slot.output:
+                other.output -= 1
+        slot.output = None
+        if slot.owner is None:
+            program.state.remove(slot)
 
 
 def current(slot: Slot, leaves: Sequence[Any]) -> Any:
