@@ -126,14 +126,28 @@ _signatures: dict[str, list[Signature]] = {}
 
 
 def signatures_of(name: str) -> list[Signature]:
-    """The overloads of `aten::add`, ready for matching. Raises AttributeError when there are none."""
+    """The overloads of `aten::add` that have to do with tensors, ready for matching.
+
+    Raises AttributeError when there are none: `aten::sum.int`, for lists, is for the script language only.
+    """
     found = _signatures.get(name)
-    if found is None or len(found) != len(overloads(name)):
-        found = [Signature(operator) for operator in overloads(name)]
+    if found is None:
+        found = [Signature(operator) for operator in overloads(name) if concerns_tensors(operator)]
         if not found:
             raise AttributeError(f"optc has no operator {name}")
         _signatures[name] = found
     return found
+
+
+def concerns_tensors(operator: Operator) -> bool:
+    """True when an argument or a result is a tensor."""
+    return any(_contains_tensor(value.type) for value in (*operator.schema.arguments, *operator.schema.returns))
+
+
+def _contains_tensor(type_: Type) -> bool:
+    if isinstance(type_, OptionalType | ListType):
+        return _contains_tensor(type_.element)
+    return isinstance(type_, TensorType)
 
 
 def call(name: str, arguments: Sequence[Any], keywords: dict[str, Any] | None = None, is_method: bool = False) -> Any:

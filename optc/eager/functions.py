@@ -144,7 +144,7 @@ def _operator_function(name: str) -> Callable[..., Any]:
 
 def __getattr__(name: str) -> Any:
     """The function of an operator. Raises AttributeError where there is no such operator."""
-    if name.startswith("_") or not overloads(f"aten::{name}"):
+    if name.startswith("_") or not any(map(dispatch.concerns_tensors, overloads(f"aten::{name}"))):
         raise AttributeError(f"module 'optc' has no attribute '{name}'")
     function = globals()[name] = _operator_function(name)
     return function

@@ -17,15 +17,14 @@ from optc.eager.base import TensorBase, is_number
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops import promotion
-from optc.ops.registry import overloads
+from optc.ops.registry import Operator, overloads
 
 
 def operator_method(name: str) -> Callable[..., Any]:
     """The method `name`, which calls the operator `aten::name`. Raises AttributeError when it is no method."""
     qualified = f"aten::{name}"
     declared = overloads(qualified) if not name.startswith("_") or name.startswith("__") else []
-    first = declared[0].schema.arguments[:1] if declared else ()
-    if not first or first[0].name != "self" or not isinstance(first[0].type, TensorType):
+    if not any(map(_takes_self, declared)):
         raise AttributeError(f"'Tensor' object has no attribute '{name}'")
 
     def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -35,6 +34,11 @@ def operator_method(name: str) -> Callable[..., Any]:
     method.__qualname__ = f"Tensor.{name}"
     method.__doc__ = "\n".join(str(operator.schema) for operator in declared)
     return method
+
+
+def _takes_self(operator: Operator) -> bool:
+    first = operator.schema.arguments[:1]
+    return bool(first) and first[0].name == "self" and isinstance(first[0].type, TensorType)
 
 
 def _is_operand(value: Any) -> bool:

@@ -133,6 +133,8 @@ def test_calls_that_fit_no_overload(call: Any, text: str) -> None:
 def test_an_operator_that_is_not_there_is_named() -> None:
     with pytest.raises(AttributeError, match="no attribute 'no_such_operator'"):
         f.no_such_operator
+    with pytest.raises(AttributeError, match="no attribute 'append'"):
+        f.append  # an operator of the script language's lists
     with pytest.raises(AttributeError, match="optc has no operator aten::no_such_operator"):
         dispatch.call("aten::no_such_operator", ())
 

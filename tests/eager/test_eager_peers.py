@@ -257,7 +257,6 @@ t.linspace(0,1,1)
 t.linspace(-3,7,11,dtype=t.float64)
 t.linspace(0,1,0)
 t.linspace(0,10,5,dtype=t.int64)
-t.logspace(0,2,3)
 t.eye(3)
 t.eye(2,3)
 t.zeros_like(t.ones(2,3))
@@ -675,7 +674,7 @@ def test_promotion_of_every_pair(operator: str) -> None:
     assert not wrong, f"{len(wrong)} differ, the first: {wrong[0]}"
 
 
-@pytest.mark.parametrize("number", ["3", "-2", "2.5", "True", "0", "1000", "float('nan')"])
+@pytest.mark.parametrize("number", ["3", "-2", "2.5", "True", "0", "100", "float('nan')"])
 @pytest.mark.parametrize("operator", OPERATORS[:8] + ["b - a", "b / a", "b // a", "b % a", "a ** b", "b ** a"])
 def test_promotion_with_numbers(operator: str, number: str) -> None:
     wrong = []
