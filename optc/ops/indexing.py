@@ -236,7 +236,7 @@ def _reference_index(x: Array, indices: Indices) -> Array:
     index = _numpy_index(indices, x.shape)
     if any(_is_mask(item) and item.ndim == 0 for item in indices):
         return _index_by_truth(x, indices)
-    return np.array(x[index])
+    return np.array(x[index], order="C")
 
 
 def _index_by_truth(x: Array, indices: Indices) -> Array:
@@ -284,18 +284,19 @@ for _overload, _element in (("Tensor", "Tensor?"), ("Tensor_hacked_twin", "Tenso
 
 
 def _reference_index_put(x: Array, indices: Indices, values: Array, accumulate: bool, *rest: Any) -> Array:
+    result = x.copy()
+    index = _numpy_index(indices, x.shape)
+    target = result[index].shape
+    lead = len(target) - values.ndim
+    if lead < 0 or any(extent not in (1, wide) for extent, wide in zip(values.shape, target[lead:])):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {format_shape(values.shape)} cannot be broadcast to indexing "
+            f"result of shape {format_shape(target)}"
+        )
     if x.dtype != values.dtype:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
             f"{operand_type(x).label} for the destination and {operand_type(values).label} for the source."
-        )
-    result = x.copy()
-    index = _numpy_index(indices, x.shape)
-    target = np.broadcast_shapes(result[index].shape)
-    if broadcast_shapes(target, values.shape) != target:
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {format_shape(values.shape)} cannot be broadcast to indexing "
-            f"result of shape {format_shape(target)}"
         )
     if accumulate:
         np.add.at(result, index, values)
