@@ -22,6 +22,7 @@ from optc.jit.frontend.source import Source
 from optc.jit.frontend.type_expressions import TypeExpressions
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
+from optc.jit.names import NAMES
 from optc.jit.recursive import RECURSION
 
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nanj": complex(0, math.nan)}
@@ -201,7 +202,9 @@ class _ClassReader:
         if base == "Enum":
             return self._enum()
         class_ = ClassType(
-            self.name, is_module=base in ("Module", "ModuleInterface"), is_interface=base.endswith("Interface")
+            NAMES.claim(self.name),
+            is_module=base in ("Module", "ModuleInterface"),
+            is_interface=base.endswith("Interface"),
         )
         self.code.types[self.name] = class_
         try:
@@ -239,7 +242,7 @@ class _ClassReader:
             raise ScriptError("a class has an unexpected member", self.file.source.range(node))
 
     def _method(self, class_: ClassType, node: ast.FunctionDef) -> None:
-        method = self.code.compiled(f"{self.name}.{node.name}", self.file, node, class_)
+        method = self.code.compiled(f"{class_.name}.{node.name}", self.file, node, class_)
         class_.methods[node.name] = method
 
     def _attribute(self, class_: ClassType, name: str, node: ast.AnnAssign) -> None:

@@ -329,7 +329,7 @@ def type_of_value(value: Any) -> Type:
     from_scalar = _SCALARS.get(type(value))
     if from_scalar is not None:
         return from_scalar
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor | np.ndarray):
         return TENSOR
     if isinstance(value, tuple):
         return TupleType(tuple(map(type_of_value, value)))

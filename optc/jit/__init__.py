@@ -30,9 +30,9 @@ from optc.jit.markers import (
     wait,
 )
 from optc.jit.module import RecursiveScriptClass, RecursiveScriptModule, ScriptFunction, ScriptMethod, ScriptModule
-from optc.jit.tracing import is_tracing, trace, trace_module
 from optc.jit.trace_check import TracingCheckError
 from optc.jit.traced_module import TopLevelTracedModule, TracedModule
+from optc.jit.tracing import is_tracing, trace, trace_module
 
 Error = ExecutionError
 script_method = export

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO, NamedTuple
 
-from optc.archive.reader import read_module
+from optc.archive import reader
 from optc.ir.function import Function, ScriptObject
 from optc.jit import markers
 from optc.jit.frontend.string_source import compile_text
@@ -15,6 +15,7 @@ from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
 from optc.jit.recursive import compile_class, compile_function, compile_module
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
+
 
 class Attribute(NamedTuple):
     """A value together with its script type, for attributes whose type their value does not show."""
@@ -89,7 +90,7 @@ def load(
             raise ValueError(f"The provided filename {os.fspath(f)} does not exist")
         if os.path.isdir(f):
             raise ValueError(f"The provided filename {os.fspath(f)} is a directory")
-    return RecursiveScriptModule(read_module(f, _extra_files))
+    return RecursiveScriptModule(reader.read_module(f, _extra_files))
 
 
 def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True) -> ScriptModule:

@@ -24,9 +24,7 @@ def frozen_object(module: ScriptObject, preserved: Sequence[str]) -> ScriptObjec
     for name in preserved:
         if name in type_.attributes:
             attribute = type_.attributes[name]
-            result.type.attributes[name] = ClassAttribute(
-                attribute.type, attribute.is_parameter, attribute.is_buffer
-            )
+            result.type.attributes[name] = ClassAttribute(attribute.type, attribute.is_parameter, attribute.is_buffer)
             result.values[name] = module.values[name]
         elif name not in names:
             raise RuntimeError(f"Module does not have a method or an attribute named '{name}'")

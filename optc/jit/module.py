@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from optc.archive import writer
 from optc.eager.dispatch import wrap
 from optc.eager.tensor import Tensor
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
@@ -20,6 +21,7 @@ from optc.ir.inline import inline_calls
 from optc.ir.schema import FunctionSchema
 from optc.jit.arguments import WrongType, convert
 from optc.jit.calls import call_function
+from optc.jit.code_printer import print_function
 from optc.jit.names import base_name
 from optc.nn.modules.module import Module
 
@@ -81,8 +83,6 @@ class _Compiled:
     @property
     def code_with_constants(self) -> tuple[str, ConstMap]:
         """The source and its constants."""
-        from optc.jit.code_printer import print_function
-
         text, constants = print_function(self._function)
         return text, ConstMap({f"c{place}": _as_tensor(value) for place, value in enumerate(constants)})
 
@@ -108,15 +108,11 @@ class ScriptFunction(_Compiled):
 
     def save(self, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
         """Write an archive with a module whose `forward` is this function."""
-        from optc.archive.writer import save_function
-
-        save_function(self._function, f, _extra_files)
+        writer.save_function(self._function, f, _extra_files)
 
     def save_to_buffer(self) -> bytes:
         """The archive as bytes."""
-        from optc.archive.writer import function_to_bytes
-
-        return function_to_bytes(self._function)
+        return writer.function_to_bytes(self._function)
 
     def __repr__(self) -> str:
         return f"<torch.jit.ScriptFunction object at {id(self):#x}>"
@@ -217,6 +213,9 @@ class ObjectModule(ScriptModule):
             if is_module_attribute(attribute) and isinstance(value, ScriptObject):
                 modules[name] = known.get(name) or RecursiveScriptModule(value)
         own["_modules"] = modules
+        for name in target.type.methods:
+            if name != "forward" and hasattr(ObjectModule, name):  # the compiled method hides nn.Module's
+                own[name] = self._method(target, name)
         for function in target.type.forward_pre_hooks:
             self.register_forward_pre_hook(_hook(target, function))
         for function in target.type.forward_hooks:
@@ -333,15 +332,11 @@ class ObjectModule(ScriptModule):
 
     def save(self, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
         """Write a TorchScript archive to a path or a binary file object."""
-        from optc.archive.writer import save_module
-
-        save_module(self._c, f, _extra_files)
+        writer.save_module(self._c, f, _extra_files)
 
     def save_to_buffer(self, _extra_files: dict[str, Any] | None = None) -> bytes:
         """The archive as bytes."""
-        from optc.archive.writer import module_to_bytes
-
-        return module_to_bytes(self._c, _extra_files)
+        return writer.module_to_bytes(self._c, _extra_files)
 
     def get_debug_state(self) -> NoReturn:
         """Raises NotImplementedError: there is no profiling executor to look into."""

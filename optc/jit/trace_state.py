@@ -147,6 +147,7 @@ class TraceState:
                 self.names.give(found, name_of(tensor))
             return found
         if tensor.requires_grad:
+            dispatch.set_recorder(None)
             raise RuntimeError(
                 "Cannot insert a Tensor that requires grad as a constant. Consider making it a parameter or input, or "
                 f"detaching the gradient\nTensor:\n{tensor.detach()}"

@@ -125,7 +125,9 @@ def submodule_graphs(module: Any) -> dict[str, str]:
     for name, child in module.named_modules():
         for method in ("forward", "forward1"):
             try:
-                found = child._c._get_method(method) if hasattr(child._c, "_get_method") else child._c.type.methods[method]
+                found = (
+                    child._c._get_method(method) if hasattr(child._c, "_get_method") else child._c.type.methods[method]
+                )
             except (RuntimeError, KeyError, AttributeError):
                 continue
             graphs[f"{name}.{method}"] = canonical(found.graph)
@@ -151,7 +153,9 @@ FUNCTIONS = {
     "reductions": ("x.mean(-1, keepdim=True), x.sum(), x.sum(dim=1), x.max(), x.max(1), x.argmax(dim=-1)",),
     "lists of tensors": ("torch.cat([x, x], dim=-1), torch.stack((x, x)), x.chunk(2, dim=1)[0]",),
     "softmax": ("x.softmax(-1), torch.softmax(x, dim=0), F.log_softmax(x, -1)",),
-    "factories": ("x + torch.zeros(3, 4), x + torch.ones(4, dtype=torch.float64), torch.zeros_like(x), x.new_zeros(3)",),
+    "factories": (
+        "x + torch.zeros(3, 4), x + torch.ones(4, dtype=torch.float64), torch.zeros_like(x), x.new_zeros(3)",
+    ),
     "products": ("x @ x.t(), torch.mm(x, x.t()), torch.matmul(x, x.transpose(0, 1)), F.linear(x, k)",),
     "where": ("torch.where(x > 0, x, -x), x.masked_fill(x > 0.5, 0.0), x.clamp(0, 1), x.clamp(min=0.1)",),
     "the input itself": ("x",),

@@ -1,0 +1,117 @@
+"""Writes TorchScript archives, which optc and PyTorch read: data, storages, code of every class, constants, version."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from optc.archive.files import ArchiveWriter
+from optc.archive.pickle_writer import PickleWriter, StoredTensor, type_of_value
+from optc.errors import UnsupportedError
+from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.types import EnumType, TupleType, Type
+from optc.jit.code_constants import ConstantTable
+from optc.jit.code_dependencies import Dependencies
+from optc.jit.code_printer import print_class
+from optc.jit.receivers import add_method
+
+Target = str | os.PathLike[str] | BinaryIO
+
+_OLDEST_WRITTEN = 3
+_VERSION_OF = {
+    "aten::div": 4, "aten::div_": 4, "aten::full": 5, "aten::linspace": 8, "aten::logspace": 9, "aten::gelu": 10,
+}  # fmt: skip
+"""Operators whose meaning changed, and the archive version since which they mean what they mean now."""
+
+
+def save_module(module: ScriptObject, target: Target, extra_files: dict[str, Any] | None = None) -> None:
+    """Write a module. Raises UnsupportedError for ignored functions, TypeError for values an archive cannot hold."""
+    with ArchiveWriter(target) as archive:
+        _ModuleWriter(archive).write(module, extra_files or {})
+
+
+def module_to_bytes(module: ScriptObject, extra_files: dict[str, Any] | None = None) -> bytes:
+    """The archive of a module as bytes."""
+    buffer = io.BytesIO()
+    save_module(module, buffer, extra_files)
+    return buffer.getvalue()
+
+
+def save_function(function: Function, target: Target, extra_files: dict[str, Any] | None = None) -> None:
+    """Write a function, as the `forward` of a module without anything else (which is how PyTorch saves functions)."""
+    save_module(_holder(function), target, extra_files)
+
+
+def function_to_bytes(function: Function) -> bytes:
+    """The archive of a function as bytes."""
+    return module_to_bytes(_holder(function))
+
+
+def _holder(function: Function) -> ScriptObject:
+    class_ = ClassType("__torch__.PlaceholderModule", is_module=True)
+    add_method(class_, "forward", function.graph, function.schema)
+    return ScriptObject(class_)
+
+
+class _ModuleWriter:
+    def __init__(self, archive: ArchiveWriter) -> None:
+        self.archive = archive
+        self.constants = ConstantTable()
+        self.dependencies = Dependencies()
+        self.storages: dict[Any, str] = {}
+        self.constant_storages: dict[Any, str] = {}
+
+    def write(self, module: ScriptObject, extra_files: dict[str, Any]) -> None:
+        data = PickleWriter(self._store).finish(module, module.type)
+        self.archive.add("data.pkl", data)
+        self._write_code(module)
+        values = tuple(self.constants.values)
+        types = TupleType(tuple(map(type_of_value, values)))
+        self.archive.add("constants.pkl", PickleWriter(self._store_constant).finish(values, types))
+        for name, content in extra_files.items():
+            self.archive.add(f"extra/{name}", content.encode() if isinstance(content, str) else bytes(content))
+        self.archive.add("version", f"{self._version()}\n".encode())
+
+    def _store(self, stored: StoredTensor) -> str:
+        return self.archive.add_storage("data", stored, self.storages)
+
+    def _store_constant(self, stored: StoredTensor) -> str:
+        return self.archive.add_storage("constants", stored, self.constant_storages)
+
+    def _write_code(self, module: ScriptObject) -> None:
+        """Print the module's class and everything its code refers to, one file per Python module."""
+        files: dict[str, list[str]] = {}
+        owners: dict[str, Any] = {}
+        self.dependencies.add(module.type)
+        place = 0
+        while place < len(self.dependencies.items):
+            item = self.dependencies.items[place]
+            name = _name_of(item)
+            if owners.setdefault(name, item) is not item:
+                raise UnsupportedError(f"two different definitions are called {name}: they cannot be in one archive")
+            text = print_class(item, self.constants, self.dependencies)
+            files.setdefault(name.rpartition(".")[0], []).append(text)
+            place += 1
+        for qualifier, texts in files.items():
+            self.archive.add(f"code/{qualifier.replace('.', '/')}.py", "".join(texts).encode(), compress=True)
+
+    def _version(self) -> int:
+        """The oldest version whose readers understand every operator the way it was meant."""
+        kinds = {node.kind for function in self._functions() for node in function.graph.walk()}
+        return max((_VERSION_OF.get(kind, _OLDEST_WRITTEN) for kind in kinds), default=_OLDEST_WRITTEN)
+
+    def _functions(self) -> Iterator[Function]:
+        for item in self.dependencies.items:
+            if isinstance(item, Function):
+                yield item
+            elif isinstance(item, ClassType) and not item.is_interface:
+                yield from item.methods.values()
+
+
+def _name_of(item: Type | Function) -> str:
+    if isinstance(item, Function | ClassType | EnumType):
+        return item.name
+    assert isinstance(item, TupleType) and item.name is not None
+    return item.name
