@@ -34,6 +34,7 @@ from optc.codegen.native import (
 from optc.ir import dtypes, types
 from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
+from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType
 from optc.ops.registry import Kernel, Pointwise, Reduction, operator_of
 

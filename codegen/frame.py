@@ -34,9 +34,10 @@ from optc.codegen.native import (
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import vectorise
 from optc.errors import OptcError
-from optc.ir.dims import Dim, Symbolic, product
+from optc.ir.dims import Dim, product
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
+from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import stored_type
@@ -360,15 +361,6 @@ class Frame:
 
 
 # Small facts -----------------------------------------------------------------------------------------------------
-
-
-def plain_symbol(dim: Dim | None) -> str | None:
-    """The name of a dimension that is nothing but a symbol."""
-    if not isinstance(dim, Symbolic) or len(dim.terms) != 1:
-        return None
-    (monomial, coefficient), *_ = dim.terms
-    name = getattr(monomial[0], "name", None) if len(monomial) == 1 and coefficient == 1 else None
-    return name if isinstance(name, str) else None
 
 
 def static(dims: Sequence[Dim]) -> tuple[int, ...]:

@@ -13,13 +13,14 @@ from optc.codegen import jit
 from optc.codegen.context import ContextPool, Island
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
-from optc.codegen.frame import KernelRecord, Unsupported, plain_symbol
+from optc.codegen.frame import KernelRecord, Unsupported
 from optc.codegen.host import Target
 from optc.codegen.operators import HANDLERS
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
 from optc.ir.structure import Structure
+from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType
 
 
