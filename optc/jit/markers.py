@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 __all__ = [
@@ -184,10 +184,13 @@ def overloads_of(func: Any) -> list[Callable[..., Any]]:
     return overloaded_functions.get(_key(func), []) if name is not None else []
 
 
-def method_overloads_of(class_: type, name: str) -> list[Callable[..., Any]]:
-    """The signatures declared for a method, the class's own or inherited."""
-    for base in class_.__mro__:
-        found = overloaded_methods.get((base.__module__, base.__qualname__), {}).get(name)
-        if found:
-            return found
-    return []
+def method_overloads_of(class_: type) -> dict[str, Sequence[Callable[..., Any]]]:
+    """The signatures declared for methods of a class, its own and inherited ones, by name."""
+    found: dict[str, Sequence[Callable[..., Any]]] = {}
+    for base in reversed(class_.__mro__):
+        for name, member in vars(base).items():
+            declared = getattr(member, "__script_overloads__", None)
+            if declared:
+                found[name] = declared
+        found.update(overloaded_methods.get((base.__module__, base.__qualname__), {}))
+    return found

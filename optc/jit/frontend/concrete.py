@@ -161,9 +161,9 @@ class ModuleCompiler:
         names = self._methods_to_compile(module, concrete)
         for name in names:
             self.add_method(concrete, name, getattr(class_, name))
-        for name, mangled in concrete.overloads.items():
-            for overload, declared in zip(mangled, markers.method_overloads_of(class_, name)):
-                self.add_method(concrete, overload, getattr(class_, name), declared)
+        for name, declared in markers.method_overloads_of(class_).items():
+            for overload, signature in zip(concrete.overloads[name], declared):
+                self.add_method(concrete, overload, getattr(class_, name), signature)
         self._container_methods(module, concrete)
         self._hooks(module, concrete)
         for function in (*type_.forward_hooks, *type_.forward_pre_hooks):
@@ -433,10 +433,8 @@ class ModuleInference:
         self.concrete.functions[name] = functions
 
     def _overloads(self) -> None:
-        for name in dir(self.class_):
-            declared = markers.method_overloads_of(self.class_, name)
-            if declared:
-                self.concrete.overloads[name] = [f"{name}__{place}" for place in range(len(declared))]
+        for name, declared in markers.method_overloads_of(self.class_).items():
+            self.concrete.overloads[name] = [f"{name}__{place}" for place in range(len(declared))]
 
 
 def _is_final(hint: Any) -> bool:
