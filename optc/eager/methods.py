@@ -73,6 +73,11 @@ def _expand_like(self: Any, other: Any) -> Any:
     return dispatch.call("aten::expand", (self, list(other._array.shape)))
 
 
+def _where(self: Any, condition: Any, other: Any) -> Any:
+    """This tensor's elements where `condition` holds, those of `other` elsewhere."""
+    return dispatch.call("aten::where", (condition, self, other))
+
+
 PROPERTIES: Final = {
     "T": "numpy_T",
     "mT": "mT",
@@ -92,6 +97,7 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "chunk": _parts("chunk"),
     "tensor_split": _parts("tensor_split"),
     "norm": _norm,
+    "where": _where,
     "pin_memory": _same,
     "share_memory_": _same,
     "resolve_conj": _same,
