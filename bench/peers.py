@@ -27,7 +27,7 @@ import torch
 import optc
 from bench.workloads import Workload, chosen
 from examples import networks
-from optc.cli.style import Style, duration, table
+from optc.cli.style import Style, duration, factor, table
 from optc.cli.target import run_file
 from optc.cli.timing import in_turn
 
@@ -183,7 +183,7 @@ def row(workload: Workload, engines: Sequence[str], rounds: int, notes: list[str
         elif name == "optc":
             cells.append(duration(base))
         else:
-            cells.append(f"{duration(times[name].median)} ({times[name].median / base:.3g}x)")
+            cells.append(f"{duration(times[name].median)} ({factor(times[name].median / base)})")
     return cells
 
 

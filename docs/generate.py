@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import re
 import subprocess
@@ -61,6 +62,17 @@ def tutorial() -> str:
     """The table of the main job."""
     finished = subprocess.run(
         [sys.executable, "examples/tutorial.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return f"```\n{relative(finished.stdout)}\n```"
+
+
+def peers() -> str:
+    """The table of peers, where they are installed; the table the README has, elsewhere."""
+    if importlib.util.find_spec("torch") is None:
+        found = section_of(README.read_text(encoding="utf-8"), "peers")
+        return found.rstrip("\n")
+    finished = subprocess.run(
+        [sys.executable, "-m", "bench.peers"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     return f"```\n{relative(finished.stdout)}\n```"
 
@@ -121,7 +133,7 @@ def passes() -> str:
         options = ", ".join(f"`{name}={value}`" for name, value in item.options.items())
         short = f"`{item.alias}`" if item.alias else ""
         lines.append(f"| `{item.name}` | {short} | {item.summary} | {options} |")
-    lines += ["", "A pipeline is text: `optc opt graph.ir -p \"canonicalize, repeat(cse, dce), loop-unrolling{limit=4}\"`.", ""]
+    lines += ["", "A pipeline is text: `optc opt graph.ir -p \"canonicalize, repeat(cse, dce), loop-unrolling{trips=4}\"`.", ""]
     lines += ["| pipeline | stands for |", "|---|---|"]
     lines += [f"| `{name}` | `{text}` |" for name, text in named_pipelines().items()]
     return "\n".join(lines) + "\n"
@@ -146,16 +158,22 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/passes.md": passes,
     "docs/environment.md": environment,
 }
-SECTIONS: dict[str, Callable[[], str]] = {"loop": optimised_loop, "kernels": kernel_decisions, "tutorial": tutorial}
-TIMED = ("tutorial",)
+SECTIONS: dict[str, Callable[[], str]] = {"loop": optimised_loop, "kernels": kernel_decisions, "tutorial": tutorial, "peers": peers}
+TIMED = ("tutorial", "peers")
+
+
+def section_of(text: str, name: str) -> str:
+    """What a generated section holds now. Raises SystemExit when there is none."""
+    found = re.search(rf"<!-- generated: {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    if found is None:
+        raise SystemExit(f"README.md has no section <!-- generated: {name} -->")
+    return found[1]
 
 
 def with_section(text: str, name: str, content: str) -> str:
     """The text with one generated section replaced. Raises SystemExit when it has no such section."""
-    pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    if pattern.search(text) is None:
-        raise SystemExit(f"README.md has no section <!-- generated: {name} -->")
-    return pattern.sub(lambda found: f"{found[1]}{content}\n{found[2]}", text)
+    marker = f"<!-- generated: {name} -->\n"
+    return text.replace(f"{marker}{section_of(text, name)}<!-- end -->", f"{marker}{content}\n<!-- end -->")
 
 
 def stale() -> list[str]:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # runs from a c
 
 import optc
 from examples import networks
-from optc.cli.style import Style, duration, table
+from optc.cli.style import Style, duration, factor, table
 from optc.cli.timing import in_turn
 
 SHAPES = {
@@ -74,7 +74,7 @@ def job(name: str, in_detail: bool) -> list[str]:
         f"{error:.1e}",
         duration(times["interpreter"].median),
         duration(times["compiled"].median),
-        f"{times['interpreter'].median / times['compiled'].median:.0f}x",
+        factor(times["interpreter"].median / times["compiled"].median),
     ]
 
 
@@ -100,7 +100,7 @@ def main() -> None:
     if unknown:
         raise SystemExit(f"there is no network {unknown[0]}: choose from {', '.join(SHAPES)}")
     rows = [job(name, in_detail=bool(sys.argv[1:])) for name in names]
-    header = ["", "nodes", "passes at work", "first call", "error", "interpreter", "compiled", ""]
+    header = ["", "nodes", "passes at work", "first call", "error", "interpreter", "compiled", "faster"]
     print(table(header, rows, STYLE))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from optc.cli import inputs, report, results
 from optc.cli.opt import describe_passes, optimize_text
 from optc.cli.page import page
-from optc.cli.style import GREEN, RED, YELLOW, Style, duration, table, waiting
+from optc.cli.style import GREEN, RED, YELLOW, Style, duration, factor, table, waiting
 from optc.cli.target import Target, UsageError, load_target, one_line, usage_errors
 from optc.cli.timing import in_turn
 from optc.eager.seeding import manual_seed
@@ -147,7 +147,7 @@ def bench(options: argparse.Namespace) -> int:
         times = in_turn(candidates, options.rounds)
     base = times["compiled"].median
     rows = [
-        [name, duration(taken.median), duration(taken.best), f"{taken.spread:.0%}", f"{taken.median / base:.2f}x"]
+        [name, duration(taken.median), duration(taken.best), f"{taken.spread:.0%}", factor(taken.median / base)]
         for name, taken in times.items()
     ]
     print(table(["", "median", "best", "spread", "to compiled"], rows, Style.of(sys.stdout)))

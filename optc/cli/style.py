@@ -84,6 +84,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def factor(ratio: float) -> str:
+    """A ratio with three digits: 1.05x, 70.6x, 1060x."""
+    return f"{ratio:.0f}x" if ratio >= 99.95 else f"{ratio:.3g}x"
+
+
 @contextmanager
 def waiting(what: str, stream: TextIO | None = None) -> Iterator[None]:
     """Say on stderr what takes so long, once it has taken a second."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-import torch  # noqa: TID251 - see the module's docstring
+import torch
 
 from optc.eager.creation import from_numpy
 from optc.eager.tensor import Tensor

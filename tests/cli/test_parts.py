@@ -13,7 +13,7 @@ from optc.cli import style as styles
 from optc.cli.diff import graph_diff
 from optc.cli.inputs import from_shapes
 from optc.cli.results import compare, leaves
-from optc.cli.style import Style, duration, table, waiting
+from optc.cli.style import Style, duration, factor, table, waiting
 from optc.cli.timing import Times, in_turn
 
 
@@ -23,6 +23,11 @@ from optc.cli.timing import Times, in_turn
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("ratio", "text"), [(1.0, "1x"), (1.054, "1.05x"), (70.63, "70.6x"), (1060.2, "1060x")])
+def test_factor(ratio: float, text: str) -> None:
+    assert factor(ratio) == text
 
 
 def test_table_aligns_columns() -> None:
@@ -137,10 +142,10 @@ def test_diff_does_not_show_renumbering() -> None:
 
 
 def test_diff_shows_another_operand() -> None:
-    after = BEFORE.replace("aten::exp(%2)", "aten::exp(%x)")
+    after = BEFORE.replace("aten::exp(%2)", "aten::exp(%1)")
     assert changed_lines(BEFORE, after) == [
         "-  %3 : Tensor = aten::exp(%2) # a.py:3:0",
-        "+  %3 : Tensor = aten::exp(%x) # a.py:3:0",
+        "+  %3 : Tensor = aten::exp(%1) # a.py:3:0",
     ]
 
 
