@@ -47,8 +47,10 @@ def pack_padded_sequence(
     RuntimeError if a length is not positive, or grows along the batch while `enforce_sorted`.
     """
     counts = as_tensor(lengths, dtype=INT64)
-    order = None if enforce_sorted else functions.argsort(counts, descending=True, stable=True)
-    if order is not None:
+    order = None
+    if not enforce_sorted:
+        longest_first = sorted(range(counts.numel()), key=lambda place: -counts[place].item())
+        order = tensor(longest_first, dtype=INT64)
         input = input.index_select(0 if batch_first else 1, order)
         counts = counts[order]
     steps = input.transpose(0, 1) if batch_first else input
