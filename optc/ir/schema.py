@@ -61,9 +61,12 @@ def _with_alias(type_: Type, alias: str) -> str:
     return f"{type_}({alias})"
 
 
+_ESCAPES = str.maketrans({"\n": "\\n", "\t": "\\t", "\f": "\\f", "\v": "\\v", '"': '\\"', "\\": "\\\\"})
+
+
 def _default_text(value: Any) -> str:
     if isinstance(value, str):
-        return f'"{value}"'
+        return '"' + value.translate(_ESCAPES) + '"'
     if isinstance(value, list):
         return f"[{', '.join(map(str, value))}]"
     return str(value)
@@ -105,7 +108,7 @@ class FunctionSchema:
         if self.is_variadic:
             shown.append("...")
         returns = ", ".join(map(str, self.returns))
-        if len(self.returns) != 1:
+        if len(self.returns) != 1 or returns.startswith("("):
             returns = f"({returns})"
         return f"{self.full_name}({', '.join(shown)}) -> {returns}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,15 @@ def clamp(x: Expr, low: Expr | None, high: Expr | None) -> Expr:
     if low is not None:
         x = maximum(x, low)
     return x if high is None else minimum(x, high)
+
+
+def _hypotenuse(x: Expr, y: Expr) -> Expr:
+    """sqrt(x*x + y*y) without overflow; infinite where one is, even beside a nan."""
+    x, y = function("abs", x), function("abs", y)
+    longer, shorter = maximum(x, y), minimum(x, y)
+    ratio = select(longer.equal(0.0), 0.0, shorter / longer)
+    infinite = x.equal(float("inf")) | y.equal(float("inf"))
+    return select(infinite, float("inf"), longer * function("sqrt", 1.0 + ratio * ratio))
 
 
 def lerp(start: Expr, end: Expr, weight: Expr) -> Expr:
@@ -238,7 +248,24 @@ def check_subtraction(dtype: DType, *arguments: Any) -> None:
     check_alpha(dtype, *arguments)
 
 
+def _refuse_bool(kernel: str) -> Callable[..., None]:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype is dtypes.BOOL:
+            raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+    return check
+
+
+def _floats_only(kernel: str) -> Callable[..., None]:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype.kind not in ("float", "complex"):
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
+
+    return check
+
+
 def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
+    _refuse_bool("pow")(dtype)
     if dtype.kind == "int" and isinstance(exponent, int) and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
@@ -282,6 +309,13 @@ def _check_same_types(dtype: DType, start: Any, end: Any, weight: Any) -> None:
 # Declarations --------------------------------------------------------------------------------------------------------
 
 
+_OUT_NAMES = {("mul", "Tensor"): "out", ("div", "Tensor"): "out", ("copysign", "Tensor"): "out"} | {
+    (name, overload): f"{overload}_out"
+    for name in ("remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge")
+    for overload in ("Tensor", "Scalar")
+}
+
+
 def declare_binary(
     name: str,
     scalar: ScalarFunction,
@@ -291,6 +325,7 @@ def declare_binary(
     result: DType | None = None,
     commutative: bool = False,
     may_fail: bool = False,
+    check: Callable[..., None] | None = None,
     second: str = "other",
 ) -> None:
     """The usual pair of overloads, `name.Tensor` and `name.Scalar`, each with its in-place form."""
@@ -303,8 +338,9 @@ def declare_binary(
             result=result,
             commutative=commutative,
             may_fail=may_fail,
+            check=check,
             inplace=True,
-            out=("out" if overload == "Tensor" else "Scalar_out") if name in ("mul", "div") else f"{overload}_out",
+            out=_OUT_NAMES.get((name, overload)),
         )
 
 
@@ -333,8 +369,8 @@ for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar"
 declare_binary("mul", multiply, np.multiply, commutative=True)
 declare_binary("div", lambda x, y: x / y, _true_divide, promotion="float")
 declare_binary("true_divide", lambda x, y: x / y, _true_divide, promotion="float")
-declare_binary("remainder", remainder, _remainder_arrays, may_fail=True)
-declare_binary("fmod", modulo, _fmod_arrays, may_fail=True)
+declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, check=_refuse_bool("remainder_cpu"))
+declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, check=_refuse_bool("fmod_cpu"))
 declare_pointwise(
     "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", remainder, _remainder_arrays, may_fail=True
 )
@@ -371,12 +407,12 @@ for _overload, _type in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
 
 _floor_divide_tensor = declare_pointwise(
     "aten::floor_divide(Tensor self, Tensor other) -> Tensor",
-    floor_divide, _floor_divide_arrays, may_fail=True, out="out",
+    floor_divide, _floor_divide_arrays, check=_refuse_bool("div_floor_cpu"), may_fail=True, out="out",
 )  # fmt: skip
 define_inplace(_floor_divide_tensor, "Tensor")
 declare_pointwise(
     "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
-    floor_divide, _floor_divide_arrays, may_fail=True, inplace=True,
+    floor_divide, _floor_divide_arrays, check=_refuse_bool("div_floor_cpu"), may_fail=True, inplace=True,
 )  # fmt: skip
 
 _power_tensor = declare_pointwise(
@@ -457,7 +493,7 @@ declare_pointwise(
 )  # fmt: skip
 declare_pointwise(
     "aten::hypot(Tensor self, Tensor other) -> Tensor",
-    lambda x, y: function("sqrt", x * x + y * y), np.hypot, commutative=True, inplace=True,
+    _hypotenuse, np.hypot, check=_floats_only("hypot_cpu"), commutative=True, inplace=True,
 )  # fmt: skip
 declare_binary("copysign", lambda x, y: function("copysign", x, y), np.copysign, promotion="float")
 declare_pointwise(

@@ -114,6 +114,14 @@ def _check_bits(name: str) -> Any:
     return check
 
 
+def _refuse_shift(name: str) -> Any:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype.kind != "int":
+            raise NotImplementedError(f"\"{name}\" not implemented for '{dtype.label}'")
+
+    return check
+
+
 def _shift_left(x: Expr, y: Expr) -> Expr:
     """Shifting by a negative amount or past the width gives 0."""
     width = 8 * x.dtype.itemsize
@@ -156,9 +164,9 @@ for _name, _scalar, _compute in (
     ("left_shift", _shift_left, _shift_left_arrays),
     ("right_shift", _shift_right, _shift_right_arrays),
 ):
+    _check = _refuse_shift(f"{_name[0]}shift_cpu")
     _python = "__lshift__" if _name == "left_shift" else "__rshift__"
     for _overload, _suffix in (("Tensor", "Tensor"), ("Scalar", "Tensor_Scalar")):
-        _check = _check_bits(f"bitwise_{_name}")
         declare_pointwise(
             f"aten::bitwise_{_name}.{_suffix}(Tensor self, {_overload} other) -> Tensor",
             _scalar, _compute, check=_check, inplace=True,

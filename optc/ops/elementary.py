@@ -32,7 +32,7 @@ def declare_unary(
     for spelling in (name, *aliases):
         declare_pointwise(
             f"aten::{spelling}(Tensor self) -> Tensor",
-            scalar, compute, promotion=promotion, check=check, inplace=True, out="out",
+            scalar, compute, promotion=promotion, check=check, inplace=not spelling.startswith("special"), out="out",
         )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ declare_unary(
 declare_unary(
     "sgn", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
 )
-declare_pointwise("aten::positive(Tensor self) -> Tensor", lambda x: x, lambda x: x.copy())
+declare_pointwise("aten::positive(Tensor(a) self) -> Tensor(a)", lambda x: x, lambda x: x)
 
 
 def _infer_square(x: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
@@ -33,6 +33,8 @@ def _joined_shape(shapes: Sequence[Shape], dim: int) -> Shape:
     for place, shape in enumerate(shapes):
         if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
+    if len(set(map(len, shapes))) > 1 and any(len(shape) == 1 and isinstance(shape[0], Symbolic) for shape in shapes):
+        raise UndecidedShape("is a joined 1-d tensor empty?")
     kept = [(place, shape) for place, shape in enumerate(shapes) if not _is_skipped(shape)]
     if not kept:
         normalize_dim(dim, 1)

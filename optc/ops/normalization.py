@@ -5,6 +5,7 @@ Code generation fuses the pieces around a row, so nothing here needs a kernel of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,8 +147,9 @@ def _statistics(x: Array, places: tuple[int, ...], eps: float) -> tuple[Array, A
     """x in double, its mean, and one over its deviation."""
     values = x.astype(np.float64)
     with np.errstate(all="ignore"):
-        mean = values.mean(axis=places, keepdims=True)
-        spread = np.square(values - mean).mean(axis=places, keepdims=True)
+        count = np.float64(math.prod(x.shape[place] for place in places))
+        mean = values.sum(axis=places, keepdims=True) / count
+        spread = np.square(values - mean).sum(axis=places, keepdims=True) / count
         return values, mean, 1.0 / np.sqrt(spread + eps)
 
 

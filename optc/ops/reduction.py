@@ -379,7 +379,7 @@ def _variance(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
     with np.errstate(all="ignore"):
         places, values = axes(x, dims), wide(x)
         count = math.prod(x.shape[axis] for axis in places)
-        squares = np.square(values - np.mean(values, axis=places, keepdims=True))
+        squares = np.square(values - np.sum(values, axis=places, keepdims=True) / np.float64(count))
         freedom = max(0.0, count - (1 if correction is None else correction))
         return np.asarray(np.sum(squares, axis=places, keepdims=keepdim) / np.float64(freedom))
 
@@ -388,7 +388,7 @@ def _reference_deviation(name: str, root: bool) -> Callable[..., Array]:
     def reference(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
         _check_deviation(name, operand_type(x))
         result = _variance(x, dims, correction, keepdim)
-        return (np.sqrt(result) if root else result).astype(x.dtype)
+        return np.asarray(np.sqrt(result) if root else result).astype(x.dtype)
 
     return reference
 

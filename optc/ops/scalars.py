@@ -82,11 +82,12 @@ def _in_float(function_of: ScalarFunction) -> ScalarFunction:
 
 def declare_pairs(
     name: str,
-    scalar: ScalarFunction,
+    scalar: ScalarFunction | None,
     reference: Reference,
     *,
     results: tuple[str, str, str] = ("int", "float", "Scalar"),
     symbolic: Reference | None = None,
+    interpreted: str | None = None,
     commutative: bool = False,
     may_fail: bool = False,
     generic: str = "",
@@ -106,6 +107,7 @@ def declare_pairs(
             infer=number_rule(reference, kind, symbolic),
             reference=reference,
             scalar=scalar,
+            interpreted=interpreted,
             promotion="none",
             commutative=commutative,
             may_fail=may_fail,
@@ -134,6 +136,17 @@ def _floor_quotient(x: Number, y: Number) -> Number:
     if y == 0:
         raise RuntimeError("division by 0")
     return wrap(x // y)
+
+
+def _truncated_quotient(x: int, y: int) -> int:
+    quotient = abs(x) // abs(_divisor(y))
+    return wrap(quotient if (x < 0) == (y < 0) else -quotient)
+
+
+def _divisor(y: int) -> int:
+    if y == 0:
+        raise RuntimeError("division by 0")
+    return y
 
 
 def _rest(x: Number, y: Number) -> Number:
@@ -198,8 +211,8 @@ for _overload, _type in ((".int", "int"), (".float", "float"), ("", "Scalar")):
     )
 define(
     "aten::__round_to_zero_floordiv.int(int a, int b) -> int",
-    infer=number_rule(lambda x, y: int(x / y), "int", lambda x, y: None),
-    reference=lambda x, y: abs(x) // abs(y) * (1 if (x < 0) == (y < 0) else -1),
+    infer=number_rule(_truncated_quotient, "int", lambda x, y: None),
+    reference=_truncated_quotient,
     scalar=lambda x, y: x / y,
     promotion="none",
     may_fail=True,
@@ -236,10 +249,13 @@ for _name, _scalar, _reference in (
     ("fmod", lambda x, y: function("fmod", x, y), _fmod),
     ("atan2", lambda x, y: function("atan2", x, y), _in_numpy(np.arctan2)),
     ("copysign", lambda x, y: function("copysign", x, y), _in_numpy(np.copysign)),
-    ("mathremainder", lambda x, y: x - function("round", x / y) * y, _ieee_remainder),
 ):
     declare_pairs(f"aten::{_name}", _in_float(_scalar), _reference, results=("float", "float", "float"),
                   generic="Scalar_Scalar" if _name == "atan2" else "")  # fmt: skip
+
+
+declare_pairs("aten::mathremainder", None, _ieee_remainder, results=("float", "float", "float"),
+              interpreted="exact remainders have no native form")  # fmt: skip
 
 
 # Comparisons ---------------------------------------------------------------------------------------------------------
@@ -470,7 +486,10 @@ define(
 def _pair_rule(reference: Reference, kinds: tuple[str, str]) -> Reference:
     def infer(*arguments: Any) -> Any:
         if all(map(is_known, arguments)):
-            return reference(*arguments)
+            try:
+                return reference(*arguments)
+            except RuntimeError:
+                pass
         return tuple(_UNKNOWN[kind]() for kind in kinds)
 
     return infer
@@ -495,22 +514,21 @@ def _divmod(x: Number, y: Number) -> tuple[Number, Number]:
     return quotient, rest
 
 
-for _left, _right in _PAIRS:
-    _kind = "int" if _left == _right == "int" else "float"
+define(
+    "aten::divmod.int(int x, int y) -> (int, int)",
+    infer=_pair_rule(_divmod, ("int", "int")),
+    reference=_divmod,
+    decompose=lambda b, x, y: (b("aten::floordiv.int", x, y), b("aten::remainder.int", x, y)),
+    may_fail=True,
+)
+for _left, _right in _PAIRS[1:]:
     define(
-        f"aten::divmod.{_left if _left == _right else f'{_left}_{_right}'}({_left} x, {_right} y) -> ({_kind}, {_kind})",
-        infer=_pair_rule(_divmod, (_kind, _kind)),
+        f"aten::divmod.{_left if _left == _right else f'{_left}_{_right}'}({_left} x, {_right} y) -> (float, float)",
+        infer=_pair_rule(_divmod, ("float", "float")),
         reference=_divmod,
-        decompose=lambda b, x, y, kind=_kind: (
-            b(_overload_for(b, "aten::floordiv", x, y), x, y), b(_overload_for(b, "aten::remainder", x, y), x, y)
-        ),
+        interpreted="it returns two numbers",
         may_fail=True,
-    )  # fmt: skip
-
-
-def _overload_for(b: Any, name: str, x: Any, y: Any) -> str:
-    left, right = str(b.value(x).type), str(b.value(y).type)
-    return f"{name}.{left}" if left == right else f"{name}.{left}_{right}"
+    )
 
 
 # Conversions ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Writing as values: the operators that functional graphs use where captured ones write to memory.
 
 `aten::select_scatter` and `aten::slice_scatter` give a whole tensor in which one view has new contents;
-`prim::StoreResult` is what an in-place operator leaves in its argument; `prim::List...` give changed lists. `VIEWS`
-tells how to write through each view operator.
+`prim::StoreResult` is what an in-place operator leaves in its argument; `prim::List...` and `prim::DictSet` give changed
+lists and dictionaries. `VIEWS` tells how to write through each view operator.
 """
 
 from __future__ import annotations
@@ -269,6 +269,13 @@ define(
     reference=_without,
     may_fail=True,
     interpreted="removing an element of a list whose length only running tells",
+)
+
+define(
+    "prim::DictSet(Dict(t, tVal) self, t key, tVal value) -> Dict(t, tVal)",
+    infer=lambda items, key, value: items,
+    reference=lambda items, key, value: {**items, key: value},
+    interpreted="changing a dictionary whose keys only running tells",
 )
 
 WriteThrough = Callable[[Graph, Node, Value, Value], Value | None]

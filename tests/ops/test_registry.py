@@ -1,0 +1,247 @@
+"""Every operator: its declaration is complete, and its parts agree with each other."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.ir import dtypes
+from optc.ir.dims import Symbolic, substitute
+from optc.ir.schema import parse_schema
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape, Unknown
+from optc.ops.registry import (
+    Decomposition,
+    Interpreted,
+    Kernel,
+    Layout,
+    Operator,
+    Pointwise,
+    Reduction,
+    all_operators,
+    lookup,
+    overloads,
+)
+from tests.ops.evaluation import (
+    Bindings,
+    as_abstract,
+    run_decomposition,
+    run_expression,
+    run_layout,
+    run_reduction,
+)
+from tests.ops.samples import samples
+
+assert optc.__doc__ is not False  # importing optc declares the operators
+
+FAILURES = (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError)
+FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
+NAMES = [operator.name for operator in FUNCTIONAL]
+
+
+def of(kind: type) -> list[Operator]:
+    return [operator for operator in FUNCTIONAL if isinstance(operator.lowering, kind)]
+
+
+def by_name(operators: list[Operator]) -> Any:
+    return pytest.mark.parametrize("operator", operators, ids=[operator.name for operator in operators])
+
+
+def same(mine: Any, other: Any, tolerance: float = 2e-6) -> bool:
+    """Equal up to rounding, of one type and shape."""
+    if isinstance(mine, np.ndarray):
+        if not isinstance(other, np.ndarray) or mine.shape != other.shape or mine.dtype != other.dtype:
+            return False
+        if mine.dtype.kind in "iub":
+            return bool(np.array_equal(mine, other))
+        if mine.dtype.itemsize == 2:
+            tolerance = 1e-2 if mine.dtype.name == "bfloat16" else 2e-3
+        with np.errstate(all="ignore"):
+            return bool(np.allclose(mine.astype(np.float64), other.astype(np.float64), tolerance, tolerance, True))
+    if isinstance(mine, list | tuple):
+        return len(mine) == len(other) and all(same(*pair, tolerance) for pair in zip(mine, other))
+    if isinstance(mine, float) and isinstance(other, float):
+        return mine == other or (mine != mine and other != other) or abs(mine - other) <= tolerance * abs(mine)
+    return type(mine) is type(other) and mine == other
+
+
+def outcomes(operator: Operator) -> list[tuple[tuple[Any, ...], Any]]:
+    """The samples that succeed, with their results."""
+    found = []
+    for arguments in samples(operator):
+        try:
+            found.append((arguments, operator.reference(*arguments)))
+        except FAILURES:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("name", [operator.name for operator in all_operators()])
+def test_the_schema_survives_printing_and_parsing(name: str) -> None:
+    operator = lookup(name)
+    assert operator is not None
+    assert parse_schema(str(operator.schema)) == operator.schema
+    assert operator.schema.full_name == name
+
+
+def test_overloads_on_tensors_are_tried_before_those_on_numbers() -> None:
+    names = [operator.name for operator in overloads("aten::add")]
+    assert names.index("aten::add.Tensor") < names.index("aten::add.int") < names.index("aten::add")
+
+
+def _takes(function: Any, count: int) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return True
+    positional = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
+    required = [item for item in positional if item.default is item.empty]
+    variadic = any(item.kind == item.VAR_POSITIONAL for item in parameters)
+    return len(required) <= count and (variadic or len(positional) >= count)
+
+
+@by_name(FUNCTIONAL)
+def test_every_part_takes_the_arguments_of_the_schema(operator: Operator) -> None:
+    count = len(operator.schema.arguments)
+    if operator.schema.is_variadic:
+        return
+    assert _takes(operator.rule, count)
+    assert _takes(operator.reference, count)
+    if isinstance(operator.lowering, Decomposition):
+        assert _takes(operator.lowering.function, count + 1)
+    if isinstance(operator.lowering, Pointwise):
+        assert _takes(operator.lowering.function, count)
+    if isinstance(operator.lowering, Layout):
+        assert _takes(operator.lowering.function, count + 2)
+
+
+UNTRIED = ("aten::empty", "aten::new_empty", "prim::", "aten::format", "aten::percentFormat", "aten::warn", "aten::hash",
+           "aten::is_", "aten::has_torch_function", "aten::_get_tracing_state")  # fmt: skip
+
+
+@by_name([operator for operator in FUNCTIONAL if not isinstance(operator.lowering, Interpreted)])
+def test_every_operator_with_native_code_succeeds_on_a_sample(operator: Operator) -> None:
+    if operator.name.startswith(UNTRIED):
+        return
+    assert outcomes(operator)
+
+
+def check_inferred(inferred: Any, result: Any, bindings: Bindings) -> None:
+    """What the rule found out holds for the real result."""
+    if isinstance(inferred, Unknown):
+        return
+    if isinstance(inferred, TensorType):
+        assert inferred.dtype is dtypes.from_numpy(result.dtype)
+        assert inferred.shape is not None and len(inferred.shape) == result.ndim
+        found = [substitute(dim, bindings) for dim in inferred.shape]
+        assert [dim for dim in found if isinstance(dim, int)] == [
+            real for dim, real in zip(found, result.shape) if isinstance(dim, int)
+        ]
+    elif isinstance(inferred, list | tuple):
+        assert len(inferred) == len(result)
+        for item, real in zip(inferred, result):
+            check_inferred(item, real, bindings)
+    elif isinstance(inferred, Symbolic):
+        known = substitute(inferred, bindings)
+        assert isinstance(known, Symbolic) or known == result
+    else:
+        assert same(inferred, result)
+
+
+def infer(operator: Operator, arguments: tuple[Any, ...], bindings: Bindings | None) -> Any:
+    return operator.infer(*(as_abstract(argument, bindings) for argument in arguments))
+
+
+@by_name(FUNCTIONAL)
+def test_the_rule_agrees_with_the_result(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        try:
+            check_inferred(infer(operator, arguments, None), result, {})
+        except UndecidedShape:
+            continue
+
+
+@by_name(FUNCTIONAL)
+def test_the_rule_agrees_with_the_result_for_symbolic_extents(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        bindings: Bindings = {}
+        try:
+            inferred = infer(operator, arguments, bindings)
+        except UndecidedShape:
+            continue
+        check_inferred(inferred, result, bindings)
+
+
+@by_name([operator for operator in FUNCTIONAL if any(
+    isinstance(argument.type, TensorType) for argument in operator.schema.arguments)])  # fmt: skip
+def test_the_rule_refuses_only_what_the_reference_refuses(operator: Operator) -> None:
+    for arguments in samples(operator):
+        try:
+            infer(operator, arguments, None)
+        except UndecidedShape:
+            continue
+        except FAILURES as refused:
+            with pytest.raises(FAILURES) as raised:
+                operator.reference(*arguments)
+            assert str(raised.value) == str(refused)
+
+
+@by_name([operator for operator in FUNCTIONAL if not operator.is_view])
+def test_results_of_operators_that_are_no_views_own_their_memory(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        arrays = [item for item in arguments if isinstance(item, np.ndarray) and item.size]
+        results = [
+            item for item in (result if isinstance(result, tuple) else (result,)) if isinstance(item, np.ndarray)
+        ]
+        aliased = operator.name.startswith(("aten::type_as", "aten::_cast", "aten::atleast", "aten::broadcast_tensors"))
+        assert aliased or not any(np.shares_memory(array, item) for array in arrays for item in results)
+
+
+@by_name(of(Pointwise))
+def test_the_expression_means_what_the_reference_means(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        if isinstance(result, np.ndarray) or isinstance(result, bool | int | float):
+            assert same(np.asarray(run_expression(operator, arguments, result)), np.asarray(result), 1e-5), arguments
+
+
+@by_name(of(Reduction))
+def test_the_reduction_means_what_the_reference_means(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        assert same(run_reduction(operator, arguments, result), result, 1e-5), arguments
+
+
+@by_name(of(Layout))
+def test_the_layout_means_what_the_reference_means(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        assert same(run_layout(operator, arguments), result), arguments
+
+
+@by_name(of(Decomposition))
+def test_the_decomposition_means_what_the_reference_means(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        try:
+            assert same(run_decomposition(operator, arguments), result, 1e-5), arguments
+        except UndecidedShape:
+            continue
+
+
+@by_name(of(Decomposition))
+def test_the_decomposition_holds_for_symbolic_extents(operator: Operator) -> None:
+    for arguments, result in outcomes(operator):
+        try:
+            assert same(run_decomposition(operator, arguments, {}), result, 1e-5), arguments
+        except UndecidedShape:
+            continue
+
+
+KERNELS = {"matmul", "gather", "concatenate", "fill", "arange", "arg_reduce", "cumulative", "scatter", "sort", "triangle",
+           "copy", "index", "list_append"}  # fmt: skip
+
+
+@by_name(of(Kernel))
+def test_kernels_have_known_names(operator: Operator) -> None:
+    assert isinstance(operator.lowering, Kernel) and operator.lowering.name in KERNELS
