@@ -154,7 +154,7 @@ class Compare(Instrument):
             inputs.insert(0, self_object)
         for slot in self.slots_of.slots:
             if slot.owner is not None:
-                inputs.append(copy.deepcopy(slot.owner.values[slot.name.rpartition(".")[2]]))
+                inputs.append(copy.deepcopy(slot.owner.values[slot.name]))
         try:
             result = interpreter.run(graph, inputs)
         except ExecutionError as error:

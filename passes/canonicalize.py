@@ -431,6 +431,40 @@ def _get_key(node: Node, made: Node, key: Value) -> bool:
     return bool(found) and _replace(node, found[-1])
 
 
+def _set_key(graph: Graph, node: Node) -> bool:
+    """{"k": a} with "l" set to b = {"k": a, "l": b}."""
+    made, key, value = node.inputs[0].node, node.inputs[1], node.inputs[2]
+    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in (key, *made.inputs[::2])):
+        return False
+    pairs = list(made.inputs)
+    found = [place for place in range(0, len(pairs), 2) if same_value(pairs[place], key)]
+    if found:
+        pairs[found[0] + 1] = value
+    else:
+        pairs += [key, value]
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        return _replace(node, graph.insert("prim::DictConstruct", pairs, (node.output.type,)).output)
+
+
+def _has_key(graph: Graph, node: Node) -> bool:
+    """Whether "k" is in {"k": a} is known."""
+    made, key = node.inputs[0].node, node.inputs[1]
+    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in (key, *made.inputs[::2])):
+        return False
+    with graph.inserting(node):
+        found = any(same_value(item, key) for item in made.inputs[::2])
+        return _replace(node, graph.insert_constant(found, node.output.type))
+
+
+def _dictionary_parts(graph: Graph, node: Node) -> bool:
+    """keys({"k": a}) = ["k"], values({"k": a}) = [a]."""
+    made = node.inputs[0].node
+    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in made.inputs[::2]):
+        return False
+    return _new_list(graph, node, list(made.inputs[node.kind == "aten::values" :: 2]))
+
+
 def _length(graph: Graph, node: Node) -> bool:
     """len([a, b, c]) = 3."""
     made = node.inputs[0].node
@@ -570,6 +604,10 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::len": _length,
     "aten::add": _add,
     "aten::cat": _concatenate,
+    "aten::__contains__": _has_key,
+    "aten::keys": _dictionary_parts,
+    "aten::values": _dictionary_parts,
+    "prim::DictSet": _set_key,
     "prim::ListUnpack": _unpack_list,
     "prim::ListAppend": _append,
     "prim::ListSet": _set_list_item,

@@ -15,7 +15,7 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
-from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type
+from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
 from optc.passes.inline import inline
@@ -98,7 +98,7 @@ class _Freezer:
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
             type_ = _present_type(owner.values.get(name), type_)
             value = self.graph.add_input(type_, name)
-            slot = Slot("attribute", self.path(node), len(self.graph.inputs) - 1, owner=owner, type=type_)
+            slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=type_)
             last = self.promote(self.graph.block, key, value)
             slot.output = len(self.graph.outputs)
             self.graph.add_output(last)
@@ -129,11 +129,11 @@ class _Freezer:
             return value
         for block, end in zip(node.blocks, ends):
             block.add_output(end)
-        return node.add_output(value.type, value.name)
+        return node.add_output(unrefined(value.type), value.name)
 
     def promote_loop(self, node: Node, key: tuple[int, str], value: Value) -> Value:
         body = node.blocks[0]
-        parameter = body.add_input(value.type, value.name)
+        parameter = body.add_input(unrefined(value.type), value.name)
         end = self.promote(body, key, parameter)
         if end is parameter:
             parameter.replace_all_uses_with(value)
@@ -141,7 +141,7 @@ class _Freezer:
             return value
         node.add_input(value)
         body.add_output(end)
-        return node.add_output(value.type, value.name)
+        return node.add_output(unrefined(value.type), value.name)
 
     def share_reads(self) -> None:
         """One read per attribute, at the top of the graph; attributes that hold the same tensor are one."""
@@ -181,33 +181,47 @@ class _Freezer:
         aliasing = Aliasing(self.graph)
         reads = [node for node in self.graph.walk() if self.is_known(node, "prim::GetAttr")]
         reads = [node for node in reads if node.output not in self.objects]
-        written = [node for node in reads if self.is_written(aliasing, node)]
-        for node in written:
-            self.check_shared_memory(node, reads)
-            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-            value = self.graph.add_input(_present_type(self.attribute(node), node.output.type), name)
-            output = len(self.graph.outputs)
-            place = len(self.graph.inputs) - 1
-            self.context.slots.append(Slot("buffer", self.path(node), place, output, owner, value.type))
-            node.output.replace_all_uses_with(value)
-            self.graph.add_output(value)
-            node.destroy()
+        self.check_shared_memory(aliasing, reads)
+        for slot in self.context.slots:
+            self.recognize_buffer(aliasing, slot)
+        for node in reads:
+            if self.is_written(aliasing, node.output):
+                self.make_buffer(node)
+
+    def make_buffer(self, node: Node) -> None:
+        owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+        value = self.graph.add_input(_present_type(self.attribute(node), node.output.type), name)
+        place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)
+        self.context.slots.append(Slot("buffer", name, place, output, owner, value.type))
+        node.output.replace_all_uses_with(value)
+        self.graph.add_output(value)
+        node.destroy()
+
+    def recognize_buffer(self, aliasing: Aliasing, slot: Slot) -> None:
+        """An attribute that is assigned the tensor it holds (`self.total += x`) keeps that tensor."""
+        assert slot.output is not None
+        first, last = self.graph.inputs[slot.input], self.graph.outputs[slot.output]
+        if first in aliasing.places and aliasing.places[first] == aliasing.places.get(last):
+            slot.kind = "buffer"
 
     @staticmethod
-    def is_written(aliasing: Aliasing, node: Node) -> bool:
-        place = aliasing.places.get(node.output)
+    def is_written(aliasing: Aliasing, value: Value) -> bool:
+        place = aliasing.places.get(value)
         return place is not None and aliasing.written(place.storage)
 
-    def check_shared_memory(self, node: Node, reads: list[Node]) -> None:
-        mine = self.attribute(node)
-        if not isinstance(mine, Tensor):
-            return
-        for other in reads:
-            if other is node or other.owner is None:
+    def check_shared_memory(self, aliasing: Aliasing, reads: list[Node]) -> None:
+        """Memory that is written may belong to one attribute only."""
+        held = [(self.path(node), self.attribute(node), node.output) for node in reads]
+        for slot in self.context.slots:
+            assert slot.owner is not None
+            held.append((slot.name, slot.owner.values.get(slot.name), self.graph.inputs[slot.input]))
+        for path, mine, value in held:
+            if not isinstance(mine, Tensor) or not self.is_written(aliasing, value):
                 continue
-            theirs = self.attribute(other)
-            if isinstance(theirs, Tensor) and np.may_share_memory(mine._array, theirs._array):
-                raise NotFreezable(f"{self.path(node)} is written and shares memory with {self.path(other)}", node.source)
+            for other, theirs, _ in held:
+                shared = isinstance(theirs, Tensor) and np.may_share_memory(mine._array, theirs._array)
+                if shared and other != path:
+                    raise NotFreezable(f"{path} is written and shares memory with {other}")
 
     def make_constants(self) -> None:
         for node in list(self.graph.walk()):

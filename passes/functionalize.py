@@ -144,7 +144,8 @@ class _Functionalizer:
         where = f" (line {writer.source.line})" if writer.source is not None else ""
         name = f"%{value.name}" if value.name else f"the result of {value.node.kind}"
         raise NotFunctional(
-            f"{name} is read after {writer.kind}{where} wrote to what may be the same memory", reader.source
+            f"{name} is read after {writer.kind}{where} wrote to what may be the same memory",
+            reader.source or writer.source,
         )
 
     def present(self, place: Place, reader: Node) -> Value:
@@ -188,7 +189,7 @@ class _Functionalizer:
 
     def new_contents(self, node: Node, operator: Operator, place: Place) -> Value:
         if place.storage.is_container:
-            return self.new_list(node, operator)
+            return self.new_container(node, operator)
         functional = operator.functional or functional_form(operator)
         if functional is None or len(functional.schema.returns) != 1:
             raise NotFunctional(f"{operator.name} is not known in a form without mutation", node.source)
@@ -205,9 +206,9 @@ class _Functionalizer:
         declared = operator.schema.returns[0].type
         return self.graph.insert(operator.schema.name, inputs, (declared,), overload=operator.schema.overload).output
 
-    def new_list(self, node: Node, operator: Operator) -> Value:
-        """The changed list; an output that takes an element out of it is replaced by a reader of the old list."""
-        form = _LISTS.get(operator.name)
+    def new_container(self, node: Node, operator: Operator) -> Value:
+        """The changed list or dictionary; an output that takes an element out of it is replaced by a reader of the old list."""
+        form = _CONTAINERS.get(operator.name)
         items = node.inputs[0]
         if form is None:
             raise NotFunctional(f"{operator.name} is not known in a form without mutation", node.source)
@@ -363,7 +364,7 @@ def functional_form(operator: Operator) -> Operator | None:
     return lookup(f"{name.removesuffix('_')}{dot}{overload}") if name.endswith("_") else None
 
 
-_LISTS = {
+_CONTAINERS = {
     "aten::append.t": "prim::ListAppend",
     "aten::insert.t": "prim::ListInsert",
     "aten::_set_item.t": "prim::ListSet",
@@ -371,6 +372,7 @@ _LISTS = {
     "aten::extend.t": "aten::add",
     "aten::add_.t": "aten::add",
     "aten::clear.t": "prim::ListConstruct",
+    **{f"aten::_set_item.{key}": "prim::DictSet" for key in ("str", "int", "float", "bool")},
 }
 _OVERLOADS = {"aten::add": "t"}
 

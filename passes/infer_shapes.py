@@ -549,9 +549,9 @@ def _values(graph: Graph) -> Iterator[Value]:
             yield from node.outputs
 
 
-def tensor_symbols(type_: Type) -> set[str]:
+def tensor_symbols(type_: Type) -> frozenset[str]:
     """The symbols in the extents of a tensor; none for other types."""
-    return type_symbols(type_) if isinstance(type_, TensorType) else set()
+    return type_symbols(type_) if isinstance(type_, TensorType) else frozenset()
 
 
 def placeholder_type(type_: Type) -> Type:

@@ -51,7 +51,6 @@ class Program:
         fitting = [item for item in self.pool if shape is None or item[1] == shape]
         if fitting:
             return self.choices.choice(fitting)
-        source, _ = self.choices.choice(self.pool)
         sizes = self.graph.insert("prim::ListConstruct", [self.number(n) for n in shape or ()], (ListType(INT),)).output
         nothing = self.graph.insert_constant(None, pipelines.NONE)
         dtype = self.number(FLOAT32.code)
