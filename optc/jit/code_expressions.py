@@ -88,15 +88,10 @@ def _necessary(declared: Sequence[Argument], given: Sequence[Value]) -> int:
 
 
 def _is_default(argument: Argument, value: Value) -> bool:
-    default = expanded_default(argument)
-    if value.is_constant:
-        return "function" not in value.node.attributes and _same(value.constant, default)
-    if value.node.kind != "prim::ListConstruct" or not isinstance(default, list):
+    """True for a constant equal to the default; a list that the program builds never counts as one."""
+    if not value.is_constant or "function" in value.node.attributes:
         return False
-    items = value.node.inputs
-    if len(items) != len(default) or not all(item.is_constant for item in items):
-        return False
-    return all(_same(item.constant, expected) for item, expected in zip(items, default))
+    return _same(value.constant, expanded_default(argument))
 
 
 def _same(value: Any, default: Any) -> bool:
