@@ -646,6 +646,11 @@ def _plain(function: Callable[..., Any]) -> Callable[[Node], Callable[..., Any]]
     return lambda node: function
 
 
+def _spread(node: Node, function: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The items for several outputs; the only one for a single output, which is stored as it is."""
+    return (lambda items: function(items)[0]) if len(node.outputs) == 1 else function
+
+
 _STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
     "prim::If": Program.if_step,
     "prim::Loop": Program.loop_step,
@@ -665,10 +670,10 @@ _FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::SetAttr": _set_attribute,
     "prim::CreateObject": _create_object,
     "prim::ListConstruct": _plain(lambda *items: list(items)),
-    "prim::ListUnpack": lambda node: lambda items: unpack_list(items, len(node.outputs)),
+    "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
     "prim::ListAppend": _plain(lambda items, item: [*items, item]),
     "prim::TupleConstruct": _plain(lambda *items: items),
-    "prim::TupleUnpack": _same,
+    "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),
     "prim::TupleIndex": _plain(lambda items, place: items[place]),
     "prim::TupleSlice": _slice_tuple,
     "prim::DictConstruct": _construct_dict,
