@@ -11,11 +11,11 @@ from optc.ops.elementwise import cast_expression
 from optc.ops.scalar import Expr
 
 
-def nest(shape: Sequence[Dim], body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """`body` inside loops i0, i1 ... over a shape, the last one to be widened."""
+def nest(shape: Sequence[Dim], body: tuple[Statement, ...], *, lanes: bool = True) -> tuple[Statement, ...]:
+    """`body` inside loops i0, i1 ... over a shape, the last one marked for widening if `lanes`."""
     for place in reversed(range(len(shape))):
-        lanes = 1 if place == len(shape) - 1 else 0
-        body = (Loop(f"i{place}", 0, shape[place], 1, body, lanes),)
+        width = 1 if lanes and place == len(shape) - 1 else 0
+        body = (Loop(f"i{place}", 0, shape[place], 1, body, width),)
     return body
 
 

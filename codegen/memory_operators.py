@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import products
-from optc.codegen.copies import copy_kernel, store_kernel
+from optc.codegen import gathers, products, scans
+from optc.codegen.copies import copy_kernel, place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.kernel import Buffer, index_value, load
@@ -18,6 +18,7 @@ from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.elementwise import cast_expression, stored_type
 from optc.ops.registry import Kernel as KernelLowering
 from optc.ops.registry import Operator
+from optc.ops.scalar import literal, select
 
 
 def emit(driver: Driver, node: Node, operator: Operator, lowering: KernelLowering) -> None:
@@ -83,10 +84,29 @@ def concatenate(driver: Driver, node: Node, operator: Operator) -> None:
     driver.define(node.output, result)
 
 
+def triangle(driver: Driver, node: Node, operator: Operator) -> None:
+    """The lower or upper triangle of matrices, zeros elsewhere."""
+    source = driver.in_memory(node.inputs[0])
+    diagonal = abstract(node.inputs[1])
+    result = driver.allocate(node.output)
+    rank = len(result.shape)
+    row, column = index_value(symbol(f"i{rank - 2}") + diagonal), index_value(symbol(f"i{rank - 1}"))
+    kept = column <= row if operator.schema.name == "aten::tril" else column >= row
+    read, written = Buffer("in0", source.dtype, "input"), Buffer("out0", result.dtype, "output")
+    value = select(kept, load(read, place_of(source.strides)), literal(0, source.dtype))
+    kernel = store_kernel((read, written), result.shape, result.strides, value)
+    driver.call_kernel(kernel, [source.pointer, result.pointer], [node.kind])
+    driver.define(node.output, result)
+
+
 KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "copy": copy,
     "fill": fill,
     "arange": arange,
     "concatenate": concatenate,
     "matmul": products.emit,
+    "triangle": triangle,
+    "gather": gathers.emit,
+    "arg_reduce": scans.arg_reduce,
+    "cumulative": scans.cumulative,
 }

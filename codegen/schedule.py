@@ -31,23 +31,27 @@ ACCUMULATORS = 4
 
 def vectorise(kernel: Kernel, target: Target) -> Kernel:
     """Widen every loop marked `lanes == 1` to the target's vectors: unrolled reductions, main loop, tail."""
-    return replace(kernel, body=_widen_body(kernel, kernel.body, target))
+    return replace(kernel, body=_widen_body(kernel, kernel.body, target, {}))
 
 
-def _widen_body(kernel: Kernel, body: tuple[Statement, ...], target: Target) -> tuple[Statement, ...]:
+def _widen_body(
+    kernel: Kernel, body: tuple[Statement, ...], target: Target, outer: dict[str, Expr]
+) -> tuple[Statement, ...]:
+    """`outer` holds the first values (neutral elements) of locals that enclosing bodies define."""
     result: list[Statement] = []
+    known = outer | {statement.name: statement.value for statement in body if isinstance(statement, Define)}
     for statement in body:
         if not isinstance(statement, Loop):
             result.append(statement)
         elif statement.lanes == 1:
-            _widen_loop(kernel, statement, result, target)
+            _widen_loop(kernel, statement, result, target, known)
         else:
-            result.append(replace(statement, body=_widen_body(kernel, statement.body, target)))
+            result.append(replace(statement, body=_widen_body(kernel, statement.body, target, known)))
     return tuple(result)
 
 
-def _widen_loop(kernel: Kernel, loop: Loop, before: list[Statement], target: Target) -> None:
-    """Append the widened forms of `loop` to `before`, whose accumulator definitions become vectors."""
+def _widen_loop(kernel: Kernel, loop: Loop, before: list[Statement], target: Target, known: dict[str, Expr]) -> None:
+    """Append the widened forms of `loop` to `before`; sums go through vectors that are folded behind it."""
     if not _is_linear(loop):
         before.append(replace(loop, lanes=0))
         return
@@ -55,7 +59,7 @@ def _widen_loop(kernel: Kernel, loop: Loop, before: list[Statement], target: Tar
     masked = target.masks and _is_dense(loop)
     accumulators = [s for s in loop.body if isinstance(s, Accumulate)]
     vectors = {a.name: f"{a.name}.v" for a in accumulators}
-    _widen_definitions(before, vectors, lanes)
+    before.extend(Define(vectors[a.name], known[a.name], lanes) for a in accumulators)
     wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
     start = _append_unrolled(before, wide, accumulators, vectors) if accumulators else loop.start
     stop = loop.stop if masked and _fits_tail(start, loop.stop, lanes) else _rounded(loop.stop, lanes)
@@ -64,7 +68,10 @@ def _widen_loop(kernel: Kernel, loop: Loop, before: list[Statement], target: Tar
         start = stop
     if masked:
         _append_loop(before, replace(wide, start=start, stop=loop.stop, masked=True))
-    before.extend(Fold(a.name, vectors[a.name], a.combine) for a in accumulators)
+    for accumulator in accumulators:
+        part = f"{accumulator.name}.part"
+        before.append(Fold(part, vectors[accumulator.name], accumulator.combine))
+        before.append(replace(accumulator, value=local(part, accumulator.value.dtype)))
     if not masked:
         _append_loop(before, replace(loop, start=start, lanes=0))
 
@@ -81,12 +88,6 @@ def _append_loop(body: list[Statement], loop: Loop) -> None:
 def _rounded(stop: Dim, lanes: int) -> Dim:
     """The largest multiple of `lanes` that is not above `stop`."""
     return stop // lanes * lanes
-
-
-def _widen_definitions(body: list[Statement], vectors: dict[str, str], lanes: int) -> None:
-    for place, statement in enumerate(body):
-        if isinstance(statement, Define) and statement.name in vectors:
-            body[place] = Define(vectors[statement.name], statement.value, lanes)
 
 
 def _append_unrolled(body: list[Statement], wide: Loop, accumulators: list[Accumulate], vectors: dict[str, str]) -> Dim:
