@@ -87,7 +87,7 @@ def test_passes_out_of_order_are_refused_with_the_reason() -> None:
 
 
 def test_every_pass_has_a_sentence_and_lives_in_a_file_of_its_name() -> None:
-    passes = [item for item in all_passes()]
+    passes = all_passes()
     assert {"inline", "freeze", "functionalize", "constant-folding", "dead-code-elimination"} <= {p.name for p in passes}
     for item in passes:
         assert item.summary.endswith("."), item.name

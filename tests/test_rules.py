@@ -32,7 +32,6 @@ from optc.rewrite import (
     Tensor,
     Variable,
     apply_rules,
-    aten,
     build,
     limited,
     resolve,
@@ -80,7 +79,7 @@ def _build_pattern(pattern: Any, values: dict[str, Value], builder: Builder, exa
     if isinstance(pattern, Variable):
         return values[pattern.name]
     if isinstance(pattern, Computed):
-        raise AssertionError("a pattern computes nothing")
+        raise TypeError("a pattern computes nothing")
     if not isinstance(pattern, Call):
         return pattern
     arguments = [_build_pattern(part, values, builder, example) for part in pattern.arguments if part is not ...]

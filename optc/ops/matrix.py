@@ -356,18 +356,17 @@ def _reference_linear(x: Array, weight: Array, bias: Array | None) -> Array:
 
 
 def _decompose_linear(b: Any, x: Any, weight: Any, bias: Any) -> Any:
+    """A product and a sum: `addmm-fusion` joins them unless one of them leaves a loop."""
     shape = b.shape(x)
     if len(b.shape(weight)) == 1:
         return _plus(b, b("aten::matmul", x, weight), bias)
     rows = x if len(shape) == 2 else b("aten::reshape", x, [product(shape[:-1]), shape[-1]])
     turned = b("aten::t", weight)
-    if bias is not None and len(b.shape(bias)) <= 1:
-        result = b("aten::addmm", bias, rows, turned)
-    else:
-        result = b("aten::mm", rows, turned)
+    flat_bias = bias is not None and len(b.shape(bias)) <= 1
+    result = _plus(b, b("aten::mm", rows, turned), bias if flat_bias else None)
     if len(shape) != 2:
         result = b("aten::reshape", result, [*shape[:-1], b.shape(weight)[0]])
-    return result if bias is None or len(b.shape(bias)) <= 1 else _plus(b, result, bias)
+    return result if flat_bias else _plus(b, result, bias)
 
 
 def _plus(b: Any, x: Any, bias: Any) -> Any:

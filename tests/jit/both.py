@@ -19,7 +19,7 @@ def run_program(text: str, library: Any, name: str) -> dict[str, Any]:
     filename = f"<{name}>"
     linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
     space: dict[str, Any] = {"torch": library, "nn": library.nn, "F": library.nn.functional, "__name__": "__main__"}
-    exec(compile(text, filename, "exec"), space)  # noqa: S102  our own programs
+    exec(compile(text, filename, "exec", dont_inherit=True), space)  # noqa: S102  our own programs
     return space
 
 
