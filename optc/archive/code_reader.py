@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from optc.archive.upgraders import upgrade
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function
@@ -29,12 +30,13 @@ _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nan
 
 
 class ArchiveCode:
-    """The definitions in one archive. `constants` are the values that code calls `CONSTANTS.c0`, `CONSTANTS.c1` ..."""
+    """The definitions in an archive of some version. `constants` are what code calls `CONSTANTS.c0`, `CONSTANTS.c1` ..."""
 
-    def __init__(self, archive: ZipReader, folder: str, constants: tuple[Any, ...] = ()) -> None:
+    def __init__(self, archive: ZipReader, folder: str, version: int) -> None:
         self.archive = archive
         self.folder = folder
-        self.constants = constants
+        self.version = version
+        self.constants: tuple[Any, ...] = ()
         self.types: dict[str, Type] = {}
         self.functions: dict[str, Function] = {}
         self.resolver = ArchiveResolver(self)
@@ -80,6 +82,7 @@ class ArchiveCode:
             with _Reading(self, file):
                 defaults = self.defaults(node)
                 RECURSION.define_tree(function, node, file.source, self.resolver, defaults, class_, None)
+                upgrade(function.graph, self.version)
 
         return Function(name, define=define)
 
@@ -246,10 +249,10 @@ class _ClassReader:
         class_.methods[node.name] = method
 
     def _attribute(self, class_: ClassType, name: str, node: ast.AnnAssign) -> None:
-        type_ = self.types.parse(node.annotation)
         if node.value is None:
-            class_.attributes[name] = ClassAttribute(type_)
+            class_.attributes[name] = ClassAttribute(self.types.parse(node.annotation))
             return
+        type_ = self.types.parse(_without_final(node.annotation))
         value = self.code.literal(node.value)
         class_.constants[name] = float(value) if type_ is FLOAT and isinstance(value, int) else value
         class_.constant_types[name] = type_
@@ -280,6 +283,13 @@ class _ClassReader:
             class_.forward_hooks.append(class_.methods[name])
         elif kind == "__forward_pre_hooks__":
             class_.forward_pre_hooks.append(class_.methods[name])
+
+
+def _without_final(annotation: ast.expr) -> ast.expr:
+    """The type inside `Final[...]`, which constants are declared with."""
+    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Final":
+        return annotation.slice
+    return annotation
 
 
 class ArchiveResolver(StringResolver):

@@ -26,7 +26,7 @@ class ModuleArchive:
         self.archive = ZipReader(source)
         self.folder = folder_of(self.archive)
         self.version = self._version()
-        self.code = ArchiveCode(self.archive, self.folder)
+        self.code = ArchiveCode(self.archive, self.folder, self.version)
 
     def module(self) -> ScriptObject:
         """The module. Raises ArchiveError for everything that is wrong with the archive."""

@@ -5,6 +5,8 @@ Used by `.inlined_graph` (optc.jit) and by the pass `inline` (optc.passes), whic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from optc.ir.function import ClassType, Function
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
 
@@ -45,11 +47,10 @@ def _inline_block(block: Block) -> bool:
     return changed
 
 
-def _inline(node: Node, function: Function) -> None:
+def replace_by_body(node: Node, function: Function, arguments: Sequence[Value]) -> None:
+    """Put the body of a function, calls in it inlined, in the place of a node."""
     body = function.graph.copy()
     _inline_block(body.block)
-    is_method = node.kind == "prim::CallMethod"
-    arguments = node.inputs if is_method else node.inputs[1:]
     values: dict[Value, Value] = dict(zip(body.inputs, arguments))
     for inner in body.nodes:
         copy_node(inner, node.graph, values).insert_before(node)
@@ -58,7 +59,12 @@ def _inline(node: Node, function: Function) -> None:
         if old.name and not result.is_parameter:
             result.name = old.name
         old.replace_all_uses_with(result)
-    callee = None if is_method else node.inputs[0]
     node.destroy()
+
+
+def _inline(node: Node, function: Function) -> None:
+    is_method = node.kind == "prim::CallMethod"
+    callee = None if is_method else node.inputs[0]
+    replace_by_body(node, function, node.inputs if is_method else node.inputs[1:])
     if callee is not None and callee.is_constant and not callee.has_uses:
         callee.node.destroy()
