@@ -139,6 +139,7 @@ def test_modules(name: str) -> None:
     theirs, ours = both(MODULES[name])
     assert canonical(ours["traced"].graph) == canonical(theirs["traced"].graph)
     assert submodule_graphs(ours["traced"]) == submodule_graphs(theirs["traced"])
+    assert canonical(ours["traced"].inlined_graph) == canonical(theirs["traced"].inlined_graph)
     assert str(ours["traced"]) == str(theirs["traced"])
 
 
