@@ -45,6 +45,10 @@ class Annotations:
         self.compile_class = compile_class
         self.resolve = resolve
 
+    def resolving(self, resolve: Callable[[str], Any]) -> Annotations:
+        """The same, with a way to look up the names in annotations that are text."""
+        return Annotations(self.compile_class, resolve)
+
     def type_of(self, annotation: Any) -> Type | None:
         """The type an annotation stands for, None when it stands for none."""
         simple = self._simple(annotation)

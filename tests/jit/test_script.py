@@ -1,0 +1,126 @@
+"""Scripting: what compiled programs compute, what is shared, what graphs look like."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import optc
+import optc.jit
+from optc.errors import ScriptError
+from optc.jit.recursive import compile_function, compile_module
+from tests.jit.both import run_program
+from tests.jit.script_programs import PROGRAMS, load
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, optc.Tensor):
+        return isinstance(right, optc.Tensor) and optc.allclose(left, right) and left.dtype is right.dtype
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return type(left) is type(right) and left == right
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "static conditions"])
+def test_a_scripted_program_computes_what_python_computes(name: str, tmp_path: Path) -> None:
+    """Python runs a second copy of the program: modules have state."""
+    space, twin = (load(name, optc, tmp_path) for _ in range(2))
+    arguments, others = (eval(f"({PROGRAMS[name].arguments},)", each) for each in (space, twin))
+    scripted = optc.jit.script(space["program"])
+    assert same(scripted(*arguments), twin["program"](*others))
+
+
+def test_graph_text(tmp_path: Path) -> None:
+    space = load("gate", optc, tmp_path)
+    graph = str(optc.jit.script(space["program"]).graph).replace(str(tmp_path / "optc_program.py"), "gate.py")
+    graph = re.sub(r"___torch_mangle_\d+\.", "", graph)
+    assert graph.splitlines() == [
+        "graph(%self : __torch__.test_graph_text0.Gate,",
+        "      %x.1 : Tensor):",
+        "  %2 : NoneType = prim::Constant() # gate.py:10:11",
+        "  %3 : int = prim::Constant[value=0]() # gate.py:10:21",
+        "  %4 : Tensor = aten::sum(%x.1, %2) # gate.py:10:11",
+        "  %5 : Tensor = aten::gt(%4, %3) # gate.py:10:11",
+        "  %6 : bool = aten::Bool(%5) # gate.py:10:11",
+        "  %7 : Tensor = prim::If(%6) # gate.py:10:8",
+        "    block0():",
+        "      -> (%x.1)",
+        "    block1():",
+        "      %8 : Tensor = aten::neg(%x.1) # gate.py:13:19",
+        "      -> (%8)",
+        "  return (%7)",
+    ]
+
+
+def test_a_module_shares_its_tensors_with_the_compiled_one() -> None:
+    layer = optc.nn.Linear(2, 2)
+    compiled = compile_module(layer)
+    assert compiled.values["weight"] is layer.weight
+    assert compiled.type.name == "__torch__.torch.nn.modules.linear.Linear"
+    assert compiled.type.attributes["weight"].is_parameter
+
+
+def test_equal_modules_share_a_type() -> None:
+    first, second = compile_module(optc.nn.Linear(2, 2)), compile_module(optc.nn.Linear(3, 5))
+    other = compile_module(optc.nn.Linear(2, 2, bias=False))
+    assert first.type.attributes.keys() == other.type.attributes.keys()
+    assert first.type is not second.type, "in_features is a constant of the type"
+    assert compile_module(optc.nn.Linear(2, 2)).type is first.type
+    assert other.type is not first.type
+    assert "___torch_mangle_" in other.type.name
+
+
+def test_functions_compile_once(tmp_path: Path) -> None:
+    space = load("functions calling functions", optc, tmp_path)
+    assert compile_function(space["program"]) is compile_function(space["program"])
+
+
+def test_only_reached_and_exported_methods_compile(tmp_path: Path) -> None:
+    compiled = compile_module(load("attributes", optc, tmp_path)["program"])
+    assert list(compiled.type.methods) == ["forward", "reset", "helper"]
+    assert compiled.type.constants == {"scale": 0.5}
+
+
+def test_a_failed_function_can_be_compiled_again() -> None:
+    space = run_program("def program(x):\n    return helper(x)\n", optc, "retry")
+    with pytest.raises(ScriptError, match="undefined value helper"):
+        optc.jit.script(space["program"])
+    again = run_program("def helper(x):\n    return x + 1\n", optc, "retry helper")
+    space["helper"] = again["helper"]
+    assert same(optc.jit.script(space["program"])(optc.ones(1)), optc.ones(1) + 1)
+
+
+def test_text_compiles_without_python() -> None:
+    unit = optc.jit.CompilationUnit(
+        """
+def double(x: Tensor, times: int=2) -> Tensor:
+    return x * times
+
+def program(x: Tensor) -> Tensor:
+    y = double(x)
+    return torch.relu(y).sum(dim=0)
+"""
+    )
+    assert float(unit.program(optc.ones(3))) == 6
+    assert unit.double.schema.arguments[1].default == 2
+
+
+def test_an_ignored_method_runs_in_python() -> None:
+    seen: list[float] = []
+
+    class Model(optc.nn.Module):
+        @optc.jit.ignore
+        def note(self, x: optc.Tensor) -> optc.Tensor:
+            seen.append(float(x.sum()))
+            return x + 1
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            return self.note(x) * 2
+
+    compiled = compile_module(Model())
+    kinds = [node.kind for node in compiled.type.methods["forward"].graph.walk()]
+    assert "prim::PythonOp" in kinds
+    assert seen == []
