@@ -13,25 +13,19 @@ writes) gets the run-time values themselves, tensors included, so that what it s
 
 from __future__ import annotations
 
-import sys
 import traceback
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cmp_to_key
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from optc.eager import dispatch
+from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE, RaisedByProgram
 from optc.eager.script_values import (
     Future,
     as_run_time_value,
-    dtype_code,
-    is_instance,
-    number_to_tensor,
-    print_text,
-    to_list,
-    unpack_list,
-    unwrap_optional,
 )
 from optc.errors import ExecutionError, OptcError, SourceRange, UnsupportedError
 from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
@@ -65,14 +59,6 @@ def program_of(function: Function) -> Program:
     if found is None or found.graph is not function.graph:
         found = _programs[function] = Program(function.graph, function.base_name)
     return found
-
-
-class RaisedByProgram(Exception):
-    """`prim::RaiseException`: the program's own `raise` or `assert`."""
-
-    def __init__(self, message: str, class_name: str | None) -> None:
-        super().__init__(message)
-        self.text = f"{class_name or 'RuntimeError'}: {message}"
 
 
 class _Failure(Exception):
@@ -229,10 +215,14 @@ class Program:
         structural = _STRUCTURAL.get(node.kind)
         if structural is not None:
             return structural(self, node)
+        if node.kind in _SORTING and _holds_objects(node.inputs[0].type):
+            return self._apply(node, _SORTING[node.kind])
+        if node.kind in PROCESS_STATE:
+            return self._apply(node, PROCESS_STATE[node.kind])
         operator = operator_of(node)
         if operator is not None:
             return self._operator(node, operator)
-        make = _FUNCTIONS.get(node.kind)
+        make = FUNCTIONS.get(node.kind)
         if make is not None:
             return self._apply(node, make(node))
         return self._apply(node, _unsupported(node))
@@ -543,10 +533,29 @@ def _call_special(context: Any, name: str, *arguments: Any) -> Any:
     return getattr(context, name)(*arguments)
 
 
+def _holds_objects(type_: Type) -> bool:
+    return isinstance(type_, ListType) and isinstance(type_.element, ClassType)
+
+
+def _compare_objects(left: ScriptObject, right: ScriptObject) -> int:
+    """What sorting asks of two objects, answered by the `__lt__` of their class."""
+    return -1 if _call_function(_method_of(left, "__lt__"), (left, right)) else 1
+
+
+def _sort_objects(items: list[ScriptObject], reverse: bool = False) -> None:
+    items.sort(key=cmp_to_key(_compare_objects), reverse=reverse)
+
+
+def _sorted_objects(items: list[ScriptObject]) -> list[ScriptObject]:
+    return sorted(items, key=cmp_to_key(_compare_objects))
+
+
 def _works_on_values(operator: Operator) -> bool:
     """True when the reference is called with run-time values as they are: nothing in the schema is a tensor, or it
     handles containers of anything."""
     schema = operator.schema
+    if any(isinstance(value.type, TensorType) for value in schema.returns):
+        return False
     if schema.is_variadic or any(_mentions(argument.type, VariableType) for argument in schema.arguments):
         return True
     if any(argument.is_written and not isinstance(argument.type, TensorType) for argument in schema.arguments):
@@ -572,85 +581,6 @@ def _unsupported(node: Node) -> Callable[..., Any]:
     return fail
 
 
-def _elided(node: Node) -> Callable[..., Any]:
-    def fail() -> None:
-        raise RuntimeError(f"the text this graph was read from does not say what {node.attributes['value']} is")
-
-    return fail
-
-
-def _get_attribute(node: Node) -> Callable[..., Any]:
-    name = str(node.attributes["name"])
-
-    def get(owner: ScriptObject) -> Any:
-        try:
-            return owner.values[name]
-        except KeyError:
-            raise AttributeError(f"{owner.type.name} has no value for its attribute {name}") from None
-
-    return get
-
-
-def _set_attribute(node: Node) -> Callable[..., Any]:
-    name = str(node.attributes["name"])
-
-    def set_(owner: ScriptObject, value: Any) -> None:
-        owner.values[name] = value
-
-    return set_
-
-
-def _create_object(node: Node) -> Callable[..., Any]:
-    type_ = node.output.type
-    assert isinstance(type_, ClassType)
-    return lambda: ScriptObject(type_)
-
-
-def _raise_exception(node: Node) -> Callable[..., Any]:
-    def fail(message: Any, class_name: Any = None) -> None:
-        raise RaisedByProgram(print_text((message,)), class_name)
-
-    return fail
-
-
-def _print(node: Node) -> Callable[..., Any]:
-    def write(*values: Any) -> None:
-        sys.stdout.write(print_text(values) + "\n")
-
-    return write
-
-
-def _construct_dict(node: Node) -> Callable[..., Any]:
-    return lambda *items: dict(zip(items[::2], items[1::2]))
-
-
-def _slice_tuple(node: Node) -> Callable[..., Any]:
-    first, last = node.attributes["beg"], node.attributes["end"]
-    return lambda items: items[first:last]
-
-
-def _test_type(node: Node) -> Callable[..., Any]:
-    types = tuple(node.attributes["types"])
-    return lambda value: any(is_instance(value, type_) for type_ in types)
-
-
-def _same(node: Node) -> Callable[..., Any]:
-    return lambda value: value
-
-
-def _constantly(value: Any) -> Callable[[Node], Callable[..., Any]]:
-    return lambda node: lambda *arguments: value
-
-
-def _plain(function: Callable[..., Any]) -> Callable[[Node], Callable[..., Any]]:
-    return lambda node: function
-
-
-def _spread(node: Node, function: Callable[[Any], Any]) -> Callable[..., Any]:
-    """The items for several outputs; the only one for a single output, which is stored as it is."""
-    return (lambda items: function(items)[0]) if len(node.outputs) == 1 else function
-
-
 _STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
     "prim::If": Program.if_step,
     "prim::Loop": Program.loop_step,
@@ -664,36 +594,5 @@ _STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
 }
 """Nodes that need more than the values of their inputs."""
 
-_FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
-    "prim::Constant": _elided,
-    "prim::GetAttr": _get_attribute,
-    "prim::SetAttr": _set_attribute,
-    "prim::CreateObject": _create_object,
-    "prim::ListConstruct": _plain(lambda *items: list(items)),
-    "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
-    "prim::ListAppend": _plain(lambda items, item: [*items, item]),
-    "prim::TupleConstruct": _plain(lambda *items: items),
-    "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),
-    "prim::TupleIndex": _plain(lambda items, place: items[place]),
-    "prim::TupleSlice": _slice_tuple,
-    "prim::DictConstruct": _construct_dict,
-    "prim::RaiseException": _raise_exception,
-    "prim::Print": _print,
-    "prim::isinstance": _test_type,
-    "prim::unchecked_cast": _same,
-    "prim::Uninitialized": _constantly(None),
-    "prim::unchecked_unwrap_optional": _plain(unwrap_optional),
-    "aten::_unwrap_optional": _plain(unwrap_optional),
-    "aten::wait": _plain(Future.wait),
-    "prim::NumToTensor": _plain(number_to_tensor),
-    "prim::tolist": _plain(to_list),
-    "prim::EnumName": _plain(lambda member: member.name),
-    "prim::EnumValue": _plain(lambda member: member.value),
-    "prim::dtype": _plain(dtype_code),
-    "prim::device": _constantly("cpu"),
-    "prim::layout": _constantly(0),
-    "prim::requires_grad": _plain(lambda tensor: bool(tensor._gradient)),
-    "prim::data": _plain(lambda tensor: dispatch.wrap(tensor._array)),
-    "prim::grad": _constantly(None),
-}
-"""Nodes that are plain functions of their inputs, and no operators of the registry."""
+_SORTING: dict[str, Callable[..., Any]] = {"aten::sort": _sort_objects, "aten::sorted": _sorted_objects}
+"""Operators that compare elements: objects are compared by a method of theirs, which the program defines."""

@@ -401,3 +401,47 @@ def test_intermediate_tensors_are_released_as_soon_as_nobody_reads_them() -> Non
     nodes[2].attributes["function"] = lambda z: seen[0]()
     assert run(graph, [tensor(1)]).tolist() == [1]
     assert seen[0]() is None
+
+
+@pytest.mark.parametrize(
+    ("node", "argument"),
+    [("%r : int = prim::ListUnpack(%x)", [7]), ("%r : int = prim::TupleUnpack(%x)", (7,))],
+)
+def test_a_single_element_is_unpacked_too(node: str, argument: Any) -> None:
+    kind = "int[]" if isinstance(argument, list) else "(int)"
+    assert run_text(f"graph(%x : {kind}):\n  {node}\n  return (%r)", argument) == 7
+
+
+def test_members_of_module_containers_are_found_by_place_or_key() -> None:
+    owner = ClassType("__torch__.List")
+    graph = parse_graph(
+        "graph(%l : __torch__.List, %i : int):\n  %r : int = prim::ModuleContainerIndex(%l, %i)\n  return (%r)",
+        {owner.name: owner},
+    )
+    members = ScriptObject(owner, {"training": True, "0": 5, "1": 6})
+    assert [run(graph, [members, place]) for place in (0, 1, -1)] == [5, 6, 6]
+    with pytest.raises(ExecutionError, match="list index out of range"):
+        run(graph, [members, 2])
+    assert run(graph, [ScriptObject(owner, {"a": 1}), "a"]) == 1
+
+
+def test_objects_are_sorted_by_their_own_comparison() -> None:
+    owner = ClassType("__torch__.Point")
+    method(owner, "__lt__", """
+        graph(%self : __torch__.Point, %other : __torch__.Point):
+          %a : int = prim::GetAttr[name="x"](%self)
+          %b : int = prim::GetAttr[name="x"](%other)
+          %r : bool = aten::lt(%a, %b)
+          return (%r)
+    """)  # fmt: skip
+    points = [ScriptObject(owner, {"x": x}) for x in (3, 1, 2)]
+    text = "graph(%l : __torch__.Point[]):\n  %r : __torch__.Point[] = aten::sorted(%l)\n  return (%r)"
+    result = run(parse_graph(text, {owner.name: owner}), [points])
+    assert [point.values["x"] for point in result] == [1, 2, 3]
+
+
+def test_tensors_are_made_from_lists() -> None:
+    text = "graph(%l : int[]):\n  %t : Tensor = aten::tensor(%l, None, None, False)\n  return (%t)"
+    result = run_text(text, [1, 2])
+    assert isinstance(result, optc.Tensor)
+    assert result.tolist() == [1, 2]

@@ -581,6 +581,7 @@ def _warn(message: str, stacklevel: int) -> None:
 declare_host("aten::_unwrap_optional(t(a)? optional) -> t(a)", _unwrap, _VALUES, rule=_unwrap_rule, may_fail=True)
 declare_host("prim::unchecked_unwrap_optional(t(a)? optional) -> t(a)", _unwrap, _VALUES, rule=_unwrap_rule,
              may_fail=True)  # fmt: skip
+declare_host("aten::wait(Future(t) self) -> t", lambda future: future.wait(), _VALUES, pure=False, may_fail=True)
 declare_host("aten::hash.generic(t value) -> int", _hash, _VALUES)
 declare_host("aten::eq.device(Device a, Device b) -> bool", lambda a, b: a == b, _VALUES)
 declare_host("aten::ne.device(Device a, Device b) -> bool", lambda a, b: a != b, _VALUES)

@@ -1,0 +1,167 @@
+"""Nodes that are plain functions of their inputs, and no operators of the registry: what `prim::` nodes do.
+
+The interpreter asks once per node for the function, and calls it whenever the node runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from optc.eager import dispatch, gradient
+from optc.eager.script_values import (
+    Future,
+    dtype_code,
+    is_instance,
+    number_to_tensor,
+    print_text,
+    to_list,
+    unpack_list,
+    unwrap_optional,
+)
+from optc.ir.function import ClassType, ScriptObject
+from optc.ir.graph import Node
+
+
+class RaisedByProgram(Exception):
+    """`prim::RaiseException`: the program's own `raise` or `assert`."""
+
+    def __init__(self, message: str, class_name: str | None) -> None:
+        super().__init__(message)
+        self.text = f"{class_name or 'RuntimeError'}: {message}"
+
+
+def _elided(node: Node) -> Callable[..., Any]:
+    def fail() -> None:
+        raise RuntimeError(f"the text this graph was read from does not say what {node.attributes['value']} is")
+
+    return fail
+
+
+def _get_attribute(node: Node) -> Callable[..., Any]:
+    name = str(node.attributes["name"])
+
+    def get(owner: ScriptObject) -> Any:
+        try:
+            return owner.values[name]
+        except KeyError:
+            raise AttributeError(f"{owner.type.name} has no value for its attribute {name}") from None
+
+    return get
+
+
+def _container_index(container: ScriptObject, key: Any) -> Any:
+    """A member of a ModuleList or ModuleDict, which are attributes named `0`, `1` ... or by their keys."""
+    if isinstance(key, str):
+        return container.values[key]
+    members = [value for name, value in container.values.items() if name.isdigit()]
+    if not -len(members) <= key < len(members):
+        raise RuntimeError("list index out of range")
+    return members[key]
+
+
+def _set_attribute(node: Node) -> Callable[..., Any]:
+    name = str(node.attributes["name"])
+
+    def set_(owner: ScriptObject, value: Any) -> None:
+        owner.values[name] = value
+
+    return set_
+
+
+def _create_object(node: Node) -> Callable[..., Any]:
+    type_ = node.output.type
+    assert isinstance(type_, ClassType)
+    return lambda: ScriptObject(type_)
+
+
+def _raise_exception(node: Node) -> Callable[..., Any]:
+    def fail(message: Any, class_name: Any = None) -> None:
+        raise RaisedByProgram(print_text((message,)), class_name)
+
+    return fail
+
+
+def _print(node: Node) -> Callable[..., Any]:
+    def write(*values: Any) -> None:
+        sys.stdout.write(print_text(values) + "\n")
+
+    return write
+
+
+def _construct_dict(node: Node) -> Callable[..., Any]:
+    return lambda *items: dict(zip(items[::2], items[1::2]))
+
+
+def _slice_tuple(node: Node) -> Callable[..., Any]:
+    first, last = node.attributes["beg"], node.attributes["end"]
+    return lambda items: items[first:last]
+
+
+def _test_type(node: Node) -> Callable[..., Any]:
+    types = tuple(node.attributes["types"])
+    return lambda value: any(is_instance(value, type_) for type_ in types)
+
+
+def _same(node: Node) -> Callable[..., Any]:
+    return lambda value: value
+
+
+def _set_grad_enabled(mode: bool) -> None:
+    gradient.set_grad_enabled(mode)
+
+
+def _constantly(value: Any) -> Callable[[Node], Callable[..., Any]]:
+    return lambda node: lambda *arguments: value
+
+
+def _plain(function: Callable[..., Any]) -> Callable[[Node], Callable[..., Any]]:
+    return lambda node: function
+
+
+def _spread(node: Node, function: Callable[[Any], Any]) -> Callable[..., Any]:
+    """The items for several outputs; the only one for a single output, which is stored as it is."""
+    return (lambda items: function(items)[0]) if len(node.outputs) == 1 else function
+
+
+PROCESS_STATE: dict[str, Callable[..., Any]] = {
+    "aten::is_grad_enabled": gradient.is_grad_enabled,
+    "aten::set_grad_enabled": _set_grad_enabled,
+}
+"""Operators on the state of this process, which their declarations know nothing of."""
+
+FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
+    "prim::Constant": _elided,
+    "prim::GetAttr": _get_attribute,
+    "prim::ModuleContainerIndex": _plain(_container_index),
+    "prim::SetAttr": _set_attribute,
+    "prim::CreateObject": _create_object,
+    "prim::ListConstruct": _plain(lambda *items: list(items)),
+    "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
+    "prim::ListAppend": _plain(lambda items, item: [*items, item]),
+    "prim::TupleConstruct": _plain(lambda *items: items),
+    "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),
+    "prim::TupleIndex": _plain(lambda items, place: items[place]),
+    "prim::TupleSlice": _slice_tuple,
+    "prim::DictConstruct": _construct_dict,
+    "prim::RaiseException": _raise_exception,
+    "prim::Print": _print,
+    "prim::isinstance": _test_type,
+    "prim::unchecked_cast": _same,
+    "prim::Uninitialized": _constantly(None),
+    "prim::unchecked_unwrap_optional": _plain(unwrap_optional),
+    "aten::_unwrap_optional": _plain(unwrap_optional),
+    "aten::wait": _plain(Future.wait),
+    "prim::NumToTensor": _plain(number_to_tensor),
+    "prim::tolist": _plain(to_list),
+    "prim::EnumName": _plain(lambda member: member.name),
+    "prim::EnumValue": _plain(lambda member: member.value),
+    "prim::dtype": _plain(dtype_code),
+    "prim::device": _constantly("cpu"),
+    "prim::layout": _constantly(0),
+    "prim::requires_grad": _plain(lambda tensor: bool(tensor._gradient)),
+    "prim::data": _plain(lambda tensor: dispatch.wrap(tensor._array)),
+    "prim::grad": _constantly(None),
+}
+"""Nodes that are plain functions of their inputs, and no operators of the registry."""
