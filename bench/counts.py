@@ -43,7 +43,7 @@ def loop_lines(text: str) -> Iterator[str]:
         jump = _JUMP.match(line)
         if jump is not None and jump[1] in labels:
             inside.update(range(labels[jump[1]], number + 1))
-        if line.startswith("\t.size") or line.startswith("\t.globl"):
+        if line.startswith(("\t.size", "\t.globl")):
             labels.clear()  # labels of one function say nothing in the next
     return (lines[number] for number in sorted(inside))
 

@@ -101,13 +101,12 @@ def thaw(workload: Workload, target: str) -> Callable[..., object]:
         Graph(), jit.host_target(), signature, stored["symbol"], texts, [], constants, stored["arena_bytes"]
     )
     program.load()
-    return make_entry(
-        EntryPoint(
-            run=program.run, owner=program, signature=signature, contexts=program.contexts(), slow_path=_refuse,
-            on_failure=_refuse, wrapper=Wrapper(WRAPPED_CLASS, "_array", WRAPPED_SLOTS), wrap_by_default=True,
-            name=workload.name,
-        )  # fmt: skip
-    )
+    point = EntryPoint(
+        run=program.run, owner=program, signature=signature, contexts=program.contexts(), slow_path=_refuse,
+        on_failure=_refuse, wrapper=Wrapper(WRAPPED_CLASS, "_array", WRAPPED_SLOTS), wrap_by_default=True,
+        name=workload.name,
+    )  # fmt: skip
+    return make_entry(point)
 
 
 def _refuse(*arguments: object, **keywords: object) -> object:

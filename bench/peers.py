@@ -8,7 +8,6 @@ why below the table. Needs `pip install torch==2.13.0` and `pip install .[peers]
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import signal
 import sys
@@ -22,6 +21,7 @@ from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 
 import optc
@@ -112,15 +112,13 @@ def torch_inductor(workload: Workload) -> Runner:
 
 def onnx_runtime(workload: Workload) -> Runner:
     """Exported from the scripted module, all of ONNX Runtime's optimisations on."""
-    import onnxruntime
-
     scripted = torch.jit.script(copied_weights(workload))
-    buffer = io.BytesIO()
-    torch.onnx.export(scripted, tuple(torch_arguments(workload)), buffer, dynamo=False, opset_version=17)
+    path = Path(tempfile.mkdtemp()) / "model.onnx"
+    torch.onnx.export(scripted, tuple(torch_arguments(workload)), path, dynamo=False, opset_version=17)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(buffer.getvalue(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feeds = {entry.name: array for entry, array in zip(session.get_inputs(), workload.arrays())}
     return lambda: session.run(None, feeds)
 

@@ -31,7 +31,7 @@ import numpy as np
 
 import optc
 from bench import frozen
-from bench.counts import counts_of, grown
+from bench.counts import TARGETS, counts_of, grown
 from bench.workloads import WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
 from optc.codegen import jit
@@ -197,15 +197,15 @@ def bless() -> None:
         compiled, _ = compiled_workload(workload)
         counts[workload.name] = counts_of(compiled.graph)
         signature = compiled.specializations[0].native.signature
-        for target in frozen.TARGETS:
-            frozen.freeze(workload, target, compiled.graph, signature)
-    target = frozen.host_target_name()
-    if target is None:
+        for name in TARGETS:
+            frozen.freeze(workload, name, compiled.graph, signature)
+    here = frozen.host_target_name()
+    if here is None:
         raise SystemExit("a baseline can only be taken on a processor with AVX2 or AVX-512")
-    ratios = {name: round(measure(), 2) for name, measure in anchored_ratios(target).items()}
+    ratios = {name: round(measure(), 2) for name, measure in anchored_ratios(here).items()}
     baseline = {"processor": jit.host_target().cpu, "ratios": ratios, "counts": counts}
     BASELINE.write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {BASELINE} and {len(WORKLOADS) * len(frozen.TARGETS)} programs in {frozen.FOLDER}")
+    print(f"wrote {BASELINE} and {len(WORKLOADS) * len(TARGETS)} programs in {frozen.FOLDER}")
 
 
 def main() -> int:

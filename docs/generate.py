@@ -20,11 +20,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from optc import config  # noqa: E402
-from optc.cli.main import main as run_command  # noqa: E402
-from optc.ops.registry import Interpreted, Operator, all_operators, lookup  # noqa: E402
-from optc.passes import pipelines  # noqa: E402
-from optc.pipeline import all_passes, named_pipelines  # noqa: E402
+from optc import config
+from optc.cli.main import main as run_command
+from optc.ops.registry import Interpreted, Operator, all_operators, lookup
+from optc.passes import pipelines
+from optc.pipeline import all_passes, named_pipelines
 
 README = ROOT / "README.md"
 LOWERINGS = {
@@ -106,8 +106,7 @@ def operators() -> str:
         NOTE,
         "# Operators",
         "",
-        f"{len(functional)} overloads, {len(native)} of them native. Those that run in the interpreter appear in "
-        "`fast.fallbacks` with their reason.",
+        f"{len(functional)} overloads, {len(native)} of them native. The others appear in `fast.fallbacks`, with the reason.",
         "",
         "| operator | native code | in place |",
         "|---|---|---|",

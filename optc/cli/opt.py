@@ -6,8 +6,8 @@ from optc.instruments import Verify, instruments_from_environment
 from optc.ir.parser import parse_graph
 from optc.ir.text import print_graph
 from optc.ops.verify import verify
-from optc.passes import pipelines
-from optc.pipeline import PassRecord, run
+from optc.passes.pipelines import PASSES
+from optc.pipeline import PassRecord, all_passes, named_pipelines, run
 
 
 def optimize_text(
@@ -26,11 +26,11 @@ def optimize_text(
 
 def describe_passes() -> str:
     """Every pass with its sentence and options, and what the named pipelines stand for."""
-    lines = ["passes:"]
-    for item in pipelines.pipeline.all_passes():
+    lines = [f"{len(PASSES)} passes:"]
+    for item in all_passes():
         options = ", ".join(f"{name.replace('_', '-')}={value}" for name, value in item.options.items())
         name = item.name + (f" ({item.alias})" if item.alias else "") + (f" {{{options}}}" if options else "")
         lines.append(f"  {name}\n      {item.summary}")
     lines.append("\npipelines:")
-    lines.extend(f"  {name}\n      {text}" for name, text in pipelines.pipeline.named_pipelines().items())
+    lines.extend(f"  {name}\n      {text}" for name, text in named_pipelines().items())
     return "\n".join(lines)

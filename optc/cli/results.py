@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def compare(found: Any, expected: Any, tolerance: float) -> list[Difference]:
 
 def _leaf_difference(name: str, found: Any, expected: Any, tolerance: float) -> Difference:
     if not isinstance(found, Tensor) or not isinstance(expected, Tensor):
-        same = type(found) is type(expected) and (found == expected or found != found)
+        same = type(found) is type(expected) and (found == expected or (_is_nan(found) and _is_nan(expected)))
         return Difference(name, 0.0 if same else float("inf"), f"{found!r} and {expected!r}", same)
     mine, right = found.detach().numpy(), expected.detach().numpy()
     if mine.dtype != right.dtype or mine.shape != right.shape:
@@ -61,6 +62,10 @@ def _leaf_difference(name: str, found: Any, expected: Any, tolerance: float) -> 
         gaps = np.abs(left - wanted)
     largest = float(np.nanmax(gaps)) if gaps.size and not np.all(np.isnan(gaps)) else 0.0
     return Difference(name, largest, f"largest difference {largest:.3g}", bool(np.all(close)))
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def save(value: Any, folder: Path) -> list[Path]:
