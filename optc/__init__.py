@@ -26,11 +26,15 @@ def compile(module: Any = None, example_inputs: Any = None, **options: Any) -> A
 
 
 def __getattr__(name: str) -> Any:
-    """`optc.jit` and operators, when first asked for. Raises AttributeError naming what is missing."""
+    """`optc.jit`, `optc.save`, `optc.load` and operators, when first asked for. Raises AttributeError naming what is missing."""
     if name == "jit":
         import optc.jit
 
         return optc.jit
+    if name in ("save", "load"):
+        from optc.archive import state_dict
+
+        return getattr(state_dict, name)
     return getattr(_functions, name)
 
 
