@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from optc.codegen.driver import Driver
-from optc.codegen.frame import Unsupported, tensor_type
+from optc.codegen.frame import Unsupported, static, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
@@ -58,9 +58,22 @@ def rebuild(native: Native, values: Iterator[Value]) -> Native:
 
 def _merged(driver: Driver, value: IRValue, like: IRValue) -> Native:
     """What a value is on its way into a merge whose result is `like`: register tensors where the result is one."""
+    if value.node.kind == "prim::Uninitialized":
+        return _anything(driver, like)
     if isinstance(like.type, TensorType) and fits_registers(like.type):
         return driver.in_registers(value)
     return driver.native(value)
+
+
+def _anything(driver: Driver, like: IRValue) -> Native:
+    """Some value of a type, for paths on which nobody reads it."""
+    type_ = like.type
+    if isinstance(type_, TensorType) and fits_registers(type_) and type_.dtype is not None:
+        return driver.registers.constant(0, type_.dtype, static(type_.shape or ()))
+    kinds = {"int": "i64", "float": "double", "bool": "i1"}
+    if str(type_) in kinds:
+        return Scalar(driver.b.constant(kinds[str(type_)], 0))
+    return NoneValue()
 
 
 def emit_if(driver: Driver, node: Node) -> None:
@@ -76,7 +89,7 @@ def emit_if(driver: Driver, node: Node) -> None:
                     continue
                 results = [_merged(driver, v, o) for v, o in zip(block.outputs, node.outputs)]
                 for output, result in zip(node.outputs, results):
-                    if output in memories:
+                    if output in memories and not isinstance(result, NoneValue):
                         driver.copy(result, memories[output].pointer, tensor_type(output))
                 _end_scope(driver, block, heap)
                 shown = [r for o, r in zip(node.outputs, results) if o not in memories]
@@ -172,7 +185,8 @@ def _two_buffers(driver: Driver, initial: IRValue, output: IRValue) -> tuple[Mem
         raise Unsupported(output.node, f"a tensor that changes its shape from turn to turn ({type_})")
     current, spare = driver.allocate_pair(output, type_)
     strides = contiguous_strides(type_.shape)
-    driver.copy(driver.native(initial), current, type_)
+    if initial.node.kind != "prim::Uninitialized":
+        driver.copy(driver.native(initial), current, type_)
     return (
         MemoryTensor(type_.dtype, current, type_.shape, strides),
         MemoryTensor(type_.dtype, spare, type_.shape, strides),
@@ -221,6 +235,10 @@ def emit_same(driver: Driver, node: Node) -> None:
     driver.define(node.output, driver.native(node.inputs[0]))
 
 
+def emit_nothing(driver: Driver, node: Node) -> None:
+    """A value that nobody reads: merges make one up where they need it."""
+
+
 HANDLERS: dict[str, Callable[[Driver, Node], None]] = {
     "prim::If": emit_if,
     "prim::Loop": emit_loop,
@@ -232,4 +250,5 @@ HANDLERS: dict[str, Callable[[Driver, Node], None]] = {
     "prim::Dim": emit_dim_node,
     "prim::RaiseException": emit_raise,
     "prim::unchecked_cast": emit_same,
+    "prim::Uninitialized": emit_nothing,
 }

@@ -270,14 +270,21 @@ class _Inference:
                 self.known[parameter] = fact
         for _ in range(_ROUNDS):
             self.block(body)
-            widened = [
-                self.widen(parameter, result, old) for parameter, result, old in zip(carried, body.outputs[1:], olds)
-            ]
+            rows = zip(carried, node.inputs[2:], body.outputs[1:], olds)
+            widened = [self.begin(*row[:3]) or self.widen(row[0], *row[2:]) for row in rows]
             if not any(widened):
                 break
         for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
             self.type_empty_list(start, parameter.type)
-            self.merge(output, [start, result])
+            self.merge(output, [result] if start.node.kind == "prim::Uninitialized" else [start, result])
+
+    def begin(self, parameter: Value, start: Value, result: Value) -> bool:
+        """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
+        untouched = result is parameter or result.type == parameter.type
+        if start.node.kind != "prim::Uninitialized" or parameter.type is not start.type or untouched:
+            return False
+        parameter.type = result.type
+        return True
 
     def widen(self, parameter: Value, result: Value, old: Type) -> bool:
         """Make a carried value's type hold for the next iteration too. True when it had to change."""
