@@ -9,6 +9,7 @@ from typing import Any
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
 from optc.jit.module import ObjectModule, ScriptFunction, ScriptMethod
+from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
@@ -83,7 +84,7 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         target = module._c
         return target.type.methods["forward"], target, module.original_name
     if isinstance(module, Module) or callable(module):
-        captured = api.script(module) if example_inputs is None else api.trace(module, example_inputs)
+        captured = api.script(module) if example_inputs is None else trace(module, example_inputs)
         return capture(captured)
     raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
 

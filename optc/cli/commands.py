@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     """`optc run`: run a compiled program once; print or save what it returns."""
     target, arguments = required_arguments(options)
     compiled = target.compiled()
-    expected = interpreted(target.text, options, arguments) if options.compare else None
+    expected = interpreted(target.twin(), arguments) if options.compare else None
     with waiting(f"compiling and running {options.target}"), usage_errors(f"{options.target} failed"):
         manual_seed(inputs.SEED)
         result = compiled(*arguments)
@@ -101,13 +102,11 @@ def run(options: argparse.Namespace) -> int:
     return print_comparison(results.compare(result, expected, options.tolerance))
 
 
-def interpreted(text: str, options: argparse.Namespace, arguments: Sequence[Any]) -> Any:
-    """What the interpreter gives for the same arguments, on a copy of the program (it may change its own state)."""
-    twin = load_target(text, options.method, list(arguments) if options.trace else None)
-    copies = [argument.clone() if hasattr(argument, "clone") else argument for argument in arguments]
-    with waiting(f"interpreting {text}"), usage_errors(f"{text} failed"):
+def interpreted(target: Target, arguments: Sequence[Any]) -> Any:
+    """What the interpreter gives for the same arguments; a program may write into them, so it gets copies."""
+    with waiting(f"interpreting {target.text}"), usage_errors(f"{target.text} failed"):
         manual_seed(inputs.SEED)
-        return twin.interpret(copies)
+        return target.interpret(copy.deepcopy(list(arguments)))
 
 
 def print_comparison(differences: Sequence[results.Difference]) -> int:

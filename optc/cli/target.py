@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -45,6 +46,12 @@ class Target:
     def compiled(self, dynamic: bool | None = None) -> CompiledFunction:
         """A compiled function that has not met any arguments yet; what it cannot compile shows in `fallbacks`."""
         return make_compiled(self.function, self.receiver, dynamic=dynamic, fallback="allow", name=self.name)
+
+    def twin(self) -> Target:
+        """The same program over a copy of its state, so that running one leaves the other alone."""
+        if self.receiver is None:
+            return self
+        return replace(self, receiver=copy.deepcopy(RecursiveScriptModule(self.receiver))._c)
 
     def archive(self) -> bytes:
         """The program as a TorchScript archive."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -28,8 +31,18 @@ def to_torch(value: Tensor) -> Any:
 def archive_of(module: Any, example_inputs: Any) -> bytes:
     """A torch module as a TorchScript archive: scripted modules as they are, others traced (or scripted without inputs)."""
     scripted = module
-    if not isinstance(module, torch.jit.ScriptModule):
-        scripted = torch.jit.script(module) if example_inputs is None else torch.jit.trace(module, example_inputs)
     buffer = io.BytesIO()
-    torch.jit.save(scripted, buffer)
+    with quiet_torch():
+        if not isinstance(module, torch.jit.ScriptModule):
+            scripted = torch.jit.script(module) if example_inputs is None else torch.jit.trace(module, example_inputs)
+        torch.jit.save(scripted, buffer)
     return buffer.getvalue()
+
+
+@contextmanager
+def quiet_torch() -> Iterator[None]:
+    """Keep torch from telling optc's users that torch.jit is deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
+        warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
+        yield

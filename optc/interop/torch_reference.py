@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from optc.eager.tensor import Tensor
-from optc.interop.torch import to_torch
+from optc.interop.torch import quiet_torch, to_torch
 
 
 def reference(archive: bytes, method: str, arguments: Sequence[Any]) -> Callable[[], Any]:
@@ -20,8 +19,7 @@ def reference(archive: bytes, method: str, arguments: Sequence[Any]) -> Callable
     """
     torch.set_num_threads(1)
     converted = [to_torch(argument) if isinstance(argument, Tensor) else argument for argument in arguments]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=Warning)
+    with quiet_torch():
         module = torch.jit.load(io.BytesIO(archive)).eval()
         if method == "forward":
             module = torch.jit.optimize_for_inference(torch.jit.freeze(module))

@@ -43,6 +43,15 @@ class Checked(torch.nn.Module):
         assert x.dim() == 2, "a matrix is needed"
         return x + 1
 
+class Counter(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        self.count.add_(1.0)
+        return x + self.count
+
 class Network(torch.nn.Module):
     def __init__(self):
         super().__init__()

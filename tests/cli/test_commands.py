@@ -142,6 +142,20 @@ def test_run_an_archive(command: Command, programs: Path, tmp_path: Path) -> Non
     assert "0: equal to the interpreter" in outcome.out
 
 
+def test_compare_starts_both_engines_from_the_same_state(command: Command, programs: Path) -> None:
+    outcome = command("run", f"{programs}:Counter", "--shape", "3", "--compare")
+    assert outcome.code == 0, outcome.out + outcome.error
+
+
+@pytest.mark.peers
+def test_torch_modules_are_programs_too(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = tmp_path / "model.py"
+    path.write_text("import torch\nmodel = torch.nn.Sequential(torch.nn.Linear(4, 2), torch.nn.Tanh())\n")
+    outcome = command("run", f"{path}:model", "--shape", "3x4", "--compare")
+    assert outcome.code == 0, outcome.out + outcome.error
+
+
 def test_compare_reports_a_difference(
     command: Command, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
