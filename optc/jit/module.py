@@ -17,11 +17,11 @@ from optc.eager.dispatch import wrap
 from optc.eager.tensor import Tensor
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Graph
-from optc.ir.inline import inline_calls
 from optc.ir.schema import FunctionSchema
 from optc.jit.arguments import WrongType, convert
 from optc.jit.calls import call_function
 from optc.jit.code_printer import print_function
+from optc.jit.inlined_graphs import inlined
 from optc.jit.names import base_name
 from optc.nn.modules.module import Module
 
@@ -36,13 +36,6 @@ class ConstMap:
         if name.startswith("__") or name not in self.const_mapping:
             raise AttributeError(name)
         return self.const_mapping[name]
-
-
-def inlined(graph: Graph) -> Graph:
-    """A copy of a graph in which every call is replaced by the body of what is called."""
-    copied = graph.copy()
-    inline_calls(copied)
-    return copied
 
 
 class _Compiled:

@@ -16,7 +16,7 @@ from optc.errors import TracerWarning
 from optc.ir.graph import Graph, Node
 from optc.ir.text import print_node
 from optc.ir.types import unrefined
-from optc.jit.module import inlined
+from optc.jit.inlined_graphs import inlined
 from optc.ops.registry import operator_of
 
 _ABSOLUTE_TOLERANCE = {"float32": 1e-5, "float64": 1e-7, "float16": 1e-5, "bfloat16": 1e-5}
