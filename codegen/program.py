@@ -13,6 +13,7 @@ from optc.codegen import jit
 from optc.codegen.context import ContextPool, Island
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
+from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import KernelRecord, Unsupported
 from optc.codegen.host import Target
 from optc.codegen.operators import HANDLERS
@@ -116,7 +117,7 @@ def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
 
 def _input(value: Value) -> InputSpec:
     type_ = value.type
-    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None:
+    if isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None:
         return InputSpec("tensor", type_.dtype.name, _dims(type_.shape))
     if isinstance(type_, IntType):
         return InputSpec("int")

@@ -15,14 +15,14 @@ from typing import Any
 
 from optc import interpreter
 from optc.errors import OptcError, OptcWarning
-from optc.ir.dims import Symbolic
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
+from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
 from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
-from optc.runtime.shapes import Dynamic, ShapeHistory, tensor_types
+from optc.runtime.shapes import Dynamic, ShapeHistory
 from optc.runtime.specialization import (
     WRAPPED_CLASS,
     WRAPPED_SLOTS,
@@ -125,9 +125,10 @@ class CompiledFunction:
             history.dynamic = True
         wanted = history.symbolic(exact)
         specialization = self._compile(values, wanted)
-        if specialization.fallbacks and _has_symbols(wanted):
-            # A symbol may be what native code cannot deal with: numbers often can.
-            fixed = self._compile(values, exact)
+        if specialization.fallbacks and (wanted != exact or any(isinstance(type_, IntType) for type_ in exact)):
+            pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
+            # A symbol or unknown number may be what native code cannot deal with: with its value it often can.
+            fixed = self._compile(values, pinned)
             if not fixed.fallbacks:
                 history.pin()
                 specialization = fixed
@@ -229,8 +230,11 @@ class CompiledFunction:
         return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
 
 
-def _has_symbols(types: Sequence[Any]) -> bool:
-    return any(isinstance(dim, Symbolic) for _, type_ in tensor_types(types) for dim in type_.shape or ())
+def pinned_type(value: Any, type_: Any) -> Any:
+    """The type of an argument with its value where that is an int: element types and sizes often are."""
+    if type(value) is int:
+        return IntType(value)
+    return tuple(map(pinned_type, value, type_)) if isinstance(type_, tuple) else type_
 
 
 def make_compiled(function: Function, receiver: ScriptObject | None, **options: Any) -> CompiledFunction:

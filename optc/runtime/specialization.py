@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
-from optc.ir.types import TensorType
+from optc.ir.types import IntType, TensorType
 from optc.passes.pipelines import OptimizedProgram
 from optc.pipeline import PassRecord
 
@@ -78,6 +76,8 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     if isinstance(type_, dict):
         same = isinstance(value, dict) and list(value) == list(type_)
         return same and all(fits(value[key], part, None, symbols) for key, part in type_.items())
+    if isinstance(type_, IntType) and type_.dim is not None:
+        return type(value) is int and bool(value == type_.dim)
     if not isinstance(type_, TensorType):
         names = {int: "int", float: "float", bool: "bool", type(None): "NoneType"}
         return names.get(type(value)) == str(type_)
@@ -102,7 +102,7 @@ def native_form(value: Any) -> Any:
     array = value._array
     if array.flags.c_contiguous and array.flags.aligned:
         return array
-    return np.ascontiguousarray(array)
+    return array.copy()
 
 
 WRAPPED_CLASS = Tensor
