@@ -352,8 +352,8 @@ class _GroupLowering:
             return self.computed(self.members[value])
         operand = self.operands[value]
         index = 0
-        for extent, stride, position in zip(operand.shape, operand.strides, self.indices(operand.shape, frame)):
-            index = index + (0 if extent == 1 else stride) * position
+        for stride, position in zip(operand.strides, self.indices(operand.shape, frame)):
+            index = index + stride * position
         return load(operand.buffer, index)
 
     def computed(self, node: Node) -> Expr:

@@ -31,6 +31,7 @@ from optc.passes import (
     flatten_outputs,
     freeze,
     functionalize,
+    growing_lists,
     infer_shapes,
     inline,
     loop_invariant_hoisting,
@@ -41,7 +42,7 @@ from optc.passes.inline import erase_types
 
 PASSES = (
     inline, lower_tuples, freeze, functionalize, infer_shapes, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, flatten_outputs, loop_unrolling, decompose, loop_invariant_hoisting,
+    common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, flatten_outputs, decompose, loop_invariant_hoisting,
     addmm_fusion,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
@@ -54,7 +55,7 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, simplify, flatten-outputs, loop-unrolling, simplify, decompose, simplify, "
+    "capture, simplify, loop-unrolling, simplify, growing-lists, flatten-outputs, decompose, simplify, "
     "loop-invariant-hoisting, addmm-fusion, simplify",
 )
 

@@ -99,15 +99,15 @@ def _select_scatter(b: Builder, self: Value, source: Value, dim: int, index: Any
     place = normalize_dim(dim, len(shape))
     if not isinstance(index, int) or not isinstance(shape[place], int):
         b("aten::select.int", self, place, index)
-    positions = _positions(b, self, place)
+    positions = positions_along(b, self, place)
     here = b("aten::eq.Scalar", positions, index)
     if not isinstance(index, int) or index < 0:
         from_end = b("aten::sub.Scalar", positions, shape[place])
         here = b("aten::logical_or", here, b("aten::eq.Scalar", from_end, index))
-    return _choose(b, here, b("aten::unsqueeze", source, place), self)
+    return choose(b, here, b("aten::unsqueeze", source, place), self)
 
 
-def _positions(b: Builder, self: Value, place: int) -> Value:
+def positions_along(b: Builder, self: Value, place: int) -> Value:
     """0, 1, 2 ... along one dimension, shaped to broadcast against `self`."""
     shape = b.shape(self)
     sizes: list[Dim] = [1] * len(shape)
@@ -117,7 +117,8 @@ def _positions(b: Builder, self: Value, place: int) -> Value:
     return shaped
 
 
-def _choose(b: Builder, condition: Value, source: Value, self: Value) -> Value:
+def choose(b: Builder, condition: Value, source: Value, self: Value) -> Value:
+    """where(condition, source, self), in the element type of `self`."""
     chosen: Value = b("aten::where.self", condition, _cast(b, source, self), self)
     return chosen
 
@@ -162,15 +163,15 @@ def _slice_scatter(b: Builder, self: Value, source: Value, dim: int, start: Any,
     if length == shape[place] and step == 1:
         return _cast(b, source, self)
     first, _ = slice_bounds(shape[place], _known(start), _known(end))
-    relative = b("aten::sub.Scalar", _positions(b, self, place), first)
+    relative = b("aten::sub.Scalar", positions_along(b, self, place), first)
     slot = b("aten::floor_divide.Scalar", relative, step)
     here = b("aten::eq.Tensor", b("aten::mul.Scalar", slot, step), relative)
     here = b("aten::logical_and", here, b("aten::ge.Scalar", relative, 0))
     here = b("aten::logical_and", here, b("aten::lt.Scalar", slot, length))
     if length == 1:
-        return _choose(b, here, source, self)
+        return choose(b, here, source, self)
     flat = b("aten::view", b("aten::clamp", slot, 0, length - 1), [shape[place]])
-    return _choose(b, here, b("aten::index_select", source, place, flat), self)
+    return choose(b, here, b("aten::index_select", source, place, flat), self)
 
 
 def _known(bound: Any) -> Any:

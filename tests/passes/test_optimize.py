@@ -177,6 +177,17 @@ def writes_its_argument(x):
     return x * 2
 
 
+def collects(xs):
+    h = torch.zeros(4)
+    hidden = []
+    sums = []
+    for i in range(xs.size(0)):
+        h = torch.tanh(h + xs[i])
+        hidden.append(h)
+        sums.append(h.sum())
+    return torch.cat(hidden), torch.stack(hidden), torch.stack(hidden, 1), torch.stack(sums, -1), len(hidden), hidden[1]
+
+
 PROGRAMS: list[tuple[Any, list[Any]]] = [
     (writes_through_views, []),
     (writes_in_a_loop, [5]),
@@ -227,6 +238,29 @@ def test_certain_shape_error_raises_where_it_is_reached(x: Tensor) -> None:
 
     graph = graph_of(optimized(multiplies, x))
     assert kinds(graph) == ["prim::Uninitialized", "prim::RaiseException"]
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["numbers", "symbols"])
+def test_lists_that_loops_fill_become_tensors(symbolic: bool) -> None:
+    graph = graph_of(optimized(collects, torch.rand(20, 4), symbolic=symbolic))
+    assert not {"prim::ListAppend", "aten::stack", "aten::cat"} & set(kinds(graph))
+
+
+def test_joining_a_list_that_stayed_empty_is_the_error_of_the_program() -> None:
+    graph_of(optimized(collects, torch.rand(0, 4), symbolic=True))
+
+
+def returns_a_list(xs):
+    hidden = []
+    for i in range(xs.size(0)):
+        hidden.append(xs[i] * 2)
+    return hidden
+
+
+def test_list_of_known_length_is_returned_row_by_row() -> None:
+    program = optimized(returns_a_list, torch.rand(20, 4))
+    assert len(graph_of(program).outputs) == 20
+    assert program.output_structure is not None and program.output_structure.kind == "list"
 
 
 class Counter(nn.Module):

@@ -67,8 +67,10 @@ class Program:
             self.compute()
         elif roll < 0.93:
             self.branch()
-        else:
+        elif self.choices.random() < 0.5:
             self.loop()
+        else:
+            self.collect()
 
     def compute(self) -> None:
         value, shape = self.pick()
@@ -149,6 +151,28 @@ class Program:
         body.add_output(going_on)
         body.add_output(result)
         self.pool.append((node.add_output(TENSOR), shape))
+
+
+    def collect(self) -> None:
+        """A loop that appends to a list, and what becomes of the list."""
+        shape = self.pick()[1]
+        items = self.graph.insert("prim::ListConstruct", [], (ListType(TENSOR),)).output
+        turns = self.choices.choice((1, 2, 9, 12))
+        true = self.graph.insert_constant(True, BOOL)
+        node = self.graph.insert("prim::Loop", [self.number(turns), true])
+        body = node.add_block()
+        body.add_input(INT, "i")
+        inner = self.nested(body, self.choices.randrange(3))
+        with self.graph.inserting(body):
+            appended = inner.pick(shape)[0]
+            self.graph.insert("aten::append", [items, appended], (ListType(TENSOR),))
+            going_on = self.graph.insert_constant(True, BOOL)
+        body.add_output(going_on)
+        if self.choices.random() < 0.5:
+            place = self.number(self.choices.randrange(turns))
+            self.pool.append((self.graph.insert("aten::__getitem__", [items, place], (TENSOR,)).output, shape))
+        else:
+            self.pool.append((self.insert("aten::stack", [items, self.number(0)]), (turns, *shape)))
 
 
 def random_program(choices: random.Random, length: int, writes: float = 0.4) -> Graph:
