@@ -33,7 +33,8 @@ from optc.runtime.state import RunFailed, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
 SPECIALIZATION_LIMIT = 64
-"""After so many versions of one program, dimensions that still change are made symbols at once."""
+"""After so many versions of one program, dimensions that still change are made symbols at once, and the oldest
+version makes room for the next."""
 
 
 class CompiledFunction:
@@ -134,6 +135,8 @@ class CompiledFunction:
                 specialization = fixed
         if specialization.fallbacks:
             self._report(specialization)
+        if len(self.specializations) >= SPECIALIZATION_LIMIT:
+            self.specializations.pop(0)
         self.specializations.append(specialization)
         return specialization
 

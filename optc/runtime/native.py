@@ -11,6 +11,7 @@ from optc.codegen.frame import Unsupported
 from optc.codegen.program import generate, output_tree
 from optc.errors import OptcError
 from optc.ir.structure import Structure
+from optc.ir.types import IntType
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, drop_unwritten
 
@@ -38,7 +39,7 @@ def build(
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
     tree = output_tree(native.signature.outputs, program.output_structure)
-    if tree is None or program.state or not all(map(_is_leaf, program.input_structures)):
+    if tree is None or program.state or not all(map(_is_plain_leaf, program.input_structures)):
         return
     point = replace(
         plain, signature=replace(native.signature, outputs=tree), slow_path=slow_path, on_failure=on_failure,
@@ -47,8 +48,10 @@ def build(
     specialization.entry = make_entry(point, native=native_entry)
 
 
-def _is_leaf(structure: Structure) -> bool:
-    return structure.kind == "leaf"
+def _is_plain_leaf(structure: Structure) -> bool:
+    """True for an argument that the entry can check by itself: no container, no number with a fixed value."""
+    pinned = isinstance(structure.type, IntType) and structure.type.dim is not None
+    return structure.kind == "leaf" and not pinned
 
 
 def _failed(failure: Any, arguments: tuple[Any, ...]) -> Any:

@@ -63,6 +63,8 @@ def show(type_: Any) -> str:
         return f"[{text}]" if isinstance(type_, list) else f"({text})"
     if isinstance(type_, dict):
         return "{" + ", ".join(f"{key!r}: {show(item)}" for key, item in type_.items()) + "}"
+    if isinstance(type_, IntType) and type_.dim is not None:
+        return f"int = {type_.dim}"
     return str(type_)
 
 
