@@ -12,11 +12,13 @@ from optc.archive.state_dict import folder_of
 from optc.archive.storages import Storages, rebuild_tensor, storage_class
 from optc.archive.zip_reader import ZipReader
 from optc.eager.tensor import Tensor
-from optc.ir.function import ClassType, ScriptObject
+from optc.errors import ExecutionError
+from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.types import FLOAT, EnumType, IntType, OptionalType, TensorType, Type
 from optc.jit.frontend.enumerations import enum_class
 
 OLDEST_VERSION, NEWEST_VERSION = 1, 10
+_DEEPEST_TREE, _MOST_MODULES = 200, 100_000
 
 
 class ModuleArchive:
@@ -39,7 +41,20 @@ class ModuleArchive:
         root = self._unpickled("data.pkl", "data/")
         if not isinstance(root, ScriptObject):
             raise self.archive.fail(f"{self.folder}data.pkl", "the archive holds no module")
+        self._check_tree(root)
         return root
+
+    def _check_tree(self, root: ScriptObject) -> None:
+        """Raise ArchiveError for a module that is its own submodule, and for more submodules than could be walked."""
+        count = 0
+        waiting = [(root, 1)]
+        while waiting:
+            module, depth = waiting.pop()
+            count += 1
+            if depth > _DEEPEST_TREE or count > _MOST_MODULES:
+                raise self.archive.fail(f"{self.folder}data.pkl", "the submodules are nested without end")
+            children = (value for value in module.values.values() if isinstance(value, ScriptObject))
+            waiting.extend((child, depth + 1) for child in children)
 
     def extra_files(self, wanted: dict[str, Any]) -> None:
         """Fill the values of `wanted` with the files of these names that the archive has."""
@@ -136,12 +151,19 @@ class ModuleGlobals:
             raise PickleError("only objects have state")
         restore = target.type.methods.get("__setstate__")
         if restore is not None:
-            interpreter.run(restore, [target, state])
+            _restore(target, restore, state)
         elif isinstance(state, dict):
             _fill(target, state)
         else:
             raise PickleError(f"the state of {target.type.name} is no dictionary")
         return target
+
+
+def _restore(target: ScriptObject, restore: Function, state: Any) -> None:
+    try:
+        interpreter.run(restore, [target, state])
+    except ExecutionError as error:
+        raise PickleError(f"{target.type.name}.__setstate__ failed: {error}") from error
 
 
 def _fill(target: ScriptObject, state: dict[Any, Any]) -> None:

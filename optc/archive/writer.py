@@ -84,6 +84,7 @@ class _ModuleWriter:
         """Print the module's class and everything its code refers to, one file per Python module."""
         files: dict[str, list[str]] = {}
         owners: dict[str, Any] = {}
+        numbers: dict[str, dict[str, int]] = {}
         self.dependencies.add(module.type)
         place = 0
         while place < len(self.dependencies.items):
@@ -91,8 +92,9 @@ class _ModuleWriter:
             name = _name_of(item)
             if owners.setdefault(name, item) is not item:
                 raise UnsupportedError(f"two different definitions are called {name}: they cannot be in one archive")
-            text = print_class(item, self.constants, self.dependencies)
-            files.setdefault(name.rpartition(".")[0], []).append(text)
+            qualifier = name.rpartition(".")[0]
+            text = print_class(item, self.constants, self.dependencies, numbers.setdefault(qualifier, {}))
+            files.setdefault(qualifier, []).append(text)
             place += 1
         for qualifier, texts in files.items():
             self.archive.add(f"code/{qualifier.replace('.', '/')}.py", "".join(texts).encode(), compress=True)

@@ -131,6 +131,10 @@ class ZipReader:
         tail = bytes(self._data[-(_END.size + 0xFFFF) :])
         place = tail.rfind(b"PK\x05\x06")
         if place < 0 or place + _END.size > len(tail):
+            if bytes(self._data[:2]) == b"\x80\x02":
+                raise self.fail(
+                    "", "this is a pickle, the format torch.save had before PyTorch 1.6: it is not supported"
+                )
             raise self.fail("", "this is no zip file, or it is cut off (the directory is missing)")
         return len(self._data) - len(tail) + place
 

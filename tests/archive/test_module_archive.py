@@ -175,7 +175,30 @@ def test_so_does_full(version: str, dtype: str) -> None:
     assert module(optc.ones(1)).dtype.name == dtype
 
 
+ITSELF = b"\x80\x02c__torch__\nM\n)\x81q\0}X\1\0\0\0mh\0sb."
+RESTORED = (
+    "class M(Module):\n  def __getstate__(self: __torch__.M) -> int:\n    return 1\n"
+    '  def __setstate__(self: __torch__.M,\n    n: int) -> NoneType:\n    ops.prim.RaiseException("no")\n    return None\n'
+)
+
 DAMAGE = {
+    "a module inside itself": (
+        archive({"__torch__.py": "class M(Module):\n  m : __torch__.M\n"}, ITSELF),
+        "m/data.pkl: the submodules are nested without end",
+    ),
+    "a state that cannot be restored": (
+        archive({"__torch__.py": RESTORED}, b"\x80\x02c__torch__\nM\n)\x81K\1b."),
+        "__setstate__ failed",
+    ),
+    "a pickle": (b"\x80\x02N.", "the format torch.save had before PyTorch 1.6"),
+    "an empty file": (b"", "this is no zip file"),
+    "a NamedTuple inside itself": (
+        archive(
+            {"__torch__.py": "class N(NamedTuple):\n  n : __torch__.N\nclass M(Module):\n  n : __torch__.N\n"},
+            EMPTY_OBJECT,
+        ),
+        "m/code/__torch__.py",
+    ),
     "no code": (archive({}, EMPTY_OBJECT), "this is no TorchScript archive"),
     "an old layout": (archive({}, EMPTY_OBJECT, **{"model.json": b"{}"}), "PyTorch 1.0 and 1.1"),
     "version 11": (archive({"a.py": ""}, EMPTY_OBJECT, "11"), "m/version: version 11 is not supported"),
