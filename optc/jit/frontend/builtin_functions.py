@@ -6,7 +6,7 @@ They take part in overload resolution after the operators of the same name and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from optc.errors import SourceRange
@@ -75,6 +75,13 @@ def _assert(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Val
     return writer.fail_unless(inputs[0], message, source)
 
 
+def _contains(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+    text, key = inputs
+    end = writer.builtin("aten::len", [text], source=replace(source, column=29))
+    place = writer.builtin("aten::find", [text, key, writer.constant(0), end], source=source)
+    return writer.builtin("aten::ne", [place, writer.constant(-1)], source=source)
+
+
 def _raise(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
     return writer.raise_exception(inputs[0], inputs[1], None)
 
@@ -99,6 +106,7 @@ _define("aten::device", "(str type) -> Device", _renamed("aten::device"), 12)
 _define("aten::_assert", "(bool condition, str message) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
+_define("aten::__contains__", "(str self, str key) -> bool", _contains, 5, 11)
 _define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, 1)
 _define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
 _define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)

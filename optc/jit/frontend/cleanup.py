@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from optc.ir.graph import Block, Graph, Node, Use, Value
-from optc.ir.types import BOOL, INT, TENSOR, ListType, TensorType, TupleType
+from optc.ir.types import BOOL, INT, TENSOR, EnumType, ListType, TensorType, TupleType
 from optc.jit.frontend.constants import MAX_INT, insert_constant, known
 from optc.jit.frontend.dead_code import eliminate_dead_code
 from optc.jit.frontend.folding import constant_key, propagate_constants
@@ -167,7 +167,10 @@ def pool_constants(graph: Graph) -> None:
 
 
 def _may_share(node: Node) -> bool:
-    return not is_mutable(node.output.type) and not isinstance(node.attributes.get("value"), np.ndarray)
+    """Constants that can be changed keep their identity; torch keeps enumeration members apart as well."""
+    type_ = node.output.type
+    is_array = isinstance(node.attributes.get("value"), np.ndarray)
+    return not is_mutable(type_) and not is_array and not isinstance(type_, EnumType)
 
 
 def order_outputs(block: Block) -> None:
@@ -211,9 +214,12 @@ def _first_use(value: Value) -> tuple[int, ...] | None:
 
 
 def _position(use: Use) -> tuple[int, ...]:
-    """The place of a use in the printed graph: positions of the enclosing nodes and blocks, then the input slot."""
+    """The place of a use in the printed graph: positions of the enclosing nodes and blocks, then the input slot.
+
+    A node comes before what stands in its blocks, hence the -1.
+    """
     node: Node | None = use.node
-    places: list[int] = [use.slot]
+    places: list[int] = [use.slot, -1]
     while node is not None:
         block = node.block
         block.number_nodes()

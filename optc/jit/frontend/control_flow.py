@@ -133,7 +133,7 @@ class ControlFlow(Conditions):
             return
         saved, self.loop = self.loop, LoopStatus.UNROLLED
         for place in range(items.static_length):
-            index = self.writer.constant(place, source)
+            index = self.writer.literal(place, source)
             self.assign_target(target, items.item(self.writer, source, index), source)
             body()
         self.loop = saved
@@ -150,7 +150,7 @@ class ControlFlow(Conditions):
         if items is not None:
             trips = items.length(self.writer, source)
         else:
-            trips = self.writer.constant(MAX_INT, source)
+            trips = self.writer.literal(MAX_INT, source)
         node = self.writer.insert("prim::Loop", (), (), source)
         body_block = node.add_block()
         self._loop_condition(node, node.add_block(), source, test)

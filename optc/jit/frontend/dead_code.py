@@ -16,7 +16,7 @@ SIDE_EFFECTS = frozenset(
         "prim::Print", "prim::RaiseException", "prim::SetAttr", "aten::warn", "aten::save", "aten::manual_seed",
         "prim::CallFunction", "prim::CallMethod", "prim::PythonOp", "prim::Enter", "prim::Exit", "prim::fork",
         "aten::wait", "prim::ReturnStmt", "prim::LoopContinuation", "prim::AddStatValue", "prim::TimePoint",
-        "prim::forkClosure", "aten::set_data",
+        "prim::forkClosure", "aten::set_data", "aten::set_grad_enabled",
     }
 )  # fmt: skip
 
@@ -102,8 +102,9 @@ class _DeadCode:
         self.effects: dict[Node, bool] = {}
 
     def run(self) -> None:
-        while self._mark_block(self.graph.block):
-            pass
+        for value in self.graph.outputs:
+            self._make_live(value)
+        self._mark_block(self.graph.block)
         self._sweep(self.graph.block)
 
     def _make_live(self, value: Value) -> None:
@@ -112,11 +113,15 @@ class _DeadCode:
             self.live_groups.add(self.sharing.group(value))
 
     def _mark(self, node: Node) -> bool:
+        """The node lives, and so do the nodes it stands in. Returns whether that is new."""
         if node in self.marked:
             return False
         self.marked.add(node)
         for value in node.inputs:
             self._make_live(value)
+        owner = node.block.owning_node
+        if owner is not None:
+            self._mark(owner)
         return True
 
     def _mark_block(self, block: Block) -> bool:
@@ -126,30 +131,38 @@ class _DeadCode:
                 changed |= self._mark(node)
         changed |= self._mark_return(block)
         for node in block.reversed_nodes:
-            for nested in node.blocks:
-                while self._mark_block(nested):
-                    changed = True
+            changed |= self._mark_nested(node)
             if any(output in self.live for output in node.outputs) or self._writes_to_living(node):
                 changed |= self._mark(node)
         return changed
 
+    def _mark_nested(self, node: Node) -> bool:
+        """Blocks of a node; a loop's until nothing changes, as its values come back."""
+        changed = False
+        for block in node.blocks:
+            again = self._mark_block(block)
+            while again:
+                changed = True
+                again = node.kind == "prim::Loop" and self._mark_block(block)
+        return changed
+
     def _mark_return(self, block: Block) -> bool:
+        """What leaves a block lives if it is used outside, or by the next round of a loop."""
         owner = block.owning_node
-        before = len(self.live)
+        if owner is None or block.return_node in self.marked:
+            return False
+        self.marked.add(block.return_node)
         outputs = block.outputs
-        if owner is None or owner.kind == "prim::forkClosure":
-            for value in outputs:
-                self._make_live(value)
-        elif owner.kind == "prim::Loop":
+        if owner.kind == "prim::Loop":
             self._make_live(outputs[0])
             for output, parameter, value in zip(owner.outputs, block.inputs[1:], outputs[1:]):
                 if output in self.live or parameter.has_uses:
                     self._make_live(value)
-        else:
-            for output, value in zip(owner.outputs, outputs):
-                if output in self.live:
-                    self._make_live(value)
-        return len(self.live) != before
+            return True
+        for output, value in zip(owner.outputs, outputs):
+            if output in self.live:
+                self._make_live(value)
+        return True
 
     def _has_effects(self, node: Node) -> bool:
         known = self.effects.get(node)

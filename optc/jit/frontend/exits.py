@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optc.ir.graph import Block, Graph, Node, Value, copy_block
-from optc.ir.types import BOOL, Type
+from optc.ir.types import BOOL, DictType, ListType, TupleType, Type
 from optc.jit.frontend.constants import insert_constant, is_known
 from optc.jit.frontend.type_rules import unify
 
@@ -33,7 +33,7 @@ class _ExitTransformer:
         self.graph = graph
         self.kind = kind
         self.target: Block | None = None
-        self.uninitialized: dict[Type, Value] = {}
+        self.uninitialized: dict[Type | int, Value] = {}
         first = graph.block.param_node.next
         assert first is not None
         with graph.inserting(first):
@@ -42,12 +42,13 @@ class _ExitTransformer:
         self.throws = self._unit(BOOL)
 
     def _unit(self, type_: Type) -> Value:
-        """One value per type that nobody reads."""
-        found = self.uninitialized.get(type_)
+        """A value that nobody reads: one per type, for containers one per place that made the type, as in torch."""
+        key = id(type_) if isinstance(type_, TupleType | ListType | DictType) else type_
+        found = self.uninitialized.get(key)
         if found is None:
             node = self.graph.create("prim::Uninitialized", (), (type_,))
             self.graph.block.prepend(node)
-            found = self.uninitialized[type_] = node.output
+            found = self.uninitialized[key] = node.output
         return found
 
     def _units(self, values: Sequence[Value]) -> tuple[Value, ...]:

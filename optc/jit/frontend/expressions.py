@@ -98,6 +98,8 @@ class Expressions(SpecialForms):
         value: Any = node.value
         if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
             raise ScriptError(f"integer {value} does not fit in 64 bits", self.range(node))
+        if isinstance(value, int | float | complex) and not isinstance(value, bool):
+            return self.writer.literal(value, self.range(node))
         return self.writer.constant(value, self.range(node))
 
     def _tuple_literal(self, node: ast.Tuple, hint: Type | None) -> Value:

@@ -120,7 +120,7 @@ class SpecialForms(Containers, Indexing):
                 raise ScriptError(f"enumerate expected kwarg name 'start', got '{keyword.arg}'", source)
             start_node = keyword.value
         start = [] if start_node is None else [self.emit(start_node)]
-        end = self.writer.constant(MAX_INT, source)
+        end = self.writer.literal(MAX_INT, source)
         items = self.emit_sugared(node.args[0]).iterate(self.writer, source)
         tree = IterableTree()
         tree.add(source, RangeValue(self.writer, source, [*start, end], items.static_length))

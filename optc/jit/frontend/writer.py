@@ -31,6 +31,7 @@ class GraphWriter:
         self.function = function
         self.graph = graph
         self.names = names
+        self._literals: dict[tuple[type, str], Value] = {}
 
     def declares_attributes_of(self, type_: ClassType) -> bool:
         """True inside `__init__` of the class: assigning an unknown attribute declares it."""
@@ -68,6 +69,17 @@ class GraphWriter:
     def constant(self, value: Any, source: SourceRange | None = None, type_: Type | None = None) -> Value:
         """A constant at the insertion point."""
         return insert_constant(self.graph, value, source, type_)
+
+    def literal(self, value: complex, source: SourceRange | None = None) -> Value:
+        """A number written in the program: one constant for equal ones, at the start of the graph."""
+        key = (type(value), repr(value))
+        found = self._literals.get(key)
+        if found is None:
+            first = self.graph.block.param_node.next
+            assert first is not None
+            with self.graph.inserting(first):
+                found = self._literals[key] = insert_constant(self.graph, value, source)
+        return found
 
     def builtin(
         self,
