@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from optc.errors import ExecutionError, TracerWarning
 from optc.jit.api import (
-    Attribute,
     CompilationUnit,
     freeze,
     load,
@@ -16,6 +15,7 @@ from optc.jit.api import (
     script_if_tracing,
 )
 from optc.jit.markers import (
+    Attribute,
     Future,
     annotate,
     export,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from optc.archive import reader
 from optc.ir.function import Function, ScriptObject
@@ -15,13 +15,6 @@ from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
 from optc.jit.recursive import compile_class, compile_function, compile_module
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
-
-
-class Attribute(NamedTuple):
-    """A value together with its script type, for attributes whose type their value does not show."""
-
-    value: Any
-    type: Any
 
 
 def script(obj: Any, optimize: Any = None, example_inputs: Any = None) -> Any:

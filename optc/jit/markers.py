@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 __all__ = [
-    "Final", "annotate", "export", "fork", "ignore", "interface", "is_scripting", "isinstance", "overload",
+    "Attribute", "Final", "annotate", "export", "fork", "ignore", "interface", "is_scripting", "isinstance", "overload",
     "overload_method", "script_if_tracing", "unused", "unwrap_optional", "wait",
 ]  # fmt: skip
 
@@ -27,6 +27,13 @@ UNUSED: Final = "unused (ignored and replaced with raising of an exception)"
 
 overloaded_functions: dict[str, list[Callable[..., Any]]] = {}
 overloaded_methods: dict[tuple[str, str], dict[str, list[Callable[..., Any]]]] = {}
+
+
+class Attribute(typing.NamedTuple):
+    """A value together with its script type, for attributes whose type their value does not show."""
+
+    value: Any
+    type: Any
 
 
 class Awaitable(typing.Generic[Anything]):

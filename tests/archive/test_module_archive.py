@@ -249,7 +249,7 @@ def test_python_in_an_archive_is_not_executed(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(40))
 def test_a_flipped_byte_never_crashes(seed: int) -> None:
     data = bytearray(saved(optc.jit.trace(nn.Linear(3, 2), (optc.ones(3),))))
     place = int(np.random.default_rng(seed).integers(len(data)))

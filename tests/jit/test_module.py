@@ -181,3 +181,19 @@ def test_functions() -> None:
     assert (f.name, f.__doc__) == ("f", "What f does.")
     assert str(f.schema) == "f(Tensor x) -> Tensor"
     assert f(optc.zeros(1)).tolist() == [1.0]
+
+
+def test_attributes_with_a_declared_type() -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.counts = optc.jit.Attribute({}, dict[str, int])
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            self.counts["calls"] = self.counts.get("calls", 0) + 1
+            return x
+
+    table: Any = optc.jit.script(Table())
+    table(optc.ones(1))
+    table(optc.ones(1))
+    assert table.counts == {"calls": 2}

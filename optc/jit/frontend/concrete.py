@@ -268,6 +268,8 @@ def _named(type_: ClassType, class_: type) -> ClassType:
 
 def _slot_value(value: Any, type_: Type) -> Any:
     """A Python attribute as compiled code sees it."""
+    if isinstance(value, markers.Attribute):
+        value = value.value
     coded = vocabulary.constant_of(value)
     if coded is not None:
         return coded[0]
@@ -341,6 +343,11 @@ class ModuleInference:
         hinted = self._hinted(name)
         if hinted is not None and hinted is not ANY:
             return hinted
+        if isinstance(value, markers.Attribute):
+            declared = self.annotations.type_of(value.type)
+            if declared is None:
+                raise CannotInfer(f"'{value.type}' is no type of the language")
+            return declared
         return infer_type(value, self.annotations)
 
     def _slot(self, name: str, tensor: Any, is_parameter: bool = False, is_buffer: bool = False) -> None:
