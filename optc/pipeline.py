@@ -16,7 +16,7 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -145,6 +145,11 @@ class Step:
     target: Pass
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def run(self, graph: Graph, context: Context) -> bool:
+        """Run the pass once. True when it changed the graph."""
+        arguments = {**self.options, "context": context} if self.target.takes_context else self.options
+        return self.target.function(graph, **arguments)
+
     def __str__(self) -> str:
         if not self.options:
             return self.target.name
@@ -260,26 +265,44 @@ def _check_order(items: Sequence[Item]) -> None:
                 raise PipelineError(f"{step.target.name} must come after {earlier}: {reason}")
 
 
+class Replay:
+    """The texts of a graph between the passes of a run, made by running the passes again when they are asked for."""
+
+    def __init__(self, graph: Graph, context: Context) -> None:
+        self.graph = graph.copy()
+        self.context = replace(context, slots=list(context.slots))
+        self.steps: list[Step] = []
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """The text before the first pass, and after each."""
+        texts = [str(self.graph)]
+        for step in self.steps:
+            changed = step.run(self.graph, self.context)
+            texts.append(str(self.graph) if changed else texts[-1])
+        return texts
+
+
 @dataclass
 class PassRecord:
-    """What one run of a pass did. The texts are made when they are asked for."""
+    """What one run of a pass did; `number` counts the runs of the pipeline. The texts are made when asked for."""
 
     name: str
     changed: bool
     seconds: float
     rewrites: dict[str, int] = field(default_factory=dict)
-    before_graph: Graph | None = field(default=None, repr=False)
-    after_graph: Graph | None = field(default=None, repr=False)
+    number: int = 0
+    replay: Replay | None = field(default=None, repr=False)
 
-    @cached_property
+    @property
     def before(self) -> str:
-        """The graph before the pass, as text (empty when graphs were not kept)."""
-        return "" if self.before_graph is None else str(self.before_graph)
+        """The graph before the pass, as text (empty when it was not kept)."""
+        return "" if self.replay is None else self.replay.texts[self.number - 1]
 
-    @cached_property
+    @property
     def after(self) -> str:
-        """The graph after the pass, as text (empty when graphs were not kept)."""
-        return "" if self.after_graph is None else str(self.after_graph)
+        """The graph after the pass, as text (empty when it was not kept)."""
+        return "" if self.replay is None else self.replay.texts[self.number]
 
     def diff(self, context: int = 3) -> str:
         """What the pass changed, as a unified diff."""
@@ -320,7 +343,9 @@ class _Manager:
         self.context = context
         self.instruments = instruments
         self.records = records
-        self.latest = graph.copy() if keep else None
+        self.replay = Replay(graph, context) if keep else None
+        self.version = 0
+        self.settled: dict[str, int] = {}
 
     def run_items(self, items: Sequence[Item]) -> bool:
         changed = [self.run_step(item) if isinstance(item, Step) else self.run_repeat(item) for item in items]
@@ -337,6 +362,8 @@ class _Manager:
         return True
 
     def run_step(self, step: Step) -> bool:
+        if self.settled.get(str(step)) == self.version:
+            return False  # it found nothing to do on this very graph
         if not all(instrument.allows(step) for instrument in self.instruments):
             return False
         if step.target.functional:
@@ -351,20 +378,19 @@ class _Manager:
             error.add_note(f"in pass {step} (number {len(self.records) + 1} of this pipeline)")
             raise
         self.records.append(record)
+        self.version += record.changed
+        if not record.changed:
+            self.settled[str(step)] = self.version
         return record.changed
 
     def timed(self, step: Step) -> PassRecord:
-        arguments = dict(step.options)
-        if step.target.takes_context:
-            arguments["context"] = self.context
         with rewrite.counting() as counts:
             start = time.perf_counter()
-            changed = step.target.function(self.graph, **arguments)
+            changed = step.run(self.graph, self.context)
             seconds = time.perf_counter() - start
-        before = self.latest
-        if changed and before is not None:
-            self.latest = self.graph.copy()
-        return PassRecord(step.target.name, changed, seconds, dict(counts), before, self.latest)
+        if self.replay is not None:
+            self.replay.steps.append(step)
+        return PassRecord(step.target.name, changed, seconds, dict(counts), len(self.records) + 1, self.replay)
 
 
 def require_functional(graph: Graph, who: str) -> None:
@@ -395,7 +421,7 @@ def run(
 ) -> list[PassRecord]:
     """Run a pipeline on a graph, in place, and tell what every pass did (in `records`, where a list is given).
 
-    `keep_graphs` keeps a copy of the graph after every pass that changed it, for the records' texts.
+    `keep_graphs` keeps a copy of the graph as it was, so that the records can show the graph after every pass.
     Raises PipelineError for a bad pipeline, and what passes and instruments raise, with the pass's name as a note.
     """
     items = parse_pipeline(pipeline) if isinstance(pipeline, str) else pipeline

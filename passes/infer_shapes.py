@@ -62,12 +62,12 @@ class _Inference:
         self.failed: dict[Node, Exception] = {}
         self.owners = binders(graph)
         self.graph = graph
-        self.types_before = {value: _spelled(value.type) for value in _all_values(graph)}
+        self.types_before = {value: value.type for value in _values(graph)}
 
     def types_changed(self) -> bool:
         return any(
-            value in self.types_before and self.types_before[value] != _spelled(value.type)
-            for value in _all_values(self.graph)
+            value in self.types_before and not _is_same(self.types_before[value], value.type)
+            for value in _values(self.graph)
         )
 
     def block(self, block: Block) -> None:
@@ -144,6 +144,8 @@ class _Inference:
     def kept_names(self, output: Value, type_: Type, newest: Symbolic) -> dict[str, Dim]:
         """Renames symbols newer than `newest` to those this value bound when the pass ran before."""
         bindings: dict[str, Dim] = {}
+        if output.type == type_ and not isinstance(type_, IntType):
+            return bindings
         for old, new in zip(_dims(output.type), _dims(type_)):
             made, kept = plain_symbol(new), plain_symbol(old)
             if made is None or kept is None or not _is_newer(made, newest):
@@ -296,7 +298,7 @@ class _Inference:
         lost = parameter in self.known and not (_is_fact(outcome) and _same_fact(fact, outcome))
         if lost:
             del self.known[parameter]
-        changed = _spelled(joined) != _spelled(parameter.type)
+        changed = not _is_same(joined, parameter.type)
         parameter.type = joined
         return changed or lost
 
@@ -341,8 +343,13 @@ def _same_fact(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
-def _spelled(type_: Type) -> str:
-    return f"int({type_.dim})" if isinstance(type_, IntType) else repr(type_)
+def _is_same(left: Type, right: Type) -> bool:
+    """True for equal types that know the same number of an int."""
+    if left is right:
+        return True
+    if isinstance(left, IntType) and isinstance(right, IntType):
+        return left.dim == right.dim
+    return left == right
 
 
 def _dims(type_: Type) -> list[Dim | None]:
@@ -379,15 +386,6 @@ def _type_of(item: Any) -> Type:
         return ListType(_type_of(item[0]) if item else TENSOR)
     simple: dict[type, Type] = {bool: BOOL, float: FLOAT, str: STRING, type(None): NONE}
     return simple.get(type(item), INT)
-
-
-def _all_values(graph: Graph) -> list[Value]:
-    values: list[Value] = []
-    for block in graph.blocks():
-        values.extend(block.inputs)
-        for node in block.nodes:
-            values.extend(node.outputs)
-    return values
 
 
 def _constant(inference: _Inference, node: Node) -> None:

@@ -278,3 +278,8 @@ def test_bad_values_of_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> N
 def test_every_variable_is_documented() -> None:
     for variable in config.variables():
         assert variable.name.startswith("OPTC_") and variable.documentation
+
+
+def test_pass_that_found_nothing_is_not_asked_again_about_the_same_graph() -> None:
+    records = run(graph(), "branch-simplification, branch-simplification, canonicalize, branch-simplification")
+    assert [record.name for record in records] == ["branch-simplification", "canonicalize", "branch-simplification"]

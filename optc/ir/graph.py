@@ -315,7 +315,10 @@ class Block:
     def walk(self) -> Iterator[Node]:
         """All nodes of this block and of nested ones, in program order."""
         for node in self.nodes:
-            yield from node.walk()
+            if node.blocks:
+                yield from node.walk()
+            else:
+                yield node
 
     def append(self, node: Node) -> Node:
         """Insert a node at the end, before the return."""
