@@ -20,8 +20,10 @@ class Dependencies:
             self.items.append(item)
 
     def add_type(self, type_: Type) -> None:
-        """Note a type if it is defined by code, and the types inside it."""
+        """Note a type if it is defined by code, and the types inside it: a class brings those of its attributes."""
         if isinstance(type_, ClassType | EnumType) or (isinstance(type_, TupleType) and type_.name is not None):
+            if type_ in self._known:
+                return
             self.add(type_)
         for inner in _contained(type_):
             self.add_type(inner)
@@ -32,5 +34,7 @@ def _contained(type_: Type) -> tuple[Type, ...]:
         return type_.elements
     if isinstance(type_, UnionType):
         return type_.members
+    if isinstance(type_, ClassType):
+        return tuple(attribute.type for attribute in type_.attributes.values())
     parts = (getattr(type_, name, None) for name in ("element", "key", "value"))
     return tuple(part for part in parts if isinstance(part, Type)) if not isinstance(type_, EnumType) else ()

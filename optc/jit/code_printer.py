@@ -32,13 +32,16 @@ def print_function(function: Function) -> tuple[str, list[Any]]:
     return printer.text, printer.constants.values
 
 
-def print_class(item: Type | Function, constants: ConstantTable, dependencies: Dependencies) -> str:
+def print_class(
+    item: Type | Function, constants: ConstantTable, dependencies: Dependencies, numbers: dict[str, int] | None = None
+) -> str:
     """The definition of a class, interface, NamedTuple, enum or function, as an archive's code has it.
 
-    All definitions of an archive share the two tables, to which what this one needs is added.
+    All definitions of an archive share the two tables, to which what this one needs is added; those of one file share
+    the `numbers` of temporaries, a dictionary that starts empty.
     Raises UnsupportedError for what an archive cannot hold, such as calls of Python functions.
     """
-    printer = CodePrinter(constants, dependencies, is_importable=True)
+    printer = CodePrinter(constants, dependencies, is_importable=True, numbers=numbers)
     printer.named(item)
     return printer.text
 
@@ -65,10 +68,12 @@ class CodePrinter:
         constants: ConstantTable | None = None,
         dependencies: Dependencies | None = None,
         is_importable: bool = False,
+        numbers: dict[str, int] | None = None,
     ) -> None:
         self.constants = ConstantTable() if constants is None else constants
         self.dependencies = Dependencies() if dependencies is None else dependencies
         self.is_importable = is_importable
+        self.numbers: dict[str, int] = {} if numbers is None else numbers
         self._parts: list[str] = []
         self._level = 0
 
@@ -188,7 +193,7 @@ class _FunctionBody:
     def __init__(self, printer: CodePrinter) -> None:
         self.printer = printer
         self.constants = printer.constants
-        self._names = Names()
+        self._names = Names(printer.numbers)
         self._inlined = Inlining()
         self._variables: dict[Value, str] = {}
         self._expressions: dict[Value, str] = {}

@@ -595,6 +595,7 @@ declare_host("prim::index(Device self) -> int?", lambda device: int(str(device).
 declare_host("aten::warn(str message, int stacklevel=2) -> ()", _warn, "it talks to the user", pure=False)
 declare_host("aten::is_scripting() -> bool", lambda: True, _VALUES)
 declare_host("aten::is_grad_enabled() -> bool", lambda: False, _VALUES, pure=False)
+declare_host("aten::set_grad_enabled(bool val) -> ()", lambda mode: None, _VALUES, pure=False)
 declare_host("aten::_get_tracing_state() -> bool", lambda: False, _VALUES)
 declare_host("aten::has_torch_function(...) -> bool", lambda *values: False, _VALUES)
 declare_host("aten::Size(int[] sizes) -> int[]", lambda sizes: sizes, _LISTS, rule=lambda sizes: sizes)

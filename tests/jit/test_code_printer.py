@@ -400,6 +400,19 @@ def test_hooks_are_listed_and_printed_once() -> None:
     assert text.count("def hook(self: __torch__.M,") == 1
 
 
+def test_temporaries_are_counted_through_a_file() -> None:
+    module = ClassType("__torch__.M", is_module=True)
+    body = "graph(%self : __torch__.M, %x):\n  %1 = aten::relu(%x)\n  %2 = aten::mul(%1, %1)\n  return (%2)"
+    method(module, "f", body)
+    method(module, "g", body)
+    numbers: dict[str, int] = {}
+    texts = [print_class(module, ConstantTable(), Dependencies(), numbers) for _ in range(2)]
+    assert [[f"_{place} = torch.relu(x)" in text for place in range(4)] for text in texts] == [
+        [True, True, False, False],
+        [False, False, True, True],
+    ]
+
+
 def test_other_definitions() -> None:
     tuple_type = TupleType((TENSOR, OptionalType(INT)), "__torch__.a.Pair", ("first", "second"))
     assert definition(tuple_type)[0] == "class Pair(NamedTuple):\n  first : Tensor\n  second : Optional[int]\n"
