@@ -22,12 +22,14 @@ Tensor = torch.Tensor
 
 
 def load(name: str, library: Any, folder: Path) -> dict[str, Any]:
+    """Run one of the programs below with a library as `torch`."""
+    return load_text(textwrap.dedent(PROGRAMS[name].text), library, folder)
+
+
+def load_text(text: str, library: Any, folder: Path) -> dict[str, Any]:
     """Run a program with a library as `torch`; it lies in a file of its own, where its source can be found."""
-    text = f"import {library.__name__} as torch\nfrom torch import nn\n".replace(
-        "from torch", f"from {library.__name__}"
-    )
     path = folder / f"{library.__name__}_program.py"
-    path.write_text(text + HEAD + textwrap.dedent(PROGRAMS[name].text))
+    path.write_text(f"import {library.__name__} as torch\nfrom {library.__name__} import nn\n{HEAD}{text}")
     linecache.checkcache(str(path))
     module = types.ModuleType(re.sub(r"\W", "_", folder.name))
     module.__file__ = str(path)
