@@ -97,7 +97,8 @@ def optimize(
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
 
     `input_types` has one entry per argument (self excluded): a type, NONE, or a list, tuple or dictionary of such for
-    arguments that are taken apart; None keeps the declared types. `text` replaces the default pipeline.
+    arguments that are taken apart; None, for one argument or all, keeps what is declared. `text` replaces the default
+    pipeline.
     """
     graph = (program.graph if isinstance(program, Function) else program).copy()
     context = pipeline.Context(self_object)
@@ -122,7 +123,9 @@ def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[S
     given: list[Any] = [value.type for value in arguments] if input_types is None else list(input_types)
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
-    return [_specialize(graph, value, type_) for value, type_ in zip(arguments, given)]
+    return [
+        _specialize(graph, value, value.type if type_ is None else type_) for value, type_ in zip(arguments, given)
+    ]
 
 
 def _specialize(graph: Graph, value: Value, given: Any) -> Structure:

@@ -13,8 +13,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from optc import interpreter
+from optc import config, interpreter
 from optc.errors import OptcError, OptcWarning
+from optc.instruments import Compare
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.types import IntType
@@ -144,7 +145,8 @@ class CompiledFunction:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
         specialization = Specialization(tuple(types), others)
         started = time.perf_counter()
-        program = optimize(self._function, self._receiver, types)
+        watching = [Compare(values)] if config.COMPARE() else []
+        program = optimize(self._function, self._receiver, types, instruments=watching)
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program, specialization.passes, specialization.graph = program, program.records, program.graph
         for island in program.islands:
