@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from optc.codegen.copies import nest, place_of, store_kernel
+from optc.codegen.checks import require
+from optc.codegen.copies import store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported
-from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Store, at, index_value, load, local
+from optc.codegen.kernel import Buffer, at, index_value, load
 from optc.codegen.native import MemoryTensor
 from optc.ir import dtypes
-from optc.ir.dims import Dim, symbol, symbols
+from optc.ir.dims import Dim, symbol
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Operator
-from optc.ops.scalar import Expr, literal, variable
+from optc.ops.scalar import variable
 
 
 def emit(driver: Driver, node: Node, operator: Operator) -> None:
@@ -56,17 +57,6 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
 
 def check_indices(driver: Driver, node: Node, indices: MemoryTensor, extent: Dim) -> None:
     """Leave the function unless every index lies in [0, extent)."""
-    read, flag = Buffer("indices", indices.dtype, "input"), Buffer("flag", dtypes.BOOL, "output")
-    value = load(read, place_of(indices.strides)).cast(dtypes.INT64)
-    inside: Expr = (value >= 0) & (value < index_value(extent))
-    both = variable(0, dtypes.BOOL) & variable(1, dtypes.BOOL)
-    body = (
-        Define("inside", literal(True, dtypes.BOOL)),
-        *nest(indices.shape, (Accumulate("inside", both, inside),), lanes=False),
-        Store("flag", 0, local("inside", dtypes.BOOL)),
-    )
-    names = {name for dim in (*indices.shape, *indices.strides, extent) for name in symbols(dim)}
-    kernel = Kernel("kernel", (read, flag), tuple(sorted(names)), body)
-    pointer = driver.b.alloca("i8", 1, 1)
-    driver.call_kernel(kernel, [indices.pointer, pointer], [f"{node.kind} (bounds)"])
-    driver.check(driver.b.icmp("ne", driver.b.load("i8", pointer), 0))
+    value = variable(0, indices.dtype).cast(dtypes.INT64)
+    inside = (value >= 0) & (value < index_value(extent))
+    require(driver, indices, inside, f"{node.kind} (bounds)")

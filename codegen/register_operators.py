@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.codegen import vector_math
+from optc.codegen.checks import guard_division
 from optc.codegen.driver import Driver
 from optc.codegen.expression import ExpressionEmitter, cast
 from optc.codegen.frame import Unsupported, tensor_type
@@ -80,19 +81,6 @@ def number(driver: Driver, node: Node, operator: Operator, arguments: list[Any])
 
     result = ExpressionEmitter(driver.b, 0, leaf, driver.target.fma).emit(expr)
     driver.define(node.output, Scalar(result))
-
-
-def guard_division(driver: Driver, node: Node, operator: Operator) -> None:
-    """Integer division by zero raises; the interpreter says how."""
-    if not operator.may_fail or len(node.inputs) < 2:
-        return
-    divisor = node.inputs[1]
-    if isinstance(divisor.type, IntType) and not (divisor.is_constant and divisor.constant != 0):
-        driver.check(driver.b.icmp("ne", driver.scalar(divisor), 0))
-    elif divisor.type is types.FLOAT and not (divisor.is_constant and divisor.constant != 0):
-        driver.check(driver.b.fcmp("une", driver.scalar(divisor), 0.0))
-    elif isinstance(divisor.type, TensorType) and divisor.type.dtype is not None and divisor.type.dtype.kind == "int":
-        raise Unsupported(node, "division of integer tensors checks for zero")
 
 
 def operand(driver: Driver, value: IRValue) -> RegisterTensor | Value:

@@ -1,0 +1,86 @@
+"""Checks of data before it is used: divisors, indices. A check that fails makes the run return FAILED."""
+
+from __future__ import annotations
+
+from optc.codegen.copies import nest, place_of
+from optc.codegen.frame import Frame
+from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Store, dims_of, load, local
+from optc.codegen.llvm import Value
+from optc.codegen.native import MemoryTensor, RegisterTensor, Scalar
+from optc.ir import dtypes
+from optc.ir.dims import symbols
+from optc.ir.graph import Node
+from optc.ir.graph import Value as IRValue
+from optc.ir.types import TensorType
+from optc.ops.registry import Operator
+from optc.ops.scalar import Expr, literal, variable
+
+BOTH = variable(0, dtypes.BOOL) & variable(1, dtypes.BOOL)
+
+
+def require(frame: Frame, memory: MemoryTensor, condition: Expr, label: str) -> None:
+    """Leave the function unless `condition` (its input 0 is an element) holds for every element of a tensor."""
+    read, flag = Buffer("in0", memory.dtype, "input"), Buffer("flag", dtypes.BOOL, "output")
+    element = load(read, place_of(memory.strides))
+    holds = _with_element(condition, element)
+    body = (
+        Define("holds", literal(True, dtypes.BOOL)),
+        *nest(memory.shape, (Accumulate("holds", BOTH, holds),), lanes=False),
+        Store("flag", 0, local("holds", dtypes.BOOL)),
+    )
+    dims = (*memory.shape, *memory.strides, *dims_of(condition))
+    sizes = {name for dim in dims for name in symbols(dim)}
+    kernel = Kernel("kernel", (read, flag), tuple(sorted(sizes)), body)
+    pointer = frame.b.alloca("i8", 1, 1)
+    frame.call_kernel(kernel, [memory.pointer, pointer], [label])
+    frame.check(frame.b.icmp("ne", frame.b.load("i8", pointer), 0))
+
+
+def _with_element(condition: Expr, element: Expr) -> Expr:
+    if condition.op == "input":
+        return element
+    args = tuple(_with_element(arg, element) for arg in condition.args)
+    return Expr(condition.op, condition.dtype, args, condition.value)
+
+
+def divisor_of(node: Node, operator: Operator) -> IRValue | None:
+    """The operand whose zeros make a node raise: integers are divided, or Python's numbers."""
+    if not operator.may_fail:
+        return None
+    positions = operator.schema.positions
+    place = next((positions[name] for name in ("other", "b", "step") if name in positions), None)
+    if place is None:
+        return None
+    divisor, result = node.inputs[place], node.output.type
+    if isinstance(result, TensorType) and (result.dtype is None or result.dtype.kind == "float"):
+        return None
+    return None if divisor.is_constant and is_nonzero(divisor.constant) else divisor
+
+
+def is_nonzero(constant: object) -> bool:
+    """True for a number that is not zero."""
+    return isinstance(constant, int | float) and constant != 0
+
+
+def guard_division(frame: Frame, node: Node, operator: Operator) -> None:
+    """Leave the function where `node` divides by zero; the interpreter says how it raises."""
+    divisor = divisor_of(node, operator)
+    if divisor is None:
+        return
+    native = frame.native(divisor)
+    if isinstance(native, Scalar):
+        frame.check(_number_is_nonzero(frame, native.value))
+    elif isinstance(native, RegisterTensor):
+        nonzero = variable(0, native.dtype).not_equal(0)
+        flags = frame.registers.pointwise(nonzero, [native], native.shape)
+        axes = tuple(range(len(native.shape)))
+        every = frame.registers.reduce(flags, axes, (), lambda left, right: left & right, True)
+        frame.check(every.vectors[0])
+    elif isinstance(native, MemoryTensor):
+        require(frame, native, variable(0, native.dtype).not_equal(0), f"{node.kind} (divisor)")
+
+
+def _number_is_nonzero(frame: Frame, value: Value) -> Value:
+    if value.type == "double":
+        return frame.b.fcmp("une", value, 0.0)
+    return value if value.type == "i1" else frame.b.icmp("ne", value, 0)
