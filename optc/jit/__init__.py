@@ -27,6 +27,7 @@ from optc.jit.markers import (
     overload,
     overload_method,
     unused,
+    unwrap_optional,
     wait,
 )
 from optc.jit.module import RecursiveScriptClass, RecursiveScriptModule, ScriptFunction, ScriptMethod, ScriptModule
@@ -40,6 +41,7 @@ _overload = overload
 _overload_method = overload_method
 _fork = fork
 _wait = wait
+_unwrap_optional = unwrap_optional
 _isinstance = isinstance
 
 __all__ = [

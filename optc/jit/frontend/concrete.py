@@ -266,8 +266,15 @@ def _named(type_: ClassType, class_: type) -> ClassType:
     )
 
 
+def is_typed_attribute(value: Any) -> bool:
+    """True for `jit.Attribute(value, type)`."""
+    return isinstance(value, tuple) and getattr(value, "_fields", ()) == ("value", "type")
+
+
 def _slot_value(value: Any, type_: Type) -> Any:
     """A Python attribute as compiled code sees it."""
+    if is_typed_attribute(value):
+        return _slot_value(value.value, type_)
     if isinstance(value, markers.Attribute):
         value = value.value
     coded = vocabulary.constant_of(value)
@@ -340,6 +347,10 @@ class ModuleInference:
         return self.annotations.type_of(self.hints[name])
 
     def _type(self, name: str, value: Any) -> Type:
+        if is_typed_attribute(value):
+            declared = self.annotations.type_of(value.type)
+            if declared is not None:
+                return declared
         hinted = self._hinted(name)
         if hinted is not None and hinted is not ANY:
             return hinted
