@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from optc.archive import reader
 from optc.ir.function import Function, ScriptObject
 from optc.jit import markers
 from optc.jit.frontend.string_source import compile_text
@@ -83,7 +82,9 @@ def load(
             raise ValueError(f"The provided filename {os.fspath(f)} does not exist")
         if os.path.isdir(f):
             raise ValueError(f"The provided filename {os.fspath(f)} is a directory")
-    return RecursiveScriptModule(reader.read_module(f, _extra_files))
+    from optc.archive.reader import read_module  # the reader needs the script frontend, which needs this package
+
+    return RecursiveScriptModule(read_module(f, _extra_files))
 
 
 def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True) -> ScriptModule:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,11 @@ import numpy as np
 
 from optc.eager import gradient
 from optc.eager.tensor import Tensor
-from optc.errors import TracerWarning
 from optc.ir.graph import Graph, Node
 from optc.ir.text import print_node
 from optc.ir.types import unrefined
 from optc.jit.inlined_graphs import inlined
+from optc.jit.trace_frames import warn_user
 from optc.ops.registry import operator_of
 
 _ABSOLUTE_TOLERANCE = {"float32": 1e-5, "float64": 1e-7, "float16": 1e-5, "bfloat16": 1e-5}
@@ -99,7 +98,7 @@ class _Check:
             if report is None:
                 continue
             self._warn_of_randomness()
-            _warn(
+            warn_user(
                 f"Output nr {number}. of the traced function does not match the corresponding output of the {what}. "
                 f"Detailed error:\n{report}"
             )
@@ -113,7 +112,7 @@ class _Check:
         random = [node for node in self.traced.graph.nodes if _is_random(node)]
         if random:
             shown = "\n".join(indent(print_node(node)) for node in random[:20])
-            _warn(
+            warn_user(
                 "Trace had nondeterministic nodes. Did you forget call .eval() on your model? Nodes:\n"
                 f"{shown}\nThis may cause errors in trace checking. To disable trace checking, pass check_trace=False "
                 "to torch.jit.trace()"
@@ -122,10 +121,6 @@ class _Check:
     def _graph_differences(self) -> tuple[str | None, str | None]:
         graphs = [_comparable(compiled.graph) for compiled in (self.traced, self.again)]
         return _text_difference(*graphs), _constant_difference(*graphs)
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, TracerWarning, stacklevel=6)
 
 
 def _is_random(node: Node) -> bool:

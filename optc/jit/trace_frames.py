@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from optc.errors import SourceRange
+from optc.errors import SourceRange, TracerWarning
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NATIVE_FOLDERS = tuple(_PACKAGE + folder + os.sep for folder in ("eager", "ops", "ir", "jit"))
@@ -81,3 +82,18 @@ def name_of(tensor: Any) -> str:
         if value is tensor:
             return "" if name == "self" else name
     return ""
+
+
+def warn_user(message: str) -> None:
+    """Give a TracerWarning at the user's line. What optc's own layers do with tensors is not the user's business."""
+    frame = next(python_frames(sys._getframe(1)), None)
+    if frame is None or frame.f_globals.get("__name__", "").startswith("optc."):
+        return
+    warnings.warn_explicit(
+        message,
+        TracerWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +11,6 @@ import numpy as np
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
 from optc.eager.tensor import Tensor
-from optc.errors import TracerWarning
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import Argument
@@ -37,7 +34,7 @@ from optc.ir.types import (
     Type,
     unrefined,
 )
-from optc.jit.trace_frames import name_of, python_frames, python_source
+from optc.jit.trace_frames import name_of, python_source, warn_user
 from optc.jit.trace_values import SIZE_TYPE, array_type, tensor_type
 from optc.jit.value_names import ValueNames
 from optc.ops.registry import Operator, lookup
@@ -217,7 +214,7 @@ class TraceState:
             return self.graph.insert("prim::TupleConstruct", parts, (type_,)).output
         if isinstance(item, list) and item:
             if self.strict:
-                self._warn("Encountering a list at the output of the tracer" + CONTAINER_WARNING)
+                warn_user("Encountering a list at the output of the tracer" + CONTAINER_WARNING)
             parts = [self.output_of(entry, number) for entry in item]
             return self._list(parts, unrefined(parts[0].type))
         if isinstance(item, dict) and item:
@@ -293,11 +290,11 @@ class TraceState:
         """Warn that a tensor becomes a Python value, which a trace cannot follow."""
         special = _SPECIAL_WARNINGS.get(target)
         if special is not None:
-            self._warn(special)
+            warn_user(special)
         elif target.startswith(("optc.", "torch.")):
-            self._warn("torch." + target.partition(".")[2] + CONSTRUCTOR_WARNING)
+            warn_user("torch." + target.partition(".")[2] + CONSTRUCTOR_WARNING)
         else:
-            self._warn(f"Converting a tensor to a {target}{DATA_FLOW_WARNING}")
+            warn_user(f"Converting a tensor to a {target}{DATA_FLOW_WARNING}")
 
     def size(self, tensor: TensorBase, dim: int) -> Any:
         """The extent of a dimension as a 0-d tensor, so that what is computed from it is traced."""
@@ -315,21 +312,6 @@ class TraceState:
         standing_for = dispatch.wrap(np.array(number, np.int64))
         self.set_value(standing_for, traced)
         return standing_for
-
-    @staticmethod
-    def _warn(message: str) -> None:
-        """Warn at the user's line: nothing that optc's own layers do with sizes is the user's business."""
-        frame = next(python_frames(sys._getframe(1)), None)
-        if frame is None or frame.f_globals.get("__name__", "").startswith("optc."):
-            return
-        warnings.warn_explicit(
-            message,
-            TracerWarning,
-            frame.f_code.co_filename,
-            frame.f_lineno,
-            frame.f_globals.get("__name__"),
-            frame.f_globals.setdefault("__warningregistry__", {}),
-        )
 
     # Calls of compiled code, and modules
 
