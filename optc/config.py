@@ -64,7 +64,9 @@ PASSES = Variable("OPTC_PASSES", str, "", "pipeline that replaces the default on
 PASS_LIMIT: Variable[tuple[str, int] | None] = Variable(
     "OPTC_PASS_LIMIT", _limit, None, "stop after so many pass runs (12) or rewrites of one pass (canonicalize=3)"
 )
-VERIFY = Variable("OPTC_VERIFY", _level, 0, "0: trust passes, 1: verify after each, 2: also check what they say changed")
+VERIFY = Variable(
+    "OPTC_VERIFY", _level, 0, "0: trust passes, 1: verify after each, 2: also check what they say changed"
+)
 COMPARE = Variable("OPTC_COMPARE", _switch, False, "run the interpreter on the same inputs after every pass")
 TIME = Variable("OPTC_TIME", _switch, False, "print the time every pass took")
 WHY = Variable("OPTC_WHY", str, "", "name of a rule: print why it did not apply where it nearly did")

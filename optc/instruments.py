@@ -17,7 +17,6 @@ from optc.eager.tensor import Tensor
 from optc.errors import ExecutionError, VerifyError
 from optc.ir.function import ClassType
 from optc.ir.graph import Graph
-from optc.ir.structure import Structure
 from optc.ir.text import print_graph
 from optc.ops.registry import operator_of
 from optc.ops.verify import verify

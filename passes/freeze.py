@@ -121,7 +121,9 @@ class _Freezer:
 
     def touches(self, node: Node, key: tuple[int, str]) -> bool:
         kinds = ("prim::GetAttr", "prim::SetAttr")
-        return any(any(self.is_known(inner, kind) for kind in kinds) and self.key(inner) == key for inner in node.walk())
+        return any(
+            any(self.is_known(inner, kind) for kind in kinds) and self.key(inner) == key for inner in node.walk()
+        )
 
     def promote_branch(self, node: Node, key: tuple[int, str], value: Value) -> Value:
         ends = [self.promote(block, key, value) for block in node.blocks]
@@ -251,7 +253,11 @@ class _Freezer:
             items = [self.constant(item, inner.element, node) for item in found]
             return graph.insert("prim::ListConstruct", items, (inner,)).output
         if isinstance(found, dict) and isinstance(inner, DictType):
-            pairs = [(key, inner.key) if side == 0 else (value, inner.value) for key, value in found.items() for side in (0, 1)]
+            pairs = [
+                (key, inner.key) if side == 0 else (value, inner.value)
+                for key, value in found.items()
+                for side in (0, 1)
+            ]
             items = [self.constant(item, type_, node) for item, type_ in pairs]
             return graph.insert("prim::DictConstruct", items, (inner,)).output
         if isinstance(inner, TensorType) or not hasattr(found, "__dict__"):

@@ -171,9 +171,7 @@ class _Functionalizer:
         """Turn one writing node into values."""
         operator = operator_of(node)
         target = next(
-            original
-            for original, argument in zip(self.originals, _declared(operator))
-            if argument.is_written
+            original for original, argument in zip(self.originals, _declared(operator)) if argument.is_written
         )
         place = self.aliasing.places.get(target)
         if place is None or operator is None:

@@ -1,9 +1,9 @@
 """The pass `growing-lists`.
 
-    outputs = []                                outputs = zeros(n, ...)
-    for i in range(n):                  =>      for i in range(n):
-        outputs.append(h)                           outputs = where(positions == i, h, outputs)
-    return torch.stack(outputs)                 return outputs
+outputs = []                                outputs = zeros(n, ...)
+for i in range(n):                  =>      for i in range(n):
+    outputs.append(h)                           outputs = where(positions == i, h, outputs)
+return torch.stack(outputs)                 return outputs
 """
 
 from __future__ import annotations

@@ -67,9 +67,7 @@ def _split_blocks(graph: Graph) -> bool:
 
 def _split_branch_output(node: Node, offset: int) -> bool:
     type_ = node.outputs[offset].type
-    if not isinstance(type_, TupleType) or any(
-        not _can_unpack(block.outputs[offset], type_) for block in node.blocks
-    ):
+    if not isinstance(type_, TupleType) or any(not _can_unpack(block.outputs[offset], type_) for block in node.blocks):
         return False
     _split_outputs(node, offset, type_)
     for block in node.blocks:

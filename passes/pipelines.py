@@ -36,12 +36,13 @@ from optc.passes import (
     inline,
     loop_invariant_hoisting,
     loop_unrolling,
+    lower_containers,
     lower_tuples,
 )
 from optc.passes.inline import erase_types
 
 PASSES = (
-    inline, lower_tuples, freeze, functionalize, infer_shapes, canonicalize, constant_folding, branch_simplification,
+    inline, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, flatten_outputs, decompose, loop_invariant_hoisting,
     addmm_fusion,
 )  # fmt: skip
@@ -50,7 +51,7 @@ PASSES = (
 pipeline.name_pipeline("capture", "inline, lower-tuples, freeze, lower-tuples, functionalize")
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, canonicalize, constant-folding, branch-simplification, lower-tuples, "
+    "repeat(infer-shapes, lower-containers, lower-tuples, canonicalize, constant-folding, branch-simplification, "
     "common-subexpressions, dead-code-elimination)",
 )
 pipeline.name_pipeline(
@@ -123,9 +124,7 @@ def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[S
     given: list[Any] = [value.type for value in arguments] if input_types is None else list(input_types)
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
-    return [
-        _specialize(graph, value, value.type if type_ is None else type_) for value, type_ in zip(arguments, given)
-    ]
+    return [_specialize(graph, value, value.type if type_ is None else type_) for value, type_ in zip(arguments, given)]
 
 
 def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
@@ -142,9 +141,7 @@ def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
     return structure
 
 
-def _take_in(
-    graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]
-) -> tuple[Value, Structure]:
+def _take_in(graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]) -> tuple[Value, Structure]:
     """A value of the given structure made from new inputs."""
     if isinstance(declared, OptionalType) and given is not NONE and not isinstance(given, OptionalType):
         declared = declared.element
@@ -159,9 +156,7 @@ def _take_in(
     return leaf, Structure("leaf", type=given)
 
 
-def _take_in_parts(
-    graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]
-) -> tuple[Value, Structure]:
+def _take_in_parts(graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]) -> tuple[Value, Structure]:
     parts = list(given.values()) if isinstance(given, dict) else list(given)
     elements = _element_types(declared, len(parts))
     taken = [
@@ -173,7 +168,9 @@ def _take_in_parts(
         keys = [graph.insert_constant(key, constant_type(key)) for key in given]
         pairs = [value for pair in zip(keys, values) for value in pair]
         mapping = declared if isinstance(declared, DictType) else DictType(keys[0].type, values[0].type)
-        return graph.insert("prim::DictConstruct", pairs, (mapping,)).output, Structure("dict", structures, tuple(given))
+        return graph.insert("prim::DictConstruct", pairs, (mapping,)).output, Structure(
+            "dict", structures, tuple(given)
+        )
     if isinstance(given, list):
         type_ = declared if isinstance(declared, ListType) else ListType(values[0].type if values else TENSOR)
         return graph.insert("prim::ListConstruct", values, (type_,)).output, Structure("list", structures)
@@ -207,4 +204,3 @@ def island_of(node: Node) -> Island | None:
     except UndecidedShape as error:
         return Island(f"{operator.name}: {error.message}", node.source, node)
     return Island(f"{operator.name}: the shape of an argument is not known", node.source, node)
-

@@ -97,7 +97,9 @@ class FileTest:
         for line in output:
             found = [places[name] for name in defined(line) if name in places and places[name] >= place]
             if line.strip().startswith(("return", "->")):
-                found = [n for n, text in enumerate(kept) if n >= place and text.strip().startswith(line.split()[0])][:1]
+                found = [n for n, text in enumerate(kept) if n >= place and text.strip().startswith(line.split()[0])][
+                    :1
+                ]
             place = found[0] if found else place
             beside.setdefault(place, []).append(line)
         result: list[str] = []

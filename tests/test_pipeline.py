@@ -88,7 +88,9 @@ def test_passes_out_of_order_are_refused_with_the_reason() -> None:
 
 def test_every_pass_has_a_sentence_and_lives_in_a_file_of_its_name() -> None:
     passes = all_passes()
-    assert {"inline", "freeze", "functionalize", "constant-folding", "dead-code-elimination"} <= {p.name for p in passes}
+    assert {"inline", "freeze", "functionalize", "constant-folding", "dead-code-elimination"} <= {
+        p.name for p in passes
+    }
     for item in passes:
         assert item.summary.endswith("."), item.name
         assert item.function.__module__ == f"optc.passes.{item.name.replace('-', '_')}"
@@ -241,7 +243,13 @@ def test_bisect_refuses_what_is_not_broken() -> None:
 
 
 def test_environment_brings_instruments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in {"VERIFY": "2", "PRINT": "all", "DUMP": str(tmp_path), "TIME": "1", "PASS_LIMIT": "cse=3"}.items():
+    for name, value in {
+        "VERIFY": "2",
+        "PRINT": "all",
+        "DUMP": str(tmp_path),
+        "TIME": "1",
+        "PASS_LIMIT": "cse=3",
+    }.items():
         monkeypatch.setenv(f"OPTC_{name}", value)
     kinds = [type(instrument) for instrument in instruments_from_environment()]
     assert kinds == [Limit, Verify, Print, Dump, Time]
