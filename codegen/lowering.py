@@ -33,7 +33,7 @@ from optc.ops.abstract import abstract
 from optc.ops.elementwise import cast_expression, element_expression, stored_type
 from optc.ops.promotion import compute_type
 from optc.ops.registry import Reduction, operator_of
-from optc.ops.scalar import PRIMITIVES, Expr, literal, variable
+from optc.ops.scalar import PRIMITIVES, Expr, inputs_of, literal, variable
 from optc.ops.scalar import substitute as substitute_inputs
 
 CHEAP = PRIMITIVES - {"div", "rem", "sqrt"}
@@ -361,19 +361,8 @@ class _GroupLowering:
         assert operator is not None
         expr = element_expression(operator, [abstract(value) for value in node.inputs], _dtype(node.output))
         frame = self.group.frames[node.output]
-        used = set(_inputs_of(expr))
+        used = inputs_of(expr)
         return substitute_inputs(expr, {place: self.element(node.inputs[place], frame) for place in used})
-
-
-def _inputs_of(expr: Expr) -> set[int]:
-    found: set[int] = set()
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if node.op == "input":
-            found.add(node.value)
-        pending.extend(node.args)
-    return found
 
 
 def _is_number(value: Value) -> bool:

@@ -22,7 +22,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import element_expression, stored_type
 from optc.ops.registry import Operator, operator_of
-from optc.ops.scalar import Expr, substitute, variable
+from optc.ops.scalar import Expr, inputs_of, substitute, variable
 
 _ELEMENTS: dict[DType, gemm.ElementKind] = {dtypes.FLOAT32: "float", dtypes.FLOAT64: "double"}
 
@@ -183,7 +183,7 @@ class _EpilogueWriter:
         if value in self.members:
             node = self.members[value]
             expr = element_expression(operator_or_fail(node), [abstract(item) for item in node.inputs], dtype)
-            return substitute(expr, {p: self.element(node.inputs[p]) for p in _inputs_of(expr)})
+            return substitute(expr, {p: self.element(node.inputs[p]) for p in inputs_of(expr)})
         if value not in self.operands:
             self.operands.append(value)
         return variable(1 + self.operands.index(value), dtype)
@@ -252,14 +252,3 @@ def operator_or_fail(node: Node) -> Operator:
     if operator is None:
         raise Unsupported(node, "there is no such operator")
     return operator
-
-
-def _inputs_of(expr: Expr) -> set[int]:
-    found: set[int] = set()
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if node.op == "input":
-            found.add(node.value)
-        pending.extend(node.args)
-    return found

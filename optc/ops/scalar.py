@@ -183,6 +183,22 @@ def function(name: str, *args: Expr) -> Expr:
     return apply(name, *args)
 
 
+def inputs_of(expr: Expr) -> set[int]:
+    """The indices of the operands an expression reads."""
+    found: set[int] = set()
+    seen: set[Expr] = set()
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        pending.extend(node.args)
+        if node.op == "input":
+            found.add(node.value)
+    return found
+
+
 def substitute(expr: Expr, inputs: Mapping[int, Expr]) -> Expr:
     """The expression with its inputs replaced."""
     done: dict[Expr, Expr] = {}
