@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -116,7 +117,7 @@ class Recursion:
     ) -> None:
         """Compile a syntax tree into `function`."""
         is_method = self_type is not None
-        with Compiling(function):
+        with Compiling(function, source.range(node)):
             if is_method and not node.args.args:
                 raise ScriptError("methods must have a self argument", source.range(node))
             declaration, declared_in = node, source
@@ -185,16 +186,19 @@ def _graph_value(value: Any) -> Any:
 RECURSION = Recursion()
 """What this process has compiled."""
 
+_lock = threading.RLock()
+
 
 def compile_function(function: Any) -> Function:
     """Compile a Python function and what it calls. Raises ScriptError with the user's line."""
-    compiled = RECURSION.compile_function(function)
-    try:
-        compiled.ensure_defined()
-    except Exception:
-        RECURSION.functions.pop(function, None)
-        raise
-    return compiled
+    with _lock:
+        compiled = RECURSION.compile_function(function)
+        try:
+            compiled.ensure_defined()
+        except Exception:
+            RECURSION.functions.pop(function, None)
+            raise
+        return compiled
 
 
 def compile_module(module: Any) -> ScriptObject:
@@ -203,7 +207,10 @@ def compile_module(module: Any) -> ScriptObject:
     Raises ScriptError with the user's line.
     """
     existing = script_object_of(module)
-    return existing if existing is not None else RECURSION.modules.compile(module)
+    if existing is not None:
+        return existing
+    with _lock:
+        return RECURSION.modules.compile(module)
 
 
 def script_object(value: Any) -> ScriptObject | None:
@@ -214,4 +221,5 @@ def script_object(value: Any) -> ScriptObject | None:
 
 def compile_class(class_: type) -> ClassType:
     """Compile a Python class as a script class. Raises ScriptError."""
-    return RECURSION.classes.compile(class_)
+    with _lock:
+        return RECURSION.classes.compile(class_)

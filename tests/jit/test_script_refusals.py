@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 import optc
@@ -122,3 +124,23 @@ def test_an_error_in_a_callee_shows_the_call_too() -> None:
     assert "    return x.missing()\n           ~~~~~~~~~ <--- HERE" in shown
     assert "'inner' is being compiled since it was called from 'outer'" in shown
     assert "    return inner(x) + 1\n           ~~~~~ <--- HERE" in shown
+
+
+def test_a_program_nested_too_deeply_is_refused() -> None:
+    space = run_program("def program(x: int):\n    return " + " + ".join(["x"] * 900) + "\n", optc, "deep")
+    try:
+        scripted = optc.jit.script(space["program"])
+    except ScriptError as error:
+        assert "nested too deeply" in str(error)
+    else:
+        assert scripted(2) == 1800
+
+
+def test_threads_compile_at_once() -> None:
+    space = run_program(
+        HEAD + "def helper(x):\n    return x * 2\n\ndef program(x):\n    return helper(x) + 1\n", optc, "threads"
+    )
+    with ThreadPoolExecutor(8) as pool:
+        compiled = list(pool.map(lambda _: optc.jit.script(space["program"]), range(16)))
+    assert len({id(each._function) for each in compiled}) == 1
+    assert all(float(each(optc.ones(1))) == 3 for each in compiled)

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import threading
+
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import Function
 from optc.ir.schema import FunctionSchema
 
-_in_progress: list[Function] = []
+
+class _InProgress(threading.local):
+    def __init__(self) -> None:
+        self.functions: list[Function] = []
+
+
+_in_progress = _InProgress()
 
 
 class Compiling:
-    """Context manager around the compilation of one function."""
+    """Context manager around the compilation of one function, which is defined at `place`.
 
-    def __init__(self, function: Function) -> None:
+    Raises ScriptError for a program that Python's stack is too small for.
+    """
+
+    def __init__(self, function: Function, place: SourceRange | None = None) -> None:
         self.function = function
+        self.place = place
 
     def __enter__(self) -> None:
-        _in_progress.append(self.function)
+        _in_progress.functions.append(self.function)
 
-    def __exit__(self, *_: object) -> None:
-        _in_progress.pop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _in_progress.functions.pop()
+        if kind is RecursionError:
+            raise ScriptError("the program is nested too deeply to be compiled", self.place) from None
 
 
 def compiled_for_call(
@@ -29,7 +43,7 @@ def compiled_for_call(
 
     Raises ScriptError for recursive calls and, with the place of the call added, for errors inside the callee.
     """
-    if callee in _in_progress:
+    if callee in _in_progress.functions:
         raise ScriptError(
             f"{kind} '{callee.base_name}' is called recursively. Recursive calls are not supported", source
         )

@@ -38,7 +38,7 @@ def define_tree(
 ) -> None:
     """Compile a definition whose defaults are literals in the text."""
     is_method = self_type is not None
-    with Compiling(function):
+    with Compiling(function, source.range(node)):
         normalize(node, source, nested_definitions=True)
         types = TypeExpressions(resolver, source)
         signature = read_signature(node, source.text, types, is_method, literal_defaults(node, source))
