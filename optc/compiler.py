@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -75,7 +76,7 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
     if is_torch(module) or any(is_torch_class(base) for base in type(module).__mro__):
         from optc.interop.torch import archive_of
 
-        return capture(api.load(archive_of(module, example_inputs)))
+        return capture(api.load(io.BytesIO(archive_of(module, example_inputs))))
     if isinstance(module, ScriptFunction):
         return module._function, None, module.name
     if isinstance(module, ScriptMethod):

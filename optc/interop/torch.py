@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
-from optc.eager.tensor import Tensor
 
 
 def from_torch(value: Any) -> Any:
@@ -23,7 +23,7 @@ def from_torch(value: Any) -> Any:
     return from_numpy(value.detach().numpy())
 
 
-def to_torch(value: Tensor) -> Any:
+def to_torch(value: TensorBase) -> Any:
     """A Tensor as a torch tensor over the same memory."""
     return torch.from_numpy(value._array)
 
@@ -34,7 +34,7 @@ def archive_of(module: Any, example_inputs: Any) -> bytes:
     buffer = io.BytesIO()
     with quiet_torch():
         if not isinstance(module, torch.jit.ScriptModule):
-            scripted = torch.jit.script(module) if example_inputs is None else torch.jit.trace(module, example_inputs)
+            scripted = torch.jit.script(module) if example_inputs is None else _trace(module, example_inputs)
         torch.jit.save(scripted, buffer)
     return buffer.getvalue()
 
@@ -46,3 +46,8 @@ def quiet_torch() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
         yield
+
+
+def _trace(module: Any, example_inputs: Any) -> Any:
+    trace: Any = torch.jit.trace
+    return trace(module, example_inputs)

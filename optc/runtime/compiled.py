@@ -23,13 +23,8 @@ from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
 from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
-from optc.runtime.shapes import Dynamic, ShapeHistory
-from optc.runtime.specialization import (
-    WRAPPED_CLASS,
-    WRAPPED_SLOTS,
-    Fallback,
-    Specialization,
-)
+from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
+from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, show
 from optc.runtime.state import RunFailed, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
@@ -125,20 +120,27 @@ class CompiledFunction:
         history.observe(exact)
         if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
             history.dynamic = True
-        wanted = history.symbolic(exact)
-        specialization = self._compile(values, wanted)
-        if specialization.fallbacks and (wanted != exact or any(isinstance(type_, IntType) for type_ in exact)):
-            pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
-            # A symbol or unknown number may be what native code cannot deal with: with its value it often can.
-            fixed = self._compile(values, pinned)
-            if not fixed.fallbacks:
-                history.pin()
-                specialization = fixed
+        specialization = self._compile_best(values, exact, history)
         if specialization.fallbacks:
             self._report(specialization)
         if len(self.specializations) >= SPECIALIZATION_LIMIT:
             self.specializations.pop(0)
         self.specializations.append(specialization)
+        return specialization
+
+    def _compile_best(self, values: list[Any], exact: list[Any], history: ShapeHistory) -> Specialization:
+        """The most general version that is native; the last one tried, for these very extents, when none is."""
+        pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
+        tried: list[str] = []
+        for freedom in (freedom for freedom in FREEDOMS if freedom <= history.freedom):
+            for types in (history.symbolic(exact, freedom), history.symbolic(pinned, freedom)):
+                if show(types) in tried:
+                    continue
+                tried.append(show(types))
+                specialization = self._compile(values, types)
+                if specialization.native is not None and not specialization.fallbacks:
+                    history.freedom = freedom
+                    return specialization
         return specialization
 
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
@@ -152,7 +154,7 @@ class CompiledFunction:
         for island in program.islands:
             operator = island.node.kind if island.node is not None else self._function.name
             specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
-        if not specialization.fallbacks:
+        if not specialization.fallbacks and not always_raises(program.graph):
             self._generate(specialization)
         return specialization
 
@@ -233,6 +235,11 @@ class CompiledFunction:
     def __repr__(self) -> str:
         versions = "".join(f"\n  {specialization}" for specialization in self.specializations)
         return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
+
+
+def always_raises(graph: Graph | None) -> bool:
+    """True for a program that fails for every argument of these types: the interpreter says how."""
+    return graph is not None and any(node.kind == "prim::RaiseException" for node in graph.nodes)
 
 
 def pinned_type(value: Any, type_: Any) -> Any:

@@ -16,12 +16,16 @@ Dynamic = bool | Mapping[int, Sequence[int]] | None
 """None: learn from the calls. True: every dimension but 1 is a symbol. False: never. A mapping names them by argument."""
 
 
+FREEDOMS = (64, 1, 0)
+"""How many leading dimensions of a tensor may become symbols: all; where that does not compile, the first; none."""
+
+
 class ShapeHistory:
     """The extents seen so far, for every dimension of every tensor inside the arguments (a `path` of places)."""
 
     def __init__(self, dynamic: Dynamic = None) -> None:
         self.dynamic = dynamic
-        self.is_pinned = False
+        self.freedom = FREEDOMS[0]
         self._seen: dict[tuple[Any, ...], list[int]] = {}
 
     def observe(self, types: Sequence[Any]) -> None:
@@ -31,13 +35,9 @@ class ShapeHistory:
                 if isinstance(extent, int):
                     self._seen.setdefault((*path, axis), []).append(extent)
 
-    def pin(self) -> None:
-        """Specialise on numbers from now on: some symbol turned out to decide what the program does."""
-        self.is_pinned = True
-
-    def is_dynamic(self, path: tuple[Any, ...], axis: int, extent: int) -> bool:
+    def is_dynamic(self, path: tuple[Any, ...], axis: int, extent: int, freedom: int) -> bool:
         """True when a dimension is to be a symbol."""
-        if extent == 1 or self.dynamic is False or self.is_pinned:
+        if extent == 1 or self.dynamic is False or axis >= freedom:
             return False
         if self.dynamic is True:
             return True
@@ -45,17 +45,22 @@ class ShapeHistory:
             return axis in self.dynamic.get(path[0], ())
         return len(set(self._seen[(*path, axis)])) > 1
 
-    def symbolic(self, types: Sequence[Any]) -> list[Any]:
-        """The argument types to compile for."""
+    def symbolic(self, types: Sequence[Any], freedom: int | None = None) -> list[Any]:
+        """The argument types to compile for; only the first `freedom` dimensions of a tensor may become symbols."""
         names: dict[tuple[int, ...], str] = {}
-        shapes = {path: self._shape(path, type_, names) for path, type_ in tensor_types(types)}
+        limit = self.freedom if freedom is None else freedom
+        shapes = {path: self._shape(path, type_, names, limit) for path, type_ in tensor_types(types)}
         return [_with_shapes(type_, (place,), shapes) for place, type_ in enumerate(types)]
 
-    def _shape(self, path: tuple[Any, ...], type_: TensorType, names: dict[tuple[int, ...], str]) -> tuple[Dim, ...]:
-        return tuple(self._dim(path, axis, extent, names) for axis, extent in enumerate(type_.shape or ()))
+    def _shape(
+        self, path: tuple[Any, ...], type_: TensorType, names: dict[tuple[int, ...], str], freedom: int
+    ) -> tuple[Dim, ...]:
+        return tuple(self._dim(path, axis, extent, names, freedom) for axis, extent in enumerate(type_.shape or ()))
 
-    def _dim(self, path: tuple[Any, ...], axis: int, extent: Dim, names: dict[tuple[int, ...], str]) -> Dim:
-        if not isinstance(extent, int) or not self.is_dynamic(path, axis, extent):
+    def _dim(
+        self, path: tuple[Any, ...], axis: int, extent: Dim, names: dict[tuple[int, ...], str], freedom: int
+    ) -> Dim:
+        if not isinstance(extent, int) or not self.is_dynamic(path, axis, extent, freedom):
             return extent
         history = tuple(self._seen[(*path, axis)])
         return symbol(names.setdefault(history, f"s{len(names)}"))

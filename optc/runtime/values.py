@@ -9,7 +9,8 @@ import numpy as np
 
 from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
-from optc.ir import types
+from optc.eager.dispatch import wrap
+from optc.ir import dtypes, types
 from optc.ir.types import Type
 from optc.ops.abstract import tensor_type_of
 
@@ -48,12 +49,20 @@ def map_structure(convert: Callable[[Any], Any], value: Any) -> Any:
 def to_tensor(value: Any) -> Any:
     """numpy arrays (and torch tensors) as Tensors over the same memory; the rest as it is."""
     if isinstance(value, np.ndarray):
-        return from_numpy(value)
+        return tensor_of_array(value)
     if is_torch(value):
         from optc.interop.torch import from_torch
 
         return from_torch(value)
     return value
+
+
+def tensor_of_array(array: np.ndarray[Any, Any]) -> Any:
+    """A Tensor over an array. from_numpy warns of read-only arrays; reading them does no harm. Raises TypeError."""
+    if array.flags.writeable:
+        return from_numpy(array)
+    dtypes.from_numpy(array.dtype)
+    return wrap(np.ascontiguousarray(array))
 
 
 def from_tensor(kind: str) -> Callable[[Any], Any]:

@@ -1,0 +1,199 @@
+"""What `optc.compile` promises about calls: kinds of arguments, specialisations, state, failures, threads."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc as torch
+from optc.errors import ExecutionError, OptcError, OptcWarning
+
+
+class Scale(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x, factor: float = 2.0):  # type: ignore[no-untyped-def]
+        return self.linear(x) * factor
+
+
+class Counter(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.register_buffer("total", torch.zeros(2))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.count += 1
+        self.total += x
+        return self.total * 1.0
+
+
+@torch.jit.script
+def nested(pair: tuple[torch.Tensor, torch.Tensor], items: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"sum": pair[0] + pair[1], "first": items[0] * 2}
+
+
+@torch.jit.script
+def positive(x):  # type: ignore[no-untyped-def]
+    assert bool((x > 0).all()), "x must be positive"
+    return torch.log(x)
+
+
+@pytest.fixture
+def compiled() -> Any:
+    return torch.compile(torch.jit.script(Scale()), fallback="error")
+
+
+def test_what_goes_in_comes_out(compiled: Any) -> None:
+    x = torch.rand(2, 4)
+    assert type(compiled(x)) is torch.Tensor
+    assert type(compiled(x.numpy())) is np.ndarray
+
+
+def test_defaults_and_keywords(compiled: Any) -> None:
+    x = torch.rand(2, 4)
+    assert torch.equal(compiled(x), compiled(x, 2.0))
+    assert torch.equal(compiled(x=x, factor=2.0), compiled(x, factor=2.0))
+
+
+def test_results_are_fresh(compiled: Any) -> None:
+    x = torch.rand(2, 4)
+    first = compiled(x)
+    kept = first.clone()
+    second = compiled(x)
+    second.add_(100.0)
+    assert torch.equal(first, kept) and torch.equal(compiled(x), kept)
+
+
+@pytest.mark.parametrize("make", [
+    lambda a: a[:, ::2],
+    lambda a: np.asfortranarray(a[:, :4]),
+    lambda a: np.frombuffer(b"\0" + a[:, :4].tobytes(), np.uint8)[1:].view(np.float32).reshape(-1, 4),
+])  # fmt: skip
+def test_arrays_of_any_layout_are_taken(compiled: Any, make: Any) -> None:
+    array = make(np.random.default_rng(0).random((3, 8), np.float32))
+    np.testing.assert_allclose(compiled(array), compiled(np.ascontiguousarray(array).copy()), rtol=1e-6)
+
+
+def test_a_second_extent_makes_a_symbol(compiled: Any) -> None:
+    for rows in (5, 7, 9, 0, 300):
+        assert compiled(torch.rand(rows, 4)).shape == (rows, 3)
+    assert len(compiled.specializations) == 2
+    compiled(torch.rand(1, 4))
+    assert len(compiled.specializations) == 3
+
+
+def test_dynamic_true_starts_with_symbols() -> None:
+    fast = torch.compile(torch.jit.script(Scale()), dynamic=True)
+    for rows in (5, 7, 9):
+        fast(torch.rand(rows, 4))
+    assert len(fast.specializations) == 1
+
+
+def test_state_is_written_back() -> None:
+    module = torch.jit.script(Counter())
+    fast = torch.compile(module, fallback="error")
+    fast(torch.ones(2))
+    assert torch.equal(fast(torch.ones(2)), torch.full((2,), 2.0))
+    assert module.count == 2 and torch.equal(module.total, torch.full((2,), 2.0))
+
+
+def test_containers_go_in_and_come_out() -> None:
+    fast = torch.compile(nested, fallback="error")
+    result = fast((torch.ones(2), torch.ones(2)), [torch.ones(3)])
+    assert torch.equal(result["sum"], torch.full((2,), 2.0)) and torch.equal(result["first"], torch.full((3,), 2.0))
+
+
+def test_a_failed_run_raises_what_the_interpreter_raises_and_leaves_the_function_usable() -> None:
+    fast = torch.compile(positive, fallback="error")
+    good = torch.ones(3)
+    assert torch.equal(fast(good), torch.zeros(3))
+    with pytest.raises(ExecutionError, match="x must be positive"):
+        fast(-good)
+    assert torch.equal(fast(good), torch.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "missing value for argument 'x'"),
+        (("text",), "argument 'x'"),
+        ((None,), "argument 'x'"),
+        ((torch.rand(2, 4), "text"), "argument 'factor'"),
+        ((torch.rand(2, 5),), "mat1 and mat2 shapes cannot be multiplied"),
+        ((torch.rand(2, 4).double(),), "same dtype"),
+        ((torch.rand(2, 4), 1.0, 2.0), "at most 3 argument"),
+    ],
+)
+def test_bad_arguments_are_named(compiled: Any, arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(RuntimeError, match=message):
+        compiled(*arguments)
+    assert compiled(torch.rand(2, 4)).shape == (2, 3)
+
+
+def speak(x):  # type: ignore[no-untyped-def]
+    print(x.size(0))
+    return x + 1
+
+
+def test_a_fallback_is_never_silent(capsys: Any) -> None:
+    scripted = torch.jit.script(speak)
+    with pytest.warns(OptcWarning, match="prim::Print"):
+        torch.compile(scripted)(torch.ones(2))
+    with pytest.raises(OptcError, match="prim::Print"):
+        torch.compile(scripted, fallback="error")(torch.ones(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fast = torch.compile(scripted, fallback="allow")
+        fast(torch.ones(2))
+    assert [fallback.operator for fallback in fast.fallbacks] == ["prim::Print"]
+    assert capsys.readouterr().out == "2\n2\n"
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(ValueError, match="fallback must be one of"):
+        torch.compile(Scale(), fallback="maybe")
+    with pytest.raises(ValueError, match="one thread per call"):
+        torch.compile(Scale(), threads=4)
+    with pytest.raises(TypeError, match="takes a module, a function or the path"):
+        torch.compile(3)
+
+
+def test_it_decorates() -> None:
+    @torch.compile()
+    def double(x):  # type: ignore[no-untyped-def]
+        return x * 2
+
+    assert torch.equal(double(torch.ones(2)), torch.full((2,), 2.0))
+
+
+def test_threads_share_one_compiled_function(compiled: Any) -> None:
+    inputs = [torch.rand(50, 4) for _ in range(4)]
+    expected = [compiled(x) for x in inputs]
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        for _ in range(500):
+            if not torch.equal(compiled(inputs[number]), expected[number]):
+                wrong.append(number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_there_is_much_to_see(compiled: Any) -> None:
+    compiled(torch.rand(40, 4))
+    assert "aten::addmm" in str(compiled.graph)
+    assert any(record.name == "addmm-fusion" and record.changed for record in compiled.passes)
+    assert compiled.kernels and "define i32" in compiled.llvm and "ret" in compiled.assembly
+    assert "(Float(40, 4), float)" in repr(compiled)
