@@ -19,7 +19,7 @@ def inlined(graph: Graph) -> Graph:
 
 def _simplify(body: Graph) -> None:
     """Decide what a body's own constants and types decide; the graph it is put into is left as it is."""
-    decided = [node for node in list(body.walk()) if _decide_none_check(node) or _forward(node)]
+    decided = [node for node in list(body.walk()) if _decide_none_check(node) or _forward(node) or _read_condition(node)]
     if decided:
         eliminate_dead_code(body)
     if propagate_constants(body):
@@ -40,6 +40,20 @@ def _decide_none_check(node: Node) -> bool:
         answer = node.graph.insert_constant(is_none == (node.kind == "aten::__is__"), BOOL)
     node.output.replace_all_uses_with(answer)
     return True
+
+
+def _read_condition(node: Node) -> bool:
+    """A branch that gives True on one side and False on the other gives its condition."""
+    if node.kind != "prim::If":
+        return False
+    changed = False
+    for offset, output in enumerate(node.outputs):
+        results = [block.outputs[offset] for block in node.blocks]
+        told = output.type is BOOL and all(value.is_constant for value in results)
+        if told and output.has_uses and results[0].constant and not results[1].constant:
+            output.replace_all_uses_with(node.inputs[0])
+            changed = True
+    return changed
 
 
 def _forward(node: Node) -> bool:
