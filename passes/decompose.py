@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optc.errors import OptcError
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import IntType, ListType, TensorType
@@ -43,12 +44,18 @@ def _is_typed(value: Value) -> bool:
 
 
 def _replace(graph: Graph, node: Node) -> bool:
+    """False for a node that stays: its decomposition needs more than is known, or refuses these arguments."""
     operator = operator_of(node)
     assert operator is not None and isinstance(operator.lowering, Decomposition)
+    before = node.previous
     with graph.inserting(node):
         graph.current_source, graph.current_scope = node.source, node.scope
         builder = Builder(graph)
-        result = operator.lowering.function(builder, *map(decomposition_argument, node.inputs))
+        try:
+            result = operator.lowering.function(builder, *map(decomposition_argument, node.inputs))
+        except (OptcError, IndexError):
+            _remove_between(before, node)
+            return False
         results = result if isinstance(result, tuple) and len(node.outputs) != 1 else (result,)
         values = [builder.value(item, output.type) for item, output in zip(results, node.outputs)]
     for output, value in zip(node.outputs, values):
@@ -57,6 +64,12 @@ def _replace(graph: Graph, node: Node) -> bool:
         output.replace_all_uses_with(value)
     node.destroy()
     return True
+
+
+def _remove_between(before: Node | None, node: Node) -> None:
+    """Take out what a decomposition had written before it gave up."""
+    while node.previous is not None and node.previous is not before:
+        node.previous.destroy()
 
 
 def decomposition_argument(value: Value) -> Any:
