@@ -10,7 +10,7 @@ import numpy as np
 
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, substitute, symbol
-from optc.ir.graph import Graph, Value
+from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dims
 from optc.ops.builder import Builder
@@ -67,9 +67,14 @@ def _resolve(values: Mapping[Value, Any], result: Any, bindings: Bindings) -> An
 
 
 def run_graph(graph: Graph, given: Mapping[Value, Any], bindings: Bindings) -> dict[Value, Any]:
-    """The value of everything in a straight-line graph."""
+    """The value of everything in a graph."""
     values: dict[Value, Any] = dict(given)
-    for node in graph.nodes:
+    _run_block(graph.block, values, bindings)
+    return values
+
+
+def _run_block(block: Block, values: dict[Value, Any], bindings: Bindings) -> None:
+    for node in block.nodes:
         inputs = [values[value] for value in node.inputs]
         if node.kind == "prim::Constant":
             values[node.output] = node.output.constant
@@ -77,13 +82,28 @@ def run_graph(graph: Graph, given: Mapping[Value, Any], bindings: Bindings) -> d
             values[node.output] = inputs
         elif node.kind == "prim::Dim":
             values[node.output] = substitute(node.attributes["dim"], bindings)
+        elif node.kind == "prim::RaiseException":
+            raise RuntimeError(inputs[0])
+        elif node.kind == "prim::If":
+            _run_block(node.blocks[0 if inputs[0] else 1], values, bindings)
+        elif node.kind == "prim::Loop":
+            _run_loop(node, inputs, values, bindings)
         else:
             operator = operator_of(node)
             assert operator is not None, node
             result = operator.reference(*inputs)
             for output, item in zip(node.outputs, result if len(node.outputs) > 1 else (result,)):
                 values[output] = item
-    return values
+
+
+def _run_loop(loop: Node, inputs: list[Any], values: dict[Value, Any], bindings: Bindings) -> None:
+    """A loop that counts; its condition stays true."""
+    body, carried = loop.blocks[0], inputs[2:]
+    for turn in range(inputs[0]):
+        values.update(zip(body.inputs, [turn, *carried]))
+        _run_block(body, values, bindings)
+        carried = [values[value] for value in body.outputs[1:]]
+    values.update(zip(loop.outputs, carried))
 
 
 def run_expression(operator: Operator, arguments: Sequence[Any], result: Any) -> Any:

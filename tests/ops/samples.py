@@ -10,6 +10,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import BOOL, FLOAT, NUMBER, STRING, IntType, ListType, OptionalType, TensorType, VariableType
 from optc.ops.registry import Operator, Pointwise
+from tests.ops.neural_samples import NEURAL
 
 Arguments = tuple[Any, ...]
 HALF, FLOAT64, INT64, UINT8, TRUTH = (
@@ -141,6 +142,7 @@ _STATISTICS = (floats(4), np.abs(floats(4, seed=3)) + 0.5)
 _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
 
 TABLE: dict[str, list[Any]] = {
+    **NEURAL,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],
     "aten::clip": [(floats(2, 3), -0.5, 0.5), (integers(4), 0, 2)],

@@ -1,0 +1,703 @@
+"""Losses and distances: a formula per element, then no reduction, the mean or the sum (`reduction` 0, 1, 2).
+
+Every loss is written twice: over numpy arrays in double, for the reference, and over a `Builder`, for native code.
+half and bfloat16 are computed in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir.graph import Value
+from optc.ir.types import STRING, TensorType
+from optc.ops.abstract import UndecidedShape, Unknown, normalize_dim, same_dim
+from optc.ops.elementwise import array_type
+from optc.ops.promotion import compute_type, operand_type, result_type
+from optc.ops.reduction import narrowed
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape, reduced_shape
+
+Array = np.ndarray[Any, Any]
+NONE, MEAN, SUM = 0, 1, 2
+
+
+def _tensors(arguments: tuple[Any, ...]) -> list[TensorType]:
+    return [item for item in arguments if isinstance(item, TensorType)]
+
+
+def _known(*numbers: Any) -> None:
+    """Formulas compute with their margins and flags when they are built."""
+    if any(isinstance(number, Unknown) for number in numbers):
+        raise UndecidedShape("a number of a loss is needed before the program runs")
+
+
+def _check_mean(x: TensorType) -> None:
+    dtype = operand_type(x)
+    if dtype.kind in ("bool", "int"):
+        raise RuntimeError(
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {dtype.label}"
+        )
+
+
+def _reduced_type(x: TensorType, reduction: int) -> TensorType:
+    if reduction == NONE:
+        return x
+    if reduction == MEAN:
+        _check_mean(x)
+    return x.with_shape(())
+
+
+def _reduced_array(x: Array, reduction: int) -> Array:
+    if reduction == NONE:
+        return x
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sum(x) / np.float64(x.size) if reduction == MEAN else np.sum(x))
+
+
+def _build_reduced(b: Any, x: Any, reduction: int) -> Any:
+    return x if reduction == NONE else b("aten::mean" if reduction == MEAN else "aten::sum", x)
+
+
+def _double(item: Any) -> Any:
+    return item.astype(np.float64) if isinstance(item, np.ndarray) else item
+
+
+# Operators the formulas are written with -----------------------------------------------------------------------------
+
+
+def _add(b: Any, x: Any, y: Any) -> Any:
+    return b("aten::add.Tensor" if isinstance(y, Value) else "aten::add.Scalar", x, y)
+
+
+def _sub(b: Any, x: Any, y: Any) -> Any:
+    if not isinstance(x, Value):
+        return b("aten::rsub.Scalar", y, x)
+    return b("aten::sub.Tensor" if isinstance(y, Value) else "aten::sub.Scalar", x, y)
+
+
+def _mul(b: Any, x: Any, y: Any) -> Any:
+    return b("aten::mul.Tensor" if isinstance(y, Value) else "aten::mul.Scalar", x, y)
+
+
+def _log_above(b: Any, x: Any) -> Any:
+    """max(log(x), -100)."""
+    return b("aten::clamp_min", b("aten::log", x), -100)
+
+
+# Losses of elements --------------------------------------------------------------------------------------------------
+
+
+def _declare_loss(
+    schema: str, compute: Callable[..., Any], build: Callable[..., Any], check: Callable[..., None] | None = None
+) -> None:
+    """Declare a loss from the two functions of its elements; they get all arguments but `reduction`."""
+    names = [part.split()[1].partition("=")[0] for part in schema.partition("(")[2].partition(")")[0].split(", ")
+             if part != "*"]  # fmt: skip
+    place = names.index("reduction")
+
+    def infer(*arguments: Any) -> TensorType:
+        _known(*arguments)
+        if check is not None:
+            check(*arguments)
+        tensors = _tensors(arguments)
+        shape = broadcast_shapes(*map(known_shape, tensors))
+        return _reduced_type(TensorType(result_type(*tensors), shape), arguments[place])
+
+    def reference(*arguments: Any) -> Array:
+        types = [array_type(item) if isinstance(item, np.ndarray) else item for item in arguments]
+        dtype = operand_type(infer(*types))
+        values = [_double(item) for index, item in enumerate(arguments) if index != place]
+        with np.errstate(all="ignore"):
+            elements = np.asarray(compute(*values))
+            return _reduced_array(elements, arguments[place]).astype(dtype.numpy)
+
+    def decompose(b: Any, *arguments: Any) -> Any:
+        types = [b.type(item) for item in arguments if isinstance(item, Value)]
+        dtype = result_type(*types)
+        values = [
+            narrowed(b, item, compute_type(dtype)) if isinstance(item, Value) else item
+            for index, item in enumerate(arguments) if index != place
+        ]  # fmt: skip
+        return narrowed(b, _build_reduced(b, build(b, *values), arguments[place]), dtype)
+
+    define(schema, infer=infer, reference=reference, decompose=decompose)
+
+
+def _positive(name: str, argument: str, kind: str, allows_zero: bool) -> Callable[..., None]:
+    def check(x: Any, target: Any, reduction: int, threshold: float) -> None:
+        if threshold < 0 or (threshold == 0 and not allows_zero):
+            raise RuntimeError(f"{name} does not support {kind} values for {argument}.")
+
+    return check
+
+
+def _smooth(z: Array, beta: float) -> Array:
+    return np.where(z < beta, 0.5 * z * z / (beta or 1), z - 0.5 * beta)
+
+
+def _build_distance(b: Any, x: Any, y: Any) -> Any:
+    return b("aten::abs", b("aten::sub.Tensor", x, y))
+
+
+def _build_square(b: Any, x: Any, y: Any) -> Any:
+    difference = b("aten::sub.Tensor", x, y)
+    return b("aten::mul.Tensor", difference, difference)
+
+
+def _build_smooth(b: Any, x: Any, y: Any, beta: float) -> Any:
+    z = _build_distance(b, x, y)
+    if beta == 0:
+        return z
+    near = b("aten::div.Scalar", _mul(b, _mul(b, z, z), 0.5), beta)
+    return b("aten::where.self", b("aten::lt.Scalar", z, beta), near, _sub(b, z, 0.5 * beta))
+
+
+def _build_huber(b: Any, x: Any, y: Any, delta: float) -> Any:
+    z = _build_distance(b, x, y)
+    far = _mul(b, _sub(b, z, 0.5 * delta), delta)
+    return b("aten::where.self", b("aten::lt.Scalar", z, delta), _mul(b, _mul(b, z, z), 0.5), far)
+
+
+def _huber(x: Array, y: Array, delta: float) -> Array:
+    z = np.abs(x - y)
+    return np.where(z < delta, 0.5 * z * z, delta * (z - 0.5 * delta))
+
+
+_declare_loss(
+    "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
+    lambda x, y: np.square(x - y), _build_square,
+)  # fmt: skip
+_declare_loss(
+    "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", lambda x, y: np.abs(x - y), _build_distance
+)
+_declare_loss(
+    "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor",
+    lambda x, y, beta: _smooth(np.abs(x - y), beta),
+    _build_smooth,
+    _positive("smooth_l1_loss", "beta", "negative", True),
+)
+_declare_loss(
+    "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor",
+    _huber,
+    _build_huber,
+    _positive("huber_loss", "delta", "non-positive", False),
+)
+
+
+def _divergence(x: Array, target: Array, log_target: bool) -> Array:
+    if log_target:
+        return np.exp(target) * (target - x)
+    return np.where(target == 0, 0, target * np.log(np.where(target == 0, 1, target))) - target * x
+
+
+def _build_divergence(b: Any, x: Any, target: Any, log_target: bool) -> Any:
+    if log_target:
+        return _mul(b, b("aten::exp", target), _sub(b, target, x))
+    return _sub(b, b("aten::xlogy.Tensor", target, target), _mul(b, target, x))
+
+
+_declare_loss(
+    "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor",
+    _divergence,
+    _build_divergence,
+)
+
+
+def _softened(b: Any, x: Any, target: Any) -> Any:
+    return b("aten::log1p", b("aten::exp", b("aten::neg", _mul(b, target, x))))
+
+
+_declare_loss(
+    "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
+    lambda x, target: np.log1p(np.exp(-target * x)),
+    _softened,
+)
+
+
+def _hinge(x: Array, target: Array, margin: float) -> Array:
+    return np.where(target != 1, np.maximum(margin - x, 0), 0) + np.where(target != -1, x, 0)
+
+
+def _build_hinge(b: Any, x: Any, target: Any, margin: float) -> Any:
+    close = b("aten::clamp_min", _sub(b, margin, x), 0)
+    apart = b("aten::where.ScalarOther", b("aten::ne.Scalar", target, 1), close, 0)
+    return _add(b, apart, b("aten::where.ScalarOther", b("aten::ne.Scalar", target, -1), x, 0))
+
+
+_declare_loss(
+    "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -> Tensor",
+    _hinge,
+    _build_hinge,
+)
+_declare_loss(
+    "aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
+    lambda x, y, target, margin: np.maximum(margin - target * (x - y), 0),
+    lambda b, x, y, target, margin: b(
+        "aten::clamp_min", _add(b, b("aten::neg", _mul(b, target, _sub(b, x, y))), margin), 0
+    ),
+)
+
+
+def _poisson(x: Array, target: Array, log_input: bool, full: bool, eps: float) -> Array:
+    loss = np.exp(x) - target * x if log_input else x - target * np.log(x + eps)
+    if not full:
+        return loss
+    return loss + np.where(target > 1, target * np.log(target) - target + 0.5 * np.log(2 * math.pi * target), 0)
+
+
+def _build_poisson(b: Any, x: Any, target: Any, log_input: bool, full: bool, eps: float) -> Any:
+    if log_input:
+        loss = _sub(b, b("aten::exp", x), _mul(b, target, x))
+    else:
+        loss = _sub(b, x, _mul(b, target, b("aten::log", _add(b, x, eps))))
+    if not full:
+        return loss
+    stirling = _sub(b, _mul(b, target, b("aten::log", target)), target)
+    stirling = _add(b, stirling, _mul(b, b("aten::log", _mul(b, target, 2 * math.pi)), 0.5))
+    return _add(b, loss, b("aten::where.ScalarOther", b("aten::gt.Scalar", target, 1), stirling, 0))
+
+
+_declare_loss(
+    "aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor",
+    _poisson,
+    _build_poisson,
+)
+
+
+# Losses of probabilities ---------------------------------------------------------------------------------------------
+
+
+def _binary(x: Array, target: Array, weight: Array | None) -> Array:
+    if not np.all((x >= 0) & (x <= 1)):
+        raise RuntimeError("all elements of input should be between 0 and 1")
+    if not np.all((target >= 0) & (target <= 1)):
+        raise RuntimeError("all elements of target should be between 0 and 1")
+    loss = -(target * np.maximum(np.log(x), -100) + (1 - target) * np.maximum(np.log1p(-x), -100))
+    return np.asarray(loss if weight is None else loss * weight)
+
+
+def _build_binary(b: Any, x: Any, target: Any, weight: Any) -> Any:
+    for name, value in (("input", x), ("target", target)):
+        _refuse_improbable(b, value, f"all elements of {name} should be between 0 and 1")
+    no = _mul(b, _sub(b, 1, target), b("aten::clamp_min", b("aten::log1p", b("aten::neg", x)), -100))
+    loss = b("aten::neg", _add(b, _mul(b, target, _log_above(b, x)), no))
+    return loss if weight is None else _mul(b, loss, weight)
+
+
+def _refuse_improbable(b: Any, x: Any, message: str) -> None:
+    """Raise RuntimeError when the program runs and an element is not between 0 and 1."""
+    inside = b("aten::logical_and", b("aten::ge.Scalar", x, 0), b("aten::le.Scalar", x, 1))
+    graph = b.graph
+    branch = graph.insert("prim::If", [b("aten::Bool.Tensor", b("aten::any", b("aten::logical_not", inside)))])
+    raising = branch.add_block()
+    branch.add_block()
+    with graph.inserting(raising):
+        graph.insert("prim::RaiseException", [graph.insert_constant(text, STRING) for text in (message, "RuntimeError")])
+
+
+def _check_probability_target(x: Any, target: Any, weight: Any, reduction: int) -> None:
+    if operand_type(x) is not operand_type(target):
+        label, other = operand_type(x).label, operand_type(target).label
+        raise RuntimeError(f"Found dtype {other} but expected {label}")
+
+
+_declare_loss(
+    "aten::binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor",
+    _binary,
+    _build_binary,
+    _check_probability_target,
+)
+
+
+def _binary_logits(x: Array, target: Array, weight: Array | None, positive: Array | None) -> Array:
+    log_no = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+    scale = 1 if positive is None else (positive - 1) * target + 1
+    loss = (1 - target) * x - scale * log_no
+    return np.asarray(loss if weight is None else loss * weight)
+
+
+def _build_binary_logits(b: Any, x: Any, target: Any, weight: Any, positive: Any) -> Any:
+    likely = b("aten::log_sigmoid", x)
+    if positive is not None:
+        likely = _mul(b, _add(b, _mul(b, _sub(b, positive, 1), target), 1), likely)
+    loss = _sub(b, _mul(b, _sub(b, 1, target), x), likely)
+    return loss if weight is None else _mul(b, loss, weight)
+
+
+_declare_loss(
+    "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
+    "int reduction=1) -> Tensor",
+    _binary_logits,
+    _build_binary_logits,
+)
+
+
+# Losses of classes ---------------------------------------------------------------------------------------------------
+
+
+def _class_dim(shape: Shape) -> int:
+    return 0 if len(shape) == 1 else 1
+
+
+def _check_classes(x: TensorType, target: TensorType, weight: TensorType | None) -> None:
+    shape, wanted = known_shape(x), known_shape(target)
+    if not shape:
+        raise RuntimeError("Expected 1 or more dimensions (got 0)")
+    dim = _class_dim(shape)
+    if len(shape) > 1 and wanted and same_dim(shape[0], wanted[0]) is False:
+        if len(shape) == 2:
+            raise RuntimeError(f"size mismatch (got input: {format_shape(shape)}, target: {format_shape(wanted)})")
+        raise RuntimeError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({wanted[0]}).")
+    rest = shape[:dim] + shape[dim + 1 :]
+    if len(rest) != len(wanted) or any(same_dim(mine, other) is False for mine, other in zip(rest, wanted)):
+        if len(shape) <= 2:
+            many = len(wanted) > 1
+            raise RuntimeError(
+                "0D or 1D target tensor expected, multi-target not supported" if many
+                else f"size mismatch (got input: {format_shape(shape)}, target: {format_shape(wanted)})"
+            )  # fmt: skip
+        raise RuntimeError(f"Expected target size {format_shape(rest)}, got {format_shape(wanted)}")
+    if any(same_dim(mine, other) is None for mine, other in zip(rest, wanted)):
+        raise UndecidedShape("does every sample have one target?")
+    _check_class_weight(shape[dim], weight)
+
+
+def _check_class_weight(classes: Any, weight: TensorType | None) -> None:
+    if weight is None:
+        return
+    shape = known_shape(weight)
+    if len(shape) != 1 or same_dim(shape[0], classes) is False:
+        raise RuntimeError(
+            f"weight tensor should be defined either for all {classes} classes or no classes but got weight tensor of "
+            f"shape: {format_shape(shape)}"
+        )
+
+
+def _infer_nll(x: TensorType, target: TensorType, weight: Any, reduction: int, ignore_index: int) -> TensorType:
+    _known(reduction)
+    _check_classes(x, target, weight)
+    return TensorType(operand_type(x), known_shape(target) if reduction == NONE else ())
+
+
+def _checked_targets(target: Array, classes: int, ignore_index: int) -> Array:
+    outside = target[(target != ignore_index) & ((target < 0) | (target >= classes))]
+    if outside.size:
+        raise IndexError(f"Target {outside.flat[0]} is out of bounds.")
+    return np.where(target == ignore_index, 0, target)
+
+
+def _nll_parts(x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array]:
+    """The loss of every sample and its weight, which is 0 for ignored ones; in double."""
+    dim = _class_dim(x.shape)
+    places = _checked_targets(target, x.shape[dim], ignore_index)
+    picked = np.take_along_axis(x.astype(np.float64), np.expand_dims(places, dim), dim).squeeze(dim)
+    scale = np.ones(target.shape) if weight is None else weight.astype(np.float64)[places]
+    scale = np.where(target == ignore_index, 0.0, scale)
+    return np.where(target == ignore_index, 0.0, -picked * scale), scale
+
+
+def _weighted_mean(total: Array, weights: Array, reduction: int) -> Array:
+    if reduction == NONE:
+        return total
+    with np.errstate(all="ignore"):
+        return np.asarray(np.sum(total) / np.sum(weights) if reduction == MEAN else np.sum(total))
+
+
+def _reference_nll(x: Array, target: Array, weight: Array | None, reduction: int, ignore_index: int) -> Array:
+    weight_type = None if weight is None else array_type(weight)
+    _infer_nll(array_type(x), array_type(target), weight_type, reduction, ignore_index)
+    return _weighted_mean(*_nll_parts(x, target, weight, ignore_index), reduction).astype(x.dtype)
+
+
+def _build_nll_parts(b: Any, x: Any, target: Any, weight: Any, ignore_index: Any) -> tuple[Any, Any]:
+    dim, dtype = _class_dim(b.shape(x)), b.type(x).dtype
+    ignored = b("aten::eq.Scalar", target, ignore_index)
+    places = b("aten::masked_fill.Scalar", target, ignored, 0)
+    picked = b("aten::squeeze.dim", b("aten::gather", x, dim, b("aten::unsqueeze", places, dim)), dim)
+    if weight is None:
+        scale = b("aten::to.dtype", b("aten::logical_not", ignored), dtype.code)
+    else:
+        rows = b("aten::gather", narrowed(b, weight, dtype), 0, b("aten::reshape", places, [-1]))
+        scale = b("aten::masked_fill.Scalar", b("aten::reshape", rows, list(b.shape(target))), ignored, 0)
+    loss = b("aten::neg", _mul(b, picked, scale))
+    return b("aten::masked_fill.Scalar", loss, ignored, 0), scale
+
+
+def _decompose_nll(b: Any, x: Any, target: Any, weight: Any, reduction: int, ignore_index: Any) -> Any:
+    dtype = b.type(x).dtype
+    loss, scale = _build_nll_parts(b, narrowed(b, x, compute_type(dtype)), target, weight, ignore_index)
+    if reduction != NONE:
+        loss = b("aten::sum", loss)
+    if reduction == MEAN:
+        loss = b("aten::div.Tensor", loss, b("aten::sum", scale))
+    return narrowed(b, loss, dtype)
+
+
+for _name in ("nll_loss_nd", "nll_loss", "nll_loss2d"):
+    define(
+        f"aten::{_name}(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) "
+        "-> Tensor",
+        infer=_infer_nll,
+        reference=_reference_nll,
+        decompose=_decompose_nll,
+        may_fail=True,
+    )
+
+
+def _has_probabilities(x: TensorType, target: TensorType) -> bool:
+    """Targets of the input's shape are probabilities of classes, others the numbers of classes."""
+    if len(known_shape(x)) != len(known_shape(target)):
+        return False
+    same = [same_dim(mine, other) for mine, other in zip(known_shape(x), known_shape(target))]
+    if None in same and False not in same:
+        raise UndecidedShape("do targets have the shape of the input?")
+    return all(same)
+
+
+def _infer_cross_entropy(
+    x: TensorType, target: TensorType, weight: Any, reduction: int, ignore_index: int, smoothing: float
+) -> TensorType:
+    _known(reduction, smoothing)
+    if not 0 <= smoothing <= 1:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
+    if not _has_probabilities(x, target):
+        return _infer_nll(x, target, weight, reduction, ignore_index)
+    if operand_type(target).kind != "float":
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {operand_type(target).label}")
+    shape = known_shape(x)
+    dim = _class_dim(shape)
+    _check_class_weight(shape[dim], weight)
+    return TensorType(result_type(x, target), reduced_shape(shape, [dim], False) if reduction == NONE else ())
+
+
+def _log_softmax(x: Array, dim: int) -> Array:
+    shifted = x.astype(np.float64) - x.astype(np.float64).max(axis=dim, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True)))
+
+
+def _reference_cross_entropy(
+    x: Array, target: Array, weight: Array | None, reduction: int, ignore_index: int, smoothing: float
+) -> Array:
+    types = [None if item is None else array_type(item) for item in (x, target, weight)]
+    dtype = operand_type(_infer_cross_entropy(*types, reduction, ignore_index, smoothing))  # type: ignore[arg-type]
+    dim = _class_dim(x.shape)
+    classes, logs = x.shape[dim], _log_softmax(x, dim)
+    scales = np.ones(classes) if weight is None else weight.astype(np.float64)
+    scales = scales.reshape([-1 if axis == dim else 1 for axis in range(x.ndim)])
+    if _has_probabilities(array_type(x), array_type(target)):
+        wanted = target.astype(np.float64) * (1 - smoothing) + smoothing / classes
+        loss = -np.sum(logs * wanted * scales, axis=dim)
+        return _weighted_mean(loss, np.float64(x.size / classes), reduction).astype(dtype.numpy)  # type: ignore[arg-type]
+    loss, sizes = _nll_parts(logs, target, weight, ignore_index)
+    spread = np.where(target == ignore_index, 0.0, -np.sum(logs * scales, axis=dim))
+    hard, soft = (_weighted_mean(item, sizes, reduction) for item in (loss, spread))
+    return np.asarray((1 - smoothing) * hard + smoothing / classes * soft).astype(dtype.numpy)
+
+
+def _decompose_cross_entropy(
+    b: Any, x: Any, target: Any, weight: Any, reduction: int, ignore_index: Any, smoothing: float
+) -> Any:
+    shape, dtype = b.shape(x), b.type(x).dtype
+    dim = _class_dim(shape)
+    logs = b("aten::log_softmax.int", narrowed(b, x, compute_type(dtype)), dim)
+    scales = None if weight is None else narrowed(b, weight, compute_type(dtype))
+    shaped = scales if scales is None else b("aten::reshape", scales, [-1 if axis == dim else 1 for axis in range(len(shape))])
+    if _has_probabilities(b.type(x), b.type(target)):
+        return _build_soft_targets(b, logs, target, shaped, reduction, smoothing, dim, result_type(b.type(x), b.type(target)))
+    hard, sizes = _build_nll_parts(b, logs, target, scales, ignore_index)
+    if smoothing == 0:
+        return narrowed(b, _build_weighted_mean(b, hard, sizes, reduction), dtype)
+    spread = b("aten::neg", b("aten::sum.dim_IntList", logs if shaped is None else _mul(b, logs, shaped), [dim]))
+    spread = b("aten::masked_fill.Scalar", spread, b("aten::eq.Scalar", target, ignore_index), 0)
+    part = b("aten::div.Scalar", _mul(b, _build_weighted_mean(b, spread, sizes, reduction), smoothing), b.dim(shape[dim]))
+    whole = _add(b, _mul(b, _build_weighted_mean(b, hard, sizes, reduction), 1 - smoothing), part)
+    return narrowed(b, whole, dtype)
+
+
+def _build_weighted_mean(b: Any, loss: Any, sizes: Any, reduction: int) -> Any:
+    if reduction == NONE:
+        return loss
+    total = b("aten::sum", loss)
+    return b("aten::div.Tensor", total, b("aten::sum", sizes)) if reduction == MEAN else total
+
+
+def _build_soft_targets(
+    b: Any, logs: Any, target: Any, scales: Any, reduction: int, smoothing: float, dim: int, dtype: Any
+) -> Any:
+    if smoothing:
+        share = b("aten::div.Scalar", b("aten::full", [], smoothing, dtype=b.type(logs).dtype.code), b.dim(b.shape(logs)[dim]))
+        target = _add(b, _mul(b, target, 1 - smoothing), share)
+    weighted = _mul(b, logs, target)
+    weighted = weighted if scales is None else _mul(b, weighted, scales)
+    loss = b("aten::neg", b("aten::sum.dim_IntList", weighted, [dim]))
+    return narrowed(b, _build_reduced(b, loss, reduction), dtype)
+
+
+define(
+    "aten::cross_entropy_loss(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, "
+    "SymInt ignore_index=-100, float label_smoothing=0.) -> Tensor",
+    infer=_infer_cross_entropy,
+    reference=_reference_cross_entropy,
+    decompose=_decompose_cross_entropy,
+    may_fail=True,
+)
+
+
+# Distances -----------------------------------------------------------------------------------------------------------
+
+
+def _infer_similarity(x: TensorType, y: TensorType, dim: int, eps: float) -> TensorType:
+    dtype = result_type(x, y)
+    if dtype.kind != "float":
+        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtype.label}")
+    shape = broadcast_shapes(known_shape(x), known_shape(y))
+    return TensorType(dtype, reduced_shape(shape, [normalize_dim(dim, len(shape))] if shape else [], False))
+
+
+def _reference_similarity(x: Array, y: Array, dim: int, eps: float) -> Array:
+    dtype = operand_type(_infer_similarity(array_type(x), array_type(y), dim, eps)).numpy
+    left, right = np.broadcast_arrays(x.astype(np.float64), y.astype(np.float64))
+    if not left.ndim:
+        left, right, dim = left.reshape(1), right.reshape(1), 0
+    with np.errstate(all="ignore"):
+        sizes = [np.maximum(np.sqrt(np.square(item).sum(dim, keepdims=True)), eps) for item in (left, right)]
+        return np.asarray(np.sum(left / sizes[0] * (right / sizes[1]), dim)).astype(dtype)
+
+
+def _decompose_similarity(b: Any, x: Any, y: Any, dim: int, eps: Any) -> Any:
+    dtype = result_type(b.type(x), b.type(y))
+    shape = list(broadcast_shapes(b.shape(x), b.shape(y)))
+    directions = []
+    for item in (x, y):
+        whole = b("aten::expand", narrowed(b, item, compute_type(dtype)), shape)
+        size = b("aten::clamp_min", b("aten::linalg_vector_norm", whole, 2, [dim], True), eps)
+        directions.append(b("aten::div.Tensor", whole, size))
+    return narrowed(b, b("aten::sum.dim_IntList", _mul(b, *directions), [dim]), dtype)
+
+
+define(
+    "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor",
+    infer=_infer_similarity,
+    reference=_reference_similarity,
+    decompose=_decompose_similarity,
+)
+
+
+def _infer_distance(x: TensorType, y: TensorType, p: float, eps: float, keepdim: bool) -> TensorType:
+    shape = broadcast_shapes(known_shape(x), known_shape(y))
+    dtype = result_type(x, y)
+    return TensorType(dtype, reduced_shape(shape, [len(shape) - 1] if shape else [], keepdim))
+
+
+def _distance(x: Array, y: Array, p: float, eps: float, keepdim: bool) -> Array:
+    with np.errstate(all="ignore"):
+        size = np.abs(x.astype(np.float64) - y.astype(np.float64) + eps)
+        axis = -1 if size.ndim else None
+        if math.isinf(p):
+            return np.asarray((np.max if p > 0 else np.min)(size, axis=axis, keepdims=keepdim))
+        if p == 0:
+            return np.asarray(np.sum(size != 0, axis=axis, keepdims=keepdim), np.float64)
+        return np.asarray(np.sum(size**p, axis=axis, keepdims=keepdim) ** (1 / p))
+
+
+def _build_norm_of_difference(b: Any, x: Any, y: Any, p: float, eps: float, keepdim: bool = False) -> Any:
+    difference = _add(b, _sub(b, x, y), eps)
+    return b("aten::norm.ScalarOpt_dim", difference, p, [-1] if b.shape(difference) else [], keepdim)
+
+
+define(
+    "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) "
+    "-> Tensor",
+    infer=_infer_distance,
+    reference=lambda x, y, p, eps, keepdim: _distance(x, y, p, eps, keepdim).astype(result_type(x, y).numpy),
+    decompose=_build_norm_of_difference,
+)
+
+
+def _infer_triplet(
+    anchor: TensorType, positive: TensorType, negative: TensorType, margin: float, p: float, eps: float, swap: bool,
+    reduction: int,
+) -> TensorType:  # fmt: skip
+    _known(margin, p, eps, swap, reduction)
+    ranks = [len(known_shape(item)) for item in (anchor, positive, negative)]
+    if len(set(ranks)) > 1:
+        raise RuntimeError(
+            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
+            f"anchor {ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
+        )
+    shape = broadcast_shapes(*map(known_shape, (anchor, positive, negative)))
+    return _reduced_type(TensorType(result_type(anchor, positive, negative), shape[:-1]), reduction)
+
+
+def _reference_triplet(
+    anchor: Array, positive: Array, negative: Array, margin: float, p: float, eps: float, swap: bool, reduction: int
+) -> Array:
+    types = map(array_type, (anchor, positive, negative))
+    dtype = operand_type(_infer_triplet(*types, margin, p, eps, swap, reduction)).numpy
+    near, far = _distance(anchor, positive, p, eps, False), _distance(anchor, negative, p, eps, False)
+    far = np.minimum(far, _distance(positive, negative, p, eps, False)) if swap else far
+    return _reduced_array(np.maximum(margin + near - far, 0), reduction).astype(dtype)
+
+
+def _decompose_triplet(
+    b: Any, anchor: Any, positive: Any, negative: Any, margin: float, p: float, eps: float, swap: bool, reduction: int
+) -> Any:
+    near = _build_norm_of_difference(b, anchor, positive, p, eps)
+    far = _build_norm_of_difference(b, anchor, negative, p, eps)
+    if swap:
+        far = b("aten::minimum", far, _build_norm_of_difference(b, positive, negative, p, eps))
+    return _build_reduced(b, b("aten::clamp_min", _sub(b, _add(b, near, margin), far), 0), reduction)
+
+
+define(
+    "aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1., float p=2., "
+    "float eps=9.9999999999999995e-07, bool swap=False, int reduction=1) -> Tensor",
+    infer=_infer_triplet,
+    reference=_reference_triplet,
+    decompose=_decompose_triplet,
+)
+
+_TINY = 1e-12
+"""Added to squared lengths in cosine_embedding_loss, as PyTorch does."""
+
+
+def _infer_cosine_loss(
+    x: TensorType, y: TensorType, target: TensorType, margin: float, reduction: int
+) -> TensorType:
+    _known(margin, reduction)
+    shape = broadcast_shapes(known_shape(x), known_shape(y))
+    whole = broadcast_shapes(known_shape(target), shape[:-1])
+    return _reduced_type(TensorType(result_type(x, y), whole), reduction)
+
+
+def _reference_cosine_loss(x: Array, y: Array, target: Array, margin: float, reduction: int) -> Array:
+    dtype = operand_type(_infer_cosine_loss(array_type(x), array_type(y), array_type(target), margin, reduction))
+    left, right = x.astype(np.float64), y.astype(np.float64)
+    sizes = (np.square(left).sum(-1) + _TINY) * (np.square(right).sum(-1) + _TINY)
+    cosine = (left * right).sum(-1) / np.sqrt(sizes)
+    loss = np.where(target == 1, 1 - cosine, 0) + np.where(target == -1, np.maximum(cosine - margin, 0), 0)
+    return _reduced_array(loss, reduction).astype(dtype.numpy)
+
+
+def _decompose_cosine_loss(b: Any, x: Any, y: Any, target: Any, margin: float, reduction: int) -> Any:
+    lengths = [
+        _add(b, b("aten::sum.dim_IntList", _mul(b, item, item), [-1]), _TINY) for item in (x, y)
+    ]
+    cosine = b("aten::div.Tensor", b("aten::sum.dim_IntList", _mul(b, x, y), [-1]), b("aten::sqrt", _mul(b, *lengths)))
+    alike = b("aten::where.ScalarOther", b("aten::eq.Scalar", target, 1), _sub(b, 1, cosine), 0)
+    apart = b("aten::clamp_min", _sub(b, cosine, margin), 0)
+    loss = _add(b, alike, b("aten::where.ScalarOther", b("aten::eq.Scalar", target, -1), apart, 0))
+    return _build_reduced(b, loss, reduction)
+
+
+define(
+    "aten::cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
+    infer=_infer_cosine_loss,
+    reference=_reference_cosine_loss,
+    decompose=_decompose_cosine_loss,
+)

@@ -1,0 +1,114 @@
+"""Arguments to try the operators of neural networks with: cells, layers, losses, padding, attention, pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def normal(*shape: int, seed: int = 0) -> Array:
+    """Normal numbers in float32."""
+    return np.asarray(np.random.default_rng([seed, *shape]).standard_normal(shape)).astype(np.float32)
+
+
+def between(*shape: int, seed: int = 0) -> Array:
+    """Numbers between 0 and 1."""
+    return np.asarray(np.random.default_rng([seed, *shape]).random(shape)).astype(np.float32)
+
+
+def signs(*shape: int) -> Array:
+    """1 and -1."""
+    return np.where(normal(*shape, seed=7) > 0, 1.0, -1.0).astype(np.float32)
+
+
+def classes(*shape: int, count: int) -> Array:
+    """Class numbers."""
+    return np.random.default_rng(shape).integers(0, count, shape)
+
+
+INPUT, HIDDEN, BATCH = 3, 4, 2
+
+
+def cell(gates: int, pair: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Arguments of a cell's operator, those it refuses included."""
+    state = normal(BATCH, HIDDEN, seed=1)
+    hx = [state, normal(BATCH, HIDDEN, seed=2)] if pair else state
+    matrices = normal(gates * HIDDEN, INPUT), normal(gates * HIDDEN, HIDDEN)
+    biases = normal(gates * HIDDEN), normal(gates * HIDDEN, seed=1)
+    yield normal(BATCH, INPUT), hx, *matrices, *biases
+    yield normal(BATCH, INPUT), hx, *matrices
+    yield normal(BATCH, INPUT + 1), hx, *matrices, *biases
+    yield normal(BATCH + 1, INPUT), hx, *matrices, *biases
+
+
+def layers(gates: int, pair: bool = False, packed: bool = False) -> Iterator[tuple[Any, ...]]:
+    """Arguments of a layer's operator."""
+    for count, directions, biased, batch_first in ((1, 1, True, False), (2, 2, True, True), (2, 1, False, False)):
+        parameters = []
+        for layer in range(count):
+            for turn in range(directions):
+                width = INPUT if layer == 0 else HIDDEN * directions
+                parameters += [normal(gates * HIDDEN, width, seed=turn), normal(gates * HIDDEN, HIDDEN, seed=layer)]
+                parameters += [normal(gates * HIDDEN, seed=layer + turn) for _ in range(2)] if biased else []
+        state = normal(count * directions, BATCH, HIDDEN)
+        hx = [state, normal(count * directions, BATCH, HIDDEN, seed=1)] if pair else state
+        options = (parameters, biased, count, 0.5, False, directions == 2)
+        if packed:
+            yield normal(5, INPUT), np.array([2, 2, 1]), hx, *options
+        else:
+            yield normal(BATCH, 5, INPUT) if batch_first else normal(5, BATCH, INPUT), hx, *options, batch_first
+
+
+def reductions(*arguments: Any) -> list[tuple[Any, ...]]:
+    """The arguments with every reduction."""
+    return [(*arguments, reduction) for reduction in (0, 1, 2)]
+
+
+_LOGITS, _TARGET = normal(3, 4), classes(3, count=4)
+_PAIR = (normal(2, 3), normal(2, 3, seed=1))
+_IGNORED = np.array([1, -100, 3])
+_TRIPLE = (normal(3, 4), normal(3, 4, seed=1), normal(3, 4, seed=2))
+_WEIGHT = between(4, seed=3)
+_DOUBLE = (normal(2, 3).astype(np.float64), normal(3, seed=1))
+_NLL = [
+    *((_LOGITS, _TARGET, None, reduction) for reduction in (0, 1, 2)), (_LOGITS, _IGNORED, _WEIGHT, 1),
+    (_LOGITS, _IGNORED, _WEIGHT, 0), (_LOGITS, np.array([0, 9, 1])), (_LOGITS, classes(2, count=4)),
+]  # fmt: skip
+_CUBES = [(normal(2, 4, 3, 2), classes(2, 3, 2, count=4), _WEIGHT, reduction) for reduction in (0, 1, 2)]
+
+NEURAL: dict[str, list[Any]] = {
+    **{f"aten::{name}_cell": list(cell(gates, name == "lstm"))
+       for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1))},
+    **{f"aten::{name}.{overload}": list(layers(gates, name == "lstm", overload == "data"))
+       for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)) for overload in ("input", "data")},
+    "aten::mse_loss": [*reductions(*_PAIR), _DOUBLE],
+    "aten::l1_loss": [*reductions(*_PAIR), _DOUBLE],
+    "aten::smooth_l1_loss": [*reductions(*_PAIR), (*_PAIR, 1, 0.25), (*_PAIR, 1, 0.0), (*_PAIR, 1, -1.0)],
+    "aten::huber_loss": [*reductions(*_PAIR), (*_PAIR, 1, 0.25), (*_PAIR, 1, 0.0)],
+    "aten::kl_div": [*reductions(normal(2, 3), between(2, 3)), (*_PAIR, 1, True), (normal(3), np.zeros(3, np.float32))],
+    "aten::soft_margin_loss": reductions(normal(2, 3), signs(2, 3)),
+    "aten::hinge_embedding_loss": [(normal(2, 3), signs(2, 3), 0.5, reduction) for reduction in (0, 1, 2)],
+    "aten::margin_ranking_loss": [(*_PAIR, signs(2, 3), 0.5, reduction) for reduction in (0, 1, 2)],
+    "aten::poisson_nll_loss": [(between(2, 3), between(2, 3, seed=2) * 4, log, full, 1e-8, 1)
+                               for log in (True, False) for full in (True, False)],
+    "aten::binary_cross_entropy": [*((between(2, 3), between(2, 3, seed=1), None, reduction) for reduction in (0, 1, 2)),
+                                   (between(2, 3), between(2, 3, seed=1), between(2, 3, seed=2)), (*_PAIR,),
+                                   (np.array([0.0, 1.0], np.float32), np.array([1.0, 1.0], np.float32))],
+    "aten::binary_cross_entropy_with_logits": [(normal(2, 3), between(2, 3)), (normal(2, 3), between(2, 3), between(3), None, 0),
+                                               (normal(2, 3) * 50, between(2, 3), None, between(3) * 3, 2)],
+    "aten::nll_loss": [*_NLL, (normal(4), np.array(2)), (normal(2, 3), classes(2, 2, count=3))],
+    "aten::nll_loss_nd": [*_NLL, *_CUBES, (normal(2, 4, 3), classes(2, 3, count=4)), (normal(2, 4, 3), classes(2, 5, count=4))],
+    "aten::nll_loss2d": _CUBES,
+    "aten::cross_entropy_loss": [*_NLL, *_CUBES, (_LOGITS, _IGNORED, _WEIGHT, 1, -100, 0.1), (_LOGITS, _IGNORED, None, 0, -100, 0.1),
+                                 (_LOGITS, between(3, 4)), (_LOGITS, between(3, 4), _WEIGHT, 1, -100, 0.2),
+                                 (_LOGITS, between(3, 4), None, 0), (normal(4), np.array(2)), (_LOGITS, _TARGET, None, 1, -100, 2.0)],
+    "aten::cosine_similarity": [_PAIR, (*_PAIR, 0), (normal(2, 3, 4), normal(4), -1), (normal(2, 3), np.zeros((2, 3), np.float32)),
+                                (classes(2, 3, count=4), classes(2, 3, count=4))],
+    "aten::pairwise_distance": [_PAIR, (*_PAIR, 1.0), (*_PAIR, float("inf"), 1e-6, True), (*_PAIR, 3.0), (normal(3), normal(2, 3))],
+    "aten::triplet_margin_loss": [(*_TRIPLE, 1.0, 2.0, 1e-6, swap, reduction) for swap in (True, False) for reduction in (0, 1, 2)],
+    "aten::cosine_embedding_loss": [(normal(3, 4), normal(3, 4, seed=1), signs(3), 0.1, reduction) for reduction in (0, 1, 2)],
+}  # fmt: skip
