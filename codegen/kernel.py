@@ -233,25 +233,64 @@ def _print_statement(statement: Statement) -> str:
         case Assign(name, value):
             return f"{name} := {show(value)}"
         case Accumulate(name, combine, value):
-            return f"{name} {combine.op}= {show(value)}"
+            return f"{name} {_combination(combine)}= {show(value)}"
         case Fold(name, source, combine):
             return f"{name} = fold {combine.op} {source}"
         case Store(buffer, index, value):
             return f"{buffer}[{index}] = {show(value)}"
 
 
+def _combination(combine: Expr) -> str:
+    """The operator's name where it is one operator, else the whole expression."""
+    return combine.op if all(arg.op == "input" for arg in combine.args) else f"({show(combine)})"
+
+
+_SHOWN_WHOLE = 60
+"""An expression with more terms is shown with its shared parts named."""
+
+
 def show(expr: Expr) -> str:
-    """An expression as text, loads as `buffer[index]`."""
+    """An expression as text, loads as `buffer[index]`; parts of a large one that occur often are named behind it."""
+    sizes: dict[Expr, int] = {}
+    order: list[Expr] = []
+    _measure(expr, sizes, order)
+    names: dict[Expr, str] = {}
+    if sizes[expr] > _SHOWN_WHOLE:
+        counts: dict[Expr, int] = {}
+        for node in order:
+            for arg in node.args:
+                counts[arg] = counts.get(arg, 0) + 1
+        shared = [node for node in order if node.args and counts.get(node, 0) > 1]
+        names = {node: f"e{number}" for number, node in enumerate(shared)}
+    parts = [f"{name} = {_show(node, names)}" for node, name in names.items()]
+    text = _show(expr, names)
+    return f"{text} where {'; '.join(parts)}" if parts else text
+
+
+def _measure(expr: Expr, sizes: dict[Expr, int], order: list[Expr]) -> None:
+    """The number of terms of every part, written out; `order` lists the parts, each behind what it is made of."""
+    if expr in sizes:
+        return
+    for arg in expr.args:
+        _measure(arg, sizes, order)
+    sizes[expr] = 1 + sum(sizes[arg] for arg in expr.args)
+    order.append(expr)
+
+
+def _show(expr: Expr, names: dict[Expr, str]) -> str:
+    def inner(arg: Expr) -> str:
+        return names[arg] if arg in names else _show(arg, names)
+
     if expr.op == "load":
         return f"{expr.value[0]}[{expr.value[1]}]"
     if expr.op in ("local", "index"):
         return str(expr.value)
     if expr.op == "at":
-        return f"{expr.value[0]}[{show(expr.args[0])} + {expr.value[1]}]"
+        return f"{expr.value[0]}[{inner(expr.args[0])} + {expr.value[1]}]"
     if not expr.args:
         return repr(expr)
     name = f"{expr.op}<{expr.dtype.name}>" if expr.op in ("cast", "bitcast") else expr.op
-    return f"{name}({', '.join(map(show, expr.args))})"
+    return f"{name}({', '.join(map(inner, expr.args))})"
 
 
 def verify_kernel(kernel: Kernel) -> None:

@@ -9,6 +9,7 @@ from optc.codegen.driver import Driver, is_product
 from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type
 from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.grouping import Group
+from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value
 from optc.codegen.native import MemoryTensor
@@ -214,7 +215,7 @@ class _EpilogueWriter:
         parameters = [Parameter("ptr", f"operand{place}", "readonly") for place in range(count)]
         parameters += [Parameter("i64", f"stride{place}") for place in range(count)]
         kinds = [(memory.dtype.name, row == 0, column) for memory, (row, column) in zip(self.memories, self.strides)]
-        return gemm.Epilogue(f"{self.expr!r} {kinds}", tuple(parameters), self.emit)
+        return gemm.Epilogue(f"{show(self.expr)} {kinds}", tuple(parameters), self.emit)
 
     def emit(self, b: Builder, sums: list[Value], place: gemm.Place) -> list[Value]:
         shared: dict[int, Value] = {}
