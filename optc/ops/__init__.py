@@ -6,6 +6,7 @@ Overload resolution follows the order of declaration, so operators on tensors co
 from optc.ops import (
     activation,
     arithmetic,
+    attention,
     comparison,
     containers,
     conversion,
@@ -16,6 +17,7 @@ from optc.ops import (
     loss,
     matrix,
     normalization,
+    padding,
     recurrent,
     reduction,
     scalars,
@@ -27,6 +29,7 @@ from optc.ops import (
 __all__ = [
     "activation",
     "arithmetic",
+    "attention",
     "comparison",
     "containers",
     "conversion",
@@ -37,6 +40,7 @@ __all__ = [
     "loss",
     "matrix",
     "normalization",
+    "padding",
     "recurrent",
     "reduction",
     "scalars",

@@ -25,6 +25,11 @@ _C_NAMES = {
 }  # fmt: skip
 
 
+def c_name(dtype: DType) -> str:
+    """The name of an element type in some of PyTorch's messages."""
+    return _C_NAMES[dtype.name]
+
+
 def _same_type(*tensors: TensorType) -> DType:
     first = operand_type(tensors[0])
     for tensor in tensors[1:]:

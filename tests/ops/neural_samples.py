@@ -78,6 +78,10 @@ _NLL = [
     *((_LOGITS, _TARGET, None, reduction) for reduction in (0, 1, 2)), (_LOGITS, _IGNORED, _WEIGHT, 1),
     (_LOGITS, _IGNORED, _WEIGHT, 0), (_LOGITS, np.array([0, 9, 1])), (_LOGITS, classes(2, count=4)),
 ]  # fmt: skip
+_MIRRORED = [(normal(2, 3, 4), pad) for pad in ([1, 2], [3, 0], [-1, 2], [5, 1], [0, 0])]
+_FRAMES = [(normal(2, 3, 4), [1, 2, 0, 1]), (normal(1, 2, 3, 4), [-1, 2, 2, -1]), (normal(3, 4), [1, 1, 1, 1]), (normal(2, 3, 4), [0, 0, 4, 1])]
+_HEADS = (normal(2, 2, 3, 4), normal(2, 2, 5, 4, seed=1), normal(2, 2, 5, 6, seed=2))
+_SQUARE = (normal(2, 4, 3), normal(2, 4, 3, seed=1), normal(2, 4, 3, seed=2))
 _CUBES = [(normal(2, 4, 3, 2), classes(2, 3, 2, count=4), _WEIGHT, reduction) for reduction in (0, 1, 2)]
 
 NEURAL: dict[str, list[Any]] = {
@@ -85,6 +89,17 @@ NEURAL: dict[str, list[Any]] = {
        for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1))},
     **{f"aten::{name}.{overload}": list(layers(gates, name == "lstm", overload == "data"))
        for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)) for overload in ("input", "data")},
+    "aten::reflection_pad1d": [*_MIRRORED, (normal(4), [1, 1])], "aten::replication_pad1d": [*_MIRRORED, (normal(4), [1, 1])],
+    "aten::reflection_pad2d": _FRAMES, "aten::replication_pad2d": _FRAMES,
+    "aten::reflection_pad3d": [(normal(2, 3, 3, 4), [1, 2, 0, 1, 1, 1])], "aten::replication_pad3d": [(normal(2, 3, 3, 4), [1, 2, 0, 1, 3, 1])],
+    "aten::_pad_circular": [(normal(2, 3, 4), [1, 4]), (normal(2, 3, 4), [5, 0]), (normal(2, 3, 4), [1, 2, 3, 0])],
+    "aten::pad": [(normal(2, 3), [1, 2]), (normal(2, 3), [1, 2, 0, 1], "constant", 0.5), (normal(2, 3), [1, -1]),
+                  *((normal(2, 3, 4), [1, 2], mode) for mode in ("reflect", "replicate", "circular", "round")),
+                  (normal(4), [1, 1], "reflect"), (normal(2, 3), [1, 1], "reflect", 1.0), (normal(2, 3), [1, 1, 1], "reflect")],
+    "aten::scaled_dot_product_attention": [
+        _HEADS, (*_HEADS, normal(3, 5)), (*_HEADS, normal(3, 5) > 0), (*_HEADS, np.zeros((3, 5), bool)), (*_SQUARE, None, 0.0, True),
+        (*_SQUARE, None, 0.0, False, 0.25), (*_SQUARE, np.ones((4, 4), bool), 0.0, True), (_SQUARE[0], _HEADS[1], _HEADS[2]),
+        (*_SQUARE[:2], _SQUARE[2].astype(np.float64)), (normal(1, 4, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2, seed=1), None, 0.0, False, None, True)],
     "aten::mse_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::l1_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::smooth_l1_loss": [*reductions(*_PAIR), (*_PAIR, 1, 0.25), (*_PAIR, 1, 0.0), (*_PAIR, 1, -1.0)],
