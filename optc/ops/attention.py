@@ -67,23 +67,23 @@ def _infer(
     mine = known_shape(query)
     times = _heads(mine, known_shape(key), shared)
     other, last = _with_heads(known_shape(key), times), _with_heads(known_shape(value), times)
-    _check_product((*mine[:-2], mine[-2], mine[-1]), (*other[:-2], other[-1], other[-2]))
-    _check_product((*mine[:-2], mine[-2], other[-2]), last)
     batch = broadcast_shapes(mine[:-2], other[:-2], last[:-2])
+    _check_product(batch, mine[-1], other[-1])
+    _check_product(batch, other[-2], last[-2])
     if mask is not None:
         broadcast_shapes((*batch, mine[-2], other[-2]), known_shape(mask))
     return TensorType(operand_type(query), (*batch, mine[-2], last[-1]))
 
 
-def _check_product(left: Shape, right: Shape) -> None:
-    same = same_dim(left[-1], right[-2])
+def _check_product(batch: Shape, left: Dim, right: Dim) -> None:
+    same = same_dim(left, right)
     if same is None:
-        raise UndecidedShape(f"are the extents {left[-1]} and {right[-2]} of attention equal?")
+        raise UndecidedShape(f"are the extents {left} and {right} of attention equal?")
     if same is False:
-        batch = product(left[:-2])
+        count = product(batch)
         raise RuntimeError(
             "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{batch}, {left[-1]}] but got: [{batch}, {right[-2]}]."
+            f"[{count}, {left}] but got: [{count}, {right}]."
         )
 
 
@@ -118,7 +118,10 @@ def _decompose(
     dtype = b.type(query).dtype
     work = compute_type(dtype)
     times = _heads(b.shape(query), b.shape(key), shared)
-    q, k, v = narrowed(b, query, work), *(_with_repeated_heads(b, narrowed(b, item, work), times) for item in (key, value))
+    q, k, v = (
+        narrowed(b, query, work),
+        *(_with_repeated_heads(b, narrowed(b, item, work), times) for item in (key, value)),
+    )
     scores = b("aten::matmul", _scaled(b, q, scale), b("aten::transpose.int", k, -2, -1))
     if causal:
         rows, columns = b.shape(scores)[-2:]
@@ -141,7 +144,9 @@ def _scaled(b: Any, query: Any, scale: Any) -> Any:
     width = b.shape(query)[-1]
     if not isinstance(width, Symbolic):
         return b("aten::mul.Scalar", query, 1 / math.sqrt(width) if width else 1.0)
-    return b("aten::div.Tensor", query, b("aten::sqrt", b("aten::full", [], b.dim(width), dtype=b.type(query).dtype.code)))
+    return b(
+        "aten::div.Tensor", query, b("aten::sqrt", b("aten::full", [], b.dim(width), dtype=b.type(query).dtype.code))
+    )
 
 
 def _with_repeated_heads(b: Any, x: Any, times: Dim) -> Any:

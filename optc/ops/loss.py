@@ -297,7 +297,9 @@ def _refuse_improbable(b: Any, x: Any, message: str) -> None:
     raising = branch.add_block()
     branch.add_block()
     with graph.inserting(raising):
-        graph.insert("prim::RaiseException", [graph.insert_constant(text, STRING) for text in (message, "RuntimeError")])
+        graph.insert(
+            "prim::RaiseException", [graph.insert_constant(text, STRING) for text in (message, "RuntimeError")]
+        )
 
 
 def _check_probability_target(x: Any, target: Any, weight: Any, reduction: int) -> None:
@@ -344,15 +346,20 @@ def _class_dim(shape: Shape) -> int:
     return 0 if len(shape) == 1 else 1
 
 
+def _check_batches(x: TensorType, target: TensorType) -> None:
+    """What only the general operators check, before the rest."""
+    shape, wanted = known_shape(x), known_shape(target)
+    if not shape:
+        raise ValueError("Expected 1 or more dimensions (got 0)")
+    if len(shape) > 1 and wanted and same_dim(shape[0], wanted[0]) is False:
+        raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({wanted[0]}).")
+
+
 def _check_classes(x: TensorType, target: TensorType, weight: TensorType | None) -> None:
     shape, wanted = known_shape(x), known_shape(target)
     if not shape:
-        raise RuntimeError("Expected 1 or more dimensions (got 0)")
+        raise RuntimeError("input tensor should be 1D or 2D")
     dim = _class_dim(shape)
-    if len(shape) > 1 and wanted and same_dim(shape[0], wanted[0]) is False:
-        if len(shape) == 2:
-            raise RuntimeError(f"size mismatch (got input: {format_shape(shape)}, target: {format_shape(wanted)})")
-        raise RuntimeError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({wanted[0]}).")
     rest = shape[:dim] + shape[dim + 1 :]
     if len(rest) != len(wanted) or any(same_dim(mine, other) is False for mine, other in zip(rest, wanted)):
         if len(shape) <= 2:
@@ -408,10 +415,20 @@ def _weighted_mean(total: Array, weights: Array, reduction: int) -> Array:
         return np.asarray(np.sum(total) / np.sum(weights) if reduction == MEAN else np.sum(total))
 
 
+def _infer_nll_nd(x: TensorType, target: TensorType, *rest: Any) -> TensorType:
+    _check_batches(x, target)
+    return _infer_nll(x, target, *rest)
+
+
 def _reference_nll(x: Array, target: Array, weight: Array | None, reduction: int, ignore_index: int) -> Array:
     weight_type = None if weight is None else array_type(weight)
     _infer_nll(array_type(x), array_type(target), weight_type, reduction, ignore_index)
     return _weighted_mean(*_nll_parts(x, target, weight, ignore_index), reduction).astype(x.dtype)
+
+
+def _reference_nll_nd(x: Array, target: Array, *rest: Any) -> Array:
+    _check_batches(array_type(x), array_type(target))
+    return _reference_nll(x, target, *rest)
 
 
 def _build_nll_parts(b: Any, x: Any, target: Any, weight: Any, ignore_index: Any) -> tuple[Any, Any]:
@@ -438,12 +455,16 @@ def _decompose_nll(b: Any, x: Any, target: Any, weight: Any, reduction: int, ign
     return narrowed(b, loss, dtype)
 
 
-for _name in ("nll_loss_nd", "nll_loss", "nll_loss2d"):
+for _name, _infer, _reference in (
+    ("nll_loss_nd", _infer_nll_nd, _reference_nll_nd),
+    ("nll_loss", _infer_nll, _reference_nll),
+    ("nll_loss2d", _infer_nll, _reference_nll),
+):
     define(
         f"aten::{_name}(Tensor self, Tensor target, Tensor? weight=None, int reduction=1, SymInt ignore_index=-100) "
         "-> Tensor",
-        infer=_infer_nll,
-        reference=_reference_nll,
+        infer=_infer,
+        reference=_reference,
         decompose=_decompose_nll,
         may_fail=True,
     )
@@ -466,9 +487,11 @@ def _infer_cross_entropy(
     if not 0 <= smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
     if not _has_probabilities(x, target):
-        return _infer_nll(x, target, weight, reduction, ignore_index)
+        return _infer_nll_nd(x, target, weight, reduction, ignore_index)
     if operand_type(target).kind != "float":
-        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {operand_type(target).label}")
+        raise RuntimeError(
+            f"Expected floating point type for target with class probabilities, got {operand_type(target).label}"
+        )
     shape = known_shape(x)
     dim = _class_dim(shape)
     _check_class_weight(shape[dim], weight)
@@ -506,15 +529,23 @@ def _decompose_cross_entropy(
     dim = _class_dim(shape)
     logs = b("aten::log_softmax.int", narrowed(b, x, compute_type(dtype)), dim)
     scales = None if weight is None else narrowed(b, weight, compute_type(dtype))
-    shaped = scales if scales is None else b("aten::reshape", scales, [-1 if axis == dim else 1 for axis in range(len(shape))])
+    shaped = (
+        scales
+        if scales is None
+        else b("aten::reshape", scales, [-1 if axis == dim else 1 for axis in range(len(shape))])
+    )
     if _has_probabilities(b.type(x), b.type(target)):
-        return _build_soft_targets(b, logs, target, shaped, reduction, smoothing, dim, result_type(b.type(x), b.type(target)))
+        return _build_soft_targets(
+            b, logs, target, shaped, reduction, smoothing, dim, result_type(b.type(x), b.type(target))
+        )
     hard, sizes = _build_nll_parts(b, logs, target, scales, ignore_index)
     if smoothing == 0:
         return narrowed(b, _build_weighted_mean(b, hard, sizes, reduction), dtype)
     spread = b("aten::neg", b("aten::sum.dim_IntList", logs if shaped is None else _mul(b, logs, shaped), [dim]))
     spread = b("aten::masked_fill.Scalar", spread, b("aten::eq.Scalar", target, ignore_index), 0)
-    part = b("aten::div.Scalar", _mul(b, _build_weighted_mean(b, spread, sizes, reduction), smoothing), b.dim(shape[dim]))
+    part = b(
+        "aten::div.Scalar", _mul(b, _build_weighted_mean(b, spread, sizes, reduction), smoothing), b.dim(shape[dim])
+    )
     whole = _add(b, _mul(b, _build_weighted_mean(b, hard, sizes, reduction), 1 - smoothing), part)
     return narrowed(b, whole, dtype)
 
@@ -530,7 +561,9 @@ def _build_soft_targets(
     b: Any, logs: Any, target: Any, scales: Any, reduction: int, smoothing: float, dim: int, dtype: Any
 ) -> Any:
     if smoothing:
-        share = b("aten::div.Scalar", b("aten::full", [], smoothing, dtype=b.type(logs).dtype.code), b.dim(b.shape(logs)[dim]))
+        share = b(
+            "aten::div.Scalar", b("aten::full", [], smoothing, dtype=b.type(logs).dtype.code), b.dim(b.shape(logs)[dim])
+        )
         target = _add(b, _mul(b, target, 1 - smoothing), share)
     weighted = _mul(b, logs, target)
     weighted = weighted if scales is None else _mul(b, weighted, scales)
@@ -666,9 +699,7 @@ _TINY = 1e-12
 """Added to squared lengths in cosine_embedding_loss, as PyTorch does."""
 
 
-def _infer_cosine_loss(
-    x: TensorType, y: TensorType, target: TensorType, margin: float, reduction: int
-) -> TensorType:
+def _infer_cosine_loss(x: TensorType, y: TensorType, target: TensorType, margin: float, reduction: int) -> TensorType:
     _known(margin, reduction)
     shape = broadcast_shapes(known_shape(x), known_shape(y))
     whole = broadcast_shapes(known_shape(target), shape[:-1])
@@ -685,9 +716,7 @@ def _reference_cosine_loss(x: Array, y: Array, target: Array, margin: float, red
 
 
 def _decompose_cosine_loss(b: Any, x: Any, y: Any, target: Any, margin: float, reduction: int) -> Any:
-    lengths = [
-        _add(b, b("aten::sum.dim_IntList", _mul(b, item, item), [-1]), _TINY) for item in (x, y)
-    ]
+    lengths = [_add(b, b("aten::sum.dim_IntList", _mul(b, item, item), [-1]), _TINY) for item in (x, y)]
     cosine = b("aten::div.Tensor", b("aten::sum.dim_IntList", _mul(b, x, y), [-1]), b("aten::sqrt", _mul(b, *lengths)))
     alike = b("aten::where.ScalarOther", b("aten::eq.Scalar", target, 1), _sub(b, 1, cosine), 0)
     apart = b("aten::clamp_min", _sub(b, cosine, margin), 0)

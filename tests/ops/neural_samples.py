@@ -79,9 +79,16 @@ _NLL = [
     (_LOGITS, _IGNORED, _WEIGHT, 0), (_LOGITS, np.array([0, 9, 1])), (_LOGITS, classes(2, count=4)),
 ]  # fmt: skip
 _MIRRORED = [(normal(2, 3, 4), pad) for pad in ([1, 2], [3, 0], [-1, 2], [5, 1], [0, 0])]
-_FRAMES = [(normal(2, 3, 4), [1, 2, 0, 1]), (normal(1, 2, 3, 4), [-1, 2, 2, -1]), (normal(3, 4), [1, 1, 1, 1]), (normal(2, 3, 4), [0, 0, 4, 1])]
+_FRAMES = [
+    (normal(2, 3, 4), [1, 2, 0, 1]),
+    (normal(1, 2, 3, 4), [-1, 2, 2, -1]),
+    (normal(3, 4), [1, 1, 1, 1]),
+    (normal(2, 3, 4), [0, 0, 4, 1]),
+]
 _HEADS = (normal(2, 2, 3, 4), normal(2, 2, 5, 4, seed=1), normal(2, 2, 5, 6, seed=2))
 _SQUARE = (normal(2, 4, 3), normal(2, 4, 3, seed=1), normal(2, 4, 3, seed=2))
+_GAPS = np.array([[1.0, np.nan, 3.0, 2.0], [4.0, 3.0, 1.0, 1.0]], np.float32)
+_RUNS = np.array([[2, 2, 1, 1], [1, 3, 3, 2]])
 _CUBES = [(normal(2, 4, 3, 2), classes(2, 3, 2, count=4), _WEIGHT, reduction) for reduction in (0, 1, 2)]
 
 NEURAL: dict[str, list[Any]] = {
@@ -100,6 +107,20 @@ NEURAL: dict[str, list[Any]] = {
         _HEADS, (*_HEADS, normal(3, 5)), (*_HEADS, normal(3, 5) > 0), (*_HEADS, np.zeros((3, 5), bool)), (*_SQUARE, None, 0.0, True),
         (*_SQUARE, None, 0.0, False, 0.25), (*_SQUARE, np.ones((4, 4), bool), 0.0, True), (_SQUARE[0], _HEADS[1], _HEADS[2]),
         (*_SQUARE[:2], _SQUARE[2].astype(np.float64)), (normal(1, 4, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2, seed=1), None, 0.0, False, None, True)],
+    "aten::einsum": [(equation, [normal(*shape, seed=place) for place, shape in enumerate(shapes)]) for equation, *shapes in (
+        ("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("i,j", (3,), (4,)), ("ii->i", (3, 3)), ("ii", (3, 3)),
+        ("ij->", (2, 3)), ("...ij,...jk", (5, 2, 3), (5, 3, 4)), ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,ij->", (2, 3), (2, 3)),
+        ("ab,bc,cd->ad", (2, 3), (3, 4), (4, 5)), ("b i , b o -> b o i", (2, 3), (2, 4)), ("ij,jk->ki", (2, 3), (3, 4)), ("ij,j->i", (2, 3), (1,)),
+        ("i...->...i", (2, 3, 4)), ("ij,kl->ik", (2, 3), (4, 5)), ("ij,jk->ik", (2, 3), (4, 4)), ("ij", (2, 3), (3, 4)), ("ij->k", (2, 3)),
+        ("ij,jk->ii", (2, 3), (3, 4)), ("ijk->i", (2, 3)))],
+    "aten::tensordot": [(normal(2, 3, 4), normal(4, 3, 5), [1, 2], [1, 0]), (normal(2, 3), normal(4), [], []), (normal(2, 3), normal(4, 3), [0], [0])],
+    "aten::kron": [(normal(2, 3), normal(3, 2)), (normal(3), normal(2, 2)), (normal(2), np.array([1, 2]))],
+    "aten::median": [normal(5), normal(4, 2), _GAPS, np.array([3, 1, 2, 0])], "aten::nanmedian": [normal(4), _GAPS],
+    "aten::median.dim": [(normal(3, 4), 1), (normal(3, 4), 0, True), (_GAPS, 1), (_GAPS, 0)], "aten::nanmedian.dim": [(_GAPS, 1), (_GAPS, 0)],
+    "aten::kthvalue": [(normal(3, 4), 2), (normal(3, 4), 3, 0, True), (normal(3), 4)],
+    "aten::_unique2": [(_RUNS,), (_RUNS, True, True, True), (normal(2, 3),)],
+    "aten::unique_consecutive": [(_RUNS,), (_RUNS, True, True), (_RUNS, True, True, 1)],
+    "aten::unique_dim": [(np.array([[1, 2], [0, 1], [1, 2]]), 0, True, True, True)],
     "aten::mse_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::l1_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::smooth_l1_loss": [*reductions(*_PAIR), (*_PAIR, 1, 0.25), (*_PAIR, 1, 0.0), (*_PAIR, 1, -1.0)],

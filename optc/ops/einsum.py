@@ -1,0 +1,267 @@
+"""Sums of products over named dimensions: `einsum`, `tensordot`, `inner`, `kron`.
+
+Two operands are contracted by one batched matrix product: dimensions are permuted into (shared, own, summed), merged,
+multiplied, and taken apart again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.ir.dims import Dim, product
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
+from optc.ops.elementwise import array_type
+from optc.ops.promotion import compute_type, operand_type, result_type
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, known_shape
+
+Array = np.ndarray[Any, Any]
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+# Equations -----------------------------------------------------------------------------------------------------------
+
+
+def _parse(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """The letters of every operand and of the result; dimensions under an ellipsis get digits. Raises as torch does."""
+    text = equation.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    terms = left.split(",")
+    if len(terms) < len(ranks):
+        raise RuntimeError("einsum(): more operands were provided than specified in the equation")
+    if len(terms) > len(ranks):
+        raise RuntimeError("einsum(): fewer operands were provided than specified in the equation")
+    for term in (*terms, right):
+        _check_term(term)
+    hidden = [rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks)]
+    for place, (term, rank, extra) in enumerate(zip(terms, ranks, hidden)):
+        if extra < 0 or (extra > 0 and "..." not in term):
+            raise RuntimeError(
+                f"einsum(): the number of subscripts in the equation ({rank - extra}) "
+                + (f"is more than the number of dimensions ({rank})" if "..." in term
+                   else f"does not match the number of dimensions ({rank})")
+                + f" for operand {place} and no ellipsis was given" * ("..." not in term)
+            )  # fmt: skip
+    widest = max([extra for extra, term in zip(hidden, terms) if "..." in term], default=0)
+    digits = "0123456789"[:widest]
+    full = [term.replace("...", digits[widest - extra :] if extra else "") for term, extra in zip(terms, hidden)]
+    if not arrow:
+        letters = "".join(full)
+        right = digits + "".join(letter for letter in _LETTERS if letters.count(letter) == 1)
+    else:
+        right = right.replace("...", digits)
+    _check_result(right, full)
+    return full, right
+
+
+def _check_term(term: str) -> None:
+    for letter in term.replace("...", ""):
+        if letter not in _LETTERS:
+            raise RuntimeError(
+                f"einsum(): invalid subscript given at index 0 in the equation string, subscripts must be in [a-zA-Z]"
+            )
+
+
+def _check_result(result: str, terms: list[str]) -> None:
+    for letter in result:
+        if result.count(letter) > 1:
+            raise RuntimeError(f"einsum(): output subscript {letter} appears more than once in the output")
+        if not any(letter in term for term in terms):
+            raise RuntimeError(
+                f"einsum(): output subscript {letter} does not appear in the equation for any input operand"
+            )
+
+
+def _extents(terms: list[str], shapes: Sequence[Shape]) -> dict[str, Dim]:
+    """The extent of every letter; 1 broadcasts. Raises RuntimeError when they differ."""
+    found: dict[str, Dim] = {}
+    for place, (term, shape) in enumerate(zip(terms, shapes)):
+        for letter, extent in zip(term, shape):
+            known = found.setdefault(letter, extent)
+            if known == extent or extent == 1:
+                continue
+            if known == 1:
+                found[letter] = extent
+            elif same_dim(known, extent) is None:
+                raise UndecidedShape(f"are the extents {known} and {extent} of subscript {letter} equal?")
+            else:
+                raise RuntimeError(
+                    f"einsum(): subscript {letter} has size {extent} for operand {place} which does not broadcast with "
+                    f"previously seen size {known}"
+                )
+    return found
+
+
+def _infer_einsum(equation: str, tensors: Sequence[TensorType], path: Any) -> TensorType:
+    if isinstance(equation, Unknown):
+        raise UndecidedShape("the equation of einsum is needed before the program runs")
+    shapes = [known_shape(tensor) for tensor in tensors]
+    if not shapes:
+        raise RuntimeError("einsum(): must provide at least one operand")
+    terms, result = _parse(equation, [len(shape) for shape in shapes])
+    extents = _extents(terms, shapes)
+    return TensorType(operand_type(tensors[0]), tuple(extents[letter] for letter in result))
+
+
+def _reference_einsum(equation: str, tensors: Sequence[Array], path: Any) -> Array:
+    _infer_einsum(equation, [array_type(tensor) for tensor in tensors], path)
+    terms, result = _parse(equation, [tensor.ndim for tensor in tensors])
+    numbers = {letter: place for place, letter in enumerate(sorted(set("".join(terms))))}
+    work = np.float64 if tensors[0].dtype.kind not in "iub" else tensors[0].dtype
+    extents = _extents(terms, [tensor.shape for tensor in tensors])
+    arguments: list[Any] = []
+    for term, tensor in zip(terms, tensors):
+        whole = np.broadcast_to(tensor.astype(work), [extents[letter] for letter in term])  # type: ignore[arg-type]
+        arguments += [whole, [numbers[letter] for letter in term]]
+    with np.errstate(all="ignore"):
+        found = np.einsum(*arguments, [numbers[letter] for letter in result])
+    return np.asarray(found).astype(tensors[0].dtype).copy()
+
+
+def _decompose_einsum(b: Any, equation: str, tensors: Sequence[Any], path: Any) -> Any:
+    """Operands are joined from left to right; letters that nothing later mentions are summed."""
+    values = [b.value(tensor) for tensor in tensors]
+    shapes = [b.shape(value) for value in values]
+    terms, result = _parse(equation, [len(shape) for shape in shapes])
+    extents = _extents(terms, shapes)
+    current, letters = _diagonal(b, values[0], terms[0])
+    for place in range(1, len(values)):
+        later = set("".join(terms[place + 1 :]) + result)
+        other, names = _diagonal(b, values[place], terms[place])
+        current, letters = _contract(b, current, letters, other, names, later, extents)
+    current, letters = _summed(b, current, letters, set(result))
+    if letters != result:
+        current = b("aten::permute", current, [letters.index(letter) for letter in result])
+    return b("aten::clone", current) if len(values) == 1 else current
+
+
+def _diagonal(b: Any, x: Any, letters: str) -> tuple[Any, str]:
+    """Each letter once: a repeated one means the diagonal."""
+    for letter in dict.fromkeys(letters):
+        while letters.count(letter) > 1:
+            first = letters.index(letter)
+            second = letters.index(letter, first + 1)
+            x = b("aten::diagonal", x, 0, first, second)
+            letters = letters[:first] + letters[first + 1 : second] + letters[second + 1 :] + letter
+    return x, letters
+
+
+def _summed(b: Any, x: Any, letters: str, kept: set[str]) -> tuple[Any, str]:
+    gone = [place for place, letter in enumerate(letters) if letter not in kept]
+    if not gone:
+        return x, letters
+    total = b("aten::sum.dim_IntList", x, gone, False, dtype=b.type(x).dtype.code)
+    return total, "".join(letter for letter in letters if letter in kept)
+
+
+def _contract(
+    b: Any, x: Any, mine: str, y: Any, other: str, later: set[str], extents: dict[str, Dim]
+) -> tuple[Any, str]:
+    x, mine = _summed(b, x, mine, later | set(other))
+    y, other = _summed(b, y, other, later | set(mine))
+    shared = [letter for letter in mine if letter in other and letter in later]
+    summed = [letter for letter in mine if letter in other and letter not in later]
+    rows = [letter for letter in mine if letter not in other]
+    columns = [letter for letter in other if letter not in mine]
+    left = _as_matrices(b, x, mine, (shared, rows, summed), extents)
+    right = _as_matrices(b, y, other, (shared, summed, columns), extents)
+    letters = "".join((*shared, *rows, *columns))
+    multiplied = b("aten::bmm" if shared else "aten::mm", left, right)
+    return b("aten::reshape", multiplied, [extents[letter] for letter in letters]), letters
+
+
+def _as_matrices(b: Any, x: Any, letters: str, groups: Sequence[list[str]], extents: dict[str, Dim]) -> Any:
+    """A matrix, or a batch of them when the first group is not empty."""
+    order = [letters.index(letter) for group in groups for letter in group]
+    turned = x if order == list(range(len(order))) else b("aten::permute", x, order)
+    wanted = [extents[letter] for group in groups for letter in group]
+    if list(b.shape(turned)) != wanted:
+        turned = b("aten::expand", turned, wanted)
+    sizes = [product([extents[letter] for letter in group]) for group in groups]
+    return b("aten::reshape", turned, sizes if groups[0] else sizes[1:])
+
+
+define(
+    "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor",
+    infer=_infer_einsum,
+    reference=_reference_einsum,
+    decompose=_decompose_einsum,
+)
+
+
+# Without equations ---------------------------------------------------------------------------------------------------
+
+
+def _tensordot_dims(x: Shape, y: Shape, mine: Sequence[int], other: Sequence[int]) -> tuple[list[int], list[int]]:
+    if len(mine) != len(other):
+        raise RuntimeError("both dimension lists should have same length")
+    left = list(normalize_dims(mine, len(x))) if mine else []
+    right = list(normalize_dims(other, len(y))) if other else []
+    for first, second in zip(left, right):
+        if same_dim(x[first], y[second]) is False and 1 not in (x[first], y[second]):
+            raise RuntimeError(
+                "contracted dimensions need to match, but first has size "
+                f"{x[first]} in dim {first} and second has size {y[second]} in dim {second}"
+            )
+    return left, right
+
+
+def _infer_tensordot(x: TensorType, y: TensorType, mine: Sequence[int], other: Sequence[int]) -> TensorType:
+    left, right = known_shape(x), known_shape(y)
+    gone, lost = _tensordot_dims(left, right, mine, other)
+    kept = [dim for place, dim in enumerate(left) if place not in gone]
+    return TensorType(operand_type(x), (*kept, *(dim for place, dim in enumerate(right) if place not in lost)))
+
+
+def _reference_tensordot(x: Array, y: Array, mine: Sequence[int], other: Sequence[int]) -> Array:
+    gone, lost = _tensordot_dims(x.shape, y.shape, mine, other)
+    work = compute_type(operand_type(x)).numpy
+    return np.asarray(np.tensordot(x.astype(work), y.astype(work), (gone, lost))).astype(x.dtype)
+
+
+def _decompose_tensordot(b: Any, x: Any, y: Any, mine: Sequence[int], other: Sequence[int]) -> Any:
+    left, right = b.shape(x), b.shape(y)
+    gone, lost = _tensordot_dims(left, right, mine, other)
+    first = [_LETTERS[place] for place in range(len(left))]
+    second = [_LETTERS[len(left) + place] for place in range(len(right))]
+    for place, position in zip(gone, lost):
+        second[position] = first[place]
+    result = [letter for letter in (*first, *second) if (letter in first) != (letter in second)]
+    return b("aten::einsum", f"{''.join(first)},{''.join(second)}->{''.join(result)}", [x, y])
+
+
+define(
+    "aten::tensordot(Tensor self, Tensor other, int[] dims_self, int[] dims_other) -> Tensor",
+    infer=_infer_tensordot,
+    reference=_reference_tensordot,
+    decompose=_decompose_tensordot,
+)
+
+
+def _kron_shape(x: Shape, y: Shape) -> list[Dim]:
+    rank = max(len(x), len(y))
+    return [*(a * c for a, c in zip((1,) * (rank - len(x)) + x, (1,) * (rank - len(y)) + y))]
+
+
+def _decompose_kron(b: Any, x: Any, y: Any) -> Any:
+    left, right = b.shape(x), b.shape(y)
+    rank = max(len(left), len(right))
+    mine = [size for extent in (1,) * (rank - len(left)) + left for size in (extent, 1)]
+    other = [size for extent in (1,) * (rank - len(right)) + right for size in (1, extent)]
+    spread = b("aten::mul.Tensor", b("aten::reshape", x, mine), b("aten::reshape", y, other))
+    return b("aten::reshape", spread, _kron_shape(left, right))
+
+
+define(
+    "aten::kron(Tensor self, Tensor other) -> Tensor",
+    infer=lambda x, y: TensorType(result_type(x, y), tuple(_kron_shape(known_shape(x), known_shape(y)))),
+    reference=lambda x, y: np.asarray(
+        np.kron(x.astype(result_type(x, y).numpy), y.astype(result_type(x, y).numpy))
+    ).copy(),
+    decompose=_decompose_kron,
+)
