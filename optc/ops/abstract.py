@@ -181,7 +181,10 @@ def normalize_dim(dim: int, rank: int) -> int:
 
 
 def normalize_dims(dims: Sequence[int] | int | None, rank: int) -> tuple[int, ...]:
-    """Dimension numbers counted from the front; None and an empty list mean all of them. Raises as torch does."""
+    """Dimension numbers counted from the front; None and an empty list mean all of them. Raises as torch does.
+
+    A 0-d tensor has none, though 0 and -1 are accepted.
+    """
     if dims is None or (isinstance(dims, Sequence) and not dims):
         return tuple(range(rank))
     listed = (dims,) if isinstance(dims, int) else tuple(dims)
@@ -189,4 +192,4 @@ def normalize_dims(dims: Sequence[int] | int | None, rank: int) -> tuple[int, ..
     for place, dim in enumerate(normal):
         if dim in normal[:place]:
             raise RuntimeError(f"dim {dim} appears multiple times in the list of dims")
-    return normal
+    return normal if rank else ()

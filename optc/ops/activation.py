@@ -41,6 +41,11 @@ def _check_relu(dtype: DType, *arguments: Any) -> None:
         raise RuntimeError("Boolean inputs not supported for relu")
 
 
+def _check_hardtanh(dtype: DType, *arguments: Any) -> None:
+    if dtype.kind == "bool":
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+
+
 def _leaky(x: Expr, slope: Expr) -> Expr:
     return select(x > 0.0, x, x * slope)
 
@@ -66,7 +71,7 @@ declare_pointwise(
 )  # fmt: skip
 declare_pointwise(
     "aten::relu6(Tensor self) -> Tensor",
-    lambda x: hard_clip(x, 0, 6), lambda x: np.clip(x, x.dtype.type(0), x.dtype.type(6)), inplace=True,
+    lambda x: hard_clip(x, 0, 6), lambda x: np.clip(x, x.dtype.type(0), x.dtype.type(6)), check=_check_hardtanh, inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
@@ -228,7 +233,7 @@ declare_pointwise(
     lambda x, bound: select(x > bound, x - bound, select(x < -bound, x + bound, x * 0.0)),
     lambda x, bound: np.where(x > bound, x - bound, np.where(x < -bound, x + bound, x * 0)),
     promoting=1,
-    check=_float_only("softshrink_cpu"),
+    check=_float_only("softshrink_check"),
 )
 
 

@@ -194,13 +194,21 @@ def _fmod_arrays(x: Array, y: Array) -> Array:
 
 def _power_arrays(x: Array, y: Array) -> Array:
     if x.dtype.kind == "f":
-        return np.power(x, y)
+        return _float_power_arrays(x, y)
     negative = y < 0
     result = np.power(x, np.where(negative, 0, y))
     if x.dtype.kind == "u":
         return result
     inverse = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0))
     return np.where(negative, inverse, result)
+
+
+def _float_power_arrays(x: Array, y: Array) -> Array:
+    """One half as the only exponent means the square root, whose value at -0.0 and -inf is another than pow's."""
+    if y.ndim == 0 and abs(float(y)) == 0.5:
+        root = np.sqrt(x)
+        return root if y > 0 else 1 / root
+    return np.power(x, y)
 
 
 def _clamp_arrays(x: Array, low: Any, high: Any) -> Array:
@@ -265,7 +273,6 @@ def _floats_only(kernel: str) -> Callable[..., None]:
 
 
 def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
-    _refuse_bool("pow")(dtype)
     if dtype.kind == "int" and isinstance(exponent, int) and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
@@ -293,7 +300,7 @@ def _check_integer_division(dtype: DType, *arguments: Any) -> None:
         )
 
 
-_C_NAMES = {
+C_NAMES = {
     dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "c10::Half", dtypes.BFLOAT16: "c10::BFloat16",
     dtypes.INT64: "long int", dtypes.INT32: "int", dtypes.INT16: "short int", dtypes.INT8: "signed char",
     dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool",
@@ -303,7 +310,12 @@ _C_NAMES = {
 def _check_same_types(dtype: DType, start: Any, end: Any, weight: Any) -> None:
     first, second = operand_type(start), operand_type(end)
     if first is not second:
-        raise RuntimeError(f"expected dtype {_C_NAMES[first]} for `end` but got dtype {_C_NAMES[second]}")
+        raise RuntimeError(f"expected dtype {C_NAMES[first]} for `end` but got dtype {C_NAMES[second]}")
+
+
+def _check_heaviside(dtype: DType, x: Any, values: Any) -> None:
+    if operand_type(x) is not operand_type(values):
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
 
 
 # Declarations --------------------------------------------------------------------------------------------------------
@@ -357,13 +369,18 @@ for _name, _scalar, _compute, _check in (
         _scalar, _compute, promoting=2, check=_check, inplace=True,
     )  # fmt: skip
 
+
+def _reversed(difference: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, y, alpha: difference(y, x, alpha)
+
+
 for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar", "")):
-    declare_pointwise(
+    define(
         f"aten::rsub.{_overload}(Tensor self, {_type} other, {_star}Scalar alpha=1) -> Tensor",
-        lambda x, y, alpha: subtract(y, x, alpha),
-        lambda x, y, alpha: _subtract_arrays(y, x, alpha),
-        promoting=2,
-        check=check_subtraction,
+        infer=_reversed(pointwise_rule(check=check_subtraction, promoting=2)),
+        reference=_reversed(pointwise_reference(_subtract_arrays, check=check_subtraction, promoting=2)),
+        scalar=_reversed(subtract),
+        promotion="result",
     )
 
 declare_binary("mul", multiply, np.multiply, commutative=True)
@@ -372,7 +389,11 @@ declare_binary("true_divide", lambda x, y: x / y, _true_divide, promotion="float
 declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, check=_refuse_bool("remainder_cpu"))
 declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, check=_refuse_bool("fmod_cpu"))
 declare_pointwise(
-    "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", remainder, _remainder_arrays, may_fail=True
+    "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor",
+    remainder,
+    _remainder_arrays,
+    may_fail=True,
+    check=_refuse_bool("remainder_cpu"),
 )
 
 
@@ -416,7 +437,11 @@ declare_pointwise(
 )  # fmt: skip
 
 _power_tensor = declare_pointwise(
-    "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", power, _power_arrays, out="Tensor_Tensor_out"
+    "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
+    power,
+    _power_arrays,
+    check=_refuse_bool("pow"),
+    out="Tensor_Tensor_out",
 )
 define_inplace(_power_tensor, "Tensor")
 _power_scalar = declare_pointwise(
@@ -424,7 +449,8 @@ _power_scalar = declare_pointwise(
     power, _power_arrays, check=_check_negative_power, out="Tensor_Scalar_out",
 )  # fmt: skip
 define_inplace(_power_scalar, "Scalar")
-declare_pointwise("aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", power, _power_arrays)
+declare_pointwise("aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", power, _power_arrays,
+                  check=_refuse_bool("pow"))  # fmt: skip
 
 for _name, _scalar, _compute in (
     ("maximum", maximum, np.maximum),
@@ -455,7 +481,11 @@ declare_pointwise(
 for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum, np.minimum)):
     for _dot, _type in (("", "Scalar"), (".Tensor", "Tensor")):
         declare_pointwise(
-            f"aten::clamp_{_bound}{_dot}(Tensor self, {_type} {_bound}) -> Tensor", _scalar, _compute, inplace=True
+            f"aten::clamp_{_bound}{_dot}(Tensor self, {_type} {_bound}) -> Tensor",
+            _scalar,
+            _compute,
+            inplace=True,
+            check=None if _dot else _refuse_bool(f"clamp_{_bound}_scalar_cpu"),
         )
 
 for _type in ("Scalar", "Tensor"):
@@ -504,7 +534,7 @@ declare_pointwise(
         maximum(x, y) + function("log1p", function("exp", -function("abs", x - y))),
     ),
     np.logaddexp,
-    promotion="float",
+    check=_floats_only("logaddexp_cpu"),
     commutative=True,
 )
 declare_pointwise(
@@ -518,4 +548,5 @@ declare_pointwise(
     "aten::heaviside(Tensor self, Tensor values) -> Tensor",
     lambda x, values: select(x.equal(0), values, (x > 0).cast(x.dtype)),
     lambda x, values: np.where(x == 0, values, (x > 0).astype(values.dtype)),
+    check=_check_heaviside,
 )

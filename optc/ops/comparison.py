@@ -9,9 +9,9 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
-from optc.ops.arithmetic import declare_binary
+from optc.ops.arithmetic import C_NAMES, declare_binary
 from optc.ops.elementwise import cast_array, declare_pointwise, truth
-from optc.ops.promotion import is_operand, operand_type, result_type
+from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, select
 from optc.ops.shapes import broadcast_shapes, known_shape
@@ -222,25 +222,23 @@ for _overload, _types in (
 
 
 def _infer_masked_fill(x: TensorType, mask: TensorType, value: Any) -> TensorType:
-    _check_mask(x, mask, value, isinstance(value, TensorType) and bool(value.shape))
+    _check_mask(mask, len(known_shape(value)) if isinstance(value, TensorType) else 0)
     return TensorType(x.dtype, broadcast_shapes(known_shape(x), known_shape(mask)))
 
 
-def _check_mask(x: Any, mask: Any, value: Any, value_has_dims: bool) -> None:
+def _check_mask(mask: Any, value_rank: int) -> None:
     if operand_type(mask) is not dtypes.BOOL:
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {operand_type(mask).label}"
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {C_NAMES[operand_type(mask)]}"
         )
-    if value_has_dims:
-        raise RuntimeError("masked_fill_ only supports a 0-dimensional value tensor, but got tensor with dimensions.")
-    target, given = operand_type(x), operand_type(value)
-    order = ("bool", "int", "float", "complex")
-    if is_operand(value) and order.index(given.kind) > order.index(target.kind):
-        raise RuntimeError(f"value cannot be converted to type {target.name} without overflow")
+    if value_rank:
+        raise RuntimeError(
+            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value_rank} dimension(s)."
+        )
 
 
 def _reference_masked_fill(x: Array, mask: Array, value: Any) -> Array:
-    _check_mask(x, mask, value, isinstance(value, np.ndarray) and value.ndim > 0)
+    _check_mask(mask, value.ndim if isinstance(value, np.ndarray) else 0)
     broadcast_shapes(x.shape, mask.shape)
     return np.asarray(np.where(mask, cast_array(value, from_numpy(x.dtype).numpy), x))
 

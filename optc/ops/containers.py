@@ -206,6 +206,14 @@ def _extreme(name: str, choose: Callable[[list[Any]], Any]) -> Callable[[list[An
     return reference
 
 
+def _least(left: list[Any], right: list[Any]) -> list[Any]:
+    return left if left < right else right
+
+
+def _greatest(left: list[Any], right: list[Any]) -> list[Any]:
+    return left if left > right else right
+
+
 def _contains_rule(items: Any, element: Any) -> Any:
     if isinstance(items, Unknown) or not is_concrete(element) or not all(map(is_concrete, items)):
         return unknown(BOOL)
@@ -264,7 +272,7 @@ for _type in ("int", "float", "bool", "str"):
         declare_host(f"prim::{_name}.self_{_type}({_type}[] self) -> {_type}", _extreme(_name, _choose), _LISTS,
                      may_fail=True)  # fmt: skip
         declare_host(f"prim::{_name}.{_type}_list({_type}[] l, {_type}[] r) -> {_type}[]",
-                     lambda left, right, choose=_choose: choose(left, right), _LISTS)  # fmt: skip
+                     _least if _name == "min" else _greatest, _LISTS)  # fmt: skip
 declare_host("prim::rangelist(int n) -> int[]", lambda count: list(range(count)), _LISTS)
 declare_host("aten::sorted.any(t[](a) self) -> t[]", sorted, _LISTS, rule=lambda items: _unordered(items))
 declare_host("aten::sort.any(t[](a!) self, bool reverse=False) -> ()",

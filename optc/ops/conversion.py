@@ -205,11 +205,9 @@ def _element(x: Expr) -> Expr:
     return x
 
 
-for _name in ("item", "_local_scalar_dense", "ScalarImplicit"):
+for _name in ("item", "_local_scalar_dense"):
     define(
-        f"aten::{_name}(Tensor self) -> Scalar"
-        if _name != "ScalarImplicit"
-        else "aten::ScalarImplicit(Tensor a) -> Scalar",
+        f"aten::{_name}(Tensor self) -> Scalar",
         infer=_infer_item,
         reference=_item,
         scalar=_element,
@@ -217,12 +215,20 @@ for _name in ("item", "_local_scalar_dense", "ScalarImplicit"):
         may_fail=True,
     )
 define(
+    "aten::ScalarImplicit(Tensor a) -> Scalar",
+    infer=_infer_implicit,
+    reference=_implicit("Scalar", None, lambda value: value),
+    scalar=_element,
+    promotion="none",
+    may_fail=True,
+)
+define(
     "aten::IntImplicit(Tensor a) -> int", infer=lambda x: (_infer_implicit(x), fresh())[1],
     reference=_implicit("int", "int", int), scalar=_element, promotion="none", may_fail=True,
 )  # fmt: skip
 define(
     "aten::FloatImplicit(Tensor a) -> float", infer=lambda x: (_infer_implicit(x), UNKNOWN_FLOAT)[1],
-    reference=_implicit("float", "float", float), scalar=_element, promotion="none", may_fail=True,
+    reference=_implicit("float", None, float), scalar=_element, promotion="none", may_fail=True,
 )  # fmt: skip
 
 

@@ -24,6 +24,12 @@ OPTIONS = "*, ScalarType? dtype=None, Layout? layout=None, Device? device=None, 
 LIKE_OPTIONS = OPTIONS + ", MemoryFormat? memory_format=None"
 
 
+def _check_zeros(size: list[Dim] | tuple[Dim, ...]) -> tuple[Dim, ...]:
+    if any(isinstance(extent, int) and extent < 0 for extent in size):
+        raise ShapeError("zeros: Dimension size must be non-negative.")
+    return tuple(size)
+
+
 def check_size(size: list[Dim] | tuple[Dim, ...]) -> tuple[Dim, ...]:
     """A requested shape. Raises RuntimeError for negative extents."""
     for extent in size:
@@ -63,6 +69,7 @@ def _fits(value: int, dtype: DType) -> bool:
 for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _extra = ", MemoryFormat? memory_format=None" if _name == "empty" else ""
     _overload = ".memory_format" if _name == "empty" else ""
+    _check = _check_zeros if _name == "zeros" else check_size
 
     def _decompose_constant(b: Any, size: Any, dtype: int | None, *rest: Any, value: int = _value) -> Any:
         return b("aten::full", size, value, dtype=default_float().code if dtype is None else dtype)
@@ -76,8 +83,10 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
 
     define(
         f"aten::{_name}{_overload}(SymInt[] size, {OPTIONS}{_extra}) -> Tensor",
-        infer=lambda size, dtype, *rest: TensorType(dtype_of_code(dtype, default_float()), check_size(size)),
-        reference=lambda size, dtype, *rest, value=_value: _filled(size, value, dtype_of_code(dtype, default_float())),
+        infer=lambda size, dtype, *rest, check=_check: TensorType(dtype_of_code(dtype, default_float()), check(size)),
+        reference=lambda size, dtype, *rest, value=_value, check=_check: _filled(
+            check(size), value, dtype_of_code(dtype, default_float())
+        ),
         decompose=_decompose_constant,
     )
     define(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optc.ir.dims import Symbolic
 from optc.ir.graph import Node, Value
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import is_runtime
@@ -48,9 +49,16 @@ def may_fail(node: Node) -> bool:
     operator = operator_of(node)
     if operator is None:
         return True
+    if operator.needs_elements and _may_be_empty(node.inputs[0]):
+        return True
     if not operator.may_fail:
         return False
     return not (isinstance(operator.lowering, Layout) and all(map(_is_settled, node.inputs)))
+
+
+def _may_be_empty(value: Value) -> bool:
+    type_ = value.type
+    return not isinstance(type_, TensorType) or type_.shape is None or any(isinstance(d, Symbolic) for d in type_.shape)
 
 
 def _is_settled(value: Value) -> bool:
@@ -67,6 +75,9 @@ def _is_settled(value: Value) -> bool:
 
 def is_removable(node: Node) -> bool:
     """True when nobody notices if the node does not run (its outputs being unused)."""
+    operator = operator_of(node)
+    if operator is not None and operator.needs_elements:
+        return True  # half of `max(dim)` is often unused; PyTorch drops unused extremes, of no elements too
     return not has_effects(node) and not may_fail(node)
 
 

@@ -124,7 +124,13 @@ for _name, _primitive, _compute, _aliases in (
     ("round", "round", np.rint, ()),
     ("trunc", "trunc", np.trunc, ("fix",)),
 ):
-    declare_unary(_name, _keeps_integers(_primitive), _keeps_integer_arrays(_compute), aliases=_aliases)
+    declare_unary(
+        _name,
+        _keeps_integers(_primitive),
+        _keeps_integer_arrays(_compute),
+        aliases=_aliases,
+        check=_refuse(("bool",), f"{_name}_vml_cpu"),
+    )
 
 declare_unary(
     "frac",
@@ -183,7 +189,12 @@ def sign(x: Expr) -> Expr:
     return positive - (x < 0).cast(x.dtype) if x.dtype.is_signed else positive
 
 
-declare_unary("abs", _absolute, np.abs, aliases=("absolute",))
+def _check_positive(dtype: DType, *arguments: Any) -> None:
+    if dtype is dtypes.BOOL:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+
+
+declare_unary("abs", _absolute, np.abs, aliases=("absolute",), check=_refuse(("bool",), "abs_cpu"))
 declare_unary("neg", lambda x: -x, np.negative, check=_check_negation, aliases=("negative",))
 declare_unary(
     "sign", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
@@ -191,7 +202,7 @@ declare_unary(
 declare_unary(
     "sgn", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
 )
-declare_pointwise("aten::positive(Tensor(a) self) -> Tensor(a)", lambda x: x, lambda x: x)
+declare_pointwise("aten::positive(Tensor(a) self) -> Tensor(a)", lambda x: x, lambda x: x, check=_check_positive)
 
 
 def _infer_square(x: Any) -> Any:

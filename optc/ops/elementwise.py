@@ -48,9 +48,9 @@ def pointwise_rule(
     def infer(*arguments: Any) -> TensorType:
         operands = [argument for argument in arguments if is_operand(argument)]
         dtype = promoted_type(promotion, operands[:promoting])
+        shape = broadcast_shapes(*(known_shape(item) for item in operands if isinstance(item, TensorType)))
         if check is not None:
             check(dtype, *arguments)
-        shape = broadcast_shapes(*(known_shape(item) for item in operands if isinstance(item, TensorType)))
         return TensorType(result or dtype, shape)
 
     return infer
@@ -68,9 +68,9 @@ def pointwise_reference(
     def reference(*arguments: Any) -> Array:
         operands = [argument for argument in arguments if is_operand(argument)]
         dtype = promoted_type(promotion, operands[:promoting])
+        shape = broadcast_shapes(*(item.shape for item in operands if isinstance(item, np.ndarray)))
         if check is not None:
             check(dtype, *arguments)
-        shape = broadcast_shapes(*(item.shape for item in operands if isinstance(item, np.ndarray)))
         work = compute_type(dtype).numpy
         prepared = tuple(cast_array(item, work) if is_operand(item) else item for item in arguments)
         with np.errstate(all="ignore"):

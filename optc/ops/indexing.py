@@ -65,6 +65,14 @@ define(
     kernel="gather",
     may_fail=True,
 )
+# What scripts of `nn.functional.embedding` call for `max_norm`. PyTorch declares it without a mark of mutation and drops
+# it, because nothing reads its result: scripted embeddings never change their weights.
+define(
+    "aten::_no_grad_embedding_renorm_(Tensor weight, Tensor input, float max_norm, float norm_type) -> Tensor",
+    infer=lambda weight, *rest: weight,
+    reference=lambda weight, *rest: weight.copy(),
+    decompose=lambda b, weight, *rest: weight,
+)
 
 
 def _selected_shape(shape: Shape, dim: int, index: Shape) -> Shape:
@@ -145,7 +153,8 @@ def _reference_take(x: Array, index: Array) -> Array:
     if operand_type(index) is not dtypes.INT64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {operand_type(index).label}")
     if index.size and (index.min() < -x.size or index.max() >= x.size):
-        raise IndexError("out of range: tried to access index out of the tensor's elements")
+        outside = index[(index < -x.size) | (index >= x.size)].flat[0]
+        raise IndexError(f"out of range: tried to access index {outside} on a tensor of {x.size} elements.")
     return np.asarray(x.reshape(-1)[index])
 
 
@@ -347,7 +356,7 @@ for _name in ("nonzero", "argwhere"):
     define(
         f"aten::{_name}(Tensor self) -> Tensor",
         infer=lambda x: TensorType(dtypes.INT64, (fresh(), len(known_shape(x)))),
-        reference=lambda x: np.argwhere(x).astype(np.int64).reshape(-1, x.ndim),
+        reference=lambda x: np.argwhere(x).astype(np.int64),
         interpreted=_COUNTED,
     )
 

@@ -380,7 +380,7 @@ def _pads(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
     if len(pad) > 2 * len(shape):
         raise RuntimeError(
             "Length of pad should be no more than twice the number of dimensions of the input. "
-            f"Pad length is {len(pad)} while the input has {len(shape)} dimensions."
+            f"Pad length is {len(pad)}while the input has {len(shape)}dimensions."
         )
     pairs = [(pad[place], pad[place + 1]) for place in range(0, len(pad), 2)]
     return [(0, 0)] * (len(shape) - len(pairs)) + pairs[::-1]

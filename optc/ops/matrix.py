@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import product
-from optc.ir.dtypes import DType, from_numpy
+from optc.ir.dtypes import BOOL, DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, same_dim
 from optc.ops.arithmetic import check_alpha
@@ -38,6 +38,8 @@ def _same_type(*tensors: TensorType) -> DType:
             raise RuntimeError(
                 f"expected m1 and m2 to have the same dtype, but got: {_C_NAMES[first.name]} != {_C_NAMES[other.name]}"
             )
+    if first is BOOL:
+        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     return first
 
 

@@ -49,9 +49,7 @@ def _decompose_softmax(b: Any, x: Any, dim: int, log: bool) -> Any:
     if not b.shape(x):
         return b("aten::reshape", _decompose_softmax(b, b("aten::reshape", x, [1]), 0, log), [])
     place = [normalize_dim(dim, len(b.shape(x)))]
-    if b.shape(x)[place[0]] == 0:
-        return x  # nothing to normalise, and `amax` refuses to look for the largest of no elements
-    shifted = b("aten::sub.Tensor", x, b("aten::amax", x, place, True))
+    shifted = b("aten::sub.Tensor", x, b("prim::Largest", x, place, True))
     powers = b("aten::exp", shifted)
     total = b("aten::sum.dim_IntList", powers, place, True)
     return b("aten::sub.Tensor", shifted, b("aten::log", total)) if log else b("aten::div.Tensor", powers, total)

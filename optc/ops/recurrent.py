@@ -104,7 +104,9 @@ def _plain_cell(name: str, activation: Callable[[Array], Array]) -> Cell:
         1,
         1,
         lambda from_input, from_hidden, states: (activation(from_input + from_hidden),),
-        lambda b, from_input, from_hidden, states: (b(f"aten::{name}", b("aten::add.Tensor", from_input, from_hidden)),),
+        lambda b, from_input, from_hidden, states: (
+            b(f"aten::{name}", b("aten::add.Tensor", from_input, from_hidden)),
+        ),
     )
 
 
@@ -142,18 +144,12 @@ def _extent(shape: Shape, dim: int) -> Dim:
 def _check_cell(x: TensorType, states: Sequence[TensorType], weights: Weights) -> None:
     shape, hidden_size = known_shape(x), _extent(known_shape(weights.hidden), 1)
     input_size, expected = _extent(shape, 1), _extent(known_shape(weights.input), 1)
-    require_same(
-        input_size, expected, f"input has inconsistent input_size: got {input_size} expected {expected}"
-    )
+    require_same(input_size, expected, f"input has inconsistent input_size: got {input_size} expected {expected}")
     for state in states:
         hidden = known_shape(state)
         rows, size = _extent(hidden, 0), _extent(hidden, 1)
-        require_same(
-            rows, shape[0], f"Input batch size {shape[0]} doesn't match hidden0 batch size {rows}"
-        )
-        require_same(
-            size, hidden_size, f"hidden0 has inconsistent hidden_size: got {size}, expected {hidden_size}"
-        )
+        require_same(rows, shape[0], f"Input batch size {shape[0]} doesn't match hidden0 batch size {rows}")
+        require_same(size, hidden_size, f"hidden0 has inconsistent hidden_size: got {size}, expected {hidden_size}")
 
 
 def _pair(name: str, hx: Any) -> Sequence[Any]:
@@ -266,9 +262,7 @@ def _time_first(layers: Layers, shape: Shape) -> Shape:
     return (shape[1], shape[0], *shape[2:]) if layers.batch_first else shape
 
 
-def _run_direction(
-    cell: Cell, x: Array, states: States, weights: Weights, backwards: bool
-) -> tuple[Array, States]:
+def _run_direction(cell: Cell, x: Array, states: States, weights: Weights, backwards: bool) -> tuple[Array, States]:
     """All steps of one layer in one direction, over (time, batch, features) in double."""
     from_input = _affine(x, weights.input, weights.input_bias)
     shown: list[Any] = [None] * len(x)
@@ -282,7 +276,11 @@ Direction = Callable[[Any, States, Weights, bool], tuple[Any, States]]
 
 
 def _run_layers(
-    x: Any, states: Sequence[Any], layers: Layers, direction: Direction, select: Callable[[Any, int], Any],
+    x: Any,
+    states: Sequence[Any],
+    layers: Layers,
+    direction: Direction,
+    select: Callable[[Any, int], Any],
     join: Callable[[list[Any]], Any],
 ) -> tuple[Any, list[States]]:
     """Layer after layer, the outputs of both directions side by side; the last states in the order of `states`."""

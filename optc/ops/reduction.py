@@ -14,7 +14,7 @@ import numpy as np
 
 from optc.ir import dtypes
 from optc.ir.dims import Dim, maximum, product
-from optc.ir.dtypes import DType
+from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
@@ -157,23 +157,47 @@ def _truth_type(dtype: DType | None) -> DType:
 ANY = Reduction(lambda x, y: x | y, lambda dtype: False, prepare=truth, accumulate=lambda dtype: dtypes.BOOL)
 ALL = Reduction(lambda x, y: x & y, lambda dtype: True, prepare=truth, accumulate=lambda dtype: dtypes.BOOL)
 
+
+def _truth_axes(x: Array, dims: Dims) -> tuple[int, ...]:
+    return () if isinstance(dims, list) and not dims else axes(x, dims)
+
+
+def _infer_truth(x: TensorType, dims: Dims = None, keepdim: bool = False) -> TensorType:
+    """An empty list stands for no dimension here."""
+    if isinstance(dims, list) and not dims:
+        return TensorType(_truth_type(x.dtype), x.shape)
+    return reduced(x, dims, keepdim, _truth_type(x.dtype))
+
+
 for _name, _reduction, _compute in (("any", ANY, np.any), ("all", ALL, np.all)):
 
     def _reference_truth(x: Array, dims: Dims = None, keepdim: bool = False, compute: Any = _compute) -> Array:
-        result = compute(x != 0, axis=axes(x, dims), keepdims=keepdim)
-        return np.asarray(result).astype(_truth_type(operand_type(x)).numpy)
+        result = compute(x != 0, axis=_truth_axes(x, dims), keepdims=keepdim)
+        return np.array(result).astype(_truth_type(operand_type(x)).numpy)
 
-    for _overload, _arguments in (
-        ("", ""),
-        (".dim", ", int dim, bool keepdim=False"),
-        (".dims", ", int[]? dim=None, bool keepdim=False"),
-    ):
+    for _overload, _arguments in (("", ""), (".dim", ", int dim, bool keepdim=False")):
         define(
             f"aten::{_name}{_overload}(Tensor self{_arguments}) -> Tensor",
-            infer=lambda x, dims=None, keepdim=False: reduced(x, dims, keepdim, _truth_type(x.dtype)),
+            infer=_infer_truth,
             reference=_reference_truth,
             reduce=_reduction,
         )
+    define(
+        f"aten::{_name}.dims(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
+        infer=_infer_truth,
+        reference=_reference_truth,
+        decompose=lambda b, x, dims, keepdim, name=_name: _decompose_truth(b, x, dims, keepdim, name),
+    )
+
+
+def _decompose_truth(b: Any, x: Any, dims: Dims, keepdim: bool, name: str) -> Any:
+    """One dimension after the other, the last first, so that the numbers of the others stay."""
+    result = _truth_type(b.type(x).dtype)
+    x = b("aten::ne.Scalar", x, 0)
+    if not (isinstance(dims, list) and not dims):
+        for dim in sorted(normalize_dims(dims, len(b.shape(x))), reverse=True):
+            x = b(f"aten::{name}.dim", x, dim, keepdim)
+    return narrowed(b, x, result)
 
 
 # Extremes ------------------------------------------------------------------------------------------------------------
@@ -191,10 +215,12 @@ MAXIMUM = Reduction(arithmetic.maximum, _lowest, accumulate=compute_type)
 MINIMUM = Reduction(arithmetic.minimum, _highest, accumulate=compute_type)
 
 
-def _check_not_empty(name: str, shape: Shape, dims: Dims, message_needs_dim: bool = True) -> None:
+def _check_not_empty(name: str, shape: Shape, dims: Dims) -> None:
     """Extremes of nothing do not exist."""
     if product(shape) != 0:
         return
+    if dims is None and name.startswith("arg"):
+        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
     if dims is None or (isinstance(dims, Sequence) and not dims):
         raise RuntimeError(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
@@ -228,12 +254,14 @@ for _name, _reduction, _compute in (("max", MAXIMUM, np.max), ("min", MINIMUM, n
         infer=_infer_extreme(_name),
         reference=_reference_extreme(_name, _compute),
         reduce=_reduction,
+        needs_elements=True,
     )
     define(
         f"aten::a{_name}(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor",
         infer=_infer_extreme("a" + _name),
         reference=_reference_extreme("a" + _name, _compute),
         reduce=_reduction,
+        needs_elements=True,
         out="out",
     )
 define(
@@ -250,11 +278,23 @@ define(
 )
 
 
+define(
+    # The part of softmax that is a maximum. It differs from `amax` for no elements, whose softmax is no elements either.
+    "prim::Largest(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
+    infer=reduced,
+    reference=lambda x, dims, keepdim: np.asarray(
+        np.max(x, axis=axes(x, dims), keepdims=keepdim, initial=_lowest(from_numpy(x.dtype))), x.dtype
+    ),
+    reduce=MAXIMUM,
+)
+
+
 # Places of extremes --------------------------------------------------------------------------------------------------
 
 
 def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
     def reference(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+        _check_place(name, operand_type(x))
         _check_not_empty(name, x.shape, dim)
         if dim is None:
             return np.asarray(compute(x.reshape(-1))).reshape((1,) * x.ndim if keepdim else ()).astype(np.int64)
@@ -266,6 +306,11 @@ def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Ar
     return reference
 
 
+def _check_place(name: str, dtype: DType) -> None:
+    if dtype is dtypes.BOOL and name.startswith("arg"):
+        raise RuntimeError(f"{name}(): does not support bool input")
+
+
 def _comparable(x: Array) -> Array:
     """numpy orders the nans of its own float types only."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
@@ -273,6 +318,7 @@ def _comparable(x: Array) -> Array:
 
 def _infer_place(name: str) -> Callable[..., TensorType]:
     def infer(x: TensorType, dim: int | None, keepdim: bool) -> TensorType:
+        _check_place(name, operand_type(x))
         _check_not_empty(name, known_shape(x), dim)
         return reduced(x, dim, keepdim, dtypes.INT64)
 
@@ -291,12 +337,18 @@ def _infer_extreme_and_place(name: str) -> Callable[..., tuple[TensorType, Tenso
     return lambda x, dim, keepdim: (value_of(x, dim, keepdim), place_of(x, dim, keepdim))
 
 
+def _countable(b: Any, x: Any) -> Any:
+    """argmax and argmin refuse bools."""
+    return b("aten::to.dtype", x, dtypes.UINT8.code) if b.type(x).dtype is dtypes.BOOL else x
+
+
 for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.argmin)):
     define(
         f"aten::arg{_name}(Tensor self, int? dim=None, bool keepdim=False) -> Tensor",
         infer=_infer_place("arg" + _name),
         reference=_reference_place("arg" + _name, _place),
         kernel="arg_reduce",
+        needs_elements=True,
     )
     define(
         f"aten::{_name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
@@ -304,7 +356,7 @@ for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.a
         reference=_reference_extreme_and_place(_name, _extreme, _place),
         decompose=lambda b, x, dim, keepdim, name=_name: (
             b(f"aten::a{name}", x, [dim], keepdim),
-            b(f"aten::arg{name}", x, dim, keepdim),
+            b(f"aten::arg{name}", _countable(b, x), dim, keepdim),
         ),
     )
 
@@ -363,7 +415,8 @@ define(
 
 def _check_deviation(name: str, dtype: DType | None) -> None:
     if dtype is not None and dtype.kind not in ("float", "complex"):
-        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+        named = "std and var" if name in ("std", "var") else name
+        raise RuntimeError(f"{named} only support floating point and complex dtypes")
 
 
 def _infer_deviation(name: str) -> Callable[..., TensorType]:
@@ -415,6 +468,7 @@ def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: b
 
 for _name, _root in (("var", False), ("std", True)):
     _infer, _reference = _infer_deviation(_name), _reference_deviation(_name, _root)
+    _infer_both, _reference_both = _infer_deviation(_name + "_mean"), _reference_deviation(_name + "_mean", _root)
     define(
         f"aten::{_name}(Tensor self, bool unbiased=True) -> Tensor",
         infer=lambda x, unbiased, infer=_infer: infer(x, None, int(unbiased), False),
@@ -453,8 +507,8 @@ for _name, _root in (("var", False), ("std", True)):
     ):
         define(
             f"aten::{_name}_mean{_overload}(Tensor self, {_arguments}) -> (Tensor, Tensor)",
-            infer=lambda x, *rest, parse=_parse, infer=_infer: (infer(x, *parse(*rest)),) * 2,
-            reference=lambda x, *rest, parse=_parse, reference=_reference: (
+            infer=lambda x, *rest, parse=_parse, infer=_infer_both: (infer(x, *parse(*rest)),) * 2,
+            reference=lambda x, *rest, parse=_parse, reference=_reference_both: (
                 reference(x, *parse(*rest)),
                 _reference_mean(x, parse(*rest)[0], parse(*rest)[2], None),
             ),

@@ -114,13 +114,14 @@ class Operator:
     `infer(*arguments)` works on abstract arguments (see `optc.ops.abstract`) and returns an abstract result;
     `reference(*arguments)` works on numpy arrays and Python values, one per schema argument (dtypes as torch's
     integer codes), and returns the same. `accepts_untyped`: the rule copes with tensors of unknown type or rank
-    (others are not asked about them). `functional` is the operator without mutation, for in-place and `out=` forms.
+    (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
+    extent 0. `functional` is the operator without mutation, for in-place and `out=` forms.
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
-        "accepts_untyped", "_make_schema", "_schema",
+        "accepts_untyped", "needs_elements", "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -137,6 +138,7 @@ class Operator:
         random: bool = False,
         functional: Operator | None = None,
         accepts_untyped: bool = False,
+        needs_elements: bool = False,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -148,6 +150,7 @@ class Operator:
         self.random = random
         self.functional = functional
         self.accepts_untyped = accepts_untyped
+        self.needs_elements = needs_elements
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
@@ -223,6 +226,7 @@ def define(
     inplace: bool = False,
     out: str | None = None,
     accepts_untyped: bool = False,
+    needs_elements: bool = False,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -255,6 +259,7 @@ def define(
         may_fail=may_fail,
         random=random,
         accepts_untyped=accepts_untyped,
+        needs_elements=needs_elements,
     )
     _register(operator)
     if inplace:

@@ -160,6 +160,8 @@ def _rest(x: Number, y: Number) -> Number:
 
 
 def _power_float(x: Number, y: Number) -> float:
+    if x == 0 and y < 0:
+        raise RuntimeError("0.0 cannot be raised to a negative power")
     with np.errstate(all="ignore"):
         return float(np.power(np.float64(x), np.float64(y)))
 
@@ -304,17 +306,21 @@ for _name, _scalar, _reference, _symbolic in (
 
 
 def _smaller(x: Number, y: Number) -> Number:
-    result = min(x, y)
-    return float(result) if isinstance(x, float) or isinstance(y, float) else result
+    """The second where they do not compare, so that a nan on the right wins."""
+    return _number_of(x, y, x < y)
 
 
 def _larger(x: Number, y: Number) -> Number:
-    result = max(x, y)
-    return float(result) if isinstance(x, float) or isinstance(y, float) else result
+    return _number_of(x, y, x > y)
 
 
-declare_pairs("prim::min", _together(lambda x, y: select(y < x, y, x)), _smaller, symbolic=dims.minimum)
-declare_pairs("prim::max", _together(lambda x, y: select(x < y, y, x)), _larger, symbolic=dims.maximum)
+def _number_of(x: Number, y: Number, first: bool) -> Number:
+    chosen = x if first else y
+    return float(chosen) if isinstance(x, float) or isinstance(y, float) else chosen
+
+
+declare_pairs("prim::min", _together(lambda x, y: select(x < y, x, y)), _smaller, symbolic=dims.minimum)
+declare_pairs("prim::max", _together(lambda x, y: select(x > y, x, y)), _larger, symbolic=dims.maximum)
 
 
 # Logic and bits ------------------------------------------------------------------------------------------------------
@@ -508,10 +514,18 @@ define("aten::modf(float a) -> (float, float)", infer=_pair_rule(_modf, ("float"
 
 def _divmod(x: Number, y: Number) -> tuple[Number, Number]:
     if y == 0:
-        raise RuntimeError("ZeroDivisionError: integer division or modulo by zero" if isinstance(x, int) and isinstance(y, int)
-                           else "ZeroDivisionError: float divmod()")  # fmt: skip
+        integers = isinstance(x, int) and isinstance(y, int)
+        what = "integer division or modulo by zero" if integers else "float divmod()"
+        raise RuntimeError(f"ZeroDivisionError: {what}")
+    if type(x) is not type(y):
+        _require_finite(x if isinstance(x, float) else y)
     quotient, rest = divmod(x, y)
     return quotient, rest
+
+
+def _require_finite(value: float) -> None:
+    if not math.isfinite(value):
+        raise RuntimeError(f"Cannot convert float {value} to integer")
 
 
 define(

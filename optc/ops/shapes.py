@@ -69,8 +69,7 @@ def expanded_shape(shape: Shape, sizes: Sequence[Dim]) -> Shape:
 def _new_dim(sizes: Sequence[Dim], size: Dim, place: int) -> Dim:
     if size == -1:
         raise ShapeError(
-            f"expand(torch.FloatTensor{{{list(sizes)}}}): The expanded size of the tensor (-1) isn't allowed in a "
-            f"leading, non-existing dimension {place}"
+            f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {place}"
         )
     return size
 
@@ -115,7 +114,8 @@ def resolve_view(shape: Shape, sizes: Sequence[Dim]) -> Shape:
         raise ShapeError("only one dimension can be inferred")
     for size in sizes:
         if isinstance(size, int) and size < -1:
-            raise ShapeError(f"invalid shape dimension {size}")
+            place = sizes.index(size)
+            raise ShapeError(f"invalid shape dimension {size} at index {place} of shape {format_shape(sizes)}")
     known = product([size for size in sizes if size != -1])
     if not unknown:
         _check_count(count, known, sizes)

@@ -66,7 +66,9 @@ _NUMBERS = (2, 0.5, -3, True, 0)
 def samples(operator: Operator) -> Iterator[Arguments]:
     """Complete argument tuples for the functional form of an operator."""
     name = operator.name
-    listed = TABLE.get(name, TABLE.get(name.partition(".")[0]))
+    arguments = operator.schema.arguments
+    shared = bool(arguments) and isinstance(getattr(arguments[0].type, "element", arguments[0].type), TensorType)
+    listed = TABLE.get(name, TABLE.get(name.partition(".")[0]) if shared else None)
     if listed is not None:
         for arguments in listed:
             yield _with_defaults(operator, arguments)
@@ -148,6 +150,8 @@ TABLE: dict[str, list[Any]] = {
     "aten::clip": [(floats(2, 3), -0.5, 0.5), (integers(4), 0, 2)],
     "aten::clamp.Tensor": [(floats(2, 3), floats(3), floats(3, seed=2)), (special(), None, special())],
     "aten::clip.Tensor": [(floats(2, 3), floats(3), floats(3, seed=2))],
+    "aten::pow.Tensor_Scalar": [(tensor, power) for tensor in _unary_tensors() for power in (2, 3, 0, -1, 1.5, True)]
+    + [(special(), 0.5), (special("float64"), -0.5), (integers(3), 0.5)],
     "aten::div.Tensor_mode": [(floats(2, 3), floats(3, seed=1), mode) for mode in (None, "floor", "trunc", "round")]
     + [(integers(2, 3), integers(3, low=1), mode) for mode in (None, "floor", "trunc")]
     + [(*np.meshgrid(special(), special()), "floor")],
@@ -171,7 +175,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::logit": [(np.array([0.1, 0.5, 0.9, 1.2], np.float32),), (np.array([0.0, 0.5, 1.0]), 1e-3)],
     "aten::hardtanh": [(special(),), (floats(4), -0.5, 0.25)],
     "aten::threshold": [(special(), 0.5, 7.0), (floats(3, dtype="float16"), 0, -1)],
-    "aten::gelu": [(special(),), (special(), "tanh"), (floats(3, dtype="float16"), "tanh"), (floats(3), "x"), (integers(3),)],
+    "aten::gelu": [(special("float64"),), (special("float64"), "tanh"), (floats(9),), (floats(9), "tanh"), (floats(3, dtype="float16"), "tanh"), (floats(3), "x"), (integers(3),)],
     "aten::prelu": [(floats(2, 3), floats(3, seed=2)), (floats(2, 3, 4), floats(1)), (floats(5), floats(1)),
                     (floats(2, 3), floats(2))],
     "aten::_prelu_kernel": [(floats(2, 3), floats(1, 3))],
@@ -315,6 +319,8 @@ TABLE: dict[str, list[Any]] = {
     "aten::as_tensor.list": [([1, 2],)],
     "aten::scalar_tensor": [(2.5,), (3, INT64)],
     "aten::embedding": [(floats(5, 3), _INDEX), (floats(5, 3), np.array([7])), (floats(5, 3), floats(2))],
+    "aten::_no_grad_embedding_renorm_": [(floats(5, 3), _INDEX, 1.0, 2.0)],
+    "prim::Largest": [(floats(2, 3), [1], True), (floats(2, 0), [1], True), (floats(0, 3), [1])],
     "aten::index_select": [(floats(3, 4), 0, np.array([2, 0])), (floats(3, 4), 1, np.array([3])), (floats(3), 0, np.array([3]))],
     "aten::gather": [(floats(3, 4), 0, _INDEX), (floats(2, 3), 1, _INDEX), (floats(2, 3), 1, np.array([[5]]))],
     "aten::take": [(floats(3, 4), np.array([0, 11])), (floats(3), np.array([3]))],

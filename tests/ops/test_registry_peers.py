@@ -1,0 +1,166 @@
+"""Every operator against PyTorch: values, element types, shapes and the text of errors."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.ir import dtypes
+from optc.ir.types import DEVICE, NUMBER, OptionalType, VariableType
+from optc.ops.registry import Operator, all_operators
+from tests.ops.samples import samples
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+assert optc.__doc__ is not False  # importing optc declares the operators
+
+CODES = {dtype.code: getattr(torch, dtype.name) for dtype in dtypes.ALL}
+DTYPE_ARGUMENTS = ("dtype", "type1", "type2")
+
+
+def to_torch(value: Any) -> Any:
+    """An argument as PyTorch takes it."""
+    if isinstance(value, np.ndarray):
+        if not value.size:
+            return torch.zeros(value.shape, dtype=getattr(torch, str(value.dtype)))
+        if value.dtype.name == "bfloat16":
+            return torch.from_numpy(value.view(np.int16).copy()).view(torch.bfloat16)
+        return torch.from_numpy(value.copy() if value.flags.c_contiguous else value)
+    return [to_torch(item) for item in value] if isinstance(value, list) else value
+
+
+def from_torch(value: Any) -> Any:
+    """A result of PyTorch as numpy arrays and Python values."""
+    if isinstance(value, torch.Tensor):
+        if value.dtype is torch.bfloat16:
+            return value.float().numpy().astype(dtypes.BFLOAT16.numpy)
+        return value.resolve_neg().numpy()
+    if isinstance(value, torch.dtype):
+        return next(code for code, known in CODES.items() if known is value)
+    if isinstance(value, list | tuple):
+        return type(value)(map(from_torch, value)) if type(value) in (list, tuple) else tuple(map(from_torch, value))
+    return str(value) if isinstance(value, torch.device) else value
+
+
+def peer_of(operator: Operator) -> Any:
+    """PyTorch's operator of that name and overload, None when it cannot be called from Python."""
+    namespace, _, name = operator.schema.name.partition("::")
+    packet = getattr(getattr(torch.ops, namespace), name, None)
+    return None if packet is None else getattr(packet, operator.schema.overload or "default", None)
+
+
+def run_peer(operator: Operator, peer: Any, arguments: tuple[Any, ...]) -> Any:
+    positional, keywords = [], {}
+    for declared, argument in zip(operator.schema.arguments, arguments):
+        value = to_torch(argument)
+        if declared.name in DTYPE_ARGUMENTS and isinstance(value, int):
+            value = CODES[value]
+        inner = declared.type.element if isinstance(declared.type, OptionalType) else declared.type
+        if inner is DEVICE and isinstance(value, str) and declared.name != "a":
+            value = torch.device(value)
+        if declared.keyword_only:
+            keywords[declared.name] = value
+        else:
+            positional.append(value)
+    return from_torch(peer(*positional, **keywords))
+
+
+def agree(mine: Any, other: Any) -> bool:
+    if isinstance(other, np.ndarray):
+        if not isinstance(mine, np.ndarray) or mine.dtype != other.dtype or mine.shape != other.shape:
+            return False
+        if mine.dtype.kind in "iub":
+            return bool(np.array_equal(mine, other))
+        tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6}.get(mine.dtype.name, 1e-12)
+        with np.errstate(all="ignore"):
+            return bool(np.allclose(mine.astype(np.float64), other.astype(np.float64), tolerance, tolerance, True))
+    if isinstance(other, list | tuple):
+        return len(mine) == len(other) and all(map(agree, mine, other))
+    if isinstance(other, float) and isinstance(mine, float):
+        return mine == other or (mine != mine and other != other) or abs(mine - other) <= 1e-12 * abs(other)
+    return type(mine) is type(other) and bool(mine == other)
+
+
+CRASHES = {
+    "aten::remainder.int": 0, "aten::__round_to_zero_floordiv.int": 0, "aten::fmod.int": 0, "aten::count": "",
+}  # fmt: skip
+"""PyTorch divides by the integer zero when the second argument is this one: the process dies of SIGFPE."""
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].removeprefix("Error: ").rstrip() if str(error) else ""
+
+
+def is_callable(operator: Operator) -> bool:
+    """PyTorch's Python binding cannot make lists of anything, and takes other overloads for numbers of any kind."""
+    kinds = [argument.type for argument in operator.schema.arguments]
+    generic = any(isinstance(getattr(kind, "element", kind), VariableType) for kind in kinds)
+    only_numbers = all(kind is NUMBER for kind in kinds) or operator.name == "aten::pow.int_to_int"
+    return not generic and not only_numbers and peer_of(operator) is not None and operator.name not in UNREACHABLE
+
+
+UNREACHABLE = ("aten::device.with_index", "aten::sum.int", "aten::sum.bool", "aten::sum.float", "aten::_local_scalar_dense",
+               "aten::_no_grad_embedding_renorm_", "aten::divmod.int_float", "aten::divmod.float_int")  # fmt: skip
+"""The Python binding takes another overload for these, or checks nothing."""
+
+OTHER_WORDS = (
+    "aten::clamp_",
+    "aten::clamp_min_",
+    "aten::clamp_max_",
+    "aten::addmm_",
+    "aten::baddbmm_",
+    "aten::cumsum_",
+)
+"""In-place forms with checks, and words for them, of their own in PyTorch."""
+FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
+TRIED = [operator for operator in FUNCTIONAL if is_callable(operator) and next(samples(operator), None) is not None]
+
+
+@pytest.mark.parametrize("operator", TRIED, ids=[operator.name for operator in TRIED])
+def test_results_and_refusals_are_those_of_pytorch(operator: Operator) -> None:
+    peer = peer_of(operator)
+    for arguments in samples(operator):
+        if operator.name in CRASHES and arguments[1] == CRASHES[operator.name]:
+            continue
+        try:
+            expected = run_peer(operator, peer, arguments)
+        except Exception as refusal:
+            with pytest.raises((RuntimeError, IndexError, TypeError, ValueError, NotImplementedError)) as refused:
+                operator.reference(*arguments)
+            assert (first_line(refused.value)) == first_line(refusal), arguments
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = operator.reference(*arguments)
+        assert agree(result, expected), (arguments, result, expected)
+
+
+PAIRED = [operator for operator in all_operators() if operator.functional is not None and operator.name.split(".")[0].endswith("_")
+          and not operator.random and peer_of(operator) is not None and next(samples(operator.functional), None) is not None]  # fmt: skip
+
+
+@pytest.mark.parametrize("operator", PAIRED, ids=[operator.name for operator in PAIRED])
+def test_in_place_forms_write_what_pytorch_writes(operator: Operator) -> None:
+    assert operator.functional is not None
+    peer = peer_of(operator)
+    for arguments in samples(operator.functional):
+        written = arguments[0].copy()
+        try:
+            expected = run_peer(operator, peer, arguments)
+        except Exception as refusal:
+            with pytest.raises((RuntimeError, IndexError, TypeError, ValueError, NotImplementedError)) as refused:
+                operator.reference(written, *arguments[1:])
+            by_the_functional_form = "not implemented for" in str(refused.value) or "ZeroDivision" in str(refused.value)
+            assert (
+                by_the_functional_form
+                or operator.name in OTHER_WORDS
+                or first_line(refused.value) == first_line(refusal)
+            ), arguments
+            continue
+        result = operator.reference(written, *arguments[1:])
+        assert result is written
+        assert agree(written, expected), (arguments, written, expected)
