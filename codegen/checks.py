@@ -1,17 +1,21 @@
-"""Checks of data before it is used: divisors, indices. A check that fails makes the run return FAILED."""
+"""Checks of data before it is used: divisors, indices, extents. A check that fails makes the run return FAILED."""
 
 from __future__ import annotations
 
 from optc.codegen.copies import nest, place_of
-from optc.codegen.frame import Frame
+from optc.codegen.frame import Frame, tensor_type
+from optc.codegen.grouping import reduction_axes
 from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Store, dims_of, load, local
+from optc.codegen.kernel_emitter import emit_dim
+from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.native import MemoryTensor, RegisterTensor, Scalar
-from optc.ir import dtypes
-from optc.ir.dims import symbols
+from optc.ir import dtypes, types
+from optc.ir.dims import Symbolic, symbols
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
-from optc.ir.types import TensorType
+from optc.ir.types import IntType, TensorType
+from optc.ops.abstract import abstract
 from optc.ops.registry import Operator
 from optc.ops.scalar import Expr, literal, variable
 
@@ -44,7 +48,7 @@ def _with_element(condition: Expr, element: Expr) -> Expr:
 
 
 def divisor_of(node: Node, operator: Operator) -> IRValue | None:
-    """The operand whose zeros make a node raise: integers are divided, or Python's numbers."""
+    """The operand whose zeros make a node raise: the divisor of integers."""
     if not operator.may_fail:
         return None
     positions = operator.schema.positions
@@ -52,9 +56,20 @@ def divisor_of(node: Node, operator: Operator) -> IRValue | None:
     if place is None:
         return None
     divisor, result = node.inputs[place], node.output.type
-    if isinstance(result, TensorType) and (result.dtype is None or result.dtype.kind == "float"):
+    if result is types.FLOAT or isinstance(result, TensorType) and (result.dtype is None or result.dtype.kind != "int"):
         return None
     return None if divisor.is_constant and is_nonzero(divisor.constant) else divisor
+
+
+def guard_extents(frame: Frame, node: Node, operator: Operator) -> None:
+    """Leave the function where `node` looks for an extreme of no elements; the interpreter says how it raises."""
+    if not operator.needs_elements:
+        return
+    shape = tensor_type(node.inputs[0]).shape
+    assert shape is not None
+    for axis in reduction_axes(node, operator)[0]:
+        if isinstance(shape[axis], Symbolic):
+            frame.check(frame.b.icmp("ne", emit_dim(frame.b, shape[axis], frame.symbols), 0))
 
 
 def is_nonzero(constant: object) -> bool:
@@ -78,6 +93,36 @@ def guard_division(frame: Frame, node: Node, operator: Operator) -> None:
         frame.check(every.vectors[0])
     elif isinstance(native, MemoryTensor):
         require(frame, native, variable(0, native.dtype).not_equal(0), f"{node.kind} (divisor)")
+
+
+def guard_number(frame: Frame, node: Node, operator: Operator) -> None:
+    """Leave the function where a float has no integer, or a node on numbers divides by zero."""
+    guard_division(frame, node, operator)
+    if not operator.may_fail or len(node.inputs) != 1 or not isinstance(node.output.type, IntType):
+        return
+    native = frame.native(node.inputs[0])
+    if isinstance(native, Scalar) and native.value.type == "double":
+        size = frame.b.intrinsic("fabs", "double", native.value)
+        frame.check(frame.b.fcmp("olt", size, 2.0**63))
+
+
+EMPTY_MATTERS = (IndexError, RuntimeError, ValueError)
+
+
+def guard_empty(frame: Frame, node: Node, operator: Operator) -> None:
+    """Leave the function where a reduction walks no elements and its rule refuses that."""
+    source = node.inputs[0].type
+    if not isinstance(source, TensorType) or not source.shape:
+        return
+    unknown = [place for place, extent in enumerate(source.shape) if not isinstance(extent, int)]
+    others = [abstract(value) for value in node.inputs[1:]]
+    for place in unknown:
+        emptied = tuple(0 if other == place else 2 for other in range(len(source.shape)))
+        try:
+            operator.infer(source.with_shape(emptied), *others)
+        except EMPTY_MATTERS:
+            extent = emit_dim(frame.b, source.shape[place], frame.symbols)
+            frame.check(frame.b.icmp("ne", extent, 0))
 
 
 def _number_is_nonzero(frame: Frame, value: Value) -> Value:

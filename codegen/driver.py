@@ -16,7 +16,7 @@ import numpy as np
 
 from optc.codegen import context as calling
 from optc.codegen import grouping
-from optc.codegen.checks import divisor_of, guard_division
+from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported
 from optc.codegen.host import Target
@@ -209,7 +209,7 @@ class Driver(Frame):
         return len(node.outputs) == 1 and isinstance(node.output.type, TensorType) and not self.is_small(node)
 
     def fuse(self, node: Node) -> None:
-        self.check_divisor(node)
+        self.check_operands(node)
         if self.group is not None:
             reason = grouping.join(self.group, node)
             if reason is None:
@@ -225,11 +225,14 @@ class Driver(Frame):
         if axes is not None and not grouping.is_trailing(axes, len(self.group.domain)):
             self.flush()
 
-    def check_divisor(self, node: Node) -> None:
+    def check_operands(self, node: Node) -> None:
         """A node that may divide by zero is checked before its group runs, so the divisor must be there by then."""
         operator = operator_of(node)
-        divisor = None if operator is None else divisor_of(node, operator)
-        if operator is None or divisor is None:
+        if operator is None:
+            return
+        guard_extents(self, node, operator)
+        divisor = divisor_of(node, operator)
+        if divisor is None:
             return
         if self.group is not None and divisor in self.group.frames:
             self.notes.append(f"{node.kind} starts a kernel of its own: its divisor is checked first")

@@ -197,3 +197,22 @@ def test_there_is_much_to_see(compiled: Any) -> None:
     assert any(record.name == "addmm-fusion" and record.changed for record in compiled.passes)
     assert compiled.kernels and "define i32" in compiled.llvm and "ret" in compiled.assembly
     assert "(Float(40, 4), float)" in repr(compiled)
+
+
+@pytest.mark.parametrize("name", ["max", "argmin", "amax(0)", "max(dim=0)", "argmax(-1)"])
+def test_an_extreme_of_no_elements_is_refused_whatever_was_compiled_before(name: str) -> None:
+    source = f"def extreme(x):\n    return x.{name if '(' in name else name + '()'}\n"
+    compiled = torch.compile(torch.jit.CompilationUnit(source).extreme, dynamic=True)
+    compiled(torch.rand(3, 4))
+    for shape in ((0, 4), (4, 0), (0, 0)):
+        if name in ("amax(0)", "max(dim=0)") and shape[0] or name == "argmax(-1)" and shape[1]:
+            continue
+        with pytest.raises(RuntimeError, match="Expected reduction dim"):
+            compiled(torch.zeros(*shape))
+    assert str(compiled(torch.ones(2, 3))) == str(compiled(torch.ones(2, 3)))
+
+
+def test_softmax_of_no_elements_is_no_elements() -> None:
+    compiled = torch.compile(torch.jit.script(torch.nn.Softmax(dim=1)), fallback="error")
+    for rows, columns in ((2, 3), (2, 0), (0, 3), (0, 0)):
+        assert compiled(torch.zeros(rows, columns)).shape == (rows, columns)
