@@ -7,7 +7,6 @@ from optc.codegen.frame import Frame, tensor_type
 from optc.codegen.grouping import reduction_axes
 from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Store, dims_of, load, local
 from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.native import MemoryTensor, RegisterTensor, Scalar
 from optc.ir import dtypes, types
@@ -15,7 +14,6 @@ from optc.ir.dims import Symbolic, symbols
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.types import IntType, TensorType
-from optc.ops.abstract import abstract
 from optc.ops.registry import Operator
 from optc.ops.scalar import Expr, literal, variable
 
@@ -104,25 +102,6 @@ def guard_number(frame: Frame, node: Node, operator: Operator) -> None:
     if isinstance(native, Scalar) and native.value.type == "double":
         size = frame.b.intrinsic("fabs", "double", native.value)
         frame.check(frame.b.fcmp("olt", size, 2.0**63))
-
-
-EMPTY_MATTERS = (IndexError, RuntimeError, ValueError)
-
-
-def guard_empty(frame: Frame, node: Node, operator: Operator) -> None:
-    """Leave the function where a reduction walks no elements and its rule refuses that."""
-    source = node.inputs[0].type
-    if not isinstance(source, TensorType) or not source.shape:
-        return
-    unknown = [place for place, extent in enumerate(source.shape) if not isinstance(extent, int)]
-    others = [abstract(value) for value in node.inputs[1:]]
-    for place in unknown:
-        emptied = tuple(0 if other == place else 2 for other in range(len(source.shape)))
-        try:
-            operator.infer(source.with_shape(emptied), *others)
-        except EMPTY_MATTERS:
-            extent = emit_dim(frame.b, source.shape[place], frame.symbols)
-            frame.check(frame.b.icmp("ne", extent, 0))
 
 
 def _number_is_nonzero(frame: Frame, value: Value) -> Value:

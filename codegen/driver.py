@@ -77,6 +77,8 @@ class Driver(Frame):
         self.block(self.graph.block)
         if not self.b.block.terminated:  # a program that always raises has no results
             self.store_outputs()
+            for slot in list(self.heap):
+                self.release(slot)
             self.b.ret(0)
         self.entry.br(self.start)
         modules = {self.module.name: self.module, **self.modules}

@@ -119,14 +119,29 @@ def _cast_float(b: Builder, value: Value, source: DType, target: DType) -> Value
     if source.itemsize == target.itemsize:
         wide = b.fpext(value, like(value.type, "float"))
         return b.fptrunc(wide, wanted)
+    if source.itemsize == 8 and target.itemsize == 2:
+        return b.fptrunc(_rounded_to_odd(b, value), wanted)
     return b.fpext(value, wanted) if target.itemsize > source.itemsize else b.fptrunc(value, wanted)
 
 
+def _rounded_to_odd(b: Builder, value: Value) -> Value:
+    """A double as a float whose last bit is set when it is inexact: rounding it again gives what rounding once does."""
+    single = b.fptrunc(value, like(value.type, "float"))
+    back = b.fpext(single, value.type)
+    bits = b.bitcast(single, like(value.type, "i32"))
+    grown = b.fcmp("ogt", b.intrinsic("fabs", value.type, back), b.intrinsic("fabs", value.type, value))
+    toward_zero = b.sub(bits, b.zext(grown, bits.type))
+    odd = b.or_(toward_zero, b.zext(b.fcmp("one", back, value), bits.type))
+    return b.bitcast(odd, single.type)
+
+
 def _float_to_integer(b: Builder, value: Value, target: DType) -> Value:
-    wanted = like(value.type, _LLVM_TYPES[target])
-    if target.itemsize >= 4:
-        return b.fptosi(value, wanted, saturating=True)
-    return b.trunc(b.fptosi(value, like(value.type, "i64"), saturating=True), wanted)
+    """As the machine (and numpy, and torch) does it: what does not fit, and NaN, gives the smallest number."""
+    width = 32 if target.itemsize < 8 else 64
+    number = b.fptosi(value, like(value.type, f"i{width}"), saturating=True)
+    fits = b.fcmp("olt", value, 2.0 ** (width - 1))
+    number = b.select(fits, number, b.constant(number.type, -(2 ** (width - 1))))
+    return number if target.itemsize >= 4 else b.trunc(number, like(value.type, _LLVM_TYPES[target]))
 
 
 _COMPARISONS = {

@@ -17,7 +17,7 @@ from optc.codegen import context as calling
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
-from optc.codegen.kernel import Kernel, verify_kernel
+from optc.codegen.kernel import Kernel, nodes, verify_kernel
 from optc.codegen.kernel_emitter import emit_dim, emit_kernel
 from optc.codegen.llvm import Builder, Module, Value
 from optc.codegen.memory import Arena, Slot
@@ -41,6 +41,7 @@ from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import stored_type
+from optc.ops.scalar import Expr
 
 FAILED = 1
 """What `run` returns when the program raises."""
@@ -53,6 +54,18 @@ class Unsupported(OptcError):
         self.node = node
         self.reason = reason
         super().__init__(f"{node.kind} runs in the interpreter: {reason}")
+
+
+NOT_IN_LIBM = frozenset({"erfinv", "digamma"})
+"""Scalar functions that neither C's library nor `vector_math` has."""
+
+
+def computable(node: Node, expr: Expr) -> Expr:
+    """The expression of a node. Raises Unsupported where it calls a function that native code lacks."""
+    missing = NOT_IN_LIBM.intersection(part.op for part in nodes(expr))
+    if missing:
+        raise Unsupported(node, f"there is no native {min(missing)} yet")
+    return expr
 
 
 class Symbols(dict[str, Value]):
@@ -277,7 +290,7 @@ class Frame:
 
     def share(self, view: IRValue, *sources: IRValue) -> None:
         """`view` lies in the memory of `sources`, which must live as long."""
-        slots = [slot for source in sources for slot in self.slots.get(source, ())]
+        slots = list(dict.fromkeys(slot for source in sources for slot in self.slots.get(source, ())))
         if slots:
             self.slots[view] = slots
         for slot in slots:

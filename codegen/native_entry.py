@@ -497,7 +497,9 @@ class _Emitter:
         if isinstance(tree, Passthrough):
             value = b.load("ptr", b.gep("ptr", arguments, tree.index), 8)
         else:
-            value = self.table.pointer(b, f"constant.{_constants(self.signature.outputs).index(tree)}")
+            # By identity: the constants 0, 0.0 and False are equal.
+            number = [constant is tree for constant in _constants(self.signature.outputs)].index(True)
+            value = self.table.pointer(b, f"constant.{number}")
         self.python("Py_IncRef", "void", value)
         return value
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.codegen import vector_math
-from optc.codegen.checks import guard_division
+from optc.codegen.checks import guard_division, guard_number
 from optc.codegen.driver import Driver
 from optc.codegen.expression import ExpressionEmitter, cast
-from optc.codegen.frame import Unsupported, tensor_type
+from optc.codegen.frame import Unsupported, computable, tensor_type
 from optc.codegen.grouping import reduction_axes
 from optc.codegen.llvm import Value
 from optc.codegen.native import Aggregate, RegisterTensor, Scalar
@@ -61,7 +61,7 @@ def pointwise(driver: Driver, node: Node, operator: Operator) -> None:
     dtype, shape = output.type.dtype, output.type.shape
     assert dtype is not None and shape is not None
     guard_division(driver, node, operator)
-    expr = element_expression(operator, arguments, dtype)
+    expr = computable(node, element_expression(operator, arguments, dtype))
     operands = [operand(driver, value) for value in node.inputs]
     static_shape = tuple(extent for extent in shape if isinstance(extent, int))
     driver.define(output, driver.registers.pointwise(expr, operands, static_shape))
@@ -69,8 +69,9 @@ def pointwise(driver: Driver, node: Node, operator: Operator) -> None:
 
 def number(driver: Driver, node: Node, operator: Operator, arguments: list[Any]) -> None:
     """A number from numbers or one-element tensors."""
-    guard_division(driver, node, operator)
-    expr = vector_math.expand(element_expression(operator, arguments, number_dtype(node.output)))
+    guard_number(driver, node, operator)
+    expr = element_expression(operator, arguments, number_dtype(node.output))
+    expr = vector_math.expand(computable(node, expr))
 
     def leaf(part: Expr) -> Value:
         value = node.inputs[part.value]
@@ -108,17 +109,24 @@ def reduction(driver: Driver, node: Node, operator: Operator, lowering: Reductio
 def matmul(driver: Driver, node: Node, operator: Operator) -> None:
     """mm, bmm, and addmm or baddbmm with their scales."""
     tensors = [value for value in node.inputs if isinstance(value.type, TensorType)]
-    left, right = (driver.in_registers(value) for value in tensors[-2:])
+    left, right = (converted(driver, driver.in_registers(value)) for value in tensors[-2:])
     result = driver.registers.matmul(left, right)
     positions = operator.schema.positions
     if "alpha" in positions:
         alpha, beta = node.inputs[positions["alpha"]], node.inputs[positions["beta"]]
         result = scaled(driver, result, alpha)
-        bias = scaled(driver, driver.in_registers(tensors[0]), beta)
+        bias = scaled(driver, converted(driver, driver.in_registers(tensors[0])), beta)
         first, second = variable(0, result.dtype), variable(1, result.dtype)
         if not (beta.is_constant and beta.constant == 0):
             result = driver.registers.pointwise(first + second, [result, bias], result.shape)
-    driver.define(node.output, result)
+    narrow = variable(0, result.dtype).cast(tensor_type(node.output).dtype or result.dtype)
+    driver.define(node.output, driver.registers.pointwise(narrow, [result], result.shape))
+
+
+def converted(driver: Driver, tensor: RegisterTensor) -> RegisterTensor:
+    """The tensor in the type in which its sums are computed."""
+    wide = variable(0, tensor.dtype).cast(compute_type(tensor.dtype))
+    return tensor if wide.dtype is tensor.dtype else driver.registers.pointwise(wide, [tensor], tensor.shape)
 
 
 def scaled(driver: Driver, tensor: RegisterTensor, factor: IRValue) -> RegisterTensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from optc.codegen.checks import guard_extents
-from optc.codegen.checks import guard_empty
 from optc.codegen.copies import place_of
 from optc.codegen.driver import Driver
 from optc.codegen.kernel import Assign, Buffer, Define, Kernel, Loop, Statement, Store, index_value, load, local
@@ -46,7 +45,6 @@ def _call(driver: Driver, node: Node, source: MemoryTensor, result: MemoryTensor
 def arg_reduce(driver: Driver, node: Node, operator: Operator) -> None:
     """argmax and argmin: the first place of the extreme; NaN is the extreme of everything."""
     guard_extents(driver, node, operator)
-    guard_empty(driver, node, operator)
     source, axis = _source(driver, node, abstract(node.inputs[1]))
     result = driver.allocate(node.output)
     read = Buffer("in0", source.dtype, "input")

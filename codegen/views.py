@@ -13,8 +13,9 @@ from optc.codegen.native import MemoryTensor, RegisterTensor, contiguous_strides
 from optc.codegen.registers import element_offsets
 from optc.ir.dims import Dim, Symbolic, fresh
 from optc.ir.graph import Node
-from optc.ops.abstract import abstract
+from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Layout, Operator
+from optc.ops.shapes import from_end
 
 
 def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> None:
@@ -63,13 +64,37 @@ def register_view(driver: Driver, node: Node, lowering: Layout, native: Register
 
 
 def layout_arguments(driver: Driver, node: Node, operator: Operator) -> list[Any]:
-    """Abstract arguments behind the tensor; a runtime `index` is checked and counted from the front."""
+    """Abstract arguments behind the tensor, checked where only the run tells; a runtime index counts from the front."""
     arguments = [abstract(value) for value in node.inputs[1:]]
-    for place, argument in enumerate(operator.schema.arguments[1:]):
-        if argument.name == "index" and isinstance(arguments[place], Symbolic):
-            extent = tensor_type(node.inputs[0]).shape[abstract(node.inputs[1])]  # type: ignore[index]
-            arguments[place] = checked_index(driver, driver.scalar(node.inputs[1 + place]), extent)
+    places = {argument.name: place for place, argument in enumerate(operator.schema.arguments[1:])}
+    shape = tensor_type(node.inputs[0]).shape or ()
+    if "index" in places:
+        extent = shape[normalize_dim(arguments[0], len(shape))]
+        index = arguments[places["index"]]
+        if isinstance(index, Symbolic):
+            arguments[places["index"]] = checked_index(driver, driver.scalar(node.inputs[1 + places["index"]]), extent)
+        elif isinstance(extent, Symbolic):
+            checked_index(driver, driver.b.constant("i64", index), extent)
+    elif "length" in places:
+        extent = shape[normalize_dim(arguments[0], len(shape))]
+        start, length = arguments[places["start"]], arguments[places["length"]]
+        require_at_most(driver, -extent, start)
+        require_at_most(driver, start, extent)
+        require_at_most(driver, 0, length)
+        require_at_most(driver, from_end(start, extent) + length, extent)
+    elif "dimension" in places and shape:
+        require_at_most(driver, arguments[places["size"]], shape[normalize_dim(arguments[0], len(shape))])
+    elif "step" in places:
+        require_at_most(driver, 1, arguments[places["step"]])
     return arguments
+
+
+def require_at_most(driver: Driver, small: Dim, large: Dim) -> None:
+    """Leave the function unless small <= large; nothing where that is known."""
+    if isinstance(small, int) and isinstance(large, int):
+        return
+    left, right = (emit_dim(driver.b, dim, driver.symbols) for dim in (small, large))
+    driver.check(driver.b.icmp("sle", left, right))
 
 
 def checked_index(driver: Driver, index: Value, extent: Dim) -> Dim:
