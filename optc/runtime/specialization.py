@@ -45,10 +45,23 @@ class Specialization:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def accepts(self, values: Sequence[Any]) -> bool:
-        """True when the code is right for these arguments."""
+        """True when the code is right for these arguments and for the state as it is now."""
         symbols: dict[str, int] = {}
-        return len(values) == len(self.types) and all(
-            fits(value, type_, other, symbols) for value, type_, other in zip(values, self.types, self.others)
+        return (
+            len(values) == len(self.types)
+            and all(fits(value, type_, other, symbols) for value, type_, other in zip(values, self.types, self.others))
+            and (self.native is None or self._accepts_state(symbols))
+        )
+
+    def _accepts_state(self, symbols: dict[str, int]) -> bool:
+        """Tensors that programs assign to attributes may have another shape or type in the next call."""
+        if self.program is None or self.graph is None:
+            return True
+        held = [(slot.owner.values[slot.name], slot.input) for slot in self.program.state if slot.owner is not None]
+        return all(
+            fits(value, type_, None, symbols)
+            for value, place in held
+            if isinstance(type_ := self.graph.inputs[place].type, TensorType)
         )
 
     def __str__(self) -> str:

@@ -216,3 +216,27 @@ def test_softmax_of_no_elements_is_no_elements() -> None:
     compiled = torch.compile(torch.jit.script(torch.nn.Softmax(dim=1)), fallback="error")
     for rows, columns in ((2, 3), (2, 0), (0, 3), (0, 0)):
         assert compiled(torch.zeros(rows, columns)).shape == (rows, columns)
+
+
+class Growing(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(0, 2))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.seen = torch.cat([self.seen, x.to(self.seen.dtype)], 0)
+        return self.seen.sum(0)
+
+
+def test_state_may_change_its_shape_from_call_to_call() -> None:
+    scripted, compiled = torch.jit.script(Growing()), torch.compile(torch.jit.script(Growing()))
+    for rows in (1, 3, 2, 0, 2):
+        x = torch.rand(rows, 2)
+        assert torch.allclose(compiled(x), scripted(x))
+
+
+def test_state_that_keeps_its_shape_keeps_its_code() -> None:
+    compiled = torch.compile(torch.jit.script(Counter()), fallback="error")
+    for _ in range(3):
+        compiled(torch.ones(2))
+    assert len(compiled.specializations) == 1
