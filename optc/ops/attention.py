@@ -95,7 +95,7 @@ def _reference(
     query: Array, key: Array, value: Array, mask: Array | None, dropout: float, causal: bool, scale: float | None,
     shared: bool,
 ) -> Array:  # fmt: skip
-    types = [array_type(item) for item in (query, key, value)]
+    types = array_type(query), array_type(key), array_type(value)
     _infer(*types, None if mask is None else array_type(mask), dropout, causal, scale, shared)
     times = _heads(query.shape, key.shape, shared)
     q, k, v = query.astype(np.float64), *(_repeated(item.astype(np.float64), times) for item in (key, value))  # type: ignore[arg-type]

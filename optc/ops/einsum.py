@@ -17,7 +17,7 @@ from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, known_shape
+from optc.ops.shapes import Shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -63,7 +63,7 @@ def _check_term(term: str) -> None:
     for letter in term.replace("...", ""):
         if letter not in _LETTERS:
             raise RuntimeError(
-                f"einsum(): invalid subscript given at index 0 in the equation string, subscripts must be in [a-zA-Z]"
+                "einsum(): invalid subscript given at index 0 in the equation string, subscripts must be in [a-zA-Z]"
             )
 
 
@@ -97,7 +97,7 @@ def _extents(terms: list[str], shapes: Sequence[Shape]) -> dict[str, Dim]:
     return found
 
 
-def _infer_einsum(equation: str, tensors: Sequence[TensorType], path: Any) -> TensorType:
+def _infer_einsum(equation: str | Unknown, tensors: Sequence[TensorType], path: Any) -> TensorType:
     if isinstance(equation, Unknown):
         raise UndecidedShape("the equation of einsum is needed before the program runs")
     shapes = [known_shape(tensor) for tensor in tensors]
@@ -116,7 +116,7 @@ def _reference_einsum(equation: str, tensors: Sequence[Array], path: Any) -> Arr
     extents = _extents(terms, [tensor.shape for tensor in tensors])
     arguments: list[Any] = []
     for term, tensor in zip(terms, tensors):
-        whole = np.broadcast_to(tensor.astype(work), [extents[letter] for letter in term])  # type: ignore[arg-type]
+        whole = np.broadcast_to(tensor.astype(work), known([extents[letter] for letter in term]))
         arguments += [whole, [numbers[letter] for letter in term]]
     with np.errstate(all="ignore"):
         found = np.einsum(*arguments, [numbers[letter] for letter in result])

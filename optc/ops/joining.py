@@ -14,7 +14,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
 from optc.ops.promotion import result_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -135,7 +135,7 @@ def declare_stacking(name: str, rank: int, along: Callable[[int], int]) -> None:
         return TensorType(result_type(*tensors), _joined_shape(shapes, along(len(shapes[0]) if shapes else 1)))
 
     def reference(tensors: Sequence[Array]) -> Array:
-        shaped = [tensor.reshape(_at_least(tensor.shape, rank)) for tensor in tensors]  # type: ignore[arg-type]
+        shaped = [tensor.reshape(known(_at_least(tensor.shape, rank))) for tensor in tensors]
         return _reference_cat(shaped, along(shaped[0].ndim if shaped else 1))
 
     def decompose(b: Any, tensors: Sequence[Any]) -> Any:
@@ -299,6 +299,10 @@ def _infer_broadcast(tensors: Sequence[TensorType]) -> list[TensorType]:
     return [tensor.with_shape(shape) for tensor in tensors]
 
 
+def _common_shape(tensors: Sequence[Array]) -> tuple[int, ...]:
+    return known(broadcast_shapes(*(tensor.shape for tensor in tensors)))
+
+
 def _decompose_broadcast(b: Any, tensors: Sequence[Any]) -> list[Any]:
     shape = list(broadcast_shapes(*(b.shape(tensor) for tensor in tensors)))
     return [b("aten::expand", tensor, shape) for tensor in tensors]
@@ -307,9 +311,7 @@ def _decompose_broadcast(b: Any, tensors: Sequence[Any]) -> list[Any]:
 define(
     "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]",
     infer=_infer_broadcast,
-    reference=lambda tensors: [
-        np.broadcast_to(tensor, broadcast_shapes(*(other.shape for other in tensors))) for tensor in tensors
-    ],
+    reference=lambda tensors: [np.broadcast_to(tensor, _common_shape(tensors)) for tensor in tensors],
     decompose=_decompose_broadcast,
 )
 
@@ -392,7 +394,7 @@ def _infer_pad(x: TensorType, pad: Sequence[Dim], value: Any) -> TensorType:
 
 
 def _reference_pad(x: Array, pad: Sequence[int], value: Any) -> Array:
-    pairs: list[tuple[int, int]] = _pads(x.shape, pad)  # type: ignore[assignment]
+    pairs = [known(pair) for pair in _pads(x.shape, pad)]
     kept = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
     fill = np.asarray(value).astype(from_numpy(x.dtype).numpy)
     widths = [(max(a, 0), max(b, 0)) for a, b in pairs]

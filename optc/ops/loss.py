@@ -165,7 +165,7 @@ def _build_huber(b: Any, x: Any, y: Any, delta: float) -> Any:
 
 def _huber(x: Array, y: Array, delta: float) -> Array:
     z = np.abs(x - y)
-    return np.where(z < delta, 0.5 * z * z, delta * (z - 0.5 * delta))
+    return np.asarray(np.where(z < delta, 0.5 * z * z, delta * (z - 0.5 * delta)))
 
 
 _declare_loss(
@@ -191,8 +191,8 @@ _declare_loss(
 
 def _divergence(x: Array, target: Array, log_target: bool) -> Array:
     if log_target:
-        return np.exp(target) * (target - x)
-    return np.where(target == 0, 0, target * np.log(np.where(target == 0, 1, target))) - target * x
+        return np.asarray(np.exp(target) * (target - x))
+    return np.asarray(np.where(target == 0, 0, target * np.log(np.where(target == 0, 1, target))) - target * x)
 
 
 def _build_divergence(b: Any, x: Any, target: Any, log_target: bool) -> Any:
@@ -244,7 +244,7 @@ _declare_loss(
 
 
 def _poisson(x: Array, target: Array, log_input: bool, full: bool, eps: float) -> Array:
-    loss = np.exp(x) - target * x if log_input else x - target * np.log(x + eps)
+    loss: Array = np.exp(x) - target * x if log_input else x - target * np.log(x + eps)
     if not full:
         return loss
     return loss + np.where(target > 1, target * np.log(target) - target + 0.5 * np.log(2 * math.pi * target), 0)
@@ -506,8 +506,10 @@ def _log_softmax(x: Array, dim: int) -> Array:
 def _reference_cross_entropy(
     x: Array, target: Array, weight: Array | None, reduction: int, ignore_index: int, smoothing: float
 ) -> Array:
-    types = [None if item is None else array_type(item) for item in (x, target, weight)]
-    dtype = operand_type(_infer_cross_entropy(*types, reduction, ignore_index, smoothing))  # type: ignore[arg-type]
+    weight_type = None if weight is None else array_type(weight)
+    dtype = operand_type(
+        _infer_cross_entropy(array_type(x), array_type(target), weight_type, reduction, ignore_index, smoothing)
+    )
     dim = _class_dim(x.shape)
     classes, logs = x.shape[dim], _log_softmax(x, dim)
     scales = np.ones(classes) if weight is None else weight.astype(np.float64)
@@ -515,7 +517,7 @@ def _reference_cross_entropy(
     if _has_probabilities(array_type(x), array_type(target)):
         wanted = target.astype(np.float64) * (1 - smoothing) + smoothing / classes
         loss = -np.sum(logs * wanted * scales, axis=dim)
-        return _weighted_mean(loss, np.float64(x.size / classes), reduction).astype(dtype.numpy)  # type: ignore[arg-type]
+        return _weighted_mean(loss, np.asarray(x.size / classes), reduction).astype(dtype.numpy)
     loss, sizes = _nll_parts(logs, target, weight, ignore_index)
     spread = np.where(target == ignore_index, 0.0, -np.sum(logs * scales, axis=dim))
     hard, soft = (_weighted_mean(item, sizes, reduction) for item in (loss, spread))
@@ -670,7 +672,7 @@ def _infer_triplet(
 def _reference_triplet(
     anchor: Array, positive: Array, negative: Array, margin: float, p: float, eps: float, swap: bool, reduction: int
 ) -> Array:
-    types = map(array_type, (anchor, positive, negative))
+    types = array_type(anchor), array_type(positive), array_type(negative)
     dtype = operand_type(_infer_triplet(*types, margin, p, eps, swap, reduction)).numpy
     near, far = _distance(anchor, positive, p, eps, False), _distance(anchor, negative, p, eps, False)
     far = np.minimum(far, _distance(positive, negative, p, eps, False)) if swap else far

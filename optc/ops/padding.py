@@ -6,7 +6,7 @@ Padding lists start with the last dimension: (before, after) of the last, then o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -14,11 +14,11 @@ from optc.ir.dims import Dim, Symbolic
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown
 from optc.ops.registry import define, lookup
-from optc.ops.shapes import Shape, format_shape, known_shape
+from optc.ops.shapes import Shape, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
-_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_MODES: dict[str, Literal["reflect", "edge", "wrap"]] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 """torch's names of the modes and numpy's."""
 _OPERATORS = {"reflect": "reflection_pad", "replicate": "replication_pad"}
 
@@ -67,8 +67,8 @@ def _infer_mirrored(mode: str, x: TensorType, pad: Sequence[Dim], spatial: int |
 
 
 def _reference_mirrored(mode: str, x: Array, pad: Sequence[int], spatial: int | None = None) -> Array:
-    pairs: list[tuple[int, int]] = _pairs(mode, x.shape, pad, spatial)  # type: ignore[assignment]
-    widened = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in pairs], mode=_MODES[mode])  # type: ignore[call-overload]
+    pairs = [known(pair) for pair in _pairs(mode, x.shape, pad, spatial)]
+    widened = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in pairs], mode=_MODES[mode])
     kept = tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(widened.shape, pairs))
     return np.ascontiguousarray(widened[kept])
 

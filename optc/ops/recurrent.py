@@ -236,8 +236,8 @@ def _last_extent(tensor: Any) -> Any:
 
 
 def _weights(group: Sequence[Any], has_biases: bool, projects: bool) -> Weights:
-    biases = group[2:4] if has_biases else (None, None)
-    return Weights(group[0], group[1], *biases, group[-1] if projects else None)
+    input_bias, hidden_bias = group[2:4] if has_biases else (None, None)
+    return Weights(group[0], group[1], input_bias, hidden_bias, group[-1] if projects else None)
 
 
 def _check_layers(shape: Shape, states: Sequence[TensorType], layers: Layers) -> None:

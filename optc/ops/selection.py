@@ -11,7 +11,7 @@ from optc.ir.dims import Dim, fresh
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim
 from optc.ops.registry import define
-from optc.ops.shapes import known_shape, reduced_shape
+from optc.ops.shapes import known, known_shape, reduced_shape
 
 Array = np.ndarray[Any, Any]
 _REASON = "order statistics and sets have no kernel"
@@ -46,14 +46,14 @@ def _reference_median(x: Array, dim: int, keepdim: bool, skips_nan: bool) -> tup
     rows = _rows(x, dim)
     if not rows.shape[-1]:
         raise IndexError(f"median(): Expected reduction dim {normalize_dim(dim, x.ndim)} to have non-zero size.")
-    shape = reduced_shape(x.shape, [dim] if x.ndim else [], keepdim)
+    shape = known(reduced_shape(x.shape, [dim] if x.ndim else [], keepdim))
     order, unordered = np.argsort(rows, axis=-1, kind="stable"), _is_nan(rows)
     count = rows.shape[-1] - unordered.sum(-1)
     if skips_nan:
         rank = np.where(count > 0, (count - 1) // 2, 0)
     else:
         rank = np.where(count < rows.shape[-1], np.minimum(count, rows.shape[-1] - 1), (rows.shape[-1] - 1) // 2)
-    return _pick(rows, order, rank, shape)  # type: ignore[arg-type]
+    return _pick(rows, order, rank, shape)
 
 
 def _reference_whole_median(x: Array, skips_nan: bool) -> Array:
@@ -82,9 +82,9 @@ def _reference_kth(x: Array, k: int, dim: int, keepdim: bool) -> tuple[Array, Ar
     rows = _rows(x, dim)
     if not 0 < k <= rows.shape[-1]:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {normalize_dim(dim, x.ndim)}")
-    shape = reduced_shape(x.shape, [dim] if x.ndim else [], keepdim)
+    shape = known(reduced_shape(x.shape, [dim] if x.ndim else [], keepdim))
     rank = np.full(rows.shape[:-1], k - 1)
-    return _pick(rows, np.argsort(rows, axis=-1, kind="stable"), rank, shape)  # type: ignore[arg-type]
+    return _pick(rows, np.argsort(rows, axis=-1, kind="stable"), rank, shape)
 
 
 define(

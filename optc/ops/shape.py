@@ -22,6 +22,7 @@ from optc.ops.shapes import (
     format_shape,
     from_end,
     is_extent,
+    known,
     known_shape,
     resolve_view,
     slice_bounds,
@@ -54,7 +55,7 @@ def strided_view(x: Array, sizes: Sequence[int], strides: Sequence[int]) -> Arra
 def element_strides(x: Array) -> tuple[int, ...]:
     """Strides in elements as torch reports them (row-major for contiguous arrays, also empty ones)."""
     if x.flags.c_contiguous:
-        return tuple(contiguous_strides(x.shape))  # type: ignore[arg-type]
+        return known(contiguous_strides(x.shape))
     return tuple(stride // x.itemsize for stride in x.strides)
 
 
@@ -170,24 +171,24 @@ def _view_layout(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[D
     return None if found is None else (resolved, found, offset)
 
 
-def _view_reference(x: Array, sizes: Sequence[int]) -> Array:
-    resolved = resolve_view(x.shape, sizes)
+def _view_reference(x: Array, sizes: Sequence[Dim]) -> Array:
+    resolved = known(resolve_view(x.shape, sizes))
     if x.flags.c_contiguous:
-        return x.reshape(resolved)  # type: ignore[arg-type]
+        return x.reshape(resolved)
     found = view_strides(x.shape, element_strides(x), resolved)
     if found is None:
         raise RuntimeError(_VIEW_ERROR)
-    return strided_view(x, resolved, found)  # type: ignore[arg-type]
+    return strided_view(x, resolved, known(found))
 
 
-def _reshape_reference(x: Array, sizes: Sequence[int]) -> Array:
-    resolved = resolve_view(x.shape, sizes)
+def _reshape_reference(x: Array, sizes: Sequence[Dim]) -> Array:
+    resolved = known(resolve_view(x.shape, sizes))
     if x.flags.c_contiguous:
-        return x.reshape(resolved)  # type: ignore[arg-type]
+        return x.reshape(resolved)
     found = view_strides(x.shape, element_strides(x), resolved)
     if found is None:
-        return x.copy(order="C").reshape(resolved)  # type: ignore[arg-type]
-    return strided_view(x, resolved, found)  # type: ignore[arg-type]
+        return x.copy(order="C").reshape(resolved)
+    return strided_view(x, resolved, known(found))
 
 
 def _infer_view(x: TensorType, sizes: Sequence[Dim]) -> TensorType:
@@ -202,14 +203,14 @@ def declare_reshaping(
     define(
         schema,
         infer=lambda x, *rest: _infer_view(x, shape_of(known_shape(x), *rest)),
-        reference=lambda x, *rest: reference(x, shape_of(x.shape, *rest)),  # type: ignore[arg-type]
+        reference=lambda x, *rest: reference(x, shape_of(x.shape, *rest)),
         layout=lambda sizes, strides, offset, *rest: _view_layout(sizes, strides, offset, shape_of(sizes, *rest)),
         may_fail=must_view,
     )
 
 
 def _shape_of_other(shape: Shape, other: Any) -> Sequence[Dim]:
-    return known_shape(other) if isinstance(other, TensorType) else other.shape  # type: ignore[no-any-return]
+    return known_shape(other) if isinstance(other, TensorType) else other.shape
 
 
 def flattened(shape: Shape, start_dim: int, end_dim: int) -> Sequence[Dim]:
@@ -288,12 +289,12 @@ def _expand(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[Dim], 
 
 
 def _expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) -> Array:
-    shape = expanded_shape(x.shape, sizes)
+    shape = known(expanded_shape(x.shape, sizes))
     if shape == x.shape:
         return x.view()
     missing = len(shape) - x.ndim
     strides = [0 if x.shape[place] != shape[missing + place] else step for place, step in enumerate(x.strides)]
-    return np.lib.stride_tricks.as_strided(x, shape, (*([0] * missing), *strides))  # type: ignore[arg-type]
+    return np.lib.stride_tricks.as_strided(x, shape, (*([0] * missing), *strides))
 
 
 declare_view(
@@ -330,8 +331,8 @@ def _select(sizes: Shape, strides: Strides, offset: Dim, dim: int, index: Dim) -
 
 
 def _select_reference(x: Array, dim: int, index: int) -> Array:
-    place, position = _select_place(x.shape, dim, index)
-    return x[(slice(None),) * place + (position, ...)]  # type: ignore[no-any-return]
+    place, position = known(_select_place(x.shape, dim, index))
+    return x[(slice(None),) * place + (position, ...)]
 
 
 def _check_step(step: Dim) -> None:
@@ -359,7 +360,7 @@ def _slice_reference(x: Array, dim: int, start: int | None, end: int | None, ste
     if not x.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     _check_step(step)
-    return x[(slice(None),) * normalize_dim(dim, x.ndim) + (slice(start, end, step),)]  # type: ignore[no-any-return]
+    return x[(slice(None),) * normalize_dim(dim, x.ndim) + (slice(start, end, step),)]
 
 
 def _narrow_bounds(shape: Shape, dim: int, start: Dim, length: Dim) -> tuple[int, Dim, Dim]:
@@ -384,8 +385,8 @@ def _narrow(sizes: Shape, strides: Strides, offset: Dim, dim: int, start: Dim, l
 
 
 def _narrow_reference(x: Array, dim: int, start: int, length: int) -> Array:
-    place, first, length = _narrow_bounds(x.shape, dim, start, length)  # type: ignore[assignment]
-    return x[(slice(None),) * place + (slice(first, first + length),)]  # type: ignore[no-any-return]
+    place, first, length = known(_narrow_bounds(x.shape, dim, start, length))
+    return x[(slice(None),) * place + (slice(first, first + length),)]
 
 
 def _diagonal(sizes: Shape, strides: Strides, offset: Dim, diagonal: int, dim1: int, dim2: int) -> Triple:
@@ -434,7 +435,7 @@ def _unfold(sizes: Shape, strides: Strides, offset: Dim, dimension: int, size: i
 
 def _unfold_reference(x: Array, dimension: int, size: int, step: int) -> Array:
     sizes, strides, _ = _unfold(x.shape, element_strides(x), 0, dimension, size, step)
-    return strided_view(x, sizes, strides)  # type: ignore[arg-type]
+    return strided_view(x, known(sizes), known(strides))
 
 
 declare_view(
@@ -602,7 +603,7 @@ def _roll_reference(x: Array, shifts: Sequence[int], dims: Sequence[int]) -> Arr
     moves = _rolls(x.shape, shifts, dims)
     if not moves:
         return np.roll(x, shifts[0])
-    return np.roll(x, [int(str(shift)) for _, shift in moves], [dim for dim, _ in moves])
+    return np.roll(x, known([shift for _, shift in moves]), [dim for dim, _ in moves])
 
 
 define(

@@ -19,6 +19,14 @@ def known_shape(tensor: TensorType) -> Shape:
     return tensor.shape
 
 
+def known(shape: Sequence[Dim]) -> tuple[int, ...]:
+    """A shape as plain numbers. Raises UndecidedShape when there is a symbol in it."""
+    numbers = tuple(dim for dim in shape if isinstance(dim, int))
+    if len(numbers) != len(shape):
+        raise UndecidedShape(f"the extents {format_shape(shape)} are needed before the program runs")
+    return numbers
+
+
 def format_shape(shape: Sequence[Dim]) -> str:
     """`[3, s0]`."""
     return f"[{', '.join(map(str, shape))}]"

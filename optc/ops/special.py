@@ -126,7 +126,7 @@ def lgamma(x: Any) -> Array:
             return math.inf
         return math.lgamma(value)
 
-    return np.vectorize(one, otypes=[np.float64])(given.astype(np.float64)).astype(given.dtype)
+    return np.asarray(np.vectorize(one, otypes=[np.float64])(given.astype(np.float64))).astype(given.dtype)
 
 
 _DIGAMMA_SERIES = (1.0 / 12.0, -1.0 / 120.0, 1.0 / 252.0, -1.0 / 240.0, 1.0 / 132.0, -691.0 / 32760.0, 1.0 / 12.0)
