@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from optc.errors import UnsupportedError
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
@@ -56,7 +57,8 @@ def elu(x: Expr, alpha: Expr, scale: Expr, input_scale: Expr) -> Expr:
 
 
 def _elu_array(x: Array, alpha: Any, scale: Any, input_scale: Any) -> Array:
-    return np.where(x > 0, x * scale, np.expm1(np.minimum(x * input_scale, 80)) * (alpha * scale))
+    negative = np.expm1(np.minimum(x * input_scale, 80)) * (alpha * scale)
+    return np.asarray(np.where(x > 0, np.multiply(x, scale), negative))
 
 
 def hard_clip(x: Expr, low: float, high: float) -> Expr:
@@ -126,6 +128,11 @@ def _prelu_weight_shape(x: tuple[Any, ...], weight: tuple[Any, ...]) -> list[Any
     return [1, count] + [1] * (len(x) - 2)
 
 
+def _infer_prelu(x: TensorType, weight: TensorType) -> TensorType:
+    _prelu_weight_shape(known_shape(x), known_shape(weight))
+    return x.with_shape(x.shape)
+
+
 def _prelu(b: Any, x: Any, weight: Any) -> Any:
     shaped = b("aten::reshape", weight, _prelu_weight_shape(b.shape(x), b.shape(weight)))
     return b("aten::_prelu_kernel", x, shaped)
@@ -138,7 +145,7 @@ def _prelu_reference(x: Array, weight: Array) -> Array:
 
 define(
     "aten::prelu(Tensor self, Tensor weight) -> Tensor",
-    infer=lambda x, weight: (_prelu_weight_shape(known_shape(x), known_shape(weight)), x.with_shape(x.shape))[1],
+    infer=_infer_prelu,
     reference=_prelu_reference,
     decompose=_prelu,
 )
@@ -160,8 +167,8 @@ def gelu(x: Expr, approximate: str) -> Expr:
 def _gelu_array(x: Array, approximate: str) -> Array:
     wide = x.astype(np.float64)
     if approximate == "tanh":
-        return 0.5 * wide * (1 + np.tanh(_BETA * (wide + _KAPPA * wide**3)))
-    return 0.5 * wide * (1 + erf(wide * math.sqrt(0.5)))
+        return np.asarray(0.5 * wide * (1 + np.tanh(_BETA * (wide + _KAPPA * wide**3))))
+    return np.asarray(0.5 * wide * (1 + erf(wide * math.sqrt(0.5))))
 
 
 def _check_gelu(dtype: DType, x: Any, approximate: str) -> None:
@@ -271,16 +278,29 @@ def _glu_reference(x: Array, dim: int) -> Array:
 define("aten::glu(Tensor self, int dim=-1) -> Tensor", infer=_infer_glu, reference=_glu_reference, decompose=_glu)
 
 
-def _check_rrelu(x: Any) -> None:
-    _float_only("rrelu_with_noise_out_cpu")(operand_type(x))
+def _infer_rrelu(x: TensorType, lower: Any, upper: Any, training: Any, generator: Any) -> TensorType:
+    _check_rrelu(operand_type(x), training)
+    return x.with_shape(x.shape)
+
+
+def _check_rrelu(dtype: DType, training: bool) -> None:
+    _float_only("rrelu_with_noise_out_cpu")(dtype)
+    if training:
+        raise UnsupportedError(
+            "rrelu draws random slopes in training mode, which optc does not have; call eval() first"
+        )
+
+
+def _rrelu_reference(x: Array, lower: float, upper: float, training: bool, generator: Any) -> Array:
+    _check_rrelu(operand_type(x), training)
+    return np.asarray(np.where(x > 0, x, x * ((lower + upper) / 2))).astype(x.dtype)
 
 
 define(
     "aten::rrelu(Tensor self, Scalar lower=0.125, Scalar upper=0.33333333333333331, bool training=False, "
     "Generator? generator=None) -> Tensor",
-    infer=lambda x, *rest: (_check_rrelu(x), x.with_shape(x.shape))[1],
-    reference=lambda x, lower, upper, training, generator: np.asarray(
-        np.where(x > 0, x, x * ((lower + upper) / 2))
-    ).astype(x.dtype),
+    infer=_infer_rrelu,
+    reference=_rrelu_reference,
     decompose=lambda b, x, lower, upper, training, generator: b("aten::leaky_relu", x, (lower + upper) / 2),
+    inplace=True,
 )

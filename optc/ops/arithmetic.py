@@ -93,6 +93,8 @@ _CONSTANT_POWERS: dict[float, ScalarFunction] = {
 
 def _integer_power(x: Expr, y: Expr) -> Expr:
     """By repeated squaring over the bits of the exponent; negative powers are 0 but for bases 1 and -1."""
+    if x.dtype is dtypes.BOOL:
+        return x | ~y
     result, square = literal(1, x.dtype), x
     for bit in range(8 * x.dtype.itemsize - (1 if x.dtype.is_signed else 0)):
         result = select(((y >> bit) & 1).not_equal(0), result * square, result)
@@ -154,11 +156,11 @@ def _refuse_zero(y: Array) -> None:
 
 
 def _add_arrays(x: Array, y: Array, alpha: Any) -> Array:
-    return np.add(x, np.multiply(y, alpha))
+    return np.asarray(np.add(x, np.multiply(y, alpha)))
 
 
 def _subtract_arrays(x: Array, y: Array, alpha: Any) -> Array:
-    return np.subtract(x, np.multiply(y, alpha))
+    return np.asarray(np.subtract(x, np.multiply(y, alpha)))
 
 
 def _true_divide(x: Array, y: Array) -> Array:
@@ -176,7 +178,7 @@ def _truncating_divide(x: Array, y: Array) -> Array:
         return np.trunc(np.true_divide(x, y))
     quotient = np.floor_divide(x, y)
     inexact = (np.multiply(quotient, y) != x) & ((x < 0) != (y < 0))
-    return quotient + inexact.astype(quotient.dtype)
+    return np.asarray(quotient + inexact.astype(quotient.dtype))
 
 
 def _remainder_arrays(x: Array, y: Array) -> Array:
@@ -217,7 +219,8 @@ def _clamp_arrays(x: Array, low: Any, high: Any) -> Array:
 
 
 def _lerp_arrays(start: Array, end: Array, weight: Array) -> Array:
-    return np.where(np.abs(weight) < 0.5, start + weight * (end - start), end - (end - start) * (1 - weight))
+    span = np.subtract(end, start)
+    return np.asarray(np.where(np.abs(weight) < 0.5, start + weight * span, end - span * (1 - weight)))
 
 
 def _maximum_number(x: Array, y: Array) -> Array:
@@ -356,6 +359,10 @@ def declare_binary(
         )
 
 
+_name: str
+_scalar: ScalarFunction
+_compute: Compute
+_check: Callable[..., None]
 for _name, _scalar, _compute, _check in (
     ("add", add, _add_arrays, check_alpha),
     ("sub", subtract, _subtract_arrays, check_subtraction),

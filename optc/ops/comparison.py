@@ -10,7 +10,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.arithmetic import C_NAMES, declare_binary
-from optc.ops.elementwise import cast_array, declare_pointwise, truth
+from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
 from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, select
@@ -18,6 +18,10 @@ from optc.ops.shapes import broadcast_shapes, known_shape
 
 Array = np.ndarray[Any, Any]
 
+_name: str
+_scalar: ScalarFunction
+_compute: Compute
+_alias: str | None
 for _name, _alias, _scalar, _compute in (
     ("eq", None, lambda x, y: x.equal(y), np.equal),
     ("ne", "not_equal", lambda x, y: x.not_equal(y), np.not_equal),
@@ -47,7 +51,7 @@ declare_pointwise(
     lambda x: ~truth(x), np.logical_not, result=dtypes.BOOL, inplace=True, out="out",
 )  # fmt: skip
 
-_NEVER_INTEGER = {
+_NEVER_INTEGER: dict[str, tuple[ScalarFunction, Compute]] = {
     "isnan": (lambda x: x.not_equal(x), np.isnan),
     "isinf": (lambda x: x.equal(float("inf")) | x.equal(float("-inf")), np.isinf),
     "isposinf": (lambda x: x.equal(float("inf")), np.isposinf),

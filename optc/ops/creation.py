@@ -16,7 +16,7 @@ from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtyp
 from optc.ops.elementwise import cast_array
 from optc.ops.promotion import default_float, number_type, operand_type
 from optc.ops.registry import define
-from optc.ops.shapes import known_shape
+from optc.ops.shapes import known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +44,7 @@ def fill_type(value: Any, code: int | None) -> DType:
 
 
 def _filled(size: Any, value: Any, dtype: DType) -> Array:
-    array = np.empty(check_size(size), dtype.numpy)
+    array = np.empty(known(check_size(size)), dtype.numpy)
     if operand_type(value).kind == "float" and dtype.kind == "int" and not math.isfinite(value):
         raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype]} without overflow")
     if isinstance(value, int) and dtype.kind == "int" and not _fits(value, dtype):
@@ -180,13 +180,16 @@ def _range_length(start: Any, end: Any, step: Any) -> Dim:
             if (end - start) * step < 0:
                 raise RuntimeError("upper bound and lower bound inconsistent with step sign")
             if all(isinstance(bound, int) for bound in (start, end, step)):
-                return -((start - end) // step)
+                return -int((start - end) // step)
             return math.ceil((end - start) / step)
     if any(isinstance(bound, Unknown | float) for bound in (start, end, step)):
         raise UndecidedShape("the length of arange depends on numbers that only running tells")
-    return (
-        (end - start) if step == 1 else (end - start + step + (-1 if isinstance(step, int) and step > 0 else 1)) // step
-    )
+    length: Dim = end - start if step == 1 else (end - start + step + (-1 if _is_positive(step) else 1)) // step
+    return length
+
+
+def _is_positive(step: Any) -> bool:
+    return isinstance(step, int) and step > 0
 
 
 def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorType:
@@ -196,10 +199,10 @@ def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorTy
 def _reference_arange(start: Any, end: Any, step: Any, code: int | None) -> Array:
     dtype = _range_type(code, start, end, step)
     count = _range_length(start, end, step)
-    places = np.arange(count, dtype=np.int64 if dtype.kind == "int" else np.float64)
+    places = np.arange(known((count,))[0], dtype=np.int64 if dtype.kind == "int" else np.float64)
     if dtype.kind == "int":
         return np.asarray(int(start) + places * int(step)).astype(dtype.numpy)
-    return np.asarray(float(start) + places * float(step)).astype(dtype.numpy)
+    return np.asarray(float(start) + np.multiply(places, float(step))).astype(dtype.numpy)
 
 
 define(

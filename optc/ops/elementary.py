@@ -42,6 +42,9 @@ def _named(name: str) -> ScalarFunction:
 
 # Functions with a fraction: integers become the default float ------------------------------------------------------
 
+_name: str
+_compute: Compute
+_aliases: tuple[str, ...]
 for _name, _compute, _aliases in (
     ("exp", np.exp, ()),
     ("exp2", np.exp2, ("special_exp2",)),

@@ -20,7 +20,7 @@ from optc.ops.abstract import UNKNOWN_BOOL, Unknown
 from optc.ops.promotion import compute_type, float_result, is_operand, operand_type, result_type
 from optc.ops.registry import Operator, Pointwise, ScalarFunction, define
 from optc.ops.scalar import Expr, literal, variable
-from optc.ops.shapes import broadcast_shapes, known_shape
+from optc.ops.shapes import broadcast_shapes, known, known_shape
 
 Array = np.ndarray[Any, Any]
 Compute = Callable[..., Any]
@@ -76,7 +76,7 @@ def pointwise_reference(
         with np.errstate(all="ignore"):
             value = np.asarray(compute(*prepared))
             value = value.astype((result or dtype).numpy, copy=False)
-        return value if value.shape == shape else np.broadcast_to(value, shape).copy()
+        return value if value.shape == shape else np.array(np.broadcast_to(value, known(shape)))
 
     return reference
 

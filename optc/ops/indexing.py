@@ -17,7 +17,7 @@ from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
 from optc.ops.elementwise import cast_array
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -94,7 +94,7 @@ def _reference_index_select(x: Array, dim: int, index: Array) -> Array:
     rows = x if x.ndim else x.reshape(1)
     place = normalize_dim(dim, x.ndim)
     _check_range(index, rows.shape[place], "index out of range in self")
-    return np.take(rows, index.reshape(-1), axis=place).reshape(shape)  # type: ignore[arg-type]
+    return np.take(rows, index.reshape(-1), axis=place).reshape(known(shape))
 
 
 define("aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", infer=_infer_index_select,
@@ -579,7 +579,7 @@ def _reference_one_hot(x: Array, classes: int) -> Array:
     count = int(x.max()) + 1 if classes == -1 else classes
     if x.size and x.max() >= count:
         raise RuntimeError("Class values must be smaller than num_classes.")
-    return (x[..., None] == np.arange(count)).astype(np.int64)
+    return np.equal(x[..., None], np.arange(count)).astype(np.int64)
 
 
 define("aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", infer=_infer_one_hot, reference=_reference_one_hot,

@@ -221,7 +221,8 @@ def _reference_rms_norm(x: Array, normalized: Sequence[int], weight: Array | Non
     with np.errstate(all="ignore"):
         squares = np.square(values).mean(axis=places, keepdims=True)
         result = values / np.sqrt(squares + _rms_epsilon(operand_type(x), eps))
-    return (result if weight is None else result * weight.astype(np.float64)).astype(x.dtype)
+    scaled = result if weight is None else result * weight.astype(np.float64)
+    return np.asarray(scaled).astype(x.dtype)
 
 
 def _rms_epsilon(dtype: DType, eps: float | None) -> float:
@@ -296,7 +297,7 @@ def _decompose_group_norm(b: Any, x: Any, groups: int, weight: Any, bias: Any, e
     grouped = b("aten::reshape", narrowed(b, x, work), [shape[0], groups, product(shape[1:]) // groups])
     result = b("aten::reshape", _normalized(b, grouped, [2], eps)[0], list(shape))
     parameters = _channel_parameters(b, (weight, bias), len(shape), shape[1])
-    return narrowed(b, _scaled_and_shifted(b, result, *parameters, work), dtype)
+    return narrowed(b, _scaled_and_shifted(b, result, parameters[0], parameters[1], work), dtype)
 
 
 def _channel_parameters(b: Any, parameters: Sequence[Any], rank: int, channels: Dim) -> list[Any]:
@@ -360,7 +361,7 @@ def _reference_batch_norm(
         result = (values - mean.reshape(shape)) / np.sqrt(spread.reshape(shape) + eps)
     result = result if weight is None else result * weight.astype(np.float64).reshape(shape)
     result = result if bias is None else result + bias.astype(np.float64).reshape(shape)
-    return result.astype(x.dtype)
+    return np.asarray(result).astype(x.dtype)
 
 
 def _update_statistics(

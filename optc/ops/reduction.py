@@ -78,6 +78,9 @@ def _reference_product(x: Array, dims: Dims, keepdim: bool, code: int | None) ->
         return np.asarray(np.prod(work, axis=axes(x, dims), keepdims=keepdim)).astype(dtype.numpy)
 
 
+_name: str
+_compute: Callable[..., Any]
+
 SUM = Reduction(arithmetic.combine_sum, lambda dtype: 0, accumulate=compute_type)
 PRODUCT = Reduction(arithmetic.multiply, lambda dtype: 1, accumulate=compute_type)
 
@@ -466,6 +469,11 @@ def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: b
     return narrowed(b, b("aten::sqrt", result) if root else result, b.type(x).dtype)
 
 
+def _decompose_both(b: Any, x: Any, root: bool, dims: Dims, correction: Any, keepdim: bool) -> tuple[Any, Any]:
+    deviation = _decompose_deviation(b, x, dims, correction, keepdim, root)
+    return deviation, _decompose_mean(b, x, dims, keepdim, None)
+
+
 for _name, _root in (("var", False), ("std", True)):
     _infer, _reference = _infer_deviation(_name), _reference_deviation(_name, _root)
     _infer_both, _reference_both = _infer_deviation(_name + "_mean"), _reference_deviation(_name + "_mean", _root)
@@ -512,10 +520,7 @@ for _name, _root in (("var", False), ("std", True)):
                 reference(x, *parse(*rest)),
                 _reference_mean(x, parse(*rest)[0], parse(*rest)[2], None),
             ),
-            decompose=lambda b, x, *rest, parse=_parse, root=_root: (
-                _decompose_deviation(b, x, *parse(*rest), root),
-                _decompose_mean(b, x, parse(*rest)[0], parse(*rest)[2], None),
-            ),
+            decompose=lambda b, x, *rest, parse=_parse, root=_root: _decompose_both(b, x, root, *parse(*rest)),
         )
 
 

@@ -203,6 +203,10 @@ declare_pairs("aten::mul", _together(lambda x, y: x * y), _wrapped(lambda x, y: 
 declare_pairs("aten::floordiv", _together(_floor_quotient_expr), _floor_quotient, symbolic=_checked(dims.floordiv),
               may_fail=True)  # fmt: skip
 declare_pairs("aten::remainder", _together(_rest_expr), _rest, symbolic=_checked(dims.modulo), may_fail=True)
+_name: str
+_scalar: ScalarFunction
+_reference: Reference
+_compute: Callable[..., Any]
 for _overload, _type in ((".int", "int"), (".float", "float"), ("", "Scalar")):
     define(
         f"aten::div{_overload}({_type} a, {_type} b) -> float",
