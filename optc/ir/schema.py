@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from optc.errors import ParseError
+from optc.ir.literals import float_text
 from optc.ir.type_parser import TokenStream, TypeParser
 from optc.ir.types import ListType, OptionalType, Type
 
@@ -68,8 +69,8 @@ def _default_text(value: Any) -> str:
     if isinstance(value, str):
         return '"' + value.translate(_ESCAPES) + '"'
     if isinstance(value, list):
-        return f"[{', '.join(map(str, value))}]"
-    return str(value)
+        return f"[{', '.join(map(_default_text, value))}]"
+    return float_text(value) if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
