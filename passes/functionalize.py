@@ -189,7 +189,7 @@ class _Functionalizer:
         if place.storage.is_container:
             return self.new_container(node, operator)
         functional = operator.functional or functional_form(operator)
-        if functional is None or len(functional.schema.returns) != 1:
+        if functional is None or functional.is_view or len(functional.schema.returns) != 1:
             raise NotFunctional(f"{operator.name} is not known in a form without mutation", node.source)
         written = [argument.is_written for argument in operator.schema.arguments].index(True)
         inputs = list(node.inputs)

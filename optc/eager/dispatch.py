@@ -350,7 +350,9 @@ def _run_writing(
         )
     with np.errstate(all="ignore"):
         if plan.in_place or operator.functional is None:
-            operator.reference(*values)
+            result = operator.reference(*values)
+            if operator.functional is None and isinstance(result, np.ndarray):
+                target._array = result
         else:
             write_out(target, operator.functional.reference(*values[:place], *values[place + 1 :]))
     others = [*arguments[:place], *arguments[place + 1 :]]

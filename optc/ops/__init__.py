@@ -25,6 +25,8 @@ from optc.ops import (
     selection,
     shape,
     special,
+    storage,
+    vectors,
     writes,
 )
 
@@ -50,5 +52,7 @@ __all__ = [
     "selection",
     "shape",
     "special",
+    "storage",
+    "vectors",
     "writes",
 ]

@@ -270,9 +270,13 @@ def define(
     return operator
 
 
-def define_inplace(functional: Operator, overload: str) -> Operator:
-    """Declare `name_.overload` for an operator whose in-place form has an overload name of its own (`pow_.Scalar`)."""
-    return _register(_variant(functional, f"{functional.name.partition('.')[0]}_.{overload}", _inplace_schema))
+def define_inplace(functional: Operator, overload: str, name: str | None = None) -> Operator:
+    """Declare `name_.overload` for an operator whose in-place form has an overload name of its own (`pow_.Scalar`).
+
+    `name` replaces the part before the dot (`aten::__ilshift__`).
+    """
+    written = name or f"{functional.name.partition('.')[0]}_"
+    return _register(_variant(functional, f"{written}.{overload}", _inplace_schema))
 
 
 def _register(operator: Operator) -> Operator:

@@ -1,0 +1,122 @@
+"""Other views of the same memory (`as_strided`, `view(dtype)`), and shapes that are changed in place.
+
+`unsqueeze_` and `squeeze_` give a tensor another shape without writing a number: their references return the array the
+tensor has from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from optc.ir.dims import Dim
+from optc.ir.types import TensorType
+from optc.ops.abstract import ShapeError, UndecidedShape, known_dtype
+from optc.ops.promotion import operand_type
+from optc.ops.registry import Operator, define, lookup
+from optc.ops.shape import strided_view
+from optc.ops.shapes import format_shape, known_shape
+
+Array = np.ndarray[Any, Any]
+
+
+# Strides -------------------------------------------------------------------------------------------------------------
+
+
+def _storage(x: Array) -> Array:
+    """The array that owns the memory of x."""
+    while isinstance(x.base, np.ndarray) and x.base.dtype == x.dtype:
+        x = x.base
+    return x
+
+
+def _check_strided(size: Sequence[Dim], stride: Sequence[Dim]) -> None:
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(isinstance(step, int) and step < 0 for step in stride):
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, got strides: " + format_shape(stride)
+        )
+
+
+def _infer_strided(x: TensorType, size: Sequence[Dim], stride: Sequence[Dim], offset: Any) -> TensorType:
+    _check_strided(size, stride)
+    return x.with_shape(tuple(size))
+
+
+def _reference_strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int | None) -> Array:
+    _check_strided(size, stride)
+    storage = _storage(x)
+    first = (x.ctypes.data - storage.ctypes.data) // x.itemsize
+    start = first if offset is None else offset
+    needed = start + 1 + sum((extent - 1) * step for extent, step in zip(size, stride)) if 0 not in size else 0
+    if needed > storage.size:
+        raise RuntimeError(
+            f"setStorage: sizes {format_shape(size)}, strides {format_shape(stride)}, storage offset {start}, and itemsize "
+            f"{x.itemsize} requiring a storage size of {needed * x.itemsize} are out of bounds for storage of size "
+            f"{storage.nbytes}"
+        )
+    if 0 in size:
+        return np.empty(tuple(size), x.dtype)
+    return strided_view(strided_view(storage, [storage.size], [1])[start:], size, stride)
+
+
+define(
+    "aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)",
+    infer=_infer_strided,
+    reference=_reference_strided,
+    interpreted="native code does not keep the memory layout that it asks for",
+    may_fail=True,
+)
+
+
+# Element types -------------------------------------------------------------------------------------------------------
+
+
+def _infer_bits(x: TensorType, code: int) -> TensorType:
+    old, new, shape = operand_type(x), known_dtype(code), known_shape(x)
+    if old.itemsize == new.itemsize:
+        return TensorType(new, shape)
+    if not shape:
+        raise RuntimeError(f"self.dim() cannot be 0 to view {old.label} as {new.label} (different element sizes)")
+    length = shape[-1] * old.itemsize
+    if isinstance(length, int) and length % new.itemsize:
+        raise ShapeError(
+            f"self.size(-1) must be divisible by {new.itemsize // old.itemsize} to view {old.label} as {new.label} "
+            f"(different element sizes), but got {shape[-1]}"
+        )
+    if not isinstance(length, int):
+        raise UndecidedShape("does another element type fit the last dimension?")
+    return TensorType(new, (*shape[:-1], length // new.itemsize))
+
+
+def _reference_bits(x: Array, code: int) -> Array:
+    _infer_bits(TensorType(operand_type(x), x.shape), code)
+    return x.view(known_dtype(code).numpy)
+
+
+define(
+    "aten::view.dtype(Tensor(a) self, ScalarType dtype) -> Tensor(a)",
+    infer=_infer_bits,
+    reference=_reference_bits,
+    interpreted="native code does not reinterpret bits",
+)
+
+
+# Shapes in place -----------------------------------------------------------------------------------------------------
+
+
+def _declare_reshaped_in_place(schema: str, view: Operator | None) -> None:
+    assert view is not None
+    define(schema, infer=view.rule, reference=view.reference,
+           interpreted="it changes the shape of its argument in place")  # fmt: skip
+
+
+_declare_reshaped_in_place("aten::unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!)", lookup("aten::unsqueeze"))
+_declare_reshaped_in_place("aten::squeeze_(Tensor(a!) self) -> Tensor(a!)", lookup("aten::squeeze"))
+_declare_reshaped_in_place("aten::squeeze_.dim(Tensor(a!) self, int dim) -> Tensor(a!)", lookup("aten::squeeze.dim"))
+_declare_reshaped_in_place(
+    "aten::squeeze_.dims(Tensor(a!) self, int[] dim) -> Tensor(a!)", lookup("aten::squeeze.dims")
+)
