@@ -207,11 +207,11 @@ def _extreme(name: str, choose: Callable[[list[Any]], Any]) -> Callable[[list[An
 
 
 def _least(left: list[Any], right: list[Any]) -> list[Any]:
-    return left if left < right else right
+    return min(right, left)
 
 
 def _greatest(left: list[Any], right: list[Any]) -> list[Any]:
-    return left if left > right else right
+    return max(right, left)
 
 
 def _contains_rule(items: Any, element: Any) -> Any:

@@ -586,8 +586,10 @@ for _schema, _order in (
         lambda p, dims, keepdim, code: (p, dims, keepdim, code),
     ),
     (
-        "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
-        "ScalarType? dtype=None) -> Tensor",
+        (
+            "linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
+            "ScalarType? dtype=None) -> Tensor"
+        ),
         lambda p, dims, keepdim, code: (p, dims, keepdim, code),
     ),
     (
