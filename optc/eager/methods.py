@@ -68,11 +68,6 @@ def _retain_grad(self: Any) -> None:
     """Nothing to do: there is no autograd."""
 
 
-def _expand_like(self: Any, other: Any) -> Any:
-    """The tensor expanded to the shape of another."""
-    return dispatch.call("aten::expand", (self, list(other._array.shape)))
-
-
 def _where(self: Any, condition: Any, other: Any) -> Any:
     """This tensor's elements where `condition` holds, those of `other` elsewhere."""
     return dispatch.call("aten::where", (condition, self, other))
@@ -106,7 +101,6 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "equal": numerics.equal,
     "allclose": numerics.allclose,
     "isclose": numerics.isclose,
-    "expand_as": _expand_like,
 }
 
 

@@ -87,6 +87,15 @@ def _as_tensor_like(self: Any, other: Any) -> Any:
     return dispatch.wrap(np.array(other, kind.numpy))
 
 
+def _floor_divide(self: Any, other: Any) -> Any:
+    """Traces of PyTorch hold the divisor as a tensor. A 0-d tensor of another dtype would change the result's."""
+    if not _is_operand(other):
+        return NotImplemented
+    divisor = _as_tensor_like(self, other)
+    means_the_same = self._array.ndim > 0 or divisor._array.dtype == self._array.dtype
+    return dispatch.call("aten::floor_divide", (self, divisor if means_the_same else other))
+
+
 def _right_floor_divide(self: Any, other: Any) -> Any:
     if not _is_operand(other):
         return NotImplemented
@@ -113,7 +122,7 @@ OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "__truediv__": _binary("aten::div"),
     "__rtruediv__": _right_divide,
     "__itruediv__": _binary("aten::div_"),
-    "__floordiv__": _binary("aten::floor_divide"),
+    "__floordiv__": _floor_divide,
     "__rfloordiv__": _right_floor_divide,
     "__ifloordiv__": _binary("aten::floor_divide_"),
     "__mod__": _binary("aten::remainder"),

@@ -100,6 +100,11 @@ def test_sizes_are_computed_from_the_input() -> None:
     assert traced(optc.ones(5, 7)).shape == (35,)
 
 
+def test_expand_as_follows_the_input() -> None:
+    traced = optc.jit.trace(lambda x, y: y.expand_as(x), (optc.rand(1, 3), optc.rand(3)))
+    assert traced(optc.rand(5, 3), optc.rand(3)).shape == (5, 3)
+
+
 def test_buffers_that_are_written_stay_written() -> None:
     traced = optc.jit.trace(Counter(), (optc.ones(1),), check_trace=False)
     before = float(traced.count)
