@@ -38,4 +38,5 @@ def __getattr__(name: str) -> Any:
     return getattr(_functions, name)
 
 
-__all__ = ["compile", "errors", "nn", *_NAMES]
+__all__ = ["compile", "errors", "nn"]
+__all__ += list(_NAMES)

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 import optc
+from tests.tutorial.programs import NAMES, library
 
 torch = pytest.importorskip("torch")
-from tests.tutorial.programs import NAMES, library  # noqa: E402 - only where torch is installed
-
 pytestmark = pytest.mark.peers
 
 
