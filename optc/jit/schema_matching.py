@@ -63,17 +63,21 @@ class NamedValue:
     name: str = ""
     source: SourceRange | None = None
     constant: Any = None
+    declared: Type | None = None
+    """The type of a constant that does not tell its own: an empty list."""
 
     @property
     def type(self) -> Type:
         """The argument's type."""
-        return self.value.type if self.value is not None else constant_type(self.constant)
+        if self.value is not None:
+            return self.value.type
+        return self.declared if self.declared is not None else constant_type(self.constant)
 
     def plan(self, graph: Graph) -> Plan:
         """The argument as a plan."""
         value = self.value
         if value is None:
-            return Plan(self.type, lambda: insert_constant(graph, self.constant, self.source))
+            return Plan(self.type, lambda: insert_constant(graph, self.constant, self.source, self.declared))
         found = value
         return Plan(found.type, lambda: found, found.node.kind == "prim::EmptyListLiteral")
 
@@ -320,7 +324,9 @@ class SchemaMatcher:
             return given
         if not argument.has_default:
             raise Mismatch(f"Argument {argument.name} not provided.")
-        return NamedValue(None, argument.name, self.conversions.source, _default_of(argument))
+        default, formal = _default_of(argument), unwrap_optional(argument.type)
+        declared = ListType(formal.element) if isinstance(formal, ListType) and default == [] else None
+        return NamedValue(None, argument.name, self.conversions.source, default, declared)
 
     def _varargs(self, place: int, argument: Argument, args: Sequence[NamedValue]) -> Plan | None:
         type_ = argument.type

@@ -89,6 +89,7 @@ _HEADS = (normal(2, 2, 3, 4), normal(2, 2, 5, 4, seed=1), normal(2, 2, 5, 6, see
 _SQUARE = (normal(2, 4, 3), normal(2, 4, 3, seed=1), normal(2, 4, 3, seed=2))
 _GAPS = np.array([[1.0, np.nan, 3.0, 2.0], [4.0, 3.0, 1.0, 1.0]], np.float32)
 _RUNS = np.array([[2, 2, 1, 1], [1, 3, 3, 2]])
+_IMAGE, _FILTERS = normal(2, 3, 5, 6), normal(4, 3, 3, 2)
 _CUBES = [(normal(2, 4, 3, 2), classes(2, 3, 2, count=4), _WEIGHT, reduction) for reduction in (0, 1, 2)]
 
 NEURAL: dict[str, list[Any]] = {
@@ -129,6 +130,22 @@ NEURAL: dict[str, list[Any]] = {
     "aten::diff": [(normal(2, 4),), (normal(2, 4), 2, 0), (normal(4), 5), (normal(4), 1, -1, normal(1), normal(2)), (normal(3) > 0,), (normal(3), -1)],
     "aten::nanmean": [(_GAPS,), (_GAPS, [1], True), (_RUNS,)],
     "aten::logspace": [(0, 2, 5), (0.5, -1, 4, 2.0), (0, 1, 1), (0, 3, 4, 2.0, 4)],
+    "aten::conv1d": [(normal(2, 3, 7), normal(4, 3, 3), normal(4)), (normal(2, 4, 7), normal(6, 2, 3), None, [2], [1], [2], 2), (normal(3, 7), normal(4, 3, 1)),
+                     (normal(2, 3, 7), normal(4, 2, 3)), (normal(2, 3, 2), normal(4, 3, 3)), (normal(2, 3, 7), normal(4, 3, 3), normal(3)), (normal(7), normal(4, 3, 3))],
+    "aten::conv2d": [(_IMAGE, _FILTERS, normal(4)), (_IMAGE, _FILTERS, None, [2, 1], [1, 2], [1, 2]), (_IMAGE, normal(6, 1, 3, 3), normal(6), [1, 1], [1, 1], [1, 1], 3),
+                     (_IMAGE[0], _FILTERS), (_IMAGE, _FILTERS, None, [1, 1], [0, 0], [1, 1], 2)],
+    "aten::conv3d": [(normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2), normal(3), [1, 2, 1], [1, 0, 1])],
+    "aten::conv1d.padding": [(normal(2, 3, 7), normal(4, 3, 4), normal(4), [1], "same"), (normal(2, 3, 7), normal(4, 3, 3)), (normal(2, 3, 7), normal(4, 3, 3), None, [2], "same")],
+    "aten::conv2d.padding": [(_IMAGE, _FILTERS, normal(4), [1, 1], "same", [2, 1])], "aten::conv3d.padding": [(normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2))],
+    "aten::convolution": [(_IMAGE, _FILTERS, normal(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1)],
+    "aten::_convolution": [(_IMAGE, _FILTERS, normal(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1, False, False, True, True)],
+    "aten::_convolution.deprecated": [(_IMAGE, _FILTERS, normal(4), [1, 1], [1, 1], [1, 1], False, [0, 0], 1, False, False, True)],
+    "aten::max_pool1d": [(normal(2, 3, 7), [3]), (normal(2, 3, 7), [3], [2], [1], [1], True), (normal(3, 7), [2], [1], [0], [2])],
+    "aten::max_pool2d": [(_IMAGE, [2, 2]), (_IMAGE, [3, 2], [2, 1], [1, 0], [1, 1], True), (_IMAGE[0], [2], [1], [1], [2])],
+    "aten::avg_pool1d": [(normal(2, 3, 7), [3]), (normal(2, 3, 7), [3], [2], [1], True), (normal(2, 3, 7), [3], [2], [1], False, False)],
+    "aten::avg_pool2d": [(_IMAGE, [2, 2]), (_IMAGE, [3, 2], [2, 2], [1, 1], True), (_IMAGE, [3, 3], [2], [1], True, False), (_IMAGE, [3, 3], [1], [1], False, True, 5)],
+    "aten::adaptive_avg_pool1d": [(normal(2, 3, 7), [3]), (normal(3, 6), [2]), (normal(2, 3, 4), [6])],
+    "aten::adaptive_avg_pool2d": [(_IMAGE, [1, 1]), (_IMAGE, [2, 4]), (_IMAGE[0], [3])], "aten::_adaptive_avg_pool2d": [(_IMAGE, [2, 3])],
     "aten::mse_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::l1_loss": [*reductions(*_PAIR), _DOUBLE],
     "aten::smooth_l1_loss": [*reductions(*_PAIR), (*_PAIR, 1, 0.25), (*_PAIR, 1, 0.0), (*_PAIR, 1, -1.0)],

@@ -1,0 +1,248 @@
+"""Convolutions over 1 to 3 dimensions: every window of the input times every filter.
+
+Native code gathers the windows (views by `unfold`, then one copy) and multiplies them with the filters as matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optc.errors import UnsupportedError
+from optc.ir.dims import Dim, product
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.elementwise import array_type
+from optc.ops.promotion import operand_type
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, format_shape, known_shape
+
+Array = np.ndarray[Any, Any]
+Pads = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The numbers of a convolution, one per spatial dimension."""
+
+    stride: list[int]
+    pads: Pads
+    dilation: list[int]
+    groups: int
+
+    @property
+    def spatial(self) -> int:
+        """How many dimensions are convolved."""
+        return len(self.stride)
+
+
+def each(numbers: Any, spatial: int) -> list[Any]:
+    """One number per spatial dimension, from a number or a list of one or of all."""
+    listed = list(numbers) if isinstance(numbers, Sequence) else [numbers]
+    return listed * spatial if len(listed) == 1 else listed
+
+
+def window_span(kernel: Any, dilation: int) -> Any:
+    """The extent of the input that one window covers."""
+    return (kernel - 1) * dilation + 1
+
+
+def _described(
+    weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any, transposed: Any = False
+) -> Convolution:
+    """Sort the arguments. Raises RuntimeError with torch's text, UnsupportedError for transposed convolutions."""
+    if isinstance(transposed, Unknown) or transposed:
+        raise UnsupportedError("transposed convolutions are not available")
+    spatial = len(weight) - 2
+    steps, gaps = each(stride, spatial), each(dilation, spatial)
+    if isinstance(padding, str):
+        pads = _named_pads(padding, weight[2:], steps, gaps)
+    else:
+        pads = [(number, number) for number in each(padding, spatial)]
+    if any(isinstance(number, int) and number < 0 for pair in pads for number in pair):
+        raise RuntimeError("negative padding is not supported")
+    if any(isinstance(number, int) and number <= 0 for number in steps):
+        raise RuntimeError("non-positive stride is not supported")
+    if any(isinstance(number, int) and number <= 0 for number in gaps):
+        raise RuntimeError("dilation should be greater than zero")
+    return Convolution(steps, pads, gaps, groups)
+
+
+def _named_pads(padding: str, kernel: Shape, stride: list[int], dilation: list[int]) -> Pads:
+    if padding == "valid":
+        return [(0, 0)] * len(kernel)
+    if padding != "same":
+        raise RuntimeError(f"Invalid padding string: '{padding}'")
+    if any(step != 1 for step in stride):
+        raise RuntimeError("padding='same' is not supported for strided convolutions")
+    totals = [window_span(extent, gap) - 1 for extent, gap in zip(kernel, dilation)]
+    if not all(isinstance(total, int) for total in totals):
+        raise UndecidedShape("the extent of a filter is needed before the program runs")
+    return [(total // 2, total - total // 2) for total in totals]
+
+
+def _check(shape: Shape, weight: Shape, bias: TensorType | None, how: Convolution) -> None:
+    spatial = how.spatial
+    if len(shape) not in (spatial + 1, spatial + 2):
+        raise RuntimeError(
+            f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to conv{spatial}d, but got input of "
+            f"size: {format_shape(shape)}"
+        )
+    channels = shape[-spatial - 1]
+    if same_dim(channels, weight[1] * how.groups) is False:
+        raise RuntimeError(
+            f"Given groups={how.groups}, weight of size {format_shape(weight)}, expected input{format_shape(shape)} to have "
+            f"{weight[1] * how.groups} channels, but got {channels} channels instead"
+        )
+    if bias is not None and (len(known_shape(bias)) != 1 or same_dim(known_shape(bias)[0], weight[0]) is False):
+        raise RuntimeError(
+            f"Given weight of size {format_shape(weight)}, expected bias to be 1-dimensional with {weight[0]} elements, "
+            f"but got bias of size {format_shape(known_shape(bias))} instead"
+        )
+
+
+def _output_extents(shape: Shape, weight: Shape, how: Convolution) -> list[Dim]:
+    padded = [extent + before + after for extent, (before, after) in zip(shape[-how.spatial :], how.pads)]
+    spans = [window_span(extent, gap) for extent, gap in zip(weight[2:], how.dilation)]
+    if any(isinstance(whole, int) and isinstance(span, int) and whole < span for whole, span in zip(padded, spans)):
+        sizes, windows = (" x ".join(map(str, dims)) for dims in (padded, spans))
+        raise RuntimeError(
+            f"Calculated padded input size per channel: ({sizes}). Kernel size: ({windows}). Kernel size can't be greater "
+            "than actual input size"
+        )
+    return [(whole - span) // step + 1 for whole, span, step in zip(padded, spans, how.stride)]
+
+
+def _infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments: Any) -> TensorType:
+    shape, filters = known_shape(x), known_shape(weight)
+    how = _described(filters, *arguments)
+    _check(shape, filters, bias, how)
+    batch = shape[: len(shape) - how.spatial - 1]
+    return TensorType(operand_type(x), (*batch, filters[0], *_output_extents(shape, filters, how)))
+
+
+def windows_of(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:
+    """All windows over the last dimensions: their places, then the elements of each."""
+    spatial = len(kernel)
+    spans = [window_span(extent, gap) for extent, gap in zip(kernel, dilation)]
+    axes = tuple(range(x.ndim - spatial, x.ndim))
+    found = np.lib.stride_tricks.sliding_window_view(x, spans, axes)
+    whole = [slice(None)] * (x.ndim - spatial)
+    steps = [slice(None, None, step) for step in (*stride, *dilation)]
+    return np.asarray(found[tuple(whole + steps)])
+
+
+def _reference(x: Array, weight: Array, bias: Array | None, *arguments: Any) -> Array:
+    bias_type = None if bias is None else array_type(bias)
+    result = _infer(array_type(x), array_type(weight), bias_type, *arguments)
+    how = _described(weight.shape, *arguments)
+    batched = (x if x.ndim == how.spatial + 2 else x[None]).astype(np.float64)
+    padded = np.pad(batched, [(0, 0), (0, 0), *how.pads])
+    windows = windows_of(padded, weight.shape[2:], how.stride, how.dilation)
+    places, kernel = windows.shape[2 : 2 + how.spatial], weight.shape[2:]
+    grouped = windows.reshape(len(x) if x is batched else batched.shape[0], how.groups, -1, *places, *kernel)
+    filters = weight.astype(np.float64).reshape(how.groups, -1, *weight.shape[1:])
+    letters, inner = "xyz"[: how.spatial], "uvw"[: how.spatial]
+    found = np.einsum(f"ngc{letters}{inner},goc{inner}->ngo{letters}", grouped, filters, optimize=True)
+    found = found.reshape(batched.shape[0], weight.shape[0], *places)
+    if bias is not None:
+        found = found + bias.astype(np.float64).reshape(-1, *[1] * how.spatial)
+    return np.ascontiguousarray(found).astype(x.dtype).reshape(result.shape)
+
+
+def build_windows(b: Any, x: Any, kernel: Sequence[Dim], stride: Sequence[int], dilation: Sequence[int]) -> Any:
+    """`windows_of` as views."""
+    first = len(b.shape(x)) - len(kernel)
+    for place, (extent, step, gap) in enumerate(zip(kernel, stride, dilation)):
+        x = b("aten::unfold", x, first + place, window_span(extent, gap), step)
+        if gap != 1:
+            last = len(b.shape(x)) - 1
+            x = b("aten::slice.Tensor", x, last, 0, b.shape(x)[last], gap)
+    return x
+
+
+def pad_list(pads: Sequence[tuple[int, int]]) -> list[int]:
+    """Pads as `constant_pad_nd` takes them: the last dimension first."""
+    return [number for pair in reversed(pads) for number in pair]
+
+
+def _decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
+    filters = b.shape(weight)
+    how = _described(filters, *arguments)
+    batched = len(b.shape(x)) == how.spatial + 2
+    x = x if batched else b("aten::unsqueeze", x, 0)
+    if any(number != 0 for pair in how.pads for number in pair):
+        x = b("aten::constant_pad_nd", x, pad_list(how.pads), 0)
+    result = _whole(b, x, weight, bias, how) if how.groups == 1 else _by_groups(b, x, weight, bias, how)
+    return result if batched else b("aten::squeeze.dim", result, 0)
+
+
+def _whole(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    filters, spatial = b.shape(weight), how.spatial
+    windows = build_windows(b, x, filters[2:], how.stride, how.dilation)
+    count, places = b.shape(windows)[0], b.shape(windows)[2 : 2 + spatial]
+    order = [0, *range(2, 2 + spatial), 1, *range(2 + spatial, 2 + 2 * spatial)]
+    size = product(filters[1:])
+    rows = b("aten::reshape", b("aten::permute", windows, order), [count * product(places), size])
+    found = b("aten::linear", rows, b("aten::reshape", weight, [filters[0], size]), bias)
+    found = b("aten::reshape", found, [count, *places, filters[0]])
+    return b("aten::permute", found, [0, 1 + spatial, *range(1, 1 + spatial)])
+
+
+def _by_groups(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    filters, spatial, shape = b.shape(weight), how.spatial, b.shape(x)
+    x = b("aten::reshape", x, [shape[0], how.groups, filters[1], *shape[2:]])
+    windows = build_windows(b, x, filters[2:], how.stride, how.dilation)
+    count, places = shape[0], b.shape(windows)[3 : 3 + spatial]
+    order = [1, 0, *range(3, 3 + spatial), 2, *range(3 + spatial, 3 + 2 * spatial)]
+    size, each_group = product(filters[1:]), filters[0] // how.groups
+    rows = b("aten::reshape", b("aten::permute", windows, order), [how.groups, count * product(places), size])
+    columns = b("aten::transpose.int", b("aten::reshape", weight, [how.groups, each_group, size]), 1, 2)
+    found = b("aten::reshape", b("aten::bmm", rows, columns), [how.groups, count, *places, each_group])
+    found = b("aten::permute", found, [1, 0, 2 + spatial, *range(2, 2 + spatial)])
+    found = b("aten::reshape", found, [count, filters[0], *places])
+    if bias is None:
+        return found
+    return b("aten::add.Tensor", found, b("aten::reshape", bias, [filters[0], *[1] * spatial]))
+
+
+for _spatial, _ones, _zeros in ((1, "[1]", "[0]"), (2, "[1, 1]", "[0, 0]"), (3, "[1, 1, 1]", "[0, 0, 0]")):
+    for _overload, _padding in (
+        ("", f"SymInt[{_spatial}] padding={_zeros}"),
+        (".padding", 'str padding="valid"'),
+    ):
+        define(
+            f"aten::conv{_spatial}d{_overload}(Tensor input, Tensor weight, Tensor? bias=None, SymInt[{_spatial}] "
+            f"stride={_ones}, {_padding}, SymInt[{_spatial}] dilation={_ones}, SymInt groups=1) -> Tensor",
+            infer=_infer,
+            reference=_reference,
+            decompose=_decompose,
+        )
+
+
+def _general(
+    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: Any, output_padding: Any,
+    groups: Any, *flags: Any,
+) -> tuple[Any, ...]:  # fmt: skip
+    """The arguments of `convolution` in the order of `conv2d`."""
+    return x, weight, bias, stride, padding, dilation, groups, transposed
+
+
+_GENERAL = (
+    "Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, "
+)
+_FLAGS = "bool benchmark, bool deterministic, bool cudnn_enabled"
+for _name, _rest in (
+    ("_convolution", f"SymInt[] output_padding, SymInt groups, {_FLAGS}, bool allow_tf32"),
+    ("_convolution.deprecated", f"int[] output_padding, SymInt groups, {_FLAGS}"),
+    ("convolution", "SymInt[] output_padding, SymInt groups"),
+):
+    define(
+        f"aten::{_name}({_GENERAL}{_rest}) -> Tensor",
+        infer=lambda *arguments: _infer(*_general(*arguments)),
+        reference=lambda *arguments: _reference(*_general(*arguments)),
+        decompose=lambda b, *arguments: _decompose(b, *_general(*arguments)),
+    )

@@ -1,0 +1,253 @@
+"""Pooling: the maximum or mean of every window, over 1 or 2 dimensions, and adaptive means."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optc.ir.dims import Dim
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape
+from optc.ops.convolution import build_windows, each, pad_list, window_span, windows_of
+from optc.ops.elementwise import array_type
+from optc.ops.promotion import compute_type, operand_type
+from optc.ops.reduction import narrowed
+from optc.ops.registry import define
+from optc.ops.shapes import Shape, format_shape, known_shape
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The numbers of a pooling, one per spatial dimension. `pads` cover what `ceil_mode` adds at the end."""
+
+    kernel: list[int]
+    stride: list[int]
+    dilation: list[int]
+    padding: list[int]
+    pads: list[tuple[int, int]]
+    places: list[Dim]
+
+
+def _describe(
+    name: str, shape: Shape, spatial: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
+) -> Pooling:
+    if len(shape) not in (spatial + 1, spatial + 2):
+        raise RuntimeError(
+            f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor, but got: {format_shape(shape)}"
+        )
+    sizes, edges, gaps = each(kernel, spatial), each(padding, spatial), each(dilation, spatial)
+    steps = each(stride, spatial) if list(each(stride, spatial)) else sizes
+    for edge, size in zip(edges, sizes):
+        if edge * 2 > size:
+            raise RuntimeError(
+                f"pad should be at most half of effective kernel size, but got pad={edge}, kernel_size={size} and dilation="
+                f"{gaps[0]}"
+            )
+    places, pads = [], []
+    for extent, size, step, edge, gap in zip(shape[-spatial:], sizes, steps, edges, gaps):
+        count, extra = _places(extent, window_span(size, gap), step, edge, ceil_mode)
+        places.append(count)
+        pads.append((edge, edge + extra))
+    if any(isinstance(count, int) and count < 1 for count in places):
+        raise RuntimeError(
+            f"{name}(): the input of size {format_shape(shape)} is too small for windows of {format_shape(sizes)}"
+        )
+    return Pooling(sizes, steps, gaps, edges, pads, places)
+
+
+def _places(extent: Dim, span: int, step: int, edge: int, ceil_mode: bool) -> tuple[Dim, int]:
+    """How many windows there are, and how far the last one reaches over the padding."""
+    room = extent + 2 * edge - span
+    if not ceil_mode:
+        return room // step + 1, 0
+    if not isinstance(room, int) or not isinstance(extent, int):
+        raise UndecidedShape("ceil_mode needs the extents before the program runs")
+    count = -(-room // step) + 1
+    if (count - 1) * step >= extent + edge:
+        count -= 1
+    return count, max((count - 1) * step - room, 0)
+
+
+def _pooled(x: TensorType, how: Pooling) -> TensorType:
+    shape = known_shape(x)
+    return TensorType(operand_type(x), (*shape[: len(shape) - len(how.places)], *how.places))
+
+
+def _padded(x: Array, how: Pooling, value: float) -> Array:
+    outside = [(0, 0)] * (x.ndim - len(how.pads))
+    return np.pad(x.astype(np.float64), [*outside, *how.pads], constant_values=value)
+
+
+def _inner(how: Pooling) -> tuple[int, ...]:
+    return tuple(range(-len(how.kernel), 0))
+
+
+def _build_padded(b: Any, x: Any, how: Pooling, value: float) -> Any:
+    if not any(number for pair in how.pads for number in pair):
+        return x
+    return b("aten::constant_pad_nd", x, pad_list(how.pads), value)
+
+
+# The largest ---------------------------------------------------------------------------------------------------------
+
+
+def _declare_max(spatial: int, schema: str) -> None:
+    name = f"max_pool{spatial}d"
+
+    def describe(shape: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Pooling:
+        return _describe(name, shape, spatial, kernel, stride, padding, dilation, ceil_mode)
+
+    def infer(x: TensorType, *arguments: Any) -> TensorType:
+        return _pooled(x, describe(known_shape(x), *arguments))
+
+    def reference(x: Array, *arguments: Any) -> Array:
+        how = describe(x.shape, *arguments)
+        windows = windows_of(_padded(x, how, -math.inf), how.kernel, how.stride, how.dilation)
+        return np.asarray(windows.max(axis=_inner(how))).astype(x.dtype)
+
+    def decompose(b: Any, x: Any, *arguments: Any) -> Any:
+        how = describe(b.shape(x), *arguments)
+        padded = _build_padded(b, x, how, -math.inf)
+        return b("aten::amax", build_windows(b, padded, how.kernel, how.stride, how.dilation), list(_inner(how)))
+
+    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+
+
+_declare_max(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], "
+             "bool ceil_mode=False)")  # fmt: skip
+_declare_max(2, "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
+             "bool ceil_mode=False)")  # fmt: skip
+
+
+# Means ---------------------------------------------------------------------------------------------------------------
+
+
+def _divisor(shape: tuple[int, ...], how: Pooling, includes_pad: bool, override: int | None) -> Array:
+    """What the sum of each window is divided by: how many elements it has, those that `ceil_mode` added excepted."""
+    if override is not None:
+        return np.asarray(float(override))
+    spatial = len(how.kernel)
+    ones = np.ones(shape[-spatial:])
+    if includes_pad:
+        ones = np.pad(ones, [(edge, edge) for edge in how.padding], constant_values=1)
+        missing = [(0, after - before) for before, after in how.pads]
+    else:
+        missing = how.pads
+    windows = windows_of(np.pad(ones, missing), how.kernel, how.stride, how.dilation)
+    return np.asarray(windows.sum(axis=_inner(how)))
+
+
+def _declare_mean(spatial: int, schema: str) -> None:
+    name = f"avg_pool{spatial}d"
+
+    def describe(shape: Shape, kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> Pooling:
+        return _describe(name, shape, spatial, kernel, stride, padding, 1, ceil_mode)
+
+    def infer(
+        x: TensorType, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, includes_pad: bool,
+        override: int | None = None,
+    ) -> TensorType:  # fmt: skip
+        if override == 0:
+            raise RuntimeError("divisor must be not zero")
+        return _pooled(x, describe(known_shape(x), kernel, stride, padding, ceil_mode))
+
+    def reference(
+        x: Array, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, includes_pad: bool,
+        override: int | None = None,
+    ) -> Array:  # fmt: skip
+        infer(array_type(x), kernel, stride, padding, ceil_mode, includes_pad, override)
+        how = describe(x.shape, kernel, stride, padding, ceil_mode)
+        windows = windows_of(_padded(x, how, 0.0), how.kernel, how.stride, how.dilation)
+        return np.asarray(windows.sum(axis=_inner(how)) / _divisor(x.shape, how, includes_pad, override)).astype(
+            x.dtype
+        )
+
+    def decompose(
+        b: Any, x: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, includes_pad: bool,
+        override: int | None = None,
+    ) -> Any:  # fmt: skip
+        dtype, shape = b.type(x).dtype, b.shape(x)
+        how = describe(shape, kernel, stride, padding, ceil_mode)
+        padded = _build_padded(b, narrowed(b, x, compute_type(dtype)), how, 0.0)
+        total = b(
+            "aten::sum.dim_IntList", build_windows(b, padded, how.kernel, how.stride, how.dilation), list(_inner(how))
+        )
+        edgeless = not any(number for pair in how.pads for number in pair)
+        if edgeless or override is not None or (includes_pad and not ceil_mode):
+            return narrowed(b, b("aten::div.Scalar", total, override or math.prod(how.kernel)), dtype)
+        if not all(isinstance(extent, int) for extent in shape[-spatial:]):
+            raise UndecidedShape("the windows at the edge need the extents before the program runs")
+        counts = _divisor(shape, how, includes_pad, override).astype(b.type(total).dtype.numpy)
+        return narrowed(b, b("aten::div.Tensor", total, b.value(counts)), dtype)
+
+    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+
+
+_declare_mean(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, "
+              "bool count_include_pad=True)")  # fmt: skip
+_declare_mean(2, "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
+              "bool count_include_pad=True, int? divisor_override=None)")  # fmt: skip
+
+
+# Means of a given number of windows ----------------------------------------------------------------------------------
+
+
+def _shares(extent: Any, count: Any) -> Array:
+    """A matrix whose rows average window after window: from floor(i * n / m) to ceil((i + 1) * n / m)."""
+    matrix = np.zeros((count, extent))
+    for place in range(count):
+        start, end = place * extent // count, -(-(place + 1) * extent // count)
+        matrix[place, start:end] = 1 / (end - start)
+    return matrix
+
+
+def _declare_adaptive(spatial: int, schema: str) -> None:
+    def outputs(shape: Shape, size: Any) -> list[Dim]:
+        if len(shape) not in (spatial + 1, spatial + 2):
+            raise RuntimeError(
+                f"adaptive_avg_pool{spatial}d(): Expected {spatial + 1}D or {spatial + 2}D tensor, but got "
+                f"{format_shape(shape)}"
+            )
+        if isinstance(size, Sequence) and len(size) != spatial:
+            raise RuntimeError(f"adaptive_avg_pool{spatial}d: output_size must be {spatial}")
+        return each(size, spatial)
+
+    def infer(x: TensorType, size: Any) -> TensorType:
+        shape = known_shape(x)
+        return TensorType(operand_type(x), (*shape[:-spatial], *outputs(shape, size)))
+
+    def reference(x: Array, size: Any) -> Array:
+        result = x.astype(np.float64)
+        for place, count in enumerate(outputs(x.shape, size)):
+            axis = x.ndim - spatial + place
+            averaged = np.moveaxis(result, axis, -1) @ _shares(x.shape[axis], count).T
+            result = np.moveaxis(averaged, -1, axis)
+        return np.ascontiguousarray(result).astype(x.dtype)
+
+    def decompose(b: Any, x: Any, size: Any) -> Any:
+        dtype, shape = b.type(x).dtype, b.shape(x)
+        counts, extents = outputs(shape, size), shape[-spatial:]
+        x = narrowed(b, x, compute_type(dtype))
+        if all(count == 1 for count in counts):
+            return narrowed(b, b("aten::mean.dim", x, list(range(-spatial, 0)), True), dtype)
+        if not all(isinstance(number, int) for number in (*counts, *extents)):
+            raise UndecidedShape("adaptive pooling needs the extents before the program runs")
+        for place, (extent, count) in enumerate(zip(extents, counts)):
+            axis = len(shape) - spatial + place
+            shares = b.value(_shares(extent, count).T.astype(b.type(x).dtype.numpy).copy())
+            turned = b("aten::transpose.int", x, axis, -1)
+            x = b("aten::transpose.int", b("aten::matmul", turned, shares), axis, -1)
+        return narrowed(b, x, dtype)
+
+    for name in (f"adaptive_avg_pool{spatial}d", *(["_adaptive_avg_pool2d"] if spatial == 2 else [])):
+        define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+
+
+_declare_adaptive(1, "(Tensor self, int[1] output_size)")
+_declare_adaptive(2, "(Tensor self, SymInt[2] output_size)")
