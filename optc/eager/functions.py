@@ -99,8 +99,7 @@ def broadcast_shapes(*shapes: Any) -> Size:
 def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
     """The tensors expanded to their common shape."""
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], list | tuple) else tensors
-    shape = list(broadcast_shapes(*(each._array.shape for each in given)))
-    return tuple(dispatch.call("aten::expand", (each, shape)) for each in given)
+    return tuple(dispatch.call("aten::broadcast_tensors", (list(given),)))
 
 
 def split(tensor: Any, split_size_or_sections: Any, dim: int = 0) -> Any:
