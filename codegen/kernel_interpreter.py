@@ -10,6 +10,7 @@ import numpy as np
 from optc.codegen.kernel import Accumulate, Assign, Define, Fold, Kernel, Loop, Statement, Store
 from optc.ir.dims import Dim, substitute
 from optc.ops.scalar import Expr, evaluate
+from optc.ops.shapes import known
 
 
 def interpret_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, int]) -> None:
@@ -20,7 +21,7 @@ def interpret_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray[Any, Any]]
     memory = dict(buffers)
     for buffer in kernel.buffers:
         if buffer.role == "scratch":
-            memory[buffer.name] = np.zeros(int(substitute(buffer.size, dict(sizes))), buffer.dtype.numpy)  # type: ignore[arg-type]
+            memory[buffer.name] = np.zeros(known([substitute(buffer.size, dict(sizes))]), buffer.dtype.numpy)
     _Machine(memory, dict(sizes)).run(kernel.body)
 
 

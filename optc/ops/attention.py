@@ -17,7 +17,7 @@ from optc.ops.matrix import c_name
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, known_shape
+from optc.ops.shapes import Shape, broadcast_shapes, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -97,8 +97,8 @@ def _reference(
 ) -> Array:  # fmt: skip
     types = array_type(query), array_type(key), array_type(value)
     _infer(*types, None if mask is None else array_type(mask), dropout, causal, scale, shared)
-    times = _heads(query.shape, key.shape, shared)
-    q, k, v = query.astype(np.float64), *(_repeated(item.astype(np.float64), times) for item in (key, value))  # type: ignore[arg-type]
+    (times,) = known([_heads(query.shape, key.shape, shared)])
+    q, k, v = query.astype(np.float64), *(_repeated(item.astype(np.float64), times) for item in (key, value))
     with np.errstate(all="ignore"):
         scores = q @ np.swapaxes(k, -1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
         if causal:

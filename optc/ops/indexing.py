@@ -345,8 +345,8 @@ def _infer_masked_select(x: TensorType, mask: TensorType) -> TensorType:
 
 def _reference_masked_select(x: Array, mask: Array) -> Array:
     _check_selection_mask(mask)
-    shape = broadcast_shapes(x.shape, mask.shape)
-    return np.array(np.broadcast_to(x, shape)[np.broadcast_to(mask != 0, shape)])  # type: ignore[arg-type]
+    shape = known(broadcast_shapes(x.shape, mask.shape))
+    return np.array(np.broadcast_to(x, shape)[np.broadcast_to(mask != 0, shape)])
 
 
 _COUNTED = "the number of results is only known when the program runs"
@@ -376,9 +376,9 @@ for _schema in ("nonzero_numpy(Tensor self) -> Tensor[]", "where(Tensor conditio
 
 
 def _reference_masked_scatter(x: Array, mask: Array, source: Array) -> Array:
-    shape = broadcast_shapes(x.shape, mask.shape)
-    result = np.array(np.broadcast_to(x, shape))  # type: ignore[arg-type]
-    chosen = np.broadcast_to(mask, shape)  # type: ignore[arg-type]
+    shape = known(broadcast_shapes(x.shape, mask.shape))
+    result = np.array(np.broadcast_to(x, shape))
+    chosen = np.broadcast_to(mask, shape)
     count = int(np.count_nonzero(chosen))
     if count > source.size:
         raise RuntimeError("masked_scatter: expected self and source to have same dtypes and enough elements")

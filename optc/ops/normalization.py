@@ -20,7 +20,7 @@ from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, same_dim
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import decompose_variance, narrowed
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, format_shape, known_shape
+from optc.ops.shapes import Shape, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -285,9 +285,9 @@ def _reference_group_norm(
     grouped = x.reshape(x.shape[0], groups, -1)
     values, mean, scale = _statistics(grouped, (2,), eps)
     result = ((values - mean) * scale).reshape(x.shape)
-    shape = _channel_shape(x.ndim, x.shape[1])
-    result = result if weight is None else result * weight.astype(np.float64).reshape(shape)  # type: ignore[arg-type]
-    result = result if bias is None else result + bias.astype(np.float64).reshape(shape)  # type: ignore[arg-type]
+    shape = known(_channel_shape(x.ndim, x.shape[1]))
+    result = result if weight is None else result * weight.astype(np.float64).reshape(shape)
+    result = result if bias is None else result + bias.astype(np.float64).reshape(shape)
     return result.astype(x.dtype)
 
 
@@ -350,7 +350,7 @@ def _reference_batch_norm(
 ) -> Array:
     """In training mode the statistics are the batch's, and the running ones are updated in place."""
     _check_channels(x.shape, running_mean, "running_mean")
-    shape: Any = _channel_shape(x.ndim, x.shape[1])
+    shape = known(_channel_shape(x.ndim, x.shape[1]))
     values, places = x.astype(np.float64), _batch_places(x.ndim)
     if training or running_mean is None or running_var is None:
         mean, spread = values.mean(axis=places), values.var(axis=places)

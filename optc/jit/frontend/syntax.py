@@ -49,7 +49,7 @@ def normalize(node: ast.FunctionDef, source: Source, nested_definitions: bool = 
     """
     _check_arguments(node.args, source)
     normalizer = _Normalizer(source, node.name, nested_definitions)
-    node.body = [normalizer.visit(statement) for statement in node.body]  # type: ignore[misc]
+    node.body = [normalizer.statement(statement) for statement in node.body]
     return node
 
 
@@ -81,6 +81,16 @@ class _Normalizer(ast.NodeTransformer):
         visited: ast.AST = method(node)
         return visited
 
+    def statement(self, node: ast.stmt) -> ast.stmt:
+        visited = self.visit(node)
+        assert isinstance(visited, ast.stmt)
+        return visited
+
+    def expression(self, node: ast.expr) -> ast.expr:
+        visited = self.visit(node)
+        assert isinstance(visited, ast.expr)
+        return visited
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return normalize(node, self.source, True)
 
@@ -94,8 +104,8 @@ class _Normalizer(ast.NodeTransformer):
                 f"Type annotations on instance attributes must be declared in __init__, not '{self.function}'",
                 node,
             )
-        node.target = self.visit(target)  # type: ignore[assignment]
-        node.value = self.visit(node.value)  # type: ignore[assignment]
+        self.visit(target)  # a name, an attribute or an item: changed in place
+        node.value = self.expression(node.value)
         return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
@@ -116,7 +126,7 @@ class _Normalizer(ast.NodeTransformer):
     def visit_Raise(self, node: ast.Raise) -> ast.AST:
         if node.exc is None:
             self._refuse("raise without an exception isn't supported", node)
-        node.exc = self.visit(node.exc)  # type: ignore[assignment]
+        node.exc = self.expression(node.exc)
         node.cause = None
         return node
 
@@ -147,17 +157,17 @@ class _Normalizer(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
-        values = [self.visit(value) for value in node.values]
+        values = [self.expression(value) for value in node.values]
         result = values[0]
         for value in values[1:]:
-            result = ast.copy_location(ast.BoolOp(node.op, [result, value]), node)  # type: ignore[list-item]
+            result = ast.copy_location(ast.BoolOp(node.op, [result, value]), node)
         return result
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
-        operands = [self.visit(operand) for operand in (node.left, *node.comparators)]
+        operands = [self.expression(operand) for operand in (node.left, *node.comparators)]
         result: ast.expr | None = None
         for left, comparison, right in zip(operands, node.ops, operands[1:]):
-            single = self._comparison(node, left, comparison, right)  # type: ignore[arg-type]
+            single = self._comparison(node, left, comparison, right)
             result = single if result is None else ast.copy_location(ast.BoolOp(ast.And(), [result, single]), node)
         assert result is not None
         return result
@@ -182,7 +192,7 @@ class _Normalizer(ast.NodeTransformer):
             if part.format_spec is not None:
                 self._refuse("Don't support formatting in JoinedStr", part)
             text += "{}"
-            arguments.append(self.visit(part.value))  # type: ignore[arg-type]
+            arguments.append(self.expression(part.value))
         template = ast.copy_location(ast.Constant(text), node)
         callee = ast.copy_location(ast.Attribute(template, "format", ast.Load()), node)
         return ast.copy_location(ast.Call(callee, arguments, []), node)
