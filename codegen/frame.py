@@ -203,6 +203,8 @@ class Frame:
             return native
         if not isinstance(native, MemoryTensor):
             raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
+        if not all(isinstance(stride, int) for stride in native.strides):
+            native = self.contiguous(value)
         loaded = self.loaded(native)
         if native.pointer.name in self.early:
             self.values[value] = loaded

@@ -136,7 +136,7 @@ class _GroupLowering:
             extent = extents[inner]
             if all(movement[place] == movement[place + 1] * extent for movement in movements):
                 extents[inner] = extents.pop(outer) * extent
-        return extents
+        return {name: extent for name, extent in extents.items() if extent != 1}
 
     def movement(self, operand: Operand) -> list[Dim]:
         """The operand's stride along each domain dimension, 0 where it is broadcast."""
@@ -328,7 +328,7 @@ class _GroupLowering:
         return index
 
     def position(self, name: str) -> Dim:
-        """The current value of a domain variable; one whose loop was merged into its neighbour stays 0."""
+        """The current value of a domain variable; one without a loop of its own stays 0."""
         return symbol(name) if name in self.extents else 0
 
     def indices(self, shape: tuple[Dim, ...], frame: str) -> list[Dim]:

@@ -52,12 +52,13 @@ def _widen_body(
 
 def _widen_loop(kernel: Kernel, loop: Loop, before: list[Statement], target: Target, known: dict[str, Expr]) -> None:
     """Append the widened forms of `loop` to `before`; sums go through vectors that are folded behind it."""
-    if not _is_linear(loop):
+    if not _is_linear(loop) or _stores_in_place(loop):
         before.append(replace(loop, lanes=0))
         return
     lanes = _lanes(kernel, loop, target)
     masked = target.masks and _is_dense(loop)
-    accumulators = [s for s in loop.body if isinstance(s, Accumulate)]
+    own = {s.name for s in loop.body if isinstance(s, Define)}
+    accumulators = [s for s in loop.body if isinstance(s, Accumulate) and s.name not in own]
     vectors = {a.name: f"{a.name}.v" for a in accumulators}
     before.extend(Define(vectors[a.name], known[a.name], lanes) for a in accumulators)
     wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
@@ -115,7 +116,9 @@ def _append_unrolled(body: list[Statement], wide: Loop, accumulators: list[Accum
 
 def _renamed(statement: Statement, names: dict[str, str]) -> Statement:
     """The statement with its accumulator renamed."""
-    return replace(statement, name=names[statement.name]) if isinstance(statement, Accumulate) else statement
+    if not isinstance(statement, Accumulate):
+        return statement
+    return replace(statement, name=names.get(statement.name, statement.name))
 
 
 def _with_own_locals(body: tuple[Statement, ...], number: int) -> list[Statement]:
@@ -131,8 +134,8 @@ def _with_own_locals(body: tuple[Statement, ...], number: int) -> list[Statement
 
     result: list[Statement] = []
     for statement in body:
-        if isinstance(statement, Define):
-            statement = replace(statement, name=defined[statement.name])
+        if isinstance(statement, Define | Assign | Accumulate):
+            statement = replace(statement, name=defined.get(statement.name, statement.name))
         if isinstance(statement, Define | Assign | Accumulate | Store):
             statement = replace(statement, value=rewrite(statement.value, rename))
         result.append(statement)
@@ -160,6 +163,12 @@ def _indices(loop: Loop) -> list[Dim]:
 
 def _is_linear(loop: Loop) -> bool:
     return all(stride_of(index, loop.variable) is not None for index in _indices(loop))
+
+
+def _stores_in_place(loop: Loop) -> bool:
+    """True when turns write the same element: the last one counts, which lanes do not say."""
+    stores = [statement for statement in statements(loop.body) if isinstance(statement, Store)]
+    return any(stride_of(store.index, loop.variable) == 0 for store in stores)
 
 
 def _is_dense(loop: Loop) -> bool:
