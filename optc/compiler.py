@@ -83,7 +83,9 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         return module._function, module.owner, module.name
     if isinstance(module, ObjectModule):
         target = module._c
-        return target.type.methods["forward"], target, module.original_name
+        methods = target.type.methods
+        forward = methods["forward"] if "forward" in methods else methods["forward__0"]  # the first of its overloads
+        return forward, target, module.original_name
     if isinstance(module, Module) or callable(module):
         captured = api.script(module) if example_inputs is None else trace(module, example_inputs)
         return capture(captured)
