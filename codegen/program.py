@@ -22,7 +22,7 @@ from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
 from optc.ir.structure import Structure
 from optc.ir.symbols import plain_symbol
-from optc.ir.types import IntType, ListType, TensorType
+from optc.ir.types import IntType, ListType, TensorType, TupleType
 
 
 @dataclass
@@ -92,7 +92,7 @@ def signature_of(graph: Graph) -> Signature:
 
 
 def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
-    """The results put together as the program returns them; None when the entry cannot (dictionaries)."""
+    """The results put together as the program returns them; None when the entry cannot (dictionaries, NamedTuples)."""
     assert isinstance(leaves, tuple)
     if structure is None:
         return leaves[0] if len(leaves) == 1 else None
@@ -106,7 +106,8 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
         return Constant(None)
     items = [_tree(leaves, item) for item in structure.items]
     present = [item for item in items if item is not None]
-    if structure.kind == "dict" or len(present) != len(items) or not present:
+    named = isinstance(structure.type, TupleType) and bool(structure.type.fields)
+    if structure.kind == "dict" or named or len(present) != len(items) or not present:
         return None
     return present if structure.kind == "list" else tuple(present)
 

@@ -5,7 +5,7 @@ does not depend on data already looked up. Running is a loop over these function
 `optc.eager.dispatch`, so views, in-place writes and aliasing are those of eager tensors.
 
 Values at run time: see ARCHITECTURE.md. Devices are their names, enumeration values are members of Python enums,
-functions are `Function`s, NamedTuples are tuples.
+functions are `Function`s, NamedTuples are named tuples of a class made from their type.
 
 An operator's reference that works on containers of anything (a type variable in its schema, or a list or dict that it
 writes) gets the run-time values themselves, tensors included, so that what it stores is what was given.

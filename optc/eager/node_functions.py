@@ -22,6 +22,8 @@ from optc.eager.script_values import (
 )
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Node
+from optc.ir.structure import make_tuple
+from optc.ir.types import TupleType
 
 
 class RaisedByProgram(Exception):
@@ -94,6 +96,13 @@ def _construct_dict(node: Node) -> Callable[..., Any]:
     return lambda *items: dict(zip(items[::2], items[1::2]))
 
 
+def _construct_tuple(node: Node) -> Callable[..., Any]:
+    type_ = node.output.type
+    if isinstance(type_, TupleType) and type_.fields:
+        return lambda *items: make_tuple(items, type_)
+    return lambda *items: items
+
+
 def _slice_tuple(node: Node) -> Callable[..., Any]:
     first, last = node.attributes["beg"], node.attributes["end"]
     return lambda items: items[first:last]
@@ -140,7 +149,7 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::ListConstruct": _plain(lambda *items: list(items)),
     "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
     "prim::ListAppend": _plain(lambda items, item: [*items, item]),
-    "prim::TupleConstruct": _plain(lambda *items: items),
+    "prim::TupleConstruct": _construct_tuple,
     "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),
     "prim::TupleIndex": _plain(lambda items, place: items[place]),
     "prim::TupleSlice": _slice_tuple,

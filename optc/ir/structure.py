@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from optc.ir.types import Type
+from optc.ir.types import TupleType, Type
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def leaves_of(value: Any, structure: Structure) -> Iterator[Any]:
 
 
 def rebuild(leaves: Sequence[Any], structure: Structure) -> Any:
-    """The nested value made of leaves, the inverse of `leaves_of` (NamedTuples come back as tuples)."""
+    """The nested value made of leaves, the inverse of `leaves_of`."""
     return _rebuild(iter(leaves), structure)
 
 
@@ -57,4 +59,17 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
     parts = [_rebuild(leaves, item) for item in structure.items]
     if structure.kind == "dict":
         return dict(zip(structure.keys, parts))
-    return parts if structure.kind == "list" else tuple(parts)
+    return parts if structure.kind == "list" else make_tuple(parts, structure.type)
+
+
+def make_tuple(items: Sequence[Any], type_: Type | None) -> tuple[Any, ...]:
+    """The items as a tuple, or as a NamedTuple with the fields that its type names."""
+    if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
+        made: tuple[Any, ...] = _named_tuple_class(type_.name.rpartition(".")[2], type_.fields)(*items)
+        return made
+    return tuple(items)
+
+
+@cache
+def _named_tuple_class(name: str, fields: tuple[str, ...]) -> Any:
+    return collections.namedtuple(name, fields)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -240,3 +241,22 @@ def test_state_that_keeps_its_shape_keeps_its_code() -> None:
     for _ in range(3):
         compiled(torch.ones(2))
     assert len(compiled.specializations) == 1
+
+
+class Pair(NamedTuple):
+    total: torch.Tensor
+    count: int
+
+
+class Pairing(torch.nn.Module):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return Pair(x.sum(), x.size(0)), [Pair(x, 1)]
+
+
+def test_named_tuples_come_back_with_their_fields(tmp_path: Path) -> None:
+    scripted = torch.jit.script(Pairing())
+    scripted.save(str(tmp_path / "pairing.pt"))
+    for call in (scripted, torch.compile(scripted, fallback="error"), torch.jit.load(str(tmp_path / "pairing.pt"))):
+        pair, others = call(torch.ones(3, 2))
+        assert (pair.total.item(), pair.count, others[0].count) == (6.0, 3, 1)
+        assert str(pair) == "Pair(total=tensor(6.), count=3)"
