@@ -342,7 +342,7 @@ class Frame:
         """The tensor in memory without gaps; a strided one is copied to a slot that lives until the function ends."""
         memory = self.in_memory(value)
         if memory.is_contiguous:
-            return memory
+            return replace(memory, strides=contiguous_strides(memory.shape))
         _, pointer = self.new_slot(product(memory.shape), memory.dtype.itemsize)
         self.copy(memory, pointer, TensorType(memory.dtype, memory.shape))
         return MemoryTensor(memory.dtype, pointer, memory.shape, contiguous_strides(memory.shape))

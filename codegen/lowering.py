@@ -81,6 +81,7 @@ class _GroupLowering:
         self.materialised: dict[Value, Buffer] = {}
         self.locals: dict[Value, Expr] = {}
         self.levels: dict[Value, int] = {}
+        self.names = 0
 
     def add_operand(self, value: Value, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> None:
         if value in self.members or value in self.operands or value.is_constant and value not in layouts:
@@ -90,6 +91,11 @@ class _GroupLowering:
         shape, strides = layouts.get(value, ((), ()))
         buffer = Buffer(f"in{len(self.operands)}", stored_type(abstract(value)), "input")
         self.operands[value] = Operand(value, buffer, shape, strides)
+
+    def new_name(self, kind: str) -> str:
+        """A name for a local that no other has."""
+        self.names += 1
+        return f"{kind}{self.names - 1}"
 
     # Structure ---------------------------------------------------------------------------------------------------
 
@@ -182,7 +188,7 @@ class _GroupLowering:
         kept = self.kept_values(roots, self.later_roots(stage, last))
         loop_body: list[Statement] = []
         for value in kept:
-            name = f"t{len(self.locals)}"
+            name = self.new_name("t")
             loop_body.append(Define(name, self.element(value)))
             self.locals[value] = local(name, _dtype(value))
         done: list[Statement] = []
@@ -202,7 +208,7 @@ class _GroupLowering:
             is_row = self.group.frames[value] != FULL
             if not is_row or self.level(value) != stage or self.is_reduction(value):
                 continue
-            name = f"row{len(self.locals)}"
+            name = self.new_name("row")
             result.append(Define(name, self.element(value)))
             self.locals[value] = local(name, _dtype(value))
         return result
@@ -214,7 +220,7 @@ class _GroupLowering:
         assert operator is not None and isinstance(operator.lowering, Reduction)
         reduction = operator.lowering
         dtype = compute_type(reduction.accumulate(_dtype(value)))
-        name = f"acc{len(self.locals)}"
+        name = self.new_name("acc")
         element = self.element(reduced_operand(node))
         prepared = cast_expression(reduction.prepare(cast_expression(element, compute_type(element.dtype))), dtype)
         combine = reduction.combine(variable(0, dtype), variable(1, dtype))
