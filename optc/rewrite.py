@@ -30,6 +30,7 @@ from optc import config
 from optc.errors import OptcError
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import IntType, ListType, OptionalType, TensorType, Type, is_subtype
+from optc.ops.abstract import UndecidedShape
 from optc.ops.builder import Builder, constant_type
 from optc.ops.registry import Operator, operator_of, overloads
 
@@ -460,15 +461,22 @@ def _explain(item: Rule, node: Node, reason: bool | str) -> None:
 
 
 def replace(graph: Graph, item: Rule, match: Match) -> bool:
-    """Put the replacement in the place of the match; False when its type would differ or the limit is reached."""
+    """Put the replacement in the place of the match.
+
+    False when its type would differ or cannot be decided before the program runs, or when the limit is reached.
+    """
     node = match.node
     marker = graph.create("prim::Marker").insert_before(node)
     with graph.inserting(node):
         graph.current_source, graph.current_scope = node.source, node.scope
-        put = build(item.put, match, Builder(graph))
+        try:
+            put = build(item.put, match, Builder(graph))
+        except UndecidedShape as error:
+            put = None
+            _explain(item, node, error.message)
     value = put if isinstance(put, Value) else None
     accepted = value is not None and same_type(value.type, node.output.type)
-    if not accepted:
+    if value is not None and not accepted:
         _explain(item, node, "the replacement would have another type")
     if value is None or not accepted or not _spend(item.name):
         _remove_between(marker, node)

@@ -260,3 +260,15 @@ def test_named_tuples_come_back_with_their_fields(tmp_path: Path) -> None:
         pair, others = call(torch.ones(3, 2))
         assert (pair.total.item(), pair.count, others[0].count) == (6.0, 3, 1)
         assert str(pair) == "Pair(total=tensor(6.), count=3)"
+
+
+def test_sizes_that_are_computed_may_stay_unknown() -> None:
+    def heads(x):  # type: ignore[no-untyped-def]
+        rows, columns, width = x.shape
+        return (x * 2).reshape(rows, columns, 3, 2, width // 2 // 3).permute(2, 0, 3, 1, 4).transpose(1, 2).reshape(-1)
+
+    traced = torch.jit.trace(heads, (torch.rand(2, 5, 24),))
+    compiled = torch.compile(traced, dynamic=True, fallback="allow")
+    for shape in ((2, 5, 24), (3, 4, 12), (1, 1, 6)):
+        x = torch.rand(*shape)
+        assert torch.equal(compiled(x), traced(x))
