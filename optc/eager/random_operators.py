@@ -494,3 +494,11 @@ for _name, _reference, _features in (
         may_fail=True,
         inplace=True,
     )
+
+
+def _reference_manual_seed(seed: int) -> None:
+    default_generator.manual_seed(seed)
+
+
+define("aten::manual_seed(int seed) -> ()", infer=lambda seed: (), reference=_reference_manual_seed,
+       interpreted="it sets the state of the random numbers", pure=False)  # fmt: skip

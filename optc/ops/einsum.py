@@ -17,7 +17,7 @@ from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, known, known_shape
+from optc.ops.shapes import Shape, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -265,3 +265,30 @@ define(
     ).copy(),
     decompose=_decompose_kron,
 )
+
+
+def _infer_inner(x: TensorType, y: TensorType) -> TensorType:
+    left, right = known_shape(x), known_shape(y)
+    if not left or not right:
+        return TensorType(result_type(x, y), left or right)
+    if same_dim(left[-1], right[-1]) is False:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes {format_shape(left)} and "
+            f"{format_shape(right)}"
+        )
+    return TensorType(operand_type(x), (*left[:-1], *right[:-1]))
+
+
+def _reference_inner(x: Array, y: Array) -> Array:
+    result = _infer_inner(array_type(x), array_type(y))
+    work = compute_type(operand_type(result)).numpy
+    return np.asarray(np.inner(x.astype(work), y.astype(work))).astype(operand_type(result).numpy)
+
+
+define(
+    "aten::inner(Tensor self, Tensor other) -> Tensor",
+    infer=_infer_inner,
+    reference=_reference_inner,
+    decompose=lambda b, x, y: b("aten::tensordot", x, y, [-1], [-1]) if b.shape(x) and b.shape(y)
+    else b("aten::mul.Tensor", x, y),
+)  # fmt: skip
