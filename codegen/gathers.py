@@ -7,13 +7,13 @@ from optc.codegen.copies import store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported
 from optc.codegen.kernel import Buffer, at, index_value, load
-from optc.codegen.native import MemoryTensor
+from optc.codegen.native import Aggregate, MemoryTensor, NoneValue
 from optc.ir import dtypes
 from optc.ir.dims import Dim, symbol
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Operator
-from optc.ops.scalar import variable
+from optc.ops.scalar import literal, select, variable
 
 
 def emit(driver: Driver, node: Node, operator: Operator) -> None:
@@ -52,6 +52,45 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
     base = load(buffers[1], where).cast(dtypes.INT64) * index_value(table.strides[axis])
     kernel = store_kernel(buffers, result.shape, result.strides, at(buffers[0], base, offset))
     driver.call_kernel(kernel, [table.pointer, indices.pointer, result.pointer], [node.kind])
+    driver.define(node.output, result)
+
+
+def index(driver: Driver, node: Node, operator: Operator) -> None:
+    """x[i, :, j]: tensors of integers, broadcast together, at some dimensions. Raises Unsupported for masks."""
+    table = driver.in_memory(node.inputs[0])
+    listed = driver.native(node.inputs[1])
+    if not isinstance(listed, Aggregate):
+        raise Unsupported(node, "the number of indices is only known at run time")
+    given = {place: driver.in_memory(value) for place, value in enumerate(node.inputs[1].node.inputs)
+             if not isinstance(driver.native(value), NoneValue)}  # fmt: skip
+    if not given or any(memory.dtype not in (dtypes.INT64, dtypes.INT32) for memory in given.values()):
+        raise Unsupported(node, "masks have as many results as they are true")
+    for place, memory in given.items():
+        limit = index_value(table.shape[place])
+        given_index = variable(0, memory.dtype).cast(dtypes.INT64)
+        require(driver, memory, (given_index >= -limit) & (given_index < limit), f"{node.kind} (bounds)")
+    result = driver.allocate(node.output)
+    rest = [place for place in range(len(table.shape)) if place not in given]
+    common = len(result.shape) - len(rest)
+    first = min(given)
+    start = first if list(given) == list(range(first, first + len(given))) else 0
+    offset: Dim = 0
+    for place, axis in zip(rest, [*range(start), *range(start + common, len(result.shape))]):
+        offset = offset + symbol(f"i{axis}") * table.strides[place]
+    buffers, base = [Buffer("table", table.dtype, "input")], literal(0, dtypes.INT64)
+    for place, memory in given.items():
+        buffers.append(Buffer(f"indices{place}", memory.dtype, "input"))
+        where: Dim = 0
+        lead = start + common - len(memory.shape)
+        for axis, (extent, stride) in enumerate(zip(memory.shape, memory.strides)):
+            where = where if extent == 1 else where + symbol(f"i{lead + axis}") * stride
+        value = load(buffers[-1], where).cast(dtypes.INT64)
+        wrapped = select(value < 0, value + index_value(table.shape[place]), value)
+        base = base + wrapped * index_value(table.strides[place])
+    buffers.append(Buffer("out0", result.dtype, "output"))
+    kernel = store_kernel(buffers, result.shape, result.strides, at(buffers[0], base, offset))
+    pointers = [table.pointer, *(memory.pointer for memory in given.values()), result.pointer]
+    driver.call_kernel(kernel, pointers, [node.kind])
     driver.define(node.output, result)
 
 

@@ -107,6 +107,7 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "matmul": products.emit,
     "triangle": triangle,
     "gather": gathers.emit,
+    "index": gathers.index,
     "arg_reduce": scans.arg_reduce,
     "cumulative": scans.cumulative,
 }

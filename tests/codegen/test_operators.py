@@ -46,7 +46,7 @@ def calling(operator: Operator, cases: list[tuple[Any, ...]]) -> tuple[Function,
 
     passed = [[pass_in(argument) for argument in case] for case in cases]
     name, _, overload = operator.name.partition(".")
-    results = []
+    results: list[Value] = []
     for case in passed:
         returned = [result.type for result in operator.schema.returns]
         node = graph.insert(name, case, tuple(returned), overload=overload)
