@@ -140,6 +140,8 @@ class _GroupLowering:
             if (place in self.axes) != (place + 1 in self.axes) or (rows_apart and place not in self.axes):
                 continue
             extent = extents[inner]
+            if extent == 1:  # a place of its own in results that keep reduced dimensions; it gets no loop anyway
+                continue
             if all(movement[place] == movement[place + 1] * extent for movement in movements):
                 extents[inner] = extents.pop(outer) * extent
         return {name: extent for name, extent in extents.items() if extent != 1}
