@@ -20,6 +20,7 @@ _WRITTEN_IN_PYTHON = frozenset((
     "__rsub__", "__rdiv__", "__rtruediv__", "__pow__", "__rpow__", "__ipow__", "__floordiv__", "__rfloordiv__",
     "__rmod__", "__rmatmul__", "__rlshift__", "__rrshift__", "__iter__", "__reversed__", "__contains__", "split",
     "unflatten", "norm", "stft", "istft", "unique",
+    "_floor_divide", "_right_floor_divide", "_right_subtract", "_right_divide",
 ))  # fmt: skip
 """Tensor methods that are Python functions in PyTorch: there the values have the names of their parameters."""
 

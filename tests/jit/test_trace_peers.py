@@ -94,15 +94,6 @@ MODULES = {
 
     traced = torch.jit.trace(Net(), (torch.rand(3, 4), torch.tensor([1, 2, 3])))
 """,
-    "shapes that follow the input": """
-    def shapes(x, y):
-        rows, columns = x.shape
-        a = x.reshape(rows // 2, 2, columns)
-        y, _ = torch.broadcast_tensors(y, x)
-        return a, y.expand_as(x), x.view_as(x), x // 2, y // 2, 7 // y, x.new_zeros(columns), x[: columns // 2]
-
-    traced = torch.jit.trace(shapes, (torch.rand(4, 3), torch.tensor([1, -2, 3])))
-""",
     "values that pass from one submodule to another": """
     class Inner(nn.Module):
         def forward(self, x):
