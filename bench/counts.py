@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 from optc.codegen.host import AVX2, AVX512, Target
 from optc.codegen.jit import assembly
 from optc.codegen.program import NativeProgram, generate
 from optc.ir.graph import Graph
+
+OF_MACHINE_CODE = ("instructions in loops", "vector stack references in loops")
+"""Counts that LLVM has a say in: they are the same only with the same version of it."""
 
 TARGETS: dict[str, Target] = {"avx512": AVX512, "avx2": AVX2}
 """Code is counted for these processors, whatever the machine is."""
@@ -68,6 +72,11 @@ def _counts_for(program: NativeProgram, target: Target) -> dict[str, int]:
         "vector stack references in loops": vector_stack_references(machine_code),
         "arena bytes": program.arena_bytes,
     }
+
+
+def llvm_version() -> str:
+    """The version of llvmlite, which brings its own LLVM."""
+    return version("llvmlite")
 
 
 def grown(found: dict[str, Any], baseline: dict[str, Any], allowance: float) -> list[str]:

@@ -201,7 +201,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("workloads", nargs="*", help="names of workloads (default: all)")
-    parser.add_argument("--engines", default=",".join(ENGINES), help="which, separated by commas (default: %(default)s)")
+    parser.add_argument(
+        "--engines", default=",".join(ENGINES), help="which, separated by commas (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=50, help="samples per engine (default: %(default)s)")
     options = parser.parse_args()
     engines = ["optc", *(name for name in options.engines.split(",") if name != "optc")]

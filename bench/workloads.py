@@ -63,5 +63,3 @@ def chosen(names: Sequence[str]) -> list[Workload]:
     if unknown:
         raise KeyError(f"no workload {', '.join(unknown)} (there are: {', '.join(WORKLOADS)})")
     return [WORKLOADS[name] for name in names or WORKLOADS]
-
-

@@ -66,6 +66,17 @@ def test_counts_do_not_depend_on_the_run() -> None:
     assert counts["avx512"]["instructions in loops"] > 10
 
 
+@pytest.mark.parametrize(("llvmlite", "complaints"), [("the same", 2), ("another", 1)])
+def test_machine_code_is_compared_for_one_llvm(
+    llvmlite: str, complaints: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(regression, "llvm_version", lambda: "the same")
+    known = {"graph nodes": 9, "kernels": 0, "instructions in loops": 99}
+    monkeypatch.setattr(regression, "counts_of", lambda graph: {"avx2": {**known, "kernels": 1, "instructions in loops": 100}})
+    baseline = {"llvmlite": llvmlite, "counts": {"cell": {"avx2": {**known, "vector stack references in loops": 0}}}}
+    assert len(regression.check_counts(WORKLOADS["cell"], baseline)) == complaints
+
+
 def test_ratio_of_sleeping_functions() -> None:
     ratio = regression.ratio_in_turns(lambda: time.sleep(0.0039), lambda: time.sleep(0.003), pairs=9)
     assert 1.15 < ratio < 1.45
@@ -81,6 +92,8 @@ def test_judge_measures_again_before_it_complains() -> None:
         return 1.3
 
     assert regression.judge("slow", 1.15, slow).is_slower
+    assert regression.judge("fast", 1.15, lambda: 0.5, stale_below=0.8).is_stale
+    assert not regression.judge("fast", 1.15, lambda: 0.9, stale_below=0.8).is_stale
     assert len(attempts) == regression.ATTEMPTS
 
 
@@ -123,7 +136,10 @@ def test_baseline_covers_every_workload() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(frozen.host_target_name() is None, reason="there is no baseline for this processor")
-def test_planted_slowdown_is_caught_and_its_absence_is_not() -> None:
+def test_planted_slowdown_is_caught_and_its_absence_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workload, target = WORKLOADS["loop-1000"], frozen.host_target_name() or ""
+    monkeypatch.setattr(frozen, "FOLDER", tmp_path)
+    compiled, _ = regression.compiled_workload(workload)
+    frozen.freeze(workload, target, compiled.graph, compiled.specializations[0].native.signature)
     assert regression.against_frozen(workload, target, plant=1.3).is_slower
     assert not regression.against_frozen(workload, target).is_slower
