@@ -89,7 +89,9 @@ def kernel_decisions() -> str:
     """What became one kernel in the chain."""
     text = output_of(["dump", "--kernels", "examples/networks.py:chain", "--shape", "1024x1024"])
     titles = [line for line in text.splitlines() if line.startswith("==")]
-    return "```\n$ optc dump --kernels examples/networks.py:chain --shape 1024x1024\n" + "\n".join(titles) + "\n...\n```"
+    return (
+        "```\n$ optc dump --kernels examples/networks.py:chain --shape 1024x1024\n" + "\n".join(titles) + "\n...\n```"
+    )
 
 
 def first_sentence(text: str) -> str:
@@ -132,7 +134,11 @@ def passes() -> str:
         options = ", ".join(f"`{name}={value}`" for name, value in item.options.items())
         short = f"`{item.alias}`" if item.alias else ""
         lines.append(f"| `{item.name}` | {short} | {item.summary} | {options} |")
-    lines += ["", "A pipeline is text: `optc opt graph.ir -p \"canonicalize, repeat(cse, dce), loop-unrolling{trips=4}\"`.", ""]
+    lines += [
+        "",
+        'A pipeline is text: `optc opt graph.ir -p "canonicalize, repeat(cse, dce), loop-unrolling{trips=4}"`.',
+        "",
+    ]
     lines += ["| pipeline | stands for |", "|---|---|"]
     lines += [f"| `{name}` | `{text}` |" for name, text in named_pipelines().items()]
     return "\n".join(lines) + "\n"
@@ -140,7 +146,13 @@ def passes() -> str:
 
 def environment() -> str:
     """Every variable that optc reads."""
-    lines = [NOTE, "# Environment variables", "", "Read when they are needed, so a session may set them at any time.", ""]
+    lines = [
+        NOTE,
+        "# Environment variables",
+        "",
+        "Read when they are needed, so a session may set them at any time.",
+        "",
+    ]
     lines += ["| variable | default | what it does |", "|---|---|---|"]
     for variable in config.variables():
         default = "" if variable.default in ("", None) else f"`{_switch(variable.default)}`"
@@ -157,7 +169,12 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/passes.md": passes,
     "docs/environment.md": environment,
 }
-SECTIONS: dict[str, Callable[[], str]] = {"loop": optimised_loop, "kernels": kernel_decisions, "tutorial": tutorial, "peers": peers}
+SECTIONS: dict[str, Callable[[], str]] = {
+    "loop": optimised_loop,
+    "kernels": kernel_decisions,
+    "tutorial": tutorial,
+    "peers": peers,
+}
 TIMED = ("tutorial", "peers")
 
 
