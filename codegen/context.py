@@ -35,16 +35,16 @@ OUT_OF_MEMORY = -2
 DETAIL_WORDS = 8
 
 _FIELD_NAMES = (
-    "constants",        # ptr: array of pointers to weights and other constant buffers
-    "arena",            # ptr: scratch memory of this call, aligned to 64 bytes
-    "arena_bytes",      # i64: its size
-    "grow_arena",       # ptr grow_arena(ptr context, i64 bytes): at least so large, contents lost; null without memory
+    "constants",  # ptr: array of pointers to weights and other constant buffers
+    "arena",  # ptr: scratch memory of this call, aligned to 64 bytes
+    "arena_bytes",  # i64: its size
+    "grow_arena",  # ptr grow_arena(ptr context, i64 bytes): at least so large, contents lost; null without memory
     "allocate_output",  # ptr allocate_output(ptr context, i64 output, i64 bytes): memory for a result; null without
-    "allocate",         # ptr allocate(i64 bytes): scratch memory aligned to 64 bytes; null without memory
-    "release",          # void release(ptr): gives back what `allocate` gave; null is allowed
-    "island",           # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
-    "code",             # i64: the error code, stored by the entry after a failed run
-    "next",             # ptr: the free list of the native entry
+    "allocate",  # ptr allocate(i64 bytes): scratch memory aligned to 64 bytes; null without memory
+    "release",  # void release(ptr): gives back what `allocate` gave; null is allowed
+    "island",  # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
+    "code",  # i64: the error code, stored by the entry after a failed run
+    "next",  # ptr: the free list of the native entry
     *(f"detail{number}" for number in range(DETAIL_WORDS)),  # i64: what an error message needs
 )
 
@@ -53,9 +53,11 @@ FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FI
 
 CONTEXT_BYTES = 8 * len(_FIELD_NAMES)
 
-RUN_PARAMETERS = (Parameter("ptr", "context", "noalias nonnull"),
-                  Parameter("ptr", "inputs", "noalias readonly nonnull"),
-                  Parameter("ptr", "outputs", "noalias nonnull"))
+RUN_PARAMETERS = (
+    Parameter("ptr", "context", "noalias nonnull"),
+    Parameter("ptr", "inputs", "noalias readonly nonnull"),
+    Parameter("ptr", "outputs", "noalias nonnull"),
+)
 """The parameters of every `run` function; its return type is i32."""
 
 _ALIGNMENT = 64
@@ -258,14 +260,15 @@ class Failure:
         """Reads the failure out of the context at `address`."""
         words = (ctypes.c_int64 * len(_FIELD_NAMES)).from_address(address)
         first = FIELDS["detail0"] // 8
-        return Failure(words[FIELDS["code"] // 8], tuple(words[first:first + DETAIL_WORDS]))
+        return Failure(words[FIELDS["code"] // 8], tuple(words[first : first + DETAIL_WORDS]))
 
 
 class ContextPool:
     """The contexts of one compiled function: as many as calls ever ran at once.  Thread-safe."""
 
-    def __init__(self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None,
-                 owner: object = None) -> None:
+    def __init__(
+        self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None, owner: object = None
+    ) -> None:
         """constants: addresses of the constant buffers; `owner` keeps them alive."""
         self._constants = (ctypes.c_void_p * max(1, len(constants)))(*constants)
         self._arena_bytes = arena_bytes

@@ -198,11 +198,14 @@ class PythonEntry:
         specs = self._signature.inputs
         if len(values) != len(specs):
             return False
-        return all(self._argument_fits(value, spec, dtype, symbols)
-                   for value, spec, dtype in zip(values, specs, self._dtypes, strict=True))
+        return all(
+            self._argument_fits(value, spec, dtype, symbols)
+            for value, spec, dtype in zip(values, specs, self._dtypes, strict=True)
+        )
 
-    def _argument_fits(self, value: Any, spec: InputSpec, dtype: "np.dtype[Any] | None",
-                       symbols: dict[str, int]) -> bool:
+    def _argument_fits(
+        self, value: Any, spec: InputSpec, dtype: "np.dtype[Any] | None", symbols: dict[str, int]
+    ) -> bool:
         if spec.kind == "int":
             return type(value) is int and -(1 << 63) <= value < (1 << 63)
         if spec.kind != "tensor":
@@ -245,8 +248,9 @@ class PythonEntry:
         for spec in self._signature.computed:
             array = None
             if self._signature.is_preallocated(spec):
-                array = np.empty([symbols[d] if isinstance(d, str) else d or 0 for d in spec.dims],
-                                 numpy_dtype(spec.dtype))
+                array = np.empty(
+                    [symbols[d] if isinstance(d, str) else d or 0 for d in spec.dims], numpy_dtype(spec.dtype)
+                )
                 for offset, word in enumerate(_input_words(array)):
                     outputs[position + offset] = word
             arrays.append(array)
@@ -263,7 +267,7 @@ class PythonEntry:
     def _results(self, outputs: "ctypes.Array[ctypes.c_int64]", arrays: list[Any], wraps: bool) -> Iterator[object]:
         position = 0
         for spec, array in zip(self._signature.computed, arrays, strict=True):
-            words = outputs[position:position + spec.words]
+            words = outputs[position : position + spec.words]
             position += spec.words
             if spec.kind != "tensor":
                 yield _scalar(spec.kind, words[0])

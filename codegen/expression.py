@@ -229,4 +229,3 @@ def _integer_division(b: Builder, op: str, args: list[Value], dtype: DType) -> V
     if op == "rem":
         return b.srem(left, safe)
     return b.select(b.icmp("eq", right, -1), b.sub(0, left), b.sdiv(left, safe))
-

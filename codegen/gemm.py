@@ -98,9 +98,9 @@ def pack(b: "np.ndarray[Any, Any]", tile: Tile) -> "np.ndarray[Any, Any]":
     packed = _aligned_zeros(packed_elements(k, n, tile), b.dtype)
     position = 0
     for start in range(0, n, tile.columns):
-        panel = b[:, start:start + tile.columns]
+        panel = b[:, start : start + tile.columns]
         width = -(-panel.shape[1] // tile.lanes) * tile.lanes
-        packed[position:position + k * width].reshape(k, width)[:, :panel.shape[1]] = panel
+        packed[position : position + k * width].reshape(k, width)[:, : panel.shape[1]] = panel
         position += k * width
     return packed
 
@@ -108,7 +108,7 @@ def pack(b: "np.ndarray[Any, Any]", tile: Tile) -> "np.ndarray[Any, Any]":
 def _aligned_zeros(count: int, dtype: "np.dtype[Any]") -> "np.ndarray[Any, Any]":
     memory = np.zeros(count * dtype.itemsize + 64, np.uint8)
     start = -memory.ctypes.data % 64
-    return memory[start:start + count * dtype.itemsize].view(dtype)
+    return memory[start : start + count * dtype.itemsize].view(dtype)
 
 
 # Epilogues -------------------------------------------------------------------------------------------------------
@@ -161,6 +161,7 @@ BIAS = Epilogue("bias", (Parameter("ptr", "bias", "readonly"),), _add_bias)
 
 def then(first: Epilogue, key: str, function: Callable[[Builder, Value], Value]) -> Epilogue:
     """`first`, and then a function of every value (an activation)."""
+
     def emit(b: Builder, sums: list[Value], place: Place) -> list[Value]:
         return [function(b, value) for value in first.emit(b, sums, place)]
 
@@ -171,9 +172,17 @@ def then(first: Epilogue, key: str, function: Callable[[Builder, Value], Value])
 
 
 _KERNEL_PARAMETERS = (
-    Parameter("ptr", "a", "readonly"), Parameter("i64", "lda"), Parameter("ptr", "b", "readonly"),
-    Parameter("i64", "ldb"), Parameter("i64", "k"), Parameter("ptr", "c"), Parameter("i64", "ldc"),
-    Parameter("i64", "row"), Parameter("i64", "column"), Parameter("i64", "columns"))
+    Parameter("ptr", "a", "readonly"),
+    Parameter("i64", "lda"),
+    Parameter("ptr", "b", "readonly"),
+    Parameter("i64", "ldb"),
+    Parameter("i64", "k"),
+    Parameter("ptr", "c"),
+    Parameter("i64", "ldc"),
+    Parameter("i64", "row"),
+    Parameter("i64", "column"),
+    Parameter("i64", "columns"),
+)
 
 
 @dataclass(frozen=True)
@@ -216,9 +225,10 @@ class _KernelWriter:
         self.vector = vector_of(kernel.element, kernel.tile.lanes)
         self.module = Module(kernel.name)
         function = self.module.function(kernel.name, "void", kernel.parameters)
-        a, self.lda, panel, self.ldb, self.k, self.c, self.ldc, self.row, self.column, self.columns = \
-            function.arguments[:len(_KERNEL_PARAMETERS)]
-        self.extra = function.arguments[len(_KERNEL_PARAMETERS):]
+        a, self.lda, panel, self.ldb, self.k, self.c, self.ldc, self.row, self.column, self.columns = (
+            function.arguments[: len(_KERNEL_PARAMETERS)]
+        )
+        self.extra = function.arguments[len(_KERNEL_PARAMETERS) :]
         self.b = Builder(function)
         self.rows = [self.b.gep(kernel.element, a, self.b.mul(self.lda, r)) for r in range(self.tile.rows)]
         self.masks = self._masks()
@@ -229,8 +239,10 @@ class _KernelWriter:
         """Which lanes of each vector of columns exist."""
         if not self.kernel.masked:
             return [None] * self.tile.vectors
-        return [self.b.lane_mask(self.b.sub(self.columns, v * self.tile.lanes), self.tile.lanes)
-                for v in range(self.tile.vectors)]
+        return [
+            self.b.lane_mask(self.b.sub(self.columns, v * self.tile.lanes), self.tile.lanes)
+            for v in range(self.tile.vectors)
+        ]
 
     def _sums(self, panel: Value) -> list[Value]:
         """The products of the tile, row by row."""
@@ -246,12 +258,13 @@ class _KernelWriter:
         """One step of K: every row's element of A times the row of B at `position`."""
         b, element, lanes = self.b, self.kernel.element, self.tile.lanes
         masks = self.masks if self.kernel.ragged else [None] * self.tile.vectors
-        columns = [b.load(self.vector, b.gep(element, position, v * lanes), mask=masks[v])
-                   for v in range(self.tile.vectors)]
+        columns = [
+            b.load(self.vector, b.gep(element, position, v * lanes), mask=masks[v]) for v in range(self.tile.vectors)
+        ]
         updated: list[Value] = []
         for r, row in enumerate(self.rows):
             factor = b.splat(b.load(element, b.gep(element, row, k)), lanes)
-            group = sums[r * self.tile.vectors:(r + 1) * self.tile.vectors]
+            group = sums[r * self.tile.vectors : (r + 1) * self.tile.vectors]
             updated += [b.fadd(b.fmul(factor, column), total) for column, total in zip(columns, group, strict=True)]
         return updated
 
@@ -260,7 +273,7 @@ class _KernelWriter:
         for v, mask in enumerate(self.masks):
             column = b.add(self.column, v * self.tile.lanes)
             place = Place(self.row, column, mask, self.extra)
-            values = self.kernel.epilogue.emit(b, sums[v::self.tile.vectors], place)
+            values = self.kernel.epilogue.emit(b, sums[v :: self.tile.vectors], place)
             for r, value in enumerate(values):
                 target = b.gep(element, self.c, b.add(b.mul(self.ldc, b.add(self.row, r)), column))
                 b.store(value, target, mask=mask)
@@ -270,9 +283,17 @@ class _KernelWriter:
 
 
 _DRIVER_PARAMETERS = (
-    Parameter("ptr", "a", "readonly"), Parameter("i64", "lda"), Parameter("ptr", "b", "readonly"),
-    Parameter("i64", "ldb"), Parameter("ptr", "c"), Parameter("i64", "ldc"), Parameter("i64", "m"),
-    Parameter("i64", "n"), Parameter("i64", "k"), Parameter("ptr", "scratch"))
+    Parameter("ptr", "a", "readonly"),
+    Parameter("i64", "lda"),
+    Parameter("ptr", "b", "readonly"),
+    Parameter("i64", "ldb"),
+    Parameter("ptr", "c"),
+    Parameter("i64", "ldc"),
+    Parameter("i64", "m"),
+    Parameter("i64", "n"),
+    Parameter("i64", "k"),
+    Parameter("ptr", "scratch"),
+)
 
 
 @dataclass(frozen=True)
@@ -336,12 +357,15 @@ class _DriverWriter:
         self.kernels: list[Kernel] = []
         self.module = Module(gemm.name)
         function = self.module.function(gemm.name, "void", gemm.parameters)
-        self.a, self.lda, self.source, self.ldb, self.c, self.ldc, m, n, k, self.scratch = \
-            function.arguments[:len(_DRIVER_PARAMETERS)]
-        self.extra = function.arguments[len(_DRIVER_PARAMETERS):]
+        self.a, self.lda, self.source, self.ldb, self.c, self.ldc, m, n, k, self.scratch = function.arguments[
+            : len(_DRIVER_PARAMETERS)
+        ]
+        self.extra = function.arguments[len(_DRIVER_PARAMETERS) :]
         self.b = b = Builder(function)
-        self.m, self.n, self.k = (runtime if known is None else b.constant("i64", known)
-                                  for known, runtime in ((gemm.m, m), (gemm.n, n), (gemm.k, k)))
+        self.m, self.n, self.k = (
+            runtime if known is None else b.constant("i64", known)
+            for known, runtime in ((gemm.m, m), (gemm.n, n), (gemm.k, k))
+        )
         if gemm.source == "packed":
             self._chunks()
         else:
@@ -363,8 +387,11 @@ class _DriverWriter:
     def _panels(self, start: Value, stop: Value) -> None:
         """All panels of B for the rows of A from `start` to `stop`."""
         b, tile = self.b, self.gemm.tile
-        whole = b.sub(self.n, b.urem(self.n, tile.columns)) if self.gemm.n is None else \
-            b.constant("i64", self.gemm.n // tile.columns * tile.columns)
+        whole = (
+            b.sub(self.n, b.urem(self.n, tile.columns))
+            if self.gemm.n is None
+            else b.constant("i64", self.gemm.n // tile.columns * tile.columns)
+        )
         with b.for_loop(0, whole, tile.columns) as loop:
             self._panel(loop.index, tile.vectors, None, start, stop)
         rest = None if self.gemm.n is None else self.gemm.n % tile.columns
@@ -401,8 +428,9 @@ class _DriverWriter:
         if name not in self.module.functions:
             _write_packing(self.module, name, element, self.gemm.source, self.gemm.tile.lanes, vectors)
 
-    def _tiles(self, panel: Value, stride: Value, column: Value, vectors: int, columns: Value | None,
-               start: Value, stop: Value) -> None:
+    def _tiles(
+        self, panel: Value, stride: Value, column: Value, vectors: int, columns: Value | None, start: Value, stop: Value
+    ) -> None:
         """One panel times all tiles of rows."""
         b = self.b
         for size in self._heights():
@@ -420,16 +448,29 @@ class _DriverWriter:
         powers = [1 << bit for bit in reversed(range(rows.bit_length())) if 1 << bit < rows]
         return [rows, *powers]
 
-    def _call(self, rows: int, panel: Value, stride: Value, column: Value, vectors: int, columns: Value | None,
-              row: Value) -> None:
+    def _call(
+        self, rows: int, panel: Value, stride: Value, column: Value, vectors: int, columns: Value | None, row: Value
+    ) -> None:
         b = self.b
         kernel = self.gemm.kernel(rows, vectors, columns is not None)
         if kernel not in self.kernels:
             self.kernels.append(kernel)
         callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
         a = b.gep(self.gemm.element, self.a, b.mul(row, self.lda))
-        b.call(callee, a, self.lda, panel, stride, self.k, self.c, self.ldc, row, column,
-               b.constant("i64", 0) if columns is None else columns, *self.extra)
+        b.call(
+            callee,
+            a,
+            self.lda,
+            panel,
+            stride,
+            self.k,
+            self.c,
+            self.ldc,
+            row,
+            column,
+            b.constant("i64", 0) if columns is None else columns,
+            *self.extra,
+        )
 
 
 # Packing at run time ---------------------------------------------------------------------------------------------
@@ -443,8 +484,13 @@ def _packing(element: str, source: Source, lanes: int, vectors: int) -> Declarat
 
 
 def _write_packing(module: Module, name: str, element: str, source: Source, lanes: int, vectors: int) -> None:
-    parameters = [Parameter("ptr", "b", "readonly"), Parameter("i64", "ldb"), Parameter("i64", "k"),
-                  Parameter("i64", "columns"), Parameter("ptr", "out", "noalias")]
+    parameters = [
+        Parameter("ptr", "b", "readonly"),
+        Parameter("i64", "ldb"),
+        Parameter("i64", "k"),
+        Parameter("i64", "columns"),
+        Parameter("ptr", "out", "noalias"),
+    ]
     function = module.function(name, "void", parameters, private=True)
     b = Builder(function)
     write = _pack_rows if source == "rows" else _pack_columns
@@ -452,8 +498,9 @@ def _write_packing(module: Module, name: str, element: str, source: Source, lane
     b.ret()
 
 
-def _pack_rows(b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value,
-               columns: Value, out: Value) -> None:
+def _pack_rows(
+    b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value, columns: Value, out: Value
+) -> None:
     """Copies the panel row by row."""
     type_ = vector_of(element, lanes)
     masks = [b.lane_mask(b.sub(columns, v * lanes), lanes) for v in range(vectors)]
@@ -464,8 +511,9 @@ def _pack_rows(b: Builder, element: str, lanes: int, vectors: int, source: Value
             b.store(b.load(type_, b.gep(element, row, v * lanes), mask=mask), b.gep(element, target, v * lanes))
 
 
-def _pack_columns(b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value,
-                  columns: Value, out: Value) -> None:
+def _pack_columns(
+    b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value, columns: Value, out: Value
+) -> None:
     """Transposes square blocks in registers; what is left of K goes element by element.
 
     In place of columns that do not exist stands the last one that does: nobody looks at what comes of them.
@@ -475,8 +523,10 @@ def _pack_columns(b: Builder, element: str, lanes: int, vectors: int, source: Va
     whole = b.sub(k, b.urem(k, lanes))
     last = b.sub(columns, 1)
     with b.for_loop(0, width, lanes) as group:
-        rows = [b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(group.index, lane), last)))
-                for lane in range(lanes)]
+        rows = [
+            b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(group.index, lane), last)))
+            for lane in range(lanes)
+        ]
         with b.for_loop(0, whole, lanes) as block:
             square = [b.load(type_, b.gep(element, row, block.index)) for row in rows]
             for step, value in enumerate(transpose(b, square)):

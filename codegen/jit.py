@@ -55,8 +55,9 @@ def _machine(target: Target) -> binding.TargetMachine:
         if _architecture(target.triple) != _architecture(binding.get_process_triple()):
             _initialize_foreign()
         backend = binding.Target.from_triple(target.triple)
-        return backend.create_target_machine(cpu=target.cpu, features=target.features, opt=2, reloc="pic",
-                                             codemodel="small")
+        return backend.create_target_machine(
+            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        )
 
 
 def _architecture(triple: str) -> str:
@@ -67,8 +68,9 @@ def _architecture(triple: str) -> str:
 def host_target() -> Target:
     """The processor this process runs on, with all its vector features."""
     flags = {name for name, present in binding.get_host_cpu_features().items() if present}
-    features = ",".join(f"{'+' if present else '-'}{name}"
-                        for name, present in sorted(binding.get_host_cpu_features().items()))
+    features = ",".join(
+        f"{'+' if present else '-'}{name}" for name, present in sorted(binding.get_host_cpu_features().items())
+    )
     triple = binding.get_process_triple()
     return replace(Target.of_features(triple, binding.get_host_cpu_name(), flags), features=features)
 
@@ -108,8 +110,9 @@ def _explained(message: str, text: str) -> str:
         return f"LLVM refuses the module: {message.strip()}\n{_quoted_instruction(message, text)}"
     line = int(match[1])
     lines = text.splitlines()
-    shown = "\n".join(f"{number:5} | {lines[number - 1]}"
-                      for number in range(max(1, line - 2), min(len(lines), line + 2) + 1))
+    shown = "\n".join(
+        f"{number:5} | {lines[number - 1]}" for number in range(max(1, line - 2), min(len(lines), line + 2) + 1)
+    )
     return f"LLVM refuses line {line}: {message.strip()}\n{shown}"
 
 
@@ -117,17 +120,27 @@ def _quoted_instruction(message: str, text: str) -> str:
     """The verifier quotes instructions instead of giving positions: find the first one in the text."""
     names = re.findall(r"(%[\w.]+) =", message)
     lines = text.splitlines()
-    return "\n".join(f"{number:5} | {line}" for number, line in enumerate(lines, 1)
-                     if any(line.lstrip().startswith(f"{name} =") for name in names))
+    return "\n".join(
+        f"{number:5} | {line}"
+        for number, line in enumerate(lines, 1)
+        if any(line.lstrip().startswith(f"{name} =") for name in names)
+    )
 
 
 def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
-    with binding.create_pipeline_tuning_options(speed_level=2) as options, \
-            binding.create_pass_builder(machine, options) as builder, \
-            binding.create_new_module_pass_manager() as passes:
-        add = {"always-inliner": passes.add_always_inliner_pass, "sroa": passes.add_sroa_pass,
-               "instcombine": passes.add_instruction_combine_pass, "simplifycfg": passes.add_simplify_cfg_pass,
-               "gvn": passes.add_new_gvn_pass, "dce": passes.add_dead_code_elimination_pass}
+    with (
+        binding.create_pipeline_tuning_options(speed_level=2) as options,
+        binding.create_pass_builder(machine, options) as builder,
+        binding.create_new_module_pass_manager() as passes,
+    ):
+        add = {
+            "always-inliner": passes.add_always_inliner_pass,
+            "sroa": passes.add_sroa_pass,
+            "instcombine": passes.add_instruction_combine_pass,
+            "simplifycfg": passes.add_simplify_cfg_pass,
+            "gvn": passes.add_new_gvn_pass,
+            "dce": passes.add_dead_code_elimination_pass,
+        }
         for name in _PIPELINE:
             add[name]()
         passes.run(module, builder)
@@ -166,8 +179,16 @@ def optimized(text: str, target: Target | None = None) -> str:
 
 
 def _cache_key(text: str, target: Target) -> str:
-    parts = (text, str(CODEGEN_VERSION), llvmlite.__version__, str(binding.llvm_version_info), target.triple,
-             target.cpu, target.features, ",".join(_PIPELINE))
+    parts = (
+        text,
+        str(CODEGEN_VERSION),
+        llvmlite.__version__,
+        str(binding.llvm_version_info),
+        target.triple,
+        target.cpu,
+        target.features,
+        ",".join(_PIPELINE),
+    )
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()
@@ -208,7 +229,8 @@ class Library:
 def _engine() -> binding.LLJIT:
     # JITLink places code and data near each other, which the small code model needs.
     machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=host_target().cpu, opt=2, reloc="pic", codemodel="small")
+        cpu=host_target().cpu, opt=2, reloc="pic", codemodel="small"
+    )
     return binding.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
 
 

@@ -60,9 +60,30 @@ from optc.codegen.llvm_values import (
 )
 
 __all__ = [
-    "NOALIAS", "NOALIAS_READONLY", "Arm", "Block", "Builder", "Declaration", "ForLoop", "Function", "Module", "Operand",
-    "Parameter", "Value", "WhileLoop", "bit_width", "byte_size", "constant", "element_type", "is_float", "like",
-    "mangled", "symbol", "undefined", "vector_lanes", "vector_of",
+    "NOALIAS",
+    "NOALIAS_READONLY",
+    "Arm",
+    "Block",
+    "Builder",
+    "Declaration",
+    "ForLoop",
+    "Function",
+    "Module",
+    "Operand",
+    "Parameter",
+    "Value",
+    "WhileLoop",
+    "bit_width",
+    "byte_size",
+    "constant",
+    "element_type",
+    "is_float",
+    "like",
+    "mangled",
+    "symbol",
+    "undefined",
+    "vector_lanes",
+    "vector_of",
 ]
 
 NOALIAS_READONLY = "noalias readonly nonnull"
@@ -149,8 +170,9 @@ class Arm(_Yielding):
         self._builder.position_at_end(self._block)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if kind is not None or self._builder.block.terminated:
             return
         self.incoming.append((self._yielded or [], self._builder.block.label))
@@ -181,8 +203,9 @@ class Builder(InstructionWriter):
     """
 
     @contextmanager
-    def for_loop(self, start: Operand, stop: Operand, step: Operand = 1, *, carried: Sequence[Value] = (),
-                 nonempty: bool = False) -> Iterator[ForLoop]:
+    def for_loop(
+        self, start: Operand, stop: Operand, step: Operand = 1, *, carried: Sequence[Value] = (), nonempty: bool = False
+    ) -> Iterator[ForLoop]:
         """`for index in range(start, stop, step)` over i64, `step` > 0 (a negative Python number counts down).
 
         `carried` are the values that change: `loop.carried` inside, `loop.yield_` once at the end of the body,
@@ -208,11 +231,12 @@ class Builder(InstructionWriter):
             phi.incoming += [(initial, before.label), (value, latch.label)]
         self.cond_br(again, body, after, self.module.loop_metadata())
         self.position_at_end(after)
-        loop._results = [self._loop_result(initial, value, before if skipped else None, latch)
-                         for initial, value in zip(carried, yielded, strict=True)]
+        loop._results = [
+            self._loop_result(initial, value, before if skipped else None, latch)
+            for initial, value in zip(carried, yielded, strict=True)
+        ]
 
-    def _enter_loop(self, predicate: str, first: Value, last: Value, body: Block, after: Block,
-                    nonempty: bool) -> bool:
+    def _enter_loop(self, predicate: str, first: Value, last: Value, body: Block, after: Block, nonempty: bool) -> bool:
         """Branches into the loop; returns whether the loop may be skipped."""
         if nonempty or _known_nonempty(predicate, first, last):
             self.br(body)
@@ -230,8 +254,9 @@ class Builder(InstructionWriter):
     def _yielded(self, construct: _Yielding, carried: Sequence[Value]) -> list[Value]:
         yielded = construct._yielded if construct._yielded is not None else []
         if [value.type for value in yielded] != [value.type for value in carried]:
-            raise TypeError(f"{construct._what} carries {[str(v) for v in carried]} "
-                            f"and yields {[str(v) for v in yielded]}")
+            raise TypeError(
+                f"{construct._what} carries {[str(v) for v in carried]} and yields {[str(v) for v in yielded]}"
+            )
         return yielded
 
     @contextmanager

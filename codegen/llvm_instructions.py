@@ -255,8 +255,16 @@ class InstructionWriter:
         flag = "inbounds " if inbounds else ""
         return self._result(vector_of("ptr", lanes), f"getelementptr {flag}{element}, {base}, {offset}", "p")
 
-    def load(self, type_: str, pointer: Value, align: int | None = None, *, mask: Value | None = None,
-             passthrough: Operand | None = None, invariant: bool = False) -> Value:
+    def load(
+        self,
+        type_: str,
+        pointer: Value,
+        align: int | None = None,
+        *,
+        mask: Value | None = None,
+        passthrough: Operand | None = None,
+        invariant: bool = False,
+    ) -> Value:
         """Reads a value.  `align` is in bytes and defaults to the size of one element.
 
         `mask`: only lanes that are set are read; the others come from `passthrough` (default 0).
@@ -285,8 +293,9 @@ class InstructionWriter:
         """Reads one element per lane through a vector of pointers; unset lanes are 0."""
         lanes = mask if mask is not None else constant(like(type_, "i1"), 1)
         bytes_ = Value("i32", str(align or byte_size(element_type(type_))))
-        return self.intrinsic("masked.gather", type_, pointers, bytes_, lanes, constant(type_, 0),
-                              overload=(type_, pointers.type))
+        return self.intrinsic(
+            "masked.gather", type_, pointers, bytes_, lanes, constant(type_, 0), overload=(type_, pointers.type)
+        )
 
     def scatter(self, value: Value, pointers: Value, mask: Value | None = None, align: int | None = None) -> None:
         """Writes one element per lane through a vector of pointers, in the order of the lanes."""
@@ -303,17 +312,38 @@ class InstructionWriter:
 
     def prefetch(self, pointer: Value, *, locality: int = 3, write: bool = False) -> None:
         """Asks for a cache line; `locality` 3 is the nearest cache, 2 the second."""
-        self.intrinsic("prefetch", "void", pointer, constant("i32", int(write)), constant("i32", locality),
-                       constant("i32", 1), overload=("ptr",))
+        self.intrinsic(
+            "prefetch",
+            "void",
+            pointer,
+            constant("i32", int(write)),
+            constant("i32", locality),
+            constant("i32", 1),
+            overload=("ptr",),
+        )
 
     def memcpy(self, target: Value, source: Value, bytes_: Operand) -> None:
         """Copies memory that does not overlap."""
-        self.intrinsic("memcpy", "void", target, source, self._operand("i64", bytes_), constant("i1", 0),
-                       overload=("ptr", "ptr", "i64"))
+        self.intrinsic(
+            "memcpy",
+            "void",
+            target,
+            source,
+            self._operand("i64", bytes_),
+            constant("i1", 0),
+            overload=("ptr", "ptr", "i64"),
+        )
 
     def memset(self, target: Value, byte: Operand, bytes_: Operand) -> None:
-        self.intrinsic("memset", "void", target, self._operand("i8", byte), self._operand("i64", bytes_),
-                       constant("i1", 0), overload=("ptr", "i64"))
+        self.intrinsic(
+            "memset",
+            "void",
+            target,
+            self._operand("i8", byte),
+            self._operand("i64", bytes_),
+            constant("i1", 0),
+            overload=("ptr", "i64"),
+        )
 
     def atomic_load(self, type_: str, pointer: Value, ordering: str = "acquire") -> Value:
         return self._result(type_, f"load atomic {type_}, {pointer} {ordering}, align {byte_size(type_)}")
@@ -385,13 +415,15 @@ class InstructionWriter:
             return self.intrinsic(f"vector.reduce.{operation}", scalar, vector, overload=(vector.type,))
         neutral = -0.0 if operation == "fadd" else 1.0
         first = self._operand(scalar, neutral if start is None else start)
-        return self.intrinsic(f"vector.reduce.{operation}", scalar, first, vector, overload=(vector.type,),
-                              flags="reassoc")
+        return self.intrinsic(
+            f"vector.reduce.{operation}", scalar, first, vector, overload=(vector.type,), flags="reassoc"
+        )
 
     # Calls
 
-    def intrinsic(self, name: str, result_type: str, *arguments: Value, overload: Sequence[str] | None = None,
-                  flags: str = "") -> Value:
+    def intrinsic(
+        self, name: str, result_type: str, *arguments: Value, overload: Sequence[str] | None = None, flags: str = ""
+    ) -> Value:
         """Calls `llvm.<name>`, which is declared on the way.
 
         `overload`: the types that LLVM appends to the name; by default the result type, () for names without.

@@ -43,8 +43,15 @@ class Module:
         self._declarations: dict[str, Declaration] = {}
         self._metadata: list[str] = []
 
-    def function(self, name: str, return_type: str, parameters: Sequence[Parameter], *,
-                 private: bool = False, attributes: str = "nounwind") -> "Function":
+    def function(
+        self,
+        name: str,
+        return_type: str,
+        parameters: Sequence[Parameter],
+        *,
+        private: bool = False,
+        attributes: str = "nounwind",
+    ) -> "Function":
         """Start the definition of a function.  `private` keeps the symbol inside the object.
 
         Raises: ValueError when the name is taken.
@@ -55,8 +62,9 @@ class Module:
         self.functions[name] = function
         return function
 
-    def declare(self, name: str, return_type: str, parameter_types: Sequence[str],
-                attributes: str = "nounwind") -> Declaration:
+    def declare(
+        self, name: str, return_type: str, parameter_types: Sequence[str], attributes: str = "nounwind"
+    ) -> Declaration:
         """Declare a function that is defined in another object, in the process or by LLVM (intrinsics).
 
         Declaring the same again is free; declaring it differently raises ValueError.
@@ -90,10 +98,12 @@ class Module:
     def loop_metadata(self) -> str:
         """A fresh loop identity that forbids unrolling and vectorising."""
         if not self._metadata:
-            self._metadata += ['!0 = !{!"llvm.loop.unroll.disable"}',
-                               '!1 = !{!"llvm.loop.vectorize.enable", i1 false}',
-                               '!2 = !{!"branch_weights", i32 2000, i32 1}',
-                               '!3 = !{!"branch_weights", i32 1, i32 2000}']
+            self._metadata += [
+                '!0 = !{!"llvm.loop.unroll.disable"}',
+                '!1 = !{!"llvm.loop.vectorize.enable", i1 false}',
+                '!2 = !{!"branch_weights", i32 2000, i32 1}',
+                '!3 = !{!"branch_weights", i32 1, i32 2000}',
+            ]
         number = len(self._metadata)
         self._metadata.append(f"!{number} = distinct !{{!{number}, !0, !1}}")
         return f"!llvm.loop !{number}"
@@ -106,8 +116,13 @@ class Module:
 
     def __str__(self) -> str:
         declarations = [str(d) for name, d in self._declarations.items() if name not in self.functions]
-        sections = [[f"; module {self.name}"], list(self._globals.values()), declarations,
-                    [str(function) for function in self.functions.values()], self._metadata]
+        sections = [
+            [f"; module {self.name}"],
+            list(self._globals.values()),
+            declarations,
+            [str(function) for function in self.functions.values()],
+            self._metadata,
+        ]
         return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
@@ -140,8 +155,15 @@ class Block:
 class Function:
     """A function being written.  `arguments` are its parameters as values; the blocks come from a `Builder`."""
 
-    def __init__(self, module: Module, name: str, return_type: str, parameters: tuple[Parameter, ...],
-                 linkage: str, attributes: str) -> None:
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        return_type: str,
+        parameters: tuple[Parameter, ...],
+        linkage: str,
+        attributes: str,
+    ) -> None:
         self.module = module
         self.name = name
         self.return_type = return_type

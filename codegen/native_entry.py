@@ -52,10 +52,25 @@ from optc.codegen.python_layout import (
 _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 _RECYCLED_BYTES = 64 << 20  # larger results are left to the allocator, so that an idle function holds little memory
 
-_PYTHON_FUNCTIONS = ("Py_IncRef", "Py_DecRef", "PyObject_Vectorcall", "PyLong_AsLongLong", "PyLong_FromLongLong",
-                     "PyLong_FromVoidPtr", "PyLong_AsVoidPtr", "PyFloat_FromDouble", "PyErr_Occurred", "PyErr_Clear",
-                     "PyTuple_New", "PyTuple_SetItem", "PyList_New", "PyList_SetItem", "PyType_GenericAlloc",
-                     "PyEval_SaveThread", "PyEval_RestoreThread")
+_PYTHON_FUNCTIONS = (
+    "Py_IncRef",
+    "Py_DecRef",
+    "PyObject_Vectorcall",
+    "PyLong_AsLongLong",
+    "PyLong_FromLongLong",
+    "PyLong_FromVoidPtr",
+    "PyLong_AsVoidPtr",
+    "PyFloat_FromDouble",
+    "PyErr_Occurred",
+    "PyErr_Clear",
+    "PyTuple_New",
+    "PyTuple_SetItem",
+    "PyList_New",
+    "PyList_SetItem",
+    "PyType_GenericAlloc",
+    "PyEval_SaveThread",
+    "PyEval_RestoreThread",
+)
 
 
 # The table -------------------------------------------------------------------------------------------------------
@@ -93,8 +108,12 @@ class _Emitter:
         self.signature = point.signature
         self.table = _Table()
         self.module = Module("entry")
-        parameters = [Parameter("ptr", "self"), Parameter("ptr", "arguments"), Parameter("i64", "count"),
-                      Parameter("ptr", "keywords")]
+        parameters = [
+            Parameter("ptr", "self"),
+            Parameter("ptr", "arguments"),
+            Parameter("i64", "count"),
+            Parameter("ptr", "keywords"),
+        ]
         self.function = self.module.function("entry", "ptr", parameters)
         self.b = Builder(self.function)
         self.slow = self.b.new_block("slow")
@@ -118,12 +137,18 @@ class _Emitter:
         for slot in slots:
             b.store(b.constant("ptr", 0), slot)
         self.objects = slots
-        self.prepare_containers(containers, slots[len(self.signature.computed):])
+        self.prepare_containers(containers, slots[len(self.signature.computed) :])
         self.prepare_outputs(outputs, slots)
         self.run(arguments, inputs, outputs)
         self.collect(outputs, slots)
-        b.ret(self.assemble(self.signature.outputs, arguments, iter(slots[:len(self.signature.computed)]),
-                            iter(slots[len(self.signature.computed):])))
+        b.ret(
+            self.assemble(
+                self.signature.outputs,
+                arguments,
+                iter(slots[: len(self.signature.computed)]),
+                iter(slots[len(self.signature.computed) :]),
+            )
+        )
         self.write_slow_path()
         self.write_cleanup()
         return f"@table = global ptr null, align 8\n\n{self.module}"
@@ -255,8 +280,14 @@ class _Emitter:
             dims = [self.symbols[dim] if isinstance(dim, str) else self.integer(dim or 0) for dim in spec.dims]
             for axis, extent in enumerate(dims):
                 b.store(extent, b.gep("i64", words, 1 + axis))
-            array = b.call(self.obtain(), self.table.pair(b, f"recycled.{number}"), self.descriptor(spec), len(dims),
-                           b.gep("i64", words, 1), numpy_dtype(spec.dtype).itemsize)
+            array = b.call(
+                self.obtain(),
+                self.table.pair(b, f"recycled.{number}"),
+                self.descriptor(spec),
+                len(dims),
+                b.gep("i64", words, 1),
+                numpy_dtype(spec.dtype).itemsize,
+            )
             b.store(array, slot)
             self.not_null(array)
             b.store(self.field(array, DATA, "i64"), words)
@@ -271,8 +302,13 @@ class _Emitter:
         """
         if "obtain" in self.module.functions:
             return self.module.functions["obtain"]
-        parameters = [Parameter("ptr", "places"), Parameter("ptr", "dtype"), Parameter("i32", "rank"),
-                      Parameter("ptr", "dims"), Parameter("i64", "itemsize")]
+        parameters = [
+            Parameter("ptr", "places"),
+            Parameter("ptr", "dtype"),
+            Parameter("i32", "rank"),
+            Parameter("ptr", "dims"),
+            Parameter("i64", "itemsize"),
+        ]
         is_free = self.is_free()
         function = self.module.function("obtain", "ptr", parameters, private=True)
         places, dtype, rank, dims, itemsize = function.arguments
@@ -308,8 +344,12 @@ class _Emitter:
 
     def is_free(self) -> Function:
         """`i1 is_free(array, dtype, rank, dims)`: the array fits, and only the table refers to it."""
-        parameters = [Parameter("ptr", "array"), Parameter("ptr", "dtype"), Parameter("i32", "rank"),
-                      Parameter("ptr", "dims")]
+        parameters = [
+            Parameter("ptr", "array"),
+            Parameter("ptr", "dtype"),
+            Parameter("i32", "rank"),
+            Parameter("ptr", "dims"),
+        ]
         function = self.module.function("is_free", "i1", parameters, private=True)
         array, dtype, rank, dims = function.arguments
         outer, self.b = self.b, Builder(function)
@@ -361,8 +401,9 @@ class _Emitter:
                 pop.yield_([first])
             with create:
                 null = b.constant("ptr", 0)
-                number = self.python("PyObject_Vectorcall", "ptr", self.table.pointer(b, "create_context"), null,
-                                     self.integer(0), null)
+                number = self.python(
+                    "PyObject_Vectorcall", "ptr", self.table.pointer(b, "create_context"), null, self.integer(0), null
+                )
                 self.not_null(number)
                 made = self.python("PyLong_AsVoidPtr", "ptr", number)
                 self.python("Py_DecRef", "void", number)
@@ -408,8 +449,14 @@ class _Emitter:
         b.store(address, forwarded)
         for index in range(count):
             b.store(b.load("ptr", b.gep("ptr", arguments, index), 8), b.gep("ptr", forwarded, index + 1))
-        result = self.python("PyObject_Vectorcall", "ptr", self.table.pointer(b, "failed"), forwarded,
-                             self.integer(count + 1), b.constant("ptr", 0))
+        result = self.python(
+            "PyObject_Vectorcall",
+            "ptr",
+            self.table.pointer(b, "failed"),
+            forwarded,
+            self.integer(count + 1),
+            b.constant("ptr", 0),
+        )
         self.python("Py_DecRef", "void", address)
         return result
 
@@ -481,8 +528,9 @@ class _Emitter:
         self.python("Py_IncRef", "void", made)
         return made
 
-    def assemble(self, tree: OutputTree, arguments: Value, computed: Iterator[Value],
-                 containers: Iterator[Value]) -> Value:
+    def assemble(
+        self, tree: OutputTree, arguments: Value, computed: Iterator[Value], containers: Iterator[Value]
+    ) -> Value:
         """A new reference to what the tree describes.  Nothing can fail here."""
         b = self.b
         if isinstance(tree, OutputSpec):
@@ -535,8 +583,12 @@ def _constants(tree: OutputTree) -> list[OutputTree]:
 
 
 class _MethodDefinition(ctypes.Structure):
-    _fields_ = [("name", ctypes.c_char_p), ("function", ctypes.c_void_p), ("flags", ctypes.c_int),
-                ("documentation", ctypes.c_char_p)]
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("documentation", ctypes.c_char_p),
+    ]
 
 
 class _Owner:
@@ -567,8 +619,11 @@ class _Owner:
         if name in _PYTHON_FUNCTIONS:
             return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
         if name in ("run", "free_output", "PyArray_NewFromDescr"):
-            return {"run": lambda: self.point.run, "free_output": lambda: runtime().address("free_output"),
-                    "PyArray_NewFromDescr": lambda: numpy_function(NEW_FROM_DESCR)}[name]()
+            return {
+                "run": lambda: self.point.run,
+                "free_output": lambda: runtime().address("free_output"),
+                "PyArray_NewFromDescr": lambda: numpy_function(NEW_FROM_DESCR),
+            }[name]()
         value = self._object(kind, rest)
         self.kept.append(value)
         return id(value)
@@ -583,9 +638,16 @@ class _Owner:
         wrapper = self.point.wrapper
         if kind == "wrapper" and wrapper is not None:
             return wrapper.constants[rest] if rest else wrapper.wrapped
-        return {"ndarray": np.ndarray, "int": int, "float": float, "true": True, "false": False,
-                "slow_path": self.point.slow_path, "failed": self.point.failed,
-                "create_context": self.point.contexts.create_address}[kind]
+        return {
+            "ndarray": np.ndarray,
+            "int": int,
+            "float": float,
+            "true": True,
+            "false": False,
+            "slow_path": self.point.slow_path,
+            "failed": self.point.failed,
+            "create_context": self.point.contexts.create_address,
+        }[kind]
 
 
 def build(point: EntryPoint) -> Callable[..., object]:

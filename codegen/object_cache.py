@@ -41,7 +41,7 @@ class ObjectCache:
             return None
         start = len(_MAGIC) + _DIGEST_BYTES
         content = data[start:]
-        if data[:len(_MAGIC)] != _MAGIC or data[len(_MAGIC):start] != hashlib.sha256(content).digest():
+        if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != hashlib.sha256(content).digest():
             self._discard(path)
             return None
         with suppress(OSError):  # a cache that may only be read, or whose file has just been deleted, still serves
@@ -68,8 +68,14 @@ class ObjectCache:
 
     def trim(self) -> int:
         """Deletes the oldest files until three quarters of the limit are left free of them; returns the bytes kept."""
-        files = sorted(((stat.st_mtime, stat.st_size, path) for path in self.directory.glob("??/*")
-                        if (stat := _stat(path)) is not None), reverse=True)
+        files = sorted(
+            (
+                (stat.st_mtime, stat.st_size, path)
+                for path in self.directory.glob("??/*")
+                if (stat := _stat(path)) is not None
+            ),
+            reverse=True,
+        )
         if sum(size for _, size, _ in files) <= self.limit:
             return sum(size for _, size, _ in files)
         kept = 0

@@ -26,8 +26,11 @@ def is_supported() -> bool:
         return False
     if ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
         return False
-    samples: list[np.ndarray[Any, Any]] = [np.zeros((2, 3, 5), np.float32), np.zeros((4, 6), np.int64)[:, ::2],
-                                           np.zeros(7, np.bool_)]
+    samples: list[np.ndarray[Any, Any]] = [
+        np.zeros((2, 3, 5), np.float32),
+        np.zeros((4, 6), np.int64)[:, ::2],
+        np.zeros(7, np.bool_),
+    ]
     return all(map(_layout_holds, samples)) and _float_layout_holds() and _allocation_works()
 
 
@@ -42,9 +45,12 @@ def _layout_holds(array: "np.ndarray[Any, Any]") -> bool:
         return False
     dims = _word(address + DIMS)
     flags = ctypes.c_int32.from_address(address + FLAGS).value
-    return (tuple(_word(dims + 8 * axis) for axis in range(rank)) == array.shape
-            and _word(address + DESCR) == id(array.dtype) and flags == array.flags.num
-            and _word(address + WEAK) == 0)
+    return (
+        tuple(_word(dims + 8 * axis) for axis in range(rank)) == array.shape
+        and _word(address + DESCR) == id(array.dtype)
+        and flags == array.flags.num
+        and _word(address + WEAK) == 0
+    )
 
 
 def _float_layout_holds() -> bool:
@@ -53,15 +59,29 @@ def _float_layout_holds() -> bool:
 
 
 def _allocation_works() -> bool:
-    prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p,
-                                  ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)
+    prototype = ctypes.PYFUNCTYPE(
+        ctypes.py_object,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+    )
     descr = np.dtype(np.float32)
     python_function("Py_IncRef", None, ctypes.py_object)(descr)  # the function takes a reference over
     dims = (ctypes.c_int64 * 2)(3, 4)
-    array = prototype(numpy_function(NEW_FROM_DESCR))(id(np.ndarray), id(descr), 2, ctypes.addressof(dims), None, None,
-                                                        0, None)
-    return type(array) is np.ndarray and array.shape == (3, 4) and array.dtype is descr and \
-        array.flags.num & FRESH == FRESH
+    array = prototype(numpy_function(NEW_FROM_DESCR))(
+        id(np.ndarray), id(descr), 2, ctypes.addressof(dims), None, None, 0, None
+    )
+    return (
+        type(array) is np.ndarray
+        and array.shape == (3, 4)
+        and array.dtype is descr
+        and array.flags.num & FRESH == FRESH
+    )
 
 
 @cache

@@ -1,5 +1,7 @@
 """The main job, on the networks of networks.py: capture, optimise in view, compile, check, time.
 
+From the project's folder:
+
     python examples/tutorial.py            every network
     python examples/tutorial.py rnn_loop   one of them, with its code, its optimised graph and what every pass did
 """

@@ -43,7 +43,9 @@ def compile(
     if fallback not in FALLBACKS:
         raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
     if threads not in (None, 1):
-        raise ValueError(f"compiled code runs on one thread per call in this version, threads={threads} is not possible")
+        raise ValueError(
+            f"compiled code runs on one thread per call in this version, threads={threads} is not possible"
+        )
     options = {"dynamic": dynamic, "fallback": fallback}
     if module is None:
         return _decorator(example_inputs, options)

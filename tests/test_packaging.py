@@ -29,8 +29,11 @@ print(seconds, *sorted({name.partition(".")[0] for name in sys.modules} & {"llvm
 def folders_with_code() -> set[str]:
     """The dotted name of every folder that holds an `__init__.py`."""
     own = {path.parent.relative_to(ROOT) for path in (ROOT / "optc").rglob("__init__.py")}
-    linked = {Path("optc") / path.parent.relative_to(ROOT) for name in LINKED.values()
-              for path in (ROOT / name).rglob("__init__.py")}
+    linked = {
+        Path("optc") / path.parent.relative_to(ROOT)
+        for name in LINKED.values()
+        for path in (ROOT / name).rglob("__init__.py")
+    }
     return {".".join(folder.parts) for folder in own | linked}
 
 

@@ -59,7 +59,9 @@ def _add_program(parser: argparse.ArgumentParser) -> None:
 def _add_dump(parser: argparse.ArgumentParser) -> None:
     _add_program(parser)
     parser.add_argument("--passes", action="store_true", help="the graph after every pass that changed it")
-    parser.add_argument("--kernels", action="store_true", help="the loops that run, and why they were not fused further")
+    parser.add_argument(
+        "--kernels", action="store_true", help="the loops that run, and why they were not fused further"
+    )
     parser.add_argument("--llvm", action="store_true", help="the LLVM code")
     parser.add_argument("--asm", action="store_true", help="the machine code")
     parser.add_argument("--diff", action="store_true", help="what passes changed, instead of whole graphs")
@@ -96,7 +98,9 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 def _add_opt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.ir", help="the text of a graph; - for standard input")
     parser.add_argument("-p", "--passes", required=True, metavar="PASSES", help='such as "canonicalize, cse, dce"')
-    parser.add_argument("--verify", type=int, choices=(0, 1, 2), default=1, help="as OPTC_VERIFY (default: %(default)s)")
+    parser.add_argument(
+        "--verify", type=int, choices=(0, 1, 2), default=1, help="as OPTC_VERIFY (default: %(default)s)"
+    )
     parser.add_argument("--records", action="store_true", help="say on stderr what every pass did")
     parser.set_defaults(action=commands.opt)
 

@@ -224,7 +224,9 @@ def checked_number(value: Any, dtype: DType) -> Array:
     Raises RuntimeError where `dtype` cannot hold the number.
     """
     number = _held_number(value, dtype)
-    array = None if number is None else _whole_numbers([number], dtype) if dtype.kind == "int" else _filled([number], dtype)
+    array = (
+        None if number is None else _whole_numbers([number], dtype) if dtype.kind == "int" else _filled([number], dtype)
+    )
     if array is None:
         raise RuntimeError(f"value cannot be converted to type {_FILL_NAMES.get(dtype, dtype.name)} without overflow")
     return array.reshape(())
@@ -236,7 +238,11 @@ def _held_number(value: Any, dtype: DType) -> Any:
         if value.imag != 0:
             return None
         value = value.real
-    if dtype in (dtypes.FLOAT32, dtypes.COMPLEX64) and np.isfinite(value) and abs(value) > dtypes_maximum(dtypes.FLOAT32):
+    if (
+        dtype in (dtypes.FLOAT32, dtypes.COMPLEX64)
+        and np.isfinite(value)
+        and abs(value) > dtypes_maximum(dtypes.FLOAT32)
+    ):
         return None
     return value
 

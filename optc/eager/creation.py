@@ -98,9 +98,7 @@ def asarray(
     return made.requires_grad_() if requires_grad else made
 
 
-def frombuffer(
-    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
     """A tensor over the memory of an object with the buffer protocol.
 
     Raises ValueError when the buffer is empty or too small, or not a whole number of elements.
@@ -180,7 +178,9 @@ logspace = _factory("logspace", "`base` to the power of `steps` evenly spaced ex
 eye = _factory("eye", "Ones on the diagonal, zeros elsewhere: `eye(rows)` or `eye(rows, columns)`.")
 rand = _factory("rand", "Uniform numbers of [0, 1).")
 randn = _factory("randn", "Standard normal numbers.")
-randint = _factory("randint", "Whole numbers of [low, high): `randint(high, size)` or `randint(low, high, size)`.", dtypes.INT64)
+randint = _factory(
+    "randint", "Whole numbers of [low, high): `randint(high, size)` or `randint(low, high, size)`.", dtypes.INT64
+)
 randperm = _factory("randperm", "A permutation of the numbers below `n`.", dtypes.INT64)
 tril_indices = _factory("tril_indices", "Row and column numbers of the lower triangle.", dtypes.INT64)
 triu_indices = _factory("triu_indices", "Row and column numbers of the upper triangle.", dtypes.INT64)
@@ -201,7 +201,12 @@ def _like_factory(name: str, documentation: str) -> Callable[..., Any]:
         **keywords: Any,
     ) -> Any:
         require_cpu(device)
-        options: dict[str, Any] = {"dtype": _code(dtype, name), "layout": None, "device": None, "pin_memory": pin_memory}
+        options: dict[str, Any] = {
+            "dtype": _code(dtype, name),
+            "layout": None,
+            "device": None,
+            "pin_memory": pin_memory,
+        }
         options["memory_format"] = None if memory_format is None else memory_format.code
         made = dispatch.call(f"aten::{name}", (input, *arguments), {**keywords, **options})
         return _finished(made, None, requires_grad)
@@ -234,7 +239,12 @@ def _new_method(name: str, documentation: str) -> Callable[..., Any]:
         **keywords: Any,
     ) -> Any:
         require_cpu(device)
-        options: dict[str, Any] = {"dtype": _code(dtype, name), "layout": None, "device": None, "pin_memory": pin_memory}
+        options: dict[str, Any] = {
+            "dtype": _code(dtype, name),
+            "layout": None,
+            "device": None,
+            "pin_memory": pin_memory,
+        }
         made = dispatch.call(f"aten::{name}", (self, *arguments), {**keywords, **options}, is_method=True)
         return _finished(made, None, requires_grad)
 

@@ -293,9 +293,7 @@ def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray
     return in_operand_order(result, operands)
 
 
-def _wrapped_array(
-    operator: Operator, plan: _Plan, array: Any, arguments: Sequence[Any], requires: bool
-) -> Any:
+def _wrapped_array(operator: Operator, plan: _Plan, array: Any, arguments: Sequence[Any], requires: bool) -> Any:
     if not isinstance(array, np.ndarray):
         return array
     for value in arguments:
@@ -334,9 +332,7 @@ def _result_type(name: str, names: tuple[str, ...]) -> Any:
     return type(name, (fields,), {"__slots__": (), "__repr__": text, "__module__": "torch.return_types"})
 
 
-def _run_writing(
-    operator: Operator, plan: _Plan, place: int, values: list[Any], arguments: Sequence[Any]
-) -> Any:
+def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any], arguments: Sequence[Any]) -> Any:
     target = arguments[place]
     if not isinstance(target, TensorBase):
         raise TypeError(f"{operator.name} writes a tensor, not {value_text(target)}")

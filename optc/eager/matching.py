@@ -312,7 +312,11 @@ def value_text(value: Any) -> str:
     if isinstance(value, tuple | list) and value:
         return f"{type(value).__name__} of ({', '.join(type(item).__name__ for item in value)})"
     kind: type = type(value)
-    return kind.__name__ if kind.__module__.partition(".")[0] in ("builtins", "optc") else f"{kind.__module__}.{kind.__name__}"
+    return (
+        kind.__name__
+        if kind.__module__.partition(".")[0] in ("builtins", "optc")
+        else f"{kind.__module__}.{kind.__name__}"
+    )
 
 
 def combination_message(

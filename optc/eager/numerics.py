@@ -93,7 +93,9 @@ def equal(input: Any, other: Any) -> bool:
     """True when two tensors have the same shape and elements. Raises RuntimeError for different dtypes."""
     if input._array.dtype != other._array.dtype:
         left, right = dtypes.from_numpy(input._array.dtype), dtypes.from_numpy(other._array.dtype)
-        raise RuntimeError(f"Expected object of data type {left} but got data type {right} for argument 'other' in call to equal")
+        raise RuntimeError(
+            f"Expected object of data type {left} but got data type {right} for argument 'other' in call to equal"
+        )
     return np.array_equal(input._array, other._array)
 
 

@@ -45,7 +45,17 @@ INITIAL_SEED: Final = 67280421310721
 
 _STATE_LAYOUT: Final = np.dtype(
     {
-        "names": ["seed", "left", "seeded", "next", "words", "spare", "spare_valid", "spare_float", "spare_float_valid"],
+        "names": [
+            "seed",
+            "left",
+            "seeded",
+            "next",
+            "words",
+            "spare",
+            "spare_valid",
+            "spare_float",
+            "spare_float_valid",
+        ],
         "formats": ["<u8", "<i4", "<i4", "<u8", ("<u8", STATE_WORDS), "<f8", "<i4", "<f4", "u1"],
         "offsets": [0, 8, 12, 16, 24, 5024, 5040, 5048, 5052],
         "itemsize": 5056,
@@ -553,4 +563,6 @@ def _search_running_sums(sums: Array, samples: int, generator: Generator) -> Arr
     shares[:, -1] = 1.0
     with generator.lock:
         drawn = generator.uniform_doubles(len(shares) * samples).reshape(-1, samples)
-    return np.stack([np.searchsorted(row.astype(np.float64), numbers) for row, numbers in zip(shares, drawn, strict=True)])
+    return np.stack(
+        [np.searchsorted(row.astype(np.float64), numbers) for row, numbers in zip(shares, drawn, strict=True)]
+    )

@@ -37,7 +37,7 @@ def _chosen(generator: Generator | None) -> Generator:
 def _require_float(array: Array, kernel: str) -> None:
     if array.dtype.kind in "biu":
         label = dtypes.from_numpy(array.dtype).label
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{label}\'')
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{label}'")
 
 
 def _parts(array: Array) -> Array:
@@ -243,7 +243,9 @@ def _empty(size: Sequence[int], dtype: int | None, default: DType) -> Array:
     return np.empty(tuple(size), dtype_of_code(dtype, default).numpy)
 
 
-def _define_drawing(name: str, parameters: str, draw: Callable[..., Array], places: tuple[int, int, DType | None]) -> None:
+def _define_drawing(
+    name: str, parameters: str, draw: Callable[..., Array], places: tuple[int, int, DType | None]
+) -> None:
     """Declare `name` and its overload with a generator.
 
     `draw(array, *arguments before the size, generator)` fills a new array; `places` are the positions of size and the
@@ -294,7 +296,9 @@ def _permutation(count: int, dtype: int | None, generator: Generator | None) -> 
         raise RuntimeError(f"Trying to create tensor with negative dimension {count}: [{count}]")
     chosen = dtype_of_code(dtype, dtypes.INT64)
     if chosen.is_floating_point and count > 2 ** random.significand_bits(chosen.numpy) + 1:
-        raise RuntimeError(f"n cannot be greater than 2^{random.significand_bits(chosen.numpy)}+1 for {chosen.label} type.")
+        raise RuntimeError(
+            f"n cannot be greater than 2^{random.significand_bits(chosen.numpy)}+1 for {chosen.label} type."
+        )
     if chosen.kind == "int" and count > _largest_drawn(chosen):
         raise RuntimeError(f"n is too large for result tensor type: '{chosen}'")
     return random.permutation(count, _chosen(generator)).astype(chosen.numpy)
@@ -390,7 +394,9 @@ for _overload, _parameters in (
     ("float_Tensor", "float mean, Tensor std"),
 ):
     _define_from_tensor(
-        f"aten::normal.{_overload}({_parameters}, *, Generator? generator=None) -> Tensor", _normal_around, _infer_around
+        f"aten::normal.{_overload}({_parameters}, *, Generator? generator=None) -> Tensor",
+        _normal_around,
+        _infer_around,
     )
 define(
     f"aten::normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, {_OPTIONS}) -> Tensor",

@@ -19,7 +19,9 @@ def inlined(graph: Graph) -> Graph:
 
 def _simplify(body: Graph) -> None:
     """Decide what a body's own constants and types decide; the graph it is put into is left as it is."""
-    decided = [node for node in list(body.walk()) if _decide_none_check(node) or _forward(node) or _read_condition(node)]
+    decided = [
+        node for node in list(body.walk()) if _decide_none_check(node) or _forward(node) or _read_condition(node)
+    ]
     if decided:
         eliminate_dead_code(body)
     if propagate_constants(body):

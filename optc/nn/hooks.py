@@ -53,9 +53,7 @@ class RemovableHandle:
         self.remove()
 
 
-def add_hook(
-    registry: OrderedDict[int, Hook], hook: Hook, flags: Flags = (), prepend: bool = False
-) -> RemovableHandle:
+def add_hook(registry: OrderedDict[int, Hook], hook: Hook, flags: Flags = (), prepend: bool = False) -> RemovableHandle:
     """Register `hook`, first in line when `prepend`; `flags` pairs each flag registry with whether it is set."""
     handle = RemovableHandle(registry, [flag_registry for flag_registry, _ in flags])
     registry[handle.id] = hook

@@ -24,7 +24,9 @@ class RunFailed(Exception):
 
 def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequence[Any]) -> Any:
     """Call `run` (which takes and gives leaves) on arguments. Raises RunFailed."""
-    leaves = [leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)]
+    leaves = [
+        leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)
+    ]
     held = [current(slot, leaves) for slot in program.state if slot.owner is not None]
     results = [tensor_of(result) for result in run(*map(native_form, leaves + held))]
     for slot in program.state:

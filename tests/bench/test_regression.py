@@ -67,12 +67,12 @@ def test_counts_do_not_depend_on_the_run() -> None:
 
 
 @pytest.mark.parametrize(("llvmlite", "complaints"), [("the same", 2), ("another", 1)])
-def test_machine_code_is_compared_for_one_llvm(
-    llvmlite: str, complaints: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_machine_code_is_compared_for_one_llvm(llvmlite: str, complaints: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(regression, "llvm_version", lambda: "the same")
     known = {"graph nodes": 9, "kernels": 0, "instructions in loops": 99}
-    monkeypatch.setattr(regression, "counts_of", lambda graph: {"avx2": {**known, "kernels": 1, "instructions in loops": 100}})
+    monkeypatch.setattr(
+        regression, "counts_of", lambda graph: {"avx2": {**known, "kernels": 1, "instructions in loops": 100}}
+    )
     baseline = {"llvmlite": llvmlite, "counts": {"cell": {"avx2": {**known, "vector stack references in loops": 0}}}}
     assert len(regression.check_counts(WORKLOADS["cell"], baseline)) == complaints
 

@@ -10,7 +10,7 @@ import pytest
 
 from optc.cli.main import main
 
-PROGRAMS = '''
+PROGRAMS = """
 import optc as torch
 
 class Gate(torch.nn.Module):
@@ -73,7 +73,7 @@ def broken(x):
     return x.no_such_method()
 
 number = 7
-'''
+"""
 
 
 @dataclass(frozen=True)

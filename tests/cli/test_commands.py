@@ -156,9 +156,7 @@ def test_torch_modules_are_programs_too(command: Command, tmp_path: Path) -> Non
     assert outcome.code == 0, outcome.out + outcome.error
 
 
-def test_compare_reports_a_difference(
-    command: Command, programs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compare_reports_a_difference(command: Command, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from optc.cli import commands
 
     monkeypatch.setattr(commands, "interpreted", lambda *arguments: optc.ones(2, 3))

@@ -19,7 +19,14 @@ from optc.cli.timing import Times, in_turn
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(25e-9, "25 ns"), (312.4e-9, "312 ns"), (4.7e-6, "4.7 us"), (12.34e-3, "12.3 ms"), (0.9999, "1 s"), (75.0, "75 s")],
+    [
+        (25e-9, "25 ns"),
+        (312.4e-9, "312 ns"),
+        (4.7e-6, "4.7 us"),
+        (12.34e-3, "12.3 ms"),
+        (0.9999, "1 s"),
+        (75.0, "75 s"),
+    ],
 )
 def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text

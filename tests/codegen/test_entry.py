@@ -60,8 +60,13 @@ def build(request: pytest.FixtureRequest) -> Callable[..., Any]:
         library = jit.link([jit.compile_module(str(module))])
         options.setdefault("contexts", ContextPool())
         options.setdefault("on_failure", lambda failure, args: ("failed", failure, args))
-        point = EntryPoint(library.address("run"), library, signature,
-                           slow_path=lambda *args, **keywords: ("slow", args, keywords), **options)
+        point = EntryPoint(
+            library.address("run"),
+            library,
+            signature,
+            slow_path=lambda *args, **keywords: ("slow", args, keywords),
+            **options,
+        )
         return make_entry(point, native=request.param == "native")
 
     return make
@@ -77,10 +82,12 @@ def add_four(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None
 
 def copy_words(count: int) -> Body:
     """Copies words from the inputs to the outputs."""
+
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
         for position in range(count):
             b.store(b.load("i64", b.gep("i64", inputs, position)), b.gep("i64", outputs, position))
         b.ret(0)
+
     return body
 
 
@@ -113,12 +120,24 @@ def test_a_tensor_comes_back_in_a_fresh_array(build: Callable[..., Any]) -> None
     assert first.flags.writeable
 
 
-@pytest.mark.parametrize("arguments", [
-    (ones,), (ones, ones, ones), (ones, ones.astype(np.float64)), (ones, ones[0]), (ones, np.ones((2, 3), np.float32)),
-    (ones, np.arange(4, dtype=np.float32).reshape(2, 2).T), (ones, None), (ones, [[1, 1], [1, 1]]), (1, ones),
-    (ones, np.ma.array(ones)), (ones, ones.astype(">f4")),
-    (ones, np.frombuffer(b"x" * 17, np.uint8)[1:].view("f4")[:4]),
-], ids=lambda arguments: "_".join(type(a).__name__ for a in arguments))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (ones,),
+        (ones, ones, ones),
+        (ones, ones.astype(np.float64)),
+        (ones, ones[0]),
+        (ones, np.ones((2, 3), np.float32)),
+        (ones, np.arange(4, dtype=np.float32).reshape(2, 2).T),
+        (ones, None),
+        (ones, [[1, 1], [1, 1]]),
+        (1, ones),
+        (ones, np.ma.array(ones)),
+        (ones, ones.astype(">f4")),
+        (ones, np.frombuffer(b"x" * 17, np.uint8)[1:].view("f4")[:4]),
+    ],
+    ids=lambda arguments: "_".join(type(a).__name__ for a in arguments),
+)
 def test_what_does_not_fit_goes_to_the_slow_path(build: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     kind, passed, keywords = build(ADD, add_four)(*arguments)
     assert kind == "slow"
@@ -136,8 +155,10 @@ def test_an_unaligned_array_goes_to_the_slow_path(build: Callable[..., Any]) -> 
 
 
 def test_numbers_pass_through_the_words(build: Callable[..., Any]) -> None:
-    signature = Signature((InputSpec("int"), InputSpec("float"), InputSpec("bool")),
-                          (OutputSpec("int"), OutputSpec("float"), OutputSpec("bool")))
+    signature = Signature(
+        (InputSpec("int"), InputSpec("float"), InputSpec("bool")),
+        (OutputSpec("int"), OutputSpec("float"), OutputSpec("bool")),
+    )
     copy = build(signature, copy_words(3))
     assert copy(-1, -0.0, True) == (-1, 0.0, True)
     assert copy(-(1 << 63), float("inf"), False) == (-(1 << 63), float("inf"), False)
@@ -235,8 +256,11 @@ def test_the_arena_grows_and_scratch_memory_is_aligned(build: Callable[..., Any]
         context.call_release(b, context_, scratch)
         b.ret(0)
 
-    sizes = build(Signature((InputSpec("int"),), (OutputSpec("int"), OutputSpec("int"))), body,
-                  contexts=ContextPool(arena_bytes=128))
+    sizes = build(
+        Signature((InputSpec("int"),), (OutputSpec("int"), OutputSpec("int"))),
+        body,
+        contexts=ContextPool(arena_bytes=128),
+    )
     assert [sizes(size) for size in (64, 1000, 500, 100_000)] == [(0, 128), (0, 1000), (0, 1000), (0, 100_000)]
 
 
@@ -378,6 +402,7 @@ def test_an_entry_frees_everything_when_it_goes(build: Callable[..., Any]) -> No
 @pytest.mark.parametrize("release_gil", [False, True])
 def test_many_threads_call_at_once(build: Callable[..., Any], release_gil: bool) -> None:
     """The body writes to its arena, waits a little, and reads back: two calls with one arena would mix values."""
+
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
         value = b.load("i64", inputs)
         arena = context.load_field(b, context_, "arena")

@@ -46,7 +46,7 @@ def can_run(target: Target) -> bool:
 def guarded(shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """An array with a margin of 77s around it, and the whole of it."""
     whole = np.full((shape[0] + 2, shape[1] + 24), 77, dtype)
-    return whole[1:1 + shape[0], 12:12 + shape[1]], whole
+    return whole[1 : 1 + shape[0], 12 : 12 + shape[1]], whole
 
 
 def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np.ndarray[Any, Any]:
@@ -55,14 +55,28 @@ def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
-    source = {"packed": lambda: pack(b, gemm.tile), "rows": lambda: np.ascontiguousarray(b),
-              "columns": lambda: np.ascontiguousarray(b.T)}[gemm.source]()
+    source = {
+        "packed": lambda: pack(b, gemm.tile),
+        "rows": lambda: np.ascontiguousarray(b),
+        "columns": lambda: np.ascontiguousarray(b.T),
+    }[gemm.source]()
     ldb = source.shape[1] if source.ndim == 2 else 0
     c, whole = guarded((m, n), a.dtype)
     scratch = pack(np.zeros((gemm.scratch_elements(k) + 1, gemm.tile.lanes), a.dtype), Tile(1, 1, gemm.tile.lanes))
     extra = [] if bias is None else [bias.ctypes.data]
-    function(a.ctypes.data, a.strides[0] // a.itemsize, source.ctypes.data, ldb, c.ctypes.data, whole.shape[1],
-             m, n, k, scratch.ctypes.data, *extra)
+    function(
+        a.ctypes.data,
+        a.strides[0] // a.itemsize,
+        source.ctypes.data,
+        ldb,
+        c.ctypes.data,
+        whole.shape[1],
+        m,
+        n,
+        k,
+        scratch.ctypes.data,
+        *extra,
+    )
     c_copy = c.copy()
     c[:] = 77
     assert (whole == 77).all()
@@ -72,7 +86,7 @@ def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np
 def check(gemm: Gemm, target: Target, m: int, n: int, k: int) -> None:
     rng = np.random.default_rng(m * 10007 + n * 101 + k)
     dtype = DTYPES[gemm.element]
-    a = rng.standard_normal((m, k + 3)).astype(dtype)[:, 2:2 + k]
+    a = rng.standard_normal((m, k + 3)).astype(dtype)[:, 2 : 2 + k]
     b = rng.standard_normal((k, n)).astype(dtype)
     bias = rng.standard_normal(n).astype(dtype) if gemm.epilogue.parameters else None
     expected = a.astype(np.float64) @ b.astype(np.float64)
@@ -84,8 +98,17 @@ def check(gemm: Gemm, target: Target, m: int, n: int, k: int) -> None:
     assert (np.abs(got - expected) <= bound).all()
 
 
-SHAPES = [(1, 1, 1), (1, 100, 37), (3, 16, 5), (7, 47, 64), (8, 48, 33), (13, 49, 1), (17, 130, 70), (64, 10, 100),
-          (5, 7, 0)]
+SHAPES = [
+    (1, 1, 1),
+    (1, 100, 37),
+    (3, 16, 5),
+    (7, 47, 64),
+    (8, 48, 33),
+    (13, 49, 1),
+    (17, 130, 70),
+    (64, 10, 100),
+    (5, 7, 0),
+]
 
 
 @pytest.mark.parametrize("source", ["packed", "rows", "columns"])
@@ -96,16 +119,23 @@ def test_known_extents(source: Source, shape: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("source", ["packed", "rows", "columns"])
-@pytest.mark.parametrize(("name", "element"), [("host", "float"), ("host", "double"), ("AVX2", "float"),
-                                               ("generic", "float"), ("generic", "double")])
+@pytest.mark.parametrize(
+    ("name", "element"),
+    [("host", "float"), ("host", "double"), ("AVX2", "float"), ("generic", "float"), ("generic", "double")],
+)
 def test_extents_of_the_run(source: Source, name: str, element: ElementKind) -> None:
     """One compiled product serves all shapes, on every width of vectors."""
     target = TARGETS[name]
     if not can_run(target):
         pytest.skip(f"this machine is not {name}")
     tile = choose_tile(target, element, None, None)
-    for m, n, k in [(1, 3, 5), (2 * tile.rows + 3, tile.columns + 1, 19), (tile.rows, 2 * tile.columns, 40), (0, 5, 3),
-                    (3, 0, 4)]:
+    for m, n, k in [
+        (1, 3, 5),
+        (2 * tile.rows + 3, tile.columns + 1, 19),
+        (tile.rows, 2 * tile.columns, 40),
+        (0, 5, 3),
+        (3, 0, 4),
+    ]:
         known = n if source == "packed" else None
         check(Gemm(element, tile, None, known, None, source, PLAIN), target, m, n, k)
 
@@ -122,9 +152,11 @@ def test_a_row_does_not_depend_on_its_company(source: Source) -> None:
     target = jit.host_target()
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((40, 333)).astype(np.float32), rng.standard_normal((333, 70)).astype(np.float32)
-    results = [multiply(Gemm("float", choose_tile(target, "float", m, 70), m, 70, 333, source), target, a[:m], b)
-               for m in (40, 17, 2, 1)]
-    assert all(np.array_equal(result, results[0][:len(result)]) for result in results)
+    results = [
+        multiply(Gemm("float", choose_tile(target, "float", m, 70), m, 70, 333, source), target, a[:m], b)
+        for m in (40, 17, 2, 1)
+    ]
+    assert all(np.array_equal(result, results[0][: len(result)]) for result in results)
 
 
 def test_infinities_and_nans_survive() -> None:
@@ -175,13 +207,16 @@ def hot_loop(assembly: str, multiply_add: str) -> list[str]:
     for number, line in enumerate(lines):
         jump = re.match(r"(?:j\w+|b\.\w+|cb\w+.*,|b)\s+(\S*BB\S+)$", line)
         if jump and labels.get(jump[1], number) < number:
-            loops.append(lines[labels[jump[1]]:number + 1])
+            loops.append(lines[labels[jump[1]] : number + 1])
     return max(loops, key=lambda loop: (sum(multiply_add in line for line in loop), -len(loop)))
 
 
-CASES = [(AVX512, vectors, "vfmadd") for vectors in (1, 2, 3, 4)] + \
-        [(AVX2, vectors, "vfmadd") for vectors in (1, 2, 3)] + [(GENERIC, vectors, "mulps") for vectors in (1, 2)] + \
-        [(NEON, vectors, "fmla") for vectors in (2, 3, 4)]
+CASES = (
+    [(AVX512, vectors, "vfmadd") for vectors in (1, 2, 3, 4)]
+    + [(AVX2, vectors, "vfmadd") for vectors in (1, 2, 3)]
+    + [(GENERIC, vectors, "mulps") for vectors in (1, 2)]
+    + [(NEON, vectors, "fmla") for vectors in (2, 3, 4)]
+)
 
 
 @pytest.mark.parametrize(("target", "vectors", "instruction"), CASES, ids=lambda value: getattr(value, "cpu", value))
@@ -212,6 +247,7 @@ def test_chosen_tiles_fit(target: Target, m: int | None, n: int | None) -> None:
 
 def test_an_epilogue_sees_rows_columns_and_masks() -> None:
     """C[i, j] = product + 100 i + j."""
+
     def emit(b: Builder, sums: list[Value], place: Any) -> list[Value]:
         numbers = b.sitofp(b.lane_numbers(f"<{sums[0].lanes} x i64>"), "float")
         column = b.splat(b.sitofp(place.column, "float"), sums[0].lanes)

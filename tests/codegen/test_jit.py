@@ -35,8 +35,10 @@ def test_compiled_code_runs() -> None:
 
 
 def test_objects_of_one_library_call_each_other_and_the_process() -> None:
-    caller = "declare i32 @answer()\ndeclare i32 @abs(i32)\ndefine i32 @twice() {\n  %x = call i32 @answer()\n" \
-             "  %y = call i32 @abs(i32 %x)\n  %z = mul i32 %y, 2\n  ret i32 %z\n}\n"
+    caller = (
+        "declare i32 @answer()\ndeclare i32 @abs(i32)\ndefine i32 @twice() {\n  %x = call i32 @answer()\n"
+        "  %y = call i32 @abs(i32 %x)\n  %z = mul i32 %y, 2\n  ret i32 %z\n}\n"
+    )
     library = jit.link([jit.compile_module(caller), jit.compile_module(RETURNS.format(-21))])
     assert answer(library, "twice") == 42
 
@@ -60,15 +62,24 @@ def test_missing_and_doubled_symbols_are_errors() -> None:
         jit.link([jit.compile_module(dangling)]).address("answer")
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("define i32 @f() {\n  ret float 1.0\n}\n", "2 |   ret float 1.0"),
-    ("define i32 @f() {\n  %x = add i32 %missing, 1\n  ret i32 %x\n}\n", "%missing"),
-    ("define i32 @f() {\n  %y = add i32 %z, 1\n  %z = add i32 1, 1\n  ret i32 %y\n}\n", "2 |   %y = add i32 %z, 1"),
-    ("define i32 @f() {\n", "LLVM refuses"),
-    (("declare float @llvm.sqrt.f64(double)\ndefine float @f(double %x) {\n"
-     "  %r = call float @llvm.sqrt.f64(double %x)\n  ret float %r\n}\n"), "LLVM refuses"),
-    ("total nonsense", "total nonsense"),
-], ids=["type", "undefined", "dominance", "truncated", "intrinsic", "nonsense"])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("define i32 @f() {\n  ret float 1.0\n}\n", "2 |   ret float 1.0"),
+        ("define i32 @f() {\n  %x = add i32 %missing, 1\n  ret i32 %x\n}\n", "%missing"),
+        ("define i32 @f() {\n  %y = add i32 %z, 1\n  %z = add i32 1, 1\n  ret i32 %y\n}\n", "2 |   %y = add i32 %z, 1"),
+        ("define i32 @f() {\n", "LLVM refuses"),
+        (
+            (
+                "declare float @llvm.sqrt.f64(double)\ndefine float @f(double %x) {\n"
+                "  %r = call float @llvm.sqrt.f64(double %x)\n  ret float %r\n}\n"
+            ),
+            "LLVM refuses",
+        ),
+        ("total nonsense", "total nonsense"),
+    ],
+    ids=["type", "undefined", "dominance", "truncated", "intrinsic", "nonsense"],
+)
 def test_invalid_text_is_an_error_that_shows_the_line(text: str, shown: str) -> None:
     with pytest.raises(InvalidIR) as caught:
         jit.compile_module(text)
@@ -78,8 +89,10 @@ def test_invalid_text_is_an_error_that_shows_the_line(text: str, shown: str) -> 
 @pytest.mark.parametrize("target", [AVX512, AVX2, GENERIC, NEON], ids=lambda target: target.cpu)
 def test_assembly_for_every_target(target: Target) -> None:
     lanes = target.lanes("float")
-    text = f"define <{lanes} x float> @f(<{lanes} x float> %x) {{\n  %y = fadd <{lanes} x float> %x, %x\n" \
-           f"  ret <{lanes} x float> %y\n}}\n"
+    text = (
+        f"define <{lanes} x float> @f(<{lanes} x float> %x) {{\n  %y = fadd <{lanes} x float> %x, %x\n"
+        f"  ret <{lanes} x float> %y\n}}\n"
+    )
     register = {64: "%zmm0", 32: "%ymm0", 16: "%xmm0"}[target.vector_bytes] if target.is_x86 else "v0.4s"
     assert register in jit.assembly(text, target)
 
@@ -92,8 +105,10 @@ def test_the_host_target_describes_this_machine() -> None:
 
 
 def test_the_pipeline_cleans_up() -> None:
-    text = "define i32 @f(i32 %x) {\n  %p = alloca i32\n  store i32 %x, ptr %p\n  %a = load i32, ptr %p\n" \
-           "  %b = load i32, ptr %p\n  %c = sub i32 %a, %b\n  ret i32 %c\n}\n"
+    text = (
+        "define i32 @f(i32 %x) {\n  %p = alloca i32\n  store i32 %x, ptr %p\n  %a = load i32, ptr %p\n"
+        "  %b = load i32, ptr %p\n  %c = sub i32 %a, %b\n  ret i32 %c\n}\n"
+    )
     assert "ret i32 0" in jit.optimized(text)
     assert "alloca" not in jit.optimized(text)
 
@@ -132,7 +147,7 @@ def test_target_version_and_pipeline_are_part_of_the_key(cache: Path, monkeypatc
 @pytest.mark.parametrize("damage", [b"", b"garbage", None], ids=["empty", "garbage", "flipped bit"])
 def test_a_damaged_entry_is_compiled_again(cache: Path, damage: bytes | None) -> None:
     first = jit.compile_module(RETURNS.format(5))
-    path, = stored(cache)
+    (path,) = stored(cache)
     good = path.read_bytes()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]) if damage is None else damage)
     assert jit.compile_module(RETURNS.format(5)) == first

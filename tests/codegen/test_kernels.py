@@ -67,7 +67,11 @@ def row_sum(dtype: DType) -> Kernel:
 
 def softmax() -> Kernel:
     """Three passes over a row, the exponentials kept in a scratch row."""
-    x, out, keep = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output"), Buffer("keep", FLOAT32, "scratch", N)
+    x, out, keep = (
+        Buffer("x", FLOAT32, "input"),
+        Buffer("out", FLOAT32, "output"),
+        Buffer("keep", FLOAT32, "scratch", N),
+    )
     element = load(x, I * N + J)
     largest = apply("maximum", variable(0, FLOAT32), variable(1, FLOAT32))
     total = variable(0, FLOAT32) + variable(1, FLOAT32)

@@ -12,8 +12,14 @@ import pytest
 from optc.codegen import jit
 from optc.codegen.llvm import NOALIAS, NOALIAS_READONLY, Builder, Module, Parameter, Value, constant, vector_of
 
-C_TYPES: dict[str, Any] = {"i32": ctypes.c_int32, "i64": ctypes.c_int64, "float": ctypes.c_float,
-                           "double": ctypes.c_double, "ptr": ctypes.c_void_p, "i1": ctypes.c_bool}
+C_TYPES: dict[str, Any] = {
+    "i32": ctypes.c_int32,
+    "i64": ctypes.c_int64,
+    "float": ctypes.c_float,
+    "double": ctypes.c_double,
+    "ptr": ctypes.c_void_p,
+    "i1": ctypes.c_bool,
+}
 
 
 def run(return_type: str, types: Sequence[str], body: Callable[..., Value | None], *arguments: Any) -> Any:
@@ -30,9 +36,11 @@ def run(return_type: str, types: Sequence[str], body: Callable[..., Value | None
     return prototype(library.address("f"))(*arguments)
 
 
-def vector_run(type_: str, result: str, body: Callable[..., Value], *arguments: np.ndarray[Any, Any],
-               dtype: Any = None) -> np.ndarray[Any, Any]:
+def vector_run(
+    type_: str, result: str, body: Callable[..., Value], *arguments: np.ndarray[Any, Any], dtype: Any = None
+) -> np.ndarray[Any, Any]:
     """The same for vectors, which are passed in memory."""
+
     def through_memory(b: Builder, *pointers: Value) -> None:
         b.store(body(b, *(b.load(type_, pointer) for pointer in pointers[1:])), pointers[0])
         b.ret()
@@ -55,11 +63,21 @@ def test_float_constants_are_exact(type_: str, value: float) -> None:
     assert math.isnan(got) if math.isnan(expected) else struct.pack("<d", got) == struct.pack("<d", expected)
 
 
-@pytest.mark.parametrize(("type_", "value", "text"), [
-    ("half", 1.5, "0xH3E00"), ("half", 1e6, "0xH7C00"), ("bfloat", 1.0, "0xR3F80"), ("bfloat", math.nan, "0xR7FC0"),
-    ("float", 0.1, "0x3FB99999A0000000"), ("i1", True, "true"), ("i8", 255, "255"), ("ptr", 0, "null"),
-    ("<4 x i32>", 7, "splat (i32 7)"), ("<2 x i1>", [0, 1], "<i1 false, i1 true>"),
-])
+@pytest.mark.parametrize(
+    ("type_", "value", "text"),
+    [
+        ("half", 1.5, "0xH3E00"),
+        ("half", 1e6, "0xH7C00"),
+        ("bfloat", 1.0, "0xR3F80"),
+        ("bfloat", math.nan, "0xR7FC0"),
+        ("float", 0.1, "0x3FB99999A0000000"),
+        ("i1", True, "true"),
+        ("i8", 255, "255"),
+        ("ptr", 0, "null"),
+        ("<4 x i32>", 7, "splat (i32 7)"),
+        ("<2 x i1>", [0, 1], "<i1 false, i1 true>"),
+    ],
+)
 def test_constants_are_written_as(type_: str, value: Any, text: str) -> None:
     assert constant(type_, value) == Value(type_, text)
 
@@ -73,9 +91,21 @@ def test_constants_that_do_not_fit_are_refused(type_: str, value: Any) -> None:
 # Arithmetic
 
 
-INTEGER = [("add", 7, -9, -2), ("sub", 7, 9, -2), ("mul", -7, 9, -63), ("sdiv", -7, 2, -3), ("srem", -7, 2, -1),
-           ("udiv", 7, 2, 3), ("urem", 7, 4, 3), ("and_", 12, 10, 8), ("or_", 12, 10, 14), ("xor", 12, 10, 6),
-           ("shl", 3, 4, 48), ("lshr", -1, 60, 15), ("ashr", -16, 2, -4)]
+INTEGER = [
+    ("add", 7, -9, -2),
+    ("sub", 7, 9, -2),
+    ("mul", -7, 9, -63),
+    ("sdiv", -7, 2, -3),
+    ("srem", -7, 2, -1),
+    ("udiv", 7, 2, 3),
+    ("urem", 7, 4, 3),
+    ("and_", 12, 10, 8),
+    ("or_", 12, 10, 14),
+    ("xor", 12, 10, 6),
+    ("shl", 3, 4, 48),
+    ("lshr", -1, 60, 15),
+    ("ashr", -16, 2, -4),
+]
 
 
 @pytest.mark.parametrize(("method", "x", "y", "expected"), INTEGER)
@@ -83,8 +113,13 @@ def test_integer_arithmetic(method: str, x: int, y: int, expected: int) -> None:
     assert run("i64", ["i64", "i64"], lambda b, *args: getattr(b, method)(*args), x, y) == expected
 
 
-FLOATING = [("fadd", 1.5, 2.25, 3.75), ("fsub", 1.5, 2.25, -0.75), ("fmul", 1.5, 2.0, 3.0),
-            ("fdiv", 1.0, -0.0, -math.inf), ("frem", -7.5, 2.0, -1.5)]
+FLOATING = [
+    ("fadd", 1.5, 2.25, 3.75),
+    ("fsub", 1.5, 2.25, -0.75),
+    ("fmul", 1.5, 2.0, 3.0),
+    ("fdiv", 1.0, -0.0, -math.inf),
+    ("frem", -7.5, 2.0, -1.5),
+]
 
 
 @pytest.mark.parametrize(("method", "x", "y", "expected"), FLOATING)
@@ -93,8 +128,8 @@ def test_float_arithmetic(method: str, x: float, y: float, expected: float) -> N
 
 
 def test_fma_rounds_once() -> None:
-    x = 1.0 + 2.0 ** -30
-    assert run("double", ["double"], lambda b, v: b.fma(v, v, -1.0 - 2.0 ** -29), x) == 2.0 ** -60
+    x = 1.0 + 2.0**-30
+    assert run("double", ["double"], lambda b, v: b.fma(v, v, -1.0 - 2.0**-29), x) == 2.0**-60
 
 
 def test_python_numbers_take_the_type_of_the_other_operand() -> None:
@@ -103,11 +138,20 @@ def test_python_numbers_take_the_type_of_the_other_operand() -> None:
         run("i64", [], lambda b: b.add(1, 2))
 
 
-@pytest.mark.parametrize("wrong", [
-    lambda b, x, n: b.fadd(x, n), lambda b, x, n: b.add(x, x), lambda b, x, n: b.fadd(n, n),
-    lambda b, x, n: b.select(n, x, x), lambda b, x, n: b.icmp("eq", x, x), lambda b, x, n: b.load("float", n),
-    lambda b, x, n: b.bitcast(x, "i64"), lambda b, x, n: b.ret(n), lambda b, x, n: b.call(b.function, x),
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda b, x, n: b.fadd(x, n),
+        lambda b, x, n: b.add(x, x),
+        lambda b, x, n: b.fadd(n, n),
+        lambda b, x, n: b.select(n, x, x),
+        lambda b, x, n: b.icmp("eq", x, x),
+        lambda b, x, n: b.load("float", n),
+        lambda b, x, n: b.bitcast(x, "i64"),
+        lambda b, x, n: b.ret(n),
+        lambda b, x, n: b.call(b.function, x),
+    ],
+)
 def test_wrong_types_are_refused_where_they_are_written(wrong: Callable[..., Value]) -> None:
     with pytest.raises(TypeError):
         run("float", ["float", "i64"], wrong, 1.0, 1)
@@ -124,7 +168,7 @@ def test_casts() -> None:
     assert run("i64", ["double"], lambda b, x: b.fptosi(x, "i64", saturating=True), math.nan) == 0
     assert run("i64", ["double"], lambda b, x: b.fptosi(x, "i64"), -2.9) == -2
     assert run("float", ["i64"], lambda b, n: b.sitofp(n, "float"), -3) == -3.0
-    assert run("double", ["i64"], lambda b, n: b.uitofp(n, "double"), -1) == 2.0 ** 64
+    assert run("double", ["i64"], lambda b, n: b.uitofp(n, "double"), -1) == 2.0**64
     assert run("i64", ["i32"], lambda b, n: b.sext(n, "i64"), -5) == -5
     assert run("i64", ["i32"], lambda b, n: b.zext(n, "i64"), -1) == 0xFFFFFFFF
     assert run("i32", ["float"], lambda b, x: b.bitcast(x, "i32"), 1.0) == 0x3F800000
@@ -219,8 +263,9 @@ def test_intrinsics_are_declared_by_themselves() -> None:
 # Control flow
 
 
-@pytest.mark.parametrize(("start", "stop", "step"),
-                         [(0, 10, 1), (3, 10, 3), (5, 5, 1), (7, 3, 1), (10, 0, -1), (9, 0, -3)])
+@pytest.mark.parametrize(
+    ("start", "stop", "step"), [(0, 10, 1), (3, 10, 3), (5, 5, 1), (7, 3, 1), (10, 0, -1), (9, 0, -3)]
+)
 def test_for_loops_count_as_range_does(start: int, stop: int, step: int) -> None:
     def body(b: Builder, first: Value, last: Value) -> Value:
         with b.for_loop(first, last, step, carried=[b.constant("i64", 1)]) as loop:
@@ -322,8 +367,10 @@ def test_loops_are_left_alone_by_llvm() -> None:
     function = module.function("f", "void", [Parameter("ptr", "p", NOALIAS), Parameter("ptr", "q", NOALIAS_READONLY)])
     b = Builder(function)
     with b.for_loop(0, 64) as loop:
-        b.store(b.fadd(b.load("float", b.gep("float", function.arguments[1], loop.index)), 1.0),
-                b.gep("float", function.arguments[0], loop.index))
+        b.store(
+            b.fadd(b.load("float", b.gep("float", function.arguments[1], loop.index)), 1.0),
+            b.gep("float", function.arguments[0], loop.index),
+        )
     b.ret()
     text = str(module)
     assert "llvm.loop.unroll.disable" in text

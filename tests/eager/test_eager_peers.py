@@ -51,7 +51,7 @@ def outcome(function: Callable[[Any], Any], namespace: Any) -> Any:
 
 
 def agree(theirs: Any, ours: Any) -> bool:
-    if isinstance(theirs, tuple) and theirs[:1] == ("raises",) and '" not implemented for \'' in theirs[2]:
+    if isinstance(theirs, tuple) and theirs[:1] == ("raises",) and "\" not implemented for '" in theirs[2]:
         return True  # a kernel PyTorch lacks; optc may have one
     if isinstance(theirs, str) and isinstance(ours, str):
         return re.sub(r"torch\.\w+Tensor\{", "torch.FloatTensor{", theirs) == ours  # shape rules know no dtype
@@ -660,7 +660,20 @@ def test_seeded_numbers(expression: str, seed: int) -> None:
 
 
 DTYPES = ["float32", "float64", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool"]
-OPERATORS = ["a + b", "a - b", "a * b", "a / b", "a // b", "a % b", "a == b", "a < b", "a & b", "a | b", "a ^ b", "t.maximum(a, b)"]
+OPERATORS = [
+    "a + b",
+    "a - b",
+    "a * b",
+    "a / b",
+    "a // b",
+    "a % b",
+    "a == b",
+    "a < b",
+    "a & b",
+    "a | b",
+    "a ^ b",
+    "t.maximum(a, b)",
+]
 OPERANDS = {
     "tensor": "t.tensor([3, 1, 2], dtype=t.{dtype})",
     "zero-dim": "t.tensor(2, dtype=t.{dtype})",

@@ -15,7 +15,19 @@ from optc.eager.printing import format_tensor
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
 
-DTYPES = ["float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64", "complex128"]
+DTYPES = [
+    "float32",
+    "float64",
+    "float16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint8",
+    "bool",
+    "complex64",
+    "complex128",
+]
 SHAPES = [(), (0,), (0, 3), (2, 0), (1,), (7,), (40,), (3, 4), (2, 3, 4), (1, 2, 2, 3), (1001,), (40, 30), (7, 1, 200)]
 SCALES = [1.0, 1e-6, 1e6, 1e12]
 

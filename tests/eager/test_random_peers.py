@@ -30,7 +30,11 @@ class Draw:
     """One distribution, drawn by both."""
 
     def __init__(
-        self, dtypes: list[type], torch_fill: Callable[[Any, Any], Any], fill: Callable[[Any, Any], None], ulp: float = 0
+        self,
+        dtypes: list[type],
+        torch_fill: Callable[[Any, Any], Any],
+        fill: Callable[[Any, Any], None],
+        ulp: float = 0,
     ) -> None:
         self.dtypes, self.torch_fill, self.fill, self.ulp = dtypes, torch_fill, fill, ulp
 
@@ -48,7 +52,9 @@ DRAWS = {
         [*INTEGERS, *FLOATS, np.bool_], lambda t, g: t.random_(generator=g), lambda a, g: random.fill_random(a, g)
     ),
     "range": Draw(
-        [*INTEGERS, *FLOATS], lambda t, g: t.random_(3, 99, generator=g), lambda a, g: random.fill_random_range(a, 3, 99, g)
+        [*INTEGERS, *FLOATS],
+        lambda t, g: t.random_(3, 99, generator=g),
+        lambda a, g: random.fill_random_range(a, 3, 99, g),
     ),
     "wide range": Draw(
         [np.int64, np.float64],
@@ -70,9 +76,14 @@ DRAWS = {
         FLOATS, lambda t, g: t.geometric_(0.2, generator=g), lambda a, g: random.fill_geometric(a, 0.2, g)
     ),
     "log_normal": Draw(
-        FLOATS, lambda t, g: t.log_normal_(1.0, 0.5, generator=g), lambda a, g: random.fill_log_normal(a, 1.0, 0.5, g), 4
+        FLOATS,
+        lambda t, g: t.log_normal_(1.0, 0.5, generator=g),
+        lambda a, g: random.fill_log_normal(a, 1.0, 0.5, g),
+        4,
     ),
-    "cauchy": Draw(FLOATS, lambda t, g: t.cauchy_(1.0, 2.0, generator=g), lambda a, g: random.fill_cauchy(a, 1, 2, g), 64),
+    "cauchy": Draw(
+        FLOATS, lambda t, g: t.cauchy_(1.0, 2.0, generator=g), lambda a, g: random.fill_cauchy(a, 1, 2, g), 64
+    ),
 }
 
 

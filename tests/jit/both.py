@@ -9,7 +9,9 @@ from typing import Any
 
 _VALUE = re.compile(r"%([A-Za-z_][\w.]*|\d+)")
 _SOURCE = re.compile(r" # .*$", re.MULTILINE)
-_CONSTANT = re.compile(r"^ *(%[\w.]+) : ([^=\n]+(?:=\d[^=\n]*)?(?:=cpu\))?) = prim::Constant(\[.*\])?\(\).*\n", re.MULTILINE)
+_CONSTANT = re.compile(
+    r"^ *(%[\w.]+) : ([^=\n]+(?:=\d[^=\n]*)?(?:=cpu\))?) = prim::Constant(\[.*\])?\(\).*\n", re.MULTILINE
+)
 _SCOPED_PATH = re.compile(r"___torch_mangle_\d+\.")
 
 

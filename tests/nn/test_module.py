@@ -202,7 +202,9 @@ def test_conversions_keep_the_parameter_objects_and_integer_buffers(net: Net) ->
 
 
 def test_to_refuses_integers_and_nonsense(net: Net) -> None:
-    with pytest.raises(TypeError, match="only accepts floating point or complex dtypes, but got desired dtype=torch.int32"):
+    with pytest.raises(
+        TypeError, match="only accepts floating point or complex dtypes, but got desired dtype=torch.int32"
+    ):
         net.to(optc.int32)
     with pytest.raises(TypeError, match=r"invalid combination of arguments - got \(torch.dtype, torch.dtype\)"):
         net.to(optc.float32, optc.float32)

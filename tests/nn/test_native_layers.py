@@ -55,7 +55,9 @@ def check_native(program: Any, *arguments: optc.Tensor) -> None:
             np.testing.assert_allclose(mine, expected, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", [nn.GRUCell(3, 5), nn.RNNCell(3, 5), nn.RNNCell(3, 5, bias=False, nonlinearity="relu")], ids=repr)
+@pytest.mark.parametrize(
+    "cell", [nn.GRUCell(3, 5), nn.RNNCell(3, 5), nn.RNNCell(3, 5, bias=False, nonlinearity="relu")], ids=repr
+)
 @pytest.mark.parametrize("steps", [3, 12])
 def test_loops_over_cells(cell: nn.Module, steps: int) -> None:
     check_native(Unrolled(cell).eval(), optc.randn(steps, 2, 3), optc.randn(2, 5))

@@ -36,7 +36,12 @@ def pair_of(name: str, **options: Any) -> tuple[Any, Any]:
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"num_layers": 2, "bidirectional": True, "batch_first": True}, {"bias": False, "num_layers": 2}, {"bidirectional": True}],
+    [
+        {},
+        {"num_layers": 2, "bidirectional": True, "batch_first": True},
+        {"bias": False, "num_layers": 2},
+        {"bidirectional": True},
+    ],
     ids=repr,
 )
 def test_layers(name: str, options: dict[str, Any]) -> None:

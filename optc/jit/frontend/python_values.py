@@ -113,7 +113,9 @@ class PythonModuleValue(SugaredValue):
         """Callables of `optc` itself are operators, whether such an operator exists or not."""
         if name in vocabulary.TENSOR_CONSTRUCTORS:
             return SpecialForm(f"tensor:{vocabulary.TENSOR_CONSTRUCTORS[name]}")
-        is_known = vocabulary.special_form(member) or vocabulary.builtin_name(member) or self.recursion.is_library(member)
+        is_known = (
+            vocabulary.special_form(member) or vocabulary.builtin_name(member) or self.recursion.is_library(member)
+        )
         if callable(member) and not is_known and not inspect.ismodule(member):
             return BuiltinValue(f"aten::{name}")
         return to_sugared(member, writer, source, self.recursion, is_constant=True)

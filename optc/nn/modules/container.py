@@ -163,9 +163,7 @@ class ModuleList(_ModuleRow):
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end. TypeError if `modules` is not iterable."""
         if not isinstance(modules, Iterable):
-            raise TypeError(
-                f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}"
-            )
+            raise TypeError(f"ModuleList.extend should be called with an iterable, but got {type(modules).__name__}")
         for position, module in enumerate(modules, len(self)):
             self.add_module(str(position), module)
         return self
@@ -282,9 +280,7 @@ class ParameterList(Module):
     def extend(self, values: Iterable[Any]) -> Self:
         """Add values at the end. TypeError if `values` is a tensor or not iterable."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(
-                f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}"
-            )
+            raise TypeError(f"ParameterList.extend should be called with an iterable, but got {type(values).__name__}")
         for value in values:
             self.append(value)
         return self

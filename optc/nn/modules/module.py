@@ -85,9 +85,7 @@ def indent_continuation(text: str, spaces: int) -> str:
 
 
 def _forward_unimplemented(self: Module, *input: Any) -> None:
-    raise NotImplementedError(
-        f'Module [{type(self).__name__}] is missing the required "forward" function'
-    )
+    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
 
 class Module(StateDictMethods):
@@ -163,8 +161,7 @@ class Module(StateDictMethods):
         self._check_name(name, "parameter", self._parameters)
         if param is not None and not isinstance(param, Parameter):
             raise TypeError(
-                f"cannot assign '{typename(param)}' object to parameter '{name}' "
-                "(torch.nn.Parameter or None required)"
+                f"cannot assign '{typename(param)}' object to parameter '{name}' (torch.nn.Parameter or None required)"
             )
         self._parameters[name] = param
 
@@ -243,8 +240,7 @@ class Module(StateDictMethods):
     def _assign_buffer(self, name: str, value: Tensor | None, persistent: bool) -> None:
         if value is not None and not isinstance(value, Tensor):
             raise TypeError(
-                f"cannot assign '{typename(value)}' as buffer '{name}' "
-                "(torch.nn.Buffer, torch.Tensor or None expected)"
+                f"cannot assign '{typename(value)}' as buffer '{name}' (torch.nn.Buffer, torch.Tensor or None expected)"
             )
         self.register_buffer(name, value, persistent)
 

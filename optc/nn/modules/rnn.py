@@ -224,9 +224,7 @@ def _rnn_signature(self: Any, input: Tensor, hx: Tensor | None = None) -> tuple[
     raise NotImplementedError
 
 
-def _packed_rnn_signature(
-    self: Any, input: PackedSequence, hx: Tensor | None = None
-) -> tuple[PackedSequence, Tensor]:
+def _packed_rnn_signature(self: Any, input: PackedSequence, hx: Tensor | None = None) -> tuple[PackedSequence, Tensor]:
     raise NotImplementedError
 
 

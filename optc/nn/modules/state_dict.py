@@ -33,7 +33,6 @@ class _IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys!r}, unexpected_keys={self.unexpected_keys!r})"
 
 
-
 class LoadReport:
     """What one load_state_dict has found so far; the lists are shared by all modules that take part."""
 
