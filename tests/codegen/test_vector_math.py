@@ -83,7 +83,7 @@ def test_a_sample_of_all_floats(program: Any, meaning: Any) -> None:
     sweep(program, meaning, 0, 21_001, 204_515)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("program", "meaning"), FUNCTIONS, ids=NAMES)
 def test_all_floats(program: Any, meaning: Any) -> None:
     for part in range(256):
