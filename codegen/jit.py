@@ -146,18 +146,18 @@ def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None
         passes.run(module, builder)
 
 
-def compile_module(text: str, target: Target | None = None) -> bytes:
+def compile_module(text: str, target: Target | None = None, *, cached: bool = True) -> bytes:
     """Compiles a module's text to a relocatable object for `target` (default: this machine).
 
-    The object comes from the disk cache when the same text was compiled before.
+    The object comes from the disk cache when the same text was compiled before, unless `cached` is False.
     Raises: InvalidIR when LLVM refuses the text.
     """
     aimed = target or host_target()
-    cache = object_cache()
+    cache = object_cache() if cached else None
     key = _cache_key(text, aimed)
-    cached = cache.get(key) if cache else None
-    if cached is not None:
-        return cached
+    found = cache.get(key) if cache else None
+    if found is not None:
+        return found
     with _optimized(text, aimed) as module:
         compiled = bytes(_machine(aimed).emit_object(module))
     if cache:

@@ -60,10 +60,10 @@ class NativeProgram:
         """The machine code of all modules as text."""
         return "\n".join(jit.assembly(text, self.target) for text in self.texts.values())
 
-    def load(self) -> None:
-        """Compile (or take from the object cache) and link."""
+    def load(self, cached: bool = True) -> None:
+        """Compile (or, if `cached`, take from the object cache) and link."""
         started = time.perf_counter()
-        objects = [jit.compile_module(text, self.target) for text in self.texts.values()]
+        objects = [jit.compile_module(text, self.target, cached=cached) for text in self.texts.values()]
         self.library = jit.link(objects)
         self.seconds["llvm"] = time.perf_counter() - started
 

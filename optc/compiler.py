@@ -26,6 +26,7 @@ def compile(
     dynamic: Dynamic = None,
     threads: int | None = None,
     fallback: str = "warn",
+    cache: bool = True,
 ) -> Any:
     """Compile a program to native code; the result is called like the original.
 
@@ -37,6 +38,8 @@ def compile(
         mapping {argument number: dimensions} names them.
     threads: threads per call. Code generation has no threads yet: only None and 1 are accepted.
     fallback: what to do when a part has no native form: "warn", "error" or "allow".
+    cache: keep compiled objects on disk, and use those that are there.
+
     Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
     Raises ValueError for options that do not exist, and what tracing or scripting raises.
     """
@@ -46,7 +49,7 @@ def compile(
         raise ValueError(
             f"compiled code runs on one thread per call in this version, threads={threads} is not possible"
         )
-    options = {"dynamic": dynamic, "fallback": fallback}
+    options = {"dynamic": dynamic, "fallback": fallback, "cache": cache}
     if module is None:
         return _decorator(example_inputs, options)
     return _compile(module, example_inputs, options)

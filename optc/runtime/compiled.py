@@ -40,11 +40,11 @@ class CompiledFunction:
     """
 
     def __init__(self, function: Function, receiver: ScriptObject | None, *, dynamic: Dynamic, fallback: str,
-                 native_entry: bool = True, name: str = "") -> None:  # fmt: skip
+                 cache: bool = True, name: str = "") -> None:  # fmt: skip
         self._function = function
         self._receiver = receiver
         self._fallback = fallback
-        self._native_entry = native_entry
+        self._cache = cache
         self._histories: dict[Any, ShapeHistory] = {}
         self._dynamic = dynamic
         self._lock = threading.RLock()
@@ -163,7 +163,7 @@ class CompiledFunction:
         from optc.runtime.native import build
 
         wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
-        build(specialization, self._on_failure, self._slow_entry, self._native_entry, self.__name__, wrapped)
+        build(specialization, self._on_failure, self._slow_entry, self._cache, self.__name__, wrapped)
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)

@@ -17,10 +17,13 @@ from optc.runtime.state import RunFailed, drop_unwritten
 
 
 def build(
-    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], native_entry: bool,
+    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], cached: bool,
     name: str, wrapped: tuple[type, Mapping[str, object]],
 ) -> None:  # fmt: skip
-    """Give the specialisation its native code and entries, or note why the interpreter has to run it."""
+    """Give the specialisation its native code and entries, or note why the interpreter has to run it.
+
+    `cached`: compiled objects may come from the disk and are kept there.
+    """
     program = specialization.program
     assert program is not None and program.graph is not None
     drop_unwritten(program)
@@ -30,7 +33,7 @@ def build(
         node = error.node
         specialization.fallbacks.append(Fallback(node.kind, error.reason, str(node.source or "")))
         return
-    native.load()
+    native.load(cached)
     specialization.native = native
     specialization.seconds.update(native.seconds)
     plain = EntryPoint(
@@ -45,7 +48,7 @@ def build(
         plain, signature=replace(native.signature, outputs=tree), slow_path=slow_path, on_failure=on_failure,
         wrapper=Wrapper(wrapped[0], "_array", wrapped[1]), wrap_by_default=True,
     )  # fmt: skip
-    specialization.entry = make_entry(point, native=native_entry)
+    specialization.entry = make_entry(point)
 
 
 def _is_plain_leaf(structure: Structure) -> bool:

@@ -166,6 +166,18 @@ def test_unknown_options_are_refused() -> None:
         torch.compile(3)
 
 
+def test_the_cache_can_be_left_alone(tmp_path: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPTC_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("OPTC_CACHE", "1")
+    x = torch.rand(2, 4)
+    torch.compile(lambda x: x + 1, (x,))(x)  # the entry for this signature, which all programs share
+    before = len(list(tmp_path.rglob("*.o")))
+    torch.compile(lambda x: x * 3, (x,), cache=False)(x)
+    assert len(list(tmp_path.rglob("*.o"))) == before
+    torch.compile(lambda x: x * 3, (x,))(x)
+    assert len(list(tmp_path.rglob("*.o"))) > before
+
+
 def test_it_decorates() -> None:
     @torch.compile()
     def double(x):  # type: ignore[no-untyped-def]
