@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from optc.codegen.driver import Driver
-from optc.codegen.frame import Unsupported, static, tensor_type
+from optc.codegen.frame import FAILED, Unsupported, static, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
@@ -166,15 +166,9 @@ def emit_loop(driver: Driver, node: Node) -> None:
         again = driver.scalar(block.outputs[0])
         old = [flatten(currents[place])[0] for place in buffers]
         loop.yield_([b.add(index, 1, "nsw"), again, *old, *following])
-        _forget_inside(driver, block.inputs[0])
     values = iter(loop.results[2 + len(spare) :])
     for native, (_, _, _, output) in zip(starts, carried):
         driver.define(output, rebuild(native, values))
-
-
-def _forget_inside(driver: Driver, index: IRValue) -> None:
-    """Symbols bound inside the loop mean nothing behind it; SSA makes sure that nobody asks for them."""
-    driver.values.pop(index, None)
 
 
 def _two_buffers(driver: Driver, initial: IRValue, output: IRValue) -> tuple[MemoryTensor, MemoryTensor]:
@@ -227,7 +221,7 @@ def emit_dim_node(driver: Driver, node: Node) -> None:
 
 def emit_raise(driver: Driver, node: Node) -> None:
     """Leave the function; the interpreter then says what went wrong."""
-    driver.leave(1)
+    driver.leave(FAILED)
 
 
 def emit_same(driver: Driver, node: Node) -> None:
