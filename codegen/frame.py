@@ -19,7 +19,7 @@ from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
 from optc.codegen.kernel import Kernel, nodes, verify_kernel
 from optc.codegen.kernel_emitter import emit_dim, emit_kernel
-from optc.codegen.llvm import Builder, Module, Value
+from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.memory import Arena, Slot
 from optc.codegen.native import (
     Aggregate,
@@ -357,6 +357,15 @@ class Frame:
             if slot.owner is not None:
                 calling.call_release(self.b, self.context, slot.owner)
         self.b.ret(code)
+
+    def call_split(self, function: Declaration, arguments: Sequence[Value], count: Dim, operations: Dim) -> None:
+        """Call `void function(*arguments, i64 start, i64 stop)` for the units 0 to `count`, in ranges that may overlap
+        in time: units must be independent and each must compute the same whatever the range around it.
+
+        `operations` estimates the scalar operations of all units together; it decides whether threads are worth it.
+        """
+        units = emit_dim(self.b, count, self.symbols)
+        self.b.call(function, *arguments, self.b.constant("i64", 0), units)
 
     def call_kernel(self, kernel: Kernel, pointers: list[Value], operators: list[str], notes: Sequence[str] = ()
                     ) -> None:  # fmt: skip
