@@ -1,40 +1,39 @@
-"""One table of optc against PyTorch (eager, TorchScript, Inductor) and ONNX Runtime: `python -m bench.peers`.
+"""One table of optc against its peers, by number of threads: `python -m bench.peers [NAME...]`.
 
-Every engine gets the same weights and inputs and one thread. Outputs are compared with optc's before anything is timed,
-then the engines take turns, and medians are shown with their ratio to optc. An engine that cannot run a program says
-why below the table. Needs `pip install torch==2.13.0` and `pip install .[peers]`.
+The peers are PyTorch (eager, TorchScript frozen, Inductor with freezing and max-autotune), ONNX Runtime and OpenVINO, each in
+its best configuration (`bench/engines.py`). Outputs are compared with optc's before anything is timed, then the engines
+take turns, and medians are shown with the ratio of the best peer to optc and what that ratio should be. An engine that cannot run a
+program says why below the table. Needs `pip install .[peers]`.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
-import tempfile
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 
 import optc
-from bench.workloads import Workload, chosen
-from examples import networks
+from bench.engines import ENGINES, Runner, as_arrays, use_threads
+from bench.workloads import WORKLOADS, Workload, chosen
 from optc.cli.style import Style, duration, factor, table
-from optc.cli.target import run_file
-from optc.cli.timing import in_turn
+from optc.cli.timing import Times, in_turn
 
 TOLERANCE = 1e-4
-PREPARATION_SECONDS = 120
+PREPARATION_SECONDS = 45
 
-Runner = Callable[[], Any]
+SETTLING_SECONDS = 0.004
+"""How long the idle threads of an engine are given to go to sleep before the next engine's turn."""
 
 
 class TooSlow(Exception):
@@ -60,84 +59,6 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-@cache
-def torch_networks() -> ModuleType:
-    """examples/networks.py with its one import changed: the same classes, of torch."""
-    source = Path(networks.__file__).read_text(encoding="utf-8")
-    path = Path(tempfile.mkdtemp()) / "torch_networks.py"
-    path.write_text(source.replace("import optc as torch", "import torch"), encoding="utf-8")
-    return run_file(path)
-
-
-def copied_weights(workload: Workload) -> Any:
-    """The plain torch module with the weights of optc's."""
-    module = workload.plain(torch_networks())
-    state = workload.program().state_dict()
-    with torch.no_grad():
-        for name, tensor in module.state_dict().items():
-            tensor.copy_(torch.from_numpy(state[name].numpy()))
-    return module
-
-
-def optc_compiled(workload: Workload) -> Runner:
-    """What a user of optc calls."""
-    compiled = optc.compile(workload.program(), fallback="error")
-    arguments = workload.arguments()
-    return lambda: compiled(*arguments)
-
-
-def torch_arguments(workload: Workload) -> list[Any]:
-    return [torch.from_numpy(array) for array in workload.arrays()]
-
-
-def torch_eager(workload: Workload) -> Runner:
-    """The plain module."""
-    module, arguments = copied_weights(workload), torch_arguments(workload)
-    return lambda: module(*arguments)
-
-
-def torch_script(workload: Workload) -> Runner:
-    """Scripted, frozen and optimised for inference."""
-    scripted = torch.jit.script(copied_weights(workload))
-    module = torch.jit.optimize_for_inference(torch.jit.freeze(scripted))
-    arguments = torch_arguments(workload)
-    return lambda: module(*arguments)
-
-
-def torch_inductor(workload: Workload) -> Runner:
-    """`torch.compile` with its defaults."""
-    module, arguments = torch.compile(copied_weights(workload)), torch_arguments(workload)
-    return lambda: module(*arguments)
-
-
-def onnx_runtime(workload: Workload) -> Runner:
-    """Exported from the scripted module, all of ONNX Runtime's optimisations on."""
-    scripted = torch.jit.script(copied_weights(workload))
-    path = Path(tempfile.mkdtemp()) / "model.onnx"
-    torch.onnx.export(scripted, tuple(torch_arguments(workload)), path, dynamo=False, opset_version=17)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    feeds = {entry.name: array for entry, array in zip(session.get_inputs(), workload.arrays())}
-    return lambda: session.run(None, feeds)
-
-
-ENGINES: dict[str, Callable[[Workload], Runner]] = {
-    "optc": optc_compiled,
-    "torch eager": torch_eager,
-    "TorchScript": torch_script,
-    "Inductor": torch_inductor,
-    "ONNX Runtime": onnx_runtime,
-}
-
-
-def as_arrays(result: Any) -> list[np.ndarray[Any, Any]]:
-    """The tensors of a result, of whatever library."""
-    items = result if isinstance(result, tuple | list) else [result]
-    return [item if isinstance(item, np.ndarray) else item.detach().numpy() for item in items]
-
-
 def agrees(found: Any, expected: Any) -> bool:
     """True when two results are the same up to rounding."""
     mine, theirs = as_arrays(found), as_arrays(expected)
@@ -147,14 +68,14 @@ def agrees(found: Any, expected: Any) -> bool:
     )
 
 
-def prepare(workload: Workload, engines: Sequence[str], notes: list[str]) -> dict[str, Runner]:
+def prepare(workload: Workload, engines: Sequence[str], threads: int, notes: list[str]) -> dict[str, Runner]:
     """The engines that can run the program and agree with optc; the reasons of the others go to `notes`."""
     ready: dict[str, Runner] = {}
     expected: Any = None
     for name in engines:
         try:
             with time_limit(PREPARATION_SECONDS):
-                runner = ENGINES[name](workload)
+                runner = ENGINES[name](workload, threads)
                 for _ in range(4):  # TorchScript's executor specialises in its first calls
                     result = runner()
         except Exception as error:
@@ -170,49 +91,79 @@ def prepare(workload: Workload, engines: Sequence[str], notes: list[str]) -> dic
     return ready
 
 
-def row(workload: Workload, engines: Sequence[str], rounds: int, notes: list[str]) -> list[str]:
-    """One line of the table: times, and how often optc fits into them."""
-    times = in_turn(prepare(workload, engines, notes), rounds)
+def settled(run: Runner) -> Callable[[], None]:
+    """What happens before an engine's turn where engines have threads: those of the last one go to sleep."""
+
+    def settle() -> None:
+        time.sleep(SETTLING_SECONDS)
+        run()
+
+    return settle
+
+
+def measured(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]
+             ) -> Mapping[str, Times]:  # fmt: skip
+    """The times of the engines that can run the program."""
+    ready = prepare(workload, engines, threads, notes)
+    before = {name: settled(run) for name, run in ready.items()} if threads > 1 else {}
+    return in_turn(ready, rounds, before)
+
+
+def row(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]) -> list[str]:
+    """One line of the table."""
+    times = measured(workload, engines, threads, rounds, notes)
     base = times["optc"].median
-    cells = [workload.name]
-    for name in engines:
-        if name not in times:
-            cells.append("-")
-        elif name == "optc":
-            cells.append(duration(base))
-        else:
-            cells.append(f"{duration(times[name].median)} ({factor(times[name].median / base)})")
-    return cells
+    peers = {name: taken.median for name, taken in times.items() if name != "optc"}
+    cells = [workload.name, *(duration(times[name].median) if name in times else "-" for name in engines)]
+    if not peers:
+        return [*cells, "-", "-", "-", ""]
+    best = min(peers, key=lambda name: peers[name])
+    ratio, reach = peers[best] / base, workload.reach.get(threads)
+    verdict = "" if reach is None else "ok" if ratio >= reach else "short"
+    return [*cells, best, factor(ratio), "-" if reach is None else factor(reach), verdict]
 
 
-def compare_engines(workloads: Sequence[Workload], engines: Sequence[str], rounds: int) -> str:
-    """The table, and below it what could not be run."""
-    notes: list[str] = []
+def rows_for(workloads: Sequence[Workload], threads: int, is_named: bool) -> list[Workload]:
+    """The rows to show: those that were named, else those from which something is expected with so many threads."""
+    return [workload for workload in workloads if is_named or workload.flops or threads in workload.reach]
+
+
+def compare_engines(
+    workloads: Sequence[Workload], engines: Sequence[str], threads: int, rounds: int, notes: list[str]
+) -> str:
+    """The table for one number of threads; what could not be run goes to `notes`."""
+    use_threads(threads)
     rows: list[list[str]] = []
     with torch.inference_mode():
         for workload in workloads:
-            print(f"bench: {workload.name} ...", file=sys.stderr, flush=True)
-            rows.append(row(workload, engines, rounds, notes))
-    shown = table(["", *engines], rows, Style.of(sys.stdout))
-    return "\n".join([shown, *notes])
+            print(f"bench: {workload.name}, {threads} threads ...", file=sys.stderr, flush=True)
+            rows.append(row(workload, engines, threads, rounds, notes))
+    title = "1 thread" if threads == 1 else f"{threads} threads"
+    return table([title, *engines, "best peer", "ratio", "reach", ""], rows, Style.of(sys.stdout))
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("workloads", nargs="*", help="names of workloads (default: all)")
+    parser.add_argument("workloads", nargs="*", help=f"which (default: all; `softmax-` means all that start so): "
+                        f"{', '.join(WORKLOADS)}")  # fmt: skip
     parser.add_argument(
         "--engines", default=",".join(ENGINES), help="which, separated by commas (default: %(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=50, help="samples per engine (default: %(default)s)")
+    parser.add_argument("--threads", default="1,2", help="numbers of threads (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=30, help="samples per engine (default: %(default)s)")
     options = parser.parse_args()
     engines = ["optc", *(name for name in options.engines.split(",") if name != "optc")]
-    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    versions = f"optc {optc.__version__}, torch {torch.__version__}, one thread, median of {options.rounds} turns"
-    print(f"{versions}; in brackets: how many times as long as optc")
-    print(compare_engines(chosen(options.workloads), engines, options.rounds))
+    print(
+        f"optc {optc.__version__}, torch {torch.__version__}, {os.cpu_count()} cores, median of {options.rounds} turns"
+    )
+    notes: list[str] = []
+    for threads in map(int, options.threads.split(",")):
+        workloads = rows_for(chosen(options.workloads), threads, bool(options.workloads))
+        print(compare_engines(workloads, engines, threads, options.rounds, notes), flush=True)
+    print("\n".join(notes))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ import numpy as np
 import optc
 from bench import frozen
 from bench.counts import OF_MACHINE_CODE, TARGETS, counts_of, grown, llvm_version
-from bench.workloads import WORKLOADS, Workload, chosen
+from bench.workloads import GUARDED, WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
 from optc.codegen import jit
 
@@ -210,7 +210,7 @@ def check(workloads: Sequence[Workload], plant: float = 1.0) -> bool:
 def bless() -> None:
     """Take a new baseline: freeze the programs for every target, count, and measure the anchored ratios here."""
     counts: dict[str, Any] = {}
-    for workload in WORKLOADS.values():
+    for workload in chosen(GUARDED):
         compiled, _ = compiled_workload(workload)
         counts[workload.name] = counts_of(compiled.graph)
         signature = compiled.specializations[0].native.signature
@@ -222,13 +222,13 @@ def bless() -> None:
     ratios = {name: round(measure(), 2) for name, measure in anchored_ratios(here).items()}
     baseline = {"processor": jit.host_target().cpu, "llvmlite": llvm_version(), "ratios": ratios, "counts": counts}
     BASELINE.write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {BASELINE} and {len(WORKLOADS) * len(TARGETS)} programs in {frozen.FOLDER}")
+    print(f"wrote {BASELINE} and {len(GUARDED) * len(TARGETS)} programs in {frozen.FOLDER}")
 
 
 def main() -> int:
     """Run the check. Exit code 1 when something is slower."""
     parser = argparse.ArgumentParser(prog="python -m bench.regression", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("workloads", nargs="*", help="names of workloads (default: all)")
+    parser.add_argument("workloads", nargs="*", help="names of workloads (default: those that are guarded)")
     parser.add_argument("--bless", action="store_true", help="take a new baseline")
     parser.add_argument("--plant", type=float, default=1.0, metavar="FACTOR", help="slow the loop down by this factor")
     options = parser.parse_args()
@@ -238,7 +238,7 @@ def main() -> int:
             bless()
             return 0
         try:
-            passed = check(chosen(options.workloads), options.plant)
+            passed = check(chosen(options.workloads or GUARDED), options.plant)
         except frozen.StaleBaseline as reason:
             print(f"the baseline does not fit this version: {reason}; take a new one with --bless")
             return 1

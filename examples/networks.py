@@ -55,6 +55,81 @@ class WrappedRNN(torch.nn.Module):
         return torch.relu(y)
 
 
+class WideCell(torch.nn.Module):
+    """One step of a plain recurrent network: two products and a tanh."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.from_input = torch.nn.Linear(width, width)
+        self.from_state = torch.nn.Linear(width, width)
+
+    def forward(self, x, h):
+        return torch.tanh(self.from_input(x) + self.from_state(h))
+
+
+class WideLoop(torch.nn.Module):
+    """A scripted cell, step by step over a sequence of any length; the last state."""
+
+    def __init__(self, width=256):
+        super().__init__()
+        self.width = width
+        self.cell = WideCell(width)
+
+    def forward(self, xs):
+        h = torch.zeros(xs.size(1), self.width)
+        for i in range(xs.size(0)):
+            h = self.cell(xs[i], h)
+        return h
+
+
+class LSTM(torch.nn.Module):
+    """Two layers, over a whole sequence."""
+
+    def __init__(self, width=256, layers=2):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(width, width, layers)
+
+    def forward(self, xs):
+        ys, (h, c) = self.lstm(xs)
+        return ys, h, c
+
+
+class Softmax(torch.nn.Module):
+    """The softmax of every row."""
+
+    def forward(self, x):
+        return torch.softmax(x, dim=-1)
+
+
+class LayerNorm(torch.nn.Module):
+    """Every row normalised, scaled and shifted."""
+
+    def __init__(self, width=1024):
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+
+    def forward(self, x):
+        return self.norm(x)
+
+
+class Gelu(torch.nn.Module):
+    """The exact gelu of every element."""
+
+    def forward(self, x):
+        return torch.nn.functional.gelu(x)
+
+
+class Product(torch.nn.Module):
+    """A matrix product with weights."""
+
+    def __init__(self, inner=768, columns=768):
+        super().__init__()
+        self.linear = torch.nn.Linear(inner, columns, bias=False)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
 class Perceptron(torch.nn.Module):
     """784 pixels, two hidden layers, 10 classes."""
 
@@ -115,3 +190,33 @@ def perceptron():
 def chain():
     """The chain, scripted."""
     return torch.jit.script(Chain().eval())
+
+
+def wide_loop(width=256):
+    """A plain recurrent network, scripted."""
+    return torch.jit.script(WideLoop(width))
+
+
+def lstm(width=256, layers=2):
+    """The LSTM, scripted."""
+    return torch.jit.script(LSTM(width, layers).eval())
+
+
+def softmax():
+    """The softmax, scripted."""
+    return torch.jit.script(Softmax())
+
+
+def layer_norm(width=1024):
+    """The layer norm, scripted."""
+    return torch.jit.script(LayerNorm(width).eval())
+
+
+def gelu():
+    """The gelu, scripted."""
+    return torch.jit.script(Gelu())
+
+
+def product(inner=768, columns=768):
+    """The product with weights, scripted."""
+    return torch.jit.script(Product(inner, columns).eval())

@@ -56,8 +56,14 @@ def sample(run: Callable[[], Any], count: int) -> float:
     return (time.perf_counter() - start) / count
 
 
-def in_turn(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, Times]:
-    """Time every candidate once per round, so that all of them see the same moods of the machine."""
+def in_turn(
+    candidates: Mapping[str, Callable[[], Any]], rounds: int, before: Mapping[str, Callable[[], Any]] | None = None
+) -> dict[str, Times]:
+    """Time every candidate once per round, so that all of them see the same moods of the machine.
+
+    `before`: what runs, untimed, before a candidate's turn.
+    """
+    preparations = before or {}
     counts = {name: calls_per_sample(run) for name, run in candidates.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     was_enabled = gc.isenabled()
@@ -65,6 +71,8 @@ def in_turn(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[st
     try:
         for _ in range(rounds):
             for name, run in candidates.items():
+                if name in preparations:
+                    preparations[name]()
                 taken[name].append(sample(run, counts[name]))
     finally:
         if was_enabled:
