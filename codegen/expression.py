@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Value, like, vector_of
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
@@ -46,15 +47,14 @@ def to_memory(b: Builder, value: Value, dtype: DType) -> Value:
 class ExpressionEmitter:
     """Emits expressions with shared subexpressions emitted once.
 
-    `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes; `fma` says
-    whether the target has the instruction.
+    `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes.
     """
 
-    def __init__(self, b: Builder, lanes: int, leaf: Callable[[Expr], Value], fma: bool = True) -> None:
+    def __init__(self, b: Builder, lanes: int, leaf: Callable[[Expr], Value], target: Target) -> None:
         self.b = b
         self.lanes = lanes
         self.leaf = leaf
-        self.has_fma = fma
+        self.target = target
         self.done: dict[Expr, Value] = {}
 
     def emit(self, expr: Expr) -> Value:
@@ -75,7 +75,7 @@ class ExpressionEmitter:
             return self.b.bitcast(args[0], register_type(expr.dtype, self.lanes))
         if expr.op == "cast":
             return cast(self.b, args[0], expr.args[0].dtype, expr.dtype)
-        if expr.op == "fma" and not self.has_fma:
+        if expr.op == "fma" and not self.target.fma:
             return self.b.fadd(self.b.fmul(args[0], args[1], ""), args[2], "")
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 

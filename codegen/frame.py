@@ -105,7 +105,7 @@ class Frame:
         self.b = Builder(self.function)
         self.b.position_at_end(start)
         self.start = start
-        self.registers = RegisterEmitter(self.b, self.entry, target.fma)
+        self.registers = RegisterEmitter(self.b, self.entry, target)
         self.values: dict[IRValue, Native] = {}
         self.homes: dict[IRValue, MemoryTensor] = {}
         self.symbols: dict[str, Value] = Symbols()

@@ -44,6 +44,11 @@ class Target:
     def is_x86(self) -> bool:
         return self.triple.startswith("x86_64")
 
+    @property
+    def avx512(self) -> bool:
+        """The AVX-512 instructions that scale, split and look up (F, VL, DQ and BW)."""
+        return self.is_x86 and self.vector_bytes == 64
+
 
 AVX512 = Target("x86_64-unknown-linux-gnu", "skylake-avx512", "", 64, 32, masks=True, fma=True)
 """Any server processor with 512-bit vectors."""

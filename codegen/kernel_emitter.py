@@ -119,7 +119,7 @@ class _KernelEmitter:
         def leaf(node: Expr) -> Value:
             return (left, right)[node.value]
 
-        return ExpressionEmitter(self.b, left.lanes, leaf, self.target.fma).emit(combine)
+        return ExpressionEmitter(self.b, left.lanes, leaf, self.target).emit(combine)
 
     def fold(self, vector: Value, combine: Expr) -> Value:
         """All lanes into one by halving; the same order on every target width keeps results reproducible."""
@@ -150,8 +150,8 @@ class _KernelEmitter:
         self.variable, self.lanes, self.mask = outer
 
     def value(self, expr: Expr, lanes: int) -> Value:
-        emitter = ExpressionEmitter(self.b, lanes, lambda leaf: self.leaf(leaf, lanes), self.target.fma)
-        return emitter.emit(vector_math.expand(expr))
+        emitter = ExpressionEmitter(self.b, lanes, lambda leaf: self.leaf(leaf, lanes), self.target)
+        return emitter.emit(vector_math.expand(expr, self.target))
 
     def leaf(self, leaf: Expr, lanes: int) -> Value:
         if leaf.op == "local":

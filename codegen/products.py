@@ -158,7 +158,7 @@ class _EpilogueWriter:
         self.operands: list[IRValue] = []
         self.memories: list[MemoryTensor] = []
         self.pointers: list[Value] = []
-        self.expr = expand(self.element(group.nodes[-1].output))
+        self.expr = expand(self.element(group.nodes[-1].output), driver.target)
         for value in self.operands:
             memory = driver.in_memory(value)
             if memory.shape and memory.strides[-1] not in (0, 1) and memory.shape[-1] != 1:
@@ -232,7 +232,7 @@ class _EpilogueWriter:
                 shared[operand] = self.read(b, operand, number, place, total.lanes)
             return shared[operand]
 
-        return ExpressionEmitter(b, total.lanes, leaf, self.driver.target.fma).emit(self.expr)
+        return ExpressionEmitter(b, total.lanes, leaf, self.driver.target).emit(self.expr)
 
     def read(self, b: Builder, operand: int, number: int, place: gemm.Place, lanes: int) -> Value:
         dtype = self.memories[operand].dtype

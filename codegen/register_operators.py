@@ -71,7 +71,7 @@ def number(driver: Driver, node: Node, operator: Operator, arguments: list[Any])
     """A number from numbers or one-element tensors."""
     guard_number(driver, node, operator)
     expr = element_expression(operator, arguments, number_dtype(node.output))
-    expr = vector_math.expand(computable(node, expr))
+    expr = vector_math.expand(computable(node, expr), driver.target)
 
     def leaf(part: Expr) -> Value:
         value = node.inputs[part.value]
@@ -80,7 +80,7 @@ def number(driver: Driver, node: Node, operator: Operator, arguments: list[Any])
             return driver.scalar(value)
         return driver.registers.gather(read, [0], ()).vectors[0]
 
-    result = ExpressionEmitter(driver.b, 0, leaf, driver.target.fma).emit(expr)
+    result = ExpressionEmitter(driver.b, 0, leaf, driver.target).emit(expr)
     driver.define(node.output, Scalar(result))
 
 

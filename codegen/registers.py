@@ -11,6 +11,7 @@ from itertools import product as cartesian
 
 from optc.codegen import vector_math
 from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type, register_type, to_memory
+from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Value
 from optc.codegen.native import RegisterTensor, register_lanes
 from optc.ir.dtypes import DType
@@ -24,10 +25,10 @@ class RegisterEmitter:
     are written there too, so that loops do not repeat them.
     """
 
-    def __init__(self, b: Builder, constants: Builder, fma: bool) -> None:
+    def __init__(self, b: Builder, constants: Builder, target: Target) -> None:
         self.b = b
         self.constants = constants
-        self.fma = fma
+        self.target = target
         self.early: set[str] = set()
         self._gathered: dict[tuple[object, ...], RegisterTensor] = {}
 
@@ -152,7 +153,7 @@ class RegisterEmitter:
     def pointwise(self, expr: Expr, operands: Sequence[RegisterTensor | Value], shape: tuple[int, ...]
                   ) -> RegisterTensor:  # fmt: skip
         """`expr` over operands: tensors are broadcast to `shape`, scalars (Values) splat; input k is operand k."""
-        expanded = vector_math.expand(expr)
+        expanded = vector_math.expand(expr, self.target)
         lanes = register_lanes(_count(shape))
         tensors = [
             self.broadcast(operand, shape).vectors if isinstance(operand, RegisterTensor) else operand
@@ -168,12 +169,12 @@ class RegisterEmitter:
             operand = operands[node.value]
             return self.b.splat(operand, lanes) if isinstance(operand, Value) else operand[number]
 
-        return ExpressionEmitter(self.b, lanes, leaf, self.fma).emit(expr)
+        return ExpressionEmitter(self.b, lanes, leaf, self.target).emit(expr)
 
     def combine(self, combine: Callable[..., Expr], left: Value, right: Value, dtype: DType) -> Value:
         """`combine` applied to two vectors or scalars."""
         expr = combine(variable(0, dtype), variable(1, dtype))
-        return ExpressionEmitter(self.b, left.lanes, lambda node: (left, right)[node.value], self.fma).emit(expr)
+        return ExpressionEmitter(self.b, left.lanes, lambda node: (left, right)[node.value], self.target).emit(expr)
 
     def reduce(
         self, tensor: RegisterTensor, dims: Sequence[int], shape: tuple[int, ...],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from optc.codegen.host import Target
 from optc.ir.dtypes import FLOAT32, INT32
 from optc.ops.scalar import Expr, function, literal, rewrite, select
 
@@ -144,8 +145,8 @@ VECTORIZED: dict[str, Callable[[Expr], Expr]] = {
 }
 
 
-def expand(expr: Expr) -> Expr:
-    """The expression with every float32 function that has a vector form replaced by it."""
+def expand(expr: Expr, target: Target) -> Expr:
+    """The expression with every float32 function that has a vector form replaced by the one for `target`."""
 
     def change(node: Expr) -> Expr | None:
         if node.dtype is not FLOAT32 or node.op not in VECTORIZED:
