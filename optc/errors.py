@@ -5,7 +5,8 @@ A message says what is wrong, where (the user's file and line, or the entry of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,8 @@ class SourceRange:
     """A place in a user's source: file, 1-based line, 0-based column, and the text to quote.
 
     `text` is the whole source the line numbers of which start at `first_line`; it may be empty when unknown.
-    `end_line`/`end_column` close the range (exclusive column); 0 means "not known".
+    `end_line`/`end_column` close the range (exclusive column); 0 means "not known". For code that was generated from
+    a user's source, `origin` finds the place there.
     """
 
     filename: str
@@ -24,9 +26,15 @@ class SourceRange:
     function: str = ""
     end_line: int = 0
     end_column: int = 0
+    origin: Callable[[], SourceRange | None] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
-        return f"{self.filename}:{self.line}:{self.column}"
+        place = self.original() or self
+        return f"{place.filename}:{place.line}:{place.column}"
+
+    def original(self) -> SourceRange | None:
+        """The place in the user's source that generated this one, None when it is not known or not generated."""
+        return None if self.origin is None else self.origin()
 
     def excerpt(self, context: int = 3, message: str = "") -> str:
         """The quoted line with some lines around it and tildes under the range, as PyTorch prints it."""

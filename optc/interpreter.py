@@ -78,9 +78,22 @@ class _Failure(Exception):
     def text(self) -> str:
         """The message in torch's layout."""
         head = "The following operation failed in the TorchScript interpreter.\n"
-        head += "Traceback of TorchScript (most recent call last):"
-        places = [source.excerpt() for source in reversed(self.frames)]
-        return "\n".join([head, *places, _reason(self.error)])
+        serialized = [source.excerpt() for source in reversed(self.frames)]
+        originals = [_original(source).excerpt() for source in reversed(self.frames) if source.origin is not None]
+        if not originals:
+            return "\n".join([f"{head}Traceback of TorchScript {_LAST}", *serialized, _reason(self.error)])
+        head += f"Traceback of TorchScript, serialized code {_LAST}"
+        middle = f"\nTraceback of TorchScript, original code {_LAST}"
+        return "\n".join([head, *serialized, middle, *originals, _reason(self.error)])
+
+
+_LAST = "(most recent call last):"
+
+
+def _original(source: SourceRange) -> SourceRange:
+    """The user's own place behind generated code; the generated one where it is not known."""
+    found = source.original()
+    return source if found is None else replace(found, function=source.function)
 
 
 def _reason(error: Exception) -> str:
@@ -574,9 +587,11 @@ def _mentions(type_: Type, wanted: type[Type]) -> bool:
 def _unsupported(node: Node) -> Callable[..., Any]:
     """Operators that optc does not have fail when they run: a branch that is never taken may mention them."""
     types = ", ".join(str(value.type) for value in node.inputs)
+    archive = node.attributes.get("archive")
+    caller = f", which {archive} calls" if archive else ""
 
     def fail(*arguments: Any) -> Any:
-        raise UnsupportedError(f"optc has no operator {node.kind}({types})")
+        raise UnsupportedError(f"optc has no operator {node.kind}({types}){caller}")
 
     return fail
 

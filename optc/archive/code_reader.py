@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from optc.archive.debug_information import DebugInformation
+from optc.archive.keyword_names import with_keywords_as_names
 from optc.archive.upgraders import upgrade
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
-from optc.ir.function import ClassAttribute, ClassType, Function
-from optc.ir.types import FLOAT, EnumType, TupleType, Type
+from optc.ir.function import NATIVE_CLASSES, ClassAttribute, ClassType, Function
+from optc.ir.schema import Argument, FunctionSchema
+from optc.ir.types import FLOAT, NONE, EnumType, TupleType, Type
 from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.enumerations import register_enum
+from optc.jit.frontend.missing_operators import ArchivedNamespace, ArchivedNamespaces
 from optc.jit.frontend.resolver import StringResolver, value_of_type
+from optc.jit.frontend.signatures import read_signature
 from optc.jit.frontend.simple import SimpleValue
 from optc.jit.frontend.source import Source
 from optc.jit.frontend.type_expressions import TypeExpressions
@@ -57,6 +62,8 @@ class ArchiveCode:
         """The class, interface, NamedTuple or enumeration of that name; None when there is none."""
         if name in self.types:
             return self.types[name]
+        if name.startswith(NATIVE_CLASSES):
+            return self.types.setdefault(name, ClassType(name))
         file = self._file_of(name)
         node = file.definitions.get(name.rpartition(".")[2]) if file is not None else None
         if file is None or not isinstance(node, ast.ClassDef):
@@ -156,6 +163,21 @@ class ArchiveCode:
         return found
 
 
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.parse(with_keywords_as_names(text))
+
+
+def _originals(code: ArchiveCode, entry: str, text: str) -> Callable[[int, int], SourceRange | None] | None:
+    """Finds the user's own source behind places in a code file; None where the archive does not tell."""
+    described = f"{entry}.debug_pkl"
+    if described not in code.archive.entries:
+        return None
+    return DebugInformation(text, lambda: code.archive.read(described)).original
+
+
 class _CodeFile:
     """One parsed file: its definitions by name."""
 
@@ -163,10 +185,10 @@ class _CodeFile:
         self.entry = entry
         try:
             text = bytes(code.archive.read(entry)).decode()
-            tree = ast.parse(text)
+            tree = _parsed(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise code.fail(entry, f"the code cannot be parsed: {error}") from error
-        self.source = Source(text, entry.removeprefix(code.folder))
+        self.source = Source(text, entry.removeprefix(code.folder), original=_originals(code, entry, text))
         self.definitions = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
 
 
@@ -245,8 +267,19 @@ class _ClassReader:
             raise ScriptError("a class has an unexpected member", self.file.source.range(node))
 
     def _method(self, class_: ClassType, node: ast.FunctionDef) -> None:
+        if class_.is_interface:
+            class_.methods[node.name] = self._declared_method(class_, node)
+            return
         method = self.code.compiled(f"{class_.name}.{node.name}", self.file, node, class_)
         class_.methods[node.name] = method
+
+    def _declared_method(self, class_: ClassType, node: ast.FunctionDef) -> Function:
+        """A method of an interface: a signature, and nothing to run."""
+        signature = read_signature(node, self.file.source.text, self.types, True, {})
+        arguments = (Argument(signature.arguments[0].name, class_), *signature.arguments[1:])
+        returned = NONE if signature.returns is None else signature.returns
+        schema = FunctionSchema(node.name, "", arguments, (Argument("", returned),))
+        return Function(f"{class_.name}.{node.name}", schema)
 
     def _attribute(self, class_: ClassType, name: str, node: ast.AnnAssign) -> None:
         if node.value is None:
@@ -304,6 +337,10 @@ class ArchiveResolver(StringResolver):
             return _Constants(self.code)
         if name == "__torch__":
             return _QualifiedName(self.code, name)
+        if name == "torch":
+            return ArchivedNamespace("aten", self.code.archive.filename)
+        if name == "ops":
+            return ArchivedNamespaces(self.code.archive.filename)
         return super().value(name, writer, source)
 
     def type(self, name: str, source: SourceRange | None) -> Type | None:

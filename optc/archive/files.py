@@ -48,7 +48,7 @@ class ArchiveWriter:
         else:
             os.unlink(self._temporary)
 
-    def add(self, name: str, data: bytes, compress: bool = False) -> None:
+    def add(self, name: str, data: bytes | memoryview, compress: bool = False) -> None:
         """Write an entry below the archive's folder."""
         self._digest = zlib.crc32(name.encode(), zlib.crc32(data, self._digest))
         self._zip.add(f"{self._folder}/{name}", data, compress)

@@ -16,11 +16,15 @@ class PickleError(Exception):
 
 
 class Callee:
-    """What a global name stands for: something that can be applied to arguments, or a name to compare with."""
+    """What a global name stands for: something that can be applied to arguments, or a name to compare with.
 
-    def __init__(self, name: str, apply: Callable[..., Any] | None = None) -> None:
+    `takes_value`: it is applied to one value that no tuple needs to hold, as torch writes members of enumerations.
+    """
+
+    def __init__(self, name: str, apply: Callable[..., Any] | None = None, takes_value: bool = False) -> None:
         self.name = name
         self.apply = apply
+        self.takes_value = takes_value
 
     def __repr__(self) -> str:
         return self.name
@@ -195,6 +199,8 @@ class PickleReader:
 
     def _reduce(self) -> None:
         arguments, callee = self._pop(), self._pop()
+        if isinstance(callee, Callee) and callee.takes_value and not isinstance(arguments, tuple):
+            arguments = (arguments,)
         if not isinstance(callee, Callee) or callee.apply is None or not isinstance(arguments, tuple):
             raise PickleError(f"{callee!r} cannot be called")
         try:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from optc import interpreter
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import (
+    ANY,
     BOOL,
     COMPLEX,
     DEVICE,
@@ -70,9 +73,22 @@ class StoredTensor:
         self.count = base.nbytes // array.itemsize
         self.base = base
 
-    def content(self) -> bytes:
-        """The storage's bytes."""
-        return self.base.tobytes()
+    def content(self) -> memoryview:
+        """The storage's bytes, where they are."""
+        return memoryview(self.base.reshape(-1).view(np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedTensor:
+    """A quantised tensor, which optc keeps and saves again but does not compute with.
+
+    numbers: the stored integers as a tensor.  kind: the name of its storage's class.  quantizer: the scheme's name,
+    then its parameters.
+    """
+
+    numbers: Tensor
+    kind: str
+    quantizer: tuple[Any, ...]
 
 
 def _owner(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any] | None, int]:
@@ -129,6 +145,8 @@ class PickleWriter:
             self._tensor(value)
         elif isinstance(value, np.ndarray):
             self._tensor(_viewed(value))
+        elif isinstance(value, QuantizedTensor):
+            self._shared(value, lambda: self._quantized(value))
         elif isinstance(value, ScriptObject):
             self._object(value)
         elif isinstance(value, Enum):
@@ -239,16 +257,29 @@ class PickleWriter:
             raise TypeError(f"the enumeration {type(value).__name__} has no type in the archive")
         self._class(type_)
         self.write(value.value, type_.value)
-        self._out += b"\x85R"
+        self._out += b"R"
 
     def _object(self, value: ScriptObject) -> None:
-        if value.type.name.startswith("__torch__.torch.classes."):
-            raise TypeError(f"objects of {value.type.name} cannot be saved")
         self._shared(value, lambda: self._object_state(value))
 
     def _object_state(self, value: ScriptObject) -> None:
         self._class(value.type)
-        self._out += b")\x81}("
+        self._out += b")\x81"
+        get_state = value.type.methods.get("__getstate__")
+        if value.type.is_native:
+            self._state(value.values["state"], ANY)
+        elif get_state is not None:
+            self._state(interpreter.run(get_state, [value]), get_state.schema.returns[0].type)
+        else:
+            self._attributes(value)
+
+    def _state(self, state: Any, type_: Type) -> None:
+        self.write(state, type_)
+        self._kept.append(state)  # its address stands for it in the memo
+        self._out += b"b"
+
+    def _attributes(self, value: ScriptObject) -> None:
+        self._out += b"}("
         for name, attribute in value.type.attributes.items():
             self._string(name)
             self.write(value.values.get(name), attribute.type)
@@ -261,25 +292,43 @@ class PickleWriter:
     def _stored(self, stored: StoredTensor, requires_grad: bool) -> None:
         self._global("torch._utils", "_rebuild_tensor_v2")
         self._out += b"("
-        self._storage(stored)
+        self._storage(stored, STORAGE_NAMES[stored.dtype])
+        self._extents(stored)
+        self._out += b"\x88" if requires_grad else b"\x89"
+        self._global("collections", "OrderedDict")
+        self._out += b")RtR"
+
+    def _extents(self, stored: StoredTensor) -> None:
         self._int(stored.offset)
         for numbers in (stored.sizes, stored.strides):
             self._out += b"("
             for number in numbers:
                 self._int(number)
             self._out += b"t"
-        self._out += b"\x88" if requires_grad else b"\x89"
+
+    def _quantized(self, tensor: QuantizedTensor) -> None:
+        stored = StoredTensor(tensor.numbers._array)
+        scheme, *parameters = tensor.quantizer
+        self._global("torch._utils", "_rebuild_qtensor")
+        self._out += b"("
+        self._storage(stored, tensor.kind)
+        self._extents(stored)
+        self._out += b"("
+        self._global("torch", scheme)
+        for parameter in parameters:
+            self.write(parameter, ANY)
+        self._out += b"t\x89"
         self._global("collections", "OrderedDict")
         self._out += b")RtR"
 
-    def _storage(self, stored: StoredTensor) -> None:
-        memo = ("storage", stored.key, stored.dtype)
+    def _storage(self, stored: StoredTensor, kind: str) -> None:
+        memo = ("storage", stored.key, kind)
         if self._refer(memo):
             return
         key = self._store(stored)
         self._out += b"("
         self._string("storage")
-        self._global("torch", STORAGE_NAMES[stored.dtype])
+        self._global("torch", kind)
         self._string(key)
         self._string("cpu")
         self._int(stored.count)
@@ -329,7 +378,7 @@ def type_of_value(value: Any) -> Type:
     from_scalar = _SCALARS.get(type(value))
     if from_scalar is not None:
         return from_scalar
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, Tensor | np.ndarray | QuantizedTensor):
         return TENSOR
     if isinstance(value, tuple):
         return TupleType(tuple(map(type_of_value, value)))

@@ -9,7 +9,14 @@ from optc import interpreter
 from optc.archive.code_reader import ArchiveCode
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.archive.state_dict import folder_of
-from optc.archive.storages import Storages, rebuild_tensor, storage_class
+from optc.archive.pickle_writer import QuantizedTensor
+from optc.archive.storages import (
+    Storages,
+    quantization_scheme,
+    rebuild_quantized_tensor,
+    rebuild_tensor,
+    storage_class,
+)
 from optc.archive.zip_reader import ZipReader
 from optc.eager.tensor import Tensor
 from optc.errors import ExecutionError
@@ -106,6 +113,7 @@ class ModuleGlobals:
         self._storages = storages
         self._known = {
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
+            ("torch._utils", "_rebuild_qtensor"): Callee("_rebuild_qtensor", rebuild_quantized_tensor),
             ("collections", "OrderedDict"): Callee("OrderedDict", dict),
             ("builtins", "complex"): Callee("complex", complex),
             ("torch", "device"): Callee("device", _device),
@@ -121,16 +129,14 @@ class ModuleGlobals:
         """The meaning of a name. Raises PickleError for all that are not expected."""
         found = self._known.get((module, name))
         if found is None and module == "torch":
-            found = storage_class(name)
+            found = storage_class(name) or quantization_scheme(name)
         if found is not None:
             return found
-        if module.startswith("__torch__.torch.classes"):
-            raise PickleError(f"objects of the native class {module}.{name} are not supported")
         if module.partition(".")[0] != "__torch__":
             raise PickleError(f"{module}.{name} is not allowed in an archive")
         type_ = self._code.type(f"{module}.{name}")
         if isinstance(type_, EnumType):
-            return Callee(type_.name, enum_class(type_))
+            return Callee(type_.name, enum_class(type_), takes_value=True)
         if not isinstance(type_, ClassType):
             raise PickleError(f"{module}.{name} is not defined in the archive's code")
         return type_
@@ -150,7 +156,9 @@ class ModuleGlobals:
         if not isinstance(target, ScriptObject):
             raise PickleError("only objects have state")
         restore = target.type.methods.get("__setstate__")
-        if restore is not None:
+        if target.type.is_native:
+            target.values["state"] = state
+        elif restore is not None:
             _restore(target, restore, state)
         elif isinstance(state, dict):
             _fill(target, state)
@@ -181,7 +189,7 @@ def _fitting(target: ScriptObject, name: str, type_: Type, value: Any) -> Any:
         type_ = type_.element
     if type_ is FLOAT and type(value) is int:
         return float(value)
-    wrong_tensor = isinstance(type_, TensorType) != isinstance(value, Tensor)
+    wrong_tensor = isinstance(type_, TensorType) != isinstance(value, Tensor | QuantizedTensor)
     wrong_class = isinstance(type_, ClassType) and not isinstance(value, ScriptObject)
     wrong_number = isinstance(type_, IntType) and type(value) is not int
     if (wrong_tensor and isinstance(type_, TensorType | IntType)) or wrong_class or wrong_number:

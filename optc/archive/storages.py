@@ -8,26 +8,35 @@ from typing import Any
 import numpy as np
 
 from optc.archive.pickle_reader import Callee, PickleError
-from optc.archive.pickle_writer import STORAGE_NAMES
+from optc.archive.pickle_writer import STORAGE_NAMES, QuantizedTensor
 from optc.archive.zip_reader import ZipReader
 from optc.eager.base import LEAF, NO_GRADIENT
 from optc.eager.dispatch import wrap
+from optc.ir import dtypes
 from optc.ir.dtypes import DType
 
 _DTYPES = {name: dtype for dtype, name in STORAGE_NAMES.items()}
+_QUANTIZED = {"QInt8Storage": dtypes.INT8, "QUInt8Storage": dtypes.UINT8, "QInt32Storage": dtypes.INT32}
+_SCHEMES = ("per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams")
 
 
 def storage_class(name: str) -> Callee | None:
     """The global `torch FloatStorage` and its siblings; None for other names."""
-    return Callee(name) if name in _DTYPES else None
+    return Callee(name) if name in _DTYPES or name in _QUANTIZED else None
+
+
+def quantization_scheme(name: str) -> Callee | None:
+    """The global `torch per_tensor_affine` and its siblings; None for other names."""
+    return Callee(name) if name in _SCHEMES else None
 
 
 class Storage:
     """The elements of one storage."""
 
-    def __init__(self, dtype: DType, elements: np.ndarray[Any, Any]) -> None:
+    def __init__(self, dtype: DType, elements: np.ndarray[Any, Any], kind: str) -> None:
         self.dtype = dtype
         self.elements = elements
+        self.kind = kind
 
     def tensor(self, offset: Any, sizes: Any, strides: Any, requires_grad: Any) -> Any:
         """The tensor that shows a part of this storage. Raises PickleError when it would reach outside."""
@@ -73,21 +82,21 @@ class Storages:
             raise PickleError("a persistent id describes no storage")
         _, kind, key, _, count = identity[:5]
         name = kind.name if isinstance(kind, Callee) else str(kind)
-        dtype = _DTYPES.get(name)
+        dtype = _DTYPES.get(name) or _QUANTIZED.get(name)
         if dtype is None:
             raise PickleError(f"storages of kind {name} are not supported")
         if not isinstance(key, str) or type(count) is not int or count < 0:
             raise PickleError("a persistent id describes no storage")
         found = self._known.get((key, name))
         if found is None:
-            found = self._known[key, name] = Storage(dtype, self._elements(dtype, key, count))
+            found = self._known[key, name] = Storage(dtype, self._elements(dtype, key, count), name)
         return found
 
     def _elements(self, dtype: DType, key: str, count: int) -> np.ndarray[Any, Any]:
         if count == 0:
             return np.empty(0, dtype.numpy)
         name = f"{self._folder}{key}"
-        data = self._archive.read(name)
+        data = self._archive.map(name)
         if data.nbytes < count * dtype.itemsize:
             raise PickleError(f"{name} has {data.nbytes} bytes, too few for {count} elements of {dtype.name}")
         return np.frombuffer(data, dtype.numpy, count)
@@ -98,3 +107,15 @@ def rebuild_tensor(storage: Any, offset: Any, sizes: Any, strides: Any, requires
     if not isinstance(storage, Storage):
         raise PickleError("a tensor has no storage")
     return storage.tensor(offset, sizes, strides, requires_grad)
+
+
+def rebuild_quantized_tensor(
+    storage: Any, offset: Any, sizes: Any, strides: Any, quantizer: Any, requires_grad: Any, *_: Any
+) -> QuantizedTensor:
+    """`torch._utils._rebuild_qtensor`."""
+    if not isinstance(storage, Storage) or storage.kind not in _QUANTIZED:
+        raise PickleError("a quantised tensor has no storage of integers")
+    if not isinstance(quantizer, tuple) or not quantizer or not isinstance(quantizer[0], Callee):
+        raise PickleError("a quantised tensor has no scheme")
+    numbers = storage.tensor(offset, sizes, strides, False)
+    return QuantizedTensor(numbers, storage.kind, (quantizer[0].name, *quantizer[1:]))

@@ -64,9 +64,10 @@ class _ModuleWriter:
         self.constant_storages: dict[Any, str] = {}
 
     def write(self, module: ScriptObject, extra_files: dict[str, Any]) -> None:
-        data = PickleWriter(self._store).finish(module, module.type)
+        self.dependencies.add(module.type)
+        data = PickleWriter(self._store, self._class_name).finish(module, module.type)
         self.archive.add("data.pkl", data)
-        self._write_code(module)
+        self._write_code()
         values = tuple(self.constants.values)
         types = TupleType(tuple(map(type_of_value, values)))
         self.archive.add("constants.pkl", PickleWriter(self._store_constant).finish(values, types))
@@ -74,18 +75,22 @@ class _ModuleWriter:
             self.archive.add(f"extra/{name}", content.encode() if isinstance(content, str) else bytes(content))
         self.archive.add("version", f"{self._version()}\n".encode())
 
+    def _class_name(self, type_: Any) -> str:
+        """The name of a class that the data mentions; the code must define it even where it only names an interface."""
+        self.dependencies.add(type_)
+        return _name_of(type_)
+
     def _store(self, stored: StoredTensor) -> str:
         return self.archive.add_storage("data", stored, self.storages)
 
     def _store_constant(self, stored: StoredTensor) -> str:
         return self.archive.add_storage("constants", stored, self.constant_storages)
 
-    def _write_code(self, module: ScriptObject) -> None:
-        """Print the module's class and everything its code refers to, one file per Python module."""
+    def _write_code(self) -> None:
+        """Print the module's classes and everything their code refers to, one file per Python module."""
         files: dict[str, list[str]] = {}
         owners: dict[str, Any] = {}
         numbers: dict[str, dict[str, int]] = {}
-        self.dependencies.add(module.type)
         place = 0
         while place < len(self.dependencies.items):
             item = self.dependencies.items[place]

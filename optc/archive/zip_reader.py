@@ -56,16 +56,23 @@ class ZipReader:
         return list(self.entries)
 
     def read(self, name: str) -> memoryview:
-        """The bytes of an entry; writable, and never written back to the file. Raises ArchiveError."""
+        """The bytes of an entry, held against their checksum. Raises ArchiveError."""
+        data = self.map(name)
+        self._check_sum(self.entries[name], data)
+        return data
+
+    def map(self, name: str) -> memoryview:
+        """The bytes of an entry where they lie in the file, unread: writable, and never written back to the file.
+
+        Raises ArchiveError.
+        """
         entry = self.entries.get(name)
         if entry is None:
             raise self.fail(name, "the entry is missing")
         if entry.encrypted:
             raise self.fail(name, "encrypted entries cannot be read")
         raw = self._raw(entry)
-        data = raw if entry.method == 0 else self._inflated(entry, raw)
-        self._check_sum(entry, data)
-        return data
+        return raw if entry.method == 0 else self._inflated(entry, raw)
 
     def _raw(self, entry: Entry) -> memoryview:
         header = self._struct(_LOCAL, entry.offset, entry.name)

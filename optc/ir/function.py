@@ -83,6 +83,10 @@ def schema_of_graph(name: str, graph: Graph, defaults: tuple[Argument, ...] = ()
     return FunctionSchema(name, "", arguments, tuple(Argument("", value.type) for value in graph.outputs))
 
 
+NATIVE_CLASSES = "__torch__.torch.classes."
+"""How the names of classes begin that are written in C++ and that no archive defines."""
+
+
 @dataclass(eq=False)
 class ClassAttribute:
     """A slot of a class: its type and what kind of module member it is."""
@@ -120,6 +124,11 @@ class ClassType(Type):
     @property
     def annotation(self) -> str:
         return self.name
+
+    @property
+    def is_native(self) -> bool:
+        """True for a class written in C++: its objects can be kept and passed on, not used."""
+        return self.name.startswith(NATIVE_CLASSES)
 
 
 class ScriptObject:

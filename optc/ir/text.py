@@ -26,7 +26,7 @@ from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.literals import attribute_text
 from optc.ir.types import IntType, Type
 
-HIDDEN_ATTRIBUTES = ("function", "Subgraph")
+HIDDEN_ATTRIBUTES = ("function", "Subgraph", "archive", "keywords")
 
 _NUMBERED = re.compile(r"(.+?)\.(\d+)$")
 

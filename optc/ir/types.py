@@ -53,6 +53,8 @@ ANY_TUPLE = SimpleType("tuple", "tuple")
 ANY_ENUM = SimpleType("AnyEnumType", "AnyEnumType")
 CAPSULE = SimpleType("Capsule", "Capsule")
 STORAGE = SimpleType("Storage", "Storage")
+UNKNOWN = SimpleType("Unknown", "Any")
+"""What an operator that does not exist returns: it fits everywhere, because it is never there."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ class EnumType(Type):
 
 def is_subtype(left: Type, right: Type) -> bool:
     """True when a value of type `left` may stand where `right` is expected (TorchScript's rule, no conversions)."""
-    if left == right or right is ANY:
+    if left == right or right is ANY or left is UNKNOWN:
         return True
     if isinstance(left, TensorType) and isinstance(right, TensorType):
         return refines(left, right)

@@ -14,7 +14,9 @@ class Dependencies:
         self._known: set[Type | Function] = set()
 
     def add(self, item: Type | Function) -> None:
-        """Note something with a definition of its own, once."""
+        """Note something with a definition of its own, once. Classes written in C++ have none."""
+        if isinstance(item, ClassType) and item.is_native:
+            return
         if item not in self._known:
             self._known.add(item)
             self.items.append(item)

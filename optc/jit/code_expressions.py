@@ -20,6 +20,7 @@ class ScopeOfExpressions(Protocol):
     """What expressions need of the function they are printed in."""
 
     constants: ConstantTable
+    is_importable: bool
 
     def use(self, value: Value) -> str:
         """The variable or expression that stands for a value."""
@@ -60,7 +61,7 @@ def _arguments(node: Node, scope: ScopeOfExpressions) -> list[str]:
     """Arguments as calls write them: trailing ones that equal their defaults are left out, `out=` comes last."""
     schema = _schema(node)
     if schema is None:
-        return list(map(scope.use, node.inputs))
+        return _given_arguments(node, scope)
     if not schema.arguments:
         return []
     declared = schema.arguments
@@ -73,6 +74,13 @@ def _arguments(node: Node, scope: ScopeOfExpressions) -> list[str]:
     return shown + [
         f"{declared[place].name}={scope.use(node.inputs[place])}" for place in range(first_written, len(declared))
     ]
+
+
+def _given_arguments(node: Node, scope: ScopeOfExpressions) -> list[str]:
+    """The arguments of an operator that does not exist, as the archive had them."""
+    keywords: tuple[str, ...] = node.attributes.get("keywords", ())
+    names = [""] * (len(node.inputs) - len(keywords)) + [f"{keyword}=" for keyword in keywords]
+    return [name + scope.use(value) for name, value in zip(names, node.inputs)]
 
 
 def _argument(argument: Argument, value: Value, scope: ScopeOfExpressions) -> str:
@@ -160,7 +168,7 @@ def _create_object(node: Node, scope: ScopeOfExpressions) -> str:
 
 def _get_attribute(node: Node, scope: ScopeOfExpressions) -> str:
     owner, name = scope.use(node.inputs[0]), str(node.attributes["name"])
-    return f"{owner}.{name}" if is_identifier(name) else f"getattr({owner}, {quoted(name)})"
+    return f"{owner}.{name}" if is_identifier(name, scope.is_importable) else f"getattr({owner}, {quoted(name)})"
 
 
 def _call_function(node: Node, scope: ScopeOfExpressions) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -19,9 +20,13 @@ _RESERVED = frozenset(
 """Python's keywords, and the names that printed code finds in its environment."""
 
 
-def is_identifier(name: str) -> bool:
-    """True for names that code may write after a dot."""
-    return _IDENTIFIER.match(name) is not None
+def is_identifier(name: str, is_importable: bool = False) -> bool:
+    """True for names that code may write after a dot.
+
+    PyTorch prints keywords there too, and then cannot read its own archives: code that is to be read again
+    (`is_importable`) does not.
+    """
+    return _IDENTIFIER.match(name) is not None and not (is_importable and keyword.iskeyword(name))
 
 
 def has_own_name(name: str) -> bool:

@@ -152,7 +152,7 @@ class CodePrinter:
         self.write(f"{title} = [{listed}]")
 
     def _attribute(self, place: int, name: str, annotation: str) -> None:
-        if is_identifier(name):
+        if is_identifier(name, self.is_importable):
             self.write(f"{name} : {annotation}")
             return
         if place == 0:
@@ -193,6 +193,7 @@ class _FunctionBody:
     def __init__(self, printer: CodePrinter) -> None:
         self.printer = printer
         self.constants = printer.constants
+        self.is_importable = printer.is_importable
         self._names = Names(printer.numbers)
         self._inlined = Inlining()
         self._variables: dict[Value, str] = {}

@@ -12,7 +12,7 @@ import pytest
 
 import optc
 from optc import nn
-from optc.errors import ArchiveError
+from optc.errors import ArchiveError, ExecutionError
 
 
 class Pair(NamedTuple):
@@ -235,9 +235,23 @@ def test_damaged_archives_are_refused_with_file_entry_and_reason(data: bytes, re
 
 
 def test_code_that_means_nothing_is_refused_when_it_is_needed() -> None:
-    module = loads(archive({"__torch__.py": FORWARD.format("", "torch.no_such_thing(x)")}, EMPTY_OBJECT))
+    module = loads(archive({"__torch__.py": FORWARD.format("", "no_such_thing(x)")}, EMPTY_OBJECT))
     with pytest.raises(ArchiveError, match=r"m/code/__torch__.py: .*no_such_thing"):
         module(optc.ones(1))
+
+
+def test_operators_that_do_not_exist_fail_when_they_run() -> None:
+    text = FORWARD.format("", "y").replace(
+        "    return y",
+        "    if bool(torch.gt(x, 0)):\n      _0, y, = torch.no_such_thing(x, 2, dim=1)\n    else:\n      y = x\n    return y",
+    )
+    module = loads(archive({"__torch__.py": text}, EMPTY_OBJECT))
+    assert module(optc.tensor(-1.0)).item() == -1.0
+    with pytest.raises(
+        ExecutionError, match=r"no operator aten::no_such_thing\(Tensor, int, int\), which <stream> calls"
+    ):
+        module(optc.tensor(1.0))
+    assert "torch.no_such_thing(x, 2, dim=1)" in loads(module.save_to_buffer()).code
 
 
 def test_python_in_an_archive_is_not_executed(tmp_path: Path) -> None:

@@ -30,28 +30,29 @@ class Writer(Protocol):
         """Raise an AssertionError unless the condition holds; None."""
 
 
-Body = Callable[[Writer, Sequence[Value], SourceRange], Value]
+Body = Callable[[Writer, Sequence[Value], SourceRange | None], Value]
 
 
 @dataclass(frozen=True)
 class BuiltinFunctionBody:
-    """Schema and body of one builtin function, and the line that torch's graphs give for it."""
+    """Schema and body of one builtin function, and the line that torch's graphs give for it (None: the call's)."""
 
     schema: FunctionSchema
     body: Body
-    source: SourceRange
+    source: SourceRange | None
 
-    def emit(self, writer: Writer, inputs: Sequence[Value]) -> Value:
+    def emit(self, writer: Writer, inputs: Sequence[Value], call: SourceRange | None) -> Value:
         """Insert the body."""
-        return self.body(writer, inputs, self.source)
+        return self.body(writer, inputs, self.source or call)
 
 
 BUILTIN_FUNCTIONS: dict[str, list[BuiltinFunctionBody]] = {}
 
 
-def _define(name: str, signature: str, body: Body, line: int, column: int = 9) -> None:
+def _define(name: str, signature: str, body: Body, line: int | None, column: int = 9) -> None:
     bare = name.partition("::")[2]
-    function = BuiltinFunctionBody(parse_schema(f"{bare}{signature}"), body, SourceRange("<string>", line, column))
+    source = None if line is None else SourceRange("<string>", line, column)
+    function = BuiltinFunctionBody(parse_schema(f"{bare}{signature}"), body, source)
     BUILTIN_FUNCTIONS.setdefault(name, []).append(function)
 
 
@@ -60,7 +61,7 @@ def _swapped(kind: str) -> Body:
 
 
 def _after(first: str, second: str) -> Body:
-    def body(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+    def body(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
         return writer.builtin(second, [writer.builtin(first, [inputs[1]], source=source), inputs[0]], source=source)
 
     return body
@@ -70,20 +71,20 @@ def _renamed(kind: str) -> Body:
     return lambda writer, inputs, source: writer.builtin(kind, inputs, source=source)
 
 
-def _assert(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+def _assert(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
     message = inputs[1] if len(inputs) > 1 else writer.constant("")
     return writer.fail_unless(inputs[0], message, source)
 
 
-def _contains(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
+def _contains(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
     text, key = inputs
-    end = writer.builtin("aten::len", [text], source=replace(source, column=29))
+    end = writer.builtin("aten::len", [text], source=source and replace(source, column=29))
     place = writer.builtin("aten::find", [text, key, writer.constant(0), end], source=source)
     return writer.builtin("aten::ne", [place, writer.constant(-1)], source=source)
 
 
-def _raise(writer: Writer, inputs: Sequence[Value], source: SourceRange) -> Value:
-    return writer.raise_exception(inputs[0], inputs[1], None)
+def _raise(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
+    return writer.raise_exception(inputs[0], inputs[1], source)
 
 
 _COMMUTED = {"mul": 3, "add": 5, "ne": 7, "eq": 9}
@@ -107,7 +108,7 @@ _define("aten::_assert", "(bool condition, str message) -> NoneType", _assert, 8
 _define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
 _define("aten::__contains__", "(str self, str key) -> bool", _contains, 5, 11)
-_define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, 1)
+_define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, None)
 _define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
 _define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)
 _define("prim::H", "(Tensor a) -> Tensor", _renamed("aten::matrix_H"), 7)

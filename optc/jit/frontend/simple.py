@@ -14,6 +14,7 @@ from optc.ir.types import (
     DEVICE,
     NONE,
     STRING,
+    UNKNOWN,
     DictType,
     EnumType,
     ListType,
@@ -67,6 +68,8 @@ class SimpleValue(SugaredValue):
         return self.value
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
+        if isinstance(self.value.type, ClassType) and self.value.type.is_native:
+            return NativeMethod(self.value, name)
         found = self._property(writer, source, name) or self._member(writer, source, name)
         if found is None:
             found = self._builtin_method(source, name)
@@ -189,6 +192,9 @@ class SimpleValue(SugaredValue):
                 raise ScriptError("cannot statically infer the expected size of a list in this context", source)
             node = writer.insert("prim::ListUnpack", (self.value,), [type_.element] * size)
             return [SimpleValue(value) for value in node.outputs]
+        if type_ is UNKNOWN and size is not None:
+            node = writer.insert("prim::TupleUnpack", (self.value,), [UNKNOWN] * size)
+            return [SimpleValue(value) for value in node.outputs]
         if type_ is ANY_TUPLE:
             raise ScriptError(
                 "Provided tuple is not fully defined/refined including its element types, please provide a value of "
@@ -236,6 +242,10 @@ class SimpleValue(SugaredValue):
         if isinstance(type_, TensorType):
             zero = writer.constant(0, source)
             return SimpleValue(writer.builtin("aten::select", [self.value, zero, index], source=source))
+        if type_ is UNKNOWN:
+            return SimpleValue(writer.insert("aten::__getitem__", (self.value, index), (UNKNOWN,), source).output)
+        if isinstance(type_, ClassType) and type_.is_module and isinstance(hint, ClassType) and hint.is_interface:
+            return SimpleValue(writer.insert("prim::ModuleContainerIndex", (self.value, index), (hint,)).output)
         if isinstance(type_, ClassType):
             getter = self.attribute(writer, source, "__getitem__")
             return getter.call(writer, source, [NamedValue(index)], [], 1)
@@ -327,6 +337,27 @@ class MethodValue(SugaredValue):
         place, match = writer.match(schemas, [NamedValue(self.self_), *args], kwargs, source)
         result = match.returns[0] if match.returns else NONE
         return SimpleValue(writer.call_method(self.names[place], match.values(), result, source))
+
+
+class NativeMethod(SugaredValue):
+    """A method of an object whose class is written in C++: the call stands in the graph, and fails when it runs."""
+
+    kind = "native method"
+
+    def __init__(self, self_: Value, name: str) -> None:
+        self.self_ = self_
+        self.name = name
+
+    def call(
+        self,
+        writer: GraphWriter,
+        source: SourceRange | None,
+        args: Sequence[NamedValue],
+        kwargs: Sequence[NamedValue],
+        binders: int,
+    ) -> SugaredValue:
+        values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
+        return SimpleValue(writer.call_method(self.name, [self.self_, *values], UNKNOWN, source))
 
 
 class SugaredTuple(SugaredValue):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from optc.errors import SourceRange
 
@@ -28,13 +30,17 @@ _KEYWORDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """The text of one definition: as written (indented), its file, its first line, and how far it is indented."""
+    """The text of one definition: as written (indented), its file, its first line, and how far it is indented.
+
+    `original` finds the place that generated a line and column, for text that another program wrote.
+    """
 
     text: str
     filename: str = "<string>"
     first_line: int = 1
     indent: int = 0
     function: str = ""
+    original: Callable[[int, int], SourceRange | None] | None = field(default=None, compare=False)
 
     def range(self, node: ast.AST) -> SourceRange:
         """The place of a statement or expression, beginning at its first token (not at an opening bracket)."""
@@ -52,6 +58,7 @@ class Source:
             "",
             end_line + offset,
             end_column + self.indent,
+            None if self.original is None else partial(self.original, line, column),
         )
 
 

@@ -97,7 +97,7 @@ class GraphWriter:
             raise ScriptError(_unknown_operator(kind), source)
         place, match = match_schemas(self.graph, source, schemas, list(map(named, args)), kwargs, self_)
         if place >= len(operators):
-            return functions[place - len(operators)].emit(self, match.values())
+            return functions[place - len(operators)].emit(self, match.values(), source)
         node = self.insert(kind, match.values(), match.returns, source)
         node.overload = match.schema.overload
         node.operator = operators[place]

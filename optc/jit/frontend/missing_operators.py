@@ -1,0 +1,67 @@
+"""Operators that optc does not have, as the code of archives may call them: they fail when they run, not before.
+
+Scripted models carry branches that are never taken, so an archive that mentions such an operator is still of use. The
+node keeps everything that was written, names of keyword arguments included, so that saving it again loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optc.errors import ScriptError, SourceRange
+from optc.ir.types import UNKNOWN
+from optc.jit.frontend.simple import BuiltinValue, SimpleValue
+from optc.jit.frontend.values import SugaredValue
+from optc.jit.frontend.writer import GraphWriter
+from optc.jit.schema_matching import NamedValue
+
+
+class ArchivedOperator(BuiltinValue):
+    """An operator in the code of `archive`. A call that fits no overload becomes a node of unknown result."""
+
+    def __init__(self, name: str, archive: str) -> None:
+        super().__init__(name)
+        self.archive = archive
+
+    def call(
+        self,
+        writer: GraphWriter,
+        source: SourceRange | None,
+        args: Sequence[NamedValue],
+        kwargs: Sequence[NamedValue],
+        binders: int,
+    ) -> SugaredValue:
+        try:
+            return super().call(writer, source, args, kwargs, binders)
+        except ScriptError:
+            values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
+            attributes: dict[str, Any] = {"archive": self.archive}
+            if kwargs:
+                attributes["keywords"] = tuple(value.name for value in kwargs)
+            return SimpleValue(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
+
+
+class ArchivedNamespace(SugaredValue):
+    """`torch`, or `ops.quantized`, in the code of `archive`: its attributes are operators."""
+
+    kind = "builtin module"
+
+    def __init__(self, space: str, archive: str) -> None:
+        self.space = space
+        self.archive = archive
+
+    def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
+        return ArchivedOperator(f"{self.space}::{name}", self.archive)
+
+
+class ArchivedNamespaces(SugaredValue):
+    """`ops` in the code of `archive`."""
+
+    kind = "ops"
+
+    def __init__(self, archive: str) -> None:
+        self.archive = archive
+
+    def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
+        return ArchivedNamespace(name, self.archive)
