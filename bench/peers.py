@@ -2,7 +2,8 @@
 
 The peers are PyTorch (eager, TorchScript frozen, Inductor with freezing and max-autotune), ONNX Runtime and OpenVINO, each in
 its best configuration (`bench/engines.py`). Outputs are compared with optc's before anything is timed, then the engines
-take turns, and medians are shown with the ratio of the best peer to optc and what that ratio should be. An engine that cannot run a
+take turns, and medians are shown with the ratio of the best peer to optc, what that ratio should be, and for products
+the share of the multiply-adds that a core was seen to do in the same turns. An engine that cannot run a
 program says why below the table. Needs `pip install .[peers]`.
 """
 
@@ -25,15 +26,20 @@ import torch
 
 import optc
 from bench.engines import ENGINES, Runner, as_arrays, use_threads
-from bench.workloads import WORKLOADS, Workload, chosen
+from bench.workloads import SHARE_OF_PEAK, WORKLOADS, Workload, chosen
 from optc.cli.style import Style, duration, factor, table
 from optc.cli.timing import Times, in_turn
+from optc.runtime.roofs import multiply_add_runner
 
 TOLERANCE = 1e-4
 PREPARATION_SECONDS = 45
 
 SETTLING_SECONDS = 0.004
 """How long the idle threads of an engine are given to go to sleep before the next engine's turn."""
+
+PEAK = "peak"
+PEAK_TURNS = 1 << 12
+"""Multiply-adds per call of the probe: long enough to be at full speed, short enough to be one of many samples."""
 
 
 class TooSlow(Exception):
@@ -103,24 +109,45 @@ def settled(run: Runner) -> Callable[[], None]:
 
 def measured(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]
              ) -> Mapping[str, Times]:  # fmt: skip
-    """The times of the engines that can run the program."""
+    """The times of the engines that can run the program; for a product also of PEAK, as many multiply-adds as it has
+    on a core that does nothing else."""
     ready = prepare(workload, engines, threads, notes)
+    if workload.flops:
+        run, operations = multiply_add_runner(PEAK_TURNS)
+        ready[PEAK] = run
     before = {name: settled(run) for name, run in ready.items()} if threads > 1 else {}
-    return in_turn(ready, rounds, before)
+    times = in_turn(ready, rounds, before)
+    if PEAK in times:
+        scale = workload.flops / operations / threads
+        times[PEAK] = Times(tuple(seconds * scale for seconds in times[PEAK].samples))
+    return times
 
 
 def row(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]) -> list[str]:
     """One line of the table."""
     times = measured(workload, engines, threads, rounds, notes)
     base = times["optc"].median
-    peers = {name: taken.median for name, taken in times.items() if name != "optc"}
-    cells = [workload.name, *(duration(times[name].median) if name in times else "-" for name in engines)]
-    if not peers:
-        return [*cells, "-", "-", "-", ""]
-    best = min(peers, key=lambda name: peers[name])
-    ratio, reach = peers[best] / base, workload.reach.get(threads)
-    verdict = "" if reach is None else "ok" if ratio >= reach else "short"
-    return [*cells, best, factor(ratio), "-" if reach is None else factor(reach), verdict]
+    peers = {name: taken.median for name, taken in times.items() if name not in ("optc", PEAK)}
+    best = min(peers, key=lambda name: peers[name]) if peers else ""
+    ratio = peers[best] / base if peers else None
+    share = times[PEAK].median / base if PEAK in times else None
+    return [
+        workload.name,
+        *(duration(times[name].median) if name in times else "-" for name in engines),
+        best or "-",
+        factor(ratio) if ratio is not None else "-",
+        f"{share:.0%}" if share is not None else "-",
+        *judged(workload.reach.get(threads), ratio, share),
+    ]
+
+
+def judged(reach: float | None, ratio: float | None, share: float | None) -> tuple[str, str]:
+    """What should be reached, and whether it is: a ratio to the best peer, or for a product a share of the peak."""
+    wanted, found, shown = (SHARE_OF_PEAK, share, f"{SHARE_OF_PEAK:.0%}") if share is not None else (
+        reach, ratio, "-" if reach is None else factor(reach))  # fmt: skip
+    if wanted is None or found is None:
+        return shown, ""
+    return shown, "ok" if found >= wanted else "short"
 
 
 def rows_for(workloads: Sequence[Workload], threads: int, is_named: bool) -> list[Workload]:
@@ -139,7 +166,7 @@ def compare_engines(
             print(f"bench: {workload.name}, {threads} threads ...", file=sys.stderr, flush=True)
             rows.append(row(workload, engines, threads, rounds, notes))
     title = "1 thread" if threads == 1 else f"{threads} threads"
-    return table([title, *engines, "best peer", "ratio", "reach", ""], rows, Style.of(sys.stdout))
+    return table([title, *engines, "best peer", "ratio", "of peak", "reach", ""], rows, Style.of(sys.stdout))
 
 
 def main() -> None:
