@@ -45,8 +45,14 @@ _FIELD_NAMES = (
     "island",  # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
     "code",  # i64: the error code, stored by the entry after a failed run
     "next",  # ptr: the free list of the native entry
+    "parallel",  # void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations): see `thread_pool`
+    "pool",  # ptr: the threads' memory
+    "threads",  # i64: how many threads this call may use; 0: as many as is usual in this process
+    "split_operations",  # i64: how much work of this call could be split, as far as known
     *(f"detail{number}" for number in range(DETAIL_WORDS)),  # i64: what an error message needs
 )
+
+_WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations"})
 
 FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FIELD_NAMES)}
 """Byte offset of every field of the context."""
@@ -75,8 +81,8 @@ def field_address(b: Builder, context: Value, name: str) -> Value:
 
 
 def load_field(b: Builder, context: Value, name: str) -> Value:
-    """The value of a field: i64 for `arena_bytes`, `code` and details, ptr for all others."""
-    is_word = name in ("arena_bytes", "code") or name.startswith("detail")
+    """The value of a field: i64 for those in `_WORDS` and details, ptr for all others."""
+    is_word = name in _WORDS or name.startswith("detail")
     return b.load("i64" if is_word else "ptr", field_address(b, context, name), 8)
 
 
@@ -112,6 +118,11 @@ def call_grow_arena(b: Builder, context: Value, bytes_: Value) -> Value:
     return b.call_pointer(load_field(b, context, "grow_arena"), "ptr", context, bytes_)
 
 
+def call_parallel(b: Builder, context: Value, task: Value, arguments: Value, count: Value, operations: Value) -> None:
+    """Calls `task(arguments, start, stop)` for ranges that make up 0 to `count`, on as many threads as are worth it."""
+    b.call_pointer(load_field(b, context, "parallel"), "void", context, task, arguments, count, operations)
+
+
 def call_island(b: Builder, context: Value, number: int, words: Value) -> Value:
     """Runs an island on an array of words; i32 result as of `run`."""
     return b.call_pointer(load_field(b, context, "island"), "i32", context, b.constant("i64", number), words)
@@ -129,6 +140,7 @@ def _runtime_module() -> Module:
     _grow_arena(module, allocate, release)
     _allocate_output(module, malloc)
     _free_output(module, free)
+    _run_alone(module)
     return module
 
 
@@ -187,6 +199,27 @@ def _free_output(module: Module, free: Declaration) -> None:
     b.ret()
 
 
+def _run_alone(module: Module) -> None:
+    """`parallel` for contexts without threads."""
+    parameters = [Parameter("ptr", name) for name in ("context", "task", "arguments")]
+    parameters += [Parameter("i64", "count"), Parameter("i64", "operations")]
+    function = module.function("run_alone", "void", parameters)
+    b = Builder(function)
+    _, task, arguments, count, _ = function.arguments
+    b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
+    b.ret()
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How the calls of a program split work: the addresses of `parallel` and of the pool's memory, and the number of
+    threads (0: as many as is usual in this process)."""
+
+    parallel: int
+    pool: int
+    number: int = 0
+
+
 @dataclass(frozen=True)
 class Runtime:
     """The loaded runtime functions: addresses for contexts, and callables for Python."""
@@ -224,7 +257,7 @@ def runtime() -> Runtime:
 class Context:
     """One context in memory, with its arena.  `address` is what native code gets."""
 
-    def __init__(self, constants: int, arena_bytes: int, island: int) -> None:
+    def __init__(self, constants: int, arena_bytes: int, island: int, threads: Threads | None = None) -> None:
         self._words = (ctypes.c_int64 * len(_FIELD_NAMES))()
         self.address = ctypes.addressof(self._words)
         functions = runtime()
@@ -232,6 +265,9 @@ class Context:
         self["island"] = island
         for name in ("grow_arena", "allocate_output", "allocate", "release"):
             self[name] = functions.address(name)
+        self["parallel"] = threads.parallel if threads else functions.address("run_alone")
+        self["pool"] = threads.pool if threads else 0
+        self["threads"] = threads.number if threads else 0
         self["arena"] = functions.allocate(arena_bytes) if arena_bytes else 0
         self["arena_bytes"] = arena_bytes
         # Kept for the destructor: at interpreter exit module globals may be gone before this object.
@@ -267,12 +303,14 @@ class ContextPool:
     """The contexts of one compiled function: as many as calls ever ran at once.  Thread-safe."""
 
     def __init__(
-        self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None, owner: object = None
-    ) -> None:
-        """constants: addresses of the constant buffers; `owner` keeps them alive."""
+        self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None, owner: object = None,
+        threads: Threads | None = None,
+    ) -> None:  # fmt: skip
+        """constants: addresses of the constant buffers; `owner` keeps them alive.  threads: None for one per call."""
         self._constants = (ctypes.c_void_p * max(1, len(constants)))(*constants)
         self._arena_bytes = arena_bytes
         self._owner = owner
+        self._threads = threads
         self._python_island = island
         self._exceptions: dict[int, BaseException] = {}
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
@@ -300,7 +338,7 @@ class ContextPool:
     def create(self) -> Context:
         """A new context that the pool keeps alive.  Raises: MemoryError."""
         island = ctypes.cast(self._native_island, ctypes.c_void_p).value or 0
-        context = Context(ctypes.addressof(self._constants), self._arena_bytes, island)
+        context = Context(ctypes.addressof(self._constants), self._arena_bytes, island, self._threads)
         with self._lock:
             self._contexts[context.address] = context
         return context

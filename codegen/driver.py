@@ -80,6 +80,7 @@ class Driver(Frame):
             for slot in list(self.heap):
                 self.release(slot)
             self.b.ret(0)
+        self.announce_work()
         self.entry.br(self.start)
         modules = {self.module.name: self.module, **self.modules}
         return DriverCode(self.function.name, modules, self.constants, self.arena.size, self.kernels)

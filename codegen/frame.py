@@ -33,6 +33,7 @@ from optc.codegen.native import (
 )
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import vectorise
+from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
 from optc.ir.graph import Node
@@ -121,6 +122,8 @@ class Frame:
         self.heap: list[Slot] = []
         self.kernels: list[KernelRecord] = []
         self.modules: dict[str, Module] = {}
+        self.splits = False
+        self.split_operations = 0
 
     def define(self, value: IRValue, native: Native) -> None:
         """Record what a value is; an int that is a fresh symbol of shapes gets its name."""
@@ -362,10 +365,31 @@ class Frame:
         """Call `void function(*arguments, i64 start, i64 stop)` for the units 0 to `count`, in ranges that may overlap
         in time: units must be independent and each must compute the same whatever the range around it.
 
-        `operations` estimates the scalar operations of all units together; it decides whether threads are worth it.
+        `operations` estimates the work of all units together: elements times their instructions (a multiply-add is
+        one, an exponential some twenty; see `cost`). It decides whether threads are worth it.
         """
         units = emit_dim(self.b, count, self.symbols)
-        self.b.call(function, *arguments, self.b.constant("i64", 0), units)
+        scale = 64 // self.target.vector_bytes  # the pool counts in what 64-byte vectors do
+        if count == 1 or (isinstance(operations, int) and operations * scale < SPLIT_WORTH):
+            call_alone(self.b, function, arguments, units)
+            return
+        work = self.b.mul(emit_dim(self.b, operations, self.symbols), scale)
+        self.splits = True
+        if isinstance(operations, int):
+            self.split_operations += operations * scale
+            call_parallel(self.b, self.context, function, arguments, units, work)
+            return
+        with self.b.if_then_else(self.b.icmp("ult", work, SPLIT_WORTH)) as (alone, together):
+            with alone:
+                call_alone(self.b, function, arguments, units)
+            with together:
+                call_parallel(self.b, self.context, function, arguments, units, work)
+
+    def announce_work(self) -> None:
+        """Tell the threads at the start of a run what is coming: a call with enough work wakes them at once."""
+        if self.splits:
+            total = self.entry.constant("i64", self.split_operations)
+            self.entry.store(total, calling.field_address(self.entry, self.context, "split_operations"))
 
     def call_kernel(self, kernel: Kernel, pointers: list[Value], operators: list[str], notes: Sequence[str] = ()
                     ) -> None:  # fmt: skip

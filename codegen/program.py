@@ -17,6 +17,7 @@ from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import KernelRecord, Unsupported
 from optc.codegen.host import Target
 from optc.codegen.operators import HANDLERS
+from optc.codegen.threads import threads_of_calls
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
@@ -67,9 +68,11 @@ class NativeProgram:
         self.library = jit.link(objects)
         self.seconds["llvm"] = time.perf_counter() - started
 
-    def contexts(self, island: Island | None = None) -> ContextPool:
-        """The contexts in which calls run."""
-        return ContextPool([array.ctypes.data for array in self.constants], self.arena_bytes, island, self.constants)
+    def contexts(self, island: Island | None = None, threads: int = 0) -> ContextPool:
+        """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual)."""
+        addresses = [array.ctypes.data for array in self.constants]
+        split = threads_of_calls(threads)
+        return ContextPool(addresses, self.arena_bytes, island, self.constants, split)
 
 
 def generate(graph: Graph, target: Target | None = None, name: str = "graph") -> NativeProgram:
