@@ -280,16 +280,8 @@ class Driver(Frame):
             memory = self.allocate(value)
             self.define(value, memory)
             pointers.append(memory.pointer)
-        temporary = []
-        for buffer in lowered.kernel.buffers:
-            if buffer.role == "scratch":
-                slot, pointer = self.new_slot(buffer.size, buffer.dtype.itemsize)
-                temporary.append(slot)
-                pointers.append(pointer)
         notes, self.notes = self.notes, []
         self.call_kernel(lowered.kernel, pointers, [node.kind for node in group.nodes], notes)
-        for slot in temporary:
-            self.release(slot)
 
     def is_small(self, node: Node) -> bool:
         """True when everything the node reads and writes fits registers."""

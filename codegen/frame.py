@@ -17,7 +17,7 @@ from optc.codegen import context as calling
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
-from optc.codegen.kernel import Kernel, nodes, verify_kernel
+from optc.codegen.kernel import Kernel, nodes
 from optc.codegen.kernel_emitter import emit_dim, emit_kernel
 from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.memory import Arena, Slot
@@ -32,7 +32,7 @@ from optc.codegen.native import (
     contiguous_strides,
 )
 from optc.codegen.registers import RegisterEmitter
-from optc.codegen.schedule import vectorise
+from optc.codegen.schedule import schedule
 from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
@@ -393,19 +393,33 @@ class Frame:
 
     def call_kernel(self, kernel: Kernel, pointers: list[Value], operators: list[str], notes: Sequence[str] = ()
                     ) -> None:  # fmt: skip
-        """Schedule, verify and emit a kernel under a name made of its content, and call it."""
-        verify_kernel(kernel)
-        scheduled = vectorise(kernel, self.target)
-        verify_kernel(scheduled)
-        name = content_name(scheduled, self.target)
-        named = replace(scheduled, name=name)
+        """Schedule and emit a kernel under a name made of its content, and call it.
+
+        `pointers` are its inputs and outputs in order; its scratch is allocated here, for the time of the call.
+        """
+        scheduled = schedule(kernel, self.target)
+        name = content_name(scheduled.kernel, self.target)
+        named = replace(scheduled.kernel, name=name)
         if name not in self.modules:
             module = Module(name)
             emit_kernel(named, module, self.target)
             self.modules[name] = module
-        declared = self.module.declare(name, "void", ["ptr"] * len(pointers) + ["i64"] * len(kernel.sizes))
-        self.b.call(declared, *pointers, *(self.symbols[size] for size in kernel.sizes))
-        self.kernels.append(KernelRecord(name, operators, str(named), list(notes)))
+        given = iter(pointers)
+        scratch: list[Slot] = []
+        places: list[Value] = []
+        for buffer in named.buffers:
+            if buffer.role != "scratch":
+                places.append(next(given))
+                continue
+            slot, pointer = self.new_slot(buffer.size, buffer.dtype.itemsize)
+            scratch.append(slot)
+            places.append(pointer)
+        declared = self.module.declare(name, "void", ["ptr"] * len(places) + ["i64"] * len(named.sizes))
+        self.b.call(declared, *places, *(self.symbols[size] for size in named.sizes))
+        for slot in scratch:
+            self.release(slot)
+        shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]
+        self.kernels.append(KernelRecord(name, operators, str(named), shown))
 
 
 # Small facts -----------------------------------------------------------------------------------------------------

@@ -14,15 +14,16 @@ that `base`, an int64 expression, computes from data. Indices, bounds and stride
 kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
 for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
 variable, a broadcast where it does not move, else one access per lane. In a `masked` loop the lanes at or beyond
-`stop` do nothing. `lanes == 1` marks a loop that `optc.codegen.schedule.vectorise` is to widen.
+`stop` do nothing. `lanes == 1` marks a loop that `optc.codegen.vectorise` is to widen.
 
 Everything is immutable: a schedule is a function from kernel to kernel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from optc.errors import VerifyError
@@ -192,18 +193,65 @@ def dims_of(expr: Expr) -> Iterator[Dim]:
             yield node.value
 
 
-def map_leaves(expr: Expr, variable: str, value: Dim) -> Expr:
-    """The expression with a loop variable replaced in every index."""
+def accesses(body: tuple[Statement, ...]) -> list[Dim]:
+    """Every dimension that statements use as an index or as a value, nested ones included."""
+    found: list[Dim] = []
+    for statement in statements(body):
+        if isinstance(statement, Store):
+            found.append(statement.index)
+        for value in values_of(statement):
+            found.extend(dims_of(value))
+    return found
 
-    def change(node: Expr) -> Expr | None:
+
+def copied(
+    body: tuple[Statement, ...],
+    names: Mapping[str, str],
+    variables: Mapping[str, Dim],
+    places: Mapping[str, Dim] = MappingProxyType({}),
+) -> tuple[Statement, ...]:
+    """A copy of statements: other names for locals, other dimensions for variables, buffers that start further behind."""
+    return tuple(map(_Copy(names, variables, places).statement, body))
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """Rewrites statements; see `copied`."""
+
+    names: Mapping[str, str]
+    variables: Mapping[str, Dim]
+    places: Mapping[str, Dim]
+
+    def statement(self, statement: Statement) -> Statement:
+        match statement:
+            case Loop(_, start, stop, _, body):
+                bounds = self.dim(start), self.dim(stop)
+                return replace(statement, start=bounds[0], stop=bounds[1], body=tuple(map(self.statement, body)))
+            case Fold(name, source):
+                return replace(statement, name=self.name(name), source=self.name(source))
+            case Store(buffer, index, value):
+                return Store(buffer, self.place(buffer, index), rewrite(value, self.node))
+            case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
+                return replace(statement, name=self.name(name), value=rewrite(value, self.node))
+
+    def name(self, name: str) -> str:
+        return self.names.get(name, name)
+
+    def dim(self, dim: Dim) -> Dim:
+        return substitute(dim, self.variables)
+
+    def place(self, buffer: str, index: Dim) -> Dim:
+        return self.dim(index) + self.places.get(buffer, 0)
+
+    def node(self, node: Expr) -> Expr | None:
         if node.op in ("load", "at"):
             buffer, index = node.value
-            return Expr(node.op, node.dtype, node.args, (buffer, substitute(index, {variable: value})))
+            return Expr(node.op, node.dtype, node.args, (buffer, self.place(buffer, index)))
         if node.op == "index":
-            return Expr("index", node.dtype, (), substitute(node.value, {variable: value}))
+            return Expr("index", node.dtype, (), self.dim(node.value))
+        if node.op == "local":
+            return local(self.name(node.value), node.dtype)
         return None
-
-    return rewrite(expr, change)
 
 
 def print_kernel(kernel: Kernel) -> str:

@@ -52,7 +52,10 @@ def _decompose_softmax(b: Any, x: Any, dim: int, log: bool) -> Any:
     shifted = b("aten::sub.Tensor", x, b("prim::Largest", x, place, True))
     powers = b("aten::exp", shifted)
     total = b("aten::sum.dim_IntList", powers, place, True)
-    return b("aten::sub.Tensor", shifted, b("aten::log", total)) if log else b("aten::div.Tensor", powers, total)
+    if log:
+        return b("aten::sub.Tensor", shifted, b("aten::log", total))
+    # The total is at least 1, the largest element's power: its reciprocal neither overflows nor loses digits.
+    return b("aten::mul.Tensor", powers, b("aten::reciprocal", total))
 
 
 def declare_softmax(name: str, overload: str, log: bool) -> None:

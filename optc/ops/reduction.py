@@ -21,6 +21,7 @@ from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_
 from optc.ops.elementwise import truth
 from optc.ops.promotion import compute_type, operand_type, sum_type
 from optc.ops.registry import Reduction, define
+from optc.ops.scalar import function
 from optc.ops.shapes import Shape, known_shape, reduced_shape
 
 Array = np.ndarray[Any, Any]
@@ -282,13 +283,14 @@ define(
 
 
 define(
-    # The part of softmax that is a maximum. It differs from `amax` for no elements, whose softmax is no elements either.
+    # The part of softmax that is a maximum. It differs from `amax` for no elements, whose softmax is no elements either,
+    # and need not find a nan: the power of one makes the total nan whatever is subtracted.
     "prim::Largest(Tensor self, int[1] dim, bool keepdim=False) -> Tensor",
     infer=reduced,
     reference=lambda x, dims, keepdim: np.asarray(
         np.max(x, axis=axes(x, dims), keepdims=keepdim, initial=_lowest(from_numpy(x.dtype))), x.dtype
     ),
-    reduce=MAXIMUM,
+    reduce=Reduction(lambda x, y: function("maxnum", x, y), _lowest, accumulate=compute_type),
 )
 
 

@@ -1,0 +1,166 @@
+"""The schedule that works on several rows, or several vectors of columns, at once.
+
+A short row ends in additions that wait for each other, and a column is a chain of them: turns of the loop around are
+independent, so that a processor can work on one while another waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from optc.codegen.cost import body_operations
+from optc.codegen.host import Target
+from optc.codegen.kernel import (
+    Accumulate,
+    Assign,
+    Define,
+    Fold,
+    Kernel,
+    Loop,
+    Statement,
+    Store,
+    copied,
+    nodes,
+    statements,
+    stride_of,
+    values_of,
+)
+from optc.ir.dims import Dim, symbol, symbols
+
+ROWS = ((4, 4), (16, 2))
+"""Rows of at most so many vectors, and how many of them at once."""
+HEAVY = 48
+"""Bodies with more instructions keep too much in registers to be worth it more than twice."""
+
+
+def interleave(kernel: Kernel, target: Target) -> Kernel:
+    """Unroll loops around loops, and join what their turns do: one loop that does the work of several rows."""
+    return _Interleaving(kernel, target).kernel()
+
+
+class _Interleaving:
+    def __init__(self, kernel: Kernel, target: Target) -> None:
+        self.original = kernel
+        self.target = target
+        self.areas: dict[str, int] = {}
+
+    def kernel(self) -> Kernel:
+        body = self.body(self.original.body)
+        buffers = tuple(
+            replace(buffer, size=buffer.size * self.areas.get(buffer.name, 1)) for buffer in self.original.buffers
+        )
+        return replace(self.original, body=body, buffers=buffers)
+
+    def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+        result: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Loop):
+                result.extend(self.loop(statement))
+            else:
+                result.append(statement)
+        return tuple(result)
+
+    def loop(self, loop: Loop) -> list[Statement]:
+        if not any(isinstance(statement, Loop) for statement in loop.body):
+            return [loop]
+        count = self.copies(loop)
+        if count < 2 or not self.is_independent(loop):
+            return [replace(loop, body=self.body(loop.body))]
+        step = loop.step * count
+        stop = loop.start + (loop.stop - loop.start) // step * step
+        several = [self.copy(loop, number) for number in range(count)]
+        loops = [replace(loop, stop=stop, step=step, body=_joined(several)), replace(loop, start=stop)]
+        return [part for part in loops if part.start != part.stop]
+
+    def copies(self, loop: Loop) -> int:
+        """How many turns at once, a power of two."""
+        count = self.columns(loop) if loop.lanes else _rows(loop)
+        if body_operations(loop.body) > HEAVY:
+            count = min(count, 2)
+        length = loop.stop - loop.start
+        while count > 1 and isinstance(length, int) and length < loop.step * count:
+            count //= 2
+        return count
+
+    def columns(self, loop: Loop) -> int:
+        """Vectors of columns: what each keeps must fit registers, with as many left for what is computed."""
+        if loop.masked:
+            return 1
+        kept = sum(isinstance(statement, Define) for statement in loop.body)
+        count = 8
+        while count > 1 and count * kept > self.target.vector_registers // 2:
+            count //= 2
+        return count
+
+    def is_independent(self, loop: Loop) -> bool:
+        """True when turns neither read nor write what others write, scratch aside."""
+        inside = list(statements(loop.body))
+        defined = {statement.name for statement in inside if isinstance(statement, Define | Fold)}
+        if any(isinstance(s, Assign | Accumulate) and s.name not in defined for s in inside):
+            return False
+        if any(isinstance(s, Loop) and _mentions(s, loop.variable) for s in inside):
+            return False
+        written: dict[str, set[Dim]] = {}
+        for statement in inside:
+            if isinstance(statement, Store):
+                written.setdefault(statement.buffer, set()).add(statement.index)
+        for buffer, places in written.items():
+            moves = [stride_of(place, loop.variable) for place in places]
+            if self.is_scratch(buffer):
+                if any(move != 0 for move in moves) and any(move == 0 for move in moves):
+                    return False
+            elif any(move in (None, 0) for move in moves):
+                return False
+        return all(
+            node.value[1] in written[node.value[0]]
+            for statement in inside for value in values_of(statement) for node in nodes(value)
+            if node.op in ("load", "at") and node.value[0] in written and not self.is_scratch(node.value[0])
+        )  # fmt: skip
+
+    def is_scratch(self, name: str) -> bool:
+        return self.original.buffer(name).role == "scratch"
+
+    def copy(self, loop: Loop, number: int) -> tuple[Statement, ...]:
+        """The body of turn `number` of those at once: own locals, own area of scratch that every turn uses."""
+        inside = list(statements(loop.body))
+        shared = {
+            s.buffer for s in inside
+            if isinstance(s, Store) and self.is_scratch(s.buffer) and stride_of(s.index, loop.variable) == 0
+        }  # fmt: skip
+        for name in shared:
+            self.areas[name] = max(self.areas.get(name, 1), number + 1)
+        if not number:
+            return loop.body
+        names = {s.name: f"{s.name}.r{number}" for s in inside if isinstance(s, Define | Fold)}
+        places = {name: self.original.buffer(name).size * number for name in shared}
+        variables = {loop.variable: symbol(loop.variable) + loop.step * number}
+        return copied(loop.body, names, variables, places)
+
+
+def _rows(loop: Loop) -> int:
+    """Rows at once: more the shorter they are."""
+    longest = 1
+    for statement in statements(loop.body):
+        if isinstance(statement, Loop):
+            length = statement.stop - statement.start
+            if not statement.lanes or not isinstance(length, int):
+                return 1
+            longest = max(longest, -(-length // statement.lanes))
+    return next((count for limit, count in ROWS if longest <= limit), 1)
+
+
+def _mentions(loop: Loop, variable: str) -> bool:
+    return variable in symbols(loop.start) | symbols(loop.stop)
+
+
+def _joined(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:
+    """Statements of equal copies side by side; loops become one loop over all their bodies."""
+    result: list[Statement] = []
+    for same in zip(*copies, strict=True):
+        first = same[0]
+        if isinstance(first, Loop):
+            bodies = [statement.body for statement in same if isinstance(statement, Loop)]
+            result.append(replace(first, body=_joined(bodies)))
+        else:
+            result.extend(same)
+    return tuple(result)
