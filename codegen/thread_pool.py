@@ -19,7 +19,7 @@ Nothing here allocates. The pool's memory is one block that lives as long as the
 from optc.codegen.context import field_address, load_field
 from optc.codegen.llvm import Block, Builder, Function, Module, Operand, Parameter, Value
 from optc.codegen.parking import Parking
-from optc.codegen.thread_count import MOST_THREADS
+from optc.thread_count import MOST_THREADS
 
 OPERATIONS_PER_MICROSECOND = 48_000
 """What a core does with 64-byte vectors, one instruction a cycle; narrower vectors count accordingly more."""

@@ -13,7 +13,6 @@ from functools import cache
 
 from optc.codegen import jit
 from optc.codegen.context import Threads
-from optc.codegen.thread_count import count_address
 from optc.codegen.thread_pool import (
     COUNT,
     PARKED,
@@ -25,6 +24,7 @@ from optc.codegen.thread_pool import (
     STARTED,
     pool_module,
 )
+from optc.thread_count import count_address
 
 SPIN_SECONDS = 80e-6
 """How long a thread that waits keeps its core before it goes to sleep: waking it takes as long."""

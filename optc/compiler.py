@@ -36,7 +36,8 @@ def compile(
         scripted) and compiled at once for these inputs; without them it is scripted and compiled when first called.
     dynamic: None learns from the calls which dimensions change; True makes all of them symbols; False none; a
         mapping {argument number: dimensions} names them.
-    threads: threads per call. Code generation has no threads yet: only None and 1 are accepted.
+    threads: how many threads one call may use. None: what `optc.set_num_threads` or OPTC_NUM_THREADS say, else as many
+        as the process has processors. Results are the same for every number, bit for bit; small work is not split.
     fallback: what to do when a part has no native form: "warn", "error" or "allow".
     cache: keep compiled objects on disk, and use those that are there.
 
@@ -45,11 +46,9 @@ def compile(
     """
     if fallback not in FALLBACKS:
         raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
-    if threads not in (None, 1):
-        raise ValueError(
-            f"compiled code runs on one thread per call in this version, threads={threads} is not possible"
-        )
-    options = {"dynamic": dynamic, "fallback": fallback, "cache": cache}
+    if threads is not None and threads < 1:
+        raise ValueError(f"a call needs at least one thread, not threads={threads}")
+    options = {"dynamic": dynamic, "fallback": fallback, "cache": cache, "threads": threads or 0}
     if module is None:
         return _decorator(example_inputs, options)
     return _compile(module, example_inputs, options)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
+from optc import thread_count
 from optc.ir.dtypes import DType
 from optc.ops import promotion
 
-_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-_interop_threads = _threads
+_interop_threads: int | None = None
 _deterministic = False
 
 
@@ -25,19 +23,18 @@ def set_default_dtype(dtype: DType) -> None:
 
 
 def get_num_threads() -> int:
-    """The number of threads compiled code may use: by default the cores this process may run on."""
-    return _threads
+    """The number of threads a call of compiled code may use: by default the cores this process may run on."""
+    return thread_count.get_num_threads()
 
 
 def set_num_threads(count: int) -> None:
-    """Set the number of threads of compiled code. Raises RuntimeError unless it is positive."""
-    global _threads
-    _threads = _positive(count, "set_num_threads")
+    """Set the number of threads a call of compiled code may use. Raises RuntimeError unless it is positive."""
+    thread_count.set_num_threads(_positive(count, "set_num_threads"))
 
 
 def get_num_interop_threads() -> int:
     """What `set_num_interop_threads` set; optc does not run operators of one program side by side."""
-    return _interop_threads
+    return thread_count.usable_processors() if _interop_threads is None else _interop_threads
 
 
 def set_num_interop_threads(count: int) -> None:

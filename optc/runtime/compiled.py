@@ -40,11 +40,12 @@ class CompiledFunction:
     """
 
     def __init__(self, function: Function, receiver: ScriptObject | None, *, dynamic: Dynamic, fallback: str,
-                 cache: bool = True, name: str = "") -> None:  # fmt: skip
+                 cache: bool = True, name: str = "", threads: int = 0) -> None:  # fmt: skip
         self._function = function
         self._receiver = receiver
         self._fallback = fallback
         self._cache = cache
+        self._threads = threads
         self._histories: dict[Any, ShapeHistory] = {}
         self._dynamic = dynamic
         self._lock = threading.RLock()
@@ -163,7 +164,8 @@ class CompiledFunction:
         from optc.runtime.native import build
 
         wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
-        build(specialization, self._on_failure, self._slow_entry, self._cache, self.__name__, wrapped)
+        options = {"cached": self._cache, "name": self.__name__, "wrapped": wrapped, "threads": self._threads}
+        build(specialization, self._on_failure, self._slow_entry, **options)
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)

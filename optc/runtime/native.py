@@ -17,12 +17,13 @@ from optc.runtime.state import RunFailed, drop_unwritten
 
 
 def build(
-    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], cached: bool,
-    name: str, wrapped: tuple[type, Mapping[str, object]],
+    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], *,
+    cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
 ) -> None:  # fmt: skip
     """Give the specialisation its native code and entries, or note why the interpreter has to run it.
 
-    `cached`: compiled objects may come from the disk and are kept there.
+    `cached`: compiled objects may come from the disk and are kept there. `threads`: how many a call may use, 0 for the
+    usual number.
     """
     program = specialization.program
     assert program is not None and program.graph is not None
@@ -37,8 +38,8 @@ def build(
     specialization.native = native
     specialization.seconds.update(native.seconds)
     plain = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(), slow_path=_refuse,
-        on_failure=_failed, name=name,
+        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(threads=threads),
+        slow_path=_refuse, on_failure=_failed, name=name,
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
     tree = output_tree(native.signature.outputs, program.output_structure)
