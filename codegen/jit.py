@@ -1,149 +1,95 @@
-"""From LLVM text to machine code: the only file that imports llvmlite.
+"""From LLVM text to machine code: compiled once, kept on disk, loaded into the process.
 
 `compile_module` turns text into a relocatable object, `link` loads objects into the process, `assembly` shows the
-instructions.  Objects are kept on disk between processes.  Everything here may be called from several threads.
+instructions. LLVM itself (`optc.codegen.backend`) is only imported when something is in neither cache. Everything here
+may be called from several threads.
 
 The pipeline is small on purpose: the emitter writes explicit vectors in SSA form, and the standard pipelines cost ten
 times as much and unroll carefully sized loops into spills.
 """
 
 import hashlib
-import itertools
-import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 
-import llvmlite
-from llvmlite import binding
-
+from optc.codegen import loader
+from optc.codegen.elf import UnknownObject
 from optc.codegen.host import Target
 from optc.codegen.object_cache import object_cache
-from optc.errors import InvalidIR
 
-CODEGEN_VERSION = 1
+CODEGEN_VERSION = 2
 """Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
 
 _PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
 
-# LLVM's C++ objects are not thread-safe; llvmlite locks single calls, this lock keeps sequences of calls together.
-_lock = threading.RLock()
-_library_numbers = itertools.count()
+
+@dataclass
+class Counts:
+    """What happened in this process: modules that LLVM compiled, and objects that the disk cache had."""
+
+    compiled: int = 0
+    from_cache: int = 0
 
 
-# Target machines -------------------------------------------------------------------------------------------------
+counts = Counts()
 
 
-@cache
-def _initialize() -> None:
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
+def _backend() -> ModuleType:
+    from optc.codegen import backend
+
+    return backend
 
 
-@cache
-def _initialize_foreign() -> None:
-    binding.initialize_all_targets()
-    binding.initialize_all_asmprinters()
-
-
-@cache
-def _machine(target: Target) -> binding.TargetMachine:
-    with _lock:
-        _initialize()
-        if _architecture(target.triple) != _architecture(binding.get_process_triple()):
-            _initialize_foreign()
-        backend = binding.Target.from_triple(target.triple)
-        return backend.create_target_machine(
-            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
-        )
-
-
-def _architecture(triple: str) -> str:
-    return triple.partition("-")[0]
+# The processor ---------------------------------------------------------------------------------------------------
 
 
 @cache
 def host_target() -> Target:
     """The processor this process runs on, with all its vector features."""
-    flags = {name for name, present in binding.get_host_cpu_features().items() if present}
-    features = ",".join(
-        f"{'+' if present else '-'}{name}" for name, present in sorted(binding.get_host_cpu_features().items())
-    )
-    triple = binding.get_process_triple()
-    return replace(Target.of_features(triple, binding.get_host_cpu_name(), flags), features=features)
+    stored = object_cache()
+    key = digest_of("host", toolchain(), processor())
+    known = stored.get(key) if stored and processor() else None
+    if known is not None:
+        triple, cpu, features, flags = known.decode().split("\n")
+        target = Target.of_features(triple, cpu, flags.split(","))
+        return Target(triple, cpu, features, *astuple(target)[3:])
+    found: tuple[Target, frozenset[str]] = _backend().host()
+    target, names = found
+    if stored and processor():
+        stored.put(key, "\n".join((target.triple, target.cpu, target.features, ",".join(sorted(names)))).encode())
+    return target
+
+
+@cache
+def processor() -> str:
+    """What tells this processor from others without asking LLVM; empty where the system does not say."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            first = file.read(1 << 14).partition("\n\n")[0]
+    except OSError:
+        return ""
+    wanted = ("vendor_id", "cpu family", "model", "stepping", "flags")
+    lines = [line for line in first.splitlines() if line.partition(":")[0].strip() in wanted]
+    return "\n".join([platform.machine(), *lines]) if len(lines) == len(wanted) else ""
+
+
+@cache
+def toolchain() -> str:
+    """Which llvmlite is installed, told without importing it."""
+    spec = find_spec("llvmlite")
+    folder = Path(next(iter(spec.submodule_search_locations or ()))) if spec else Path()
+    files = sorted([folder / "_version.py", *(folder / "binding").glob("*llvmlite.*")])
+    facts = [(file.name, stat.st_size, stat.st_mtime_ns) for file in files for stat in (file.stat(),)]
+    return f"{sys.implementation.cache_tag} {facts}"
 
 
 # Compilation -----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _optimized(text: str, target: Target) -> Iterator[binding.ModuleRef]:
-    """The parsed, verified and optimised module.  Raises: InvalidIR.
-
-    LLVM's objects are closed here, in the right order: left to the garbage collector, a module that is part of a cycle
-    (an exception's traceback is enough) may be destroyed after its context, which crashes.
-    """
-    _initialize()
-    with _lock, binding.create_context() as context, _parsed(text, context) as module:
-        module.triple = target.triple
-        try:
-            module.verify()
-        except RuntimeError as error:
-            raise InvalidIR(_explained(str(error), text)) from error
-        _optimize(module, _machine(target))
-        yield module
-
-
-def _parsed(text: str, context: binding.ContextRef) -> binding.ModuleRef:
-    try:
-        return binding.parse_assembly(text, context)
-    except RuntimeError as error:
-        raise InvalidIR(_explained(str(error), text)) from error
-
-
-def _explained(message: str, text: str) -> str:
-    """LLVM's message, with the lines of the text that it talks about."""
-    match = re.search(r"<string>:(\d+):(\d+)", message) or re.search(r":(\d+):(\d+): error", message)
-    if match is None:
-        return f"LLVM refuses the module: {message.strip()}\n{_quoted_instruction(message, text)}"
-    line = int(match[1])
-    lines = text.splitlines()
-    shown = "\n".join(
-        f"{number:5} | {lines[number - 1]}" for number in range(max(1, line - 2), min(len(lines), line + 2) + 1)
-    )
-    return f"LLVM refuses line {line}: {message.strip()}\n{shown}"
-
-
-def _quoted_instruction(message: str, text: str) -> str:
-    """The verifier quotes instructions instead of giving positions: find the first one in the text."""
-    names = re.findall(r"(%[\w.]+) =", message)
-    lines = text.splitlines()
-    return "\n".join(
-        f"{number:5} | {line}"
-        for number, line in enumerate(lines, 1)
-        if any(line.lstrip().startswith(f"{name} =") for name in names)
-    )
-
-
-def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine) -> None:
-    with (
-        binding.create_pipeline_tuning_options(speed_level=2) as options,
-        binding.create_pass_builder(machine, options) as builder,
-        binding.create_new_module_pass_manager() as passes,
-    ):
-        add = {
-            "always-inliner": passes.add_always_inliner_pass,
-            "sroa": passes.add_sroa_pass,
-            "instcombine": passes.add_instruction_combine_pass,
-            "simplifycfg": passes.add_simplify_cfg_pass,
-            "gvn": passes.add_new_gvn_pass,
-            "dce": passes.add_dead_code_elimination_pass,
-        }
-        for name in _PIPELINE:
-            add[name]()
-        passes.run(module, builder)
 
 
 def compile_module(text: str, target: Target | None = None, *, cached: bool = True) -> bytes:
@@ -153,42 +99,47 @@ def compile_module(text: str, target: Target | None = None, *, cached: bool = Tr
     Raises: InvalidIR when LLVM refuses the text.
     """
     aimed = target or host_target()
-    cache = object_cache() if cached else None
-    key = _cache_key(text, aimed)
-    found = cache.get(key) if cache else None
-    if found is not None:
-        return found
-    with _optimized(text, aimed) as module:
-        compiled = bytes(_machine(aimed).emit_object(module))
-    if cache:
-        cache.put(key, compiled)
+    return _remembered(_cache_key(text, aimed), lambda: _emit(text, aimed), cached)
+
+
+def _emit(text: str, target: Target) -> bytes:
+    counts.compiled += 1
+    compiled: bytes = _backend().emit_object(text, target, _PIPELINE)
     return compiled
+
+
+def _remembered(key: str, make: Callable[[], bytes], cached: bool) -> bytes:
+    """What the disk cache has under a key, else what `make` gives, which is stored."""
+    stored = object_cache() if cached else None
+    found = stored.get(key) if stored else None
+    if found is not None:
+        counts.from_cache += 1
+        return found
+    made = make()
+    if stored:
+        stored.put(key, made)
+    return made
 
 
 def assembly(text: str, target: Target | None = None) -> str:
     """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
-    aimed = target or host_target()
-    with _optimized(text, aimed) as module:
-        return str(_machine(aimed).emit_assembly(module))
+    shown: str = _backend().emit_assembly(text, target or host_target(), _PIPELINE)
+    return shown
 
 
 def optimized(text: str, target: Target | None = None) -> str:
     """The module after LLVM's passes, as text.  Raises: InvalidIR."""
-    with _optimized(text, target or host_target()) as module:
+    with _backend().optimized_module(text, target or host_target(), _PIPELINE) as module:
         return str(module)
 
 
 def _cache_key(text: str, target: Target) -> str:
-    parts = (
-        text,
-        str(CODEGEN_VERSION),
-        llvmlite.__version__,
-        str(binding.llvm_version_info),
-        target.triple,
-        target.cpu,
-        target.features,
-        ",".join(_PIPELINE),
-    )
+    machine = (target.triple, target.cpu, target.features)
+    return digest_of("object", text, str(CODEGEN_VERSION), ",".join(_PIPELINE), toolchain(), *machine)
+
+
+def digest_of(*parts: str) -> str:
+    """A key for the disk cache: a digest in which no two lists of texts look alike."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode()
@@ -203,50 +154,38 @@ def _cache_key(text: str, target: Target) -> str:
 class Library:
     """Loaded code.  Addresses stay valid as long as the library is referenced; then the memory is given back."""
 
-    def __init__(self, engine: binding.LLJIT, tracker: binding.ResourceTracker, name: str) -> None:
-        # The order of attributes matters at interpreter exit: the code must go before its engine.
-        self._tracker = tracker
-        self._engine = engine
-        self._name = name
-        self._addresses: dict[str, int] = {}
-        self._trackers: list[object] = []
+    def __init__(self, objects: Sequence[loader.LoadedObject]) -> None:
+        self._objects = tuple(objects)
 
     def address(self, symbol: str) -> int:
         """The address of a function or constant.  Raises: KeyError when no object defines it."""
-        known = self._addresses.get(symbol)
-        if known is not None:
-            return known
-        with _lock:
-            try:
-                found = self._engine.lookup(self._name, symbol)
-            except RuntimeError as error:
-                raise KeyError(f"no symbol {symbol!r}: {error}") from error
-        self._trackers.append(found)
-        return self._addresses.setdefault(symbol, int(found[symbol]))
+        for item in self._objects:
+            if symbol in item.symbols:
+                return item.symbols[symbol]
+        raise KeyError(f"no symbol {symbol!r}")
 
 
-@cache
-def _engine() -> binding.LLJIT:
-    # JITLink places code and data near each other, which the small code model needs.
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=host_target().cpu, opt=2, reloc="pic", codemodel="small"
-    )
-    return binding.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
+class _ForeignLibrary(Library):
+    """Code that LLVM's own linker has loaded."""
+
+    def __init__(self, objects: Sequence[bytes]) -> None:
+        super().__init__(())
+        self._linked = _backend().link(objects)
+
+    def address(self, symbol: str) -> int:
+        found: int = self._linked.address(symbol)
+        return found
 
 
 def link(objects: Sequence[bytes]) -> Library:
     """Loads objects as one library: they see each other's symbols and the process's, not those of other libraries.
 
-    Raises: InvalidIR when a symbol is missing or defined twice.
+    An object that several libraries contain is in memory once. Raises: InvalidIR when a symbol is missing or defined
+    twice.
     """
-    with _lock:
-        _initialize()
-        builder = binding.JITLibraryBuilder()
-        for item in objects:
-            builder.add_object_img(item)
-        builder.add_current_process()
-        name = f"optc.{next(_library_numbers)}"
-        try:
-            return Library(_engine(), builder.link(_engine(), name), name)
-        except RuntimeError as error:
-            raise InvalidIR(f"the objects do not link: {error}") from error
+    if not loader.is_supported():
+        return _ForeignLibrary(objects)
+    try:
+        return Library(loader.load(objects))
+    except UnknownObject:
+        return _ForeignLibrary(objects)

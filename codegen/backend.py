@@ -1,0 +1,196 @@
+"""LLVM through llvmlite: the only file that imports it."""
+
+import itertools
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+
+from llvmlite import binding
+
+from optc.codegen.host import Target
+from optc.errors import InvalidIR
+
+# LLVM's C++ objects are not thread-safe; llvmlite locks single calls, this lock keeps sequences of calls together.
+_lock = threading.RLock()
+_library_numbers = itertools.count()
+
+
+# Target machines -------------------------------------------------------------------------------------------------
+
+
+@cache
+def _initialize() -> None:
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+
+
+@cache
+def _initialize_foreign() -> None:
+    binding.initialize_all_targets()
+    binding.initialize_all_asmprinters()
+
+
+@cache
+def _machine(target: Target) -> binding.TargetMachine:
+    with _lock:
+        _initialize()
+        if _architecture(target.triple) != _architecture(binding.get_process_triple()):
+            _initialize_foreign()
+        backend = binding.Target.from_triple(target.triple)
+        return backend.create_target_machine(
+            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+        )
+
+
+def _architecture(triple: str) -> str:
+    return triple.partition("-")[0]
+
+
+def host() -> tuple[Target, frozenset[str]]:
+    """The processor this process runs on, as LLVM knows it, with the names of its features."""
+    present = binding.get_host_cpu_features()
+    flags = frozenset(name for name, there in present.items() if there)
+    features = ",".join(f"{'+' if there else '-'}{name}" for name, there in sorted(present.items()))
+    triple = binding.get_process_triple()
+    return replace(Target.of_features(triple, binding.get_host_cpu_name(), flags), features=features), flags
+
+
+# Compilation -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def optimized_module(text: str, target: Target, pipeline: Sequence[str]) -> Iterator[binding.ModuleRef]:
+    """The parsed, verified and optimised module.  Raises: InvalidIR.
+
+    LLVM's objects are closed here, in the right order: left to the garbage collector, a module that is part of a cycle
+    (an exception's traceback is enough) may be destroyed after its context, which crashes.
+    """
+    _initialize()
+    with _lock, binding.create_context() as context, _parsed(text, context) as module:
+        module.triple = target.triple
+        try:
+            module.verify()
+        except RuntimeError as error:
+            raise InvalidIR(_explained(str(error), text)) from error
+        _optimize(module, _machine(target), pipeline)
+        yield module
+
+
+def _parsed(text: str, context: binding.ContextRef) -> binding.ModuleRef:
+    try:
+        return binding.parse_assembly(text, context)
+    except RuntimeError as error:
+        raise InvalidIR(_explained(str(error), text)) from error
+
+
+def _explained(message: str, text: str) -> str:
+    """LLVM's message, with the lines of the text that it talks about."""
+    match = re.search(r"<string>:(\d+):(\d+)", message) or re.search(r":(\d+):(\d+): error", message)
+    if match is None:
+        return f"LLVM refuses the module: {message.strip()}\n{_quoted_instruction(message, text)}"
+    line = int(match[1])
+    lines = text.splitlines()
+    shown = "\n".join(
+        f"{number:5} | {lines[number - 1]}" for number in range(max(1, line - 2), min(len(lines), line + 2) + 1)
+    )
+    return f"LLVM refuses line {line}: {message.strip()}\n{shown}"
+
+
+def _quoted_instruction(message: str, text: str) -> str:
+    """The verifier quotes instructions instead of giving positions: find the first one in the text."""
+    names = re.findall(r"(%[\w.]+) =", message)
+    lines = text.splitlines()
+    return "\n".join(
+        f"{number:5} | {line}"
+        for number, line in enumerate(lines, 1)
+        if any(line.lstrip().startswith(f"{name} =") for name in names)
+    )
+
+
+def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine, pipeline: Sequence[str]) -> None:
+    with (
+        binding.create_pipeline_tuning_options(speed_level=2) as options,
+        binding.create_pass_builder(machine, options) as builder,
+        binding.create_new_module_pass_manager() as passes,
+    ):
+        add = {
+            "always-inliner": passes.add_always_inliner_pass,
+            "sroa": passes.add_sroa_pass,
+            "instcombine": passes.add_instruction_combine_pass,
+            "simplifycfg": passes.add_simplify_cfg_pass,
+            "gvn": passes.add_new_gvn_pass,
+            "dce": passes.add_dead_code_elimination_pass,
+        }
+        for name in pipeline:
+            add[name]()
+        passes.run(module, builder)
+
+
+def emit_object(text: str, target: Target, pipeline: Sequence[str]) -> bytes:
+    """The relocatable object of a module's text.  Raises: InvalidIR when LLVM refuses the text."""
+    with optimized_module(text, target, pipeline) as module:
+        return bytes(_machine(target).emit_object(module))
+
+
+def emit_assembly(text: str, target: Target, pipeline: Sequence[str]) -> str:
+    """The assembly text of what `emit_object` encodes.  Raises: InvalidIR."""
+    with optimized_module(text, target, pipeline) as module:
+        return str(_machine(target).emit_assembly(module))
+
+
+# Linking ---------------------------------------------------------------------------------------------------------
+
+
+class LinkedObjects:
+    """Code that LLVM's linker has loaded; the memory is given back when nobody refers to this any more."""
+
+    def __init__(self, engine: binding.LLJIT, tracker: binding.ResourceTracker, name: str) -> None:
+        # The order of attributes matters at interpreter exit: the code must go before its engine.
+        self._tracker = tracker
+        self._engine = engine
+        self._name = name
+        self._addresses: dict[str, int] = {}
+        self._trackers: list[object] = []
+
+    def address(self, symbol: str) -> int:
+        """The address of a function or constant.  Raises: KeyError when no object defines it."""
+        known = self._addresses.get(symbol)
+        if known is not None:
+            return known
+        with _lock:
+            try:
+                found = self._engine.lookup(self._name, symbol)
+            except RuntimeError as error:
+                raise KeyError(f"no symbol {symbol!r}: {error}") from error
+        self._trackers.append(found)
+        return self._addresses.setdefault(symbol, int(found[symbol]))
+
+
+@cache
+def _engine() -> binding.LLJIT:
+    # JITLink places code and data near each other, which the small code model needs.
+    machine = binding.Target.from_default_triple().create_target_machine(
+        cpu=binding.get_host_cpu_name(), opt=2, reloc="pic", codemodel="small"
+    )
+    return binding.create_lljit_compiler(machine, use_jit_link=True, suppress_errors=True)
+
+
+def link(objects: Sequence[bytes]) -> LinkedObjects:
+    """Loads objects with LLVM's linker, which works for every format and machine.
+
+    Raises: InvalidIR when a symbol is missing or defined twice.
+    """
+    with _lock:
+        _initialize()
+        builder = binding.JITLibraryBuilder()
+        for item in objects:
+            builder.add_object_img(item)
+        builder.add_current_process()
+        name = f"optc.{next(_library_numbers)}"
+        try:
+            return LinkedObjects(_engine(), builder.link(_engine(), name), name)
+        except RuntimeError as error:
+            raise InvalidIR(f"the objects do not link: {error}") from error
