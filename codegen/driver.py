@@ -17,6 +17,7 @@ import numpy as np
 from optc.codegen import context as calling
 from optc.codegen import grouping
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
+from optc.codegen.clock import Clock
 from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported
 from optc.codegen.host import Target
@@ -57,13 +58,15 @@ class DriverCode:
     constants: list[np.ndarray[Any, Any]]
     arena_bytes: int
     kernels: list[KernelRecord]
+    clock: Clock | None = None
 
 
 class Driver(Frame):
     """Compiles one core graph; `compile()` gives the code."""
 
-    def __init__(self, graph: Graph, target: Target, name: str, handlers: Handlers) -> None:
+    def __init__(self, graph: Graph, target: Target, name: str, handlers: Handlers, is_profiled: bool = False) -> None:
         super().__init__(target, name)
+        self.is_profiled = is_profiled
         self.graph = graph
         self.handlers = handlers
         self.group: grouping.Group | None = None
@@ -72,6 +75,8 @@ class Driver(Frame):
 
     def compile(self) -> DriverCode:
         """Emit everything. Raises Unsupported."""
+        if self.is_profiled:
+            self.clock = Clock(self)
         self.bind_inputs()
         self.plan_outputs()
         self.block(self.graph.block)
@@ -79,11 +84,13 @@ class Driver(Frame):
             self.store_outputs()
             for slot in list(self.heap):
                 self.release(slot)
+            if self.clock is not None:
+                self.clock.stop()
             self.b.ret(0)
         self.announce_work()
         self.entry.br(self.start)
         modules = {self.module.name: self.module, **self.modules}
-        return DriverCode(self.function.name, modules, self.constants, self.arena.size, self.kernels)
+        return DriverCode(self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock)
 
     def bind_inputs(self) -> None:
         word = 0

@@ -7,13 +7,15 @@ everything else is written at the builder's position.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from optc.codegen import context as calling
+from optc.codegen.clock import Clock
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
@@ -34,6 +36,7 @@ from optc.codegen.native import (
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import schedule
 from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel
+from optc.codegen.work import Work, kernel_work
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
 from optc.ir.graph import Node
@@ -121,6 +124,7 @@ class Frame:
         self.destinations: dict[IRValue, Value] = {}
         self.heap: list[Slot] = []
         self.kernels: list[KernelRecord] = []
+        self.clock: Clock | None = None
         self.modules: dict[str, Module] = {}
         self.splits = False
         self.split_operations = 0
@@ -336,7 +340,8 @@ class Frame:
         if not isinstance(native, MemoryTensor):
             raise OptcError(f"cannot copy {native}")
         if native.is_contiguous:
-            self.b.memcpy(pointer, native.pointer, self.byte_size(type_))
+            with self.timed("copy", ["copy"], lambda: Work(0, product(native.shape) * 2 * native.dtype.itemsize)):
+                self.b.memcpy(pointer, native.pointer, self.byte_size(type_))
             return
         target = MemoryTensor(native.dtype, pointer, native.shape, contiguous_strides(native.shape))
         self.call_kernel(copy_kernel(native, target), [native.pointer, pointer], ["copy"])
@@ -360,6 +365,15 @@ class Frame:
             if slot.owner is not None:
                 calling.call_release(self.b, self.context, slot.owner)
         self.b.ret(code)
+
+    @contextmanager
+    def timed(self, name: str, operators: Sequence[str], work: Callable[[], Work]) -> Iterator[None]:
+        """Around the call of a kernel: a profiled program measures it (see `clock`); `work` is only asked for there."""
+        if self.clock is None:
+            yield
+            return
+        with self.clock.timed(name, operators, work):
+            yield
 
     def call_split(self, function: Declaration, arguments: Sequence[Value], count: Dim, operations: Dim) -> None:
         """Call `void function(*arguments, i64 start, i64 stop)` for the units 0 to `count`, in ranges that may overlap
@@ -415,7 +429,8 @@ class Frame:
             scratch.append(slot)
             places.append(pointer)
         declared = self.module.declare(name, "void", ["ptr"] * len(places) + ["i64"] * len(named.sizes))
-        self.b.call(declared, *places, *(self.symbols[size] for size in named.sizes))
+        with self.timed(name, operators, lambda: kernel_work(kernel, self.target)):
+            self.b.call(declared, *places, *(self.symbols[size] for size in named.sizes))
         for slot in scratch:
             self.release(slot)
         shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]

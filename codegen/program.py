@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from optc.codegen import jit
+from optc.codegen.clock import Clock
 from optc.codegen.context import ContextPool, Island
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
@@ -43,6 +44,7 @@ class NativeProgram:
     arena_bytes: int
     seconds: dict[str, float] = field(default_factory=dict)
     library: jit.Library | None = None
+    clock: Clock | None = None
 
     @property
     def run(self) -> int:
@@ -75,16 +77,22 @@ class NativeProgram:
         return ContextPool(addresses, self.arena_bytes, island, self.constants, split)
 
 
-def generate(graph: Graph, target: Target | None = None, name: str = "graph") -> NativeProgram:
-    """The code of a core graph, not yet compiled by LLVM. Raises Unsupported."""
+def generate(
+    graph: Graph, target: Target | None = None, name: str = "graph", is_profiled: bool = False
+) -> NativeProgram:
+    """The code of a core graph, not yet compiled by LLVM. A profiled program measures its kernels (see `clock`).
+
+    Raises Unsupported.
+    """
     started = time.perf_counter()
     chosen = target or jit.host_target()
     signature = signature_of(graph)
-    code = Driver(graph, chosen, name, HANDLERS).compile()
+    code = Driver(graph, chosen, name, HANDLERS, is_profiled).compile()
     texts = {module_name: str(module) for module_name, module in code.modules.items()}
     program = NativeProgram(
         graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes
     )
+    program.clock = code.clock
     program.seconds["codegen"] = time.perf_counter() - started
     return program
 
