@@ -225,7 +225,7 @@ class Program:
         self._slots[node.output] = self._new_slot(as_run_time_value(value))
 
     def _node(self, node: Node) -> Step:
-        structural = _STRUCTURAL.get(node.kind)
+        structural = STRUCTURAL.get(node.kind)
         if structural is not None:
             return structural(self, node)
         if node.kind in _SORTING and _holds_objects(node.inputs[0].type):
@@ -596,7 +596,7 @@ def _unsupported(node: Node) -> Callable[..., Any]:
     return fail
 
 
-_STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
+STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
     "prim::If": Program.if_step,
     "prim::Loop": Program.loop_step,
     "prim::CallMethod": Program.call_method_step,

@@ -25,11 +25,12 @@ def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
     """Compute operators on constants now, unless the result is larger than its inputs and `limit` bytes."""
     changed = False
     for node in graph.walk():
-        changed |= node.owner is not None and _fold(graph, node, limit)
+        changed |= node.owner is not None and fold_node(graph, node, limit)
     return changed
 
 
-def _fold(graph: Graph, node: Node, limit: int) -> bool:
+def fold_node(graph: Graph, node: Node, limit: int) -> bool:
+    """Replace one node by its value if its inputs are constants; True when that was done."""
     if node.blocks or node.kind == "prim::Constant" or not node.inputs or not any(out.has_uses for out in node.outputs):
         return False
     operator = operator_of(node)

@@ -19,6 +19,7 @@ from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleTyp
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
 from optc.passes.inline import inline
+from optc.passes.settled_branches import take_settled_branches
 from optc.pipeline import Context, Slot, graph_pass
 
 
@@ -49,6 +50,7 @@ class _Freezer:
         self.resolve_objects()
         while inline(self.graph):
             self.resolve_objects()
+        self.settle()
         self.promote_assigned()
         self.share_reads()
         self.make_state()
@@ -65,6 +67,27 @@ class _Freezer:
                 self.objects[node.output] = found
                 self.paths[node.output] = self.path(node)
                 node.output.type = found.type
+
+    def settle(self) -> None:
+        """Scalars that no method assigns become constants, and the branches they decide are taken."""
+        while True:
+            assigned = {self.key(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")}
+            for node in list(self.graph.walk()):
+                if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
+                    self.settle_read(node)
+            if not take_settled_branches(self.graph):
+                return
+
+    def settle_read(self, node: Node) -> None:
+        found = self.attribute(node)
+        if found is not None and not isinstance(found, bool | int | float | str):
+            return
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            value = self.graph.insert_constant(found, constant_type(found))
+        value.name = node.output.name
+        node.output.replace_all_uses_with(value)
+        node.destroy()
 
     def path(self, node: Node) -> str:
         prefix = self.paths[node.inputs[0]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from optc.archive.pickle_writer import StoredTensor
@@ -19,7 +18,7 @@ class ArchiveWriter:
         self._path = os.fspath(target) if isinstance(target, str | os.PathLike) else None
         self._stream: Any = target
         self._buffer: Any = None
-        self._folder = (PurePath(self._path).stem or "archive") if self._path is not None else "archive"
+        self._folder = _stem(self._path)
         self._for_state = for_state
         self._digest = 0
 
@@ -69,3 +68,8 @@ class ArchiveWriter:
         self.add("byteorder", b"little")
         self.add(".data/serialization_id", f"{self._digest:040d}".encode())
         self._zip.close()
+
+
+def _stem(path: str | None) -> str:
+    """The name of the top folder: the file's name without its ending."""
+    return os.path.splitext(os.path.basename(path or ""))[0] or "archive"

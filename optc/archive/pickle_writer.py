@@ -75,7 +75,7 @@ class StoredTensor:
 
     def content(self) -> memoryview:
         """The storage's bytes, where they are."""
-        return memoryview(self.base.reshape(-1).view(np.uint8))
+        return self.base.reshape(-1).view(np.uint8).data
 
 
 @dataclass(frozen=True, eq=False)

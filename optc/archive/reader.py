@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 from optc import interpreter
 from optc.archive.code_reader import ArchiveCode
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
-from optc.archive.state_dict import folder_of
 from optc.archive.pickle_writer import QuantizedTensor
+from optc.archive.state_dict import folder_of
 from optc.archive.storages import (
     Storages,
     quantization_scheme,

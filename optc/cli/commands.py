@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from optc.cli import inputs, report, results
+from optc.cli.check import as_text, contents
 from optc.cli.opt import describe_passes, optimize_text
 from optc.cli.page import page
 from optc.cli.style import GREEN, RED, YELLOW, Style, duration, factor, table, waiting
@@ -18,6 +19,7 @@ from optc.cli.target import Target, UsageError, load_target, one_line, usage_err
 from optc.cli.timing import in_turn
 from optc.eager.seeding import manual_seed
 from optc.errors import OptcError
+from optc.jit.api import freeze
 from optc.runtime.values import map_structure, to_tensor
 
 DIFFERENT = 1
@@ -172,6 +174,26 @@ def torch_candidate(target: Target, arguments: Sequence[Any]) -> Callable[[], An
     except (RuntimeError, TypeError, ValueError) as error:
         print(f"optc: torch cannot run {target.text}: {one_line(error)}", file=sys.stderr)
         return None
+
+
+def check(options: argparse.Namespace) -> int:
+    """`optc check`: what is in a program; exit code 1 when something that can run is missing."""
+    with waiting(f"reading {options.target}"):
+        found = contents(load_target(options.target))
+    print(found.as_json() if options.json else as_text(found, Style.of(sys.stdout)))
+    return 0 if found.is_supported else DIFFERENT
+
+
+def convert(options: argparse.Namespace) -> int:
+    """`optc convert`: read an archive or program, freeze it if asked, write an archive."""
+    with waiting(f"reading {options.target}"):
+        target = load_target(options.target)
+    with usage_errors(f"cannot convert {options.target}"):
+        program = target.program()
+        if options.freeze:
+            program = freeze(program.eval(), options.keep)
+        program.save(options.output)
+    return 0
 
 
 def opt(options: argparse.Namespace) -> int:

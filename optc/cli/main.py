@@ -41,6 +41,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_dump(names.add_parser("dump", help="show what the compiler makes of a program", epilog=EPILOG))
     _add_run(names.add_parser("run", help="run a program; print or save the results", epilog=EPILOG))
     _add_bench(names.add_parser("bench", help="time interpreter, compiled code, and torch if installed", epilog=EPILOG))
+    _add_check(names.add_parser("check", help="what is in a program, and whether all of it is supported"))
+    _add_convert(names.add_parser("convert", help="read a program or archive and write an archive"))
     _add_opt(names.add_parser("opt", help="run passes on the text of a graph"))
     listing = names.add_parser("passes", help="list passes and pipelines")
     listing.set_defaults(action=commands.passes)
@@ -93,6 +95,20 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=_count, default=100, help="samples per engine (default: %(default)s)")
     _add_tolerance(parser)
     parser.set_defaults(action=commands.bench)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+    parser.add_argument("--json", action="store_true", help="for programs to read")
+    parser.set_defaults(action=commands.check)
+
+
+def _add_convert(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="IN", help=TARGET_HELP)
+    parser.add_argument("output", metavar="OUT", help="the archive to write")
+    parser.add_argument("--freeze", action="store_true", help="inline submodules, make attributes constants")
+    parser.add_argument("--keep", nargs="+", default=[], metavar="NAME", help="methods and attributes to keep")
+    parser.set_defaults(action=commands.convert)
 
 
 def _add_opt(parser: argparse.ArgumentParser) -> None:

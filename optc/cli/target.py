@@ -53,11 +53,14 @@ class Target:
             return self
         return replace(self, receiver=copy.deepcopy(RecursiveScriptModule(self.receiver))._c)
 
+    def program(self) -> Any:
+        """The program as a scripted module or function."""
+        return ScriptFunction(self.function) if self.receiver is None else RecursiveScriptModule(self.receiver)
+
     def archive(self) -> bytes:
         """The program as a TorchScript archive."""
-        if self.receiver is None:
-            return ScriptFunction(self.function).save_to_buffer()
-        return RecursiveScriptModule(self.receiver).save_to_buffer()
+        written: bytes = self.program().save_to_buffer()
+        return written
 
     def interpret(self, arguments: Sequence[Any]) -> Any:
         """Run the interpreter on the captured program."""

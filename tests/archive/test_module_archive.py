@@ -13,6 +13,7 @@ import pytest
 import optc
 from optc import nn
 from optc.errors import ArchiveError, ExecutionError
+from tests.archive.handmade import EMPTY_OBJECT, archive
 
 
 class Pair(NamedTuple):
@@ -137,24 +138,10 @@ def test_a_name_that_the_process_uses_already_is_changed() -> None:
 # Archives of others: written by hand
 
 
-def archive(code: dict[str, str], data: bytes, version: str = "3", **others: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as out:
-        out.writestr("m/version", version)
-        out.writestr("m/data.pkl", data)
-        out.writestr("m/constants.pkl", b"\x80\x02).")
-        for name, text in code.items():
-            out.writestr(f"m/code/{name}", text)
-        for name, content in others.items():
-            out.writestr(f"m/{name}", content)
-    return buffer.getvalue()
-
-
 def loads(data: bytes) -> Any:
     return optc.jit.load(io.BytesIO(data))
 
 
-EMPTY_OBJECT = b"\x80\x02c__torch__\nM\n)\x81}b."
 FORWARD = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor{}) -> Tensor:\n    return {}\n"
 
 
