@@ -40,6 +40,9 @@ from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType
 from optc.ops.registry import Kernel, Pointwise, Reduction, operator_of
 
+PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
+"""The element types of which GEMM computes products."""
+
 
 @dataclass(frozen=True)
 class Handlers:
@@ -322,9 +325,9 @@ def as_word(b: Builder, value: Value) -> Value:
 
 
 def is_product(node: Node) -> bool:
-    """True for products that GEMM computes: floats, two dimensions."""
+    """True for products of matrices, or of batches of them, that GEMM computes."""
     operator = operator_of(node)
     if operator is None or not isinstance(operator.lowering, Kernel) or operator.lowering.name != "matmul":
         return False
     type_ = node.output.type
-    return isinstance(type_, TensorType) and type_.dtype in (dtypes.FLOAT32, dtypes.FLOAT64) and type_.rank == 2
+    return isinstance(type_, TensorType) and type_.dtype in PRODUCT_DTYPES and type_.rank in (2, 3)

@@ -2,145 +2,188 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from optc.codegen import gemm
+from optc.codegen.cost import operations
 from optc.codegen.driver import Driver, is_product
-from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type
+from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type, register_type, to_memory
 from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
+from optc.codegen.gemm import Gemm
+from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
+from optc.codegen.gemm_kernel import Order
+from optc.codegen.gemm_packing import pack
+from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value
 from optc.codegen.native import MemoryTensor
 from optc.codegen.vector_math import expand
-from optc.ir import dtypes
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, multiply, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import element_expression, stored_type
+from optc.ops.promotion import compute_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.scalar import Expr, inputs_of, substitute, variable
 
-_ELEMENTS: dict[DType, gemm.ElementKind] = {dtypes.FLOAT32: "float", dtypes.FLOAT64: "double"}
-
 
 @dataclass(frozen=True)
-class _Matrix:
-    """A matrix in memory as GEMM takes it: address, row stride, and for B how it lies."""
+class Matrix:
+    """A matrix in memory as GEMM takes it: address, distance of its rows (or columns), and how it lies.
+
+    `batch` is the distance to the matrix of the next product, 0 where all share one.
+    """
 
     pointer: Value
     stride: Dim
-    source: gemm.Source = "rows"
+    order: Source = "rows"
+    batch: Dim = 0
+
+    @property
+    def turned(self) -> Matrix:
+        """The transposed matrix, in the same memory."""
+        assert self.order != "packed"
+        return replace(self, order="columns" if self.order == "rows" else "rows")
 
 
 def emit(driver: Driver, node: Node, operator: Operator) -> None:
-    """A product on its own: mm and addmm, or a batch of them."""
-    if tensor_type(node.output).dtype not in _ELEMENTS:
+    """A product on its own."""
+    if not is_product(node):
         raise Unsupported(node, f"a matrix product of {tensor_type(node.output)}")
-    if is_product(node):
-        emit_group(driver, Group(tensor_type(node.output).shape or (), None, [node], {node.output: "full"}))
-        return
-    if "alpha" in operator.schema.positions:
-        raise Unsupported(node, "a batched product with a summand was not decomposed")
-    batched(driver, node)
+    emit_group(driver, Group(tensor_type(node.output).shape or (), None, [node], {node.output: "full"}))
 
 
-def batched(driver: Driver, node: Node) -> None:
-    """One product per batch; the batch loop is in the driver."""
-    left, right = (driver.contiguous(value) if not _is_matrix(driver.in_memory(value)) else driver.in_memory(value)
-                   for value in node.inputs[:2])  # fmt: skip
-    result = driver.allocate(node.output)
-    product_of = _Product(driver, result.dtype, left.shape[-2], right.shape[-1], left.shape[-1])
-    b = driver.b
-    count = emit_dim(b, result.shape[0], driver.symbols)
-    with b.for_loop(0, count) as loop:
-        slices = []
-        for memory in (left, right, result):
-            step = b.mul(emit_dim(b, memory.strides[0], driver.symbols), loop.index)
-            pointer = b.gep(memory_type(memory.dtype), memory.pointer, step)
-            slices.append(MemoryTensor(memory.dtype, pointer, memory.shape[1:], memory.strides[1:]))
-        a, matrix, c = slices
-        product_of.call(_rows(a), _columns(matrix), c, gemm.PLAIN, [], [node.kind])
-        loop.yield_([])
-    driver.define(node.output, result)
+def as_matrix(memory: MemoryTensor) -> Matrix:
+    """A tensor of two dimensions, or a batch of them, one of which has elements beside each other."""
+    columns, (down, across) = memory.shape[-1], memory.strides[-2:]
+    batch = memory.strides[0] if len(memory.shape) == 3 and memory.shape[0] != 1 else 0
+    if across == 1 or columns == 1 and down != 1:
+        return Matrix(memory.pointer, down, "rows", batch)
+    return Matrix(memory.pointer, across, "columns", batch)
 
 
-def _is_matrix(memory: MemoryTensor) -> bool:
-    return memory.strides[-1] == 1 or memory.strides[-2] == 1
+class Product:
+    """The code of products of given extents: [batches of] M x K times K x N, of element type `dtype`.
 
+    A loop over steps makes one `Product`, and calls it inside: constant weights are packed once (`packed`), while
+    compiling, and their address is loaded when the program starts; a call is a direct call.
+    """
 
-def _rows(memory: MemoryTensor) -> _Matrix:
-    return _Matrix(memory.pointer, memory.strides[0])
-
-
-def _columns(memory: MemoryTensor) -> _Matrix:
-    if memory.strides[1] == 1:
-        return _Matrix(memory.pointer, memory.strides[0], "rows")
-    return _Matrix(memory.pointer, memory.strides[1], "columns")
-
-
-class _Product:
-    """The call of one GEMM of given extents."""
-
-    def __init__(self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim) -> None:
+    def __init__(self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim, batches: Dim = 1) -> None:
         self.driver = driver
-        self.element = _ELEMENTS[dtype]
+        self.dtype = dtype
+        self.element = register_type(dtype)
         self.extents = (m, n, k)
-        self.known = [extent if isinstance(extent, int) else None for extent in (m, n, k)]
-        self.tile = gemm.choose_tile(driver.target, self.element, self.known[0], self.known[1])
+        self.batches = batches
 
-    def call(
-        self, a: _Matrix, matrix: _Matrix, c: MemoryTensor, epilogue: gemm.Epilogue, extra: list[Value],
-        operators: list[str],
-    ) -> None:  # fmt: skip
-        driver, b = self.driver, self.driver.b
-        m, n, k = self.known
-        described = gemm.Gemm(self.element, self.tile, m, n, k, matrix.source, epilogue)
+    def packed(self, matrix: MemoryTensor, rows: Matrix) -> Matrix | None:
+        """Constant weights in panels; None for what is not constant, or differs between the products of a batch."""
+        if len(matrix.shape) != 2 or not all(isinstance(extent, int) for extent in matrix.shape):
+            return None
+        weights = self.driver.constant_array(matrix)
+        if weights is None or not weights.size:
+            return None
+        tile = self.plan(rows, "packed", None).tile
+        pointer = self.driver.packed_pointer(matrix, str(tile), lambda: pack(weights, tile))
+        return Matrix(pointer, 0, "packed")
+
+    def plan(self, a: Matrix, source: Source, stride: Dim | None, wide_result: bool = True) -> Plan:
+        """How the product is cut."""
+        m, n, k = map(_known, self.extents)
+        order: Order = "columns" if a.order == "columns" else "rows"
+        shape = Shape(self.element, m, n, k, order, source, _known(a.stride), _known(stride), wide_result)
+        return plan_product(self.driver.target, shape)
+
+    def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN,
+             extra: Sequence[Value] = (), operators: Sequence[str] = ()) -> None:  # fmt: skip
+        """Emit the call that computes C; `extra` are the arguments of the epilogue."""
+        driver = self.driver
+        wide = epilogue.result in ("", self.element)
+        plan = self.plan(a, matrix.order, matrix.stride, wide)
+        order: Order = "columns" if a.order == "columns" else "rows"
+        m, n, k = map(_known, self.extents)
+        described = Gemm(
+            self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches)
+        )  # fmt: skip
         for name, module in described.modules().items():
             driver.modules.setdefault(name, module)
-        scratch = b.constant("ptr", 0)
+        sizes: list[Dim] = list(self.extents)
+        steps: list[Dim] = [self.batches, a.batch, matrix.batch, c.batch] if described.is_batched else []
+        scratch_bytes = described.scratch_bytes(self.extents[2])
         slot = None
-        elements = described.scratch_elements(1)
-        if elements:
-            count = self.extents[2] * elements
-            slot, scratch = driver.new_slot(count, 4 if self.element == "float" else 8)
-        strides = [emit_dim(b, stride, driver.symbols) for stride in (a.stride, matrix.stride, c.strides[0])]
-        sizes = [emit_dim(b, extent, driver.symbols) for extent in self.extents]
+        scratch = driver.b.constant("ptr", 0)
+        if scratch_bytes != 0:
+            slot, scratch = driver.new_slot(multiply(scratch_bytes, described.groups), 1)
+        values = [
+            a.pointer, self.value(a.stride), matrix.pointer, self.value(matrix.stride), c.pointer, self.value(c.stride),
+            *map(self.value, sizes), scratch, *map(self.value, steps), *extra,
+        ]  # fmt: skip
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
-        b.call(
-            callee, a.pointer, strides[0], matrix.pointer, strides[1], c.pointer, strides[2], *sizes, scratch, *extra
-        )
+        driver.call_split(callee, values, described.groups, product([self.batches, *sizes]))
         if slot is not None:
             driver.release(slot)
-        text = f"gemm {described.name}({', '.join(map(str, self.extents))}) tile {self.tile.rows}x{self.tile.columns}"
-        driver.kernels.append(KernelRecord(described.name, operators, text))
+        driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))
+
+    def value(self, dim: Dim) -> Value:
+        return emit_dim(self.driver.b, dim, self.driver.symbols)
+
+    def text(self, described: Gemm) -> str:
+        plan = described.plan
+        extents = ", ".join(map(str, (*self.extents, *([self.batches] if described.is_batched else []))))
+        cut = f"tile {plan.tile.rows}x{plan.tile.columns}, {plan.rows} rows by {plan.steps or 'all'} of K at a time"
+        packs = [name for name, holds in (("A", plan.packs_a), ("B", plan.packs_b)) if holds]
+        return f"gemm {described.name}({extents}) {cut}" + (f", packs {' and '.join(packs)}" if packs else "")
+
+
+def _known(dim: Dim | None) -> int | None:
+    return dim if isinstance(dim, int) else None
+
+
+def _matrix_memory(driver: Driver, value: IRValue) -> MemoryTensor:
+    """An operand where it is, or a copy if it lies in no usable order."""
+    memory = driver.in_memory(value)
+    usable = any(stride == 1 or extent == 1 for stride, extent in zip(memory.strides[-2:], memory.shape[-2:]))
+    if memory.shape[-2] == 1 and memory.strides[-1] != 1:
+        usable = memory.shape[-1] == 1
+    return memory if usable else driver.contiguous(value)
+
+
+def _transposed(memory: MemoryTensor) -> MemoryTensor:
+    """A view with the last two dimensions exchanged."""
+    *batch, m, n = memory.shape
+    *step, down, across = memory.strides
+    return replace(memory, shape=(*batch, n, m), strides=(*step, across, down))
 
 
 def emit_group(driver: Driver, group: Group) -> None:
     """A product and the pointwise operators behind it, applied to the sums while they are in registers."""
     root, last = group.nodes[0], group.nodes[-1]
     tensors = [value for value in root.inputs if isinstance(value.type, TensorType)]
-    left = driver.in_memory(tensors[-2])
-    if left.strides[1] != 1:
-        left = driver.contiguous(tensors[-2])
-    right = driver.in_memory(tensors[-1])
-    if not _is_matrix(right):
-        right = driver.contiguous(tensors[-1])
-    epilogue = _EpilogueWriter(driver, group)
+    left, right = (_matrix_memory(driver, value) for value in tensors[-2:])
+    shape = tensor_type(root.output).shape
+    dtype = tensor_type(root.output).dtype
+    assert shape is not None and dtype is not None
+    batches = shape[0] if len(shape) == 3 else 1
+    (m, n), k = shape[-2:], left.shape[-1]
+    turned = n == 1 and m != 1
+    epilogue = _EpilogueWriter(driver, group, turned)
     result = driver.allocate(last.output)
-    product_of = _Product(driver, result.dtype, left.shape[0], right.shape[1], left.shape[1])
-    weights = driver.constant_array(right)
-    matrix = _columns(right)
-    if weights is not None and isinstance(right.shape[1], int) and weights.size:
-        pointer = driver.packed_pointer(right, str(product_of.tile), lambda: gemm.pack(weights, product_of.tile))
-        matrix = _Matrix(pointer, 0, "packed")
-    operators = [node.kind for node in group.nodes]
-    product_of.call(_rows(left), matrix, result, epilogue.build(), epilogue.pointers, operators)
+    a, b = as_matrix(left), as_matrix(right)
+    c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
+    if turned:
+        # A product with a vector is one with a row vector, which keeps all lanes busy.
+        m, n = n, m
+        a, b, c = b.turned, a.turned, replace(c, stride=m)
+        right = _transposed(left)
+    product_of = Product(driver, dtype, m, n, k, batches)
+    weights = product_of.packed(right, a)
+    product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, [node.kind for node in group.nodes])
     driver.define(last.output, result)
 
 
@@ -150,31 +193,38 @@ class _EpilogueWriter:
     Input 0 of the expression is the sum; input k + 1 is an element of operand k.
     """
 
-    def __init__(self, driver: Driver, group: Group) -> None:
+    def __init__(self, driver: Driver, group: Group, turned: bool) -> None:
         self.driver = driver
         self.group = group
+        self.turned = turned
         self.members = {node.output: node for node in group.nodes}
         self.root = group.nodes[0]
         self.operands: list[IRValue] = []
         self.memories: list[MemoryTensor] = []
-        self.pointers: list[Value] = []
+        result = tensor_type(group.nodes[-1].output).dtype
+        assert result is not None
+        self.result = result
         self.expr = expand(self.element(group.nodes[-1].output), driver.target)
         for value in self.operands:
             memory = driver.in_memory(value)
-            if memory.shape and memory.strides[-1] not in (0, 1) and memory.shape[-1] != 1:
+            if self.movement(memory)[2] not in (0, 1):
                 memory = driver.contiguous(value)
             self.memories.append(memory)
-            self.pointers.append(memory.pointer)
-        self.strides = [self.movement(memory) for memory in self.memories]
-        self.pointers += [emit_dim(driver.b, row, driver.symbols) for row, _ in self.strides]
+        self.movements = [self.movement(memory) for memory in self.memories]
+        self.pointers = [memory.pointer for memory in self.memories]
+        for batch, row, _ in self.movements:
+            self.pointers += [emit_dim(driver.b, stride, driver.symbols) for stride in (batch, row)]
 
-    def movement(self, memory: MemoryTensor) -> tuple[Dim, int]:
-        """How an operand moves with the row and with the column of the result."""
+    def movement(self, memory: MemoryTensor) -> tuple[Dim, Dim, Dim]:
+        """How an operand moves with the number of the product, the row and the column of the result."""
         domain = self.group.domain
-        shape = (1,) * (2 - len(memory.shape)) + memory.shape
-        strides: tuple[Dim, ...] = (0,) * (2 - len(memory.shape)) + memory.strides
-        row = 0 if shape[0] == 1 and domain[0] != 1 else strides[0]
-        return row, 0 if shape[1] == 1 and domain[1] != 1 else int(bool(strides[1]))
+        missing = len(domain) - len(memory.shape)
+        shape: tuple[Dim, ...] = (1,) * missing + memory.shape
+        strides: tuple[Dim, ...] = (0,) * missing + memory.strides
+        moving = [0 if extent == 1 else stride for extent, stride in zip(shape, strides)]
+        batch = moving[0] if len(domain) == 3 else 0
+        row, column = (moving[-1], moving[-2]) if self.turned else (moving[-2], moving[-1])
+        return batch, row, column
 
     def element(self, value: IRValue) -> Expr:
         dtype = stored_type(abstract(value)) if not isinstance(value.type, TensorType) else value.type.dtype
@@ -193,52 +243,66 @@ class _EpilogueWriter:
         """The product itself, with the summand and scales of addmm."""
         operator = operator_or_fail(self.root)
         positions = operator.schema.positions
-        total = variable(0, dtype)
+        wide = compute_type(dtype)
+        total = variable(0, wide)
         if "alpha" not in positions:
-            return total
+            return total.cast(dtype)
         total = self.scaled(total, self.root.inputs[positions["alpha"]])
         beta = self.root.inputs[positions["beta"]]
         if beta.is_constant and beta.constant == 0:
-            return total
-        return total + self.scaled(self.element(self.root.inputs[0]), beta)
+            return total.cast(dtype)
+        return (total + self.scaled(self.element(self.root.inputs[0]).cast(wide), beta)).cast(dtype)
 
     def scaled(self, expr: Expr, factor: IRValue) -> Expr:
         if factor.is_constant:
             return expr if factor.constant == 1 else expr * factor.constant
         return expr * self.element(factor).cast(expr.dtype)
 
-    def build(self) -> gemm.Epilogue:
+    def build(self) -> Epilogue:
         """The epilogue, keyed by everything that decides its code."""
         if self.expr.op == "input":
-            return gemm.PLAIN
+            return PLAIN
         count = len(self.memories)
         parameters = [Parameter("ptr", f"operand{place}", "readonly") for place in range(count)]
-        parameters += [Parameter("i64", f"stride{place}") for place in range(count)]
-        kinds = [(memory.dtype.name, row == 0, column) for memory, (row, column) in zip(self.memories, self.strides)]
-        return gemm.Epilogue(f"{show(self.expr)} {kinds}", tuple(parameters), self.emit)
+        for place in range(count):
+            parameters += [Parameter("i64", f"step{place}"), Parameter("i64", f"stride{place}")]
+        kinds = [
+            (memory.dtype.name, batch == 0, row == 0, column)
+            for memory, (batch, row, column) in zip(self.memories, self.movements)
+        ]
+        stored = memory_type(self.result)
+        own = register_type(tensor_type(self.root.output).dtype or self.result)
+        result = "" if stored == own else stored
+        key = f"{show(self.expr)} {kinds} {self.result.name}"
+        return Epilogue(key, tuple(parameters), self.emit, result, operations(self.expr))
 
-    def emit(self, b: Builder, sums: list[Value], place: gemm.Place) -> list[Value]:
+    def emit(self, b: Builder, sums: list[Value], place: Place) -> list[Value]:
+        """A vector of columns, a row per sum; what all rows share is read once."""
         shared: dict[int, Value] = {}
         return [self.row(b, total, number, place, shared) for number, total in enumerate(sums)]
 
-    def row(self, b: Builder, total: Value, number: int, place: gemm.Place, shared: dict[int, Value]) -> Value:
+    def row(self, b: Builder, total: Value, number: int, place: Place, shared: dict[int, Value]) -> Value:
         def leaf(node: Expr) -> Value:
             if node.value == 0:
                 return total
             operand = node.value - 1
-            if self.strides[operand][0] != 0:
+            if self.movements[operand][1] != 0:
                 return self.read(b, operand, number, place, total.lanes)
             if operand not in shared:
                 shared[operand] = self.read(b, operand, number, place, total.lanes)
             return shared[operand]
 
-        return ExpressionEmitter(b, total.lanes, leaf, self.driver.target).emit(self.expr)
+        value = ExpressionEmitter(b, total.lanes, leaf, self.driver.target).emit(self.expr)
+        return to_memory(b, value, self.result)
 
-    def read(self, b: Builder, operand: int, number: int, place: gemm.Place, lanes: int) -> Value:
+    def read(self, b: Builder, operand: int, number: int, place: Place, lanes: int) -> Value:
         dtype = self.memories[operand].dtype
-        pointer, stride = place.extra[operand], place.extra[len(self.memories) + operand]
-        row, column = self.strides[operand]
+        pointer = place.extra[operand]
+        batch, row, column = self.movements[operand]
+        step, stride = place.extra[len(self.memories) + 2 * operand :][:2]
         element = memory_type(dtype)
+        if batch != 0 and place.batch is not None:
+            pointer = b.gep(element, pointer, b.mul(place.batch, step))
         if row != 0:
             pointer = b.gep(element, pointer, b.mul(b.add(place.row, number), stride))
         if not column:

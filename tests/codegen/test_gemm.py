@@ -1,33 +1,26 @@
 """Matrix products: right for every shape and layout, and made of kernels that keep their sums in registers."""
 
 import ctypes
+import itertools
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from optc.codegen import jit
-from optc.codegen.gemm import (
-    BIAS,
-    PLAIN,
-    ElementKind,
-    Epilogue,
-    Gemm,
-    Kernel,
-    Source,
-    Tile,
-    choose_tile,
-    max_rows,
-    pack,
-    packed_elements,
-    then,
-)
+from optc.codegen.gemm import Gemm
+from optc.codegen.gemm_epilogue import BIAS, PLAIN, Epilogue, then
+from optc.codegen.gemm_kernel import Kernel, Order
+from optc.codegen.gemm_packing import pack, packed_elements
+from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
+from optc.codegen.gemm_tiles import Tile, choose_tile, max_rows
 from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.codegen.llvm import Builder, Value
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
-DTYPES: dict[ElementKind, Any] = {"float": np.float32, "double": np.float64}
+DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64}
 
 
 def relu(b: Builder, value: Value) -> Value:
@@ -49,12 +42,22 @@ def guarded(shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray[Any, Any], n
     return whole[1 : 1 + shape[0], 12 : 12 + shape[1]], whole
 
 
-def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np.ndarray[Any, Any]:
-    """Compiles and runs a product; checks that nothing around the result is written."""
+def gemm_of(
+    target: Target, element: str, m: int | None, n: int | None, k: int | None, source: Source = "packed",
+    epilogue: Epilogue = PLAIN, a: Order = "rows", **changes: Any,
+) -> Gemm:  # fmt: skip
+    """The product as `plan_product` cuts it, apart from `changes` of the plan."""
+    shape = Shape(element, m, n, k, a, source, k if a == "rows" else m, n if source == "rows" else k)
+    return Gemm(element, replace(plan_product(target, shape), **changes), m, n, k, a, source, epilogue)
+
+
+def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
+    """Compiles and runs a product in some ranges of groups; checks that nothing around the result is written."""
     library = jit.link([jit.compile_module(str(module), target) for module in gemm.modules().values()])
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
+    left = a if gemm.a == "rows" else np.ascontiguousarray(a.T)
     source = {
         "packed": lambda: pack(b, gemm.tile),
         "rows": lambda: np.ascontiguousarray(b),
@@ -62,28 +65,25 @@ def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None) -> np
     }[gemm.source]()
     ldb = source.shape[1] if source.ndim == 2 else 0
     c, whole = guarded((m, n), a.dtype)
-    scratch = pack(np.zeros((gemm.scratch_elements(k) + 1, gemm.tile.lanes), a.dtype), Tile(1, 1, gemm.tile.lanes))
+    scratch_bytes = gemm.scratch_bytes(k)
+    assert isinstance(scratch_bytes, int)
+    scratch = np.full(scratch_bytes * gemm.groups + 128, 85, np.uint8)
+    aligned = scratch.ctypes.data + -scratch.ctypes.data % 64
     extra = [] if bias is None else [bias.ctypes.data]
-    function(
-        a.ctypes.data,
-        a.strides[0] // a.itemsize,
-        source.ctypes.data,
-        ldb,
-        c.ctypes.data,
-        whole.shape[1],
-        m,
-        n,
-        k,
-        scratch.ctypes.data,
-        *extra,
-    )
+    parts = [gemm.groups * part // ranges for part in range(ranges + 1)]
+    for start, stop in itertools.pairwise(parts):
+        function(
+            left.ctypes.data, left.strides[0] // left.itemsize, source.ctypes.data, ldb, c.ctypes.data, whole.shape[1],
+            m, n, k, aligned, *extra, start, stop,
+        )  # fmt: skip
+    assert (scratch[-64:] == 85).all()
     c_copy = c.copy()
     c[:] = 77
     assert (whole == 77).all()
     return c_copy
 
 
-def check(gemm: Gemm, target: Target, m: int, n: int, k: int) -> None:
+def check(gemm: Gemm, target: Target, m: int, n: int, k: int, ranges: int = 1) -> None:
     rng = np.random.default_rng(m * 10007 + n * 101 + k)
     dtype = DTYPES[gemm.element]
     a = rng.standard_normal((m, k + 3)).astype(dtype)[:, 2 : 2 + k]
@@ -92,7 +92,7 @@ def check(gemm: Gemm, target: Target, m: int, n: int, k: int) -> None:
     expected = a.astype(np.float64) @ b.astype(np.float64)
     if bias is not None:
         expected = np.maximum(expected + bias, 0)
-    got = multiply(gemm, target, a, b, bias)
+    got = multiply(gemm, target, a, b, bias, ranges)
     # The error of a sum of k products in any order.
     bound = (k + 2) * np.finfo(dtype).eps * (np.abs(a.astype(np.float64)) @ np.abs(b.astype(np.float64)) + 4)
     assert (np.abs(got - expected) <= bound).all()
@@ -108,22 +108,26 @@ SHAPES = [
     (17, 130, 70),
     (64, 10, 100),
     (5, 7, 0),
+    (120, 300, 90),
 ]
+SOURCES: list[Source] = ["packed", "rows", "columns"]
+ORDERS: list[Order] = ["rows", "columns"]
 
 
-@pytest.mark.parametrize("source", ["packed", "rows", "columns"])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_known_extents(source: Source, shape: tuple[int, int, int]) -> None:
+def test_known_extents(source: Source, order: Order, shape: tuple[int, int, int]) -> None:
     target = jit.host_target()
-    check(Gemm("float", choose_tile(target, "float", shape[0], shape[1]), *shape, source, BIAS_RELU), target, *shape)
+    check(gemm_of(target, "float", *shape, source, BIAS_RELU, order), target, *shape)
 
 
-@pytest.mark.parametrize("source", ["packed", "rows", "columns"])
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize(
     ("name", "element"),
     [("host", "float"), ("host", "double"), ("AVX2", "float"), ("generic", "float"), ("generic", "double")],
 )
-def test_extents_of_the_run(source: Source, name: str, element: ElementKind) -> None:
+def test_extents_of_the_run(source: Source, name: str, element: str) -> None:
     """One compiled product serves all shapes, on every width of vectors."""
     target = TARGETS[name]
     if not can_run(target):
@@ -135,28 +139,57 @@ def test_extents_of_the_run(source: Source, name: str, element: ElementKind) -> 
         (tile.rows, 2 * tile.columns, 40),
         (0, 5, 3),
         (3, 0, 4),
+        (2, 5, 0),
     ]:
         known = n if source == "packed" else None
-        check(Gemm(element, tile, None, known, None, source, PLAIN), target, m, n, k)
+        for order in ORDERS:
+            check(gemm_of(target, element, None, known, None, source, PLAIN, order), target, m, n, k)
 
 
-def test_rows_beyond_one_cache_chunk() -> None:
+@pytest.mark.parametrize("name", ["host", "AVX2", "generic"])
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("order", ORDERS)
+def test_packed_rows(name: str, source: Source, order: Order) -> None:
+    """Tiles of A of every height are packed, cut in blocks of K, whatever is left over."""
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip(f"this machine is not {name}")
+    tile = choose_tile(target, "float", None, 70, packed_rows=True)
+    plan = Plan(tile, 2 * tile.rows, 24, packs_a=True, packs_b=source == "columns")
+    for m in (None, 4 * tile.rows + 3):
+        gemm = Gemm("float", plan, m, 70, None, order, source, BIAS_RELU)
+        check(gemm, target, 4 * tile.rows + 3, 70, 61)
+
+
+@pytest.mark.parametrize("m", [None, 1, 301])
+def test_blocks_of_rows_and_of_k(m: int | None) -> None:
     target = jit.host_target()
-    for m in (None, 301):
-        check(Gemm("float", choose_tile(target, "float", m, 20), m, 20, 1000), target, 301, 20, 1000)
+    check(gemm_of(target, "float", m, 20, 1000), target, m or 301, 20, 1000)
+    check(gemm_of(target, "float", m, 100, 3000, epilogue=BIAS_RELU), target, m or 301, 100, 3000, ranges=3)
 
 
-@pytest.mark.parametrize("source", ["packed", "rows", "columns"])
-def test_a_row_does_not_depend_on_its_company(source: Source) -> None:
-    """The same bits, however many rows there are and whichever kernels they fall to."""
+def test_a_row_does_not_depend_on_its_company() -> None:
+    """The same bits, however many rows there are, wherever B comes from and whichever kernels they fall to."""
     target = jit.host_target()
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((40, 333)).astype(np.float32), rng.standard_normal((333, 70)).astype(np.float32)
-    results = [
-        multiply(Gemm("float", choose_tile(target, "float", m, 70), m, 70, 333, source), target, a[:m], b)
-        for m in (40, 17, 2, 1)
-    ]
-    assert all(np.array_equal(result, results[0][: len(result)]) for result in results)
+    a, b = rng.standard_normal((140, 333)).astype(np.float32), rng.standard_normal((333, 270)).astype(np.float32)
+    first = multiply(gemm_of(target, "float", 140, 270, 333), target, a, b)
+    for source in SOURCES:
+        for m in (140, 17, 2, 1):
+            for changes in ({}, {"steps": 40}):
+                gemm = gemm_of(target, "float", m, 270, 333, source, **changes)
+                assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, changes)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_ranges_do_not_matter(source: Source) -> None:
+    target = jit.host_target()
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((333, 600)).astype(np.float32), rng.standard_normal((600, 270)).astype(np.float32)
+    gemm = gemm_of(target, "float", 333, 270, 600, source)
+    assert gemm.groups >= 8
+    whole = multiply(gemm, target, a, b)
+    assert all(np.array_equal(multiply(gemm, target, a, b, ranges=ranges), whole) for ranges in (2, 3, 5, gemm.groups))
 
 
 def test_infinities_and_nans_survive() -> None:
@@ -165,7 +198,7 @@ def test_infinities_and_nans_survive() -> None:
     a[0, 3], a[1, 5] = np.inf, np.nan
     b = np.ones((20, 5), np.float32)
     b[7, 2] = -np.inf
-    got = multiply(Gemm("float", choose_tile(target, "float", 3, 5), 3, 5, 20), target, a, b)
+    got = multiply(gemm_of(target, "float", 3, 5, 20), target, a, b)
     with np.errstate(invalid="ignore"):
         assert np.array_equal(got, a @ b, equal_nan=True)
 
@@ -183,17 +216,18 @@ def test_packing_pads_with_zeros_and_aligns() -> None:
 
 def test_equal_kernels_are_shared_and_different_ones_are_not() -> None:
     tile = Tile(6, 2, 8)
-    first, second = (Gemm("float", tile, None, n, None, "packed", BIAS).modules() for n in (16, 32))
+    plan = Plan(tile, 6)
+    first, second = (Gemm("float", plan, None, n, None, epilogue=BIAS).modules() for n in (16, 32))
     shared = first.keys() & second.keys()
     assert len(shared) == len(first) - 1
     assert all(str(first[name]) == str(second[name]) for name in shared)
-    other = Gemm("float", tile, None, 16, None, "packed", BIAS_RELU).modules()
+    other = Gemm("float", plan, None, 16, None, epilogue=BIAS_RELU).modules()
     assert not first.keys() & other.keys()
 
 
 def test_packed_weights_need_their_width() -> None:
     with pytest.raises(ValueError, match="known number of columns"):
-        Gemm("float", Tile(6, 2, 8), None, None, None)
+        Gemm("float", Plan(Tile(6, 2, 8), 6), None, None, None)
 
 
 # What LLVM makes of it
@@ -222,7 +256,7 @@ CASES = (
 @pytest.mark.parametrize(("target", "vectors", "instruction"), CASES, ids=lambda value: getattr(value, "cpu", value))
 def test_the_k_loop_keeps_its_sums_in_registers(target: Target, vectors: int, instruction: str) -> None:
     tile = Tile(max_rows(target, vectors), vectors, target.lanes("float"))
-    kernel = Kernel("float", tile, masked=False, ragged=False, epilogue=PLAIN)
+    kernel = Kernel("float", tile, PLAIN)
     loop = hot_loop(jit.assembly(str(kernel.module()), target), instruction)
     assert sum(instruction in line for line in loop) == tile.rows * tile.vectors
     stack = [line for line in loop if re.search(r"[xyz]mm\d+.*\(%r[sb]p|\(%r[sb]p.*[xyz]mm\d+|q\d+.*\[sp", line)]
@@ -231,7 +265,7 @@ def test_the_k_loop_keeps_its_sums_in_registers(target: Target, vectors: int, in
 
 def test_an_oversized_tile_is_seen_to_spill() -> None:
     """The check above can fail: 8 x 4 sums of 16 lanes do not fit into 32 registers."""
-    kernel = Kernel("float", Tile(8, 4, 16), masked=False, ragged=False, epilogue=PLAIN)
+    kernel = Kernel("float", Tile(8, 4, 16), PLAIN)
     loop = hot_loop(jit.assembly(str(kernel.module()), AVX512), "vfmadd")
     assert any("(%rsp)" in line and "zmm" in line for line in loop)
 
@@ -255,6 +289,6 @@ def test_an_epilogue_sees_rows_columns_and_masks() -> None:
         return [b.fadd(b.fadd(value, row), b.fadd(column, numbers)) for value, row in zip(sums, rows, strict=True)]
 
     target = jit.host_target()
-    gemm = Gemm("float", choose_tile(target, "float", None, 21), None, 21, None, "packed", Epilogue("place", (), emit))
+    gemm = gemm_of(target, "float", None, 21, None, epilogue=Epilogue("place", (), emit))
     got = multiply(gemm, target, np.zeros((11, 4), np.float32), np.zeros((4, 21), np.float32))
     assert np.array_equal(got, 100 * np.arange(11)[:, None] + np.arange(21))

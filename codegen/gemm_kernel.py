@@ -1,0 +1,303 @@
+"""The kernels of matrix products: an R x V tile of accumulator vectors that stays in registers while K goes by.
+
+The K loop is never unrolled (that spills). Every element of C is one sum in the order of K, whatever the kernel, so a
+row of the result does not depend on the rows that were computed with it. Where K is cut into blocks, the sums wait in
+C between them, which rounds nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from optc.codegen.gemm_epilogue import Epilogue, Place
+from optc.codegen.gemm_packing import transpose
+from optc.codegen.gemm_tiles import Tile, element_bytes, sum_type
+from optc.codegen.llvm import Builder, Module, Parameter, Value, is_float, vector_of
+
+Order = Literal["rows", "columns"]
+"""How a matrix lies: "rows", element (i, j) at i * stride + j, or "columns", at j * stride + i."""
+
+_PARAMETERS = (
+    Parameter("ptr", "a", "readonly"),
+    Parameter("i64", "lda"),
+    Parameter("ptr", "b", "readonly"),
+    Parameter("i64", "ldb"),
+    Parameter("i64", "k"),
+    Parameter("ptr", "c"),
+    Parameter("i64", "ldc"),
+    Parameter("i64", "row"),
+    Parameter("i64", "column"),
+    Parameter("i64", "columns"),
+)
+_PREFETCHING = (Parameter("ptr", "ahead", "readonly"),)
+_BLOCKED = (Parameter("i64", "first"), Parameter("i64", "final"))
+_BATCHED = (Parameter("i64", "batch"),)
+
+_UNROLLED_OPERATIONS = 200  # a longer epilogue of a whole tile becomes a loop over its rows
+_LINE_BYTES = 64
+
+
+def widened(b: Builder, value: Value, element: str) -> Value:
+    """An element, or a vector of them, in the type of the sums."""
+    wide = sum_type(element)
+    return value if wide == element else b.fpext(value, wide)
+
+
+def multiply_add(b: Builder, factor: Value, column: Value, total: Value) -> Value:
+    """total + factor * column, rounded once where the processor can."""
+    if not is_float(total.type):
+        return b.add(b.mul(factor, column), total)
+    return b.fadd(b.fmul(factor, column), total)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One register tile, with its epilogue: C[row:, column:] = epilogue(a @ b).
+
+    a: how the tile of A lies.  b: how B lies; "columns" are transposed in registers, a square block at a time, and need
+    a tile of one vector.  masked: only the first `columns` columns exist in C, so the last vector is incomplete.
+    ragged: nor do more exist in `b`.  blocked: the kernel gets a part of K and is told whether it is the first, which
+    starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines per
+    step of K are asked for, from `ahead` on.  batched: the kernel is told the number of the product.
+    """
+
+    element: str
+    tile: Tile
+    epilogue: Epilogue
+    a: Order = "rows"
+    b: Order = "rows"
+    masked: bool = False
+    ragged: bool = False
+    blocked: bool = False
+    prefetch: int = 0
+    batched: bool = False
+
+    @property
+    def name(self) -> str:
+        flags = {
+            "packed": self.a == "columns",
+            "transposed": self.b == "columns",
+            "masked": self.masked,
+            "ragged": self.ragged,
+            "blocked": self.blocked,
+            f"ahead{self.prefetch}": bool(self.prefetch),
+            "batched": self.batched,
+            self.epilogue.result: bool(self.epilogue.result),
+            digest(self.epilogue.key): bool(self.epilogue.key),
+        }
+        suffix = "".join(f"_{flag}" for flag, holds in flags.items() if holds)
+        return f"gemm_{self.element}_{self.tile.rows}x{self.tile.columns}_by{self.tile.lanes}{suffix}"
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return (
+            *_PARAMETERS,
+            *(_PREFETCHING if self.prefetch else ()),
+            *(_BLOCKED if self.blocked else ()),
+            *(_BATCHED if self.batched else ()),
+            *self.epilogue.parameters,
+        )
+
+    def module(self) -> Module:
+        """The kernel as a module of its own; kernels of the same name are the same."""
+        return _KernelWriter(self).module
+
+
+def digest(key: str) -> str:
+    """A short name for a text."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+class _KernelWriter:
+    """Writes one kernel."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.tile = kernel.tile
+        self.element = kernel.element
+        self.total = sum_type(kernel.element)
+        self.vector = vector_of(self.total, kernel.tile.lanes)
+        self.stored = kernel.epilogue.result or kernel.element
+        self.module = Module(kernel.name)
+        function = self.module.function(kernel.name, "void", kernel.parameters)
+        named = {p.name: value for p, value in zip(kernel.parameters, function.arguments, strict=True)}
+        self.named = named
+        self.extra = function.arguments[len(function.arguments) - len(kernel.epilogue.parameters) :]
+        self.b = b = Builder(function)
+        self.mask = (
+            b.lane_mask(b.sub(named["columns"], self._last_column()), self.tile.lanes) if kernel.masked else None
+        )
+        starts = self._starts()
+        sums = self._transposed_sums(starts) if kernel.b == "columns" else self._sums(starts)
+        self._finish(sums)
+        b.ret()
+
+    def _last_column(self) -> int:
+        return (self.tile.vectors - 1) * self.tile.lanes
+
+    def _mask_of(self, vector: int) -> Value | None:
+        return self.mask if vector == self.tile.vectors - 1 else None
+
+    # Where the sums start and end
+
+    def _address(self, row: Value | int, vector: int) -> Value:
+        """Of a vector of C, `row` rows below the first of the tile."""
+        b, named = self.b, self.named
+        below = b.mul(named["ldc"], b.add(named["row"], row))
+        return b.gep(self.stored, named["c"], b.add(below, b.add(named["column"], vector * self.tile.lanes)))
+
+    def _starts(self) -> list[Value]:
+        b = self.b
+        zeros = [b.constant(self.vector, 0)] * (self.tile.rows * self.tile.vectors)
+        if not self.kernel.blocked:
+            return zeros
+        with b.if_then_else(b.icmp("ne", self.named["first"], 0)) as (fresh, continued):
+            with fresh:
+                fresh.yield_(zeros)
+            with continued:
+                continued.yield_(
+                    [
+                        b.load(self.vector, self._address(r, v), mask=self._mask_of(v))
+                        for r in range(self.tile.rows)
+                        for v in range(self.tile.vectors)
+                    ]
+                )
+        return fresh.results
+
+    def _finish(self, sums: list[Value]) -> None:
+        if not self.kernel.blocked or not self.kernel.epilogue.key:
+            self._conclude(sums)
+            return
+        with self.b.if_then_else(self.b.icmp("ne", self.named["final"], 0)) as (final, interim):
+            with final:
+                self._conclude(sums)
+            with interim:
+                for number, value in enumerate(sums):
+                    r, v = divmod(number, self.tile.vectors)
+                    self.b.store(value, self._address(r, v), mask=self._mask_of(v))
+
+    def _conclude(self, sums: list[Value]) -> None:
+        """Applies the epilogue to all sums; a long one is written once and runs row by row."""
+        vectors = self.tile.vectors
+        if self.kernel.epilogue.operations * len(sums) <= _UNROLLED_OPERATIONS:
+            for v in range(vectors):
+                self._store(sums[v::vectors], 0, v)
+            return
+        b = self.b
+        waiting = b.alloca(self.vector, len(sums), 64)
+        for number, value in enumerate(sums):
+            b.store(value, b.gep(self.vector, waiting, number))
+        with b.for_loop(0, self.tile.rows, nonempty=True) as loop:
+            row = b.gep(self.vector, waiting, b.mul(loop.index, vectors))
+            for v in range(vectors):
+                self._store([b.load(self.vector, b.gep(self.vector, row, v))], loop.index, v)
+
+    def _store(self, sums: list[Value], row: Value | int, vector: int) -> None:
+        """The epilogue of some rows of a vector of columns, and the store."""
+        b, named, mask = self.b, self.named, self._mask_of(vector)
+        column = b.add(named["column"], vector * self.tile.lanes)
+        place = Place(b.add(named["row"], row), column, mask, self.extra, named.get("batch"))
+        values = self.kernel.epilogue.emit(b, sums, place)
+        for number, value in enumerate(values):
+            if not self.kernel.epilogue.result and self.total != self.element:
+                value = b.fptrunc(value, self.element)
+            b.store(value, self._address(b.add(b.constant("i64", 0), row) if number == 0 else self._below(row, number),
+                                         vector), mask=mask)  # fmt: skip
+
+    def _below(self, row: Value | int, number: int) -> Value | int:
+        return row + number if isinstance(row, int) else self.b.add(row, number)
+
+    # The loop over K
+
+    def _sums(self, starts: list[Value]) -> list[Value]:
+        """The products of the tile, row by row."""
+        b, named = self.b, self.named
+        factors, moving = self._factors()
+        ahead = [named["ahead"]] if self.kernel.prefetch else []
+        pointers = [named["b"], *moving, *ahead]
+        with b.for_loop(0, named["k"], carried=[*pointers, *starts]) as loop:
+            position, rest = loop.carried[0], loop.carried[len(pointers) :]
+            columns = [self._column(position, v) for v in range(self.tile.vectors)]
+            following = [b.gep(self.element, position, named["ldb"])]
+            if moving:
+                following.append(b.gep(self.element, loop.carried[1], named["lda"]))
+            if ahead:
+                following.append(self._prefetch(loop.carried[len(pointers) - 1]))
+            updated = self._row_by_row(factors, loop.index, loop.carried[1] if moving else None, columns, rest)
+            loop.yield_([*following, *updated])
+        return loop.results[len(pointers) :]
+
+    def _factors(self) -> tuple[list[Value], list[Value]]:
+        """Pointers to the rows of A, or the one that moves along K."""
+        if self.kernel.a == "columns":
+            return [], [self.named["a"]]
+        b, lda = self.b, self.named["lda"]
+        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in range(self.tile.rows)], []
+
+    def _column(self, position: Value, vector: int) -> Value:
+        b = self.b
+        mask = self._mask_of(vector) if self.kernel.ragged else None
+        address = b.gep(self.element, position, vector * self.tile.lanes)
+        return widened(b, b.load(vector_of(self.element, self.tile.lanes), address, mask=mask), self.element)
+
+    def _prefetch(self, ahead: Value) -> Value:
+        b, step = self.b, _LINE_BYTES // element_bytes(self.element)
+        for line in range(self.kernel.prefetch):
+            b.prefetch(b.gep(self.element, ahead, line * step, inbounds=False), locality=2)
+        return b.gep(self.element, ahead, self.kernel.prefetch * step, inbounds=False)
+
+    def _row_by_row(
+        self, rows: list[Value], k: Value, tile: Value | None, columns: Sequence[Value], sums: list[Value]
+    ) -> list[Value]:
+        """One step of K: every row's element of A times the row of B."""
+        b, vectors = self.b, self.tile.vectors
+        updated: list[Value] = []
+        for r in range(self.tile.rows):
+            address = b.gep(self.element, rows[r], k) if tile is None else b.gep(self.element, tile, r)
+            factor = b.splat(widened(b, b.load(self.element, address), self.element), self.tile.lanes)
+            group = sums[r * vectors : (r + 1) * vectors]
+            updated += [multiply_add(b, factor, column, total) for column, total in zip(columns, group, strict=True)]
+        return updated
+
+    # The loop over K where the columns of B are to be transposed
+
+    def _transposed_sums(self, starts: list[Value]) -> list[Value]:
+        b, lanes, k = self.b, self.tile.lanes, self.named["k"]
+        columns = self._column_pointers()
+        factors, _ = self._factors()
+        whole = b.sub(k, b.urem(k, lanes))
+
+        def block(first: Value, square: Sequence[Value], sums: list[Value]) -> list[Value]:
+            for step, column in enumerate(transpose(b, square)):
+                wide = widened(b, column, self.element)
+                sums = self._row_by_row(factors, b.add(first, step), None, [wide], sums)
+            return sums
+
+        type_ = vector_of(self.element, lanes)
+        with b.for_loop(0, whole, lanes, carried=starts) as loop:
+            square = [b.load(type_, b.gep(self.element, column, loop.index)) for column in columns]
+            loop.yield_(block(loop.index, square, loop.carried))
+        with b.for_loop(whole, k, carried=loop.results) as rest:
+            column = widened(b, self._collected(columns, rest.index), self.element)
+            rest.yield_(self._row_by_row(factors, rest.index, None, [column], rest.carried))
+        return rest.results
+
+    def _column_pointers(self) -> list[Value]:
+        """In place of columns that do not exist stands the last one that does."""
+        b, named = self.b, self.named
+        number: Callable[[int], Value | int] = lambda lane: lane
+        if self.kernel.masked:
+            last = b.sub(named["columns"], 1)
+            number = lambda lane: b.intrinsic("smin", "i64", b.constant("i64", lane), last)
+        return [b.gep(self.element, named["b"], b.mul(named["ldb"], number(lane))) for lane in range(self.tile.lanes)]
+
+    def _collected(self, pointers: Sequence[Value], k: Value) -> Value:
+        """Element `k` of each column."""
+        b = self.b
+        vector = b.constant(vector_of(self.element, len(pointers)), 0)
+        for lane, pointer in enumerate(pointers):
+            vector = b.insertelement(vector, b.load(self.element, b.gep(self.element, pointer, k)), lane)
+        return vector

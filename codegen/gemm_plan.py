@@ -1,0 +1,156 @@
+"""How a matrix product is cut into pieces that suit the caches, and what is packed on the way.
+
+Sizes are in elements. The second-level cache is taken to hold 1 MB: a chunk of A stays in it while the panels of B pass
+by, next to the part of a panel that is in use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from optc.codegen.gemm_kernel import Order
+from optc.codegen.gemm_tiles import Tile, choose_tile, element_bytes, sum_type
+from optc.codegen.host import Target
+
+Source = Literal["packed", "rows", "columns"]
+"""How B lies: packed while compiling, K x N, or N x K."""
+
+GROUPS = 32
+"""A product is cut into at most so many groups of units, each with scratch memory of its own."""
+
+_CHUNK_BYTES = 384 << 10
+_PANEL_BYTES = 192 << 10
+_SECOND_LEVEL_BYTES = 512 << 10
+_IN_PLACE_STEPS = 64  # as many rows of B as there are pages that the processor finds without looking them up
+_ROWS_TO_PACK_FOR = 96  # so many rows of A must use a panel of B before packing it pays
+_COLUMNS_TO_PACK_FOR = 256  # so many columns of B must use a tile of A
+_UNITS_WANTED = 16
+_CONFLICTING_BYTES = 2048  # rows whose distance is a multiple of this compete for a few sets of the first-level cache
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """tile: the register tile. rows: of A at a time (a multiple of the tile's). steps: of K at a time, 0 for all of it.
+
+    packs_a, packs_b: at run time. transposes: the kernels turn blocks of B around in registers. prefetch: cache lines of
+    the next panel that each step of K asks for.
+    """
+
+    tile: Tile
+    rows: int
+    steps: int = 0
+    packs_a: bool = False
+    packs_b: bool = False
+    transposes: bool = False
+    prefetch: int = 0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is known of a product. None: only known at run time. Strides are in elements; that of packed B is ignored."""
+
+    element: str
+    m: int | None
+    n: int | None
+    k: int | None
+    a: Order = "rows"
+    source: Source = "packed"
+    a_stride: int | None = None
+    b_stride: int | None = None
+    wide_result: bool = True
+
+    @property
+    def keeps_sums(self) -> bool:
+        """Whether C can hold the sums between blocks of K."""
+        return self.wide_result and sum_type(self.element) == self.element
+
+    def conflicts(self, stride: int | None) -> bool:
+        """Whether rows at this distance (or at an unknown one) get into each other's way in the cache."""
+        return stride is None or stride > 0 and stride * element_bytes(self.element) % _CONFLICTING_BYTES == 0
+
+
+def plan_product(target: Target, shape: Shape) -> Plan:
+    """The way to compute a product of this shape on this processor."""
+    if shape.source == "columns" and _is_skinny(target, shape):
+        return _transposing_plan(target, shape)
+    packs_a = _packs_a(shape)
+    tile = choose_tile(target, shape.element, shape.m, shape.n, packs_a)
+    packs_b = _packs_b(target, shape, tile)
+    steps = _steps(shape, tile, packs_b)
+    prefetch = _prefetch(shape, tile)
+    return Plan(tile, _rows(shape, tile, steps), steps, packs_a, packs_b, False, prefetch)
+
+
+def _is_skinny(target: Target, shape: Shape) -> bool:
+    """Few enough rows for their sums to be in registers beside a square of B."""
+    free = target.vector_registers - target.lanes(sum_type(shape.element)) - 3
+    return shape.a == "rows" and shape.m is not None and shape.m <= min(8, free)
+
+
+def _transposing_plan(target: Target, shape: Shape) -> Plan:
+    tile = choose_tile(target, shape.element, shape.m, shape.n)
+    rows = max(1, shape.m or 1)
+    return Plan(Tile(rows, 1, tile.lanes), rows, transposes=True)
+
+
+def _packs_a(shape: Shape) -> bool:
+    """Worth it where many columns use the rows, and they are more than one tile or lie badly."""
+    if shape.m is not None and shape.m <= 8:
+        return False
+    if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
+        return False
+    return shape.a == "columns" or shape.conflicts(shape.a_stride)
+
+
+def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
+    if shape.source != "rows":
+        return shape.source == "columns"
+    if not target.masks and (shape.n is None or shape.n % tile.lanes):
+        return True
+    if shape.m is not None and shape.m <= tile.rows:
+        return False
+    if shape.m is None or shape.m >= _ROWS_TO_PACK_FOR:
+        return True
+    return shape.conflicts(shape.b_stride) and shape.m >= 4 * tile.rows
+
+
+def _steps(shape: Shape, tile: Tile, packs_b: bool) -> int:
+    """Blocks of K of about equal size, so that what is used again and again stays near."""
+    if not shape.keeps_sums:
+        return 0
+    most = _PANEL_BYTES // (tile.columns * element_bytes(shape.element)) // 8 * 8
+    if shape.m is not None and shape.m <= tile.rows:
+        if shape.source != "rows" or packs_b:
+            return 0
+        most = _IN_PLACE_STEPS
+    if shape.k is None:
+        return most
+    if shape.k <= most:
+        return 0
+    blocks = -(-shape.k // most)
+    return -(-shape.k // blocks // 8) * 8
+
+
+def _rows(shape: Shape, tile: Tile, steps: int) -> int:
+    """Chunks of A that fit the cache, of equal size, and enough of them to share out."""
+    k = steps or shape.k or 1024
+    most = max(tile.rows, _CHUNK_BYTES // (element_bytes(shape.element) * k) // tile.rows * tile.rows)
+    if shape.m is None:
+        return most
+    panels = 1 if shape.n is None else -(-shape.n // tile.columns)
+    tiles = -(-shape.m // tile.rows)
+    chunks = max(-(-shape.m // most), min(-(-_UNITS_WANTED // max(panels, 1)), tiles // 4))
+    return max(1, -(-tiles // max(1, chunks))) * tile.rows
+
+
+def _prefetch(shape: Shape, tile: Tile) -> int:
+    """Lines per step of K: packed weights that do not stay in the second-level cache are fetched a panel ahead."""
+    if shape.source != "packed" or shape.n is None or shape.k is None:
+        return 0
+    if shape.n * shape.k * element_bytes(shape.element) < _SECOND_LEVEL_BYTES:
+        return 0
+    if shape.m is None:
+        return 1
+    tiles = -(-shape.m // tile.rows)
+    return 0 if tiles < 2 else -(-tile.vectors // tiles)

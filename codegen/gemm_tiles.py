@@ -1,0 +1,94 @@
+"""Register tiles of matrix products: which ones fit the processor, and which one suits a shape.
+
+Estimates are in clock cycles of a processor that starts two multiply-adds and two loads per cycle. One that starts half
+as many loads and multiply-adds has the same favourites.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from optc.codegen.host import Target
+
+ElementKind = Literal["float", "double", "half", "bfloat", "i64", "i32", "i16", "i8"]
+"""What the matrices hold, as LLVM names it."""
+
+_BYTES = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
+
+MAX_ROWS_IN_PLACE = 8
+"""Rows of A that are read where they are need a pointer each, and an eight-way cache has room for so many of them when
+their stride is a multiple of 4096 bytes."""
+
+_MAX_ROWS = 14
+_UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
+
+
+def element_bytes(element: str) -> int:
+    """The size of an element in memory."""
+    return _BYTES[element]
+
+
+def sum_type(element: str) -> str:
+    """The type in which products of such elements are summed: half precision in single, all others in their own."""
+    return "float" if element in ("half", "bfloat") else element
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The accumulators of a kernel: `rows` rows of A times `vectors` vectors of columns of B, `lanes` wide."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+
+def max_rows(target: Target, vectors: int) -> int:
+    """How many rows fit: accumulators, a row of B and one broadcast value live in registers at the same time."""
+    if not target.is_x86:
+        # On Arm LLVM loads the factors of all rows first, each into a vector register.
+        return min(_MAX_ROWS, (target.vector_registers - vectors) // (vectors + 1))
+    # Without fused multiply-add the product needs a register of its own.
+    reserved = vectors + 1 + (0 if target.fma else 1)
+    return max(1, min(_MAX_ROWS, (target.vector_registers - reserved) // vectors))
+
+
+def product_lanes(target: Target, element: str, n: int | None) -> int:
+    """Lanes of a vector of columns: a register full of sums, or less where the matrix is narrower."""
+    full = target.lanes(sum_type(element))
+    if n is None or not target.masks:
+        return full
+    least = 16 // element_bytes(sum_type(element))
+    return min(full, max(least, 1 << (n - 1).bit_length())) if n > 0 else full
+
+
+def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
+    """The tile with the least estimated time for a product with these extents (None: unknown, taken as large).
+
+    packed_rows: A is packed before it is used, so more rows may be taken at once.
+    """
+    lanes = product_lanes(target, element, n)
+    rows, columns = m or _UNKNOWN_ROWS, n or _UNKNOWN_COLUMNS
+    most = _MAX_ROWS if packed_rows else MAX_ROWS_IN_PLACE
+    candidates = [
+        Tile(r, v, lanes) for v in range(1, 5) for r in range(1, min(most, rows, max_rows(target, v)) + 1)
+    ]  # fmt: skip
+    return min(candidates, key=lambda tile: (_estimate(tile, rows, columns), -tile.columns, -tile.rows))
+
+
+def _estimate(tile: Tile, m: int, n: int) -> float:
+    """Clock cycles per element of K."""
+    panels, rest = divmod(n, tile.columns)
+    widths = [(panels, tile.vectors), (1, -(-rest // tile.lanes))]
+    heights = [(m // tile.rows, tile.rows), (1, m % tile.rows)]
+    return sum(count_n * count_m * _cycles(r, v) for count_n, v in widths for count_m, r in heights if r and v)
+
+
+def _cycles(rows: int, vectors: int) -> float:
+    """Two multiply-adds and two loads per cycle, four cycles from one sum to the next; loads compete for issue slots."""
+    loads = rows + vectors
+    return max(rows * vectors / 2, loads / 2, 4) + 0.02 * loads + 0.05
