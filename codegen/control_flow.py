@@ -2,189 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 
+from optc.codegen.carried import carried
 from optc.codegen.driver import Driver
-from optc.codegen.frame import FAILED, Unsupported, static, tensor_type
+from optc.codegen.frame import FAILED, Unsupported, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
-from optc.codegen.native import (
-    Aggregate,
-    MemoryTensor,
-    Native,
-    NoneValue,
-    RegisterTensor,
-    Scalar,
-    Text,
-    contiguous_strides,
-    fits_registers,
-)
-from optc.ir.dims import symbols
+from optc.codegen.merging import Moved, Mover, flatten, form, is_computed, merged, needs_memory, open_axes, rebuild
+from optc.codegen.native import Aggregate, MemoryTensor, Native, NoneValue, Scalar
 from optc.ir.graph import Block, Node
 from optc.ir.graph import Value as IRValue
-from optc.ir.types import TensorType
-
-
-def flatten(native: Native) -> list[Value]:
-    """The LLVM values that a native value consists of."""
-    match native:
-        case Scalar(value):
-            return [value]
-        case RegisterTensor(vectors=vectors):
-            return list(vectors)
-        case MemoryTensor(pointer=pointer):
-            return [pointer]
-        case Aggregate(items):
-            return [value for item in items for value in flatten(item)]
-        case NoneValue() | Text():
-            return []
-
-
-def rebuild(native: Native, values: Iterator[Value]) -> Native:
-    """The same kind of native value over other LLVM values."""
-    match native:
-        case Scalar():
-            return Scalar(next(values))
-        case RegisterTensor(dtype, shape, lanes, vectors):
-            return RegisterTensor(dtype, shape, lanes, tuple(next(values) for _ in vectors))
-        case MemoryTensor(dtype, _, shape, strides):
-            return MemoryTensor(dtype, next(values), shape, strides)
-        case Aggregate(items, is_list):
-            return Aggregate(tuple(rebuild(item, values) for item in items), is_list)
-        case NoneValue() | Text():
-            return native
-
-
-def _merged(driver: Driver, value: IRValue, like: IRValue) -> Native:
-    """What a value is on its way into a merge whose result is `like`: register tensors where the result is one."""
-    if value.node.kind == "prim::Uninitialized":
-        return _anything(driver, like)
-    if isinstance(like.type, TensorType) and fits_registers(like.type):
-        return driver.in_registers(value)
-    return driver.native(value)
-
-
-def _anything(driver: Driver, like: IRValue) -> Native:
-    """Some value of a type, for paths on which nobody reads it."""
-    type_ = like.type
-    if isinstance(type_, TensorType) and fits_registers(type_) and type_.dtype is not None:
-        return driver.registers.constant(0, type_.dtype, static(type_.shape or ()))
-    kinds = {"int": "i64", "float": "double", "bool": "i1"}
-    if str(type_) in kinds:
-        return Scalar(driver.b.constant(kinds[str(type_)], 0))
-    return NoneValue()
 
 
 def emit_if(driver: Driver, node: Node) -> None:
-    """Both sides stay native; results merge in registers, or in memory that both sides write."""
-    memories = {output: _merge_memory(driver, output) for output in node.outputs if _needs_memory(output)}
-    natives: list[list[Native]] = []
+    """Both sides stay native: numbers and small tensors merge in registers, larger ones by their addresses."""
+    memories = {output: driver.allocate(output) for output in node.outputs if _has_one_place(driver, output)}
+    axes = {output: open_axes(driver, output) for output in node.outputs if needs_memory(output)}
+    lenders: dict[IRValue, list[Slot]] = {output: [] for output in node.outputs}
+    models: list[Native] = []
     with driver.b.if_then_else(driver.scalar(node.inputs[0])) as arms:
         for arm, block in zip(arms, node.blocks):
             with arm:
                 heap = list(driver.heap)
+                mover = Mover(driver, block)
+                _give_places(driver, block, node, memories)
                 driver.block(block)
                 if driver.b.block.terminated:
                     continue
-                results = [_merged(driver, v, o) for v, o in zip(block.outputs, node.outputs)]
-                for output, result in zip(node.outputs, results):
-                    if output in memories and not isinstance(result, NoneValue):
-                        driver.copy(result, memories[output].pointer, tensor_type(output))
-                _end_scope(driver, block, heap)
-                shown = [r for o, r in zip(node.outputs, results) if o not in memories]
-                arm.yield_([value for native in shown for value in flatten(native)])
-                natives.append(shown)
-    for output, memory in memories.items():
-        driver.define(output, memory)
-    if not natives:
+                shown: list[Value] = []
+                natives: list[Native] = []
+                for result, output in zip(block.outputs, node.outputs):
+                    if output in memories:
+                        _put(driver, result, output, memories[output])
+                    elif output in axes:
+                        moved, slots = mover.lend(result, axes[output])
+                        lenders[output] += slots
+                        shown += moved.values()
+                    else:
+                        natives.append(merged(driver, result, output))
+                        shown += flatten(natives[-1])
+                _end_scope(driver, block, heap, [slot for slots in lenders.values() for slot in slots])
+                arm.yield_(shown)
+                models = models or natives
+                _require_same_form(node, models, natives)
+    if not arms[0].incoming and not arms[1].incoming:
         return
-    merged = iter(arms[0].results)
-    others = [output for output in node.outputs if output not in memories]
-    for output, model in zip(others, natives[0]):
-        driver.define(output, rebuild(model, merged))
+    values, forms = iter(arms[0].results), iter(models)
+    for output in node.outputs:
+        if output in memories:
+            driver.define(output, memories[output])
+        elif output in axes:
+            Moved.take(axes[output], values).define(driver, output, lenders[output])
+        else:
+            driver.define(output, rebuild(next(forms), values))
 
 
-def _needs_memory(value: IRValue) -> bool:
-    return isinstance(value.type, TensorType) and not fits_registers(value.type)
+def _has_one_place(driver: Driver, output: IRValue) -> bool:
+    """True for a result that both sides write to the same memory: where somebody waits for it, or both compute it."""
+    if not needs_memory(output) or open_axes(driver, output):
+        return False
+    offset = output.offset
+    results = [block.outputs[offset] for block in output.node.blocks]
+    return output in driver.destinations or all(is_computed(result) for result in results)
 
 
-def _merge_memory(driver: Driver, value: IRValue) -> MemoryTensor:
-    type_ = tensor_type(value)
-    unknown = {name for dim in type_.shape or () for name in symbols(dim)} - driver.symbols.keys()
-    if unknown:
-        raise Unsupported(value.node, f"the extent {min(unknown)} of a result is only known inside")
-    return driver.allocate(value)
+def _give_places(driver: Driver, block: Block, node: Node, memories: dict[IRValue, MemoryTensor]) -> None:
+    """Results are computed where the merged value lies."""
+    for result, output in zip(block.outputs, node.outputs):
+        if output in memories and result.node.owner is block and not result.is_parameter:
+            driver.destinations.setdefault(result, memories[output].pointer)
 
 
-def _end_scope(driver: Driver, block: Block, heap: list[Slot]) -> None:
-    """Give back what a block allocated; its results have been copied out."""
+def _put(driver: Driver, result: IRValue, output: IRValue, memory: MemoryTensor) -> None:
+    """A side's result where the merged value lies."""
+    native = merged(driver, result, output)
+    is_there = isinstance(native, MemoryTensor) and native.pointer == memory.pointer and native.is_contiguous
+    if not isinstance(native, NoneValue) and not is_there:
+        driver.copy(native, memory.pointer, tensor_type(output))
+
+
+def _require_same_form(node: Node, models: list[Native], natives: list[Native]) -> None:
+    for model, native in zip(models, natives):
+        if form(model) != form(native):
+            raise Unsupported(node, "its two sides give lists or tuples that differ in more than their elements")
+
+
+def _end_scope(driver: Driver, block: Block, heap: list[Slot], kept: Sequence[Slot] = ()) -> None:
+    """Give back what a block allocated, except for slots that are `kept`."""
     for value in dict.fromkeys(block.outputs):
-        if value.node.owner is block:
-            driver.forget(value)
-    for slot in [slot for slot in driver.heap if slot not in heap]:
+        if value.node.owner is not block:
+            continue
+        for slot in driver.slots.pop(value, ()):
+            driver.aliases[slot].discard(value)
+            if not driver.aliases[slot] and slot not in kept:
+                driver.release(slot)
+    for slot in [slot for slot in driver.heap if slot not in heap and slot not in kept]:
         driver.release(slot)
 
 
 def emit_loop(driver: Driver, node: Node) -> None:
-    """`prim::Loop`: trip count and condition in registers, small tensors in registers, others in two buffers."""
+    """`prim::Loop`: trip count and condition in registers; `optc.codegen.carried` says how values are carried."""
     (block,) = node.blocks
-    carried = list(zip(node.inputs[2:], block.inputs[1:], block.outputs[1:], node.outputs))
+    places = [carried(driver, node, place) for place in range(len(node.outputs))]
     limit, first = driver.scalar(node.inputs[0]), driver.scalar(node.inputs[1])
-    starts: list[Native] = []
-    buffers: dict[int, tuple[MemoryTensor, MemoryTensor]] = {}
-    for place, (initial, inside, _, output) in enumerate(carried):
-        if _needs_memory(output):
-            buffers[place] = _two_buffers(driver, initial, output)
-            starts.append(buffers[place][0])
-        else:
-            starts.append(_merged(driver, initial, inside))
-    spare = [pair[1].pointer for pair in buffers.values()]
-    flat = [value for native in starts for value in flatten(native)]
+    starts = [value for place in places for value in place.start()]
     b = driver.b
-    with b.while_loop([b.constant("i64", 0), first, *spare, *flat]) as loop:
+    with b.while_loop([b.constant("i64", 0), first, *starts]) as loop:
         index, condition, *rest = loop.carried
         loop.while_(b.and_(condition, b.icmp("slt", index, limit)))
-        spares, values = rest[: len(spare)], iter(rest[len(spare) :])
-        driver.define(block.inputs[0], Scalar(index))
-        for native, (_, inside, _, _) in zip(starts, carried):
-            driver.define(inside, rebuild(native, values))
-        currents = {place: driver.native(carried[place][1]) for place in buffers}
+        values = iter(rest)
         heap = list(driver.heap)
+        driver.define(block.inputs[0], Scalar(index))
+        for place in places:
+            place.enter(values)
         driver.block(block)
         if driver.b.block.terminated:
             raise Unsupported(node, "every turn of the loop raises")
-        following: list[Value] = []
-        for place, (_, inside, result, output) in enumerate(carried):
-            if place not in buffers:
-                following.extend(flatten(_merged(driver, result, inside)))
-                continue
-            target = spares[list(buffers).index(place)]
-            driver.copy(_merged(driver, result, output), target, tensor_type(output))
-            following.append(target)
+        following = [value for place in places for value in place.follow()]
         _end_scope(driver, block, heap)
         again = driver.scalar(block.outputs[0])
-        old = [flatten(currents[place])[0] for place in buffers]
-        loop.yield_([b.add(index, 1, "nsw"), again, *old, *following])
-    values = iter(loop.results[2 + len(spare) :])
-    for native, (_, _, _, output) in zip(starts, carried):
-        driver.define(output, rebuild(native, values))
-
-
-def _two_buffers(driver: Driver, initial: IRValue, output: IRValue) -> tuple[MemoryTensor, MemoryTensor]:
-    """A buffer holding the first value of a carried tensor, and one for the next."""
-    type_ = tensor_type(output)
-    unknown = {name for dim in type_.shape or () for name in symbols(dim)} - driver.symbols.keys()
-    if unknown or type_.shape is None or type_.dtype is None:
-        raise Unsupported(output.node, f"a tensor that changes its shape from turn to turn ({type_})")
-    current, spare = driver.allocate_pair(output, type_)
-    strides = contiguous_strides(type_.shape)
-    if initial.node.kind != "prim::Uninitialized":
-        driver.copy(driver.native(initial), current, type_)
-    return (
-        MemoryTensor(type_.dtype, current, type_.shape, strides),
-        MemoryTensor(type_.dtype, spare, type_.shape, strides),
-    )
+        loop.yield_([b.add(index, 1, "nsw"), again, *following])
+    values = iter(loop.results[2:])
+    for place in places:
+        place.leave(values)
 
 
 def emit_construct(driver: Driver, node: Node) -> None:

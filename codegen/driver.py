@@ -38,7 +38,7 @@ from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType
-from optc.ops.registry import Kernel, Pointwise, Reduction, operator_of
+from optc.ops.registry import Kernel, Layout, Pointwise, Reduction, operator_of
 
 PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
 """The element types of which GEMM computes products."""
@@ -75,6 +75,7 @@ class Driver(Frame):
         self.group: grouping.Group | None = None
         self.waiting: list[Node] = []
         self.notes: list[str] = []
+        self.told_symbols: set[str] = set()
 
     def compile(self) -> DriverCode:
         """Emit everything. Raises Unsupported."""
@@ -122,6 +123,8 @@ class Driver(Frame):
         pointer = self.b.load("ptr", self.b.gep("i64", self.input_words, word))
         for place, dim in enumerate(shape):
             name = plain_symbol(dim)
+            if name is not None:
+                self.told_symbols.add(name)
             if name is not None and name not in self.symbols:
                 self.symbols[name] = self.b.load("i64", self.b.gep("i64", self.input_words, word + 1 + place))
         memory = MemoryTensor(dtype, pointer, shape, contiguous_strides(shape))
@@ -143,8 +146,8 @@ class Driver(Frame):
             word += 1 + rank
 
     def is_preallocated(self, type_: TensorType) -> bool:
-        """True when the entry allocates: the extents are numbers or plain symbols of the inputs."""
-        return all(isinstance(dim, int) or plain_symbol(dim) in self.symbols for dim in type_.shape or ())
+        """True when the entry allocates: the extents are numbers or extents of arguments."""
+        return all(isinstance(dim, int) or plain_symbol(dim) in self.told_symbols for dim in type_.shape or ())
 
     def flat_outputs(self) -> Iterator[IRValue]:
         """The computed results, tuples and lists of known length taken apart, in the order of the output words."""
@@ -209,11 +212,18 @@ class Driver(Frame):
             self.handlers.node(self, node)
         except UnknownSymbol as error:
             raise Unsupported(node, error.message) from error
-        self.release_after(node)
+        if self.group is None:
+            self.release_after(node)
+        else:
+            self.waiting.append(node)  # the group may still read what the node was the last to read
 
     def may_pass(self, node: Node, group: grouping.Group) -> bool:
-        """True when a node may run before the waiting group: it needs nothing of it and ends no memory's life."""
-        return not node.blocks and not group.reads(node) and all(value not in self.slots for value in node.inputs)
+        """True when a node may run before the waiting group: it needs nothing of it and writes to nobody's memory."""
+        if node.blocks or group.reads(node):
+            return False
+        operator = operator_of(node)
+        is_view = operator is not None and isinstance(operator.lowering, Layout)
+        return is_view or all(value not in self.slots for value in node.inputs)
 
     def is_fusible(self, node: Node) -> bool:
         operator = operator_of(node)

@@ -292,6 +292,13 @@ class Frame:
         self.heap.append(slot)
         return slot, pointer
 
+    def heap_block(self, memory: MemoryTensor) -> Value:
+        """The address of a heap block with room for a tensor; whoever asks gives it back."""
+        bytes_ = self.byte_size(TensorType(memory.dtype, memory.shape))
+        pointer = calling.call_allocate(self.b, self.context, bytes_)
+        self.check(self.b.icmp("ne", pointer, 0), calling.OUT_OF_MEMORY)
+        return pointer
+
     def arena_pointer(self) -> Value:
         if self.arena_base is None:
             self.arena_base = calling.load_field(self.entry, self.context, "arena")
@@ -324,7 +331,25 @@ class Frame:
     def is_read_after(value: IRValue, node: Node) -> bool:
         return any(use.node.is_after(node) for use in value.uses)
 
+    def may_overwrite(self, value: IRValue, node: Node) -> bool:
+        """True when nobody reads the memory of `value` after `node` reads it, through views neither."""
+        native, slots = self.values.get(value), self.slots.get(value, [])
+        if not isinstance(native, MemoryTensor) or not native.is_contiguous or len(slots) != 1:
+            return False
+        sharing = self.aliases[slots[0]]
+        if any(other in sharing and other is not value for other in node.inputs):
+            return False
+        return all(other.node.owner is node.owner and not self.is_read_after(other, node) for other in sharing)
+
+    def lend(self, value: IRValue) -> None:
+        """`value` lies in memory that outlives it, and that it may overwrite when nobody else looks at it."""
+        slot = Slot(borrowed=True)
+        self.slots[value] = [slot]
+        self.aliases[slot] = {value}
+
     def release(self, slot: Slot) -> None:
+        if slot.borrowed:
+            return
         if slot.owner is None:
             self.arena.release(slot)
             return

@@ -11,11 +11,15 @@ ALIGNMENT = 64
 
 @dataclass(eq=False)
 class Slot:
-    """The memory of one tensor: `bytes` at `offset` of the arena, or a heap block whose address is `owner`."""
+    """The memory of one tensor: `bytes` at `offset` of the arena, or a heap block whose address is `owner`.
+
+    What is `borrowed` is one of the buffers of a loop, which the loop itself gives back.
+    """
 
     bytes: int = 0
     offset: int = 0
     owner: Value | None = None
+    borrowed: bool = False
 
 
 class Arena:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import gathers, products, scans
+from optc.codegen import gathers, products, scans, writes
 from optc.codegen.copies import copy_kernel, place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.kernel import Buffer, index_value, load
 from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.native import Aggregate, MemoryTensor
+from optc.codegen.native import Aggregate, MemoryTensor, NoneValue
 from optc.ir import dtypes
 from optc.ir.dims import Dim, symbol
 from optc.ir.graph import Node
@@ -37,7 +37,10 @@ def copy(driver: Driver, node: Node, operator: Operator) -> None:
 
 
 def fill(driver: Driver, node: Node, operator: Operator) -> None:
-    """A tensor full of one number."""
+    """A tensor full of one number; nothing where loops overwrite all of it first."""
+    if writes.is_never_read(node.output):
+        driver.define(node.output, NoneValue())
+        return
     value = node.inputs[operator.schema.positions["fill_value"]]
     number = driver.in_memory(value)
     result = driver.allocate(node.output)
@@ -110,4 +113,5 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "index": gathers.index,
     "arg_reduce": scans.arg_reduce,
     "cumulative": scans.cumulative,
+    "select_scatter": writes.scatter,
 }

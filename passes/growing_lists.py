@@ -2,7 +2,7 @@
 
 outputs = []                                outputs = zeros(n, ...)
 for i in range(n):                  =>      for i in range(n):
-    outputs.append(h)                           outputs = where(positions == i, h, outputs)
+    outputs.append(h)                           outputs = select_scatter(outputs, h, 0, i)
 return torch.stack(outputs)                 return outputs
 """
 
@@ -15,7 +15,6 @@ from optc.ir.types import STRING, IntType, ListType, TensorType
 from optc.ops.abstract import normalize_dim
 from optc.ops.builder import Builder
 from optc.ops.shapes import is_extent
-from optc.ops.writes import choose, positions_along
 from optc.pipeline import graph_pass
 
 
@@ -100,8 +99,7 @@ def _collect(graph: Graph, loop: Node, place: int, element: Value, turns: Dim) -
     with graph.inserting(append):
         graph.current_source, graph.current_scope = append.source, append.scope
         builder = Builder(graph)
-        here = builder("aten::eq.Scalar", positions_along(builder, parameter, 0), body.inputs[0])
-        written = choose(builder, here, builder("aten::unsqueeze", element, 0), parameter)
+        written = builder("aten::select_scatter", parameter, element, 0, body.inputs[0])
     append.output.replace_all_uses_with(written)
     append.destroy()
     collected = loop.add_output(rows, output.name)

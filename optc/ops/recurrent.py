@@ -22,7 +22,6 @@ from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape, require_same
-from optc.ops.writes import choose, positions_along
 
 Array = np.ndarray[Any, Any]
 States = tuple[Any, ...]
@@ -422,8 +421,7 @@ def _build_direction(
     with graph.inserting(body):
         place = b("aten::sub.int", b.value(steps - 1), time) if backwards else time
         new = _build_step(b, cell, b("aten::select.int", from_input, 0, place), weights, tuple(inner))
-        here = b("aten::eq.Scalar", positions_along(b, rows, 0), place)
-        written = choose(b, here, b("aten::unsqueeze", new[0], 0), rows)
+        written = b("aten::select_scatter", rows, new[0], 0, place)
     for value in (always, written, *new):
         body.add_output(value)
     return loop.outputs[0], tuple(loop.outputs[1:])

@@ -93,20 +93,6 @@ def _type(array: Array) -> TensorType:
     return TensorType(from_numpy(array.dtype), array.shape)
 
 
-def _select_scatter(b: Builder, self: Value, source: Value, dim: int, index: Any) -> Value:
-    """where(position == index, source, self), after the check that `select` makes."""
-    shape = b.shape(self)
-    place = normalize_dim(dim, len(shape))
-    if not isinstance(index, int) or not isinstance(shape[place], int):
-        b("aten::select.int", self, place, index)
-    positions = positions_along(b, self, place)
-    here = b("aten::eq.Scalar", positions, index)
-    if not isinstance(index, int) or index < 0:
-        from_end = b("aten::sub.Scalar", positions, shape[place])
-        here = b("aten::logical_or", here, b("aten::eq.Scalar", from_end, index))
-    return choose(b, here, b("aten::unsqueeze", source, place), self)
-
-
 def positions_along(b: Builder, self: Value, place: int) -> Value:
     """0, 1, 2 ... along one dimension, shaped to broadcast against `self`."""
     shape = b.shape(self)
@@ -127,7 +113,7 @@ define(
     "aten::select_scatter(Tensor self, Tensor src, int dim, SymInt index) -> Tensor",
     infer=_infer_select_scatter,
     reference=_select_scatter_reference,
-    decompose=_select_scatter,
+    kernel="select_scatter",
     may_fail=True,
 )
 

@@ -1,0 +1,163 @@
+"""What a loop carries from turn to turn: numbers and small tensors in registers, larger tensors in memory.
+
+A tensor in memory has one buffer where every turn writes into the last turn's contents, and two that take turns where
+it is computed anew: the turn's result is written straight into the spare one. A tensor whose extents change is carried
+as its address, its extents and the heap block that holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from optc.codegen.driver import Driver
+from optc.codegen.frame import tensor_type
+from optc.codegen.kernel_emitter import emit_dim
+from optc.codegen.llvm import Value
+from optc.codegen.merging import Moved, Mover, flatten, merged, needs_memory, open_axes, rebuild
+from optc.codegen.native import MemoryTensor, contiguous_strides
+from optc.codegen.writes import is_overwritten, writes_every_row
+from optc.ir.graph import Node
+
+
+class Carried:
+    """One carried value: `initial` outside, `inside` the parameter of the body, `result` of a turn, `output` at the end.
+
+    The emitter of the loop calls, in this order: `start` for the values that the loop carries, `enter` with them in
+    the body, `follow` for those of the next turn, `leave` behind the loop.
+    """
+
+    def __init__(self, driver: Driver, loop: Node, place: int) -> None:
+        (self.body,) = loop.blocks
+        self.driver = driver
+        self.loop = loop
+        self.initial = loop.inputs[2 + place]
+        self.inside = self.body.inputs[1 + place]
+        self.result = self.body.outputs[1 + place]
+        self.output = loop.outputs[place]
+        self.model = merged(driver, self.initial, self.inside) if not needs_memory(self.output) else None
+
+    def start(self) -> list[Value]:
+        """The values with which the loop begins."""
+        assert self.model is not None
+        return flatten(self.model)
+
+    def enter(self, values: Iterator[Value]) -> None:
+        """Define the body's parameter."""
+        assert self.model is not None
+        self.driver.define(self.inside, rebuild(self.model, values))
+
+    def follow(self) -> list[Value]:
+        """The values of the next turn."""
+        return flatten(merged(self.driver, self.result, self.inside))
+
+    def leave(self, values: Iterator[Value]) -> None:
+        """Define the loop's output."""
+        assert self.model is not None
+        self.driver.define(self.output, rebuild(self.model, values))
+
+
+class Buffered(Carried):
+    """A tensor in memory whose extents stay the same."""
+
+    def memory(self, pointer: Value) -> MemoryTensor:
+        """The tensor at an address."""
+        type_ = tensor_type(self.output)
+        assert type_.dtype is not None and type_.shape is not None
+        return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
+
+    def fill(self, pointer: Value) -> None:
+        """Put the first value in its place, unless nobody looks at it."""
+        if self.initial.node.kind == "prim::Uninitialized" or writes_every_row(self.loop, self.output.offset):
+            return
+        self.driver.copy(self.driver.native(self.initial), pointer, tensor_type(self.output))
+
+
+class Overwritten(Buffered):
+    """Every turn writes parts of the tensor, in place."""
+
+    def start(self) -> list[Value]:
+        self.buffer = self.driver.allocate(self.output)
+        self.fill(self.buffer.pointer)
+        return []
+
+    def enter(self, values: Iterator[Value]) -> None:
+        self.driver.define(self.inside, self.buffer)
+        self.driver.lend(self.inside)
+
+    def follow(self) -> list[Value]:
+        return []
+
+    def leave(self, values: Iterator[Value]) -> None:
+        self.driver.define(self.output, self.buffer)
+
+
+class Alternating(Buffered):
+    """Two buffers: the present contents and the next turn's."""
+
+    def start(self) -> list[Value]:
+        pointers = self.driver.allocate_pair(self.output, tensor_type(self.output))
+        self.fill(pointers[0])
+        return list(pointers)
+
+    def enter(self, values: Iterator[Value]) -> None:
+        self.current, self.spare = next(values), next(values)
+        self.driver.define(self.inside, self.memory(self.current))
+        self.driver.lend(self.inside)
+        if self.result.node.owner is self.body and not self.result.is_parameter:
+            self.driver.destinations.setdefault(self.result, self.spare)
+
+    def follow(self) -> list[Value]:
+        driver = self.driver
+        native = merged(driver, self.result, self.output)
+        if isinstance(native, MemoryTensor) and native.is_contiguous and native.pointer == self.current:
+            return [self.current, self.spare]
+        written = isinstance(native, MemoryTensor) and native.pointer == self.spare
+        if not written:
+            driver.copy(native, self.spare, tensor_type(self.output))
+        return [self.spare, self.current]
+
+    def leave(self, values: Iterator[Value]) -> None:
+        self.driver.define(self.output, self.memory(next(values)))
+        next(values)
+
+
+class Resized(Carried):
+    """A tensor whose extents differ from turn to turn: address, owner of the memory, extents."""
+
+    def start(self) -> list[Value]:
+        driver = self.driver
+        self.axes = open_axes(driver, self.output)
+        if self.initial.node.kind == "prim::Uninitialized":
+            return Moved.nothing(driver, self.axes).values()
+        memory = driver.contiguous(self.initial)
+        extents = tuple(emit_dim(driver.b, memory.shape[axis], driver.symbols) for axis in self.axes)
+        return Moved(memory.pointer, driver.b.constant("ptr", 0), self.axes, extents).values()
+
+    def enter(self, values: Iterator[Value]) -> None:
+        self.current = Moved.take(self.axes, values)
+        self.current.define(self.driver, self.inside)
+        self.mover = Mover(self.driver, self.body)
+
+    def follow(self) -> list[Value]:
+        if self.result is not self.inside:
+            return self.mover.own(self.result, self.axes).values()
+        for slot in self.driver.slots[self.inside]:
+            self.mover.take(slot)
+        return self.current.values()
+
+    def leave(self, values: Iterator[Value]) -> None:
+        lenders = self.driver.slots.get(self.initial, [])
+        Moved.take(self.axes, values).define(self.driver, self.output, lenders)
+
+
+def carried(driver: Driver, loop: Node, place: int) -> Carried:
+    """How a loop carries one of its values."""
+    output = loop.outputs[place]
+    if not needs_memory(output):
+        return Carried(driver, loop, place)
+    if open_axes(driver, output):
+        return Resized(driver, loop, place)
+    body = loop.blocks[0]
+    if is_overwritten(body.inputs[1 + place], body.outputs[1 + place]):
+        return Overwritten(driver, loop, place)
+    return Alternating(driver, loop, place)

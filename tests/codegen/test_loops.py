@@ -1,0 +1,204 @@
+"""Loops and branches, compiled: tensors whose extents change, results written in place, memory that is given back."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc import jit
+
+
+def grow(xs):
+    h = xs[0]
+    for t in range(1, xs.size(0)):
+        h = optc.cat([h, xs[t]])
+    return h
+
+
+def cut(x, n: int):
+    if x.sum() > 0:
+        x = x[:n]
+    return x * 2
+
+
+def grow_or_cut(x, n: int):
+    for _ in range(n):
+        if x.sum() > 40.0:
+            x = x[1:]
+        else:
+            x = optc.cat([x, x + 1.0])
+    return x
+
+
+def keep_or_replace(x, n: int):
+    y = x
+    for i in range(n):
+        y = y if i % 2 == 0 else optc.cat([x, y * 0.5])
+    return y, y.sum()
+
+
+def one_behind(x, n: int):
+    y = x
+    z = x
+    for _ in range(n):
+        z = y
+        y = optc.cat([z, x])
+    return y, z
+
+
+def halve(x):
+    n = 0
+    while x.size(0) > 1:
+        x = x[::2] + 1.0
+        n += 1
+    return x, n
+
+
+def swap(x, n: int):
+    a = x
+    b = x[:3]
+    for _ in range(n):
+        a, b = b, a
+    return a, b
+
+
+def swap_equal(x, n: int):
+    a = x * 2
+    b = x + 1
+    for _ in range(n):
+        a, b = b, a
+    return a, b
+
+
+def table(x, n: int):
+    t = optc.zeros(n + 2, 70)
+    t[0] = x[0]
+    for i in range(n):
+        t[i + 1] = t[i] * 0.5 + x[1]
+    return t
+
+
+def some_rows(x, n: int):
+    t = optc.zeros(n, 70)
+    for i in range(n):
+        if i % 3 == 1:
+            t[i] = x[0] * i
+    return t
+
+
+def rows_that_are_read(x, n: int):
+    t = optc.zeros(n, 70)
+    s = optc.zeros(70)
+    for i in range(n):
+        t[i] = x[0]
+        s = s + t.sum(0)
+    return t, s
+
+
+def matrix(x, n: int):
+    t = optc.zeros(n, n, 70)
+    for i in range(n):
+        for j in range(n):
+            t[i, j] = x[0] * (i + 10 * j)
+    return t
+
+
+def small_rows(x, n: int):
+    t = optc.zeros(4, 3)
+    for i in range(n):
+        t[i % 4] = t[i % 4] + x[i, :3]
+        t[-1] = x[0, 0:3]
+    return t
+
+
+def columns(x):
+    t = optc.zeros(6, x.size(0))
+    for i in range(x.size(0)):
+        t[:, i] = x[i, :6]
+    return t
+
+
+def tensor(*shape: int, shift: float = 0.0) -> Any:
+    values = np.random.default_rng(len(shape)).standard_normal(shape) + shift
+    return optc.from_numpy(values.astype(np.float32))
+
+
+CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
+    (grow, (tensor(7, 5, 20),)),
+    (grow, (tensor(1, 5, 20),)),
+    (cut, (tensor(40, 8, shift=1.0), 5)),
+    (cut, (tensor(40, 8, shift=-1.0), 5)),
+    (grow_or_cut, (tensor(3, 30), 8)),
+    *((keep_or_replace, (tensor(10, 20), n)) for n in (0, 1, 5)),
+    *((one_behind, (tensor(10, 20), n)) for n in (0, 1, 5)),
+    (halve, (tensor(130, 20),)),
+    *((swap, (tensor(10, 20), n)) for n in (0, 3, 4)),
+    *((swap_equal, (tensor(10, 20), n)) for n in (0, 3, 4)),
+    *((table, (tensor(2, 70), n)) for n in (0, 9)),
+    *((some_rows, (tensor(2, 70), n)) for n in (0, 10)),
+    (rows_that_are_read, (tensor(2, 70), 9)),
+    (matrix, (tensor(2, 70), 4)),
+    (small_rows, (tensor(9, 70), 9)),
+    (columns, (tensor(9, 70),)),
+]
+
+
+def same(mine: Any, other: Any) -> bool:
+    if isinstance(mine, tuple | list):
+        return len(mine) == len(other) and all(map(same, mine, other))
+    if not isinstance(mine, optc.Tensor):
+        return bool(mine == other)
+    return mine.shape == other.shape and np.allclose(mine.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dynamic", [None, True, False], ids=["default", "symbolic", "known"])
+@pytest.mark.parametrize(("function", "arguments"), CASES, ids=[case[0].__name__ for case in CASES])
+def test_loops_stay_native(function: Callable[..., Any], arguments: tuple[Any, ...], dynamic: bool | None) -> None:
+    scripted = jit.script(function)
+    compiled = optc.compile(scripted, fallback="error", dynamic=dynamic)
+    expected = scripted(*arguments)
+    for _ in range(3):
+        assert same(compiled(*arguments), expected)
+
+
+def test_memory_of_tensors_that_grow_is_given_back() -> None:
+    compiled = optc.compile(jit.script(grow), fallback="error")
+    xs = tensor(40, 10, 300)
+    compiled(xs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(100):
+        compiled(xs)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 20_000  # kilobytes; all turns of one call together make nine megabytes
+
+
+def test_memory_is_given_back_when_a_later_turn_fails() -> None:
+    def fail(x, n: int):
+        y = x
+        for i in range(n):
+            y = optc.cat([y, x])
+            if i == 30:
+                y = y[:1] + y[y.size(0) + 3]
+        return y
+
+    compiled = optc.compile(jit.script(fail), fallback="error")
+    x = tensor(10, 300)
+    compiled(x, 3)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(40):
+        with pytest.raises(optc.errors.ExecutionError):
+            compiled(x, 40)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+
+
+def test_a_row_is_written_in_place() -> None:
+    scripted = jit.script(table)
+    compiled = optc.compile(scripted, fallback="error")
+    compiled(tensor(2, 70), 9)
+    body = compiled.llvm.split("while.body", 1)[1].split("while.end", 1)[0]
+    assert "memcpy" not in body
