@@ -73,6 +73,9 @@ WHY = Variable("OPTC_WHY", str, "", "name of a rule: print why it did not apply 
 CACHE = Variable("OPTC_CACHE", _switch, True, "keep compiled objects on disk")
 CACHE_DIR = Variable("OPTC_CACHE_DIR", str, "", "folder of compiled objects (default: the user's cache folder)")
 NUM_THREADS = Variable("OPTC_NUM_THREADS", _count, 0, "threads per call (0: the cores this process may use)")
+UNPACK_RATIO = Variable(
+    "OPTC_UNPACK_RATIO", _count, 64, "an archive may unpack to this many times its size (and to 64 MB in any case)"
+)
 DEBUG = Variable("OPTC_DEBUG", _switch, False, "let the command show tracebacks instead of one line")
 
 

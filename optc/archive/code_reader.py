@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from optc.archive.debug_information import DebugInformation
-from optc.archive.keyword_names import with_keywords_as_names
+from optc.archive.keyword_names import has_keyword_members, with_keywords_as_names
 from optc.archive.upgraders import upgrade
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
@@ -167,6 +167,8 @@ def _parsed(text: str) -> ast.Module:
     try:
         return ast.parse(text)
     except SyntaxError:
+        if not has_keyword_members(text):
+            raise
         return ast.parse(with_keywords_as_names(text))
 
 

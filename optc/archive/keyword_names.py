@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import io
 import keyword
+import re
 import tokenize
 
 _FULL_WIDTH = 0xFEE0
 """From an ASCII letter to its full-width form. Python's parser takes both for the same letter of an identifier, but
 finds keywords only among plain ones."""
+
+
+_MEMBER = re.compile(rf"(\.|\bdef\s+)({'|'.join(keyword.kwlist)})\b|^\s*({'|'.join(keyword.kwlist)}) : ", re.MULTILINE)
+
+
+def has_keyword_members(text: str) -> bool:
+    """True when some keyword may stand for a member, so that a closer look is worth its time."""
+    return _MEMBER.search(text) is not None
 
 
 def with_keywords_as_names(text: str) -> str:

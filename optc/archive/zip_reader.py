@@ -5,6 +5,7 @@ The file is mapped, not read: stored entries are views of the mapping, deflated 
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import struct
@@ -13,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from optc import config
 from optc.errors import ArchiveError, OptcWarning
 
 _LOCAL = struct.Struct("<IHHHHHIIIHH")
@@ -21,6 +23,9 @@ _END64 = struct.Struct("<IQHHIIQQQQ")
 _LOCATOR64 = struct.Struct("<IIQI")
 _END = struct.Struct("<IHHHHIIH")
 _LIMIT = 0xFFFFFFFF
+_ALWAYS_UNPACKED = 64 << 20
+"""So many bytes may be unpacked however small the file is."""
+
 _LARGEST_RATIO = 1100
 """Deflate cannot pack tighter than 1032 to 1: an entry that claims more is refused unread."""
 
@@ -45,6 +50,7 @@ class ZipReader:
         self.filename, self._data = _mapped(source)
         self.entries = {entry.name: entry for entry in self._directory()}
         self._checked: set[str] = set()
+        self._unpacked = 0
 
     def fail(self, entry: str, reason: str) -> ArchiveError:
         """The error for something wrong with an entry: names file, entry and reason."""
@@ -90,6 +96,12 @@ class ZipReader:
             raise self.fail(entry.name, f"compression method {entry.method} is not supported")
         if entry.size > entry.compressed * _LARGEST_RATIO + 64:
             raise self.fail(entry.name, f"{entry.compressed} bytes cannot unpack to {entry.size}")
+        self._unpacked += entry.size
+        limit = max(_ALWAYS_UNPACKED, config.UNPACK_RATIO() * len(self._data))
+        if self._unpacked > limit:
+            raise self.fail(
+                entry.name, f"the archive unpacks to more than {limit} bytes; OPTC_UNPACK_RATIO can allow more"
+            )
         unpacker = zlib.decompressobj(-15)
         try:
             data = unpacker.decompress(raw, entry.size + 1)
@@ -117,7 +129,15 @@ class ZipReader:
                 raise self.fail(entry.name, "two entries have this name")
             seen.add(entry.name)
             entries.append(entry)
+        self._check_overlaps(entries)
         return entries
+
+    def _check_overlaps(self, entries: list[Entry]) -> None:
+        """Entries that share bytes are how small files claim to be large ones."""
+        ordered = sorted(entries, key=lambda entry: entry.offset)
+        for before, after in itertools.pairwise(ordered):
+            if before.offset + _LOCAL.size + before.compressed > after.offset:
+                raise self.fail(after.name, f"the entry overlaps {before.name}")
 
     def _end_records(self) -> tuple[int, int, int]:
         """Number of entries, and where the directory starts and ends."""

@@ -1,0 +1,227 @@
+"""Archives made to do harm: each is refused with an ArchiveError, or loads as something harmless, in bounded time and
+memory. CI runs a part of the corpus; `-m exhaustive` runs all of it. Both print how many files were refused."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import optc
+from optc import nn
+from optc.errors import ArchiveError, OptcError
+from tests.archive.handmade import EMPTY_OBJECT, archive
+
+SECONDS, BYTES = 5.0, 1 << 30
+"""What one file may take; the memory is that of the whole process, Python and numpy included."""
+
+METHOD = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return {}\n"
+
+
+def small_archive() -> bytes:
+    module = optc.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+    buffer = io.BytesIO()
+    module.save(buffer)
+    return buffer.getvalue()
+
+
+def outcome(data: bytes) -> str:
+    """Load, print and run: "loaded", or the name of the error. Anything but an OptcError fails the test."""
+    try:
+        module = optc.jit.load(io.BytesIO(data))
+        _ = module.code, repr(module), module.state_dict()
+        module(optc.ones(1, 2))
+    except OptcError as error:
+        return type(error).__name__
+    return "loaded"
+
+
+def count_outcomes(files: Iterator[bytes], name: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for data in files:
+        started = time.perf_counter()
+        counts[outcome(data)] += 1
+        assert time.perf_counter() - started < SECONDS
+    print(f"{name}: {sum(counts.values())} files, {dict(counts)}")
+    return counts
+
+
+def truncated(data: bytes, step: int) -> Iterator[bytes]:
+    return (data[:length] for length in range(0, len(data), step))
+
+
+def flipped(data: bytes, count: int) -> Iterator[bytes]:
+    generator = random.Random(0)
+    for _ in range(count):
+        damaged = bytearray(data)
+        for _ in range(generator.choice((1, 1, 1, 2, 8))):
+            damaged[generator.randrange(len(damaged))] = generator.randrange(256)
+        yield bytes(damaged)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_cut_off_anywhere(step: int) -> None:
+    counts = count_outcomes(truncated(small_archive(), step), "cut off")
+    assert set(counts) == {"ArchiveError"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [300, pytest.param(100_000, marks=pytest.mark.exhaustive)])
+def test_flipped_bytes(count: int) -> None:
+    counts = count_outcomes(flipped(small_archive(), count), "flipped")
+    assert counts["ArchiveError"] > count // 5
+
+
+def zip_bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("m/version", "3")
+        out.writestr("m/constants.pkl", b"\x80\x02).")
+        out.writestr("m/code/__torch__.py", METHOD.format("x") + "#" * (70 << 20))
+        out.writestr("m/data.pkl", EMPTY_OBJECT)
+    return buffer.getvalue()
+
+
+def overlapping_entries() -> bytes:
+    """Two directory entries for the same bytes."""
+    data = bytearray(archive({"__torch__.py": METHOD.format("x")}, EMPTY_OBJECT))
+    first = data.find(b"PK\x01\x02")
+    second = data.find(b"PK\x01\x02", first + 4)
+    data[second + 42 : second + 46] = data[first + 42 : first + 46]
+    return bytes(data)
+
+
+def nested_tuples(depth: int) -> bytes:
+    return b"\x80\x02" + b")" + b"\x85" * depth + b"."
+
+
+def nested_in_attribute(depth: int) -> bytes:
+    return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a" + b"]" * depth + b"a" * (depth - 1) + b"sb."
+
+
+def cyclic_list() -> bytes:
+    return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a]q\x00h\x00asb."
+
+
+def billion_laughs() -> bytes:
+    """A list of two references to a list of two references ..., 60 levels deep."""
+    body = b"]q\x00"
+    for level in range(60):
+        body += b"](" + b"h" + bytes([level]) + b"h" + bytes([level]) + b"eq" + bytes([level + 1])
+    return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a" + body + b"sb."
+
+
+def tensor_data(offset: int, size: int, stride: int, count: int) -> bytes:
+    def number(value: int) -> bytes:
+        return b"\x8a\x08" + struct.pack("<q", value)
+
+    storage = (
+        b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu" + number(count) + b"tQ"
+    )
+    tensor = b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + number(offset) + number(size) + b"\x85"
+    tensor += number(stride) + b"\x85\x89ccollections\nOrderedDict\n)RtR"
+    return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a" + tensor + b"sb."
+
+
+def with_attribute(type_: str, data: bytes, **others: bytes) -> bytes:
+    code = METHOD.format("x").replace("(Module):\n", f"(Module):\n  a : {type_}\n")
+    return archive({"__torch__.py": code}, data, **others)
+
+
+def with_code(expression: str) -> bytes:
+    return archive({"__torch__.py": METHOD.format(expression)}, EMPTY_OBJECT)
+
+
+FLOATS = {"data/0": b"\0" * 16}
+LISTS = "List[List[int]]"
+REFUSED = {
+    "a zip bomb": zip_bomb,
+    "entries that overlap": overlapping_entries,
+    "a million nested tuples": lambda: archive({"__torch__.py": METHOD.format("x")}, nested_tuples(1_000_000)),
+    "a storage shorter than its tensor": lambda: with_attribute("Tensor", tensor_data(0, 5, 1, 5), **FLOATS),
+    "a tensor beyond its storage": lambda: with_attribute("Tensor", tensor_data(2, 3, 1, 4), **FLOATS),
+    "a negative offset": lambda: with_attribute("Tensor", tensor_data(-1, 1, 1, 4), **FLOATS),
+    "a negative size": lambda: with_attribute("Tensor", tensor_data(0, -1, 1, 4), **FLOATS),
+    "a negative stride": lambda: with_attribute("Tensor", tensor_data(3, 2, -1, 4), **FLOATS),
+    "an enormous size": lambda: with_attribute("Tensor", tensor_data(0, 1 << 62, 0, 4), **FLOATS),
+    "an enormous stride": lambda: with_attribute("Tensor", tensor_data(0, 2, (1 << 63) - 1, 4), **FLOATS),
+    "a storage that is not there": lambda: with_attribute("Tensor", tensor_data(0, 1, 1, 4)),
+    "an import": lambda: with_attribute("int", b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00acos\nsystem\nsb."),
+    "a call of eval": lambda: with_attribute("int", b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R."),
+    "a hundred thousand parentheses": lambda: with_code("(" * 100_000 + "x" + ")" * 100_000),
+    "a hundred thousand calls inside each other": lambda: with_code("torch.neg(" * 100_000 + "x" + ")" * 100_000),
+    "a name that shadows a builtin": lambda: with_code("open('/etc/passwd')"),
+    "a parameter called like a module": lambda: archive(
+        {"__torch__.py": METHOD.format("torch.relu(x)").replace("x: Tensor", "torch: Tensor")}, EMPTY_OBJECT
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_refused(name: str) -> None:
+    data = REFUSED[name]()
+    started = time.perf_counter()
+    with pytest.raises(ArchiveError):
+        optc.jit.load(io.BytesIO(data)).code
+    assert time.perf_counter() - started < SECONDS
+
+
+HARMLESS = {
+    "deep lists": lambda: with_attribute(LISTS, nested_in_attribute(100_000)),
+    "a list inside itself": lambda: with_attribute(LISTS, cyclic_list()),
+    "a billion laughs": lambda: with_attribute(LISTS, billion_laughs()),
+    "a path that climbs": lambda: archive(
+        {"__torch__.py": METHOD.format("x")}, EMPTY_OBJECT, **{"../../escaped": b"x", "/tmp/escaped": b"x"}
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", HARMLESS)
+def test_does_no_harm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    started = time.perf_counter()
+    assert outcome(HARMLESS[name]()) in ("loaded", "ArchiveError")
+    assert time.perf_counter() - started < SECONDS
+    assert list(tmp_path.iterdir()) == [] and not Path("/tmp/escaped").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit memory this way")
+def test_the_whole_corpus_fits_the_stated_memory() -> None:
+    program = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({BYTES}, {BYTES}))\n"
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from tests.archive.test_hostile import HARMLESS, REFUSED, outcome\n"
+        "print({outcome(make()) for name, make in {**REFUSED, **HARMLESS}.items()})\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert set(run.stdout.strip("{}\n").split(", ")) <= {"'ArchiveError'", "'loaded'"}
+
+
+def test_the_limit_of_unpacking_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = zip_bomb()
+    assert len(data) < 1 << 20
+    monkeypatch.setenv("OPTC_UNPACK_RATIO", "2000")
+    assert outcome(data) == "loaded"
+
+
+def test_a_claimed_size_is_not_believed() -> None:
+    packed = zlib.compress(b"x" * 100)[2:-4]
+    data = bytearray(archive({"__torch__.py": METHOD.format("x")}, EMPTY_OBJECT))
+    assert packed not in data
+    first = data.find(b"PK\x01\x02")
+    data[first + 24 : first + 28] = struct.pack("<I", 1 << 31)
+    assert outcome(bytes(data)) == "ArchiveError"
