@@ -20,7 +20,7 @@ from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
 from optc.codegen.kernel import Kernel, nodes
-from optc.codegen.kernel_emitter import emit_dim, emit_kernel
+from optc.codegen.kernel_emitter import emit_dim, emit_kernel, passed_buffers
 from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.memory import Arena, Slot
 from optc.codegen.native import (
@@ -33,9 +33,10 @@ from optc.codegen.native import (
     Text,
     contiguous_strides,
 )
+from optc.codegen.parallelise import kernel_operations
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import schedule
-from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel
+from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel, is_worth_splitting, scaled
 from optc.codegen.work import Work, kernel_work
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
@@ -408,14 +409,13 @@ class Frame:
         one, an exponential some twenty; see `cost`). It decides whether threads are worth it.
         """
         units = emit_dim(self.b, count, self.symbols)
-        scale = 64 // self.target.vector_bytes  # the pool counts in what 64-byte vectors do
-        if count == 1 or (isinstance(operations, int) and operations * scale < SPLIT_WORTH):
+        if count == 1 or not is_worth_splitting(operations, self.target):
             call_alone(self.b, function, arguments, units)
             return
-        work = self.b.mul(emit_dim(self.b, operations, self.symbols), scale)
+        work = self.b.mul(emit_dim(self.b, operations, self.symbols), scaled(1, self.target))
         self.splits = True
         if isinstance(operations, int):
-            self.split_operations += operations * scale
+            self.split_operations += scaled(operations, self.target)
             call_parallel(self.b, self.context, function, arguments, units, work)
             return
         with self.b.if_then_else(self.b.icmp("ult", work, SPLIT_WORTH)) as (alone, together):
@@ -446,7 +446,7 @@ class Frame:
         given = iter(pointers)
         scratch: list[Slot] = []
         places: list[Value] = []
-        for buffer in named.buffers:
+        for buffer in passed_buffers(named):
             if buffer.role != "scratch":
                 places.append(next(given))
                 continue
@@ -454,8 +454,12 @@ class Frame:
             scratch.append(slot)
             places.append(pointer)
         declared = self.module.declare(name, "void", ["ptr"] * len(places) + ["i64"] * len(named.sizes))
+        places.extend(self.symbols[size] for size in kernel.sizes)
         with self.timed(name, operators, lambda: kernel_work(kernel, self.target)):
-            self.b.call(declared, *places, *(self.symbols[size] for size in named.sizes))
+            if named.units == 0:
+                self.b.call(declared, *places)
+            else:
+                self.call_split(declared, places, named.units, kernel_operations(kernel))
         for slot in scratch:
             self.release(slot)
         shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]

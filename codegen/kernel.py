@@ -1,6 +1,6 @@
 """The kernel IR: a loop language small enough to print, verify and interpret.
 
-    kernel    = Kernel(name, buffers, sizes, body)
+    kernel    = Kernel(name, buffers, sizes, body, units)
     statement = Loop(variable, start, stop, step, body, lanes, masked)
               | Define(name, value, lanes)                 a local: one element, or a vector of lanes
               | Assign(name, value)                        changes a local
@@ -103,14 +103,23 @@ class Store:
 Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Store
 
 
+START, STOP = "range.start", "range.stop"
+"""The sizes that say which units a call runs."""
+
+
 @dataclass(frozen=True)
 class Kernel:
-    """A loop nest: `sizes` are the names of its integer parameters, in order."""
+    """A loop nest: `sizes` are the names of its integer parameters, in order.
+
+    A kernel with `units` runs in ranges: its last two sizes are `START` and `STOP`, between 0 and `units`, and ranges
+    may run in any order or at the same time. Scratch is then private to a range.
+    """
 
     name: str
     buffers: tuple[Buffer, ...]
     sizes: tuple[str, ...]
     body: tuple[Statement, ...]
+    units: Dim = 0
 
     def buffer(self, name: str) -> Buffer:
         """The buffer of that name. Raises KeyError."""
@@ -258,6 +267,8 @@ def print_kernel(kernel: Kernel) -> str:
     """The kernel as text."""
     shown = [f"{b.dtype.name}* {b.name}" for b in kernel.buffers if b.role != "scratch"]
     lines = [f"kernel {kernel.name}({', '.join([*shown, *kernel.sizes])}):"]
+    if kernel.units != 0:
+        lines.append(f"  units: {kernel.units}")
     lines += [f"  scratch {b.name}: {b.dtype.name}[{b.size}]" for b in kernel.buffers if b.role == "scratch"]
     _print_body(kernel.body, "  ", lines)
     return "\n".join(lines)
@@ -347,7 +358,8 @@ def verify_kernel(kernel: Kernel) -> None:
     - every buffer, size, loop variable and local is known where it is used, and defined once;
     - what is stored has the buffer's element type, what is assigned the local's; inputs are never written;
     - a vector local is only read inside loops of its lanes or by `Fold`; a loop with lanes holds no other loop with
-      lanes and steps by a multiple of its lanes, by exactly them when masked.
+      lanes and steps by a multiple of its lanes, by exactly them when masked;
+    - a kernel with units has the sizes of a range, last.
     """
     _Verifier(kernel).check()
 
@@ -360,7 +372,11 @@ class _Verifier:
         names = [buffer.name for buffer in self.kernel.buffers]
         if len(set(names)) != len(names):
             self.fail("two buffers have one name")
+        if self.kernel.units != 0 and self.kernel.sizes[-2:] != (START, STOP):
+            self.fail(f"it has {self.kernel.units} units, but no range of them among its sizes")
         self.known = set(self.kernel.sizes)
+        if self.kernel.units != 0:
+            self.dim(self.kernel.units)
         self.locals: dict[str, tuple[DType, int]] = {}
         self.body(self.kernel.body, 0)
 

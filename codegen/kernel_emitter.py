@@ -1,4 +1,7 @@
-"""Kernels as LLVM functions: `void name(ptr buffer..., i64 size...)`, scratch buffers included."""
+"""Kernels as LLVM functions: `void name(ptr buffer..., i64 size...)`, scratch buffers included.
+
+Kernels with units keep their scratch on the stack instead, so that every range has its own.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from optc.codegen.host import Target
 from optc.codegen.kernel import (
     Accumulate,
     Assign,
+    Buffer,
     Define,
     Fold,
     Kernel,
@@ -27,7 +31,7 @@ from optc.ops.scalar import Expr
 
 def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
     """Define the kernel's function in `module`. The kernel has been verified and scheduled."""
-    parameters = [Parameter("ptr", buffer.name, NOALIAS) for buffer in kernel.buffers]
+    parameters = [Parameter("ptr", buffer.name, NOALIAS) for buffer in passed_buffers(kernel)]
     parameters += [Parameter("i64", size) for size in kernel.sizes]
     function = module.function(kernel.name, "void", parameters)
     emitter = _KernelEmitter(kernel, Builder(function), target)
@@ -35,6 +39,11 @@ def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
     emitter.body(kernel.body)
     emitter.b.ret()
     return function
+
+
+def passed_buffers(kernel: Kernel) -> list[Buffer]:
+    """The buffers that the kernel's function takes as arguments."""
+    return [buffer for buffer in kernel.buffers if buffer.role != "scratch" or kernel.units == 0]
 
 
 def emit_dim(b: Builder, dim: Dim, names: dict[str, Value]) -> Value:
@@ -83,10 +92,15 @@ class _KernelEmitter:
 
     def bind(self, arguments: list[Value]) -> None:
         """Name the function's arguments."""
-        for buffer, argument in zip(self.kernel.buffers, arguments):
+        passed = passed_buffers(self.kernel)
+        for buffer, argument in zip(passed, arguments):
             self.buffers[buffer.name] = argument
-        for size, argument in zip(self.kernel.sizes, arguments[len(self.kernel.buffers) :]):
+        for size, argument in zip(self.kernel.sizes, arguments[len(passed) :]):
             self.names[size] = argument
+        for buffer in self.kernel.buffers:
+            if buffer not in passed:
+                assert isinstance(buffer.size, int)
+                self.buffers[buffer.name] = self.b.alloca("i8", buffer.size * buffer.dtype.itemsize, 64)
 
     def body(self, body: tuple[Statement, ...]) -> None:
         """Emit statements; consecutive ones share subexpressions until a store or loop may change memory."""

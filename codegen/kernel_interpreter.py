@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.kernel import Accumulate, Assign, Define, Fold, Kernel, Loop, Statement, Store
+from optc.codegen.kernel import START, STOP, Accumulate, Assign, Define, Fold, Kernel, Loop, Statement, Store
 from optc.ir.dims import Dim, substitute
 from optc.ops.scalar import Expr, evaluate
 from optc.ops.shapes import known
@@ -16,8 +16,14 @@ from optc.ops.shapes import known
 def interpret_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, int]) -> None:
     """Run a kernel on flat arrays (one per input and output buffer; outputs are written in place).
 
+    Without a range among the sizes, a kernel with units runs one unit at a time, the last one first.
     Raises IndexError when an access leaves its buffer: negative indices do not wrap here.
     """
+    if kernel.units != 0 and START not in sizes:
+        (units,) = known([substitute(kernel.units, dict(sizes))])
+        for unit in reversed(range(units)):
+            interpret_kernel(kernel, buffers, {**sizes, START: unit, STOP: unit + 1})
+        return
     memory = dict(buffers)
     for buffer in kernel.buffers:
         if buffer.role == "scratch":

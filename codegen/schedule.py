@@ -12,9 +12,11 @@ from optc.codegen.hoist import hoist_invariants
 from optc.codegen.host import Target
 from optc.codegen.interleave import interleave
 from optc.codegen.kernel import Kernel, verify_kernel
+from optc.codegen.parallelise import parallelise
 from optc.codegen.vectorise import vectorise
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
+    "parallelise": parallelise,
     "hoist": lambda kernel, target: hoist_invariants(kernel),
     "vectorise": vectorise,
     "interleave": interleave,

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from optc.codegen import context as calling
+from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value
 from optc.codegen.thread_pool import OPERATIONS_PER_MICROSECOND
+from optc.ir.dims import Dim
 
 SPLIT_WORTH = 3 * OPERATIONS_PER_MICROSECOND
 """Work below 3 microseconds is not split: a fork and a join take up to half of one."""
+
+
+def is_worth_splitting(operations: Dim, target: Target) -> bool:
+    """True when work (as `Frame.call_split` counts it) is worth threads, or may be, as only running it tells."""
+    return not isinstance(operations, int) or scaled(operations, target) >= SPLIT_WORTH
+
+
+def scaled(operations: int, target: Target) -> int:
+    """Operations as the pool counts them: in what 64-byte vectors do."""
+    return operations * (64 // target.vector_bytes)
 
 
 def call_alone(b: Builder, function: Declaration, arguments: Sequence[Value], units: Value) -> None:

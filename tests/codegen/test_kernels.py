@@ -55,6 +55,13 @@ def run_native(kernel: Kernel, target: Target, arrays: list[np.ndarray[Any, Any]
     prototype(library.address("test_kernel"))(*[array.ctypes.data for array in arrays], *sizes)
 
 
+def whole_range(kernel: Kernel, sizes: dict[str, int]) -> list[int]:
+    """What the function takes behind its own sizes: the range of all units, where it has units."""
+    units = substitute(kernel.units, sizes)
+    assert isinstance(units, int)
+    return [0, units] if kernel.units != 0 else []
+
+
 def pointwise(dtype: DType) -> Kernel:
     """out[i, j] = select(x < y, x * y, -x), y broadcast along the rows."""
     x, y, out = Buffer("x", dtype, "input"), Buffer("y", dtype, "input"), Buffer("out", dtype, "output")
@@ -168,7 +175,7 @@ def test_every_engine_agrees(make: Callable[[], Kernel], target: Target) -> None
         arrays, sizes = arrays_for(kernel, 3, n), {"m": 3, "n": n}
         expected = interpreted(kernel, arrays, sizes)
         np.testing.assert_allclose(interpreted(scheduled, arrays, sizes), expected, rtol=4e-6, err_msg=str(scheduled))
-        run_native(scheduled, target, arrays, [3, n])
+        run_native(scheduled, target, arrays, [3, n, *whole_range(scheduled, sizes)])
         place = [buffer.name for buffer in kernel.buffers].index("out")
         np.testing.assert_allclose(arrays[place], expected, rtol=4e-6, err_msg=f"n = {n}\n{scheduled}")
 
