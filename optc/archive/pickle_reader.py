@@ -46,6 +46,10 @@ class Globals(Protocol):
         """Fill an object; returns the object. Raises PickleError."""
 
 
+_LONGEST_LINE = 4096
+"""More bytes than any name of a module or class has."""
+
+
 class _Mark:
     """Where a tuple, list or dictionary begins on the stack."""
 
@@ -57,11 +61,16 @@ class PickleReader:
     """Reads one pickle: `PickleReader(data, globals).read()`."""
 
     def __init__(self, data: bytes | memoryview, names: Globals) -> None:
-        self._data = bytes(data)
+        self._data = memoryview(data)
         self._names = names
         self._position = 0
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+
+    @property
+    def position(self) -> int:
+        """How many bytes have been read."""
+        return self._position
 
     def read(self) -> Any:
         """The value. Raises PickleError."""
@@ -80,7 +89,7 @@ class PickleReader:
         end = self._position + count
         if end > len(self._data):
             raise PickleError("the pickle is cut off")
-        data = self._data[self._position : end]
+        data = bytes(self._data[self._position : end])
         self._position = end
         return data
 
@@ -88,12 +97,12 @@ class PickleReader:
         return struct.unpack(layout, self._take(struct.calcsize(layout)))[0]
 
     def _line(self) -> str:
-        end = self._data.find(b"\n", self._position)
-        if end < 0:
-            raise PickleError("the pickle is cut off")
-        line = self._data[self._position : end]
-        self._position = end + 1
-        return _decoded(line)
+        line = bytes(self._data[self._position : self._position + _LONGEST_LINE])
+        length = line.find(b"\n")
+        if length < 0:
+            raise PickleError("the pickle is cut off, or a name in it is too long")
+        self._position += length + 1
+        return _decoded(line[:length])
 
     # Stack
 

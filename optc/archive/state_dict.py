@@ -12,13 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from optc.archive.files import ArchiveWriter
+from optc.archive.legacy_state import LegacyStorages, is_legacy
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.archive.pickle_writer import PickleWriter
-from optc.archive.storages import Storages, rebuild_tensor, storage_class
-from optc.archive.zip_reader import ZipReader
+from optc.archive.storages import Storages, rebuild_tensor, rebuild_tensor_without_gradient, storage_class
+from optc.archive.zip_reader import MappedFile, ZipReader, map_file
 from optc.eager.device import Device
 from optc.eager.size import Size
 from optc.eager.tensor import Tensor
+from optc.errors import ArchiveError
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import ANY, Type
@@ -128,7 +130,10 @@ def load(
     Only plain data is read, so `weights_only` changes nothing. Raises ArchiveError for damaged files, for TorchScript
     archives (use `optc.jit.load`) and for files that hold objects of other classes.
     """
-    archive = ZipReader(f)
+    file = map_file(f)
+    if is_legacy(file.data):
+        return _load_legacy(file)
+    archive = ZipReader(file)
     folder = folder_of(archive)
     if any(name.startswith(f"{folder}code/") for name in archive.names):
         raise archive.fail("", "this is a TorchScript archive: read it with optc.jit.load")
@@ -138,6 +143,14 @@ def load(
         return PickleReader(archive.read(entry), names).read()
     except PickleError as error:
         raise archive.fail(entry, str(error)) from error
+
+
+def _load_legacy(file: MappedFile) -> Any:
+    try:
+        storages = LegacyStorages(file.data)
+        return PickleReader(file.data[storages.object_start :], StateGlobals(storages)).read()
+    except PickleError as error:
+        raise ArchiveError(f"{file.name}: {error}") from error
 
 
 def folder_of(archive: ZipReader) -> str:
@@ -150,10 +163,11 @@ def folder_of(archive: ZipReader) -> str:
 class StateGlobals:
     """The names that files of tensors may use."""
 
-    def __init__(self, storages: Storages) -> None:
+    def __init__(self, storages: Storages | LegacyStorages) -> None:
         self._storages = storages
         self._known: dict[tuple[str, str], Any] = {
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
+            ("torch._utils", "_rebuild_tensor"): Callee("_rebuild_tensor", rebuild_tensor_without_gradient),
             ("torch._utils", "_rebuild_parameter"): Callee("_rebuild_parameter", _rebuild_parameter),
             ("collections", "OrderedDict"): Callee("OrderedDict", OrderedDict),
             ("builtins", "complex"): Callee("complex", complex),

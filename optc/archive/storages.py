@@ -25,6 +25,11 @@ def storage_class(name: str) -> Callee | None:
     return Callee(name) if name in _DTYPES or name in _QUANTIZED else None
 
 
+def storage_dtype(name: str) -> DType | None:
+    """The type of the elements in a storage of class `FloatStorage`; None for classes that do not exist."""
+    return _DTYPES.get(name) or _QUANTIZED.get(name)
+
+
 def quantization_scheme(name: str) -> Callee | None:
     """The global `torch per_tensor_affine` and its siblings; None for other names."""
     return Callee(name) if name in _SCHEMES else None
@@ -82,7 +87,7 @@ class Storages:
             raise PickleError("a persistent id describes no storage")
         _, kind, key, _, count = identity[:5]
         name = kind.name if isinstance(kind, Callee) else str(kind)
-        dtype = _DTYPES.get(name) or _QUANTIZED.get(name)
+        dtype = storage_dtype(name)
         if dtype is None:
             raise PickleError(f"storages of kind {name} are not supported")
         if not isinstance(key, str) or type(count) is not int or count < 0:
@@ -119,3 +124,8 @@ def rebuild_quantized_tensor(
         raise PickleError("a quantised tensor has no scheme")
     numbers = storage.tensor(offset, sizes, strides, False)
     return QuantizedTensor(numbers, storage.kind, (quantizer[0].name, *quantizer[1:]))
+
+
+def rebuild_tensor_without_gradient(storage: Any, offset: Any, sizes: Any, strides: Any) -> Any:
+    """`torch._utils._rebuild_tensor`, which the oldest files use."""
+    return rebuild_tensor(storage, offset, sizes, strides, False)

@@ -12,7 +12,7 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from optc import config
 from optc.errors import ArchiveError, OptcWarning
@@ -28,6 +28,9 @@ _ALWAYS_UNPACKED = 64 << 20
 
 _LARGEST_RATIO = 1100
 """Deflate cannot pack tighter than 1032 to 1: an entry that claims more is refused unread."""
+
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Entry:
 class ZipReader:
     """The entries of a zip file: `names` in order, `read(name)` the bytes. Raises ArchiveError for damaged files."""
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
-        self.filename, self._data = _mapped(source)
+    def __init__(self, source: Source | MappedFile) -> None:
+        self.filename, self._data = source if isinstance(source, MappedFile) else map_file(source)
         self.entries = {entry.name: entry for entry in self._directory()}
         self._checked: set[str] = set()
         self._unpacked = 0
@@ -159,9 +162,7 @@ class ZipReader:
         place = tail.rfind(b"PK\x05\x06")
         if place < 0 or place + _END.size > len(tail):
             if bytes(self._data[:2]) == b"\x80\x02":
-                raise self.fail(
-                    "", "this is a pickle, the format torch.save had before PyTorch 1.6: it is not supported"
-                )
+                raise self.fail("", "this is a pickle, as torch.save wrote before PyTorch 1.6: read it with optc.load")
             raise self.fail("", "this is no zip file, or it is cut off (the directory is missing)")
         return len(self._data) - len(tail) + place
 
@@ -203,15 +204,22 @@ class ZipReader:
         return layout.unpack_from(self._data, position)
 
 
-def _mapped(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str, memoryview]:
-    """The name to use in messages and the bytes: a private mapping of a file, or a copy of what a stream gives."""
+class MappedFile(NamedTuple):
+    """A file's bytes, and the name to use in messages."""
+
+    name: str
+    data: memoryview
+
+
+def map_file(source: Source) -> MappedFile:
+    """A private mapping of a file, or a copy of what a stream gives. Raises ArchiveError for an empty file."""
     if isinstance(source, bytes | bytearray):
-        return "<bytes>", memoryview(bytearray(source))
+        return MappedFile("<bytes>", memoryview(bytearray(source)))
     if not isinstance(source, str | os.PathLike):
-        return getattr(source, "name", "<stream>"), memoryview(bytearray(source.read()))
+        return MappedFile(getattr(source, "name", "<stream>"), memoryview(bytearray(source.read())))
     filename = os.fspath(source)
     with open(filename, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
             raise ArchiveError(f"{filename}: the file is empty")
-        return filename, memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY))
+        return MappedFile(filename, memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)))

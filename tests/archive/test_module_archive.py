@@ -177,7 +177,7 @@ DAMAGE = {
         archive({"__torch__.py": RESTORED}, b"\x80\x02c__torch__\nM\n)\x81K\1b."),
         "__setstate__ failed",
     ),
-    "a pickle": (b"\x80\x02N.", "the format torch.save had before PyTorch 1.6"),
+    "a pickle": (b"\x80\x02N.", "as torch.save wrote before PyTorch 1.6"),
     "an empty file": (b"", "this is no zip file"),
     "a NamedTuple inside itself": (
         archive(

@@ -145,3 +145,22 @@ def test_optc_reads_what_torch_writes(tmp_path: Path) -> None:
         np.testing.assert_array_equal(state[name]._array.astype(float), tensor.double().numpy())
     torch.save({"size": torch.Size([1, 2]), "dtype": torch.float16, "p": torch.nn.Parameter(torch.ones(2))}, path)
     assert load(path)["dtype"] is dtypes.FLOAT16
+
+
+@pytest.mark.peers
+def test_files_from_before_the_zip_format_are_read() -> None:
+    torch = pytest.importorskip("torch")
+    base = torch.arange(12.0).reshape(3, 4)
+    values = {"x": base, "view": base[1:].t(), "words": ["a", 1, None], "half": torch.ones(2, dtype=torch.float16)}
+    buffer = io.BytesIO()
+    torch.save(values, buffer, _use_new_zipfile_serialization=False)
+    found = load(buffer.getvalue())
+    assert found["words"] == ["a", 1, None]
+    assert found["view"].stride() == (1, 4)
+    for name in ("x", "view", "half"):
+        np.testing.assert_array_equal(found[name]._array, values[name].numpy())
+    found["x"]._array[1, 0] = -1
+    assert found["view"]._array[0, 0] == -1
+    for length in range(0, len(buffer.getvalue()), 7):
+        with pytest.raises(ArchiveError):
+            load(buffer.getvalue()[:length])
