@@ -4,77 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from optc.codegen import jit
-from optc.codegen.clock import Clock
-from optc.codegen.context import ContextPool, Island
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
 from optc.codegen.expression import SUPPORTED_DTYPES
-from optc.codegen.frame import KernelRecord, Unsupported
+from optc.codegen.frame import Unsupported
 from optc.codegen.host import Target
+from optc.codegen.native_program import NativeProgram
 from optc.codegen.operators import HANDLERS
-from optc.codegen.threads import threads_of_calls
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
 from optc.ir.structure import Structure
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType, TupleType
-
-
-@dataclass
-class NativeProgram:
-    """A core graph compiled for one target and loaded into the process.
-
-    `texts` are the LLVM modules by name, the driver's first; `run` is the address of the driver's function.
-    """
-
-    graph: Graph
-    target: Target
-    signature: Signature
-    symbol: str
-    texts: dict[str, str]
-    kernels: list[KernelRecord]
-    constants: list[np.ndarray[Any, Any]]
-    arena_bytes: int
-    seconds: dict[str, float] = field(default_factory=dict)
-    library: jit.Library | None = None
-    clock: Clock | None = None
-
-    @property
-    def run(self) -> int:
-        """The address of the native function. Raises ValueError before `load`."""
-        if self.library is None:
-            raise ValueError("the program has not been loaded")
-        return self.library.address(self.symbol)
-
-    @property
-    def llvm(self) -> str:
-        """All LLVM modules as text, the driver's first."""
-        return "\n".join(self.texts.values())
-
-    @property
-    def assembly(self) -> str:
-        """The machine code of all modules as text."""
-        return "\n".join(jit.assembly(text, self.target) for text in self.texts.values())
-
-    def load(self, cached: bool = True) -> None:
-        """Compile (or, if `cached`, take from the object cache) and link."""
-        started = time.perf_counter()
-        objects = [jit.compile_module(text, self.target, cached=cached) for text in self.texts.values()]
-        self.library = jit.link(objects)
-        self.seconds["llvm"] = time.perf_counter() - started
-
-    def contexts(self, island: Island | None = None, threads: int = 0) -> ContextPool:
-        """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual)."""
-        addresses = [array.ctypes.data for array in self.constants]
-        split = threads_of_calls(threads)
-        return ContextPool(addresses, self.arena_bytes, island, self.constants, split)
 
 
 def generate(

@@ -24,29 +24,12 @@ from optc import config, rewrite
 from optc.errors import OptcError
 from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Node
-from optc.ir.types import Type
+from optc.ir.optimized import Slot
 from optc.ops.registry import operator_of
 
 
 class PipelineError(OptcError):
     """A pipeline that cannot be run as it is written."""
-
-
-@dataclass
-class Slot:
-    """A place outside the graph that the program writes: state the graph takes as an input and gives back.
-
-    `kind` is "attribute" (rebind `name` of `owner` to the output), "buffer" (copy the output into the tensor that the
-    attribute holds) or "argument" (copy the output into argument number `input`). `output` is None until some pass
-    found out that the slot is written.
-    """
-
-    kind: str
-    name: str
-    input: int
-    output: int | None = None
-    owner: ScriptObject | None = None
-    type: Type | None = None
 
 
 @dataclass

@@ -6,14 +6,14 @@ Importing this module registers every pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from optc import config, pipeline
-from optc.errors import SourceRange, UnsupportedError
+from optc.errors import UnsupportedError
 from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.optimized import Island, OptimizedProgram
 from optc.ir.structure import Structure
 from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from optc.ops.abstract import UndecidedShape, abstract
@@ -59,32 +59,6 @@ pipeline.name_pipeline(
     "capture, simplify, loop-unrolling, simplify, growing-lists, flatten-outputs, decompose, simplify, "
     "loop-invariant-hoisting, addmm-fusion, simplify",
 )
-
-
-@dataclass
-class Island:
-    """A part that the interpreter has to run: which node (None: the whole program), and why."""
-
-    reason: str
-    source: SourceRange | None = None
-    node: Node | None = None
-
-
-@dataclass
-class OptimizedProgram:
-    """The result of `optimize`.
-
-    `graph` is in core form, None when the whole program has to be interpreted (then `islands` says why). Its inputs
-    are the leaves of the arguments (`input_structures`, one per argument) followed by the state (`state`); its outputs
-    the leaves of the result (`output_structure`) followed by the state's new values.
-    """
-
-    graph: Graph | None
-    records: list[pipeline.PassRecord]
-    state: list[pipeline.Slot] = field(default_factory=list)
-    islands: list[Island] = field(default_factory=list)
-    input_structures: list[Structure] = field(default_factory=list)
-    output_structure: Structure | None = None
 
 
 def optimize(

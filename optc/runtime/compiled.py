@@ -151,7 +151,7 @@ class CompiledFunction:
         watching = [Compare(values)] if config.COMPARE() else []
         program = optimize(self._function, self._receiver, types, instruments=watching)
         specialization.seconds["passes"] = time.perf_counter() - started
-        specialization.program, specialization.passes, specialization.graph = program, program.records, program.graph
+        specialization.program = program
         for island in program.islands:
             operator = island.node.kind if island.node is not None else self._function.name
             specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))

@@ -8,10 +8,11 @@ from typing import Any
 
 from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, make_entry
 from optc.codegen.frame import Unsupported
+from optc.codegen.native_program import NativeProgram
 from optc.codegen.program import generate, output_tree
 from optc.errors import OptcError
 from optc.ir.structure import Structure
-from optc.ir.types import IntType
+from optc.ir.types import IntType, TensorType
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, drop_unwritten
 
@@ -35,6 +36,19 @@ def build(
         specialization.fallbacks.append(Fallback(node.kind, error.reason, str(node.source or "")))
         return
     native.load(cached)
+    graph = program.graph
+    held = [(slot, graph.inputs[slot.input].type) for slot in program.state if slot.owner is not None]
+    specialization.held = tuple((slot, type_) for slot, type_ in held if isinstance(type_, TensorType))
+    connect(specialization, native, on_failure, slow_path, name=name, wrapped=wrapped, threads=threads)
+
+
+def connect(
+    specialization: Specialization, native: NativeProgram, on_failure: Callable[..., Any],
+    slow_path: Callable[..., Any], *, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
+) -> None:  # fmt: skip
+    """Give the specialisation the entries of a loaded native program."""
+    program = specialization.program
+    assert program is not None
     specialization.native = native
     specialization.seconds.update(native.seconds)
     plain = EntryPoint(

@@ -10,9 +10,8 @@ from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
+from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.types import IntType, TensorType
-from optc.passes.pipelines import OptimizedProgram
-from optc.pipeline import PassRecord
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,24 @@ class Specialization:
     types: tuple[Any, ...]
     others: tuple[Any, ...] = ()
     """The arguments without a native type (strings ...), which must come again; None elsewhere."""
-    graph: Graph | None = None
-    passes: list[PassRecord] = field(default_factory=list)
     program: OptimizedProgram | None = None
     native: Any = None
     entry: Callable[..., Any] | None = None
     checked: Callable[..., Any] | None = None
     fallbacks: list[Fallback] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    held: tuple[tuple[Slot, TensorType], ...] = ()
+    """The tensors that are read from attributes, and the types that the code was compiled for."""
+
+    @property
+    def graph(self) -> Graph | None:
+        """The core graph."""
+        return None if self.program is None else self.program.graph
+
+    @property
+    def passes(self) -> list[Any]:
+        """What every pass did."""
+        return [] if self.program is None else self.program.records
 
     def accepts(self, values: Sequence[Any]) -> bool:
         """True when the code is right for these arguments and for the state as it is now."""
@@ -55,13 +64,10 @@ class Specialization:
 
     def _accepts_state(self, symbols: dict[str, int]) -> bool:
         """Tensors that programs assign to attributes may have another shape or type in the next call."""
-        if self.program is None or self.graph is None:
-            return True
-        held = [(slot.owner.values[slot.name], slot.input) for slot in self.program.state if slot.owner is not None]
         return all(
-            fits(value, type_, None, symbols)
-            for value, place in held
-            if isinstance(type_ := self.graph.inputs[place].type, TensorType)
+            fits(slot.owner.values[slot.name], type_, None, symbols)
+            for slot, type_ in self.held
+            if slot.owner is not None
         )
 
     def __str__(self) -> str:

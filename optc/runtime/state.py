@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from optc.eager.creation import from_numpy
+from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.structure import leaves_of, rebuild
-from optc.passes.pipelines import OptimizedProgram
-from optc.pipeline import Slot
 from optc.runtime.specialization import native_form
 
 

@@ -1,0 +1,70 @@
+"""A compiled program: code, constants, contexts, and the signature of the entry."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from optc.codegen import jit
+from optc.codegen.context import ContextPool, Island
+from optc.codegen.entry import Signature
+from optc.codegen.host import Target
+from optc.codegen.threads import threads_of_calls
+from optc.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from optc.codegen.clock import Clock
+    from optc.codegen.frame import KernelRecord
+
+
+@dataclass
+class NativeProgram:
+    """A core graph compiled for one target and loaded into the process.
+
+    `texts` are the LLVM modules by name, the driver's first; `run` is the address of the driver's function.
+    """
+
+    graph: Graph
+    target: Target
+    signature: Signature
+    symbol: str
+    texts: dict[str, str]
+    kernels: list[KernelRecord]
+    constants: list[np.ndarray[Any, Any]]
+    arena_bytes: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    library: jit.Library | None = None
+    clock: Clock | None = None
+
+    @property
+    def run(self) -> int:
+        """The address of the native function. Raises ValueError before `load`."""
+        if self.library is None:
+            raise ValueError("the program has not been loaded")
+        return self.library.address(self.symbol)
+
+    @property
+    def llvm(self) -> str:
+        """All LLVM modules as text, the driver's first."""
+        return "\n".join(self.texts.values())
+
+    @property
+    def assembly(self) -> str:
+        """The machine code of all modules as text."""
+        return "\n".join(jit.assembly(text, self.target) for text in self.texts.values())
+
+    def load(self, cached: bool = True) -> None:
+        """Compile (or, if `cached`, take from the object cache) and link."""
+        started = time.perf_counter()
+        objects = [jit.compile_module(text, self.target, cached=cached) for text in self.texts.values()]
+        self.library = jit.link(objects)
+        self.seconds["llvm"] = time.perf_counter() - started
+
+    def contexts(self, island: Island | None = None, threads: int = 0) -> ContextPool:
+        """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual)."""
+        addresses = [array.ctypes.data for array in self.constants]
+        split = threads_of_calls(threads)
+        return ContextPool(addresses, self.arena_bytes, island, self.constants, split)

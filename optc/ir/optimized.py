@@ -1,0 +1,56 @@
+"""An optimised program: its core graph, and how arguments, results and state relate to the graph's inputs and outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from optc.errors import SourceRange
+from optc.ir.function import ScriptObject
+from optc.ir.graph import Graph, Node
+from optc.ir.structure import Structure
+from optc.ir.types import Type
+
+
+@dataclass
+class Slot:
+    """A place outside the graph that the program writes: state the graph takes as an input and gives back.
+
+    `kind` is "attribute" (rebind `name` of `owner` to the output), "buffer" (copy the output into the tensor that the
+    attribute holds) or "argument" (copy the output into argument number `input`). `output` is None until some pass
+    found out that the slot is written.
+    """
+
+    kind: str
+    name: str
+    input: int
+    output: int | None = None
+    owner: ScriptObject | None = None
+    type: Type | None = None
+
+
+@dataclass
+class Island:
+    """A part that the interpreter has to run: which node (None: the whole program), and why."""
+
+    reason: str
+    source: SourceRange | None = None
+    node: Node | None = None
+
+
+@dataclass
+class OptimizedProgram:
+    """What `optc.passes.pipelines.optimize` made of a captured function.
+
+    `records` says what every pass did (`optc.pipeline.PassRecord`). `graph` is in core form, None when the whole program has to
+    be interpreted (then `islands` says why). Its inputs
+    are the leaves of the arguments (`input_structures`, one per argument) followed by the state (`state`); its outputs
+    the leaves of the result (`output_structure`) followed by the state's new values.
+    """
+
+    graph: Graph | None
+    records: list[Any]
+    state: list[Slot] = field(default_factory=list)
+    islands: list[Island] = field(default_factory=list)
+    input_structures: list[Structure] = field(default_factory=list)
+    output_structure: Structure | None = None

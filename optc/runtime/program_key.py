@@ -1,0 +1,257 @@
+"""What a compiled program depends on, as one digest: two programs with one key have the same native code.
+
+The key covers the graphs of the function and of everything it may call, the object it is a method of with the contents
+of all its tensors, the types of the arguments, and the options. Where a program holds something that cannot be put
+down exactly, it has no key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from optc.eager.base import TensorBase
+from optc.ir.dims import Symbolic
+from optc.ir.dtypes import DType
+from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.schema import FunctionSchema
+from optc.ir.types import Type
+
+_CHUNK_BYTES = 2 << 20
+_HASHING_THREADS = 2
+
+
+@dataclass(frozen=True)
+class ProgramKey:
+    """The digest, and what it was made of in the order in which it was met: the same in every process."""
+
+    digest: str
+    objects: tuple[Any, ...]
+    arrays: tuple[np.ndarray[Any, Any], ...]
+
+
+class _NoKey(Exception):
+    """Something that cannot be put down exactly."""
+
+
+def program_key(
+    function: Function, receiver: ScriptObject | None, types: Sequence[Any], others: Sequence[Any], *options: str
+) -> ProgramKey | None:
+    """The key of a program for these argument types (`others`: the arguments that have none); None when it has none."""
+    writer = _Writer()
+    try:
+        writer.value((*options, list(types), list(others), receiver, function))
+        writer.pending_bodies()
+    except (_NoKey, ValueError, RecursionError):
+        return None
+    digest = hashlib.sha256("\0".join(writer.parts).encode("utf-8", "surrogatepass"))
+    for content in _digests(writer.arrays):
+        digest.update(content)
+    return ProgramKey(digest.hexdigest(), tuple(writer.objects), tuple(writer.arrays))
+
+
+class _Writer:
+    """Writes everything a program consists of as a list of texts, every shared object once."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.objects: list[Any] = []
+        self.arrays: list[np.ndarray[Any, Any]] = []
+        self._numbers: dict[int, int] = {}
+        self._types: dict[int, str] = {}
+        self._kept: list[Any] = []
+        self._memory: dict[int, int] = {}
+        self._functions: list[Function] = []
+        self._written: set[int] = set()
+        self._called: set[str] = set()
+
+    # Values
+
+    def value(self, value: Any) -> None:
+        """Write any value that a program may hold. Raises _NoKey."""
+        kind = type(value)
+        if value is None or kind in (bool, int, float, str, bytes, complex):
+            self.parts.append(f"{kind.__name__} {value!r}")
+        elif kind in (list, tuple):
+            self.parts.append(f"{kind.__name__} {len(value)}")
+            for item in value:
+                self.value(item)
+        elif kind is dict:
+            self.parts.append(f"dict {len(value)}")
+            for name, item in value.items():
+                self.value(name)
+                self.value(item)
+        else:
+            self.thing(value)
+
+    def thing(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            self.array(value)
+        elif isinstance(value, TensorBase):
+            if self.shared(value):
+                self.array(value._array)
+        elif isinstance(value, ScriptObject):
+            if self.shared(value):
+                self.value(value.type)
+                self.value(value.values)
+        elif isinstance(value, Type):
+            self.parts.append(self.type(value))
+        elif isinstance(value, Function):
+            if self.shared(value):
+                self.function(value)
+        elif isinstance(value, FunctionSchema):
+            self.parts.append(str(value))
+        elif isinstance(value, DType):
+            self.parts.append(value.name)
+        elif isinstance(value, Symbolic):
+            self.parts.append(repr(value.terms))
+        else:
+            raise _NoKey(type(value).__name__)
+
+    def shared(self, value: Any) -> bool:
+        """Writes which object it is; True when it is met for the first time."""
+        number = self._numbers.setdefault(id(value), len(self.objects))
+        self.parts.append(f"object {number}")
+        if number < len(self.objects):
+            return False
+        self.objects.append(value)
+        return True
+
+    def array(self, array: np.ndarray[Any, Any]) -> None:
+        """Element type, shape, strides and whose memory it is; the contents are hashed at the end."""
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        place = self._memory.setdefault(id(owner), len(self._memory))
+        offset = array.ctypes.data - owner.ctypes.data
+        self.parts.append(f"array {array.dtype} {array.shape} {array.strides} {place} {offset}")
+        self.arrays.append(array)
+        self._kept.append(owner)
+
+    # Types
+
+    def type(self, type_: Type) -> str:
+        known = self._types.get(id(type_))
+        if known is None:
+            known = self.class_(type_) if isinstance(type_, ClassType) else self.parameters(type_)
+            self._types[id(type_)] = known
+            self._kept.append(type_)
+        return known
+
+    def parameters(self, type_: Type) -> str:
+        shown = [self.parameter(getattr(type_, item.name)) for item in fields(type_)]
+        return f"{type(type_).__name__}({', '.join(shown)})"
+
+    def parameter(self, value: Any) -> str:
+        if isinstance(value, Type):
+            return self.type(value)
+        if isinstance(value, tuple):
+            return f"({', '.join(map(self.parameter, value))})"
+        if isinstance(value, Symbolic):
+            return repr(value.terms)
+        if value is None or isinstance(value, bool | int | float | str | DType):
+            return repr(value)
+        raise _NoKey(type(value).__name__)
+
+    def class_(self, class_: ClassType) -> str:
+        number = self._numbers.get(id(class_))
+        if number is not None:
+            return f"class {number}"
+        number = self._numbers[id(class_)] = len(self.objects)
+        self.objects.append(class_)
+        head = f"class {number} {class_.name} {class_.is_module} {class_.is_interface}"
+        self._types[id(class_)] = f"class {number}"
+        members = [
+            f"{name} {self.type(item.type)} {item.is_parameter} {item.is_buffer}"
+            for name, item in class_.attributes.items()
+        ]
+        self.parts.append("\n".join([head, *members]))
+        self.value(class_.constants)
+        return f"class {number}"
+
+    # Graphs
+
+    def function(self, function: Function) -> None:
+        if function.python_function is not None:
+            raise _NoKey(function.name)
+        self.parts.append(function.name)
+        self._functions.append(function)
+
+    def pending_bodies(self) -> None:
+        """Write the graphs of all functions that were met, and the methods of classes that some graph calls by name."""
+        while True:
+            waiting = [item for item in self._functions if id(item) not in self._written]
+            for function in waiting:
+                self._written.add(id(function))
+                self.value(str(function.schema))
+                self.graph(function.graph)
+            found = self.methods()
+            if not waiting and not found:
+                return
+
+    def methods(self) -> bool:
+        """Queue methods that may be called. True when there was one that is new."""
+        before = len(self._functions)
+        for class_ in [item for item in self.objects if isinstance(item, ClassType)]:
+            for name in sorted(self._called & class_.methods.keys()):
+                method = class_.methods[name]
+                if id(method) not in self._numbers and method.python_function is None:
+                    self.parts.append(f"{class_.name}.{name}")
+                    self.thing(method)
+        return len(self._functions) > before
+
+    def graph(self, graph: Graph) -> None:
+        self.block(graph.block, {})
+
+    def block(self, block: Block, values: dict[Value, int]) -> None:
+        parameters = [self.defined(value, values) for value in block.inputs]
+        self.parts.append(f"block {' '.join(parameters)}")
+        for node in block.nodes:
+            self.node(node, values)
+        self.parts.append(f"return {' '.join(str(values[value]) for value in block.outputs)}")
+
+    def defined(self, value: Value, values: dict[Value, int]) -> str:
+        values[value] = len(values)
+        return self.type(value.type)
+
+    def node(self, node: Node, values: dict[Value, int]) -> None:
+        read = " ".join([str(values[value]) for value in node.inputs])
+        made = " ".join([self.defined(value, values) for value in node.outputs])
+        self.parts.append(f"{node.kind} {node.overload} {read}: {made}; {len(node.blocks)}")
+        if node.kind == "prim::CallMethod":
+            self._called.add(node.attributes["name"])
+        for name in sorted(node.attributes):
+            self.parts.append(name)
+            self.value(node.attributes[name])
+        for block in node.blocks:
+            self.block(block, values)
+
+
+def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bytes]:
+    """Digests of all contents, in chunks of bounded size, on two threads where there is much of it."""
+    chunks: list[memoryview] = []
+    for array in arrays:
+        flat = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        chunks += [flat[start : start + _CHUNK_BYTES] for start in range(0, max(1, len(flat)), _CHUNK_BYTES)]
+    results: list[bytes] = [b""] * len(chunks)
+
+    def work(first: int, step: int) -> None:
+        for place in range(first, len(chunks), step):
+            results[place] = hashlib.sha256(chunks[place]).digest()
+
+    if sum(map(len, chunks)) <= 2 * _CHUNK_BYTES:
+        work(0, 1)
+        return results
+    helpers = [threading.Thread(target=work, args=(place, _HASHING_THREADS)) for place in range(1, _HASHING_THREADS)]
+    for helper in helpers:
+        helper.start()
+    work(0, _HASHING_THREADS)
+    for helper in helpers:
+        helper.join()
+    return results
