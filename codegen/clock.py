@@ -27,11 +27,13 @@ ROW_WORDS = 4
 
 @dataclass(frozen=True)
 class TimedPlace:
-    """A row of the table: the kernel, the operators it stands for, and the width of its floats in bytes."""
+    """A row of the table: the kernel, the operators it stands for, the width of its floats in bytes, and whether
+    several threads may work on it."""
 
     name: str
     operators: tuple[str, ...]
-    itemsize: int
+    itemsize: int = 4
+    is_split: bool = False
 
 
 class Clock:
@@ -41,8 +43,8 @@ class Clock:
         self._frame = frame
         self._number = len(frame.constants)
         self._base = frame.constant_pointer(np.zeros(0, np.int64))
-        self._is_running = False
-        self.places: list[TimedPlace] = [TimedPlace("run", (), 4)]
+        self._is_running = self._is_split = False
+        self.places: list[TimedPlace] = [TimedPlace("run", ())]
         self._start = self._now()
 
     def stop(self) -> None:
@@ -61,13 +63,17 @@ class Clock:
         if self._is_running:
             yield
             return
-        self._is_running = True
+        self._is_running, self._is_split = True, False
         start = self._now()
         yield
         done = work()
-        self.places.append(TimedPlace(name, tuple(operators), done.itemsize))
+        self.places.append(TimedPlace(name, tuple(operators), done.itemsize, self._is_split))
         self._add(len(self.places) - 1, start, done)
         self._is_running = False
+
+    def note_split(self) -> None:
+        """Several threads may work on what is being measured."""
+        self._is_split = True
 
     def _now(self) -> Value:
         return read_ticks(self._frame.b, self._frame.target)

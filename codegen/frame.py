@@ -414,6 +414,8 @@ class Frame:
             return
         work = self.b.mul(emit_dim(self.b, operations, self.symbols), scaled(1, self.target))
         self.splits = True
+        if self.clock is not None:
+            self.clock.note_split()
         if isinstance(operations, int):
             self.split_operations += scaled(operations, self.target)
             call_parallel(self.b, self.context, function, arguments, units, work)

@@ -11,7 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from optc import config, interpreter
 from optc.errors import OptcError, OptcWarning
@@ -27,6 +27,9 @@ from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, show
 from optc.runtime.state import RunFailed, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
+
+if TYPE_CHECKING:
+    from optc.runtime.profile import Profile
 
 SPECIALIZATION_LIMIT = 64
 """After so many versions of one program, dimensions that still change are made symbols at once, and the oldest
@@ -221,6 +224,19 @@ class CompiledFunction:
         """The kernels in order of their calls."""
         native = self._shown.native
         return [] if native is None else list(native.kernels)
+
+    def profile(self, *arguments: Any, **keywords: Any) -> Profile:
+        """Where the time of a call with these arguments goes: every kernel with its time, its work and the share of this
+        machine's limits that it reaches. The program's state stays as it is.
+
+        Raises OptcError when the program fails for these arguments.
+        """
+        from optc.runtime.profile import profile_call  # brings llvmlite
+
+        given = map_structure(to_tensor, tuple(arguments))
+        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
+        values = self._bind(given, named)
+        return profile_call(self, self._find(values), values, lambda: self(*arguments, **keywords))
 
     @property
     def llvm(self) -> str:
