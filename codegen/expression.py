@@ -8,9 +8,11 @@ by lane. A truth value is an `i1` in registers and a byte in memory.
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 
+from optc.codegen import avx512
 from optc.codegen.host import Target
-from optc.codegen.llvm import Builder, Value, like, vector_of
+from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr
@@ -68,7 +70,13 @@ class ExpressionEmitter:
             return self.b.constant(register_type(expr.dtype, self.lanes), expr.value)
         if not expr.args or expr.op == "at":
             return self.leaf(expr)
+        if expr.op == "rarely":
+            return self._emit_rarely(*expr.args)
         args = [self.emit(arg) for arg in expr.args]
+        if expr.op == "table":
+            return self._look_up(expr, args[0])
+        if expr.op in _AVX512:
+            return _AVX512[expr.op](self.b, *args)
         if expr.op in UNARY_FUNCTIONS or expr.op in BINARY_FUNCTIONS:
             return call_library(self.b, expr.op, args)
         if expr.op == "bitcast":
@@ -78,6 +86,47 @@ class ExpressionEmitter:
         if expr.op == "fma" and not self.target.fma:
             return self.b.fadd(self.b.fmul(args[0], args[1], ""), args[2], "")
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
+
+    def _emit_rarely(self, condition: Expr, unusual: Expr, usual: Expr) -> Value:
+        b = self.b
+        flags, common = self.emit(condition), self.emit(usual)
+        needed = b.reduce("or", flags) if self.lanes else flags
+        with b.if_then_else(needed, likely=False) as (then, otherwise):
+            with then:
+                inside = ExpressionEmitter(b, self.lanes, self.leaf, self.target)
+                inside.done = dict(self.done)
+                then.yield_([b.select(flags, inside.emit(unusual), common)])
+            with otherwise:
+                otherwise.yield_([common])
+        return then.results[0]
+
+    def _look_up(self, expr: Expr, index: Value) -> Value:
+        element = register_type(expr.dtype)
+        if self.target.avx512 and len(expr.value) in (64 // expr.dtype.itemsize, 128 // expr.dtype.itemsize):
+            return avx512.look_up(self.b, index, expr.value, element)
+        return _look_up_in_memory(self.b, index, expr.value, element)
+
+
+_AVX512: dict[str, Callable[..., Value]] = {
+    "scale": avx512.scale,
+    "exponent": avx512.exponent,
+    "mantissa": avx512.mantissa,
+    "confine": avx512.confine,
+}
+
+
+def _look_up_in_memory(b: Builder, index: Value, entries: tuple[float, ...], element: str) -> Value:
+    """One load per lane."""
+    digest = sha256(repr((element, entries)).encode()).hexdigest()[:16]
+    data = b.module.constant_data(f"table.{digest}", element, entries)
+    places = b.and_(index, len(entries) - 1)
+    if not places.lanes:
+        return b.load(element, b.gep(element, data, b.zext(places, "i64")), invariant=True)
+    vector = undefined(vector_of(element, places.lanes))
+    for lane in range(places.lanes):
+        place = b.zext(b.extractelement(places, lane), "i64")
+        vector = b.insertelement(vector, b.load(element, b.gep(element, data, place), invariant=True), lane)
+    return vector
 
 
 def call_library(b: Builder, name: str, args: list[Value]) -> Value:

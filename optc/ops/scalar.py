@@ -11,7 +11,7 @@ Arithmetic on integers wraps; `div` on integers truncates (`floor_divide` and `r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -28,10 +28,14 @@ BINARY_FUNCTIONS = ("pow", "atan2", "fmod")
 PRIMITIVES = frozenset(
     ("input", "const", "cast", "bitcast", "add", "sub", "mul", "div", "rem", "neg", "abs", "fma", "sqrt", "floor",
      "ceil", "trunc", "round", "minnum", "maxnum", "maximum", "minimum", "copysign", "eq", "ne", "lt", "le", "gt",
-     "ge", "and", "or", "xor", "not", "shl", "shr", "lshr", "select")
+     "ge", "and", "or", "xor", "not", "shl", "shr", "lshr", "select", "rarely", "table", "scale", "exponent",
+     "mantissa", "confine")
 )  # fmt: skip
 """`minnum`/`maxnum`: the cheap machine versions, second operand wins on NaN. `round` is to nearest even. `shr` is
-arithmetic, `lshr` logical. `bitcast` keeps the bits between types of one size. Functions outside this set (UNARY_ and
+arithmetic, `lshr` logical. `bitcast` keeps the bits between types of one size. `rarely` is a `select` whose second
+operand is only computed where some lane needs it; `table` picks one of the constants in `value`, its operand counts
+modulo their number. `scale`, `exponent`, `mantissa` and `confine` only come from functions that were expanded for
+AVX-512 (see `codegen.avx512`). Functions outside this set (UNARY_ and
 BINARY_FUNCTIONS) are expanded by `codegen.vector_math` before emission."""
 
 _interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
@@ -183,6 +187,16 @@ def function(name: str, *args: Expr) -> Expr:
     return apply(name, *args)
 
 
+def table(index: Expr, entries: Sequence[float], dtype: DType) -> Expr:
+    """entries[index modulo their number], which is a power of two; the index is an integer."""
+    return Expr("table", dtype, (index,), tuple(entries))
+
+
+def rarely(condition: Expr, unusual: Expr, usual: Expr) -> Expr:
+    """`unusual` where the condition holds, else `usual`: for cases that are dear and do not come up."""
+    return apply("rarely", condition, unusual, usual)
+
+
 def inputs_of(expr: Expr) -> set[int]:
     """The indices of the operands an expression reads."""
     found: set[int] = set()
@@ -246,6 +260,30 @@ def _logical_shift(x: Any, y: Any) -> Any:
     return (x.view(unsigned) >> y.astype(unsigned)).view(x.dtype)
 
 
+def _scale(x: Any, exponent: Any) -> Any:
+    limit = 2.0 * np.finfo(x.dtype).maxexp + 100.0
+    steps = np.clip(np.nan_to_num(np.floor(exponent)), -limit, limit).astype(np.int32)
+    scaled = np.where(np.isnan(exponent), exponent, np.ldexp(x, steps))
+    unbounded = np.where(exponent > 0, np.inf, 0.0)
+    return np.where(np.isinf(exponent), np.where(np.isnan(x), unbounded, np.copysign(unbounded, x)), scaled)
+
+
+def _exponent(x: Any) -> Any:
+    exponent = np.where((x == 0) | np.isinf(x), np.where(x == 0, -np.inf, np.inf), np.frexp(x)[1] - 1.0)
+    return np.where(np.isnan(x), x, exponent)
+
+
+def _mantissa(x: Any) -> Any:
+    half = np.frexp(x)[0]
+    mantissa = np.where(half < 0.75, 2 * half, half)
+    mantissa = np.where((x == 0) | np.isinf(x), 1.0, mantissa)
+    return np.where((x < 0) | np.isnan(x), np.nan, mantissa)
+
+
+def _confine(x: Any, bound: Any) -> Any:
+    return np.where(np.abs(x) <= bound, x, np.copysign(bound, np.where(np.isnan(x), 1.0, x)))
+
+
 def _invert(x: Any) -> Any:
     return np.logical_not(x) if np.asarray(x).dtype == np.bool_ else np.invert(x)
 
@@ -262,7 +300,8 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
     "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power, "atan2": np.arctan2,
-    "fmod": np.fmod,
+    "fmod": np.fmod, "rarely": np.where, "scale": _scale, "exponent": _exponent, "mantissa": _mantissa,
+    "confine": _confine,
 }  # fmt: skip
 
 
@@ -287,6 +326,8 @@ def evaluate(expr: Expr, inputs: Mapping[int, Any]) -> Any:
             return np.asarray(node.value, node.dtype.numpy)
         if node.op == "cast":
             return np.asarray(args[0]).astype(node.dtype.numpy)
+        if node.op == "table":
+            return np.asarray(node.value, node.dtype.numpy)[args[0] & (len(node.value) - 1)]
         if node.op == "bitcast":
             return np.asarray(args[0]).view(node.dtype.numpy)
         return np.asarray(_NUMPY[node.op](*map(np.asarray, args))).astype(node.dtype.numpy)
