@@ -91,7 +91,7 @@ def tangent(x):
 
 
 def test_double_has_half_the_roof() -> None:
-    row = only_kernel(profile_of(scaled, optc.rand(400, 1000).double()))
+    row = only_kernel(profile_of(scaled, optc.rand(400, 1000).double(), threads=1))
     assert row.bytes == 2 * 8 * 400 * 1000
     assert row.roof == "memory"
     assert row.of_roof == pytest.approx(row.bytes / 10e9 / row.seconds)
