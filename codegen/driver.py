@@ -244,9 +244,6 @@ class Driver(Frame):
         if self.group is None:
             raise Unsupported(node, "it has no native form")
         self.waiting.append(node)
-        axes = self.group.axes
-        if axes is not None and not grouping.is_trailing(axes, len(self.group.domain)):
-            self.flush()
 
     def check_operands(self, node: Node) -> None:
         """A node that may divide by zero is checked before its group runs, so the divisor must be there by then."""

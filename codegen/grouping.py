@@ -1,8 +1,8 @@
 """Which operators share a kernel, and why the others do not.
 
 Nodes are offered in program order. The open group takes a node while the whole stays one loop nest over the group's
-`domain`: pointwise operators over the domain, reductions over one set of trailing `axes`, and pointwise operators on
-the reduced rows. A node that does not fit closes the group; the reason is kept for `optc dump --kernels`.
+`domain`: pointwise operators over the domain, reductions over one set of `axes`, and pointwise operators on what is
+reduced. A node that does not fit closes the group; the reason is kept for `optc dump --kernels`.
 """
 
 from __future__ import annotations
@@ -120,8 +120,6 @@ def _join_reduction(group: Group, node: Node, operator: Operator) -> str | None:
     axes, kept = reduction_axes(node, operator)
     if _shape(source) != group.domain or group.frames.get(source, FULL) != FULL:
         return "it reduces another shape"
-    if not is_trailing(axes, len(group.domain)):
-        return "it does not reduce the last dimensions"
     if group.axes is not None and group.axes != axes:
         return "it reduces other dimensions than the group"
     group.axes = axes
@@ -141,11 +139,6 @@ def reduction_axes(node: Node, operator: Operator) -> tuple[tuple[int, ...], boo
     dims = abstract(node.inputs[positions["dim"]]) if "dim" in positions else None
     kept = abstract(node.inputs[positions["keepdim"]]) if "keepdim" in positions else False
     return tuple(sorted(normalize_dims(dims, rank))) if rank else (), bool(kept)
-
-
-def is_trailing(axes: tuple[int, ...], rank: int) -> bool:
-    """True when the axes are the last ones."""
-    return axes == tuple(range(rank - len(axes), rank))
 
 
 def _shape(value: Value) -> tuple[Dim, ...]:

@@ -9,23 +9,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optc.codegen.cost import body_operations
+from optc.codegen.dependences import shared_scratch, turns_are_independent
 from optc.codegen.host import Target
 from optc.codegen.kernel import (
-    Accumulate,
-    Assign,
     Define,
     Fold,
     Kernel,
     Loop,
     Statement,
-    Store,
     copied,
-    nodes,
     statements,
-    stride_of,
-    values_of,
 )
-from optc.ir.dims import Dim, symbol, symbols
+from optc.ir.dims import symbol
 
 ROWS = ((4, 4), (16, 2))
 """Rows of at most so many vectors, and how many of them at once."""
@@ -64,7 +59,7 @@ class _Interleaving:
         if not any(isinstance(statement, Loop) for statement in loop.body):
             return [loop]
         count = self.copies(loop)
-        if count < 2 or not self.is_independent(loop):
+        if count < 2 or not turns_are_independent(self.original, loop):
             return [replace(loop, body=self.body(loop.body))]
         step = loop.step * count
         stop = loop.start + (loop.stop - loop.start) // step * step
@@ -92,41 +87,10 @@ class _Interleaving:
             count //= 2
         return count
 
-    def is_independent(self, loop: Loop) -> bool:
-        """True when turns neither read nor write what others write, scratch aside."""
-        inside = list(statements(loop.body))
-        defined = {statement.name for statement in inside if isinstance(statement, Define | Fold)}
-        if any(isinstance(s, Assign | Accumulate) and s.name not in defined for s in inside):
-            return False
-        if any(isinstance(s, Loop) and _mentions(s, loop.variable) for s in inside):
-            return False
-        written: dict[str, set[Dim]] = {}
-        for statement in inside:
-            if isinstance(statement, Store):
-                written.setdefault(statement.buffer, set()).add(statement.index)
-        for buffer, places in written.items():
-            moves = [stride_of(place, loop.variable) for place in places]
-            if self.is_scratch(buffer):
-                if any(move != 0 for move in moves) and any(move == 0 for move in moves):
-                    return False
-            elif any(move in (None, 0) for move in moves):
-                return False
-        return all(
-            node.value[1] in written[node.value[0]]
-            for statement in inside for value in values_of(statement) for node in nodes(value)
-            if node.op in ("load", "at") and node.value[0] in written and not self.is_scratch(node.value[0])
-        )  # fmt: skip
-
-    def is_scratch(self, name: str) -> bool:
-        return self.original.buffer(name).role == "scratch"
-
     def copy(self, loop: Loop, number: int) -> tuple[Statement, ...]:
         """The body of turn `number` of those at once: own locals, own area of scratch that every turn uses."""
         inside = list(statements(loop.body))
-        shared = {
-            s.buffer for s in inside
-            if isinstance(s, Store) and self.is_scratch(s.buffer) and stride_of(s.index, loop.variable) == 0
-        }  # fmt: skip
+        shared = shared_scratch(self.original, loop)
         for name in shared:
             self.areas[name] = max(self.areas.get(name, 1), number + 1)
         if not number:
@@ -147,10 +111,6 @@ def _rows(loop: Loop) -> int:
                 return 1
             longest = max(longest, -(-length // statement.lanes))
     return next((count for limit, count in ROWS if longest <= limit), 1)
-
-
-def _mentions(loop: Loop, variable: str) -> bool:
-    return variable in symbols(loop.start) | symbols(loop.stop)
 
 
 def _joined(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:

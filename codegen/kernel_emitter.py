@@ -68,6 +68,11 @@ def _emit_apply(b: Builder, atom: Apply, names: dict[str, Value]) -> Value:
     left, right = emit_dim(b, atom.left, names), emit_dim(b, atom.right, names)
     if atom.operator in ("max", "min"):
         return b.intrinsic("smax" if atom.operator == "max" else "smin", "i64", left, right)
+    divisor = atom.right
+    if isinstance(divisor, int) and divisor > 0 and divisor & (divisor - 1) == 0:  # a shift rounds down by itself
+        if atom.operator == "floordiv":
+            return b.ashr(left, divisor.bit_length() - 1)
+        return b.and_(left, divisor - 1)
     safe = b.select(b.icmp("eq", right, 0), b.constant("i64", 1), right)
     quotient, rest = b.sdiv(left, safe), b.srem(left, safe)
     wrong = b.and_(b.icmp("ne", rest, 0), b.icmp("slt", b.xor(rest, safe), 0))

@@ -1,8 +1,12 @@
-"""From a group of nodes to a kernel: loops over the rows of the domain, and one pass over a row for each stage.
+"""From a group of nodes to a kernel: loops over the kept dimensions of the domain, inside them stages.
 
-A row that is reduced is walked several times while it is in the nearest cache: stage 0 holds what depends on no
-reduction, stage s what depends on results of stage s - 1. An expensive value that a later stage needs again is kept in
-a scratch row; cheap ones are computed again.
+What is reduced (a row, or a column) is walked several times while it is in the nearest cache: stage 0 holds what
+depends on no reduction, stage s what depends on results of stage s - 1. A value that a later stage needs again is kept
+where computing it again would cost more than a store and a load: in the place of a result that is written later, in a
+row of scratch that nobody reads any more, or in a new one.
+
+Lanes run along the last dimension. Where that is reduced, a vector is folded at the end of a row; where it is kept,
+each lane works on a column of its own.
 """
 
 from __future__ import annotations
@@ -10,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from optc.codegen.cost import TRAFFIC, operations
 from optc.codegen.frame import computable
-from optc.codegen.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, is_trailing, reduced_operand
+from optc.codegen.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, reduced_operand
 from optc.codegen.kernel import (
     Accumulate,
     Buffer,
@@ -34,10 +39,8 @@ from optc.ops.abstract import abstract
 from optc.ops.elementwise import cast_expression, element_expression, stored_type
 from optc.ops.promotion import compute_type
 from optc.ops.registry import Reduction, operator_of
-from optc.ops.scalar import PRIMITIVES, Expr, inputs_of, literal, variable
+from optc.ops.scalar import Expr, inputs_of, literal, variable
 from optc.ops.scalar import substitute as substitute_inputs
-
-CHEAP = PRIMITIVES - {"div", "rem", "sqrt"}
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class _GroupLowering:
                 self.add_operand(value, layouts)
         self.results = group.outputs()
         self.stored = {value: Buffer(f"out{n}", _dtype(value), "output") for n, value in enumerate(self.results)}
-        self.scratch: dict[Value, Buffer] = {}
+        self.scratch: list[Buffer] = []
+        self.last_readers: dict[Value, int] = {}
         self.variables = tuple(f"i{place}" for place in range(len(group.domain)))
         self.extents = self.merge_loops()
         self.materialised: dict[Value, Buffer] = {}
@@ -103,15 +107,16 @@ class _GroupLowering:
     def axes(self) -> tuple[int, ...]:
         return self.group.axes if self.group.axes is not None else ()
 
+    @property
+    def has_columns(self) -> bool:
+        """True where the last dimension with a loop is kept, so that lanes work on columns."""
+        looped = [place for place, name in enumerate(self.variables) if name in self.extents]
+        return bool(looped) and looped[-1] not in self.axes
+
     def lower(self) -> LoweredGroup:
-        if self.group.axes is not None and not is_trailing(self.axes, len(self.group.domain)):
-            body = self.column_reduction()
-        elif self.group.axes is None:
-            body = self.pointwise()
-        else:
-            body = self.rows()
+        body = self.pointwise() if self.group.axes is None else self.stages()
         buffers = [operand.buffer for operand in self.operands.values()]
-        buffers += [*self.stored.values(), *self.scratch.values()]
+        buffers += [*self.stored.values(), *self.scratch]
         kernel = Kernel("kernel", tuple(buffers), (), body)
         names = sorted(_symbols_of(kernel) - set(self.variables))
         kernel = Kernel("kernel", tuple(buffers), tuple(names), body)
@@ -154,20 +159,20 @@ class _GroupLowering:
             strides.append(0 if extent == 1 and domain != 1 else stride)
         return strides
 
-    def rows(self) -> tuple[Statement, ...]:
-        """Serial loops over the kept dimensions; inside, the stages of one row."""
+    def stages(self) -> tuple[Statement, ...]:
+        """Loops over the kept dimensions; inside, the stages of one row or of a vector of columns."""
         for node in self.group.nodes:
             self.levels[node.output] = self.level(node.output)
         last = max(self.levels.values(), default=0)
         body: list[Statement] = []
         for stage in range(last + 1):
-            body.extend(self.stage(stage, last))
+            body.extend(self.stage(stage))
         row_results = [value for value in self.results if self.group.frames[value] != FULL]
         body.extend(
             Store(self.stored[value].name, self.result_index(value), self.element(value)) for value in row_results
         )
         kept = [place for place in range(len(self.variables)) if place not in self.axes]
-        return self.nest(kept, tuple(body), lanes=False)
+        return self.nest(kept, tuple(body), lanes=self.has_columns)
 
     def level(self, value: Value) -> int:
         """After how many passes over the row the value can be known."""
@@ -182,26 +187,36 @@ class _GroupLowering:
         operator = operator_of(self.members[value])
         return operator is not None and isinstance(operator.lowering, Reduction)
 
-    def stage(self, stage: int, last: int) -> list[Statement]:
+    def stage(self, stage: int) -> list[Statement]:
+        """One pass: the values that are known now are computed, stored, kept, and combined into reductions."""
         before: list[Statement] = self.row_locals(stage)
         reductions = [v for v in self.members if self.is_reduction(v) and self.level(v) == stage + 1]
         stores = [v for v in self.results if self.group.frames[v] == FULL and self.level(v) == stage]
         roots = [*stores, *(reduced_operand(self.members[value]) for value in reductions)]
-        kept = self.kept_values(roots, self.later_roots(stage, last))
+        kept = self.kept_values(roots, stage)
         loop_body: list[Statement] = []
         for value in kept:
-            name = self.new_name("t")
-            loop_body.append(Define(name, self.element(value)))
-            self.locals[value] = local(name, _dtype(value))
+            self.define_element(value, loop_body)
         done: list[Statement] = []
         for value in reductions:
             self.accumulate(value, before, loop_body, done)
+        if len(stores) > 1 and any(self.stored[value] in self.materialised.values() for value in stores):
+            for value in stores:  # one of the results holds what others are computed from
+                self.define_element(value, loop_body)
         loop_body.extend(self.full_stores(stores))
-        self.keep(kept, loop_body)
+        self.keep(kept, stage, loop_body)
         if loop_body:
-            before.extend(self.nest(self.axes, tuple(loop_body), lanes=True))
+            before.extend(self.nest(self.axes, tuple(loop_body), lanes=not self.has_columns))
         self.forget_loop_locals()
         return [*before, *done]
+
+    def define_element(self, value: Value, body: list[Statement]) -> None:
+        """Give the current element of a value a name."""
+        if value in self.locals or value not in self.members:
+            return
+        name = self.new_name("t")
+        body.append(Define(name, self.element(value)))
+        self.locals[value] = local(name, _dtype(value))
 
     def row_locals(self, stage: int) -> list[Statement]:
         """Row values that are known now, computed once per row instead of once per element."""
@@ -234,14 +249,14 @@ class _GroupLowering:
 
     # Values that outlive a stage -------------------------------------------------------------------------------------
 
-    def later_roots(self, stage: int, last: int) -> list[Value]:
-        """What later stages compute elements of: operands of their reductions, and their results."""
-        roots: list[Value] = []
+    def later_roots(self, stage: int) -> list[tuple[Value, int]]:
+        """What later stages compute elements of, operands of their reductions and their results, and which does."""
+        roots: list[tuple[Value, int]] = []
         for value in self.members:
             if self.is_reduction(value) and self.level(value) > stage + 1:
-                roots.append(reduced_operand(self.members[value]))
-            elif value in self.stored and self.group.frames[value] == FULL and stage < self.level(value) <= last:
-                roots.append(value)
+                roots.append((reduced_operand(self.members[value]), self.level(value) - 1))
+            if value in self.stored and self.group.frames[value] == FULL and self.level(value) > stage:
+                roots.append((value, self.level(value)))
         return roots
 
     def reached(self, root: Value) -> set[Value]:
@@ -253,75 +268,94 @@ class _GroupLowering:
             found |= self.reached(value)
         return found
 
-    def kept_values(self, roots: list[Value], later: list[Value]) -> list[Value]:
-        """Values of this stage that later ones need and that are not cheap to compute again, in program order."""
+    def kept_values(self, roots: list[Value], stage: int) -> list[Value]:
+        """Values of this stage that later ones need and that cost more to compute again, in program order."""
         here: set[Value] = set()
         for root in roots:
             here |= self.reached(root)
-        kept: set[Value] = set()
-        for root in later:
-            self.add_kept(root, here, kept)
-        return [value for value in self.members if value in kept]
+        readers: dict[Value, list[int]] = {}
+        for root, reader in self.later_roots(stage):
+            for value in self.needed(root, here):
+                readers.setdefault(value, []).append(reader)
+        kept = []
+        for value in self.members:
+            count = len(set(readers.get(value, ())))
+            if count and operations(self.element(value)) * count > TRAFFIC + count:
+                kept.append(value)
+                self.last_readers[value] = max(readers[value])
+        return kept
 
-    def add_kept(self, value: Value, here: set[Value], kept: set[Value]) -> None:
-        """The outermost expensive values below `value`: what they are made of need not be kept as well."""
+    def needed(self, value: Value, here: set[Value]) -> set[Value]:
+        """The outermost values below `value` that this stage computes: what they are made of need not be kept."""
         if value not in self.members or self.group.frames[value] != FULL or value in self.materialised:
-            return
-        if value in here and self.is_expensive(value):
-            kept.add(value)
-            return
-        for operand in self.members[value].inputs:
-            self.add_kept(operand, here, kept)
+            return set()
+        if value in here:
+            return {value}
+        return {found for operand in self.members[value].inputs for found in self.needed(operand, here)}
 
-    def is_expensive(self, value: Value) -> bool:
-        pending, seen = [self.element(value)], set()
-        while pending:
-            node = pending.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            if node.args and node.op not in CHEAP:
-                return True
-            pending.extend(node.args)
-        return False
-
-    def keep(self, values: list[Value], body: list[Statement]) -> None:
-        """Store locals that a later stage reads: in the output where they are one anyway, else in a scratch row."""
+    def keep(self, values: list[Value], stage: int, body: list[Statement]) -> None:
+        """Store locals that a later stage reads, behind everything else that this one does with an element."""
+        taken = self.still_read(stage, values)
         for value in values:
             buffer = self.stored.get(value)
             if buffer is None:
-                size = product([self.group.domain[axis] for axis in self.axes])
-                buffer = Buffer(f"keep{len(self.scratch)}", _dtype(value), "scratch", size)
-                self.scratch[value] = buffer
-                body.append(Store(buffer.name, self.scratch_index(), self.locals[value]))
+                buffer = self.place_for(value, taken)
+                body.append(Store(buffer.name, self.kept_index(buffer), self.locals[value]))
             self.materialised[value] = buffer
+            taken.add(buffer)
 
-    def scratch_index(self) -> Dim:
+    def still_read(self, stage: int, kept: list[Value]) -> set[Buffer]:
+        """The buffers that later stages read once `kept` is kept as well."""
+        stops = {*self.materialised, *kept}
+        found: set[Value] = set()
+        pending = [root for root, _ in self.later_roots(stage)]
+        while pending:
+            value = pending.pop()
+            if value in stops:
+                found.add(value)
+            elif value in self.members and self.group.frames[value] == FULL:
+                pending.extend(self.members[value].inputs)
+        return {self.materialised[value] for value in found if value in self.materialised}
+
+    def place_for(self, value: Value, taken: set[Buffer]) -> Buffer:
+        """Where a value is kept: in a result that is written when it has been read, in scratch, in new scratch."""
+        for result in self.results:
+            is_later = self.group.frames[result] == FULL and self.level(result) >= self.last_readers[value]
+            if is_later and self.stored[result].dtype is _dtype(value) and self.stored[result] not in taken:
+                return self.stored[result]
+        for buffer in self.scratch:
+            if buffer.dtype is _dtype(value) and buffer not in taken:
+                return buffer
+        size = product([self.group.domain[axis] for axis in self.axes])
+        if self.has_columns:
+            size = size * self.extents[self.columns]
+        self.scratch.append(Buffer(f"keep{len(self.scratch)}", _dtype(value), "scratch", size))
+        return self.scratch[-1]
+
+    @property
+    def columns(self) -> str:
+        """The variable that lanes of columns run along."""
+        return next(name for name in reversed(self.variables) if name in self.extents)
+
+    def kept_index(self, buffer: Buffer) -> Dim:
+        """Where the current element lies in a buffer that keeps values: a row of scratch, or a result."""
+        if buffer.role != "scratch":
+            return self.full_index()
         index: Dim = 0
         for axis in self.axes:
             index = index * self.group.domain[axis] + self.position(self.variables[axis])
+        return index * self.extents[self.columns] + symbol(self.columns) if self.has_columns else index
+
+    def full_index(self) -> Dim:
+        """Where the current element lies in a contiguous tensor over the whole domain."""
+        index: Dim = 0
+        for extent, name in zip(self.group.domain, self.variables):
+            index = index * extent + self.position(name)
         return index
 
     def forget_loop_locals(self) -> None:
         for value in [value for value in self.locals if self.group.frames.get(value) == FULL]:
             del self.locals[value]
-
-    # Other shapes of loops -------------------------------------------------------------------------------------------
-
-    def column_reduction(self) -> tuple[Statement, ...]:
-        """Reduced dimensions before kept ones: the last kept dimension is walked by lanes, reductions run inside."""
-        (node,) = self.group.nodes
-        before: list[Statement] = []
-        body: list[Statement] = []
-        after: list[Statement] = []
-        self.accumulate(node.output, before, body, after)
-        inner = self.nest(self.axes, tuple(body), lanes=False)
-        value = self.locals[node.output]
-        result: tuple[Statement, ...] = (
-            *before, *inner, *after, Store(self.stored[node.output].name, self.result_index(node.output), value),
-        )  # fmt: skip
-        kept = [place for place in range(len(self.variables)) if place not in self.axes]
-        return self.nest(kept, result, lanes=True)
 
     # Elements --------------------------------------------------------------------------------------------------------
 
@@ -355,12 +389,11 @@ class _GroupLowering:
             return self.locals[value]
         if value in self.materialised:
             buffer = self.materialised[value]
-            index = self.scratch_index() if buffer.role == "scratch" else self.result_index(value)
-            return load(buffer, index)
+            return load(buffer, self.kept_index(buffer))
         if value in self.members:
             return self.computed(self.members[value])
         operand = self.operands[value]
-        index = 0
+        index: Dim = 0
         for stride, position in zip(operand.strides, self.indices(operand.shape, frame)):
             index = index + stride * position
         return load(operand.buffer, index)

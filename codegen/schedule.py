@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from optc.codegen.columns import stream_columns
 from optc.codegen.hoist import hoist_invariants
 from optc.codegen.host import Target
 from optc.codegen.interleave import interleave
@@ -18,6 +19,7 @@ from optc.codegen.vectorise import vectorise
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "parallelise": parallelise,
     "hoist": lambda kernel, target: hoist_invariants(kernel),
+    "stream columns": stream_columns,
     "vectorise": vectorise,
     "interleave": interleave,
 }
