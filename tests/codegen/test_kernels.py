@@ -27,7 +27,7 @@ from optc.codegen.kernel import (
     renamed,
     verify_kernel,
 )
-from optc.codegen.kernel_emitter import emit_kernel
+from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
 from optc.codegen.kernel_interpreter import interpret_kernel
 from optc.codegen.llvm import Module
 from optc.codegen.schedule import schedule
@@ -49,7 +49,7 @@ def run_native(kernel: Kernel, target: Target, arrays: list[np.ndarray[Any, Any]
     memory = [
         np.zeros(known([substitute(buffer.size, bound)]), buffer.dtype.numpy)
         if buffer.role == "scratch" else next(given)
-        for buffer in kernel.buffers
+        for buffer in passed_buffers(kernel)
     ]  # fmt: skip
     module = Module("test")
     emit_kernel(renamed(kernel, "test_kernel"), module, target)
