@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from optc.codegen.cost import operations
@@ -17,9 +17,10 @@ from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.llvm import Builder, Parameter, Value
+from optc.codegen.llvm import Builder, Parameter, Value, byte_size
 from optc.codegen.native import MemoryTensor
 from optc.codegen.vector_math import expand
+from optc.codegen.work import Work, expression_flops, float_width
 from optc.ir.dims import Dim, multiply, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node
@@ -99,9 +100,9 @@ class Product:
         shape = Shape(self.element, m, n, k, order, source, _known(a.stride), _known(stride), wide_result)
         return plan_product(self.driver.target, shape)
 
-    def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN,
-             extra: Sequence[Value] = (), operators: Sequence[str] = ()) -> None:  # fmt: skip
-        """Emit the call that computes C; `extra` are the arguments of the epilogue."""
+    def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN, extra: Sequence[Value] = (),
+             operators: Sequence[str] = (), epilogue_work: Callable[[], Work] = Work) -> None:  # fmt: skip
+        """Emit the call that computes C; `extra` are the arguments of the epilogue, `epilogue_work` is what it adds."""
         driver = self.driver
         wide = epilogue.result in ("", self.element)
         plan = self.plan(a, matrix.order, matrix.stride, wide)
@@ -125,10 +126,20 @@ class Product:
         ]  # fmt: skip
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
-        driver.call_split(callee, values, described.groups, product([self.batches, *sizes]))
+        with driver.timed(described.name, operators, lambda: self.work(a, matrix, epilogue, epilogue_work())):
+            driver.call_split(callee, values, described.groups, product([self.batches, *sizes]))
         if slot is not None:
             driver.release(slot)
         driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))
+
+    def work(self, a: Matrix, matrix: Matrix, epilogue: Epilogue, added: Work) -> Work:
+        """The work of a call: a matrix that all products of a batch share moves once."""
+        m, n, k = self.extents
+        read = multiply(m, k) * (self.batches if a.batch != 0 else 1)
+        read = read + multiply(k, n) * (self.batches if matrix.batch != 0 else 1)
+        written = product([self.batches, m, n]) * byte_size(epilogue.result or self.element)
+        flops = product([2, self.batches, m, n, k]) + added.flops
+        return Work(flops, read * self.dtype.itemsize + written + added.bytes, float_width([self.dtype.itemsize]))
 
     def value(self, dim: Dim) -> Value:
         return emit_dim(self.driver.b, dim, self.driver.symbols)
@@ -183,7 +194,8 @@ def emit_group(driver: Driver, group: Group) -> None:
         right = _transposed(left)
     product_of = Product(driver, dtype, m, n, k, batches)
     weights = product_of.packed(right, a)
-    product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, [node.kind for node in group.nodes])
+    operators = [node.kind for node in group.nodes]
+    product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, operators, epilogue.work)
     driver.define(last.output, result)
 
 
@@ -275,6 +287,11 @@ class _EpilogueWriter:
         result = "" if stored == own else stored
         key = f"{show(self.expr)} {kinds} {self.result.name}"
         return Epilogue(key, tuple(parameters), self.emit, result, operations(self.expr))
+
+    def work(self) -> Work:
+        """What it adds to the product: operations on every element, and the operands."""
+        flops = product(self.group.domain) * expression_flops(self.expr, self.driver.target)
+        return Work(flops, sum((product(m.shape) * m.dtype.itemsize for m in self.memories), start=0))
 
     def emit(self, b: Builder, sums: list[Value], place: Place) -> list[Value]:
         """A vector of columns, a row per sum; what all rows share is read once."""

@@ -90,6 +90,27 @@ def tangent(x):
     return optc.tanh(x)
 
 
+def product_with_weights(x, weights, bias):
+    return optc.relu(optc.addmm(bias, x, weights))
+
+
+def test_a_product_with_what_follows_it() -> None:
+    row = only_kernel(profile_of(product_with_weights, optc.rand(40, 60), optc.rand(60, 50), optc.rand(50)))
+    assert row.flops == 2 * 40 * 60 * 50 + 2 * 40 * 50
+    assert row.bytes == 4 * (40 * 60 + 60 * 50 + 50 + 40 * 50)
+    assert row.operators == ("aten::addmm", "aten::relu")
+
+
+def batched(x, y):
+    return optc.matmul(x, y)
+
+
+def test_a_batch_of_products() -> None:
+    row = only_kernel(profile_of(batched, optc.rand(5, 40, 60), optc.rand(5, 60, 50)))
+    assert row.flops == 5 * 2 * 40 * 60 * 50
+    assert row.bytes == 4 * 5 * (40 * 60 + 60 * 50 + 40 * 50)
+
+
 def test_double_has_half_the_roof() -> None:
     row = only_kernel(profile_of(scaled, optc.rand(400, 1000).double(), threads=1))
     assert row.bytes == 2 * 8 * 400 * 1000
