@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from optc.codegen import jit
-from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value
+from optc.codegen.allocation import write_allocation, write_output_allocation
+from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
 
 ISLAND_FAILED = -1
 """A Python island raised; `ContextPool.take_exception` has the exception."""
@@ -65,8 +66,6 @@ RUN_PARAMETERS = (
     Parameter("ptr", "outputs", "noalias nonnull"),
 )
 """The parameters of every `run` function; its return type is i32."""
-
-_ALIGNMENT = 64
 
 Island = Callable[[int, int], None]
 """Runs island number `id` on the words at an address; raises what the program raises."""
@@ -133,39 +132,11 @@ def call_island(b: Builder, context: Value, number: int, words: Value) -> Value:
 
 def _runtime_module() -> Module:
     module = Module("runtime")
-    malloc = module.declare("malloc", "ptr", ["i64"])
-    free = module.declare("free", "void", ["ptr"])
-    allocate = _allocate(module, malloc)
-    release = _release(module, free)
+    allocate, release = write_allocation(module)
+    write_output_allocation(module, allocate)
     _grow_arena(module, allocate, release)
-    _allocate_output(module, malloc)
-    _free_output(module, free)
     _run_alone(module)
     return module
-
-
-def _allocate(module: Module, malloc: Declaration) -> Function:
-    """malloc with room for the alignment and, in front of the memory, for the address to free."""
-    function = module.function("allocate", "ptr", [Parameter("i64", "bytes")])
-    b = Builder(function)
-    block = b.call(malloc, b.add(function.arguments[0], 2 * _ALIGNMENT))
-    with b.if_then(b.icmp("eq", block, 0), likely=False):
-        b.ret(b.constant("ptr", 0))
-    behind = b.gep("i8", block, _ALIGNMENT + 8)
-    aligned = b.intrinsic("ptrmask", "ptr", behind, b.constant("i64", -_ALIGNMENT), overload=("ptr", "i64"))
-    b.store(block, b.gep("i8", aligned, -8), 8)
-    b.ret(aligned)
-    return function
-
-
-def _release(module: Module, free: Declaration) -> Function:
-    function = module.function("release", "void", [Parameter("ptr", "memory")])
-    b = Builder(function)
-    memory = function.arguments[0]
-    with b.if_then(b.icmp("ne", memory, 0)):
-        b.call(free, b.load("ptr", b.gep("i8", memory, -8), 8))
-    b.ret()
-    return function
 
 
 def _grow_arena(module: Module, allocate: Function, release: Function) -> None:
@@ -181,22 +152,6 @@ def _grow_arena(module: Module, allocate: Function, release: Function) -> None:
     b.store(fresh, field_address(b, context, "arena"), 8)
     b.store(b.select(failed, b.constant("i64", 0), bytes_), field_address(b, context, "arena_bytes"), 8)
     b.ret(fresh)
-
-
-def _allocate_output(module: Module, malloc: Declaration) -> None:
-    """Plain malloc: numpy frees the memory of an array that owns its data with free."""
-    parameters = [Parameter("ptr", "context"), Parameter("i64", "output"), Parameter("i64", "bytes")]
-    function = module.function("allocate_output", "ptr", parameters)
-    b = Builder(function)
-    at_least_one = b.intrinsic("umax", "i64", function.arguments[2], b.constant("i64", 1))
-    b.ret(b.call(malloc, at_least_one))
-
-
-def _free_output(module: Module, free: Declaration) -> None:
-    function = module.function("free_output", "void", [Parameter("ptr", "memory")])
-    b = Builder(function)
-    b.call(free, function.arguments[0])
-    b.ret()
 
 
 def _run_alone(module: Module) -> None:

@@ -2,11 +2,11 @@
 
 A `Signature` says what the callable takes and returns.  `make_entry` builds it in one of two ways that behave alike:
 
-- `PythonEntry`: Python and ctypes, works everywhere;
-- the native entry (`optc.codegen.native_entry`): a PyCFunction made by the JIT, twenty times faster, on CPython.
+- `PythonEntry`: Python and ctypes, works everywhere, for leaves given by position;
+- the native entry (`optc.codegen.native_entry`): a PyCFunction made by the JIT, twenty times faster, on CPython. It also
+  takes keywords, defaults, containers, torch tensors and strided arrays, and keeps state.
 
-Both accept exactly the arguments that the signature describes and hand everything else, untouched, to `slow_path`:
-other types, dtypes, shapes, keyword arguments, arrays that are not contiguous or aligned, integers beyond 64 bits.
+Both hand every call that does not fit, untouched, to `slow_path`: other types, dtypes, shapes, integers beyond 64 bits.
 When `run` returns an error code, `on_failure(failure, args)` raises (or returns the result after all).
 """
 
@@ -32,11 +32,12 @@ FailureHandler = Callable[[Failure, tuple[object, ...]], object]
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """One argument: a tensor with a numpy dtype name and extents, or a Python number."""
+    """One argument: a tensor with a numpy dtype name and extents, or a Python number (an int may have to be `value`)."""
 
     kind: Kind
     dtype: str = ""
     dims: tuple[Dim, ...] = ()
+    value: int | None = None
 
     @property
     def words(self) -> int:
@@ -72,6 +73,42 @@ class Constant:
 
 
 OutputTree = OutputSpec | Passthrough | Constant | tuple["OutputTree", ...] | list["OutputTree"]
+InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"]
+"""An argument taken apart: leaves, objects that must be passed as they are (None), and containers of them."""
+
+REQUIRED: object = object()
+
+
+@dataclass(frozen=True)
+class Argument:
+    """A parameter of the callable: what it takes, its name, and its default if it has one."""
+
+    form: InputTree
+    name: str = ""
+    default: object = REQUIRED
+
+
+@dataclass(frozen=True)
+class State:
+    """An input of the native code that no argument gives: what `holder[name]` is when the call begins."""
+
+    spec: InputSpec
+    holder: dict[str, object]
+    name: str
+
+
+@dataclass(frozen=True)
+class Update:
+    """What a successful run does with hidden result number `result`.
+
+    It becomes `state.holder[state.name]` (a wrapper), or is copied into the memory of tensor input number `input`.
+    """
+
+    result: int
+    state: State | None = None
+    input: int | None = None
+
+
 Computed = TypeVar("Computed")
 
 
@@ -90,10 +127,12 @@ class Signature:
 
     inputs: tuple[InputSpec, ...]
     outputs: OutputTree
+    hidden: tuple[OutputSpec, ...] = ()
+    """Results behind the others that are not returned but kept as state."""
 
     @property
     def computed(self) -> tuple[OutputSpec, ...]:
-        return tuple(leaves(self.outputs))
+        return (*leaves(self.outputs), *self.hidden)
 
     @property
     def symbols(self) -> set[str]:
@@ -136,6 +175,9 @@ class EntryPoint:
     the calls that do not fit.  on_failure: see the module.  wrapper: the class that is accepted and returned besides
     plain arrays; results are wrapped when the first tensor argument is, or, with no tensor among the arguments, when
     `wrap_by_default`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
+    arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
+    the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
+    containers, defaults and state.
     """
 
     run: int
@@ -148,6 +190,14 @@ class EntryPoint:
     wrap_by_default: bool = False
     release_gil: bool = False
     name: str = "compiled"
+    arguments: tuple[Argument, ...] | None = None
+    state: tuple[State, ...] = ()
+    updates: tuple[Update, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[Argument, ...]:
+        """The parameters of the callable, in order."""
+        return tuple(map(Argument, self.signature.inputs)) if self.arguments is None else self.arguments
 
     def failed(self, address: int, *arguments: object) -> object:
         """Deals with a run that returned an error; `address` is that of its context."""
@@ -161,13 +211,16 @@ class EntryPoint:
 
 
 def make_entry(point: EntryPoint, *, native: bool = True) -> Callable[..., object]:
-    """The callable: the native entry where this interpreter allows it (and `native` asks for it), else ctypes."""
-    # The native entry is written in terms of this module, so the import has to wait until here.
-    from optc.codegen import native_entry
+    """A callable for leaves by position: the native entry where it is possible (and `native` asks for it), else ctypes."""
+    return (native_entry(point) if native else None) or PythonEntry(point)
 
-    if native and python_layout.is_supported():
-        return native_entry.build(point)
-    return PythonEntry(point)
+
+def native_entry(point: EntryPoint) -> Callable[..., object] | None:
+    """The native entry, None where this interpreter does not allow it."""
+    # The native entry is written in terms of this module, so the import has to wait until here.
+    from optc.codegen.native_entry import build
+
+    return build(point) if python_layout.is_supported() else None
 
 
 def numpy_dtype(name: str) -> "np.dtype[Any]":
@@ -207,7 +260,7 @@ class PythonEntry:
         self, value: Any, spec: InputSpec, dtype: "np.dtype[Any] | None", symbols: dict[str, int]
     ) -> bool:
         if spec.kind == "int":
-            return type(value) is int and -(1 << 63) <= value < (1 << 63)
+            return type(value) is int and -(1 << 63) <= value < (1 << 63) and spec.value in (None, value)
         if spec.kind != "tensor":
             return type(value) is {"float": float, "bool": bool}[spec.kind]
         if type(value) is not np.ndarray or value.dtype != dtype or value.ndim != len(spec.dims):

@@ -310,6 +310,10 @@ class InstructionWriter:
         self.function.allocations.append(f"{value.name} = alloca [{count} x {type_}], align {bytes_}")
         return value
 
+    def stack(self, words: Value) -> Value:
+        """Stack memory for a number of 64-bit words known at run time, aligned to 16 bytes. Not to be used in loops."""
+        return self._result("ptr", f"alloca i64, {self._operand('i64', words)}, align 16", "stack")
+
     def prefetch(self, pointer: Value, *, locality: int = 3, write: bool = False) -> None:
         """Asks for a cache line; `locality` 3 is the nearest cache, 2 the second."""
         self.intrinsic(

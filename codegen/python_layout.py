@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import sysconfig
+import weakref
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 HEADER = object.__basicsize__
 TYPE = HEADER - 8
 # The public part of PyArrayObject_fields, behind the object header.
-DATA, RANK, DIMS, DESCR, FLAGS, WEAK = (HEADER + offset for offset in (0, 8, 16, 40, 48, 56))
+DATA, RANK, DIMS, STRIDES, BASE, DESCR, FLAGS, WEAK, HANDLER = (
+    HEADER + offset for offset in (0, 8, 16, 24, 32, 40, 48, 56, 72)
+)
 CONTIGUOUS, OWNS_DATA, ALIGNED, WRITEABLE, WRITE_BACK = 0x1, 0x4, 0x100, 0x400, 0x2000
 READABLE = CONTIGUOUS | ALIGNED
 FRESH = READABLE | OWNS_DATA | WRITEABLE
@@ -31,7 +34,8 @@ def is_supported() -> bool:
         np.zeros((4, 6), np.int64)[:, ::2],
         np.zeros(7, np.bool_),
     ]
-    return all(map(_layout_holds, samples)) and _float_layout_holds() and _allocation_works()
+    layouts = (_float_layout_holds, _reference_counts_hold, _containers_hold, _structures_hold, _allocation_works)
+    return all(map(_layout_holds, samples)) and all(holds() for holds in layouts)
 
 
 def _word(address: int) -> int:
@@ -50,12 +54,41 @@ def _layout_holds(array: "np.ndarray[Any, Any]") -> bool:
         and _word(address + DESCR) == id(array.dtype)
         and flags == array.flags.num
         and _word(address + WEAK) == 0
+        and _word(address + BASE) == (0 if array.base is None else id(array.base))
+        and tuple(_word(_word(address + STRIDES) + 8 * axis) for axis in range(rank)) == array.strides
     )
 
 
 def _float_layout_holds() -> bool:
     sample = 1234.5
     return ctypes.c_double.from_address(id(sample) + HEADER).value == sample
+
+
+def _reference_counts_hold() -> bool:
+    sample = np.zeros(1)
+    before = ctypes.c_int32.from_address(id(sample)).value
+    other = sample
+    return HEADER == 16 and ctypes.c_int32.from_address(id(other)).value == before + 1
+
+
+def _containers_hold() -> bool:
+    items = (object(), object())
+    listed = list(items)
+    first = _word(id(listed) + HEADER + 8)
+    return (
+        _word(id(items) + HEADER) == _word(id(listed) + HEADER) == len(items)
+        and [_word(id(items) + tuple.__basicsize__ + 8 * place) for place in (0, 1)] == list(map(id, items))
+        and [_word(first + 8 * place) for place in (0, 1)] == list(map(id, items))
+    )
+
+
+class _Structure(ctypes.Structure):
+    _fields_ = [("word", ctypes.c_int64)]
+
+
+def _structures_hold() -> bool:
+    sample = _Structure(7)
+    return _word(id(sample) + HEADER) == ctypes.addressof(sample)
 
 
 def _allocation_works() -> bool:
@@ -85,11 +118,25 @@ def _allocation_works() -> bool:
 
 
 @cache
+def memory_handler() -> int:
+    """The address of the object that numpy gives to arrays which own memory of its allocator, 0 where there is none."""
+    if np.ndarray.__basicsize__ < HANDLER + 8:
+        return 0
+    sample = np.empty(3)
+    address = _word(id(sample) + HANDLER)
+    capsule = type(_numpy_core()._ARRAY_API)
+    return address if address and _word(address + TYPE) == id(capsule) else 0
+
+
+def _numpy_core() -> Any:
+    return sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
+
+
+@cache
 def numpy_function(position: int) -> int:
     """The address of a function of numpy's C API."""
-    module = sys.modules.get("numpy._core._multiarray_umath") or sys.modules["numpy.core._multiarray_umath"]
     get = python_function("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
-    return _word(get(module._ARRAY_API, None) + 8 * position)
+    return _word(get(_numpy_core()._ARRAY_API, None) + 8 * position)
 
 
 def python_function(name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
@@ -111,4 +158,20 @@ def slot_offset(class_: type, name: str) -> int:
     descriptor.__set__(probe, marker)
     if _word(id(probe) + offset) != id(marker):
         raise TypeError(f"{class_.__name__}.{name} is not where its descriptor says")
+    return offset
+
+
+def weak_offset(class_: type) -> int:
+    """Where instances of `class_` hold their weak references, 0 for classes whose instances have none.
+
+    Raises: TypeError if they are not where the class says.
+    """
+    offset = class_.__weakrefoffset__
+    if offset == 0:
+        return 0
+    probe: Any = object.__new__(class_)
+    before = _word(id(probe) + offset)
+    reference = weakref.ref(probe)
+    if before != 0 or _word(id(probe) + offset) != id(reference):
+        raise TypeError(f"weak references to {class_.__name__} are not where the class says")
     return offset

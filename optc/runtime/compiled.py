@@ -69,6 +69,10 @@ class CompiledFunction:
         values = self._bind(given, named)
         specialization = self._find(values)
         result = self._run(specialization, values)
+        if kind == "torch" and specialization.entry is not None:
+            from optc.runtime.native import accept_torch
+
+            accept_torch()
         return map_structure(from_tensor(kind), to_python(result))
 
     def prepare(self, *arguments: Any, **keywords: Any) -> None:
@@ -167,8 +171,9 @@ class CompiledFunction:
         from optc.runtime.native import build
 
         wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
-        options = {"cached": self._cache, "name": self.__name__, "wrapped": wrapped, "threads": self._threads}
-        build(specialization, self._on_failure, self._slow_entry, **options)
+        parameters = self._function.schema.arguments[0 if self._receiver is None else 1 :]
+        build(specialization, self._on_failure, self._slow_entry, parameters=parameters, cached=self._cache,
+              name=self.__name__, wrapped=wrapped, threads=self._threads)  # fmt: skip
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)
@@ -176,7 +181,7 @@ class CompiledFunction:
     def _on_failure(self, failure: Any, arguments: tuple[Any, ...]) -> Any:
         """What happens when native code says that the program raises: the interpreter raises the exact error."""
         kind = kind_of(arguments, {})
-        given = [map_structure(to_tensor, value) for value in arguments]
+        given = self._bind([map_structure(to_tensor, value) for value in arguments], {})
         result = self._interpret(given)
         warnings.warn(
             f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; its result is "

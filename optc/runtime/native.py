@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, make_entry
+from optc.codegen import python_layout
+from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, native_entry
 from optc.codegen.frame import Unsupported
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.program import generate, output_tree
+from optc.codegen.program import generate
 from optc.errors import OptcError
-from optc.ir.structure import Structure
-from optc.ir.types import IntType, TensorType
+from optc.ir.schema import Argument
+from optc.ir.types import TensorType
+from optc.runtime.calling import with_python_form
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, drop_unwritten
 
 
 def build(
     specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], *,
-    cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
+    parameters: Sequence[Argument], cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
 ) -> None:  # fmt: skip
     """Give the specialisation its native code and entries, or note why the interpreter has to run it.
 
-    `cached`: compiled objects may come from the disk and are kept there. `threads`: how many a call may use, 0 for the
-    usual number.
+    `parameters` are those of the program, without self. `cached`: compiled objects may come from the disk and are kept
+    there. `threads`: how many a call may use, 0 for the usual number.
     """
     program = specialization.program
     assert program is not None and program.graph is not None
@@ -39,12 +42,16 @@ def build(
     graph = program.graph
     held = [(slot, graph.inputs[slot.input].type) for slot in program.state if slot.owner is not None]
     specialization.held = tuple((slot, type_) for slot, type_ in held if isinstance(type_, TensorType))
-    connect(specialization, native, on_failure, slow_path, name=name, wrapped=wrapped, threads=threads)
+    connect(
+        specialization, native, on_failure, slow_path, parameters=parameters, name=name, wrapped=wrapped,
+        threads=threads,
+    )  # fmt: skip
 
 
 def connect(
     specialization: Specialization, native: NativeProgram, on_failure: Callable[..., Any],
-    slow_path: Callable[..., Any], *, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
+    slow_path: Callable[..., Any], *, parameters: Sequence[Argument], name: str,
+    wrapped: tuple[type, Mapping[str, object]], threads: int,
 ) -> None:  # fmt: skip
     """Give the specialisation the entries of a loaded native program."""
     program = specialization.program
@@ -56,20 +63,13 @@ def connect(
         slow_path=_refuse, on_failure=_failed, name=name,
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
-    tree = output_tree(native.signature.outputs, program.output_structure)
-    if tree is None or program.state or not all(map(_is_plain_leaf, program.input_structures)):
-        return
-    point = replace(
-        plain, signature=replace(native.signature, outputs=tree), slow_path=slow_path, on_failure=on_failure,
-        wrapper=Wrapper(wrapped[0], "_array", wrapped[1]), wrap_by_default=True,
+    fast = replace(
+        plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
+        wrap_by_default=True,
     )  # fmt: skip
-    specialization.entry = make_entry(point)
-
-
-def _is_plain_leaf(structure: Structure) -> bool:
-    """True for an argument that the entry can check by itself: no container, no number with a fixed value."""
-    pinned = isinstance(structure.type, IntType) and structure.type.dim is not None
-    return structure.kind == "leaf" and not pinned
+    point = with_python_form(fast, program, parameters)
+    if point is not None:
+        specialization.entry = native_entry(point)
 
 
 def _failed(failure: Any, arguments: tuple[Any, ...]) -> Any:
@@ -78,3 +78,12 @@ def _failed(failure: Any, arguments: tuple[Any, ...]) -> Any:
 
 def _refuse(*arguments: Any, **keywords: Any) -> Any:
     raise OptcError(f"the specialisation was chosen for arguments it does not take: {arguments}")
+
+
+@cache
+def accept_torch() -> None:
+    """From the second call with torch tensors on, the native entries take and give them. Torch has been imported."""
+    if python_layout.is_supported():
+        from optc.codegen.native_entry import accept_torch as accept
+
+        accept()

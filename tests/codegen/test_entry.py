@@ -128,7 +128,6 @@ def test_a_tensor_comes_back_in_a_fresh_array(build: Callable[..., Any]) -> None
         (ones, ones.astype(np.float64)),
         (ones, ones[0]),
         (ones, np.ones((2, 3), np.float32)),
-        (ones, np.arange(4, dtype=np.float32).reshape(2, 2).T),
         (ones, None),
         (ones, [[1, 1], [1, 1]]),
         (1, ones),
@@ -145,13 +144,8 @@ def test_what_does_not_fit_goes_to_the_slow_path(build: Callable[..., Any], argu
     assert keywords == {}
 
 
-def test_keyword_arguments_go_to_the_slow_path(build: Callable[..., Any]) -> None:
+def test_unknown_keyword_arguments_go_to_the_slow_path(build: Callable[..., Any]) -> None:
     assert build(ADD, add_four)(ones, other=ones) == ("slow", (ones,), {"other": ones})
-
-
-def test_an_unaligned_array_goes_to_the_slow_path(build: Callable[..., Any]) -> None:
-    unaligned = np.frombuffer(bytes(17), np.uint8)[1:].view(np.float32).reshape(2, 2)
-    assert build(ADD, add_four)(ones, unaligned)[0] == "slow"
 
 
 def test_numbers_pass_through_the_words(build: Callable[..., Any]) -> None:
@@ -163,6 +157,7 @@ def test_numbers_pass_through_the_words(build: Callable[..., Any]) -> None:
     assert copy(-1, -0.0, True) == (-1, 0.0, True)
     assert copy(-(1 << 63), float("inf"), False) == (-(1 << 63), float("inf"), False)
     assert [type(value) for value in copy(3, 2.5, False)] == [int, float, bool]
+    assert copy(7, np.float64(1.0), True)[0] == "slow"
     for wrong in [(1 << 63, 1.0, True), (True, 1.0, True), (1, 1, True), (1, 1.0, 1), ("1", 1.0, True)]:
         assert copy(*wrong) == ("slow", wrong, {})
 

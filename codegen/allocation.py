@@ -1,0 +1,94 @@
+"""Memory as native code gets it: aligned to cache lines, big blocks on huge pages where the system has them.
+
+Everything can be given back with C's `free`, which is what numpy does with the memory of its arrays.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
+
+ALIGNMENT = 64
+HUGE_PAGE = 2 << 20
+_ADVICE = 14  # Linux's MADV_HUGEPAGE
+
+
+def write_allocation(module: Module) -> tuple[Function, Function]:
+    """`ptr allocate(i64 bytes)`, aligned to 64 bytes, null without memory, and `void release(ptr)`, which takes null."""
+    if os.name == "posix":
+        return _allocate_aligned(module), _free(module)
+    return _allocate_inside(module), _free_around(module)
+
+
+def _allocate_aligned(module: Module) -> Function:
+    function = module.function("allocate", "ptr", [Parameter("i64", "bytes")])
+    b = Builder(function)
+    bytes_ = b.intrinsic("umax", "i64", function.arguments[0], b.constant("i64", ALIGNMENT))
+    place = b.alloca("ptr")
+    reserve = module.declare("posix_memalign", "i32", ["ptr", "i64", "i64"])
+    if sys.platform.startswith("linux"):
+        with b.if_then(b.icmp("uge", bytes_, HUGE_PAGE)):
+            with b.if_then(b.icmp("ne", b.call(reserve, place, HUGE_PAGE, bytes_), 0), likely=False):
+                b.ret(b.constant("ptr", 0))
+            _advise(module, b, b.load("ptr", place, 8), bytes_)
+            b.ret(b.load("ptr", place, 8))
+    with b.if_then(b.icmp("ne", b.call(reserve, place, ALIGNMENT, bytes_), 0), likely=False):
+        b.ret(b.constant("ptr", 0))
+    b.ret(b.load("ptr", place, 8))
+    return function
+
+
+def _advise(module: Module, b: Builder, memory: Value, bytes_: Value) -> None:
+    """Ask for huge pages; where there are none, nothing changes."""
+    advise = module.declare("madvise", "i32", ["ptr", "i64", "i32"])
+    b.call(advise, memory, b.and_(bytes_, -HUGE_PAGE), _ADVICE)
+
+
+def _free(module: Module) -> Function:
+    function = module.function("release", "void", [Parameter("ptr", "memory")])
+    b = Builder(function)
+    b.call(module.declare("free", "void", ["ptr"]), function.arguments[0])
+    b.ret()
+    return function
+
+
+def _allocate_inside(module: Module) -> Function:
+    """malloc with room for the alignment and, in front of the memory, for the address to free."""
+    function = module.function("allocate", "ptr", [Parameter("i64", "bytes")])
+    b = Builder(function)
+    block = b.call(module.declare("malloc", "ptr", ["i64"]), b.add(function.arguments[0], 2 * ALIGNMENT))
+    with b.if_then(b.icmp("eq", block, 0), likely=False):
+        b.ret(b.constant("ptr", 0))
+    behind = b.gep("i8", block, ALIGNMENT + 8)
+    aligned = b.intrinsic("ptrmask", "ptr", behind, b.constant("i64", -ALIGNMENT), overload=("ptr", "i64"))
+    b.store(block, b.gep("i8", aligned, -8), 8)
+    b.ret(aligned)
+    return function
+
+
+def _free_around(module: Module) -> Function:
+    function = module.function("release", "void", [Parameter("ptr", "memory")])
+    b = Builder(function)
+    memory = function.arguments[0]
+    with b.if_then(b.icmp("ne", memory, 0)):
+        b.call(module.declare("free", "void", ["ptr"]), b.load("ptr", b.gep("i8", memory, -8), 8))
+    b.ret()
+    return function
+
+
+def write_output_allocation(module: Module, allocate: Function) -> None:
+    """`ptr allocate_output(ptr context, i64 output, i64 bytes)`: memory that `free_output`, C's free, gives back."""
+    parameters = [Parameter("ptr", "context"), Parameter("i64", "output"), Parameter("i64", "bytes")]
+    function = module.function("allocate_output", "ptr", parameters)
+    b = Builder(function)
+    bytes_ = b.intrinsic("umax", "i64", function.arguments[2], b.constant("i64", 1))
+    if os.name == "posix":
+        b.ret(b.call(allocate, bytes_))
+    else:
+        b.ret(b.call(module.declare("malloc", "ptr", ["i64"]), bytes_))
+    freeing = module.function("free_output", "void", [Parameter("ptr", "memory")])
+    b = Builder(freeing)
+    b.call(module.declare("free", "void", ["ptr"]), freeing.arguments[0])
+    b.ret()

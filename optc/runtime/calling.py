@@ -1,0 +1,106 @@
+"""How Python calls a native program: parameters with names and defaults, containers, state. What the entry is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from optc.codegen.entry import (
+    REQUIRED,
+    Argument,
+    Constant,
+    EntryPoint,
+    InputSpec,
+    InputTree,
+    OutputSpec,
+    OutputTree,
+    Signature,
+    State,
+    Update,
+)
+from optc.ir.optimized import OptimizedProgram, Slot
+from optc.ir.schema import Argument as Parameter
+from optc.ir.structure import Structure
+from optc.ir.types import IntType, TupleType
+
+
+def with_python_form(
+    point: EntryPoint, program: OptimizedProgram, parameters: Sequence[Parameter]
+) -> EntryPoint | None:
+    """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
+
+    None when only the slow path can take or build what the program does: dictionaries, NamedTuples.
+    """
+    signature, results = point.signature, point.signature.outputs
+    assert isinstance(results, tuple)
+    tree = output_tree(results, program.output_structure)
+    count = sum(structure.leaf_count for structure in program.input_structures)
+    leaves = iter(signature.inputs[:count])
+    forms = [_form(structure, leaves) for structure in program.input_structures]
+    shown = [form for form in forms if form is not None]
+    if tree is None or len(shown) != len(forms):
+        return None
+    arguments = tuple(
+        Argument(form, parameter.name, parameter.default if parameter.has_default else REQUIRED)
+        for form, parameter in zip(shown, parameters, strict=True)
+    )
+    held = [slot for slot in program.state if slot.owner is not None]
+    states = {id(slot): _state(slot, spec) for slot, spec in zip(held, signature.inputs[count:], strict=True)}
+    visible = 1 if program.output_structure is None else program.output_structure.leaf_count
+    hidden = [spec for spec in results[visible:] if isinstance(spec, OutputSpec)]
+    if len(hidden) != len(results) - visible:
+        return None
+    written = [slot for slot in program.state if slot.output is not None]
+    updates = tuple(_update(slot, visible, states.get(id(slot)), signature) for slot in written)
+    return replace(
+        point, signature=replace(signature, outputs=tree, hidden=tuple(hidden)), arguments=arguments,
+        state=tuple(states.values()), updates=updates,
+    )  # fmt: skip
+
+
+def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
+    """The results put together as the program returns them; None when the entry cannot (dictionaries, NamedTuples)."""
+    assert isinstance(leaves, tuple)
+    if structure is None:
+        return leaves[0] if len(leaves) == 1 else None
+    return _tree(iter(leaves), structure)
+
+
+def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | None:
+    if structure.kind == "leaf":
+        return next(leaves)
+    if structure.kind == "none":
+        return Constant(None)
+    items = [_tree(leaves, item) for item in structure.items]
+    present = [item for item in items if item is not None]
+    named = isinstance(structure.type, TupleType) and bool(structure.type.fields)
+    if structure.kind == "dict" or named or len(present) != len(items) or not present:
+        return None
+    return present if structure.kind == "list" else tuple(present)
+
+
+def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None:
+    """What may be passed for a parameter; takes its leaves from `leaves` in any case."""
+    if structure.kind == "leaf":
+        spec = next(leaves)
+        fixed = structure.type.dim if isinstance(structure.type, IntType) else None
+        return replace(spec, value=fixed) if isinstance(fixed, int) else spec if fixed is None else None
+    if structure.kind == "none":
+        return Constant(None)
+    items = [_form(item, leaves) for item in structure.items]
+    present = [item for item in items if item is not None]
+    if structure.kind == "dict" or len(present) != len(items):
+        return None
+    return present if structure.kind == "list" else tuple(present)
+
+
+def _state(slot: Slot, spec: InputSpec) -> State:
+    assert slot.owner is not None
+    return State(spec, slot.owner.values, slot.name)
+
+
+def _update(slot: Slot, visible: int, state: State | None, signature: Signature) -> Update:
+    assert slot.output is not None
+    if slot.kind == "attribute" and state is not None:
+        return Update(slot.output - visible, state=state)
+    return Update(slot.output - visible, input=slot.input)
