@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ from optc.cli import inputs, report, results
 from optc.cli.check import as_text, contents
 from optc.cli.opt import describe_passes, optimize_text
 from optc.cli.page import page
-from optc.cli.style import GREEN, RED, YELLOW, Style, duration, factor, table, waiting
+from optc.cli.style import GREEN, RED, YELLOW, Style, waiting
 from optc.cli.target import Target, UsageError, load_target, one_line, usage_errors
-from optc.cli.timing import in_turn
 from optc.eager.seeding import manual_seed
 from optc.errors import OptcError
 from optc.jit.api import freeze
-from optc.runtime.values import map_structure, to_tensor
 
 DIFFERENT = 1
 """Exit code when results that should be equal are not."""
@@ -125,55 +122,6 @@ def note_fallbacks(fallbacks: Sequence[Any]) -> None:
     style = Style.of(sys.stderr)
     for fallback in fallbacks:
         print(style.paint(f"optc: runs in the interpreter: {fallback}", YELLOW), file=sys.stderr)
-
-
-def bench(options: argparse.Namespace) -> int:
-    """`optc bench`: time the interpreter, the compiled program and, where it is installed, torch."""
-    target, arguments = required_arguments(options)
-    compiled = target.compiled()
-    candidates: dict[str, Callable[[], Any]] = {"interpreter": lambda: target.interpret(arguments)}
-    with waiting(f"compiling {options.target}"), usage_errors(f"{options.target} failed"):
-        expected = target.interpret(arguments)
-        result = compiled(*arguments)
-    note_fallbacks(compiled.fallbacks)
-    differences = results.compare(result, expected, options.tolerance)
-    if not all(difference.is_equal for difference in differences):
-        return print_comparison(differences)
-    candidates["compiled"] = lambda: compiled(*arguments)
-    rival = torch_candidate(target, arguments)
-    if rival is not None:
-        note_differences("torch", results.compare(map_structure(to_tensor, rival()), expected, options.tolerance))
-        candidates["torch"] = rival
-    with waiting(f"timing {', '.join(candidates)}"):
-        times = in_turn(candidates, options.rounds)
-    base = times["compiled"].median
-    rows = [
-        [name, duration(taken.median), duration(taken.best), f"{taken.spread:.0%}", factor(taken.median / base)]
-        for name, taken in times.items()
-    ]
-    print(table(["", "median", "best", "spread", "to compiled"], rows, Style.of(sys.stdout)))
-    return 0
-
-
-def note_differences(name: str, differences: Sequence[results.Difference]) -> None:
-    """Say on stderr where another engine disagrees with the interpreter."""
-    for difference in differences:
-        if not difference.is_equal:
-            print(f"optc: {name} gives another result {difference.name}: {difference.text}", file=sys.stderr)
-
-
-def torch_candidate(target: Target, arguments: Sequence[Any]) -> Callable[[], Any] | None:
-    """torch running the same program on one thread, None (with a note) where it is missing or cannot."""
-    if importlib.util.find_spec("torch") is None:
-        return None
-    from optc.interop.torch_reference import reference
-
-    try:
-        with waiting("importing torch"):
-            return reference(target.archive(), target.function.base_name, arguments)
-    except (RuntimeError, TypeError, ValueError) as error:
-        print(f"optc: torch cannot run {target.text}: {one_line(error)}", file=sys.stderr)
-        return None
 
 
 def check(options: argparse.Namespace) -> int:

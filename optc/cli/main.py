@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from optc import __version__, config
-from optc.cli import commands
+from optc.cli import benchmark, commands
 from optc.cli.target import UsageError, one_line
 from optc.errors import OptcError
 
@@ -49,8 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_program(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help=TARGET_HELP)
+def _add_program(parser: argparse.ArgumentParser, is_needed: bool = True) -> None:
+    parser.add_argument("target", metavar="TARGET", nargs=None if is_needed else "?", default="", help=TARGET_HELP)
     parser.add_argument("--method", default="", metavar="NAME", help="another method than forward")
     parser.add_argument("--trace", action="store_true", help="trace a plain module or function instead of scripting it")
     values = parser.add_mutually_exclusive_group()
@@ -91,10 +91,12 @@ def _count(text: str) -> int:
 
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
-    _add_program(parser)
+    _add_program(parser, is_needed=False)
     parser.add_argument("--rounds", type=_count, default=100, help="samples per engine (default: %(default)s)")
+    parser.add_argument("--profile", action="store_true", help="say where the time goes instead, kernel by kernel")
+    parser.add_argument("--roofs", action="store_true", help="measure what this machine can do at most, and show it")
     _add_tolerance(parser)
-    parser.set_defaults(action=commands.bench)
+    parser.set_defaults(action=benchmark.bench)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:

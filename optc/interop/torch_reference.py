@@ -10,14 +10,15 @@ import torch
 
 from optc.eager.tensor import Tensor
 from optc.interop.torch import quiet_torch, to_torch
+from optc.thread_count import get_num_threads
 
 
 def reference(archive: bytes, method: str, arguments: Sequence[Any]) -> Callable[[], Any]:
-    """Load an archive into torch and call it with these arguments on one thread, without gradients.
+    """Load an archive into torch and call it with these arguments, without gradients, on as many threads as optc.
 
     The arguments share their memory with the given ones. Raises RuntimeError for what torch cannot load or run.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(get_num_threads())
     converted = [to_torch(argument) if isinstance(argument, Tensor) else argument for argument in arguments]
     with quiet_torch():
         module = torch.jit.load(io.BytesIO(archive)).eval()

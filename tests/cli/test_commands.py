@@ -165,26 +165,6 @@ def test_compare_reports_a_difference(command: Command, programs: Path, monkeypa
     assert "0: DIFFERENT to the interpreter" in outcome.out
 
 
-def test_bench_prints_a_table(command: Command, programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from optc.cli import commands
-
-    monkeypatch.setattr(commands, "torch_candidate", lambda target, arguments: None)
-    out = command("bench", f"{programs}:add_one", "--shape", "8x8", "--rounds", "3").out
-    lines = out.splitlines()
-    assert lines[0].split() == ["median", "best", "spread", "to", "compiled"]
-    assert [line.split()[0] for line in lines[1:]] == ["interpreter", "compiled"]
-    assert lines[2].endswith(" 1x")
-
-
-@pytest.mark.peers
-def test_bench_includes_torch(command: Command, programs: Path) -> None:
-    pytest.importorskip("torch")
-    outcome = command("bench", f"{programs}:traced", "--rounds", "3")
-    assert outcome.code == 0, outcome.error
-    assert [line.split()[0] for line in outcome.out.splitlines()[1:]] == ["interpreter", "compiled", "torch"]
-    assert "another result" not in outcome.error
-
-
 def test_opt_reads_and_writes_graphs(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "graph.ir"
     path.write_text(
