@@ -7,6 +7,7 @@ input, and its contents at the end are one more output. `Context.slots` says wha
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -268,6 +269,8 @@ class _Freezer:
             return graph.insert_constant(found._array, constant_type(found._array))
         if found is None or isinstance(found, bool | int | float | str):
             return graph.insert_constant(found, constant_type(found))
+        if isinstance(found, Enum):
+            return graph.insert_constant(found, inner)
         if isinstance(found, tuple):
             types = inner.elements if isinstance(inner, TupleType) else tuple(constant_type(item) for item in found)
             items = [self.constant(item, type_, node) for item, type_ in zip(found, types)]

@@ -1,0 +1,247 @@
+"""Everything PyTorch can put into an archive: optc loads and runs it, and PyTorch loads what optc saves of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import re
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.errors import ExecutionError
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+MANGLED = re.compile(r"___torch_mangle_\d+\.")
+"""What a process adds to the names of classes that it has had before."""
+
+HEAD = """
+import enum
+import torch
+from torch import nn
+from typing import Dict, List, NamedTuple, Optional, Tuple
+from torch import Tensor
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+class Pair(NamedTuple):
+    first: Tensor
+    count: int
+
+@torch.jit.interface
+class Layer(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        pass
+
+class AddOne(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+class Double(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2
+
+@torch.jit.script
+class Scale:
+    def __init__(self, factor: int, offset: Tensor):
+        self.factor = factor
+        self.offset = offset
+    def apply(self, x: Tensor) -> Tensor:
+        return x * self.factor + self.offset
+"""
+
+MODULES = {
+    "an enumeration": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.color = Color.BLUE
+    def forward(self, x):
+        return x if self.color == Color.RED else x * self.color.value
+""",
+    "an interface": """
+class Net(nn.Module):
+    layer: Layer
+    def __init__(self):
+        super().__init__()
+        self.layer = AddOne()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer.forward(x)
+""",
+    "modules chosen at run time": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([AddOne(), Double()])
+    def forward(self, x: Tensor) -> Tensor:
+        for i in range(4):
+            layer: Layer = self.layers[i % 2]
+            x = layer.forward(x)
+        return x
+""",
+    "forks": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = AddOne()
+    def forward(self, x):
+        left = torch.jit.fork(self.inner, x)
+        right = torch.jit.fork(self.twice, x)
+        return torch.jit.wait(left) + torch.jit.wait(right)
+    def twice(self, x):
+        return x * 2
+""",
+    "a script object": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = Scale(3, torch.ones(2))
+    def forward(self, x):
+        return self.scale.apply(x)
+""",
+    "a named tuple": """
+class Net(nn.Module):
+    def forward(self, x) -> Pair:
+        return Pair(x, 2)
+""",
+    "state of its own making": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.total = torch.ones(2)
+    def forward(self, x):
+        self.total = self.total + x
+        return self.total
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.total * 3, self.training)
+    @torch.jit.export
+    def __setstate__(self, state: Tuple[Tensor, bool]):
+        self.total = state[0] + 1
+        self.training = state[1]
+""",
+    "buffers that are views": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        base = torch.arange(24.0).reshape(2, 3, 4)
+        self.register_buffer("base", base)
+        self.register_buffer("view", base.permute(2, 0, 1)[1:])
+        self.register_buffer("wide", torch.ones(1).expand(4))
+    def forward(self, x):
+        return x + self.view.sum() + self.base.sum() + self.wide.sum()
+""",
+    "dictionaries in control flow": """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = {"a": [1, -1, 3], "b": [200, 4]}
+    def forward(self, x):
+        kept: List[Tensor] = []
+        for key in self.table:
+            for value in self.table[key]:
+                if value < 0:
+                    continue
+                if value > 100:
+                    break
+                kept.append(x * value)
+        assert len(kept) > 0, f"nothing of {len(self.table)}"
+        return torch.stack(kept)
+""",
+}
+
+
+def archive_of(source: str, folder: Path) -> bytes:
+    """What torch saves of the module that a program, written to a file of its own, defines as Net."""
+    name = f"program_{zlib.crc32(source.encode())}"
+    path = folder / f"{name}.py"
+    path.write_text(HEAD + source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    program = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(program.Net()), buffer)
+    return buffer.getvalue()
+
+
+def leaves(value: Any) -> list[Any]:
+    if isinstance(value, tuple | list):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value.detach().numpy() if hasattr(value, "detach") else value]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_loads_runs_compiles_and_goes_back(name: str, tmp_path: Path) -> None:
+    data = archive_of(MODULES[name], tmp_path)
+    x = np.array([1.0, -2.0], np.float32)
+    expected = leaves(torch.jit.load(io.BytesIO(data))(torch.from_numpy(x)))
+    ours = optc.jit.load(io.BytesIO(data))
+    saved = ours.save_to_buffer()
+    compiled = optc.compile(optc.jit.load(io.BytesIO(data)), fallback="allow")
+    for found in (ours(optc.from_numpy(x)), compiled(optc.from_numpy(x))):
+        for mine, theirs in zip(leaves(found), expected, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+    again = torch.jit.load(io.BytesIO(saved))
+    once = optc.jit.load(io.BytesIO(saved))
+    twice = optc.jit.load(io.BytesIO(once.save_to_buffer()))
+    assert MANGLED.sub("", once.code) == MANGLED.sub("", twice.code)
+    if "__setstate__" not in MODULES[name]:  # which changes the state each time
+        for mine, theirs in zip(leaves(again(torch.from_numpy(x))), expected, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+def test_members_called_like_keywords_are_read_and_written_so_that_torch_reads_them(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.add_module("class", AddOne())
+        self.register_buffer("0", torch.ones(2))
+        setattr(self, "def", 3)
+    def forward(self, x):
+        return getattr(self, "class")(x)
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    assert ours(optc.ones(2)).tolist() == [2.0, 2.0]
+    again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
+    assert again(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert getattr(again, "def") == 3
+
+
+def test_quantised_tensors_and_native_objects_pass_through() -> None:
+    quantised = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(4, 4)))
+    traced = torch.jit.trace(quantised, torch.ones(2, 4))
+    buffer = io.BytesIO()
+    torch.jit.save(traced, buffer)
+    ours = optc.jit.load(io.BytesIO(buffer.getvalue()))
+    with pytest.raises(ExecutionError, match="quantized::linear_dynamic"):
+        ours(optc.ones(2, 4))
+    again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
+    assert torch.equal(again(torch.ones(2, 4)), traced(torch.ones(2, 4)))
+
+
+def test_errors_quote_the_archive_and_the_users_file(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def forward(self, x):
+        if x.sum() > 0:
+            raise ValueError("too large")
+        return x
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    with pytest.raises(ExecutionError) as caught:
+        ours(optc.ones(1))
+    text = str(caught.value)
+    assert 'serialized code (most recent call last):\n  File "code/__torch__' in text
+    assert "original code (most recent call last):" in text
+    assert 'raise ValueError("too large")\n            ~~~~~' in text
