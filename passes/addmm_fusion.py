@@ -16,6 +16,7 @@ RULES = RuleSet("addmm-fusion")
         "infer-shapes": "the sum must have the shape of the product",
         "decompose": "linear layers and matmul become products there",
         "loop-invariant-hoisting": "an invariant product is better computed once than fused with a sum that varies",
+        "loop-batching": "a product that leaves a loop is better a slice in the loop than fused with a sum there",
     },
 )
 def addmm_fusion(graph: Graph) -> bool:
