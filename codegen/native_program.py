@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,17 @@ from optc.codegen import jit
 from optc.codegen.context import ContextPool, Island
 from optc.codegen.entry import Signature
 from optc.codegen.host import Target
+from optc.codegen.thread_pool import OPERATIONS_PER_MICROSECOND
 from optc.codegen.threads import threads_of_calls
+from optc.ir.dims import Dim, substitute
 from optc.ir.graph import Graph
 
 if TYPE_CHECKING:
     from optc.codegen.clock import Clock
     from optc.codegen.frame import KernelRecord
+
+LONG_CALL = 20 * OPERATIONS_PER_MICROSECOND
+"""A call of 20 microseconds gives other Python threads a turn, which costs a hundredth of that."""
 
 
 @dataclass
@@ -25,6 +31,7 @@ class NativeProgram:
     """A core graph compiled for one target and loaded into the process.
 
     `texts` are the LLVM modules by name, the driver's first; `run` is the address of the driver's function.
+    `operations` estimates the work of a call in terms of the graph's symbols, as what 64-byte vectors do.
     """
 
     graph: Graph
@@ -38,6 +45,9 @@ class NativeProgram:
     seconds: dict[str, float] = field(default_factory=dict)
     library: jit.Library | None = None
     clock: Clock | None = None
+    operations: Dim = 0
+    object_keys: tuple[str, ...] = ()
+    """Where the disk cache has the objects; empty when they are not kept."""
 
     @property
     def run(self) -> int:
@@ -45,6 +55,11 @@ class NativeProgram:
         if self.library is None:
             raise ValueError("the program has not been loaded")
         return self.library.address(self.symbol)
+
+    def is_long(self, extents: Mapping[str, int]) -> bool:
+        """Whether calls with such extents take so long that other Python threads should run meanwhile."""
+        known = substitute(self.operations, dict(extents))
+        return isinstance(known, int) and known >= LONG_CALL
 
     @property
     def llvm(self) -> str:

@@ -10,11 +10,13 @@ import numpy as np
 from optc.codegen import jit
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
+from optc.codegen.estimate import graph_operations
 from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import Unsupported
 from optc.codegen.host import Target
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.operators import HANDLERS
+from optc.codegen.splitting import scaled
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
@@ -39,6 +41,7 @@ def generate(
         graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes
     )
     program.clock = code.clock
+    program.operations = graph_operations(graph) * scaled(1, chosen)
     program.seconds["codegen"] = time.perf_counter() - started
     return program
 

@@ -24,7 +24,7 @@ from optc.jit.module import to_python
 from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
-from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, show
+from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
 from optc.runtime.state import RunFailed, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
@@ -153,7 +153,7 @@ class CompiledFunction:
 
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
-        specialization = Specialization(tuple(types), others)
+        specialization = Specialization(tuple(types), others, extents_of(values, types))
         started = time.perf_counter()
         watching = [Compare(values)] if config.COMPARE() else []
         program = optimize(self._function, self._receiver, types, instruments=watching)

@@ -60,7 +60,7 @@ def connect(
     specialization.seconds.update(native.seconds)
     plain = EntryPoint(
         run=native.run, owner=native, signature=native.signature, contexts=native.contexts(threads=threads),
-        slow_path=_refuse, on_failure=_failed, name=name,
+        slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
     fast = replace(

@@ -34,6 +34,8 @@ class Specialization:
     types: tuple[Any, ...]
     others: tuple[Any, ...] = ()
     """The arguments without a native type (strings ...), which must come again; None elsewhere."""
+    extents: dict[str, int] = field(default_factory=dict)
+    """What the symbols stood for in the call that asked for this version."""
     program: OptimizedProgram | None = None
     native: Any = None
     entry: Callable[..., Any] | None = None
@@ -73,6 +75,14 @@ class Specialization:
     def __str__(self) -> str:
         shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]
         return f"({', '.join(shown)})"
+
+
+def extents_of(values: Sequence[Any], types: Sequence[Any]) -> dict[str, int]:
+    """What the symbols in the types of arguments stand for."""
+    found: dict[str, int] = {}
+    for value, type_ in zip(values, types):
+        fits(value, type_, None, found)
+    return found
 
 
 def show(type_: Any) -> str:
