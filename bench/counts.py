@@ -9,7 +9,8 @@ from typing import Any
 
 from optc.codegen.host import AVX2, AVX512, Target
 from optc.codegen.jit import assembly
-from optc.codegen.program import NativeProgram, generate
+from optc.codegen.native_program import NativeProgram
+from optc.codegen.program import generate
 from optc.ir.graph import Graph
 
 OF_MACHINE_CODE = ("instructions in loops", "vector stack references in loops")

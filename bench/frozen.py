@@ -31,7 +31,8 @@ from optc.codegen.entry import (
     make_entry,
 )
 from optc.codegen.host import Target
-from optc.codegen.program import NativeProgram, generate
+from optc.codegen.native_program import NativeProgram
+from optc.codegen.program import generate
 from optc.ir.graph import Graph
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS
 
