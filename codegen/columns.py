@@ -20,6 +20,7 @@ from optc.codegen.kernel import (
     Fold,
     Kernel,
     Loop,
+    Scan,
     Statement,
     Store,
     copied,
@@ -73,7 +74,8 @@ class _Streaming:
         if isinstance(length, int) and length <= self.narrow:
             return False
         plain = all(not s.lanes for s in statements(loop.body) if isinstance(s, Loop | Define))
-        return plain and not any(isinstance(s, Fold) for s in loop.body) and turns_are_independent(self.original, loop)
+        folded = any(isinstance(statement, Fold | Scan) for statement in statements(loop.body))
+        return plain and not folded and turns_are_independent(self.original, loop)
 
     def streamed(self, loop: Loop) -> list[Statement]:
         """A loop over blocks of columns; inside, one loop over the block for every statement that `loop` holds."""

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from optc.codegen.kernel import (
-    Accumulate,
-    Assign,
-    Define,
-    Fold,
-    Kernel,
-    Loop,
-    Store,
-    nodes,
-    statements,
-    stride_of,
-    values_of,
-)
+from optc.codegen.kernel import Kernel, Loop, Store, changed, defined, nodes, statements, stride_of, values_of
 from optc.ir.dims import Dim, symbols
 
 
@@ -24,8 +12,7 @@ def turns_are_independent(kernel: Kernel, loop: Loop) -> bool:
     Scratch that every turn uses from its start does not count: whoever runs turns side by side gives each its own.
     """
     inside = list(statements(loop.body))
-    defined = {statement.name for statement in inside if isinstance(statement, Define | Fold)}
-    if any(isinstance(s, Assign | Accumulate) and s.name not in defined for s in inside):
+    if changed(loop.body) - defined(loop.body):
         return False
     if any(isinstance(s, Loop) and loop.variable in symbols(s.start) | symbols(s.stop) for s in inside):
         return False

@@ -11,8 +11,11 @@ from optc.codegen.kernel import (
     Fold,
     Kernel,
     Loop,
+    Scan,
     Statement,
     Store,
+    changed,
+    defined,
     dims_of,
     local,
     nodes,
@@ -56,7 +59,7 @@ class _Hoisting:
         match statement:
             case Loop():
                 return replace(statement, body=tuple(self.without(s, changing, moved) for s in statement.body))
-            case Define(_, value) | Assign(_, value) | Accumulate(_, _, value) | Store(_, _, value):
+            case Define(_, value) | Assign(_, value) | Accumulate(_, _, value) | Store(_, _, value) | Scan(value=value):
                 return replace(statement, value=self.value(value, changing, moved))
             case Fold():
                 return statement
@@ -92,23 +95,19 @@ def _is_work(node: Expr) -> bool:
 class _Changing:
     """What changes while a loop turns: variables, locals, and buffers that it writes."""
 
-    variables: set[str] = field(default_factory=set)
-    locals: set[str] = field(default_factory=set)
-    buffers: set[str] = field(default_factory=set)
+    variables: set[str]
+    locals: set[str]
+    buffers: set[str]
     known: dict[Expr, bool] = field(default_factory=dict)
 
     @staticmethod
     def of(loop: Loop) -> _Changing:
-        found = _Changing({loop.variable})
-        for statement in statements(loop.body):
-            match statement:
-                case Loop(variable):
-                    found.variables.add(variable)
-                case Store(buffer):
-                    found.buffers.add(buffer)
-                case Define(name) | Assign(name) | Accumulate(name) | Fold(name):
-                    found.locals.add(name)
-        return found
+        inside = list(statements(loop.body))
+        return _Changing(
+            {loop.variable, *(s.variable for s in inside if isinstance(s, Loop))},
+            defined(loop.body) | changed(loop.body),
+            {s.buffer for s in inside if isinstance(s, Store)},
+        )
 
     def touches(self, expr: Expr) -> bool:
         """True when an expression may have another value in another turn."""

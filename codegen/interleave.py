@@ -13,11 +13,11 @@ from optc.codegen.dependences import shared_scratch, turns_are_independent
 from optc.codegen.host import Target
 from optc.codegen.kernel import (
     Define,
-    Fold,
     Kernel,
     Loop,
     Statement,
     copied,
+    defined,
     statements,
 )
 from optc.ir.dims import symbol
@@ -89,13 +89,12 @@ class _Interleaving:
 
     def copy(self, loop: Loop, number: int) -> tuple[Statement, ...]:
         """The body of turn `number` of those at once: own locals, own area of scratch that every turn uses."""
-        inside = list(statements(loop.body))
         shared = shared_scratch(self.original, loop)
         for name in shared:
             self.areas[name] = max(self.areas.get(name, 1), number + 1)
         if not number:
             return loop.body
-        names = {s.name: f"{s.name}.r{number}" for s in inside if isinstance(s, Define | Fold)}
+        names = {name: f"{name}.r{number}" for name in defined(loop.body)}
         places = {name: self.original.buffer(name).size * number for name in shared}
         variables = {loop.variable: symbol(loop.variable) + loop.step * number}
         return copied(loop.body, names, variables, places)

@@ -6,6 +6,7 @@
               | Assign(name, value)                        changes a local
               | Accumulate(name, combine, value)           local = combine(local, value)
               | Fold(name, source, combine, identity)      local = all lanes of a vector local combined
+              | Scan(name, carry, combine, value, identity)  a local: all values of the loop so far combined
               | Store(buffer, index, value)
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
@@ -21,7 +22,7 @@ Everything is immutable: a schedule is a function from kernel to kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeAlias
@@ -92,6 +93,21 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """carry = combine(carry, value), turn by turn; `name` is a new local with what it is then.
+
+    In a loop with lanes `name` is a vector: every lane combines those before it too. `carry` is one as well, all lanes
+    alike; behind a masked loop what it holds is unspecified.
+    """
+
+    name: str
+    carry: str
+    combine: Expr
+    value: Expr
+    identity: Expr
+
+
+@dataclass(frozen=True)
 class Store:
     """buffer[index] = value."""
 
@@ -100,7 +116,7 @@ class Store:
     value: Expr
 
 
-Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Store
+Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store
 
 
 START, STOP = "range.start", "range.stop"
@@ -171,9 +187,22 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
 
 def values_of(statement: Statement) -> tuple[Expr, ...]:
     """The expressions a statement evaluates."""
-    if isinstance(statement, Define | Assign | Store | Accumulate):
+    if isinstance(statement, Define | Assign | Store | Accumulate | Scan):
         return (statement.value,)
     return ()
+
+
+def defined(body: Iterable[Statement]) -> set[str]:
+    """The locals that statements define, nested ones included."""
+    found = list(body)
+    return {s.name for s in statements(tuple(found)) if isinstance(s, Define | Fold | Scan)}
+
+
+def changed(body: Iterable[Statement]) -> set[str]:
+    """The locals that statements give new values, nested ones included."""
+    inside = list(statements(tuple(body)))
+    named = {s.name for s in inside if isinstance(s, Assign | Accumulate)}
+    return named | {s.carry for s in inside if isinstance(s, Scan)}
 
 
 def nodes(expr: Expr) -> Iterator[Expr]:
@@ -238,6 +267,9 @@ class _Copy:
                 return replace(statement, start=bounds[0], stop=bounds[1], body=tuple(map(self.statement, body)))
             case Fold(name, source):
                 return replace(statement, name=self.name(name), source=self.name(source))
+            case Scan(name, carry, _, value):
+                names = self.name(name), self.name(carry)
+                return replace(statement, name=names[0], carry=names[1], value=rewrite(value, self.node))
             case Store(buffer, index, value):
                 return Store(buffer, self.place(buffer, index), rewrite(value, self.node))
             case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
@@ -295,6 +327,8 @@ def _print_statement(statement: Statement) -> str:
             return f"{name} {_combination(combine)}= {show(value)}"
         case Fold(name, source, combine):
             return f"{name} = fold {combine.op} {source}"
+        case Scan(name, carry, combine, value):
+            return f"{name} = {carry} {_combination(combine)}= {show(value)}"
         case Store(buffer, index, value):
             return f"{buffer}[{index}] = {show(value)}"
 
@@ -408,6 +442,10 @@ class _Verifier:
                 if not width or lanes:
                     self.fail(f"{source} is no vector to fold here")
                 self.locals[name] = (dtype, 0)
+            case Scan(name, carry, _, value):
+                if self.local(carry) != (value.dtype, lanes if lanes > 1 else 0):
+                    self.fail(f"{carry} does not have the lanes and the element type of what it sums up")
+                self.locals[name] = (value.dtype, lanes)
             case Store(buffer, index, value):
                 self.access(buffer, index)
                 target = self.kernel.buffer(buffer)

@@ -16,11 +16,12 @@ from optc.codegen.kernel import (
     Fold,
     Kernel,
     Loop,
+    Scan,
     Statement,
     Store,
+    changed,
     dims_of,
     nodes,
-    statements,
     stride_of,
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
@@ -127,6 +128,8 @@ class _KernelEmitter:
                 self.assign(name, self.combined(combine, old, new))
             case Fold(name, source, combine):
                 self.locals[name] = self.fold(self.locals[source], combine)
+            case Scan():
+                self.scan(statement)
             case Store(buffer, index, value):
                 self.store(buffer, index, self.value(value, self.lanes))
 
@@ -150,8 +153,25 @@ class _KernelEmitter:
             vector = self.combined(combine, lower, upper)
         return self.b.extractelement(vector, 0)
 
+    def scan(self, scan: Scan) -> None:
+        """Every lane with those below it, by doubling; the carry waits for one operation per vector only."""
+        carry, value = self.locals[scan.carry], self.value(scan.value, self.lanes)
+        if not self.lanes:
+            self.locals[scan.name] = self.locals[scan.carry] = self.combined(scan.combine, carry, value)
+            return
+        identity = self.value(scan.identity, self.lanes)
+        distance = 1
+        while distance < self.lanes:
+            moved = [0] * distance + list(range(self.lanes, 2 * self.lanes - distance))
+            below = self.b.shuffle(identity, value, moved)
+            value = self.combined(scan.combine, below, value)
+            distance *= 2
+        self.locals[scan.name] = self.combined(scan.combine, carry, value)
+        last = self.b.shuffle(value, None, [self.lanes - 1] * self.lanes)
+        self.locals[scan.carry] = self.combined(scan.combine, carry, last)
+
     def loop(self, loop: Loop) -> None:
-        assigned = {s.name for s in statements(loop.body) if isinstance(s, Assign | Accumulate)}
+        assigned = changed(loop.body)
         carried = [name for name in self.locals if name in assigned]
         start, stop = emit_dim(self.b, loop.start, self.names), emit_dim(self.b, loop.stop, self.names)
         outer = self.variable, self.lanes, self.mask

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.kernel import START, STOP, Accumulate, Assign, Define, Fold, Kernel, Loop, Statement, Store
+from optc.codegen.kernel import START, STOP, Accumulate, Assign, Define, Fold, Kernel, Loop, Scan, Statement, Store
 from optc.ir.dims import Dim, substitute
 from optc.ops.scalar import Expr, evaluate
 from optc.ops.shapes import known
@@ -63,6 +63,14 @@ class _Machine:
                 for lane in range(1, len(vector)):
                     total = evaluate(combine, {0: total, 1: vector[lane : lane + 1]})
                 self.locals[name] = total
+            case Scan(name, carry, combine, value):
+                values = np.broadcast_to(self.value(value), (self.lanes or 1,))
+                total, totals = self.locals[carry][:1], []
+                for lane in range(len(values)):
+                    total = evaluate(combine, {0: total, 1: values[lane : lane + 1]})
+                    totals.append(total)
+                self.locals[name] = np.concatenate(totals)
+                self.locals[carry] = np.broadcast_to(total, self.locals[carry].shape).copy()
             case Store(buffer, index, value):
                 values = np.broadcast_to(self.value(value), (self.lanes or 1,))
                 for lane in range(self.active):

@@ -15,13 +15,12 @@ from optc.codegen.kernel import (
     START,
     STOP,
     Accumulate,
-    Assign,
-    Define,
-    Fold,
     Kernel,
     Loop,
     Statement,
     Store,
+    changed,
+    defined,
     nodes,
     statements,
     stride_of,
@@ -132,8 +131,7 @@ def is_independent(kernel: Kernel, nest: list[Loop], loop: Loop) -> bool:
     - scratch is private to a range, and its turns run one behind the other.
     """
     inside = list(statements(loop.body))
-    own = {statement.name for statement in inside if isinstance(statement, Define | Fold)}
-    if any(isinstance(s, Assign | Accumulate) and s.name not in own for s in inside):
+    if changed(loop.body) - defined(loop.body):
         return False
     outputs = {buffer.name for buffer in kernel.buffers if buffer.role == "output"}
     written: dict[str, set[Dim]] = {name: set() for name in outputs}

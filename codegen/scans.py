@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from optc.codegen.checks import guard_extents
 from optc.codegen.copies import place_of
 from optc.codegen.driver import Driver
-from optc.codegen.kernel import Assign, Buffer, Define, Kernel, Loop, Statement, Store, index_value, load, local
+from optc.codegen.kernel import (
+    Accumulate,
+    Buffer,
+    Define,
+    Kernel,
+    Loop,
+    Scan,
+    Statement,
+    Store,
+    index_value,
+    load,
+    local,
+)
 from optc.codegen.native import MemoryTensor, contiguous_strides
 from optc.ir import dtypes
-from optc.ir.dims import Dim, product, substitute, symbol, symbols
+from optc.ir.dims import Dim, product, symbol, symbols
+from optc.ir.dtypes import DType
 from optc.ir.graph import Node
+from optc.ops import arithmetic
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.promotion import compute_type
+from optc.ops.reduction import MAXIMUM, MINIMUM
 from optc.ops.registry import Operator
-from optc.ops.scalar import Expr, literal, select
+from optc.ops.scalar import apply, literal, select, variable
 
 
 def _source(driver: Driver, node: Node, dim: int | None) -> tuple[MemoryTensor, int]:
@@ -28,9 +45,11 @@ def _source(driver: Driver, node: Node, dim: int | None) -> tuple[MemoryTensor, 
 
 
 def _outer(source: MemoryTensor, axis: int, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    for place in reversed(range(len(source.shape))):
-        if place != axis:
-            body = (Loop(f"i{place}", 0, source.shape[place], 1, body),)
+    """Loops over the other dimensions; where the walked one is not the last, lanes run along the last."""
+    kept = [place for place in range(len(source.shape)) if place != axis]
+    for place in reversed(kept):
+        lanes = place == kept[-1] and not _is_row(source, axis)
+        body = (Loop(f"i{place}", 0, source.shape[place], 1, body, int(lanes)),)
     return body
 
 
@@ -43,37 +62,48 @@ def _call(driver: Driver, node: Node, source: MemoryTensor, result: MemoryTensor
 
 
 def arg_reduce(driver: Driver, node: Node, operator: Operator) -> None:
-    """argmax and argmin: the first place of the extreme; NaN is the extreme of everything."""
+    """argmax and argmin: the first place of the extreme; NaN is the extreme of everything.
+
+    The extreme first, then the smallest place that holds it: two reductions, each as wide as vectors are.
+    """
     guard_extents(driver, node, operator)
     source, axis = _source(driver, node, abstract(node.inputs[1]))
     result = driver.allocate(node.output)
-    read = Buffer("in0", source.dtype, "input")
-    index = place_of(source.strides)
-    element, best = load(read, index), local("best", source.dtype)
-    better = _better(local("element", source.dtype), best, operator.schema.name == "aten::argmax")
-    variable = f"i{axis}"
-    turn: tuple[Statement, ...] = (
-        Define("element", element),
-        Define("better", better),
-        Assign(
-            "place", select(local("better", dtypes.BOOL), index_value(symbol(variable)), local("place", dtypes.INT64))
-        ),
-        Assign("best", select(local("better", dtypes.BOOL), local("element", source.dtype), best)),
+    extreme = MAXIMUM if operator.schema.name == "aten::argmax" else MINIMUM
+    work = compute_type(source.dtype)
+    element = load(Buffer("in0", source.dtype, "input"), place_of(source.strides)).cast(work)
+    best = local("best", work)
+    hit = element.equal(best)
+    if work.kind == "float":
+        hit = hit | (element.not_equal(element) & best.not_equal(best))
+    extent = source.shape[axis]
+    counter = dtypes.INT32 if isinstance(extent, int) and extent < 2**31 else dtypes.INT64
+    turn = symbol(f"i{axis}")
+    place = select(hit, index_value(turn).cast(counter), literal(counter_limit(counter), counter))
+    both = [(variable(0, dtype), variable(1, dtype)) for dtype in (work, counter)]
+    passes = (
+        Accumulate("best", extreme.combine(*both[0]), element),
+        Accumulate("place", apply("minimum", *both[1]), place),
     )
+    loops = [Loop(f"i{axis}", 0, extent, 1, (one,), int(_is_row(source, axis))) for one in passes]
     row: tuple[Statement, ...] = (
-        Define("best", load(read, substitute(index, {variable: 0}))),
-        Define("place", literal(0, dtypes.INT64)),
-        Loop(variable, 1, source.shape[axis], 1, turn),
-        Store("out0", _kept_index(source, axis), local("place", dtypes.INT64)),
+        Define("best", literal(extreme.identity(work), work)),
+        loops[0],
+        Define("place", literal(counter_limit(counter), counter)),
+        loops[1],
+        Store("out0", _kept_index(source, axis), local("place", counter).cast(dtypes.INT64)),
     )
     _call(driver, node, source, result, _outer(source, axis, row))
 
 
-def _better(element: Expr, best: Expr, largest: bool) -> Expr:
-    beats = element > best if largest else element < best
-    if element.dtype.kind != "float":
-        return beats
-    return beats | (element.not_equal(element) & best.equal(best))
+def counter_limit(counter: DType) -> int:
+    """The largest number of an integer type."""
+    return int(np.iinfo(counter.numpy).max)
+
+
+def _is_row(source: MemoryTensor, axis: int) -> bool:
+    """True where lanes run along the walked dimension: it is the last with more than one element."""
+    return all(extent == 1 for extent in source.shape[axis + 1 :])
 
 
 def _kept_index(source: MemoryTensor, axis: int) -> Dim:
@@ -96,12 +126,17 @@ def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
     element = load(read, place_of(source.strides)).cast(work)
     total = local("total", work)
     strides = result.strides if len(result.shape) == len(source.shape) else (1,)
-    turn: tuple[Statement, ...] = (
-        Assign("total", total + element if adds else total * element),
-        Store("out0", place_of(strides), total.cast(result.dtype)),
-    )
+    combine = (arithmetic.combine_sum if adds else arithmetic.multiply)(variable(0, work), variable(1, work))
+    written = place_of(strides)
+    if _is_row(source, axis):
+        turn: tuple[Statement, ...] = (
+            Scan("running", "total", combine, element, literal(0 if adds else 1, work)),
+            Store("out0", written, local("running", work).cast(result.dtype)),
+        )
+    else:
+        turn = (Accumulate("total", combine, element), Store("out0", written, total.cast(result.dtype)))
     row: tuple[Statement, ...] = (
         Define("total", literal(0 if adds else 1, work)),
-        Loop(f"i{axis}", 0, source.shape[axis], 1, turn),
+        Loop(f"i{axis}", 0, source.shape[axis], 1, turn, int(_is_row(source, axis))),
     )
     _call(driver, node, source, result, _outer(source, axis, row))

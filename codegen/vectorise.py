@@ -8,14 +8,17 @@ from optc.codegen.cost import body_operations
 from optc.codegen.host import Target
 from optc.codegen.kernel import (
     Accumulate,
+    Assign,
     Define,
     Fold,
     Kernel,
     Loop,
+    Scan,
     Statement,
     Store,
     accesses,
     copied,
+    defined,
     leaves,
     local,
     statements,
@@ -23,7 +26,7 @@ from optc.codegen.kernel import (
     values_of,
 )
 from optc.ir.dims import Dim, symbol
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, variable
 
 LIGHT, MEDIUM = 8, 48
 """Loop bodies of at most so many instructions take 4 and 2 vectors per turn: enough to hide the latency of one."""
@@ -63,28 +66,37 @@ class _Vectoriser:
             return _inside(nest[:-1], [replace(loop, lanes=0)])
         lanes = self.lanes(loop)
         accumulators = _accumulators(loop)
-        vectors = {a.name: f"{a.name}.v" for a in accumulators}
+        scans = [statement for statement in loop.body if isinstance(statement, Scan)]
+        vectors = {name: f"{name}.v" for name in (*(a.name for a in accumulators), *(s.carry for s in scans))}
         wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
         unrolled = _vectors_at_once(loop, lanes)
         before = [
             Define(_part(vectors[a.name], number), known[a.name], lanes)
             for number in range(unrolled) for a in accumulators
         ]  # fmt: skip
+        before += [Define(vectors[scan.carry], known[scan.carry], lanes) for scan in scans]
         inner: list[Statement] = []
         start = loop.start
         if unrolled > 1:
             stop = _rounded(start, loop.stop, lanes * unrolled)
-            _append_loop(inner, _unrolled(replace(wide, stop=stop), unrolled, set(vectors.values())))
+            sums = {vectors[accumulator.name] for accumulator in accumulators}
+            _append_loop(inner, _unrolled(replace(wide, stop=stop), unrolled, sums))
             start = stop
-        self.append_rest(inner, replace(wide, start=start), replace(loop, start=start, lanes=0))
+        self.append_rest(inner, replace(wide, start=start), replace(loop, start=start, lanes=0), scans)
         return [*before, *_inside(nest[:-1], inner), *_folds(accumulators, vectors, unrolled)]
 
-    def append_rest(self, inner: list[Statement], wide: Loop, scalar: Loop) -> None:
+    def append_rest(self, inner: list[Statement], wide: Loop, scalar: Loop, scans: list[Scan]) -> None:
         """Whole vectors, and what does not fill one: masked where that is an instruction, else one by one."""
         stop = _rounded(wide.start, wide.stop, wide.lanes)
         _append_loop(inner, replace(wide, stop=stop))
-        masked = self.target.masks and _is_dense(wide)
-        _append_loop(inner, replace(wide, start=stop, masked=True) if masked else replace(scalar, start=stop))
+        if self.target.masks and _is_dense(wide):
+            _append_loop(inner, replace(wide, start=stop, masked=True))
+            return
+        for scan in scans if stop != scalar.stop else ():
+            last, dtype = f"{scan.carry}.last", scan.value.dtype
+            inner.append(Fold(last, f"{scan.carry}.v", variable(0, dtype)))
+            inner.append(Assign(scan.carry, local(last, dtype)))
+        _append_loop(inner, replace(scalar, start=stop))
 
     def lanes(self, loop: Loop) -> int:
         """As many elements as fill a register, counting four-byte elements unless all are wider."""
@@ -161,16 +173,18 @@ def _vectors_at_once(loop: Loop, lanes: int) -> int:
 def _unrolled(wide: Loop, count: int, vectors: set[str]) -> Loop:
     """`count` turns in one, each with locals and accumulators of its own."""
     body: list[Statement] = []
-    defined = {s.name for s in statements(wide.body) if isinstance(s, Define)} | vectors
+    own = defined(wide.body) | vectors
     for number in range(count):
-        names = {name: _part(name, number) if name in vectors else f"{name}.{number}" for name in defined}
+        names = {name: _part(name, number) if name in vectors else f"{name}.{number}" for name in own}
         variables = {wide.variable: symbol(wide.variable) + number * wide.lanes}
         body.extend(copied(wide.body, names, variables) if number else wide.body)
     return replace(wide, step=wide.lanes * count, body=tuple(body))
 
 
 def _renamed(statement: Statement, names: dict[str, str]) -> Statement:
-    """The statement with its accumulator renamed."""
+    """The statement with its accumulator or carry renamed."""
+    if isinstance(statement, Scan):
+        return replace(statement, carry=names[statement.carry])
     if not isinstance(statement, Accumulate):
         return statement
     return replace(statement, name=names.get(statement.name, statement.name))
