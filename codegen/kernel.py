@@ -6,7 +6,7 @@
               | Assign(name, value)                        changes a local
               | Accumulate(name, combine, value)           local = combine(local, value)
               | Fold(name, source, combine, identity)      local = all lanes of a vector local combined
-              | Scan(name, carry, combine, value, identity)  a local: all values of the loop so far combined
+              | Scan(name, carry, combine, value)          a local: all values of the loop so far combined
               | Store(buffer, index, value)
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
@@ -104,7 +104,6 @@ class Scan:
     carry: str
     combine: Expr
     value: Expr
-    identity: Expr
 
 
 @dataclass(frozen=True)

@@ -154,18 +154,19 @@ class _KernelEmitter:
         return self.b.extractelement(vector, 0)
 
     def scan(self, scan: Scan) -> None:
-        """Every lane with those below it, by doubling; the carry waits for one operation per vector only."""
+        """Halves of 2, 4, 8 ... lanes: the end of the lower one into all of the upper one. The carry of the next vector
+        waits for one operation only."""
         carry, value = self.locals[scan.carry], self.value(scan.value, self.lanes)
         if not self.lanes:
             self.locals[scan.name] = self.locals[scan.carry] = self.combined(scan.combine, carry, value)
             return
-        identity = self.value(scan.identity, self.lanes)
-        distance = 1
-        while distance < self.lanes:
-            moved = [0] * distance + list(range(self.lanes, 2 * self.lanes - distance))
-            below = self.b.shuffle(identity, value, moved)
-            value = self.combined(scan.combine, below, value)
-            distance *= 2
+        half = 1
+        while half < self.lanes:
+            upper = [bool(lane & half) for lane in range(self.lanes)]
+            ends = [(lane & ~(2 * half - 1)) + half - 1 if upper[lane] else -1 for lane in range(self.lanes)]
+            more = self.combined(scan.combine, self.b.shuffle(value, None, ends), value)
+            value = self.b.select(self.b.constant(f"<{self.lanes} x i1>", upper), more, value)
+            half *= 2
         self.locals[scan.name] = self.combined(scan.combine, carry, value)
         last = self.b.shuffle(value, None, [self.lanes - 1] * self.lanes)
         self.locals[scan.carry] = self.combined(scan.combine, carry, last)

@@ -130,7 +130,7 @@ def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
     written = place_of(strides)
     if _is_row(source, axis):
         turn: tuple[Statement, ...] = (
-            Scan("running", "total", combine, element, literal(0 if adds else 1, work)),
+            Scan("running", "total", combine, element),
             Store("out0", written, local("running", work).cast(result.dtype)),
         )
     else:
