@@ -14,6 +14,7 @@ from optc.codegen.kernel import (
     Scan,
     Statement,
     Store,
+    Tile,
     changed,
     defined,
     dims_of,
@@ -61,7 +62,7 @@ class _Hoisting:
                 return replace(statement, body=tuple(self.without(s, changing, moved) for s in statement.body))
             case Define(_, value) | Assign(_, value) | Accumulate(_, _, value) | Store(_, _, value) | Scan(value=value):
                 return replace(statement, value=self.value(value, changing, moved))
-            case Fold():
+            case Fold() | Tile():
                 return statement
 
     def value(self, expr: Expr, changing: _Changing, moved: dict[Expr, str]) -> Expr:
@@ -106,7 +107,7 @@ class _Changing:
         return _Changing(
             {loop.variable, *(s.variable for s in inside if isinstance(s, Loop))},
             defined(loop.body) | changed(loop.body),
-            {s.buffer for s in inside if isinstance(s, Store)},
+            {s.scratch if isinstance(s, Tile) else s.buffer for s in inside if isinstance(s, Store | Tile)},
         )
 
     def touches(self, expr: Expr) -> bool:

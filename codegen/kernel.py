@@ -8,6 +8,7 @@
               | Fold(name, source, combine, identity)      local = all lanes of a vector local combined
               | Scan(name, carry, combine, value)          a local: all values of the loop so far combined
               | Store(buffer, index, value)
+              | Tile(scratch, buffer, index, stride, size)  a square of the buffer, rows and columns exchanged
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
 `index(dim)`, the integer value of a dimension; and `at(buffer, offset, base)`, an element at `offset` behind the place
@@ -115,7 +116,18 @@ class Store:
     value: Expr
 
 
-Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store
+@dataclass(frozen=True)
+class Tile:
+    """scratch[r * size + c] = buffer[index + r + c * stride] for all r and c below `size`, a power of two."""
+
+    scratch: str
+    buffer: str
+    index: Dim
+    stride: Dim
+    size: int
+
+
+Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Tile
 
 
 START, STOP = "range.start", "range.stop"
@@ -271,6 +283,8 @@ class _Copy:
                 return replace(statement, name=names[0], carry=names[1], value=rewrite(value, self.node))
             case Store(buffer, index, value):
                 return Store(buffer, self.place(buffer, index), rewrite(value, self.node))
+            case Tile(_, buffer, index, stride):
+                return replace(statement, index=self.place(buffer, index), stride=self.dim(stride))
             case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
                 return replace(statement, name=self.name(name), value=rewrite(value, self.node))
 
@@ -330,6 +344,8 @@ def _print_statement(statement: Statement) -> str:
             return f"{name} = {carry} {_combination(combine)}= {show(value)}"
         case Store(buffer, index, value):
             return f"{buffer}[{index}] = {show(value)}"
+        case Tile(scratch, buffer, index, stride, size):
+            return f"{scratch} = {size} x {size} of {buffer}[{index}], columns {stride} apart"
 
 
 def _combination(combine: Expr) -> str:
@@ -450,6 +466,8 @@ class _Verifier:
                 target = self.kernel.buffer(buffer)
                 if target.role == "input" or target.dtype is not value.dtype:
                     self.fail(f"{value.dtype.name} is stored into {target.role} {buffer} of {target.dtype.name}")
+            case Tile():
+                self.tile(statement, lanes)
 
     def loop(self, loop: Loop, lanes: int) -> None:
         if loop.variable in self.known:
@@ -463,6 +481,14 @@ class _Verifier:
         self.known.add(loop.variable)
         self.body(loop.body, loop.lanes or lanes)
         self.known.discard(loop.variable)
+
+    def tile(self, tile: Tile, lanes: int) -> None:
+        self.access(tile.scratch, 0)
+        self.access(tile.buffer, tile.index)
+        self.dim(tile.stride)
+        scratch, source = self.kernel.buffer(tile.scratch), self.kernel.buffer(tile.buffer)
+        if scratch.role != "scratch" or scratch.dtype is not source.dtype or scratch.size != tile.size**2 or lanes:
+            self.fail(f"{tile.scratch} is no place for a tile of {tile.buffer}")
 
     def local(self, name: str) -> tuple[DType, int]:
         if name not in self.locals:

@@ -19,6 +19,7 @@ from optc.codegen.kernel import (
     Scan,
     Statement,
     Store,
+    Tile,
     changed,
     dims_of,
     nodes,
@@ -130,6 +131,8 @@ class _KernelEmitter:
                 self.locals[name] = self.fold(self.locals[source], combine)
             case Scan():
                 self.scan(statement)
+            case Tile():
+                self.tile(statement)
             case Store(buffer, index, value):
                 self.store(buffer, index, self.value(value, self.lanes))
 
@@ -170,6 +173,28 @@ class _KernelEmitter:
         self.locals[scan.name] = self.combined(scan.combine, carry, value)
         last = self.b.shuffle(value, None, [self.lanes - 1] * self.lanes)
         self.locals[scan.carry] = self.combined(scan.combine, carry, last)
+
+    def tile(self, tile: Tile) -> None:
+        """Columns are read as vectors; for each bit of a place, pairs of vectors exchange the halves that it names."""
+        dtype = self.kernel.buffer(tile.buffer).dtype
+        element, vector = memory_type(dtype), memory_type(dtype, tile.size)
+        first = self.b.gep(element, self.buffers[tile.buffer], emit_dim(self.b, tile.index, self.names))
+        stride = emit_dim(self.b, tile.stride, self.names)
+        vectors = [
+            self.b.load(vector, self.b.gep(element, first, self.b.mul(stride, column)), dtype.itemsize)
+            for column in range(tile.size)
+        ]
+        bit = 1
+        while bit < tile.size:
+            lower = [tile.size + (lane ^ bit) if lane & bit else lane for lane in range(tile.size)]
+            upper = [tile.size + lane if lane & bit else lane ^ bit for lane in range(tile.size)]
+            for place in (place for place in range(tile.size) if not place & bit):
+                pair = vectors[place], vectors[place | bit]
+                vectors[place] = self.b.shuffle(*pair, lower)
+                vectors[place | bit] = self.b.shuffle(*pair, upper)
+            bit *= 2
+        for row, value in enumerate(vectors):
+            self.b.store(value, self.b.gep(element, self.buffers[tile.scratch], row * tile.size), dtype.itemsize)
 
     def loop(self, loop: Loop) -> None:
         assigned = changed(loop.body)

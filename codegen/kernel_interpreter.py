@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.kernel import START, STOP, Accumulate, Assign, Define, Fold, Kernel, Loop, Scan, Statement, Store
+from optc.codegen.kernel import (
+    START,
+    STOP,
+    Accumulate,
+    Assign,
+    Define,
+    Fold,
+    Kernel,
+    Loop,
+    Scan,
+    Statement,
+    Store,
+    Tile,
+)
 from optc.ir.dims import Dim, substitute
 from optc.ops.scalar import Expr, evaluate
 from optc.ops.shapes import known
@@ -71,10 +84,19 @@ class _Machine:
                     totals.append(total)
                 self.locals[name] = np.concatenate(totals)
                 self.locals[carry] = np.broadcast_to(total, self.locals[carry].shape).copy()
+            case Tile():
+                self.tile(statement)
             case Store(buffer, index, value):
                 values = np.broadcast_to(self.value(value), (self.lanes or 1,))
                 for lane in range(self.active):
                     self.memory[buffer][self.place(buffer, index, lane)] = values[lane]
+
+    def tile(self, tile: Tile) -> None:
+        stride = self.number(tile.stride)
+        for row in range(tile.size):
+            for column in range(tile.size):
+                place = self.place(tile.buffer, tile.index + row + column * stride, 0)
+                self.memory[tile.scratch][row * tile.size + column] = self.memory[tile.buffer][place]
 
     def change(self, name: str, value: Any) -> None:
         kept = self.locals[name].copy()

@@ -14,10 +14,12 @@ from optc.codegen.host import Target
 from optc.codegen.interleave import interleave
 from optc.codegen.kernel import Kernel, verify_kernel
 from optc.codegen.parallelise import parallelise
+from optc.codegen.transposes import tile_transposes
 from optc.codegen.vectorise import vectorise
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "parallelise": parallelise,
+    "tile transposes": tile_transposes,
     "hoist": lambda kernel, target: hoist_invariants(kernel),
     "stream columns": stream_columns,
     "vectorise": vectorise,

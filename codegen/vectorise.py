@@ -163,6 +163,8 @@ def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
 def _vectors_at_once(loop: Loop, lanes: int) -> int:
     """How many vectors one turn of the main loop takes, a power of two: few for heavy bodies and for short rows."""
     cost = body_operations(loop.body)
+    if not _is_dense(loop):  # one instruction per lane anyway
+        return 1
     count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM else 1
     length = loop.stop - loop.start
     while count > 1 and isinstance(length, int) and length < lanes * count * LONG_ROW:
