@@ -18,7 +18,7 @@ Functions carry names that say their content, so equal kernels of different prod
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue
 from optc.codegen.gemm_kernel import Kernel, Order
@@ -79,7 +79,9 @@ class Gemm:
     def name(self) -> str:
         extents = "x".join("any" if extent is None else str(extent) for extent in (self.m, self.n, self.k))
         plan = self.plan
-        packing = f"{'A' if plan.packs_a else ''}{'B' if plan.packs_b else ''}"
+        packing = "".join(
+            letter for letter, holds in (("A", plan.packs_a), ("B", plan.packs_b), ("C", plan.copies_b)) if holds
+        )
         cut = f"{plan.rows}by{plan.steps}{packing}"
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
         layout = f"{self.source}{'_turned' if self.a == 'columns' else ''}"
@@ -107,7 +109,7 @@ class Gemm:
         """The scratch memory of a group: a packed chunk of A and a packed panel of B."""
         steps: Dim = self.plan.steps or k
         rows = self.plan.rows if self.plan.packs_a else 0
-        columns = self.tile.columns if self.plan.packs_b else 0
+        columns = self.tile.columns if self.plan.keeps_panel else 0
         if not rows + columns:
             return 0
         size = element_bytes(self.element)
@@ -115,7 +117,7 @@ class Gemm:
         used = multiply(steps, -(-rows * size // _ALIGNMENT) * _ALIGNMENT + columns * size)
         return _rounded_up(add(used, 2 * _ALIGNMENT))
 
-    def kernel(self, rows: int, vectors: int, masked: bool) -> Kernel:
+    def kernel(self, rows: int, vectors: int, masked: bool, copies: bool = False) -> Kernel:
         """The kernel for a tile of this size."""
         plan = self.plan
         return Kernel(
@@ -128,6 +130,7 @@ class Gemm:
             ragged=masked and self.source == "rows" and not plan.packs_b,
             blocked=bool(plan.steps),
             prefetch=plan.prefetch,
+            copies=copies,
             batched=self.is_batched,
         )
 
@@ -169,7 +172,19 @@ class _Panel:
     column: Value
     vectors: int
     columns: Value | None
-    ahead: Value | None
+    following: _Following | None
+
+
+@dataclass(frozen=True)
+class _Following:
+    """The next panel, to be fetched into the second-level cache while this one is used.
+
+    Every step of K asks for lines at `pointer`, moved by `apart` from step to step; the next tile goes on at `part`.
+    """
+
+    pointer: Value
+    apart: Value
+    part: Value
 
 
 class _DriverWriter:
@@ -249,13 +264,13 @@ class _DriverWriter:
     def _scratch(self) -> None:
         """Packed A first, then the panel of B."""
         b, gemm, plan = self.b, self.gemm, self.plan
-        if not (plan.packs_a or plan.packs_b):
+        if not (plan.packs_a or plan.keeps_panel):
             return
         size = element_bytes(gemm.element)
         steps = b.constant("i64", plan.steps) if plan.steps else self.k
         rows = plan.rows if plan.packs_a else 0
         chunk = b.mul(steps, -(-rows * size // _ALIGNMENT) * _ALIGNMENT)
-        columns = self.tile.columns if plan.packs_b else 0
+        columns = self.tile.columns if plan.keeps_panel else 0
         whole = b.add(b.add(chunk, b.mul(steps, columns * size)), 3 * _ALIGNMENT - 1)
         group_bytes = b.and_(whole, -_ALIGNMENT)
         self.packed_a = b.gep("i8", self.named["scratch"], b.mul(self.named["start"], group_bytes))
@@ -297,8 +312,7 @@ class _DriverWriter:
         whole = b.constant("i64", known // columns) if known is not None else b.udiv(self.n, columns)
         if known is None or known >= columns:
             with b.for_loop(first, b.intrinsic("smin", "i64", last, whole)) as loop:
-                column = b.mul(loop.index, columns)
-                self._tiles(block, self._panel(block, column, self.tile.vectors, None))
+                self._tiles(block, self._panel(block, b.mul(loop.index, columns), self.tile.vectors, None))
         if known is not None and known % columns == 0:
             return
         with b.if_then(b.icmp("sgt", last, whole)):
@@ -318,7 +332,7 @@ class _DriverWriter:
         with b.for_loop(0, left, lanes) as loop:
             pointer = self._moved(panel.pointer, loop.index)
             remaining = b.sub(left, loop.index)
-            self._tiles(block, _Panel(pointer, panel.stride, b.add(column, loop.index), 1, remaining, panel.ahead))
+            self._tiles(block, _Panel(pointer, panel.stride, b.add(column, loop.index), 1, remaining, panel.following))
 
     def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None) -> _Panel:
         """Where a panel of B lies, packed if need be."""
@@ -326,16 +340,35 @@ class _DriverWriter:
         width = b.constant("i64", vectors * self.tile.lanes)
         if self.gemm.source == "packed":
             pointer = self._moved(block.b, b.mul(column, self.k), b.mul(block.k, width))
-            ahead = self._moved(pointer, b.mul(width, self.k)) if plan.prefetch else None
-            return _Panel(pointer, width, column, vectors, columns, ahead)
-        row, stride = (block.k, column) if self.gemm.source == "rows" else (column, block.k)
-        pointer = self._moved(block.b, b.mul(row, named["ldb"]), stride)
+            following = self._next_packed(block, pointer, width, self.k)
+            return _Panel(pointer, width, column, vectors, columns, following)
+        place = self._place_in_b(block, column)
         if not plan.packs_b:
-            return _Panel(pointer, named["ldb"], column, vectors, columns, None)
+            return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width))
         packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors)
-        existing = width if columns is None else columns
-        b.call(packing, pointer, named["ldb"], block.steps, existing, self.packed_b)
-        return _Panel(self.packed_b, width, column, vectors, columns, None)
+        b.call(packing, place, named["ldb"], block.steps, width if columns is None else columns, self.packed_b)
+        return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width))
+
+    def _place_in_b(self, block: _Block, column: Value) -> Value:
+        row, across = (block.k, column) if self.gemm.source == "rows" else (column, block.k)
+        return self._moved(block.b, self.b.mul(row, self.named["ldb"]), across)
+
+    def _next_packed(self, block: _Block, pointer: Value, width: Value, k: Value) -> _Following | None:
+        """Packed panels, `k` rows long, lie one behind the other."""
+        if not self.plan.prefetch:
+            return None
+        b, apart = self.b, self.b.constant("i64", self.plan.prefetch * self._line_elements())
+        return _Following(self._moved(pointer, b.mul(width, k)), apart, b.mul(block.steps, apart))
+
+    def _next_rows(self, place: Value, width: Value) -> _Following | None:
+        """The next panel of a matrix K x N lies beside this one, a piece in every row."""
+        if not self.plan.prefetch:
+            return None
+        part = self.b.constant("i64", self.plan.prefetch * self._line_elements())
+        return _Following(self._moved(place, width), self.named["ldb"], part)
+
+    def _line_elements(self) -> int:
+        return 64 // element_bytes(self.gemm.element)
 
     # Tiles
 
@@ -347,11 +380,10 @@ class _DriverWriter:
             return [size for size in (rows if self.gemm.m >= rows else 0, rest) if size]
         return [rows, *(1 << bit for bit in reversed(range(rows.bit_length())) if 1 << bit < rows)]
 
-    def _for_each_tile(self, block: _Block, emit: _EmitTile) -> None:
+    def _for_each_tile(self, start: Value, stop: Value, emit: _EmitTile) -> None:
         b = self.b
-        start = block.start
         for size in self._heights():
-            whole = b.sub(block.stop, b.srem(b.sub(block.stop, start), size))
+            whole = b.sub(stop, b.srem(b.sub(stop, start), size))
             with b.for_loop(start, whole, size) as loop:
                 emit(size, loop.index)
             start = whole
@@ -374,40 +406,54 @@ class _DriverWriter:
             source, target = self._tile_of_a(block, row), self._packed_tile(block, row)
             self.b.call(packing, source, self.named["lda"], rows, block.steps, target)
 
-        self._for_each_tile(block, emit)
+        self._for_each_tile(block.start, block.stop, emit)
 
     def _tiles(self, block: _Block, panel: _Panel) -> None:
         """One panel times all tiles of rows."""
+        if not self.plan.copies_b:
+            self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
+            return
+        # The first tile leaves the panel packed behind it.
         b = self.b
+        width = b.constant("i64", panel.vectors * self.tile.lanes)
+        several = b.icmp("sge", b.sub(block.stop, block.start), 2 * self.tile.rows)
+        with b.if_then_else(several) as (copied, used_in_place):
+            with copied:
+                self._tile(block, panel, self.tile.rows, block.start, self.packed_b)
+                copied.yield_([self.packed_b, width, b.add(block.start, self.tile.rows)])
+            with used_in_place:
+                used_in_place.yield_([panel.pointer, panel.stride, b.add(block.start, 0)])
+        pointer, stride, start = copied.results
+        rest = replace(panel, pointer=pointer, stride=stride)
+        self._for_each_tile(start, block.stop, lambda rows, row: self._tile(block, rest, rows, row))
 
-        def emit(rows: int, row: Value) -> None:
-            kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None)
-            if kernel not in self.kernels:
-                self.kernels.append(kernel)
-            callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
-            if self.plan.packs_a:
-                a, lda = self._packed_tile(block, row), b.constant("i64", rows)
-            else:
-                a, lda = self._tile_of_a(block, row), self.named["lda"]
-            columns = b.constant("i64", 0) if panel.columns is None else panel.columns
-            ahead = [self._ahead(block, panel, row)] if panel.ahead is not None else []
-            batch = [] if block.batch is None else [block.batch]
-            b.call(
-                callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, self.named["ldc"], row, panel.column,
-                columns, *ahead, *block.flags, *batch, *self.extra,
-            )  # fmt: skip
+    def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
+        """The call of a kernel; `copy`: where it leaves the panel packed."""
+        b, named = self.b, self.named
+        kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None, copy is not None)
+        if kernel not in self.kernels:
+            self.kernels.append(kernel)
+        callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
+        if self.plan.packs_a:
+            a, lda = self._packed_tile(block, row), b.constant("i64", rows)
+        else:
+            a, lda = self._tile_of_a(block, row), named["lda"]
+        columns = b.constant("i64", 0) if panel.columns is None else panel.columns
+        ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
+        copies = [] if copy is None else [copy]
+        batch = [] if block.batch is None else [block.batch]
+        b.call(
+            callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
+            *ahead, *copies, *block.flags, *batch, *self.extra,
+        )  # fmt: skip
 
-        self._for_each_tile(block, emit)
-
-    def _ahead(self, block: _Block, panel: _Panel, row: Value) -> Value:
+    def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:
         """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""
-        b, prefetch = self.b, self.plan.prefetch
-        assert panel.ahead is not None
-        line = 64 // element_bytes(self.gemm.element)
+        b = self.b
         tile = b.udiv(b.sub(row, block.start), self.tile.rows)
-        part = b.intrinsic("smin", "i64", tile, b.constant("i64", -(-self.tile.vectors // prefetch) - 1))
-        lines = b.mul(part, b.mul(block.steps, prefetch * line))
-        return b.gep(self.gemm.element, panel.ahead, lines, inbounds=False)
+        last = -(-self.tile.vectors // self.plan.prefetch) - 1
+        part = b.mul(b.intrinsic("smin", "i64", tile, b.constant("i64", last)), following.part)
+        return [b.gep(self.gemm.element, following.pointer, part, inbounds=False), following.apart]
 
 
 _EmitTile = Callable[[int, Value], None]

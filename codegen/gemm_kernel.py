@@ -32,7 +32,8 @@ _PARAMETERS = (
     Parameter("i64", "column"),
     Parameter("i64", "columns"),
 )
-_PREFETCHING = (Parameter("ptr", "ahead", "readonly"),)
+_PREFETCHING = (Parameter("ptr", "ahead", "readonly"), Parameter("i64", "apart"))
+_COPYING = (Parameter("ptr", "copy", "noalias"),)
 _BLOCKED = (Parameter("i64", "first"), Parameter("i64", "final"))
 _BATCHED = (Parameter("i64", "batch"),)
 
@@ -60,8 +61,9 @@ class Kernel:
     a: how the tile of A lies.  b: how B lies; "columns" are transposed in registers, a square block at a time, and need
     a tile of one vector.  masked: only the first `columns` columns exist in C, so the last vector is incomplete.
     ragged: nor do more exist in `b`.  blocked: the kernel gets a part of K and is told whether it is the first, which
-    starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines per
-    step of K are asked for, from `ahead` on.  batched: the kernel is told the number of the product.
+    starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines each
+    step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
+    also written to `copy`, where other kernels find it packed.  batched: the kernel is told the number of the product.
     """
 
     element: str
@@ -73,6 +75,7 @@ class Kernel:
     ragged: bool = False
     blocked: bool = False
     prefetch: int = 0
+    copies: bool = False
     batched: bool = False
 
     @property
@@ -84,6 +87,7 @@ class Kernel:
             "ragged": self.ragged,
             "blocked": self.blocked,
             f"ahead{self.prefetch}": bool(self.prefetch),
+            "copying": self.copies,
             "batched": self.batched,
             self.epilogue.result: bool(self.epilogue.result),
             digest(self.epilogue.key): bool(self.epilogue.key),
@@ -96,6 +100,7 @@ class Kernel:
         return (
             *_PARAMETERS,
             *(_PREFETCHING if self.prefetch else ()),
+            *(_COPYING if self.copies else ()),
             *(_BLOCKED if self.blocked else ()),
             *(_BATCHED if self.batched else ()),
             *self.epilogue.parameters,
@@ -216,19 +221,29 @@ class _KernelWriter:
         """The products of the tile, row by row."""
         b, named = self.b, self.named
         factors, moving = self._factors()
-        ahead = [named["ahead"]] if self.kernel.prefetch else []
-        pointers = [named["b"], *moving, *ahead]
+        flags = {"ahead": bool(self.kernel.prefetch), "copy": self.kernel.copies}
+        optional = [name for name, holds in flags.items() if holds]
+        pointers = [named["b"], *moving, *(named[name] for name in optional)]
         with b.for_loop(0, named["k"], carried=[*pointers, *starts]) as loop:
-            position, rest = loop.carried[0], loop.carried[len(pointers) :]
+            position, sums = loop.carried[0], loop.carried[len(pointers) :]
+            optional_pointers = dict(zip(optional, loop.carried[1 + len(moving) :]))
             columns = [self._column(position, v) for v in range(self.tile.vectors)]
             following = [b.gep(self.element, position, named["ldb"])]
             if moving:
                 following.append(b.gep(self.element, loop.carried[1], named["lda"]))
-            if ahead:
-                following.append(self._prefetch(loop.carried[len(pointers) - 1]))
-            updated = self._row_by_row(factors, loop.index, loop.carried[1] if moving else None, columns, rest)
+            if self.kernel.prefetch:
+                following.append(self._prefetch(optional_pointers["ahead"]))
+            if self.kernel.copies:
+                following.append(self._copy(columns, optional_pointers["copy"]))
+            wide = [widened(b, column, self.element) for column in columns]
+            updated = self._row_by_row(factors, loop.index, loop.carried[1] if moving else None, wide, sums)
             loop.yield_([*following, *updated])
         return loop.results[len(pointers) :]
+
+    def _copy(self, columns: Sequence[Value], copy: Value) -> Value:
+        for v, column in enumerate(columns):
+            self.b.store(column, self.b.gep(self.element, copy, v * self.tile.lanes))
+        return self.b.gep(self.element, copy, self.tile.columns)
 
     def _factors(self) -> tuple[list[Value], list[Value]]:
         """Pointers to the rows of A, or the one that moves along K."""
@@ -241,13 +256,13 @@ class _KernelWriter:
         b = self.b
         mask = self._mask_of(vector) if self.kernel.ragged else None
         address = b.gep(self.element, position, vector * self.tile.lanes)
-        return widened(b, b.load(vector_of(self.element, self.tile.lanes), address, mask=mask), self.element)
+        return b.load(vector_of(self.element, self.tile.lanes), address, mask=mask)
 
     def _prefetch(self, ahead: Value) -> Value:
         b, step = self.b, _LINE_BYTES // element_bytes(self.element)
         for line in range(self.kernel.prefetch):
             b.prefetch(b.gep(self.element, ahead, line * step, inbounds=False), locality=2)
-        return b.gep(self.element, ahead, self.kernel.prefetch * step, inbounds=False)
+        return b.gep(self.element, ahead, self.named["apart"], inbounds=False)
 
     def _row_by_row(
         self, rows: list[Value], k: Value, tile: Value | None, columns: Sequence[Value], sums: list[Value]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optc.codegen.gemm_kernel import Order
-from optc.codegen.gemm_tiles import Tile, choose_tile, element_bytes, sum_type
+from optc.codegen.gemm_tiles import MAX_ROWS_IN_PLACE, Tile, choose_tile, element_bytes, sum_type
 from optc.codegen.host import Target
 
 Source = Literal["packed", "rows", "columns"]
@@ -19,14 +19,15 @@ Source = Literal["packed", "rows", "columns"]
 GROUPS = 32
 """A product is cut into at most so many groups of units, each with scratch memory of its own."""
 
-_CHUNK_BYTES = 384 << 10
-_PANEL_BYTES = 192 << 10
+_CHUNK_BYTES = 768 << 10
+_PANEL_BYTES = 256 << 10
 _SECOND_LEVEL_BYTES = 512 << 10
 _IN_PLACE_STEPS = 64  # as many rows of B as there are pages that the processor finds without looking them up
-_ROWS_TO_PACK_FOR = 96  # so many rows of A must use a panel of B before packing it pays
+_TILES_TO_PACK_FOR = 12  # so many tiles must use a panel of B in place before a packed one pays
 _COLUMNS_TO_PACK_FOR = 256  # so many columns of B must use a tile of A
-_UNITS_WANTED = 16
-_CONFLICTING_BYTES = 2048  # rows whose distance is a multiple of this compete for a few sets of the first-level cache
+_UNITS_WANTED = 12
+_CONFLICTING_BYTES = 4096  # rows whose distance is a multiple of this compete for one set of the first-level cache
+_ROWS_TO_PACK = 256  # fewer rows of A are read in place even so
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Plan:
     """tile: the register tile. rows: of A at a time (a multiple of the tile's). steps: of K at a time, 0 for all of it.
 
     packs_a, packs_b: at run time. transposes: the kernels turn blocks of B around in registers. prefetch: cache lines of
-    the next panel that each step of K asks for.
+    the next panel that each step of K asks for. copies_b: the first tile of rows leaves
+    the panel packed for the others.
     """
 
     tile: Tile
@@ -44,6 +46,12 @@ class Plan:
     packs_b: bool = False
     transposes: bool = False
     prefetch: int = 0
+    copies_b: bool = False
+
+    @property
+    def keeps_panel(self) -> bool:
+        """Whether a panel of B gets packed at run time."""
+        return self.packs_b or self.copies_b
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,9 @@ def plan_product(target: Target, shape: Shape) -> Plan:
     packs_b = _packs_b(target, shape, tile)
     steps = _steps(shape, tile, packs_b)
     prefetch = _prefetch(shape, tile)
-    return Plan(tile, _rows(shape, tile, steps), steps, packs_a, packs_b, False, prefetch)
+    rows = _rows(shape, tile, steps)
+    copies_b = shape.source == "rows" and not packs_b and _copies_b(shape, tile)
+    return Plan(tile, rows, steps, packs_a, packs_b, False, prefetch, copies_b)
 
 
 def _is_skinny(target: Target, shape: Shape) -> bool:
@@ -95,24 +105,28 @@ def _transposing_plan(target: Target, shape: Shape) -> Plan:
 
 
 def _packs_a(shape: Shape) -> bool:
-    """Worth it where many columns use the rows, and they are more than one tile or lie badly."""
-    if shape.m is not None and shape.m <= 8:
+    """Worth it where many columns use the rows, and they lie badly."""
+    if shape.m is not None and shape.m <= MAX_ROWS_IN_PLACE:
         return False
     if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
         return False
-    return shape.a == "columns" or shape.conflicts(shape.a_stride)
+    if shape.a == "columns":
+        return True
+    return shape.conflicts(shape.a_stride) and (shape.m is None or shape.m >= _ROWS_TO_PACK)
 
 
 def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
+    """Transposed matrices are packed, and those that would have to be read element by element at their edge."""
     if shape.source != "rows":
         return shape.source == "columns"
-    if not target.masks and (shape.n is None or shape.n % tile.lanes):
-        return True
-    if shape.m is not None and shape.m <= tile.rows:
-        return False
-    if shape.m is None or shape.m >= _ROWS_TO_PACK_FOR:
-        return True
-    return shape.conflicts(shape.b_stride) and shape.m >= 4 * tile.rows
+    return not target.masks and (shape.n is None or shape.n % tile.lanes != 0)
+
+
+def _copies_b(shape: Shape, tile: Tile) -> bool:
+    """Packing on the way costs little, but reading in place costs little more while there are few tiles."""
+    if shape.m is None or shape.conflicts(shape.b_stride):
+        return shape.m is None or shape.m >= _TILES_TO_PACK_FOR // 4 * tile.rows
+    return shape.m >= _TILES_TO_PACK_FOR * tile.rows
 
 
 def _steps(shape: Shape, tile: Tile, packs_b: bool) -> int:
@@ -140,15 +154,16 @@ def _rows(shape: Shape, tile: Tile, steps: int) -> int:
         return most
     panels = 1 if shape.n is None else -(-shape.n // tile.columns)
     tiles = -(-shape.m // tile.rows)
-    chunks = max(-(-shape.m // most), min(-(-_UNITS_WANTED // max(panels, 1)), tiles // 4))
+    chunks = max(-(-shape.m // most), min(-(-_UNITS_WANTED // max(panels, 1)), tiles // 8))
     return max(1, -(-tiles // max(1, chunks))) * tile.rows
 
 
 def _prefetch(shape: Shape, tile: Tile) -> int:
-    """Lines per step of K: packed weights that do not stay in the second-level cache are fetched a panel ahead."""
-    if shape.source != "packed" or shape.n is None or shape.k is None:
+    """Lines per step of K: weights that do not stay in the second-level cache are fetched a panel ahead."""
+    if shape.source == "columns":
         return 0
-    if shape.n * shape.k * element_bytes(shape.element) < _SECOND_LEVEL_BYTES:
+    known = shape.n is not None and shape.k is not None
+    if known and (shape.n or 0) * (shape.k or 0) * element_bytes(shape.element) < _SECOND_LEVEL_BYTES:
         return 0
     if shape.m is None:
         return 1
