@@ -37,11 +37,13 @@ from optc.codegen.parallelise import kernel_operations
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import schedule
 from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel, is_worth_splitting, scaled
+from optc.codegen.weights import contiguous_copy, is_transposed, only_multiplied
 from optc.codegen.work import Work, kernel_work
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
+from optc.ir.origins import remember
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import abstract
@@ -168,8 +170,10 @@ class Frame:
         type_ = abstract(node.output)
         if type_.dtype not in SUPPORTED_DTYPES:
             raise Unsupported(node, f"a constant of type {type_}")
-        pointer = self.constant_pointer(np.ascontiguousarray(array))
-        return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
+        if is_transposed(array) and only_multiplied(node):
+            return MemoryTensor(type_.dtype, self.constant_pointer(array.T), type_.shape, (1, array.shape[0]))
+        whole = array if array.flags.c_contiguous else remember(contiguous_copy(array), contiguous_copy, array)
+        return MemoryTensor(type_.dtype, self.constant_pointer(whole), type_.shape, contiguous_strides(type_.shape))
 
     def constant_pointer(self, array: np.ndarray[Any, Any]) -> Value:
         """The address of a constant buffer, loaded once at the start."""
@@ -179,11 +183,16 @@ class Frame:
         self.constant_sources[pointer.name] = (array, 0)
         return pointer
 
-    def packed_pointer(self, memory: MemoryTensor, key: str, pack: Callable[[], np.ndarray[Any, Any]]) -> Value:
-        """The address of a constant in another arrangement, made once for every `key`."""
+    def packed_pointer(
+        self, memory: MemoryTensor, key: str, pack: Callable[..., np.ndarray[Any, Any]], *arguments: Any
+    ) -> Value:
+        """The address of a constant in another arrangement, `pack(*arguments)`, made once for every `key`.
+
+        `pack` is a function that can be imported and depends on nothing else, so that another process can call it.
+        """
         known = (memory.pointer.name, memory.shape, memory.strides, key)
         if known not in self.packed:
-            self.packed[known] = self.constant_pointer(pack())
+            self.packed[known] = self.constant_pointer(remember(pack(*arguments), pack, *arguments))
         return self.packed[known]
 
     def constant_array(self, memory: MemoryTensor) -> np.ndarray[Any, Any] | None:

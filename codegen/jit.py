@@ -9,6 +9,7 @@ times as much and unroll carefully sized loops into spills.
 """
 
 import hashlib
+import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -89,6 +90,23 @@ def toolchain() -> str:
     return f"{sys.implementation.cache_tag} {facts}"
 
 
+@cache
+def sources() -> str:
+    """Which version of optc is installed: names, sizes and times of all its files, so that edits count too."""
+    root = Path(__file__).resolve().parent.parent
+    folders = [root / "optc", root / "passes", root / "codegen"] if (root / "optc").is_dir() else [root]
+    facts: list[str] = []
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in sorted(entries, key=lambda item: item.name):
+                if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                    folders.append(Path(entry.path))
+                elif entry.name.endswith(".py"):
+                    stat = entry.stat()
+                    facts.append(f"{entry.name} {stat.st_size} {stat.st_mtime_ns}")
+    return digest_of(*facts)
+
+
 # Compilation -----------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +117,7 @@ def compile_module(text: str, target: Target | None = None, *, cached: bool = Tr
     Raises: InvalidIR when LLVM refuses the text.
     """
     aimed = target or host_target()
-    return _remembered(_cache_key(text, aimed), lambda: _emit(text, aimed), cached)
+    return _remembered(object_key(text, aimed), lambda: _emit(text, aimed), cached)
 
 
 def _emit(text: str, target: Target) -> bytes:
@@ -133,7 +151,8 @@ def optimized(text: str, target: Target | None = None) -> str:
         return str(module)
 
 
-def _cache_key(text: str, target: Target) -> str:
+def object_key(text: str, target: Target) -> str:
+    """Under which name the disk cache keeps the object of a module's text."""
     machine = (target.triple, target.cpu, target.features)
     return digest_of("object", text, str(CODEGEN_VERSION), ",".join(_PIPELINE), toolchain(), *machine)
 

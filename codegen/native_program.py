@@ -75,6 +75,8 @@ class NativeProgram:
         """Compile (or, if `cached`, take from the object cache) and link."""
         started = time.perf_counter()
         objects = [jit.compile_module(text, self.target, cached=cached) for text in self.texts.values()]
+        if cached:
+            self.object_keys = tuple(jit.object_key(text, self.target) for text in self.texts.values())
         self.library = jit.link(objects)
         self.seconds["llvm"] = time.perf_counter() - started
 

@@ -12,7 +12,6 @@ from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.gemm import Gemm
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm_kernel import Order
-from optc.codegen.gemm_packing import pack
 from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
@@ -20,6 +19,7 @@ from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value, byte_size
 from optc.codegen.native import MemoryTensor
 from optc.codegen.vector_math import expand
+from optc.codegen.weights import pack_panels
 from optc.codegen.work import Work, expression_flops, float_width
 from optc.ir.dims import Dim, multiply, product
 from optc.ir.dtypes import DType
@@ -90,7 +90,7 @@ class Product:
         if weights is None or not weights.size:
             return None
         tile = self.plan(rows, "packed", None).tile
-        pointer = self.driver.packed_pointer(matrix, str(tile), lambda: pack(weights, tile))
+        pointer = self.driver.packed_pointer(matrix, str(tile), pack_panels, weights, tile.columns, tile.lanes)
         return Matrix(pointer, 0, "packed")
 
     def plan(self, a: Matrix, source: Source, stride: Dim | None, wide_result: bool = True) -> Plan:

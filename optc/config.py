@@ -79,6 +79,11 @@ UNPACK_RATIO = Variable(
 DEBUG = Variable("OPTC_DEBUG", _switch, False, "let the command show tracebacks instead of one line")
 
 
+def watches_passes() -> bool:
+    """True when the environment asks for something that only happens while passes run."""
+    return any(bool(variable()) for variable in (PRINT, DUMP, VERIFY, COMPARE, TIME, WHY)) or PASS_LIMIT() is not None
+
+
 def variables() -> Iterator[Variable[object]]:
     """All variables, in the order in which they are declared."""
     for value in globals().values():

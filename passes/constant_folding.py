@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.origins import remember
 from optc.ir.types import ListType, TensorType
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects
+from optc.ops.reference import apply_operator
 from optc.ops.registry import Operator, operator_of
 from optc.pipeline import graph_pass
 
@@ -44,6 +46,10 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
         return False
     if not all(map(_is_storable, results, node.outputs)):
         return False
+    for place, result in enumerate(results):
+        if isinstance(result, np.ndarray):
+            only = len(operator.schema.returns) == 1
+            remember(result, apply_operator, operator.name, *arguments, result=None if only else place)
     with graph.inserting(node):
         graph.current_source, graph.current_scope = node.source, node.scope
         for output, result in zip(node.outputs, results):
@@ -76,8 +82,7 @@ def _is_plain(constant: Any) -> bool:
 def _compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
     """The results, None when the operator refuses these arguments: then it must fail where the program runs it."""
     try:
-        with np.errstate(all="ignore"):
-            result = operator.reference(*arguments)
+        result = apply_operator(operator.name, *arguments)
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError):
         return None
     return [result] if len(operator.schema.returns) == 1 else list(result)

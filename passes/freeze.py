@@ -16,12 +16,13 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.optimized import Slot
 from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
 from optc.passes.inline import inline
 from optc.passes.settled_branches import take_settled_branches
-from optc.pipeline import Context, Slot, graph_pass
+from optc.pipeline import Context, graph_pass
 
 
 class NotFreezable(UnsupportedError):

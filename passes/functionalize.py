@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 
 from optc.errors import UnsupportedError
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
+from optc.ir.optimized import Slot
 from optc.ir.schema import Argument
 from optc.ir.types import TENSOR, OptionalType, TensorType, Type
 from optc.ops.effects import has_effects
 from optc.ops.registry import Operator, lookup, operator_of
 from optc.ops.writes import VIEWS
 from optc.passes.aliasing import Aliasing, Place, Storage, is_reference, written_argument
-from optc.pipeline import Context, Slot, graph_pass, writes_memory
+from optc.pipeline import Context, graph_pass, writes_memory
 
 
 class NotFunctional(UnsupportedError):

@@ -13,22 +13,28 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from optc import config, interpreter
+from optc.eager.settings import get_default_dtype
 from optc.errors import OptcError, OptcWarning
 from optc.instruments import Compare
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
+from optc.ir.optimized import OptimizedProgram
+from optc.ir.origins import tracking
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
-from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
+from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
-from optc.runtime.state import RunFailed, run_program
+from optc.runtime.state import RunFailed, drop_unwritten, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
 if TYPE_CHECKING:
+    from optc.codegen.native_program import NativeProgram
     from optc.runtime.profile import Profile
 
 SPECIALIZATION_LIMIT = 64
@@ -154,9 +160,55 @@ class CompiledFunction:
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
         specialization = Specialization(tuple(types), others, extents_of(values, types))
+        key = self._plan_key(specialization)
+        if key is not None and self._restore(specialization, key):
+            return specialization
+        with tracking() as origins:
+            self._compile_anew(specialization, values)
+        if key is not None and specialization.native is not None and not specialization.fallbacks:
+            from optc.runtime import plan
+
+            plan.store(key, specialization, origins)
+        return specialization
+
+    def _plan_key(self, specialization: Specialization) -> ProgramKey | None:
+        """Under which name the disk cache has the plan of this version; None where plans are not used."""
+        if not (self._cache and config.CACHE()) or config.watches_passes():
+            return None
+        from optc.codegen import jit
+
+        options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()))
+        types, others = specialization.types, specialization.others
+        return program_key(self._function, self._receiver, types, others, self.__name__, np.__version__, *options)
+
+    def _restore(self, specialization: Specialization, key: ProgramKey) -> bool:
+        """Take a version from the disk cache; False when it is not there."""
+        started = time.perf_counter()
+        from optc.runtime import plan
+
+        native = plan.restore(key, specialization, lambda: self._whole(specialization.types))
+        if native is None:
+            return False
+        self._connect(specialization, native)
+        specialization.seconds["restore"] = time.perf_counter() - started
+        return True
+
+    def _whole(self, types: Sequence[Any]) -> tuple[OptimizedProgram, NativeProgram]:
+        """What a plan leaves out: passes and code generation again, for those who look at graphs and kernels."""
+        from optc.codegen.program import generate
+        from optc.passes.pipelines import optimize
+
+        program = optimize(self._function, self._receiver, types)
+        drop_unwritten(program)
+        assert program.graph is not None
+        return program, generate(program.graph, name=self.__name__)
+
+    def _compile_anew(self, specialization: Specialization, values: list[Any]) -> None:
+        from optc.passes.pipelines import optimize
+
         started = time.perf_counter()
         watching = [Compare(values)] if config.COMPARE() else []
-        program = optimize(self._function, self._receiver, types, instruments=watching)
+        program = optimize(self._function, self._receiver, specialization.types, instruments=watching)
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
         for island in program.islands:
@@ -164,7 +216,6 @@ class CompiledFunction:
             specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
         if not specialization.fallbacks and not always_raises(program.graph):
             self._generate(specialization)
-        return specialization
 
     def _generate(self, specialization: Specialization) -> None:
         # llvmlite takes a while to load: only programs that are compiled pay for it.
@@ -174,6 +225,13 @@ class CompiledFunction:
         parameters = self._function.schema.arguments[0 if self._receiver is None else 1 :]
         build(specialization, self._on_failure, self._slow_entry, parameters=parameters, cached=self._cache,
               name=self.__name__, wrapped=wrapped, threads=self._threads)  # fmt: skip
+
+    def _connect(self, specialization: Specialization, native: NativeProgram) -> None:
+        from optc.runtime.native import connect
+
+        parameters = self._function.schema.arguments[0 if self._receiver is None else 1 :]
+        connect(specialization, native, self._on_failure, self._slow_entry, parameters=parameters,
+                name=self.__name__, wrapped=(WRAPPED_CLASS, WRAPPED_SLOTS), threads=self._threads)  # fmt: skip
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)

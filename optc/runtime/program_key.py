@@ -8,6 +8,7 @@ down exactly, it has no key.
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -25,6 +26,7 @@ from optc.ir.types import Type
 
 _CHUNK_BYTES = 2 << 20
 _HASHING_THREADS = 2
+_MANGLED = re.compile(r"\.___torch_mangle_\d+")
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class _Writer:
             return f"class {number}"
         number = self._numbers[id(class_)] = len(self.objects)
         self.objects.append(class_)
-        head = f"class {number} {class_.name} {class_.is_module} {class_.is_interface}"
+        head = f"class {number} {_plain(class_.name)} {class_.is_module} {class_.is_interface}"
         self._types[id(class_)] = f"class {number}"
         members = [
             f"{name} {self.type(item.type)} {item.is_parameter} {item.is_buffer}"
@@ -180,7 +182,7 @@ class _Writer:
     def function(self, function: Function) -> None:
         if function.python_function is not None:
             raise _NoKey(function.name)
-        self.parts.append(function.name)
+        self.parts.append(_plain(function.name))
         self._functions.append(function)
 
     def pending_bodies(self) -> None:
@@ -189,7 +191,7 @@ class _Writer:
             waiting = [item for item in self._functions if id(item) not in self._written]
             for function in waiting:
                 self._written.add(id(function))
-                self.value(str(function.schema))
+                self.value(_plain(str(function.schema)))
                 self.graph(function.graph)
             found = self.methods()
             if not waiting and not found:
@@ -202,7 +204,7 @@ class _Writer:
             for name in sorted(self._called & class_.methods.keys()):
                 method = class_.methods[name]
                 if id(method) not in self._numbers and method.python_function is None:
-                    self.parts.append(f"{class_.name}.{name}")
+                    self.parts.append(f"{_plain(class_.name)}.{name}")
                     self.thing(method)
         return len(self._functions) > before
 
@@ -231,6 +233,11 @@ class _Writer:
             self.value(node.attributes[name])
         for block in node.blocks:
             self.block(block, values)
+
+
+def _plain(name: str) -> str:
+    """A qualified name without the number that tells classes of one name apart: it counts what the process has seen."""
+    return _MANGLED.sub("", name)
 
 
 def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bytes]:

@@ -1,0 +1,57 @@
+"""Constant matrices in the order in which kernels read them, arranged once, while a program is compiled or loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from optc.ir.graph import Node
+from optc.ops.registry import Kernel, operator_of
+
+_ALIGNMENT = 64
+
+
+def panel_elements(k: int, n: int, columns: int, lanes: int) -> int:
+    """How many elements `pack_panels` gives. The last panel is only as wide as its vectors need."""
+    panels, rest = divmod(n, columns)
+    return k * (panels * columns + -(-rest // lanes) * lanes)
+
+
+def pack_panels(matrix: np.ndarray[Any, Any], columns: int, lanes: int) -> np.ndarray[Any, Any]:
+    """Reorders a K x N matrix into panels of `columns` columns, k-major, padded with zeros to whole vectors.
+
+    The result is flat and aligned to 64 bytes.
+    """
+    k, n = matrix.shape
+    packed = aligned_zeros(panel_elements(k, n, columns, lanes), matrix.dtype)
+    position = 0
+    for start in range(0, n, columns):
+        panel = matrix[:, start : start + columns]
+        width = -(-panel.shape[1] // lanes) * lanes
+        packed[position : position + k * width].reshape(k, width)[:, : panel.shape[1]] = panel
+        position += k * width
+    return packed
+
+
+def contiguous_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same elements without gaps."""
+    return np.ascontiguousarray(array)
+
+
+def is_transposed(array: np.ndarray[Any, Any]) -> bool:
+    """True for a matrix that is only contiguous the other way round."""
+    return array.ndim == 2 and array.flags.f_contiguous and not array.flags.c_contiguous
+
+
+def only_multiplied(node: Node) -> bool:
+    """True when nothing but matrix products, which take matrices either way round, reads the node's result."""
+    operators = [operator_of(use.node) for use in node.output.uses]
+    return all(operator is not None and operator.lowering == Kernel("matmul") for operator in operators)
+
+
+def aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A flat array of zeros that starts at a multiple of 64 bytes."""
+    memory = np.zeros(count * dtype.itemsize + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + count * dtype.itemsize].view(dtype)

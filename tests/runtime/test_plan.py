@@ -1,0 +1,269 @@
+"""Programs that come from the disk cache: when they do, when they must not, and what is known of them then."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc import nn
+from optc.codegen import jit
+from optc.runtime import plan
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a cache of its own."""
+    monkeypatch.setenv("OPTC_CACHE_DIR", str(tmp_path))
+    for name in ("OPTC_CACHE", "OPTC_PASSES", "OPTC_VERIFY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def is_restored(compiled: Any) -> bool:
+    return "restore" in compiled.specializations[-1].seconds
+
+
+def network(seed: int = 0, features: int = 64) -> nn.Module:
+    optc.manual_seed(seed)
+    return nn.Sequential(nn.Linear(features, 200), nn.ReLU(), nn.Linear(200, 8)).eval()
+
+
+def test_an_equal_program_is_restored_and_computes_the_same() -> None:
+    x = optc.randn(3, 64)
+    first, second = optc.compile(network(), x), optc.compile(network(), x)
+    assert (is_restored(first), is_restored(second)) == (False, True)
+    assert np.array_equal(first(x)._array, second(x)._array)
+    assert np.allclose(second(x)._array, network()(x)._array, atol=1e-5)
+
+
+def changed_weight() -> Any:
+    module = network()
+    module[2].weight._array[7, 199] += 1
+    return optc.compile(module, optc.ones(3, 64))
+
+
+def changed_bias() -> Any:
+    module = network()
+    module[0].bias._array[0] += 1
+    return optc.compile(module, optc.ones(3, 64))
+
+
+def other_structure() -> Any:
+    optc.manual_seed(0)
+    module = nn.Sequential(nn.Linear(64, 200), nn.Tanh(), nn.Linear(200, 8)).eval()
+    return optc.compile(module, optc.ones(3, 64))
+
+
+def other_extent() -> Any:
+    return optc.compile(network(), optc.ones(2, 64))
+
+
+def other_type() -> Any:
+    return optc.compile(network().double(), optc.ones(3, 64, dtype=optc.float64))
+
+
+@pytest.mark.parametrize("change", [changed_weight, changed_bias, other_structure, other_extent, other_type])
+def test_a_change_of_the_program_is_a_program_of_its_own(change: Callable[[], Any]) -> None:
+    optc.compile(network(), optc.ones(3, 64))
+    changed = change()
+    assert not is_restored(changed)
+    again = change()
+    assert is_restored(again)
+    leaf = changed.specializations[0].types[0]
+    x = optc.randn(*leaf.shape, dtype=optc.float64 if "Double" in str(leaf) else optc.float32)
+    assert np.array_equal(changed(x)._array, again(x)._array)
+
+
+def test_a_constant_in_the_source_is_part_of_the_key() -> None:
+    def make(factor: float) -> Any:
+        scope: dict[str, Any] = {"__name__": "made"}
+        exec(  # noqa: S102
+            f"def scaled(x):\n    return x * {factor!r}", scope
+        )
+        return optc.compile(scope["scaled"], optc.ones(100))
+
+    for factor in (0.0, -0.0, 2.0):
+        compiled = make(factor)
+        assert not is_restored(compiled)
+        assert is_restored(make(factor))
+        expected = np.ones(100, np.float32) * np.float32(factor)
+        assert compiled(optc.ones(100))._array.tobytes() == expected.tobytes()
+
+
+def test_shared_and_equal_parameters_are_told_apart() -> None:
+    """A program whose modules share a tensor differs from one whose modules have equal ones."""
+
+    def make(shared: bool) -> Any:
+        optc.manual_seed(1)
+        module = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 32)).eval()
+        module[1].load_state_dict(module[0].state_dict())
+        if shared:
+            module[1].weight = module[0].weight
+        return optc.compile(module, optc.ones(2, 32))
+
+    assert not is_restored(make(False))
+    assert not is_restored(make(True))
+    assert is_restored(make(True))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OPTC_VERIFY", "1"), ("OPTC_CACHE", "0"), ("OPTC_PASSES", "capture, simplify")]
+)
+def test_the_environment_decides(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = optc.ones(100)
+    optc.compile(lambda x: x * 2 + 1, x, fallback="allow")
+    monkeypatch.setenv(name, value)
+    assert not is_restored(optc.compile(lambda x: x * 2 + 1, x, fallback="allow"))
+
+
+def test_a_program_may_leave_the_cache_alone(cache: Path) -> None:
+    x = optc.ones(100)
+    assert not is_restored(optc.compile(lambda x: x * 2, x))
+    assert not is_restored(optc.compile(lambda x: x * 2, x, cache=False))
+
+
+def test_the_default_element_type_is_part_of_the_key() -> None:
+    optc.compile(_adds_ones, optc.ones(4))
+    optc.set_default_dtype(optc.float64)
+    try:
+        assert not is_restored(optc.compile(_adds_ones, optc.ones(4)))
+    finally:
+        optc.set_default_dtype(optc.float32)
+
+
+def _adds_ones(x: optc.Tensor) -> optc.Tensor:
+    return x + optc.ones(4)
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "flipped", "another"])
+def test_a_damaged_plan_is_made_again(cache: Path, damage: str) -> None:
+    x = optc.randn(3, 64)
+    expected = optc.compile(network(), x)(x)._array
+    for path in cache.rglob("*.o"):
+        good = path.read_bytes()
+        middle = len(good) // 2
+        bad = {"empty": b"", "cut": good[:middle], "flipped": good[:middle] + bytes([good[middle] ^ 4]) + good[middle + 1 :],
+               "another": b"x" * len(good)}[damage]  # fmt: skip
+        path.write_bytes(bad)
+    again = optc.compile(network(), x)
+    assert not is_restored(again)
+    assert np.array_equal(again(x)._array, expected)
+    assert is_restored(optc.compile(network(), x))
+
+
+def test_a_plan_without_all_of_its_objects_is_made_again(cache: Path) -> None:
+    x = optc.randn(3, 64)
+    first = optc.compile(network(), x)
+    gone = first.specializations[0].native.object_keys[1]
+    next(cache.rglob(f"{gone}*")).unlink()
+    again = optc.compile(network(), x)
+    assert not is_restored(again)
+    assert np.array_equal(again(x)._array, first(x)._array)
+
+
+def test_what_a_plan_leaves_out_is_worked_out_when_asked_for() -> None:
+    x = optc.randn(3, 64)
+    first, second = optc.compile(network(), x), optc.compile(network(), x)
+    assert is_restored(second)
+    assert str(second.graph) == str(first.graph)
+    assert [kernel.text for kernel in second.kernels] == [kernel.text for kernel in first.kernels]
+    assert second.llvm == first.llvm
+    assert [record.name for record in second.passes] == [record.name for record in first.passes]
+    assert second.fallbacks == []
+    assert "restore" in second.specializations[0].seconds
+
+
+class Counter(nn.Module):
+    """A module with state of both kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", optc.zeros(40))
+        self.steps = 0
+
+    def forward(self, x: optc.Tensor) -> optc.Tensor:
+        self.total += x
+        self.steps += 1
+        return self.total * self.steps
+
+
+def test_state_belongs_to_the_object_that_is_compiled() -> None:
+    def run() -> tuple[Any, list[float]]:
+        module = optc.jit.script(Counter())
+        compiled = optc.compile(module)
+        return compiled, [float(compiled(optc.ones(40))[0]) for _ in range(3)]
+
+    (first, expected), (second, found) = run(), run()
+    assert is_restored(second)
+    assert found == expected == [1.0, 4.0, 9.0]
+    assert first is not second
+
+
+def test_folded_constants_are_made_again_from_the_parameters() -> None:
+    """What passes compute of large parameters is not stored but computed again."""
+
+    class Folded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(optc.randn(256, 256))
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            return x @ (self.weight * 2 + 1).t()
+
+    optc.manual_seed(3)
+    module, x = Folded().eval(), optc.randn(4, 256)
+    first, second = optc.compile(module, x), optc.compile(module, x)
+    assert is_restored(second)
+    assert np.array_equal(first(x)._array, second(x)._array)
+    stored = sum(path.stat().st_size for path in Path(jit.object_cache().directory).rglob("*.o"))  # type: ignore[attr-defined]
+    assert stored < module.weight._array.nbytes // 2
+
+
+PROGRAM = """
+import sys
+import numpy as np
+import optc
+from optc import nn
+from optc.codegen import jit
+optc.manual_seed(0)
+module = nn.Sequential(nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 8)).eval()
+x = optc.ones(3, 64)
+compiled = optc.compile(module, x)
+print(compiled(x)._array.tobytes().hex(), jit.counts.compiled, "llvmlite" in sys.modules)
+"""
+
+
+def run_program() -> list[str]:
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_another_process_neither_runs_nor_loads_llvm() -> None:
+    first, second = run_program(), run_program()
+    assert int(first[1]) > 0
+    assert second == [first[0], "0", "False"]
+
+
+def test_processes_may_write_the_same_plan_at_once() -> None:
+    command = [sys.executable, "-c", PROGRAM]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    outputs = [process.communicate()[0].split() for process in processes]
+    assert outputs[0][0] == outputs[1][0] == run_program()[0]
+
+
+def test_what_cannot_be_planned_is_compiled_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "store", lambda *arguments: False)
+    x = optc.ones(50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            assert not is_restored(optc.compile(lambda x: x + 1, x))
