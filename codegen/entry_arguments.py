@@ -186,7 +186,10 @@ def _read_tensor(code: Code) -> None:
         code.require(b.icmp("eq", code.field(array, RANK, "i32"), b.trunc(rank, "i32")))
         extents = code.field(array, DIMS)
         _check_extents(code, record, extents, rank, target, symbols)
-        _hold_for_the_call(code, scratch, description, array)
+        # The caller holds its arguments, but neither what they contain nor, while other threads run, what they hold.
+        exposed = b.icmp("ne", code.word(description, DESCRIPTION, "holds"), 0)
+        with b.if_then(b.or_(exposed, b.icmp("ne", family, FAMILIES["numpy"]))):
+            _hold_for_the_call(code, scratch, description, array)
         flags = code.field(array, FLAGS, "i32")
         with b.if_then_else(b.icmp("eq", b.and_(flags, READABLE), READABLE), likely=True) as (direct, strided):
             with direct:

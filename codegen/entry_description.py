@@ -97,6 +97,7 @@ def describe(point: EntryPoint) -> Records:
         "failed": records.address(point.failed),
         "create_context": records.address(point.contexts.create_address),
         "release_gil": int(point.release_gil),
+        "holds": int(point.release_gil or records.words["binds"]),
     }
     return records
 
@@ -266,5 +267,4 @@ def _lay_out_scratch(records: Records, output_words: int, outputs: list[list[int
             records.words[name] = place
         place += size
     records.words["scratch_words"] = place
-    records.words["zero_words"] = place - records.words["objects_at"]
     records.words["value_count"] = records.values

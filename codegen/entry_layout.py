@@ -15,16 +15,16 @@ def _positions(names: str) -> dict[str, int]:
 
 
 DESCRIPTION = _positions(
-    "run contexts slow_path failed create_context release_gil "
+    "run contexts slow_path failed create_context release_gil holds "
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
     "update_count updates "
     "wrapper array_slot weak_slot constant_count constants wraps_by_default "
-    "scratch_words zero_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
+    "scratch_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
 )
 """Words of a description. Those that end in `_at` are places in the scratch memory of a call."""
 
-SCRATCH = _positions("held copies family address values")
+SCRATCH = _positions("held copies family prepared address values")
 """The first words of the scratch memory; `values` starts the arguments, then parts of containers, then state."""
 
 PART = _positions("kind source object length target")

@@ -27,6 +27,7 @@ from optc.codegen.entry_arguments import write_argument_functions
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_description import describe
 from optc.codegen.entry_layout import DESCRIPTION, OUTPUT, SCRATCH
+from optc.codegen.entry_memory import write_memory_functions
 from optc.codegen.entry_results import write_result_functions
 from optc.codegen.llvm import Value
 from optc.codegen.python_layout import (
@@ -46,6 +47,7 @@ _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 def _entry_text(code: Code) -> str:
     """The text of the module; afterwards `code.table` says what must stand where."""
     write_argument_functions(code)
+    write_memory_functions(code)
     write_result_functions(code)
     _release(code)
     _fail(code)

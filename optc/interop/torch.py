@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
+from optc.ir import dtypes
 
 
 def from_torch(value: Any) -> Any:
@@ -20,11 +22,15 @@ def from_torch(value: Any) -> Any:
         raise TypeError(f"a torch.{type(value).__name__} is no argument of compiled code")
     if value.device.type != "cpu" or value.layout is not torch.strided:
         raise TypeError(f"compiled code takes dense CPU tensors, not one on {value.device} with layout {value.layout}")
+    if value.dtype == torch.bfloat16:  # numpy has no such type of its own
+        return from_numpy(value.detach().view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
     return from_numpy(value.detach().numpy())
 
 
 def to_torch(value: TensorBase) -> Any:
     """A Tensor as a torch tensor over the same memory."""
+    if value.dtype is dtypes.BFLOAT16:
+        return torch.from_numpy(value._array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(value._array)
 
 

@@ -152,7 +152,7 @@ def test_objects_and_numbers_can_be_fixed() -> None:
 
 def test_containers_are_taken_apart() -> None:
     arguments = (Argument(INTS[0], "x"), Argument([INTS[1], (INTS[2],)], "rest"))
-    tree = (Passthrough(2), [OutputSpec("int"), OutputSpec("int")], OutputSpec("int"))
+    tree: OutputTree = (Passthrough(2), [OutputSpec("int"), OutputSpec("int")], OutputSpec("int"))
     flatten = make(Signature(INTS, tree), copies_words(3), arguments=arguments)
     assert flatten(1, [2, (3,)]) == flatten(1, rest=[2, (3,)]) == (3, [1, 2], 3)
     for wrong in ([2], [2, 3], (2, (3,)), [2, [3]], [2, (3, 4)], None, 5, [2, (None,)]):
@@ -395,7 +395,7 @@ def test_state_is_found_copied_into_and_rebound() -> None:
 def test_calls_of_every_kind_neither_leak_nor_lose_references() -> None:
     marker = object()
     arguments = (Argument([tensor(3), (tensor(3),)], "pair"), Argument(Constant(marker), "marker", marker))
-    tree = [result(3), Constant(marker), (Passthrough(1), result(3))]
+    tree: OutputTree = [result(3), Constant(marker), (Passthrough(1), result(3))]
     call = make(Signature((tensor(3), tensor(3)), tree), copies([12, 12]), arguments=arguments)
     box, array, strided = Box(THREE), THREE.copy(), np.zeros((3, 2), np.float32)[:, 0]
     watched = (marker, box, array, strided, np.dtype(np.float32), Box, "pair")
