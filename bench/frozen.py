@@ -1,4 +1,4 @@
-"""Programs as optc compiled them when the baseline was taken: LLVM text, constants and signature in a file.
+"""Programs as optc compiled them when the baseline was taken: LLVM text, constants and signature in a packed file.
 
 They are the reference of the regression check. A frozen program has exactly the character of what it is compared with,
 so the ratio of the two is 1 on every machine and in every mood of it, until the code generated changes.
@@ -7,6 +7,7 @@ so the ratio of the two is 1 on every machine and in every mood of it, until the
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 from collections.abc import Callable
@@ -38,7 +39,7 @@ from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS
 
 FOLDER = Path(__file__).parent / "baseline"
 
-EXACT_BYTES = 1 << 16
+EXACT_BYTES = 1 << 13
 """Larger constants are weights: any values do for timing, so only their shape is kept."""
 
 
@@ -67,7 +68,7 @@ def _character(target: Target) -> tuple[object, ...]:
 
 def path_of(workload: Workload, target: str) -> Path:
     """The file of a frozen program."""
-    return FOLDER / f"{workload.name}.{target}.json"
+    return FOLDER / f"{workload.name}.{target}.json.gz"
 
 
 def freeze(workload: Workload, target: str, graph: Graph, signature: Signature) -> None:
@@ -77,37 +78,50 @@ def freeze(workload: Workload, target: str, graph: Graph, signature: Signature) 
         "convention": convention(),
         "symbol": program.symbol,
         "arena_bytes": program.arena_bytes,
+        "operations": program.operations if isinstance(program.operations, int) else 0,
         "inputs": [[spec.kind, spec.dtype, list(spec.dims)] for spec in signature.inputs],
         "outputs": _tree_to_json(signature.outputs),
         "constants": [_array_to_json(array) for array in program.constants],
         "texts": {name: text.splitlines() for name, text in program.texts.items()},
     }
     FOLDER.mkdir(exist_ok=True)
-    path_of(workload, target).write_text(json.dumps(stored, indent=0) + "\n", encoding="utf-8")
+    path_of(workload, target).write_bytes(gzip.compress(json.dumps(stored).encode(), mtime=0))
 
 
-def thaw(workload: Workload, target: str) -> Callable[..., object]:
-    """A callable of the frozen program, with the entry that users of the present one get. Raises StaleBaseline."""
+def _stored(workload: Workload, target: str) -> dict[str, Any]:
+    """What the file of a frozen program says. Raises StaleBaseline when there is none."""
     path = path_of(workload, target)
     if not path.exists():
         raise StaleBaseline(f"{path.name} is missing")
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return stored
+
+
+def thaw(workload: Workload, target: str) -> Callable[..., object]:
+    """A callable of the frozen program, with the entry that users of the present one get; a call takes one thread.
+
+    Raises StaleBaseline.
+    """
+    stored = _stored(workload, target)
     if stored["convention"] != convention():
-        raise StaleBaseline(f"{path.name} was made for another calling convention")
+        raise StaleBaseline(f"{path_of(workload, target).name} was made for another calling convention")
     inputs = tuple(InputSpec(kind, dtype, tuple(dims)) for kind, dtype, dims in stored["inputs"])
     signature = Signature(inputs, _tree_from_json(stored["outputs"]))
     constants = [_array_from_json(item) for item in stored["constants"]]
     texts = {name: "\n".join(lines) for name, lines in stored["texts"].items()}
     program = NativeProgram(
-        Graph(), jit.host_target(), signature, stored["symbol"], texts, [], constants, stored["arena_bytes"]
-    )
+        Graph(), jit.host_target(), signature, stored["symbol"], texts, [], constants, stored["arena_bytes"],
+        operations=stored["operations"],
+    )  # fmt: skip
     program.load()
     point = EntryPoint(
-        run=program.run, owner=program, signature=signature, contexts=program.contexts(), slow_path=_refuse,
+        run=program.run, owner=program, signature=signature, contexts=program.contexts(threads=1), slow_path=_refuse,
         on_failure=_refuse, wrapper=Wrapper(WRAPPED_CLASS, "_array", WRAPPED_SLOTS), wrap_by_default=True,
         name=workload.name,
     )  # fmt: skip
-    return make_entry(point)
+    # Called as a compiled program is: through its class.
+    called: Callable[..., object] = type("FrozenProgram", (), {"__call__": make_entry(point)})()
+    return called
 
 
 def _refuse(*arguments: object, **keywords: object) -> object:
@@ -116,7 +130,7 @@ def _refuse(*arguments: object, **keywords: object) -> object:
 
 def texts_of(workload: Workload, target: str) -> list[str]:
     """The LLVM modules of a frozen program."""
-    stored = json.loads(path_of(workload, target).read_text(encoding="utf-8"))
+    stored = _stored(workload, target)
     return ["\n".join(lines) for lines in stored["texts"].values()]
 
 

@@ -8,7 +8,11 @@ Made for machines that are shared and never quiet, and for more than one kind of
 * the cost of a call from Python and of a first compilation have no frozen twin. They take turns with work of their
   character (two small numpy arrays; LLVM compiling a frozen program), and the ratio is held against the baseline's,
   with more room.
+* what a second thread brings is held against what it brings to two loops of multiply-adds that share nothing, in
+  the same moment: where other programs keep the second core busy, both lose.
 * counts (`bench/counts.py`) do not jitter at all.
+
+All but the threads is measured on one thread.
 
 `--plant 1.3` makes the loop 1.3 times as long, to see the check fail.
 """
@@ -22,8 +26,10 @@ import os
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +41,8 @@ from bench.counts import OF_MACHINE_CODE, TARGETS, counts_of, grown, llvm_versio
 from bench.workloads import GUARDED, WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
 from optc.codegen import jit
+from optc.runtime.roofs import multiply_add_runner
+from optc.thread_count import usable_processors
 
 BASELINE = Path(__file__).parent / "baseline.json"
 
@@ -51,6 +59,17 @@ ANCHORED_TOLERANCE = 1.6
 """Against work of another kind, whose ratio differs between processors and Python versions."""
 
 COUNT_ALLOWANCE = 0.0
+
+THREADED = ("mlp-64", "chain")
+"""The workloads whose gain from a second thread is held."""
+
+THREADED_TOLERANCE = 1.5
+"""Against independent loops: loose, because a single call waits for the slower of its threads."""
+
+THREADED_PAIRS = 60
+
+INDEPENDENT_TURNS = 1 << 18
+"""Turns of the probe's loop: some milliseconds, so that starting threads costs nothing beside them."""
 
 LOOP = "loop-1000"
 
@@ -115,7 +134,7 @@ def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list
     if workload.name == LOOP and plant != 1.0:
         steps = round(workload.shapes[0][0] * plant)
         arguments = [optc.from_numpy(np.resize(arguments[0].numpy(), (steps, *workload.shapes[0][1:])))]
-    compiled = optc.compile(workload.program(), fallback="error")
+    compiled = optc.compile(workload.program(), fallback="error", threads=1)
     compiled(*arguments)
     return compiled, arguments
 
@@ -136,6 +155,25 @@ def call_ratio() -> float:
     """A call of the compiled cell, in units of making two small numpy arrays."""
     compiled, arguments = compiled_workload(WORKLOADS["cell"])
     return ratio_in_turns(lambda: compiled(*arguments), lambda: (np.empty((3, 4)), np.empty((3, 4))))
+
+
+def threads_ratio(workload: Workload) -> float:
+    """The time on two threads over that on one, in units of the same ratio of independent loops."""
+    arguments = workload.arguments()
+    alone, together = (optc.compile(workload.program(), fallback="error", threads=threads) for threads in (1, 2))
+    run, _ = multiply_add_runner(INDEPENDENT_TURNS)
+    half, _ = multiply_add_runner(INDEPENDENT_TURNS // 2)
+    ratios: list[float] = []
+    with ThreadPoolExecutor(2) as pool:
+        steps: list[Runner] = [
+            lambda: together(*arguments), lambda: alone(*arguments),
+            lambda: [waiting.result() for waiting in [pool.submit(half), pool.submit(half)]], run,
+        ]  # fmt: skip
+        counts = [calls_per_sample(step) for step in steps]
+        for _ in range(THREADED_PAIRS):
+            mine, base, best, best_base = (sample(step, count) for step, count in zip(steps, counts))
+            ratios.append(mine / base / (best / best_base))
+    return statistics.median(ratios)
 
 
 @contextmanager
@@ -170,8 +208,17 @@ def anchored_ratios(target: str) -> dict[str, Callable[[], float]]:
     return {"call of the cell": call_ratio, "first call of the loop": lambda: first_call_ratio(target)}
 
 
+def threaded_ratios() -> dict[str, Callable[[], float]]:
+    """What is measured on two threads; nothing where this process may not use two."""
+    if usable_processors() < 2:
+        return {}
+    return {f"{name}, second thread": partial(threads_ratio, WORKLOADS[name]) for name in THREADED}
+
+
 def check_counts(workload: Workload, baseline: dict[str, Any]) -> list[str]:
-    """The counts that have grown, per target."""
+    """The counts that have grown, per target. Raises StaleBaseline when there are none to compare with."""
+    if workload.name not in baseline["counts"]:
+        raise frozen.StaleBaseline(f"it has no counts of {workload.name}")
     compiled, _ = compiled_workload(workload)
     complaints: list[str] = []
     for target, found in counts_of(compiled.graph).items():
@@ -204,25 +251,40 @@ def check(workloads: Sequence[Workload], plant: float = 1.0) -> bool:
     for name, measure in anchored_ratios(target).items():
         verdicts.append(judge(name, baseline["ratios"][name] * ANCHORED_TOLERANCE, measure))
         print(verdicts[-1], flush=True)
+    for name, measure in threaded_ratios().items():
+        if name not in baseline["ratios"]:
+            print(f"{name}: not checked, the baseline was taken on one processor")
+            continue
+        verdicts.append(judge(name, baseline["ratios"][name] * THREADED_TOLERANCE, measure))
+        print(verdicts[-1], flush=True)
     return not complaints and not any(verdict.is_slower or verdict.is_stale for verdict in verdicts)
 
 
-def bless() -> None:
-    """Take a new baseline: freeze the programs for every target, count, and measure the anchored ratios here."""
-    counts: dict[str, Any] = {}
-    for workload in chosen(GUARDED):
+def bless(workloads: Sequence[Workload], is_whole: bool = True) -> None:
+    """Take a new baseline: freeze the programs for every target, count, and measure the other ratios here.
+
+    One that is not whole adds these workloads to the baseline there is, or replaces them in it.
+    """
+    baseline = {} if is_whole else json.loads(BASELINE.read_text(encoding="utf-8"))
+    counts: dict[str, Any] = baseline.setdefault("counts", {})
+    for workload in workloads:
         compiled, _ = compiled_workload(workload)
         counts[workload.name] = counts_of(compiled.graph)
         signature = compiled.specializations[0].native.signature
         for name in TARGETS:
             frozen.freeze(workload, name, compiled.graph, signature)
+    if is_whole:
+        baseline.update(processor=jit.host_target().cpu, llvmlite=llvm_version(), ratios=measured_ratios())
+    BASELINE.write_text(json.dumps(baseline, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"wrote {BASELINE} and {len(workloads) * len(TARGETS)} programs in {frozen.FOLDER}")
+
+
+def measured_ratios() -> dict[str, float]:
+    """What the baseline knows about the ratios that are not to frozen programs."""
     here = frozen.host_target_name()
     if here is None:
         raise SystemExit("a baseline can only be taken on a processor with AVX2 or AVX-512")
-    ratios = {name: round(measure(), 2) for name, measure in anchored_ratios(here).items()}
-    baseline = {"processor": jit.host_target().cpu, "llvmlite": llvm_version(), "ratios": ratios, "counts": counts}
-    BASELINE.write_text(json.dumps(baseline, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {BASELINE} and {len(GUARDED) * len(TARGETS)} programs in {frozen.FOLDER}")
+    return {name: round(measure(), 2) for name, measure in {**anchored_ratios(here), **threaded_ratios()}.items()}
 
 
 def main() -> int:
@@ -235,7 +297,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["OPTC_CACHE_DIR"] = cache
         if options.bless:
-            bless()
+            bless(chosen(options.workloads or GUARDED), is_whole=not options.workloads)
             return 0
         try:
             passed = check(chosen(options.workloads or GUARDED), options.plant)

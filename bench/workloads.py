@@ -97,8 +97,11 @@ WORKLOADS: dict[str, Workload] = {
     )
 }
 
-GUARDED = ("cell", "loop-10", "loop-1000", "mlp-64", "chain")
-"""The workloads whose speed the regression check holds."""
+GUARDED = (
+    "cell", "loop-10", "loop-1000", "rnn-200", "lstm", "mlp-1", "mlp-64", "chain", "softmax-1024", "layernorm-64",
+    "gemm-128x768x768",
+)  # fmt: skip
+"""The workloads whose speed the regression check holds: one of every kind."""
 
 
 def chosen(names: Sequence[str]) -> list[Workload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import optc
 from bench import frozen, regression
 from bench.counts import TARGETS, counts_of, grown, llvm_instructions, loop_lines, vector_stack_references
 from bench.workloads import GUARDED, WORKLOADS, chosen
+from optc.thread_count import usable_processors
 
 ASSEMBLY = """
 \t.globl\tfirst
@@ -75,6 +77,33 @@ def test_machine_code_is_compared_for_one_llvm(llvmlite: str, complaints: int, m
     )
     baseline = {"llvmlite": llvmlite, "counts": {"cell": {"avx2": {**known, "vector stack references in loops": 0}}}}
     assert len(regression.check_counts(WORKLOADS["cell"], baseline)) == complaints
+
+
+def test_a_workload_that_was_never_counted_makes_the_baseline_stale() -> None:
+    with pytest.raises(frozen.StaleBaseline, match="no counts of cell"):
+        regression.check_counts(WORKLOADS["cell"], {"llvmlite": "", "counts": {}})
+
+
+def test_a_part_of_the_baseline_can_be_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen, "FOLDER", tmp_path / "programs")
+    monkeypatch.setattr(regression, "BASELINE", tmp_path / "baseline.json")
+    known = {"llvmlite": "old", "ratios": {"call": 1.0}, "counts": {"chain": {}, "cell": {}}}
+    regression.BASELINE.write_text(json.dumps(known), encoding="utf-8")
+    regression.bless([WORKLOADS["cell"]], is_whole=False)
+    found = json.loads(regression.BASELINE.read_text(encoding="utf-8"))
+    assert {**found, "counts": {**found["counts"], "cell": {}}} == known
+    assert set(found["counts"]["cell"]) == set(TARGETS)
+    assert sorted(path.name for path in frozen.FOLDER.iterdir()) == ["cell.avx2.json.gz", "cell.avx512.json.gz"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_processors() < 2, reason="there is one processor")
+def test_a_second_thread_that_brings_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    brings = regression.threads_ratio(WORKLOADS["mlp-64"])
+    compile_ = optc.compile
+    monkeypatch.setattr(optc, "compile", lambda *given, **options: compile_(*given, **{**options, "threads": 1}))
+    brings_nothing = regression.threads_ratio(WORKLOADS["mlp-64"])
+    assert brings * regression.THREADED_TOLERANCE < brings_nothing
 
 
 def test_ratio_of_sleeping_functions() -> None:
