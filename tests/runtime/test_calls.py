@@ -124,8 +124,8 @@ def test_containers_stay_native(slow: SlowCalls) -> None:
     slow.count = 0
     state: Any = (H, X)
     for _ in range(3):
-        result, state = steps(X, state)
-        result, state = steps(X, state=state)
+        _, state = steps(X, state)
+        _, state = steps(X, state=state)
     assert np.allclose(state[0], H * 64)
     assert np.allclose(state[1], X * 7)
     assert slow.count == 0
@@ -217,7 +217,7 @@ def test_threads_share_a_program() -> None:
 
 @pytest.mark.peers
 def test_torch_tensors_stay_native(slow: SlowCalls) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     cell = compiled(Cell(), X, H)
     x, h = torch.from_numpy(X), torch.from_numpy(H)
@@ -238,7 +238,7 @@ def test_torch_tensors_stay_native(slow: SlowCalls) -> None:
 
 @pytest.mark.peers
 def test_torch_tensors_that_are_no_plain_memory_take_the_slow_path(slow: SlowCalls) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     cell = compiled(Cell(), X, H)
     x, h = torch.from_numpy(X), torch.from_numpy(H)
@@ -257,7 +257,7 @@ def test_torch_tensors_that_are_no_plain_memory_take_the_slow_path(slow: SlowCal
 
 @pytest.mark.peers
 def test_torch_results_outlive_the_program() -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     cell = compiled(Cell(), X, H)
     x, h = torch.from_numpy(X), torch.from_numpy(H)
@@ -269,7 +269,7 @@ def test_torch_results_outlive_the_program() -> None:
 
 @pytest.mark.peers
 def test_a_recycled_array_is_left_to_the_torch_tensor_that_shares_it() -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     cell = compiled(Cell(), X, H)
     shared = torch.from_numpy(cell(X, H)[0])
@@ -282,7 +282,7 @@ def test_a_recycled_array_is_left_to_the_torch_tensor_that_shares_it() -> None:
 @pytest.mark.peers
 @pytest.mark.parametrize("dtype", ["float64", "int64", "int32", "uint8", "bool", "bfloat16", "float16"])
 def test_torch_tensors_of_all_types(dtype: str) -> None:
-    import torch
+    torch = pytest.importorskip("torch")
 
     def flip(x):
         return x.flip(0), x[0]
