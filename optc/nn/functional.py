@@ -61,8 +61,18 @@ __all__ = [
 
 
 _OPERATORS: Final = {
+    "adaptive_avg_pool1d": "adaptive_avg_pool1d",
+    "avg_pool1d": "avg_pool1d",
+    "avg_pool2d": "avg_pool2d",
+    "avg_pool3d": "avg_pool3d",
     "bilinear": "bilinear",
     "celu_": "celu_",
+    "conv1d": "conv1d",
+    "conv2d": "conv2d",
+    "conv3d": "conv3d",
+    "conv_transpose1d": "conv_transpose1d",
+    "conv_transpose2d": "conv_transpose2d",
+    "conv_transpose3d": "conv_transpose3d",
     "cosine_similarity": "cosine_similarity",
     "elu_": "elu_",
     "gelu": "gelu",
@@ -73,6 +83,8 @@ _OPERATORS: Final = {
     "logsigmoid": "log_sigmoid",
     "one_hot": "one_hot",
     "pairwise_distance": "pairwise_distance",
+    "pixel_shuffle": "pixel_shuffle",
+    "pixel_unshuffle": "pixel_unshuffle",
     "prelu": "prelu",
     "relu_": "relu_",
     "rrelu_": "rrelu_",

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from optc.errors import UnsupportedError
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -50,12 +49,8 @@ def window_span(kernel: Any, dilation: int) -> Any:
     return (kernel - 1) * dilation + 1
 
 
-def _described(
-    weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any, transposed: Any = False
-) -> Convolution:
-    """Sort the arguments. Raises RuntimeError with torch's text, UnsupportedError for transposed convolutions."""
-    if isinstance(transposed, Unknown) or transposed:
-        raise UnsupportedError("transposed convolutions are not available")
+def _described(weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any) -> Convolution:
+    """Sort the arguments. Raises RuntimeError with torch's text."""
     spatial = len(weight) - 2
     steps, gaps = each(stride, spatial), each(dilation, spatial)
     if isinstance(padding, str):
@@ -116,7 +111,8 @@ def _output_extents(shape: Shape, weight: Shape, how: Convolution) -> list[Dim]:
     return [(whole - span) // step + 1 for whole, span, step in zip(padded, spans, how.stride)]
 
 
-def _infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments: Any) -> TensorType:
+def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments: Any) -> TensorType:
+    """The result's type; arguments are stride, padding, dilation and groups. Raises RuntimeError."""
     shape, filters = known_shape(x), known_shape(weight)
     how = _described(filters, *arguments)
     _check(shape, filters, bias, how)
@@ -135,22 +131,34 @@ def windows_of(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation:
     return np.asarray(found[tuple(whole + steps)])
 
 
-def _reference(x: Array, weight: Array, bias: Array | None, *arguments: Any) -> Array:
+def reference(x: Array, weight: Array, bias: Array | None, *arguments: Any) -> Array:
+    """The result, summed in float64."""
     bias_type = None if bias is None else array_type(bias)
-    result = _infer(array_type(x), array_type(weight), bias_type, *arguments)
+    result = infer(array_type(x), array_type(weight), bias_type, *arguments)
     how = _described(weight.shape, *arguments)
     batched = (x if x.ndim == how.spatial + 2 else x[None]).astype(np.float64)
     padded = np.pad(batched, [(0, 0), (0, 0), *how.pads])
-    windows = windows_of(padded, weight.shape[2:], how.stride, how.dilation)
-    places, kernel = windows.shape[2 : 2 + how.spatial], weight.shape[2:]
-    grouped = windows.reshape(len(x) if x is batched else batched.shape[0], how.groups, -1, *places, *kernel)
-    filters = weight.astype(np.float64).reshape(how.groups, -1, *weight.shape[1:])
+    return _convolved(padded, weight, bias, how).astype(x.dtype).reshape(result.shape)
+
+
+def _convolved(padded: Array, weight: Array, bias: Array | None, how: Convolution) -> Array:
+    """The convolution of a batch that has its padding, in float64."""
+    windows = windows_of(padded.astype(np.float64), weight.shape[2:], how.stride, how.dilation)
+    count, places, kernel = len(padded), windows.shape[2 : 2 + how.spatial], weight.shape[2:]
+    grouped = windows.reshape(count, how.groups, weight.shape[1], *places, *kernel)
+    filters = weight.astype(np.float64).reshape(how.groups, weight.shape[0] // how.groups, *weight.shape[1:])
     letters, inner = "xyz"[: how.spatial], "uvw"[: how.spatial]
     found = np.einsum(f"ngc{letters}{inner},goc{inner}->ngo{letters}", grouped, filters, optimize=True)
-    found = found.reshape(batched.shape[0], weight.shape[0], *places)
+    found = found.reshape(count, weight.shape[0], *places)
     if bias is not None:
         found = found + bias.astype(np.float64).reshape(-1, *[1] * how.spatial)
-    return np.ascontiguousarray(found).astype(x.dtype).reshape(result.shape)
+    return np.ascontiguousarray(found)
+
+
+def convolved(x: Array, weight: Array, bias: Array | None, dilation: list[int], groups: int) -> Array:
+    """The convolution of a batch with stride 1 and no padding, in the input's element type."""
+    how = Convolution([1] * len(dilation), [(0, 0)] * len(dilation), dilation, groups)
+    return _convolved(x, weight, bias, how).astype(x.dtype)
 
 
 def build_windows(b: Any, x: Any, kernel: Sequence[Dim], stride: Sequence[int], dilation: Sequence[int]) -> Any:
@@ -169,15 +177,25 @@ def pad_list(pads: Sequence[tuple[int, int]]) -> list[int]:
     return [number for pair in reversed(pads) for number in pair]
 
 
-def _decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
+def decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
+    """The result as a product of windows and filters."""
     filters = b.shape(weight)
     how = _described(filters, *arguments)
     batched = len(b.shape(x)) == how.spatial + 2
     x = x if batched else b("aten::unsqueeze", x, 0)
     if any(number != 0 for pair in how.pads for number in pair):
         x = b("aten::constant_pad_nd", x, pad_list(how.pads), 0)
-    result = _whole(b, x, weight, bias, how) if how.groups == 1 else _by_groups(b, x, weight, bias, how)
+    result = _build(b, x, weight, bias, how)
     return result if batched else b("aten::squeeze.dim", result, 0)
+
+
+def _build(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    return _whole(b, x, weight, bias, how) if how.groups == 1 else _by_groups(b, x, weight, bias, how)
+
+
+def build_convolution(b: Any, x: Any, weight: Any, bias: Any, dilation: list[int], groups: int) -> Any:
+    """`convolved` as operators."""
+    return _build(b, x, weight, bias, Convolution([1] * len(dilation), [(0, 0)] * len(dilation), dilation, groups))
 
 
 def _whole(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
@@ -217,32 +235,7 @@ for _spatial, _ones, _zeros in ((1, "[1]", "[0]"), (2, "[1, 1]", "[0, 0]"), (3, 
         define(
             f"aten::conv{_spatial}d{_overload}(Tensor input, Tensor weight, Tensor? bias=None, SymInt[{_spatial}] "
             f"stride={_ones}, {_padding}, SymInt[{_spatial}] dilation={_ones}, SymInt groups=1) -> Tensor",
-            infer=_infer,
-            reference=_reference,
-            decompose=_decompose,
+            infer=infer,
+            reference=reference,
+            decompose=decompose,
         )
-
-
-def _general(
-    x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: Any, output_padding: Any,
-    groups: Any, *flags: Any,
-) -> tuple[Any, ...]:  # fmt: skip
-    """The arguments of `convolution` in the order of `conv2d`."""
-    return x, weight, bias, stride, padding, dilation, groups, transposed
-
-
-_GENERAL = (
-    "Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, SymInt[] padding, SymInt[] dilation, bool transposed, "
-)
-_FLAGS = "bool benchmark, bool deterministic, bool cudnn_enabled"
-for _name, _rest in (
-    ("_convolution", f"SymInt[] output_padding, SymInt groups, {_FLAGS}, bool allow_tf32"),
-    ("_convolution.deprecated", f"int[] output_padding, SymInt groups, {_FLAGS}"),
-    ("convolution", "SymInt[] output_padding, SymInt groups"),
-):
-    define(
-        f"aten::{_name}({_GENERAL}{_rest}) -> Tensor",
-        infer=lambda *arguments: _infer(*_general(*arguments)),
-        reference=lambda *arguments: _reference(*_general(*arguments)),
-        decompose=lambda b, *arguments: _decompose(b, *_general(*arguments)),
-    )

@@ -257,6 +257,12 @@ declare_splitting(
     "aten::split_with_sizes(Tensor(a -> *) self, SymInt[] split_sizes, int dim=0) -> Tensor(a)[]", _sizes_bounds
 )
 declare_splitting("aten::chunk(Tensor(a -> *) self, int chunks, int dim=0) -> Tensor(a)[]", _chunk_bounds)
+for _name, _arguments, _bounds in (
+    ("unsafe_split.Tensor", "SymInt split_size", _split_bounds),
+    ("unsafe_split_with_sizes", "SymInt[] split_sizes", _sizes_bounds),
+    ("unsafe_chunk", "int chunks", _chunk_bounds),
+):  # views as well: nobody may tell by the results
+    declare_splitting(f"aten::{_name}(Tensor(a -> *) self, {_arguments}, int dim=0) -> Tensor(a)[]", _bounds)
 declare_splitting(
     "aten::tensor_split.sections(Tensor(a -> *) self, SymInt sections, int dim=0) -> Tensor(a)[]", _section_bounds
 )

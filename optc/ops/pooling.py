@@ -1,4 +1,4 @@
-"""Pooling: the maximum or mean of every window, over 1 or 2 dimensions, and adaptive means."""
+"""Pooling: the maximum or mean of every window, over 1 to 3 dimensions, and adaptive means."""
 
 from __future__ import annotations
 
@@ -34,9 +34,10 @@ class Pooling:
     places: list[Dim]
 
 
-def _describe(
+def describe_pooling(
     name: str, shape: Shape, spatial: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Pooling:
+    """Sort the arguments of `name`. Raises RuntimeError with torch's text."""
     if len(shape) not in (spatial + 1, spatial + 2):
         raise RuntimeError(
             f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor, but got: {format_shape(shape)}"
@@ -79,7 +80,8 @@ def _pooled(x: TensorType, how: Pooling) -> TensorType:
     return TensorType(operand_type(x), (*shape[: len(shape) - len(how.places)], *how.places))
 
 
-def _padded(x: Array, how: Pooling, value: float) -> Array:
+def padded(x: Array, how: Pooling, value: float) -> Array:
+    """The input in float64 with its padding."""
     outside = [(0, 0)] * (x.ndim - len(how.pads))
     return np.pad(x.astype(np.float64), [*outside, *how.pads], constant_values=value)
 
@@ -88,7 +90,7 @@ def _inner(how: Pooling) -> tuple[int, ...]:
     return tuple(range(-len(how.kernel), 0))
 
 
-def _build_padded(b: Any, x: Any, how: Pooling, value: float) -> Any:
+def build_padded(b: Any, x: Any, how: Pooling, value: float) -> Any:
     if not any(number for pair in how.pads for number in pair):
         return x
     return b("aten::constant_pad_nd", x, pad_list(how.pads), value)
@@ -101,20 +103,20 @@ def _declare_max(spatial: int, schema: str) -> None:
     name = f"max_pool{spatial}d"
 
     def describe(shape: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Pooling:
-        return _describe(name, shape, spatial, kernel, stride, padding, dilation, ceil_mode)
+        return describe_pooling(name, shape, spatial, kernel, stride, padding, dilation, ceil_mode)
 
     def infer(x: TensorType, *arguments: Any) -> TensorType:
         return _pooled(x, describe(known_shape(x), *arguments))
 
     def reference(x: Array, *arguments: Any) -> Array:
         how = describe(x.shape, *arguments)
-        windows = windows_of(_padded(x, how, -math.inf), how.kernel, how.stride, how.dilation)
+        windows = windows_of(padded(x, how, -math.inf), how.kernel, how.stride, how.dilation)
         return np.asarray(windows.max(axis=_inner(how))).astype(x.dtype)
 
     def decompose(b: Any, x: Any, *arguments: Any) -> Any:
         how = describe(b.shape(x), *arguments)
-        padded = _build_padded(b, x, how, -math.inf)
-        return b("aten::amax", build_windows(b, padded, how.kernel, how.stride, how.dilation), list(_inner(how)))
+        whole = build_padded(b, x, how, -math.inf)
+        return b("aten::amax", build_windows(b, whole, how.kernel, how.stride, how.dilation), list(_inner(how)))
 
     define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
 
@@ -122,6 +124,8 @@ def _declare_max(spatial: int, schema: str) -> None:
 _declare_max(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], "
              "bool ceil_mode=False)")  # fmt: skip
 _declare_max(2, "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
+             "bool ceil_mode=False)")  # fmt: skip
+_declare_max(3, "(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, int[3] dilation=1, "
              "bool ceil_mode=False)")  # fmt: skip
 
 
@@ -147,7 +151,7 @@ def _declare_mean(spatial: int, schema: str) -> None:
     name = f"avg_pool{spatial}d"
 
     def describe(shape: Shape, kernel: Any, stride: Any, padding: Any, ceil_mode: bool) -> Pooling:
-        return _describe(name, shape, spatial, kernel, stride, padding, 1, ceil_mode)
+        return describe_pooling(name, shape, spatial, kernel, stride, padding, 1, ceil_mode)
 
     def infer(
         x: TensorType, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, includes_pad: bool,
@@ -163,7 +167,7 @@ def _declare_mean(spatial: int, schema: str) -> None:
     ) -> Array:  # fmt: skip
         infer(array_type(x), kernel, stride, padding, ceil_mode, includes_pad, override)
         how = describe(x.shape, kernel, stride, padding, ceil_mode)
-        windows = windows_of(_padded(x, how, 0.0), how.kernel, how.stride, how.dilation)
+        windows = windows_of(padded(x, how, 0.0), how.kernel, how.stride, how.dilation)
         return np.asarray(windows.sum(axis=_inner(how)) / _divisor(x.shape, how, includes_pad, override)).astype(
             x.dtype
         )
@@ -174,9 +178,9 @@ def _declare_mean(spatial: int, schema: str) -> None:
     ) -> Any:  # fmt: skip
         dtype, shape = b.type(x).dtype, b.shape(x)
         how = describe(shape, kernel, stride, padding, ceil_mode)
-        padded = _build_padded(b, narrowed(b, x, compute_type(dtype)), how, 0.0)
+        whole = build_padded(b, narrowed(b, x, compute_type(dtype)), how, 0.0)
         total = b(
-            "aten::sum.dim_IntList", build_windows(b, padded, how.kernel, how.stride, how.dilation), list(_inner(how))
+            "aten::sum.dim_IntList", build_windows(b, whole, how.kernel, how.stride, how.dilation), list(_inner(how))
         )
         edgeless = not any(number for pair in how.pads for number in pair)
         if edgeless or override is not None or (includes_pad and not ceil_mode):
@@ -192,6 +196,8 @@ def _declare_mean(spatial: int, schema: str) -> None:
 _declare_mean(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, "
               "bool count_include_pad=True)")  # fmt: skip
 _declare_mean(2, "(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, bool ceil_mode=False, "
+              "bool count_include_pad=True, int? divisor_override=None)")  # fmt: skip
+_declare_mean(3, "(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] padding=0, bool ceil_mode=False, "
               "bool count_include_pad=True, int? divisor_override=None)")  # fmt: skip
 
 
@@ -245,9 +251,10 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
             x = b("aten::transpose.int", b("aten::matmul", turned, shares), axis, -1)
         return narrowed(b, x, dtype)
 
-    for name in (f"adaptive_avg_pool{spatial}d", *(["_adaptive_avg_pool2d"] if spatial == 2 else [])):
+    for name in (f"adaptive_avg_pool{spatial}d", *([f"_adaptive_avg_pool{spatial}d"] if spatial > 1 else [])):
         define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
 
 
 _declare_adaptive(1, "(Tensor self, int[1] output_size)")
 _declare_adaptive(2, "(Tensor self, SymInt[2] output_size)")
+_declare_adaptive(3, "(Tensor self, SymInt[3] output_size)")

@@ -10,6 +10,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import BOOL, FLOAT, NUMBER, STRING, IntType, ListType, OptionalType, TensorType, VariableType
 from optc.ops.registry import Operator, Pointwise
+from tests.ops.image_samples import IMAGES
 from tests.ops.neural_samples import NEURAL
 
 Arguments = tuple[Any, ...]
@@ -145,6 +146,7 @@ _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
 
 TABLE: dict[str, list[Any]] = {
     **NEURAL,
+    **IMAGES,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],
     "aten::clip": [(floats(2, 3), -0.5, 0.5), (integers(4), 0, 2)],
