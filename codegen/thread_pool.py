@@ -19,10 +19,11 @@ Nothing here allocates. The pool's memory is one block that lives as long as the
 from optc.codegen.context import field_address, load_field
 from optc.codegen.llvm import Block, Builder, Function, Module, Operand, Parameter, Value
 from optc.codegen.parking import Parking
+from optc.codegen.placement import Placement
 from optc.thread_count import MOST_THREADS
 
-OPERATIONS_PER_MICROSECOND = 48_000
-"""What a core does with 64-byte vectors, one instruction a cycle; narrower vectors count accordingly more."""
+OPERATIONS_PER_MICROSECOND = 80_000
+"""What a core does with 64-byte vectors, more than one instruction a cycle; narrower vectors count accordingly more."""
 
 _THREAD_WORTH = 1_500 * OPERATIONS_PER_MICROSECOND // 1000
 """One more thread takes part for each 1.5 microseconds of work."""
@@ -36,6 +37,9 @@ _MOST_CHUNKS = 4
 
 _LATE, _LATE_LIMIT, _REST = 8, 32, 500
 """A job whose workers did not get to run adds 8 to the score, any other takes 1 away; at 32 the next 500 run alone."""
+
+_SETTLED = 200
+"""A worker that has moved to another processor stays for so many jobs at least."""
 
 _HEADER = (
     # Only touched by who holds `busy`.
@@ -59,6 +63,7 @@ _SEAT = {
     "chunks": 40,
     "seats": 48,  # how many seats take part in the job
     "float_mode": 56,  # how the caller rounds and treats denormals
+    "processor": 64,  # where the caller runs
     "done": 128,  # chunks ever finished; whoever runs one adds to it
     "due": 192,  # what `done` will be when the job is finished; only the caller's
     "pool": 200,
@@ -89,6 +94,7 @@ class _PoolModule:
         self.is_arm = triple.startswith(("aarch64", "arm64"))
         self.module = Module("thread_pool")
         self.parking = Parking.of(triple, self.module, _HEADER["lock"], _HEADER["condition"])
+        self.placement = Placement(self.module, triple)
         self.spin()
         self.run_chunks = self.write_run_chunks()
         self.ring = self.write_ring()
@@ -197,15 +203,29 @@ class _PoolModule:
         b, (seat,) = self.begin("worker", "ptr", "ptr seat")
         self.parking.block_signals(b)
         pool = self.field(b, seat, "pool", "ptr")
-        with b.while_loop([b.constant("i64", 0)]) as loop:
-            generation = b.call(await_job, pool, seat, loop.carried[0])
+        with b.while_loop([b.constant("i64", 0), b.constant("i64", 0)]) as loop:
+            seen, settled = loop.carried
+            generation = b.call(await_job, pool, seat, seen)
             loop.while_(b.icmp("ne", generation, -1))
             self.load_float_mode(b, seat)
             b.call(self.run_chunks, pool, seat, generation)
             self.run_seats(b, pool, self.field(b, seat, "seats"), generation)
-            loop.yield_([generation])
+            loop.yield_([generation, self.place(b, seat, settled)])
         b.ret(b.constant("ptr", 0))
         return b.function
+
+    def place(self, b: Builder, seat: Value, settled: Value) -> Value:
+        """Leaves the caller's processor, but not again for some jobs; how many that still are."""
+        fewer = b.intrinsic("usub.sat", "i64", settled, b.constant("i64", 1))
+        callers = self.field(b, seat, "processor", "i32")
+        shared = b.icmp("eq", self.placement.processor(b), callers)
+        with b.if_then_else(b.and_(shared, b.icmp("eq", settled, 0)), likely=False) as (leave, stay):
+            with leave:
+                self.placement.leave(b, callers)
+                leave.yield_([b.constant("i64", _SETTLED)])
+            with stay:
+                stay.yield_([fewer])
+        return leave.results[0]
 
     def write_await_job(self) -> Function:
         """`i64 await_job(pool, seat, seen)`: a generation other than `seen`, -1 when the pool stops."""
@@ -342,6 +362,7 @@ class _PoolModule:
         by_work = b.udiv(b.udiv(operations, crew), _CHUNK_WORTH)
         by_count = b.intrinsic("umin", "i64", b.udiv(count, crew), b.constant("i64", _MOST_CHUNKS))
         chunks = b.intrinsic("umax", "i64", b.intrinsic("umin", "i64", by_work, by_count), b.constant("i64", 1))
+        processor = self.placement.processor(b)
         with b.for_loop(0, crew) as loop:
             number = b.sub(b.sub(crew, 1), loop.index)  # the workers first, they have the longer way
             seat = self.seat(b, pool, number)
@@ -356,6 +377,7 @@ class _PoolModule:
             for name, word in words.items():
                 b.store(word, b.gep("i8", seat, _SEAT[name]), 8)
             self.save_float_mode(b, seat)
+            b.store(processor, b.gep("i8", seat, _SEAT["processor"]))
             due = b.gep("i8", seat, _SEAT["due"])
             b.store(b.add(b.load("i64", due), chunks), due)
             claim = b.or_(b.shl(generation, 32), chunks)

@@ -16,6 +16,7 @@ import pytest
 from optc.codegen import jit
 from optc.codegen.context import Context, ContextPool
 from optc.codegen.llvm import Builder, Module, Parameter
+from optc.codegen.splitting import SPLIT_WORTH
 from optc.codegen.threads import ThreadPool
 
 MUCH = 10**12
@@ -28,7 +29,7 @@ CONDITION_VARIABLES = jit.host_target().triple.replace("linux", "bsd")
 @cache
 def tasks() -> jit.Library:
     """`count_units`: adds 1 to each of an array's units and notes the thread behind it; `slow_units`: the same, each
-    unit taking some time; `product`: 1e-30f * 1e-10f, which is 0 where denormals are flushed."""
+    unit taking some time; `long_units`: about a microsecond of arithmetic per unit; `product`: 1e-30f * 1e-10f, which is 0 where denormals are flushed."""
     module = Module("tasks")
     parameters = [Parameter("ptr", "words"), Parameter("i64", "start"), Parameter("i64", "stop")]
     thread = module.declare("pthread_self", "i64", [])
@@ -44,6 +45,15 @@ def tasks() -> jit.Library:
             b.store(b.call(thread), b.gep("i64", unit, 1))
             loop.yield_([])
         b.ret()
+    b = Builder(module.function("long_units", "void", parameters))
+    words, start, stop = b.function.arguments
+    with b.for_loop(start, stop) as loop:
+        unit = b.gep("double", words, b.mul(loop.index, 1024))
+        with b.for_loop(0, 1000, carried=[b.load("double", unit)]) as squaring:
+            squaring.yield_([b.fmul(squaring.carried[0], squaring.carried[0])])
+        b.store(squaring.results[0], unit)
+        loop.yield_([])
+    b.ret()
     b = Builder(module.function("product", "void", parameters))
     words, start, stop = b.function.arguments
     with b.for_loop(start, stop) as loop:
@@ -194,3 +204,33 @@ def test_a_forked_child_makes_its_own_workers(make_caller: Make) -> None:
         os._exit(0 if before == 0 and is_right else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert caller.counts(10)[0] == [1] * 10
+
+
+@pytest.mark.slow
+def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
+    """Two units of work side by side, against half the time of both on one thread; medians over rounds in turn."""
+    module = Module("rounds")
+    parameters = [Parameter("ptr", name) for name in ("context", "parallel", "task", "words")]
+    b = Builder(module.function("rounds", "void", [*parameters, Parameter("i64", "count")]))
+    context, parallel, task, words, count = b.function.arguments
+    with b.for_loop(0, count) as loop:
+        two, operations = b.constant("i64", 2), b.constant("i64", SPLIT_WORTH)
+        b.call_pointer(parallel, "void", context, task, words, two, operations)
+        loop.yield_([])
+    b.ret()
+    library = jit.link([jit.compile_module(str(module))])
+    rounds = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, ctypes.c_int64)(library.address("rounds"))
+    pool = ThreadPool.load(jit.host_target().triple)
+    together, alone = (ContextPool(threads=threads).create() for threads in (pool.threads(2), None))
+    units = np.ones(2 * 1024, np.float64)
+
+    def seconds(context: Context, count: int = 1000) -> float:
+        started = time.perf_counter()
+        address = tasks().address("long_units")
+        rounds(context.address, context["parallel"], address, units.ctypes.data, count)
+        return (time.perf_counter() - started) / count
+
+    Caller(pool, together).counts(10)  # wakes the worker
+    costs = sorted(seconds(together) - seconds(alone) / 2 for _ in range(101))
+    pool.stop()
+    assert costs[50] < 0.5e-6
