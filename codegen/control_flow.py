@@ -117,7 +117,9 @@ def emit_loop(driver: Driver, node: Node) -> None:
         driver.define(block.inputs[0], Scalar(index))
         for place in places:
             place.enter(values)
+        outer, driver.turn = driver.turn, index
         driver.block(block)
+        driver.turn = outer
         if driver.b.block.terminated:
             raise Unsupported(node, "every turn of the loop raises")
         following = [value for place in places for value in place.follow()]

@@ -46,10 +46,14 @@ PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
 
 @dataclass(frozen=True)
 class Handlers:
-    """What emits single nodes, and a product with the pointwise operators behind it (see `optc.codegen.operators`)."""
+    """What emits single nodes, a product with the pointwise operators behind it, and one whose columns are sliced into
+    parts (see `optc.codegen.operators`). `takes_parts(driver, product, parts, width)`: whether the last does this one.
+    """
 
     node: Callable[[Driver, Node], None]
     product: Callable[[Driver, grouping.Group], None]
+    gated: Callable[[Driver, grouping.Group], None]
+    takes_parts: Callable[[Driver, Node, int, int], bool]
 
 
 @dataclass
@@ -76,6 +80,7 @@ class Driver(Frame):
         self.waiting: list[Node] = []
         self.notes: list[str] = []
         self.told_symbols: set[str] = set()
+        self.turn: Value | None = None  # the number of the innermost loop's turn
 
     def compile(self) -> DriverCode:
         """Emit everything. Raises Unsupported."""
@@ -203,6 +208,9 @@ class Driver(Frame):
         """Emit a node now, or let it wait in the open group."""
         if node.kind == "prim::Constant":
             return
+        if self.group is not None and self.joins_parts(node, self.group):
+            self.waiting.append(node)
+            return
         if self.is_fusible(node):
             self.fuse(node)
             return
@@ -216,6 +224,21 @@ class Driver(Frame):
             self.release_after(node)
         else:
             self.waiting.append(node)  # the group may still read what the node was the last to read
+
+    def joins_parts(self, node: Node, group: grouping.Group) -> bool:
+        """True when a node has joined a product that is cut into parts: it slices the columns, or works on slices."""
+        if grouping.joins_parts(group, node):
+            return True
+        part = grouping.part_of(group, node)
+        if part is None or group.root is None:
+            return False
+        width, place = part
+        columns = group.domain[1]
+        assert isinstance(columns, int)
+        if not group.part and not self.handlers.takes_parts(self, group.root, columns // width, width):
+            return False
+        grouping.add_part(group, node, width, place)
+        return True
 
     def may_pass(self, node: Node, group: grouping.Group) -> bool:
         """True when a node may run before the waiting group: it needs nothing of it and writes to nobody's memory."""
@@ -264,6 +287,9 @@ class Driver(Frame):
         group, self.group = self.group, None
         if group is None:
             return
+        if group.part:
+            self.handlers.gated(self, group)
+            group = grouping.Group(group.domain)
         if group.root is not None:
             group = self.flush_product(group, group.root)
         if group.nodes:

@@ -13,9 +13,9 @@ from optc.ir.dims import Dim
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dims
-from optc.ops.registry import Operator, Pointwise, Reduction, operator_of
+from optc.ops.registry import Layout, Operator, Pointwise, Reduction, operator_of
 
-FULL, ROW_KEPT, ROW_DROPPED = "full", "row with kept dimensions", "row"
+FULL, ROW_KEPT, ROW_DROPPED, PART = "full", "row with kept dimensions", "row", "part of the columns"
 
 
 @dataclass
@@ -28,6 +28,10 @@ class Group:
     frames: dict[Value, str] = field(default_factory=dict)
     root: Node | None = None
     """A matrix product whose sums the other members work on before they are stored."""
+    part: int = 0
+    """The width of the parts into which members slice the columns of the product; 0 where none does."""
+    places: dict[Value, int] = field(default_factory=dict)
+    """Which part a slice is."""
 
     @property
     def kept_shape(self) -> tuple[Dim, ...]:
@@ -99,8 +103,11 @@ def _join_pointwise(group: Group, node: Node) -> str | None:
     frames = {group.frames[value] for value in node.inputs if value in group.frames}
     if group.root is not None and not frames:
         return "it does not use the product before it"
-    if shape == group.domain and ROW_DROPPED not in frames:
+    if shape == group.domain and not frames & {ROW_DROPPED, PART}:
         group.add(node, FULL)
+        return None
+    if group.part and shape == (group.domain[0], group.part) and frames == {PART}:
+        group.add(node, PART)
         return None
     if group.axes is None:
         return f"its shape {_text(shape)} is not the group's {_text(group.domain)}"
@@ -111,6 +118,44 @@ def _join_pointwise(group: Group, node: Node) -> str | None:
         group.add(node, ROW_DROPPED)
         return None
     return f"its shape {_text(shape)} is neither the group's domain {_text(group.domain)} nor that of its rows"
+
+
+def part_of(group: Group, node: Node) -> tuple[int, int] | None:
+    """The width and the number of the part that a slice takes of a product's columns; None for other nodes."""
+    operator = operator_of(node)
+    if group.root is None or operator is None or not isinstance(operator.lowering, Layout) or len(group.domain) != 2:
+        return None
+    if group.frames.get(node.inputs[0]) != FULL:
+        return None
+    rows, columns = group.domain
+    arguments = [abstract(value) for value in node.inputs[1:]]
+    placed = operator.lowering.function(group.domain, (columns, 1), 0, *arguments)
+    if placed is None or len(placed[0]) != 2:
+        return None
+    (taken, width), strides, first = placed
+    if taken != rows or tuple(strides) != (columns, 1) or not all(isinstance(x, int) for x in (columns, width, first)):
+        return None
+    assert isinstance(columns, int) and isinstance(width, int) and isinstance(first, int)
+    if not 0 < width < columns or columns % width or first % width or group.part not in (0, width):
+        return None
+    return width, first // width
+
+
+def add_part(group: Group, node: Node, width: int, place: int) -> None:
+    """Take in a slice that `part_of` has recognised."""
+    group.part = width
+    group.places[node.output] = place
+    group.add(node, PART)
+
+
+def joins_parts(group: Group, node: Node) -> bool:
+    """Add a pointwise operator on parts of a product, however small they are; False for other nodes."""
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise) or operator.may_fail or len(node.outputs) != 1:
+        return False
+    if not group.part or not isinstance(node.output.type, TensorType):
+        return False
+    return group.reads(node) and _join_pointwise(group, node) is None
 
 
 def _join_reduction(group: Group, node: Node, operator: Operator) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optc.codegen import control_flow, memory_operators, products, register_operators, views
+from optc.codegen import control_flow, gated_products, memory_operators, products, register_operators, views
 from optc.codegen.driver import Driver, Handlers
 from optc.codegen.frame import Unsupported
 from optc.ir.graph import Node
@@ -29,4 +29,4 @@ def emit_node(driver: Driver, node: Node) -> None:
         raise Unsupported(node, getattr(lowering, "reason", "it was not decomposed"))
 
 
-HANDLERS = Handlers(emit_node, products.emit_group)
+HANDLERS = Handlers(emit_node, products.emit_group, gated_products.emit_group, gated_products.takes_parts)
