@@ -24,7 +24,7 @@ from optc.codegen.gemm_epilogue import PLAIN, Epilogue
 from optc.codegen.gemm_kernel import Kernel, Order
 from optc.codegen.gemm_packing import panel_packing, tile_packing
 from optc.codegen.gemm_plan import GROUPS, Plan, Source
-from optc.codegen.gemm_tiles import Tile, element_bytes
+from optc.codegen.gemm_tiles import Tile, element_bytes, last_columns
 from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value
 from optc.ir.dims import Dim, add, floordiv, multiply
 
@@ -117,12 +117,12 @@ class Gemm:
         used = multiply(steps, -(-rows * size // _ALIGNMENT) * _ALIGNMENT + columns * size)
         return _rounded_up(add(used, 2 * _ALIGNMENT))
 
-    def kernel(self, rows: int, vectors: int, masked: bool, copies: bool = False) -> Kernel:
-        """The kernel for a tile of this size."""
+    def kernel(self, rows: int, vectors: int, masked: bool, copies: bool = False, lanes: int = 0) -> Kernel:
+        """The kernel for a tile of this size; `lanes`: of its vectors, where they are not the tile's."""
         plan = self.plan
         return Kernel(
             self.element,
-            Tile(rows, vectors, self.tile.lanes),
+            Tile(rows, vectors, lanes or self.tile.lanes),
             self.epilogue,
             a="columns" if plan.packs_a else self.a,
             b="columns" if plan.transposes else "rows",
@@ -173,6 +173,7 @@ class _Panel:
     vectors: int
     columns: Value | None
     following: _Following | None
+    lanes: int
 
 
 @dataclass(frozen=True)
@@ -323,16 +324,28 @@ class _DriverWriter:
         b, lanes = self.b, self.tile.lanes
         known = _known(self.n)
         if known is not None:
-            rest = known % self.tile.columns
-            columns = None if rest % lanes == 0 else b.constant("i64", rest)
-            self._tiles(block, self._panel(block, column, -(-rest // lanes), columns))
+            self._rest_of_columns(block, column, known % self.tile.columns)
             return
         left = b.sub(self.n, column)
         panel = self._panel(block, column, self.tile.vectors, left)
         with b.for_loop(0, left, lanes) as loop:
             pointer = self._moved(panel.pointer, loop.index)
             remaining = b.sub(left, loop.index)
-            self._tiles(block, _Panel(pointer, panel.stride, b.add(column, loop.index), 1, remaining, panel.following))
+            self._tiles(
+                block, _Panel(pointer, panel.stride, b.add(column, loop.index), 1, remaining, panel.following, lanes)
+            )
+
+    def _rest_of_columns(self, block: _Block, column: Value, rest: int) -> None:
+        """A known number of columns, with as many vectors as they need."""
+        b, done = self.b, 0
+        whole = self._panel(block, column, -(-rest // self.tile.lanes), b.constant("i64", rest))
+        for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest):
+            width = min(rest - done, vectors * lanes)
+            columns = None if width == vectors * lanes else b.constant("i64", width)
+            pointer = self._moved(whole.pointer, b.constant("i64", done))
+            here = b.add(column, done)
+            self._tiles(block, _Panel(pointer, whole.stride, here, vectors, columns, whole.following, lanes))
+            done += width
 
     def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None) -> _Panel:
         """Where a panel of B lies, packed if need be."""
@@ -341,13 +354,13 @@ class _DriverWriter:
         if self.gemm.source == "packed":
             pointer = self._moved(block.b, b.mul(column, self.k), b.mul(block.k, width))
             following = self._next_packed(block, pointer, width, self.k)
-            return _Panel(pointer, width, column, vectors, columns, following)
+            return _Panel(pointer, width, column, vectors, columns, following, self.tile.lanes)
         place = self._place_in_b(block, column)
         if not plan.packs_b:
-            return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width))
+            return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
         packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors)
         b.call(packing, place, named["ldb"], block.steps, width if columns is None else columns, self.packed_b)
-        return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width))
+        return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
 
     def _place_in_b(self, block: _Block, column: Value) -> Value:
         row, across = (block.k, column) if self.gemm.source == "rows" else (column, block.k)
@@ -415,7 +428,7 @@ class _DriverWriter:
             return
         # The first tile leaves the panel packed behind it.
         b = self.b
-        width = b.constant("i64", panel.vectors * self.tile.lanes)
+        width = b.constant("i64", panel.vectors * panel.lanes)
         several = b.icmp("sge", b.sub(block.stop, block.start), 2 * self.tile.rows)
         with b.if_then_else(several) as (copied, used_in_place):
             with copied:
@@ -430,7 +443,7 @@ class _DriverWriter:
     def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
         """The call of a kernel; `copy`: where it leaves the panel packed."""
         b, named = self.b, self.named
-        kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None, copy is not None)
+        kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None, copy is not None, panel.lanes)
         if kernel not in self.kernels:
             self.kernels.append(kernel)
         callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])

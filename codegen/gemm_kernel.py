@@ -93,7 +93,8 @@ class Kernel:
             digest(self.epilogue.key): bool(self.epilogue.key),
         }
         suffix = "".join(f"_{flag}" for flag, holds in flags.items() if holds)
-        return f"gemm_{self.element}_{self.tile.rows}x{self.tile.columns}_by{self.tile.lanes}{suffix}"
+        tile = self.tile
+        return f"gemm_{self.element}_{tile.rows}x{tile.columns}_by{tile.lanes}{suffix}"
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -132,16 +133,16 @@ class _KernelWriter:
         self.named = named
         self.extra = function.arguments[len(function.arguments) - len(kernel.epilogue.parameters) :]
         self.b = b = Builder(function)
-        self.mask = (
-            b.lane_mask(b.sub(named["columns"], self._last_column()), self.tile.lanes) if kernel.masked else None
-        )
+        self.mask = self._lane_mask() if kernel.masked else None
         starts = self._starts()
         sums = self._transposed_sums(starts) if kernel.b == "columns" else self._sums(starts)
         self._finish(sums)
         b.ret()
 
-    def _last_column(self) -> int:
-        return (self.tile.vectors - 1) * self.tile.lanes
+    def _lane_mask(self) -> Value:
+        """Which lanes of the last vector exist."""
+        last = self.tile.vectors - 1
+        return self.b.lane_mask(self.b.sub(self.named["columns"], last * self.tile.lanes), self.tile.lanes)
 
     def _mask_of(self, vector: int) -> Value | None:
         return self.mask if vector == self.tile.vectors - 1 else None
@@ -243,7 +244,7 @@ class _KernelWriter:
     def _copy(self, columns: Sequence[Value], copy: Value) -> Value:
         for v, column in enumerate(columns):
             self.b.store(column, self.b.gep(self.element, copy, v * self.tile.lanes))
-        return self.b.gep(self.element, copy, self.tile.columns)
+        return self.b.gep(self.element, copy, self.tile.vectors * self.tile.lanes)
 
     def _factors(self) -> tuple[list[Value], list[Value]]:
         """Pointers to the rows of A, or the one that moves along K."""

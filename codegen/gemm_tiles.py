@@ -6,6 +6,7 @@ as many loads and multiply-adds has the same favourites.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,7 @@ MAX_ROWS_IN_PLACE = 8
 their stride is a multiple of 4096 bytes."""
 
 _MAX_ROWS = 14
+_WIDEST_BYTES = 64
 _UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
 
 
@@ -66,6 +68,18 @@ def product_lanes(target: Target, element: str, n: int | None) -> int:
     return min(full, max(least, 1 << (n - 1).bit_length())) if n > 0 else full
 
 
+def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]]:
+    """How columns that do not fill a tile are computed: vectors and their lanes, for one kernel after the other.
+
+    Half a register of 64 bytes is computed in half the time by some processors.
+    """
+    whole, rest = divmod(columns, lanes)
+    is_wide = lanes * element_bytes(sum_type(element)) == _WIDEST_BYTES
+    if is_wide and 0 < rest <= lanes // 2:
+        return [(whole, lanes), (1, lanes // 2)] if whole else [(1, lanes // 2)]
+    return [(whole + bool(rest), lanes)] if columns else []
+
+
 def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
     """The tile with the least estimated time for a product with these extents (None: unknown, taken as large).
 
@@ -77,18 +91,19 @@ def choose_tile(target: Target, element: str, m: int | None, n: int | None, pack
     candidates = [
         Tile(r, v, lanes) for v in range(1, 5) for r in range(1, min(most, rows, max_rows(target, v)) + 1)
     ]  # fmt: skip
-    return min(candidates, key=lambda tile: (_estimate(tile, rows, columns), -tile.columns, -tile.rows))
+    return min(candidates, key=lambda tile: (_estimate(tile, element, rows, columns), -tile.columns, -tile.rows))
 
 
-def _estimate(tile: Tile, m: int, n: int) -> float:
+def _estimate(tile: Tile, element: str, m: int, n: int) -> float:
     """Clock cycles per element of K."""
     panels, rest = divmod(n, tile.columns)
-    widths = [(panels, tile.vectors), (1, -(-rest // tile.lanes))]
+    widths = [(panels, float(tile.vectors))]
+    widths += [(1, vectors * lanes / tile.lanes) for vectors, lanes in last_columns(tile.lanes, element, rest)]
     heights = [(m // tile.rows, tile.rows), (1, m % tile.rows)]
     return sum(count_n * count_m * _cycles(r, v) for count_n, v in widths for count_m, r in heights if r and v)
 
 
-def _cycles(rows: int, vectors: int) -> float:
+def _cycles(rows: int, vectors: float) -> float:
     """Two multiply-adds and two loads per cycle, four cycles from one sum to the next; loads compete for issue slots."""
-    loads = rows + vectors
+    loads = rows + math.ceil(vectors)
     return max(rows * vectors / 2, loads / 2, 4) + 0.02 * loads + 0.05
