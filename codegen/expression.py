@@ -7,7 +7,7 @@ by lane. A truth value is an `i1` in registers and a byte in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
 from optc.codegen import avx512
@@ -49,15 +49,23 @@ def to_memory(b: Builder, value: Value, dtype: DType) -> Value:
 class ExpressionEmitter:
     """Emits expressions with shared subexpressions emitted once.
 
-    `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes.
+    `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes;
+    `known` are the values of expressions that have been emitted before.
     """
 
-    def __init__(self, b: Builder, lanes: int, leaf: Callable[[Expr], Value], target: Target) -> None:
+    def __init__(
+        self,
+        b: Builder,
+        lanes: int,
+        leaf: Callable[[Expr], Value],
+        target: Target,
+        known: Mapping[Expr, Value] | None = None,
+    ) -> None:
         self.b = b
         self.lanes = lanes
         self.leaf = leaf
         self.target = target
-        self.done: dict[Expr, Value] = {}
+        self.done: dict[Expr, Value] = dict(known or {})
 
     def emit(self, expr: Expr) -> Value:
         """The value of an expression."""
@@ -88,23 +96,68 @@ class ExpressionEmitter:
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 
     def _emit_rarely(self, condition: Expr, unusual: Expr, usual: Expr) -> Value:
+        """The unusual case is computed lane by lane: it needs to be short, not fast."""
         b = self.b
         flags, common = self.emit(condition), self.emit(usual)
+        for leaf in _leaves(unusual):
+            self.emit(leaf)
         needed = b.reduce("or", flags) if self.lanes else flags
         with b.if_then_else(needed, likely=False) as (then, otherwise):
             with then:
-                inside = ExpressionEmitter(b, self.lanes, self.leaf, self.target)
-                inside.done = dict(self.done)
-                then.yield_([b.select(flags, inside.emit(unusual), common)])
+                then.yield_([self._lane_by_lane(flags, unusual, common)])
             with otherwise:
                 otherwise.yield_([common])
         return then.results[0]
+
+    def _lane_by_lane(self, flags: Value, unusual: Expr, common: Value) -> Value:
+        b = self.b
+        if not self.lanes:
+            return ExpressionEmitter(b, 0, self.leaf, self.target, self.done).emit(unusual)
+        with b.for_loop(0, self.lanes, carried=[common], nonempty=True) as loop:
+            lane = b.trunc(loop.index, "i32")
+            known = {node: b.extractelement(self.done[node], lane) for node in _frontier(unusual, self.done)}
+            inside = ExpressionEmitter(b, 0, self.leaf, self.target, known)
+            changed = b.insertelement(loop.carried[0], inside.emit(unusual), lane)
+            loop.yield_([b.select(b.extractelement(flags, lane), changed, loop.carried[0])])
+        return loop.results[0]
 
     def _look_up(self, expr: Expr, index: Value) -> Value:
         element = register_type(expr.dtype)
         if self.target.avx512 and len(expr.value) in (64 // expr.dtype.itemsize, 128 // expr.dtype.itemsize):
             return avx512.look_up(self.b, index, expr.value, element)
         return _look_up_in_memory(self.b, index, expr.value, element)
+
+
+def _frontier(expr: Expr, done: Mapping[Expr, Value]) -> list[Expr]:
+    """The outermost parts of an expression that have been emitted, constants aside."""
+    found: dict[Expr, None] = {}
+    seen: set[Expr] = set()
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node in seen or node.op == "const":
+            continue
+        seen.add(node)
+        if node in done:
+            found[node] = None
+        else:
+            pending.extend(node.args)
+    return list(found)
+
+
+def _leaves(expr: Expr) -> Iterator[Expr]:
+    """What an expression reads."""
+    seen: set[Expr] = set()
+    pending = [expr]
+    while pending:
+        node = pending.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node.op == "at" or (not node.args and node.op != "const"):
+            yield node
+        else:
+            pending.extend(node.args)
 
 
 _AVX512: dict[str, Callable[..., Value]] = {

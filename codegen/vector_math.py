@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen.functions.error_function import erf, erfc
+from optc.codegen.functions.error_function import erf, erfc, erfinv
 from optc.codegen.functions.exponential import exp, exp2, expm1
+from optc.codegen.functions.gamma import digamma, lgamma
 from optc.codegen.functions.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
 from optc.codegen.functions.logarithm import log, log1p, log2, log10
+from optc.codegen.functions.power import power
+from optc.codegen.functions.remainder import fmod
+from optc.codegen.functions.trigonometry import acos, asin, atan, atan2, cos, sin, tan
 from optc.codegen.host import Target
 from optc.ir.dtypes import FLOAT32, FLOAT64
 from optc.ops.scalar import Expr, rewrite
 
 FUNCTIONS: dict[str, Callable[..., Expr]] = {
-    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log10": log10, "log1p": log1p, "erf": erf,
-    "erfc": erfc, "tanh": tanh, "sinh": sinh, "cosh": cosh, "asinh": asinh, "acosh": acosh, "atanh": atanh,
+    "exp": exp, "exp2": exp2, "expm1": expm1, "log": log, "log2": log2, "log10": log10, "log1p": log1p, "pow": power,
+    "sin": sin, "cos": cos, "tan": tan, "asin": asin, "acos": acos, "atan": atan, "atan2": atan2, "sinh": sinh,
+    "cosh": cosh, "tanh": tanh, "asinh": asinh, "acosh": acosh, "atanh": atanh, "erf": erf, "erfc": erfc,
+    "erfinv": erfinv, "lgamma": lgamma, "digamma": digamma, "fmod": fmod,
 }  # fmt: skip
 """By name: functions of one or two operands of one type, and the target."""
 

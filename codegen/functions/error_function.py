@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 from optc.codegen.functions.arithmetic import (
     at_most,
     fma,
     magnitude,
     polynomial,
+    square_root,
     two_product,
     with_sign_of,
 )
 from optc.codegen.functions.exponential import exp, exp_of_sum
+from optc.codegen.functions.logarithm import log
 from optc.codegen.host import Target
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32
-from optc.ops.scalar import Expr, select, table
+from optc.ops.scalar import Expr, literal, select, table
 
 _SMALL = {
     FLOAT32: (
@@ -48,6 +52,19 @@ _SCALED = {
     ),
 }  # fmt: skip
 """P in erfc x = exp(-x**2) P((x - k) / (x + k)) / (1 + 2 x) for x > 0.6 and the k above."""
+_INVERSE_CENTRAL = (
+    1.6536545627150625, 0.24015818181902154, -0.006033671280720105, -0.0007407005086825265, 0.00018673496602959215,
+    -1.3884493764562269e-05, -1.3659580812103077e-06, 4.243314212422449e-07, -2.893158931192743e-08,
+    -4.304065802760305e-09, 1.0338638497161097e-09, -3.07879634479728e-11, -1.248370755462857e-11,
+    1.1420384922948423e-12,
+)  # fmt: skip
+"""P in erfinv x = x P(w - 25/8) for w = -log(1 - x**2) <= 25/4; after M. Giles, "Approximating the erfinv function"."""
+_INVERSE_TAIL = (
+    3.839783908011832, 1.0094939997343093, 0.001257394780179715, -0.0008748206703672331, 0.00033059708191662856,
+    -0.00010610878047605802, 4.056639719745635e-05, -4.089645810245625e-05, 2.9942450379308347e-05,
+    -7.676876932251237e-06, -7.619215464674083e-07, 4.394123364216549e-07,
+)  # fmt: skip
+"""P in erfinv x = x P(sqrt(w) - 4) for larger w."""
 _BEYOND = {FLOAT32: 10.5, FLOAT64: 27.5}
 """Where erfc is below the smallest number."""
 _PART_ROUNDING = 1.5 * 2.0**21  # adding it leaves the quarters in the low bits
@@ -126,3 +143,25 @@ def _complement(size: Expr, target: Target) -> Expr:
     centre = _SCALED_CENTRE[dtype]
     scaled = polynomial((bounded - centre) / (bounded + centre), _SCALED[dtype]) / fma(bounded, 2.0, 1.0)
     return exp_of_sum(-square, -lost, target) * scaled
+
+
+def erfinv(x: Expr, target: Target) -> Expr:
+    """The inverse of erf, infinite at -1 and 1, nan beyond; in double precision, which float64 refines by one step."""
+    wide = x.cast(FLOAT64)
+    size = magnitude(wide)
+    missing = 1.0 - size
+    depth = -log(missing * (1.0 + size), target)
+    central = polynomial(depth - 3.125, _INVERSE_CENTRAL)
+    tail = polynomial(square_root(at_most(depth, 40.0)) - 4.0, _INVERSE_TAIL)
+    value = size * select(depth < 6.25, central, tail)
+    if x.dtype is FLOAT64:
+        value = _halley(value, size, missing, target)
+    value = select(size.equal(1.0), literal(math.inf, FLOAT64), value)
+    return with_sign_of(value, wide).cast(x.dtype)
+
+
+def _halley(value: Expr, size: Expr, missing: Expr, target: Target) -> Expr:
+    """One step towards erf(result) = size, by erfc where that is small."""
+    error = select(value < 0.6, size - _near_zero(value), _complement(value, target) - missing)
+    step = error * (math.sqrt(math.pi) / 2.0) * exp(value * value, target)
+    return value + step / (1.0 - value * step)

@@ -78,20 +78,30 @@ def log1p(x: Expr, target: Target) -> Expr:
 def _logarithm(x: Expr, base: _Base, target: Target, extra: Expr | None = None) -> Expr:
     """The logarithm of x, plus `extra`, which is small beside it."""
     if target.avx512 and x.dtype is FLOAT32:
-        return _by_steps(x, base, extra)
+        return _by_steps(x, base, extra, target)
+    mantissa, power = mantissa_and_power(x, target)
+    finite = _sum(power, mantissa - 1.0, base, extra)
     if target.avx512:
-        fraction = function("mantissa", x)
-        power = function("exponent", x) - function("exponent", fraction)
-        return _sum(power, fraction - 1.0, base, extra)
-    tiny = x < SMALLEST_NORMAL[x.dtype]
-    bits = MANTISSA_BITS[x.dtype]
-    scaled = select(tiny, x * 2.0**bits, x).bitcast(BITS[x.dtype])
-    exponent = (scaled - literal(math.sqrt(0.5), x.dtype).bitcast(BITS[x.dtype])) >> bits
-    fraction = (scaled - (exponent << bits)).bitcast(x.dtype) - 1.0
-    power = exponent.cast(x.dtype) + select(tiny, literal(-float(bits), x.dtype), 0.0)
-    finite = _sum(power, fraction, base, extra)
+        return finite
     special = select(x.equal(0.0), literal(-math.inf, x.dtype), literal(math.nan, x.dtype))
     return select(x > 0.0, select(x.equal(math.inf), x, finite), special)
+
+
+def mantissa_and_power(x: Expr, target: Target) -> tuple[Expr, Expr]:
+    """m in [sqrt(1/2), sqrt 2) (on AVX-512 [3/4, 3/2)) and e, a float, with x = m * 2**e.
+
+    On AVX-512 m is nan for negative numbers, 1 for zero and infinity, which have an infinite e; elsewhere they, nan and
+    negative numbers give arbitrary results.
+    """
+    if target.avx512:
+        mantissa = function("mantissa", x)
+        return mantissa, function("exponent", x) - function("exponent", mantissa)
+    bits = MANTISSA_BITS[x.dtype]
+    tiny = x < SMALLEST_NORMAL[x.dtype]
+    scaled = select(tiny, x * 2.0**bits, x).bitcast(BITS[x.dtype])
+    exponent = (scaled - literal(math.sqrt(0.5), x.dtype).bitcast(BITS[x.dtype])) >> bits
+    mantissa = (scaled - (exponent << bits)).bitcast(x.dtype)
+    return mantissa, exponent.cast(x.dtype) + select(tiny, literal(-float(bits), x.dtype), 0.0)
 
 
 def _sum(power: Expr, fraction: Expr, base: _Base, extra: Expr | None) -> Expr:
@@ -113,13 +123,12 @@ def _sum(power: Expr, fraction: Expr, base: _Base, extra: Expr | None) -> Expr:
     return fma(power, base.of_two, mantissa)
 
 
-def _by_steps(x: Expr, base: _Base, extra: Expr | None) -> Expr:
+def _by_steps(x: Expr, base: _Base, extra: Expr | None, target: Target) -> Expr:
     """In float32: the mantissa times the inverse of one of 32 numbers near it is 1 + r; log(1 + r) = r + r**2 P(r).
 
     Nothing is tested: `mantissa` is nan for negative numbers, `exponent` infinite for zero and infinity.
     """
-    fraction = function("mantissa", x)
-    power = function("exponent", x) - function("exponent", fraction)
+    fraction, power = mantissa_and_power(x, target)
     index = apply("lshr", fraction.bitcast(INT32), literal(18, INT32))
     rest = fma(fraction, table(index, _INVERSES, FLOAT32), -1.0)
     near = fma(rest * rest, polynomial(rest, _STEP_SERIES), rest)
