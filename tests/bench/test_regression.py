@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from pathlib import Path
@@ -13,7 +14,6 @@ import optc
 from bench import frozen, regression
 from bench.counts import TARGETS, counts_of, grown, llvm_instructions, loop_lines, vector_stack_references
 from bench.workloads import GUARDED, WORKLOADS, chosen
-from optc.thread_count import usable_processors
 
 ASSEMBLY = """
 \t.globl\tfirst
@@ -96,14 +96,19 @@ def test_a_part_of_the_baseline_can_be_taken_anew(tmp_path: Path, monkeypatch: p
     assert sorted(path.name for path in frozen.FOLDER.iterdir()) == ["cell.avx2.json.gz", "cell.avx512.json.gz"]
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(usable_processors() < 2, reason="there is one processor")
-def test_a_second_thread_that_brings_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    brings = regression.threads_ratio(WORKLOADS["mlp-64"])
-    compile_ = optc.compile
-    monkeypatch.setattr(optc, "compile", lambda *given, **options: compile_(*given, **{**options, "threads": 1}))
-    brings_nothing = regression.threads_ratio(WORKLOADS["mlp-64"])
-    assert brings * regression.THREADED_TOLERANCE < brings_nothing
+@pytest.mark.parametrize(
+    ("together", "independent", "is_slower"),
+    [(0.55, 0.52, False), (0.7, 0.52, False), (1.0, 0.52, True), (1.0, 0.95, False)],
+    ids=["twice as fast", "somewhat faster", "nothing gained", "the other core is busy"],
+)
+def test_what_a_second_thread_brings(
+    together: float, independent: float, is_slower: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = itertools.cycle([together, 1.0, independent, 1.0])
+    monkeypatch.setattr(regression, "calls_per_sample", lambda step: 1)
+    monkeypatch.setattr(regression, "sample", lambda step, count: next(samples))
+    ratio = regression.threads_ratio(WORKLOADS["chain"])
+    assert (ratio > 0.55 / 0.52 * regression.THREADED_TOLERANCE) == is_slower
 
 
 def test_ratio_of_sleeping_functions() -> None:
