@@ -8,10 +8,12 @@ The pipeline is small on purpose: the emitter writes explicit vectors in SSA for
 times as much and unroll carefully sized loops into spills.
 """
 
+import atexit
 import hashlib
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
@@ -22,7 +24,7 @@ from types import ModuleType
 from optc.codegen import loader
 from optc.codegen.elf import UnknownObject
 from optc.codegen.host import Target
-from optc.codegen.object_cache import object_cache
+from optc.codegen.object_cache import ObjectCache, object_cache
 
 CODEGEN_VERSION = 2
 """Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
@@ -32,13 +34,35 @@ _PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "ins
 
 @dataclass
 class Counts:
-    """What happened in this process: modules that LLVM compiled, and objects that the disk cache had."""
+    """What happened in this process: modules that LLVM compiled, objects and plans that the disk cache had."""
 
     compiled: int = 0
     from_cache: int = 0
+    plans: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.plans} plans and {self.from_cache} objects found, {self.compiled} objects compiled"
 
 
 counts = Counts()
+
+
+@cache
+def _report_use(used: ObjectCache) -> None:
+    """Have the disk cache know at exit what it was good for."""
+
+    def report() -> None:
+        used.note_use(f"{time.strftime('%Y-%m-%d %H:%M:%S')} by process {os.getpid()}: {counts}\n")
+
+    atexit.register(report)
+
+
+def disk_cache() -> ObjectCache | None:
+    """The cache that the environment asks for; its use by this process will be noted."""
+    used = object_cache()
+    if used is not None:
+        _report_use(used)
+    return used
 
 
 def _backend() -> ModuleType:
@@ -53,7 +77,7 @@ def _backend() -> ModuleType:
 @cache
 def host_target() -> Target:
     """The processor this process runs on, with all its vector features."""
-    stored = object_cache()
+    stored = disk_cache()
     key = digest_of("host", toolchain(), processor())
     known = stored.get(key) if stored and processor() else None
     if known is not None:
@@ -128,7 +152,7 @@ def _emit(text: str, target: Target) -> bytes:
 
 def _remembered(key: str, make: Callable[[], bytes], cached: bool) -> bytes:
     """What the disk cache has under a key, else what `make` gives, which is stored."""
-    stored = object_cache() if cached else None
+    stored = disk_cache() if cached else None
     found = stored.get(key) if stored else None
     if found is not None:
         counts.from_cache += 1

@@ -1,81 +1,94 @@
-"""Objects on disk between processes."""
+"""Objects and plans on disk between processes."""
 
 import hashlib
+import itertools
 import os
+import re
 import sys
-import tempfile
 import threading
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from optc import config
 
-_MAGIC = b"optc-object-1\n"
+_MAGIC = b"optc-cache-1\n"
 _DIGEST_BYTES = 32
 _CACHE_BYTES = 256 << 20
+_FRESH_SECONDS = 3600
+"""An entry whose time of last use is younger is not stamped again."""
+
+_FOLDER = re.compile(r"[0-9a-f]{2}")
+_ENTRY = re.compile(r"[0-9a-f]{64}\.(bin|[0-9]+-[0-9]+\.tmp)")
+_USAGE = "last-use.txt"
 _lock = threading.RLock()
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
 class ObjectCache:
-    """Objects on disk, one file each.
+    """Contents by key on disk, one file each; keys are 64 hexadecimal digits.
 
-    A file is a magic line, the SHA-256 of the object, and the object.  Writes are atomic (a temporary file that is
-    renamed), so processes may share the directory; what does not check out is deleted and compiled again.  When the
+    A file is a magic line, the SHA-256 of the content, and the content. Writes are atomic (a temporary file that is
+    renamed), so processes may share the directory; what does not check out is deleted and made again. When the
     directory outgrows `limit` bytes, the files that were not used for longest go.
     """
 
     directory: Path
     limit: int = _CACHE_BYTES
 
-    def _path(self, key: str) -> Path:
-        return self.directory / key[:2] / f"{key}.o"
+    def _path(self, key: str) -> str:
+        return f"{self.directory}{os.sep}{key[:2]}{os.sep}{key}.bin"
 
     def get(self, key: str) -> bytes | None:
-        """The object stored under `key`, or None."""
+        """The content stored under `key`, or None."""
         path = self._path(key)
         try:
-            data = path.read_bytes()
+            with open(path, "rb", 0) as file:
+                data = file.read()
+                used = os.fstat(file.fileno()).st_mtime
         except OSError:
             return None
         start = len(_MAGIC) + _DIGEST_BYTES
         content = data[start:]
         if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != hashlib.sha256(content).digest():
-            self._discard(path)
+            _discard(path)
             return None
-        with suppress(OSError):  # a cache that may only be read, or whose file has just been deleted, still serves
-            os.utime(path)
+        if time.time() - used > _FRESH_SECONDS:
+            with suppress(OSError):  # a cache that may only be read, or whose file has just been deleted, still serves
+                os.utime(path)
         return content
 
-    def _discard(self, path: Path) -> None:
-        """Deletes a file; where that is not allowed, it stays and is refused again."""
-        with suppress(OSError):
-            path.unlink()
-
     def put(self, key: str, content: bytes) -> None:
-        """Stores an object; where the directory cannot be written, nothing is stored."""
+        """Stores a content; where the directory cannot be written, nothing is stored."""
         path = self._path(key)
         data = _MAGIC + hashlib.sha256(content).digest() + content
+        temporary = f"{path[: -len('bin')]}{os.getpid()}-{next(_numbers)}.tmp"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(temporary, "xb", opener=_private) as file:
                 file.write(data)
-            os.replace(file.name, path)
+            os.replace(temporary, path)
         except OSError:
+            _discard(temporary)
             return
         _Usage.of(self).add(len(data))
 
+    def files(self) -> Iterator[tuple[os.stat_result, str]]:
+        """What optc has stored: the facts and the path of every file."""
+        for folder in _listed(self.directory):
+            if not _FOLDER.fullmatch(folder.name):
+                continue
+            for entry in _listed(folder.path):
+                if _ENTRY.fullmatch(entry.name):
+                    with suppress(OSError):  # another process has just deleted it
+                        yield entry.stat(), entry.path
+
     def trim(self) -> int:
         """Deletes the oldest files until three quarters of the limit are left free of them; returns the bytes kept."""
-        files = sorted(
-            (
-                (stat.st_mtime, stat.st_size, path)
-                for path in self.directory.glob("??/*")
-                if (stat := _stat(path)) is not None
-            ),
-            reverse=True,
-        )
+        files = sorted(((stat.st_mtime, stat.st_size, path) for stat, path in self.files()), reverse=True)
         if sum(size for _, size, _ in files) <= self.limit:
             return sum(size for _, size, _ in files)
         kept = 0
@@ -83,16 +96,51 @@ class ObjectCache:
             if kept + size <= self.limit * 3 // 4:
                 kept += size
                 continue
-            self._discard(path)
+            _discard(path)
         return kept
 
+    def clear(self) -> int:
+        """Deletes everything that optc has stored, and nothing else; returns how many files that were."""
+        paths = [path for _, path in self.files()]
+        for path in paths:
+            _discard(path)
+        _discard(f"{self.directory}{os.sep}{_USAGE}")
+        for folder in _listed(self.directory):
+            if _FOLDER.fullmatch(folder.name):
+                with suppress(OSError):  # something else lies there
+                    os.rmdir(folder.path)
+        _Usage.forget(self)
+        return len(paths)
 
-def _stat(path: Path) -> os.stat_result | None:
-    """The file's facts, None if another process has just deleted it."""
+    def note_use(self, text: str) -> None:
+        """Leave a line about how the last process used the cache."""
+        with suppress(OSError):
+            Path(self.directory, _USAGE).write_text(text, encoding="utf-8")
+
+    def last_use(self) -> str:
+        """What the last process that used the cache has left; empty when there is nothing."""
+        try:
+            return Path(self.directory, _USAGE).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return ""
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _discard(path: str) -> None:
+    """Deletes a file; where that is not allowed, it stays and is refused again."""
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _listed(folder: str | Path) -> list["os.DirEntry[str]"]:
     try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
 
 
 class _Usage:
@@ -110,6 +158,11 @@ class _Usage:
             known = cls._known.get(cache)
             return known or cls._known.setdefault(cache, cls(cache))
 
+    @classmethod
+    def forget(cls, cache: ObjectCache) -> None:
+        with _lock:
+            cls._known.pop(cache, None)
+
     def add(self, size: int) -> None:
         with _lock:
             self._bytes += size
@@ -119,10 +172,11 @@ class _Usage:
 
 def object_cache() -> ObjectCache | None:
     """The cache that the environment asks for: OPTC_CACHE=0 turns it off, OPTC_CACHE_DIR moves it."""
-    return ObjectCache(_cache_directory()) if config.CACHE() else None
+    return ObjectCache(cache_directory()) if config.CACHE() else None
 
 
-def _cache_directory() -> Path:
+def cache_directory() -> Path:
+    """Where the cache is, or would be."""
     named = config.CACHE_DIR()
     if named:
         return Path(named)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from optc import __version__, config
-from optc.cli import benchmark, commands
+from optc.cli import benchmark, cache, commands
 from optc.cli.target import UsageError, one_line
 from optc.errors import OptcError
 
@@ -44,6 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check(names.add_parser("check", help="what is in a program, and whether all of it is supported"))
     _add_convert(names.add_parser("convert", help="read a program or archive and write an archive"))
     _add_opt(names.add_parser("opt", help="run passes on the text of a graph"))
+    _add_cache(names.add_parser("cache", help="what lies in the disk cache of compiled code"))
     listing = names.add_parser("passes", help="list passes and pipelines")
     listing.set_defaults(action=commands.passes)
     return parser
@@ -121,6 +122,13 @@ def _add_opt(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--records", action="store_true", help="say on stderr what every pass did")
     parser.set_defaults(action=commands.opt)
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--info", action="store_true", help="say where it is and what is in it (the default)")
+    what.add_argument("--clear", action="store_true", help="delete what optc has stored")
+    parser.set_defaults(action=cache.run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,7 @@
-"""The verbs of `optc.jit`: script, save, load, freeze and their kin. `trace` has a file of its own."""
+"""The verbs of `optc.jit`: script, save, load, freeze and their kin. `trace` has a file of its own.
+
+What they are made of is imported when it is needed: a program that is traced never loads the script frontend.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,7 @@ from typing import Any, BinaryIO
 
 from optc.ir.function import Function, ScriptObject
 from optc.jit import markers
-from optc.jit.frontend.string_source import compile_text
 from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
-from optc.jit.recursive import compile_class, compile_function, compile_module
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
 
@@ -26,6 +27,8 @@ def script(obj: Any, optimize: Any = None, example_inputs: Any = None) -> Any:
         return obj
     if isinstance(obj, Module):
         return _scripted_module(obj)
+    from optc.jit.recursive import compile_class, compile_function
+
     if inspect.isclass(obj):
         if issubclass(obj, Module):
             raise RuntimeError(
@@ -39,6 +42,8 @@ def script(obj: Any, optimize: Any = None, example_inputs: Any = None) -> Any:
 
 
 def _scripted_module(module: Module) -> RecursiveScriptModule:
+    from optc.jit.recursive import compile_module
+
     return RecursiveScriptModule(compile_module(module), _compiled_submodules(module))
 
 
@@ -124,6 +129,8 @@ class CompilationUnit:
 
     def define(self, lang: str, rcb: Any = None, _frames_up: int = 0) -> None:
         """Compile the functions of a text and add them."""
+        from optc.jit.frontend.string_source import compile_text
+
         self._functions.update(compile_text(lang))
 
     def find_function(self, name: str) -> ScriptFunction | None:

@@ -18,7 +18,6 @@ import numpy as np
 from optc import config, interpreter
 from optc.eager.settings import get_default_dtype
 from optc.errors import OptcError, OptcWarning
-from optc.instruments import Compare
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram
@@ -26,7 +25,6 @@ from optc.ir.origins import tracking
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
-from optc.pipeline import PassRecord
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
@@ -35,6 +33,7 @@ from optc.runtime.values import from_tensor, kind_of, map_structure, signature_k
 
 if TYPE_CHECKING:
     from optc.codegen.native_program import NativeProgram
+    from optc.pipeline import Instrument, PassRecord
     from optc.runtime.profile import Profile
 
 SPECIALIZATION_LIMIT = 64
@@ -207,7 +206,7 @@ class CompiledFunction:
         from optc.passes.pipelines import optimize
 
         started = time.perf_counter()
-        watching = [Compare(values)] if config.COMPARE() else []
+        watching = comparing(values) if config.COMPARE() else []
         program = optimize(self._function, self._receiver, specialization.types, instruments=watching)
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
@@ -321,6 +320,13 @@ class CompiledFunction:
 def always_raises(graph: Graph | None) -> bool:
     """True for a program that fails for every argument of these types: the interpreter says how."""
     return graph is not None and any(node.kind == "prim::RaiseException" for node in graph.nodes)
+
+
+def comparing(values: list[Any]) -> list[Instrument]:
+    """What holds the results after every pass against those of the captured program."""
+    from optc.instruments import Compare
+
+    return [Compare(values)]
 
 
 def pinned_type(value: Any, type_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From an optimised program to native entries: loaded on the first compilation, because it brings llvmlite."""
+"""From an optimised program to native entries. Code generation is imported when a program needs it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 
 from optc.codegen import python_layout
 from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, native_entry
-from optc.codegen.frame import Unsupported
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.program import generate
 from optc.errors import OptcError
 from optc.ir.schema import Argument
 from optc.ir.types import TensorType
@@ -29,6 +27,9 @@ def build(
     `parameters` are those of the program, without self. `cached`: compiled objects may come from the disk and are kept
     there. `threads`: how many a call may use, 0 for the usual number.
     """
+    from optc.codegen.frame import Unsupported
+    from optc.codegen.program import generate
+
     program = specialization.program
     assert program is not None and program.graph is not None
     drop_unwritten(program)

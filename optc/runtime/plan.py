@@ -19,7 +19,6 @@ import numpy as np
 
 from optc.codegen import jit
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.object_cache import object_cache
 from optc.ir import types
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
@@ -220,7 +219,7 @@ class _Unpickler(pickle.Unpickler):
 
 def store(key: ProgramKey, specialization: Specialization, origins: Origins) -> bool:
     """Keep the plan of a specialisation that has just been compiled; False when it cannot be kept."""
-    cache, native, program = object_cache(), specialization.native, specialization.program
+    cache, native, program = jit.disk_cache(), specialization.native, specialization.program
     if cache is None or program is None or not native.object_keys:
         return False
     try:
@@ -252,7 +251,7 @@ def restore(
 
     `complete` compiles the program anew, for those who ask for its graph or kernels.
     """
-    cache = object_cache()
+    cache = jit.disk_cache()
     stored = cache.get(_name(key)) if cache else None
     if cache is None or stored is None:
         return None
@@ -262,6 +261,7 @@ def restore(
     if len(present) != len(objects):
         return None
     jit.counts.from_cache += len(present)
+    jit.counts.plans += 1
     arrays = made(content["steps"], key.arrays)
     native = object.__new__(PlannedNative)
     vars(native).update(content["native"], seconds={}, library=jit.link(present), clock=None)

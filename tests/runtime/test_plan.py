@@ -15,7 +15,6 @@ import pytest
 
 import optc
 from optc import nn
-from optc.codegen import jit
 from optc.runtime import plan
 
 
@@ -32,7 +31,7 @@ def is_restored(compiled: Any) -> bool:
     return "restore" in compiled.specializations[-1].seconds
 
 
-def network(seed: int = 0, features: int = 64) -> nn.Module:
+def network(seed: int = 0, features: int = 64) -> nn.Sequential:
     optc.manual_seed(seed)
     return nn.Sequential(nn.Linear(features, 200), nn.ReLU(), nn.Linear(200, 8)).eval()
 
@@ -148,7 +147,7 @@ def _adds_ones(x: optc.Tensor) -> optc.Tensor:
 def test_a_damaged_plan_is_made_again(cache: Path, damage: str) -> None:
     x = optc.randn(3, 64)
     expected = optc.compile(network(), x)(x)._array
-    for path in cache.rglob("*.o"):
+    for path in cache.rglob("*.bin"):
         good = path.read_bytes()
         middle = len(good) // 2
         bad = {"empty": b"", "cut": good[:middle], "flipped": good[:middle] + bytes([good[middle] ^ 4]) + good[middle + 1 :],
@@ -208,7 +207,7 @@ def test_state_belongs_to_the_object_that_is_compiled() -> None:
     assert first is not second
 
 
-def test_folded_constants_are_made_again_from_the_parameters() -> None:
+def test_folded_constants_are_made_again_from_the_parameters(cache: Path) -> None:
     """What passes compute of large parameters is not stored but computed again."""
 
     class Folded(nn.Module):
@@ -224,7 +223,7 @@ def test_folded_constants_are_made_again_from_the_parameters() -> None:
     first, second = optc.compile(module, x), optc.compile(module, x)
     assert is_restored(second)
     assert np.array_equal(first(x)._array, second(x)._array)
-    stored = sum(path.stat().st_size for path in Path(jit.object_cache().directory).rglob("*.o"))  # type: ignore[attr-defined]
+    stored = sum(path.stat().st_size for path in cache.rglob("*.bin"))
     assert stored < module.weight._array.nbytes // 2
 
 
