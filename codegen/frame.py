@@ -19,7 +19,7 @@ from optc.codegen.clock import Clock
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.host import Target
-from optc.codegen.kernel import Kernel, nodes
+from optc.codegen.kernel import Kernel
 from optc.codegen.kernel_emitter import emit_dim, emit_kernel, passed_buffers
 from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.memory import Arena, Slot
@@ -48,7 +48,6 @@ from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import stored_type
-from optc.ops.scalar import Expr
 
 FAILED = 1
 """What `run` returns when the program raises."""
@@ -61,18 +60,6 @@ class Unsupported(OptcError):
         self.node = node
         self.reason = reason
         super().__init__(f"{node.kind} runs in the interpreter: {reason}")
-
-
-NOT_IN_LIBM = frozenset({"erfinv", "digamma"})
-"""Scalar functions that neither C's library nor `vector_math` has."""
-
-
-def computable(node: Node, expr: Expr) -> Expr:
-    """The expression of a node. Raises Unsupported where it calls a function that native code lacks."""
-    missing = NOT_IN_LIBM.intersection(part.op for part in nodes(expr))
-    if missing:
-        raise Unsupported(node, f"there is no native {min(missing)} yet")
-    return expr
 
 
 class Symbols(dict[str, Value]):

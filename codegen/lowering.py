@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from optc.codegen.cost import TRAFFIC, operations
-from optc.codegen.frame import computable
 from optc.codegen.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, reduced_operand
 from optc.codegen.kernel import (
     Accumulate,
@@ -402,7 +401,6 @@ class _GroupLowering:
         operator = operator_of(node)
         assert operator is not None
         expr = element_expression(operator, [abstract(value) for value in node.inputs], _dtype(node.output))
-        computable(node, expr)
         frame = self.group.frames[node.output]
         used = inputs_of(expr)
         return substitute_inputs(expr, {place: self.element(node.inputs[place], frame) for place in used})

@@ -9,7 +9,7 @@ from optc.codegen import vector_math, writes
 from optc.codegen.checks import guard_division, guard_number
 from optc.codegen.driver import Driver
 from optc.codegen.expression import ExpressionEmitter, cast
-from optc.codegen.frame import Unsupported, computable, tensor_type
+from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.grouping import reduction_axes
 from optc.codegen.llvm import Value
 from optc.codegen.native import Aggregate, RegisterTensor, Scalar
@@ -61,7 +61,7 @@ def pointwise(driver: Driver, node: Node, operator: Operator) -> None:
     dtype, shape = output.type.dtype, output.type.shape
     assert dtype is not None and shape is not None
     guard_division(driver, node, operator)
-    expr = computable(node, element_expression(operator, arguments, dtype))
+    expr = element_expression(operator, arguments, dtype)
     operands = [operand(driver, value) for value in node.inputs]
     static_shape = tuple(extent for extent in shape if isinstance(extent, int))
     driver.define(output, driver.registers.pointwise(expr, operands, static_shape))
@@ -71,7 +71,7 @@ def number(driver: Driver, node: Node, operator: Operator, arguments: list[Any])
     """A number from numbers or one-element tensors."""
     guard_number(driver, node, operator)
     expr = element_expression(operator, arguments, number_dtype(node.output))
-    expr = vector_math.expand(computable(node, expr), driver.target)
+    expr = vector_math.expand(expr, driver.target)
 
     def leaf(part: Expr) -> Value:
         value = node.inputs[part.value]
