@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from optc.codegen import context as calling
 from optc.codegen.driver import Driver
 from optc.codegen.frame import tensor_type
-from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.merging import Moved, Mover, flatten, merged, needs_memory, open_axes, rebuild
 from optc.codegen.native import MemoryTensor, contiguous_strides
@@ -23,7 +23,7 @@ class Carried:
     """One carried value: `initial` outside, `inside` the parameter of the body, `result` of a turn, `output` at the end.
 
     The emitter of the loop calls, in this order: `start` for the values that the loop carries, `enter` with them in
-    the body, `follow` for those of the next turn, `leave` behind the loop.
+    the body, `follow` for those of the next turn, `finish` when all of them are there, `leave` behind the loop.
     """
 
     def __init__(self, driver: Driver, loop: Node, place: int) -> None:
@@ -49,6 +49,9 @@ class Carried:
     def follow(self) -> list[Value]:
         """The values of the next turn."""
         return flatten(merged(self.driver, self.result, self.inside))
+
+    def finish(self) -> None:
+        """Give back what the turn is done with."""
 
     def leave(self, values: Iterator[Value]) -> None:
         """Define the loop's output."""
@@ -122,32 +125,43 @@ class Alternating(Buffered):
 
 
 class Resized(Carried):
-    """A tensor whose extents differ from turn to turn: address, owner of the memory, extents."""
+    """A tensor whose extents differ from turn to turn: address, owner of the memory, extents.
+
+    The memory is the loop's own, so that turns may write in it.
+    """
 
     def start(self) -> list[Value]:
         driver = self.driver
         self.axes = open_axes(driver, self.output)
         if self.initial.node.kind == "prim::Uninitialized":
             return Moved.nothing(driver, self.axes).values()
-        memory = driver.contiguous(self.initial)
-        extents = tuple(emit_dim(driver.b, memory.shape[axis], driver.symbols) for axis in self.axes)
-        return Moved(memory.pointer, driver.b.constant("ptr", 0), self.axes, extents).values()
+        mover = Mover(driver, self.body)
+        return mover.copied(self.initial, driver.in_memory(self.initial), self.axes).values()
 
     def enter(self, values: Iterator[Value]) -> None:
+        driver = self.driver
         self.current = Moved.take(self.axes, values)
-        self.current.define(self.driver, self.inside)
-        self.mover = Mover(self.driver, self.body)
+        self.current.define(driver, self.inside)
+        (self.slot,) = driver.slots[self.inside]
+        self.mover = Mover(driver, self.body)
 
     def follow(self) -> list[Value]:
-        if self.result is not self.inside:
-            return self.mover.own(self.result, self.axes).values()
-        for slot in self.driver.slots[self.inside]:
-            self.mover.take(slot)
-        return self.current.values()
+        is_alive = self.slot in self.driver.aliases and self.slot in self.driver.heap
+        moved, self.stays = self.mover.own(self.result, self.axes, self.current if is_alive else None)
+        return moved.values()
+
+    def finish(self) -> None:
+        driver, b = self.driver, self.driver.b
+        if self.slot not in driver.heap:
+            return
+        self.mover.take(self.slot)
+        owner = self.current.owner
+        if self.stays is not None:
+            owner = b.select(self.stays, b.constant("ptr", 0), owner)
+        calling.call_release(b, driver.context, owner)
 
     def leave(self, values: Iterator[Value]) -> None:
-        lenders = self.driver.slots.get(self.initial, [])
-        Moved.take(self.axes, values).define(self.driver, self.output, lenders)
+        Moved.take(self.axes, values).define(self.driver, self.output)
 
 
 def carried(driver: Driver, loop: Node, place: int) -> Carried:

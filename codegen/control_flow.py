@@ -123,6 +123,8 @@ def emit_loop(driver: Driver, node: Node) -> None:
         if driver.b.block.terminated:
             raise Unsupported(node, "every turn of the loop raises")
         following = [value for place in places for value in place.follow()]
+        for place in places:
+            place.finish()
         _end_scope(driver, block, heap)
         again = driver.scalar(block.outputs[0])
         loop.yield_([b.add(index, 1, "nsw"), again, *following])

@@ -331,9 +331,11 @@ class Frame:
     def may_overwrite(self, value: IRValue, node: Node) -> bool:
         """True when nobody reads the memory of `value` after `node` reads it, through views neither."""
         native, slots = self.values.get(value), self.slots.get(value, [])
-        if not isinstance(native, MemoryTensor) or not native.is_contiguous or len(slots) != 1:
+        if not isinstance(native, MemoryTensor) or not native.is_contiguous or not slots:
             return False
-        sharing = self.aliases[slots[0]]
+        if any(slot.foreign for slot in slots):
+            return False
+        sharing = set().union(*(self.aliases[slot] for slot in slots))
         if any(other in sharing and other is not value for other in node.inputs):
             return False
         return all(other.node.owner is node.owner and not self.is_read_after(other, node) for other in sharing)
@@ -345,7 +347,7 @@ class Frame:
         self.aliases[slot] = {value}
 
     def release(self, slot: Slot) -> None:
-        if slot.borrowed:
+        if slot.borrowed or slot.foreign:
             return
         if slot.owner is None:
             self.arena.release(slot)

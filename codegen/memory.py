@@ -13,13 +13,15 @@ ALIGNMENT = 64
 class Slot:
     """The memory of one tensor: `bytes` at `offset` of the arena, or a heap block whose address is `owner`.
 
-    What is `borrowed` is one of the buffers of a loop, which the loop itself gives back.
+    What is `borrowed` is one of the buffers of a loop, which the loop itself gives back. What is `foreign` may be the
+    memory of an argument or a constant, which nobody writes to.
     """
 
     bytes: int = 0
     offset: int = 0
     owner: Value | None = None
     borrowed: bool = False
+    foreign: bool = False
 
 
 class Arena:

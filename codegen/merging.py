@@ -185,27 +185,33 @@ class Mover:
         if heap:
             self.take(heap[0])
         moved = Moved(memory.pointer, owner or driver.b.constant("ptr", 0), axes, self.extents(memory, axes))
-        return moved, [slot for slot in slots if slot not in heap]
+        return moved, [slot for slot in slots if slot not in heap] if slots else [self.foreign()]
 
-    def own(self, value: IRValue, axes: tuple[int, ...]) -> Moved:
-        """A result in memory of its own."""
+    def own(self, value: IRValue, axes: tuple[int, ...], current: Moved | None = None) -> tuple[Moved, Value | None]:
+        """A result in memory of its own, which may be that of `current`: then the second value (i1) says so."""
         moved, _ = self.lend(value, axes)
-        if value.node.kind == "prim::Uninitialized":
-            return moved
-        memory = replace(self.driver.in_memory(value), pointer=moved.pointer)
-        if moved.owner.name == "null":
-            return self.copied(value, memory, axes)
-        if moved.owner == moved.pointer:
-            return moved
+        if value.node.kind == "prim::Uninitialized" or moved.owner == moved.pointer:
+            return moved, None
         b = self.driver.b
-        with b.if_then_else(b.icmp("eq", moved.owner, 0)) as (borrowed, owned):
+        memory = replace(self.driver.in_memory(value), pointer=moved.pointer)
+        owner, stays = moved.owner, None
+        if current is not None:
+            stays = b.and_(b.icmp("eq", owner, 0), b.icmp("eq", moved.pointer, current.pointer))
+            owner = b.select(stays, current.owner, owner)
+        with b.if_then_else(b.icmp("eq", owner, 0)) as (borrowed, owned):
             with borrowed:
                 copy = self.copied(value, memory, axes)
                 borrowed.yield_([copy.pointer, copy.owner])
             with owned:
-                owned.yield_([moved.pointer, moved.owner])
+                owned.yield_([moved.pointer, owner])
         pointer, owner = borrowed.results
-        return replace(moved, pointer=pointer, owner=owner)
+        return replace(moved, pointer=pointer, owner=owner), stays
+
+    def foreign(self) -> Slot:
+        """A slot for memory that nobody gives back and nobody writes to."""
+        slot = Slot(foreign=True)
+        self.driver.aliases[slot] = set()
+        return slot
 
     def copied(self, value: IRValue, memory: MemoryTensor, axes: tuple[int, ...]) -> Moved:
         driver = self.driver
