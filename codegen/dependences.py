@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from optc.codegen.kernel import Kernel, Loop, Store, changed, defined, nodes, statements, stride_of, values_of
+from optc.codegen.kernel import (
+    Kernel,
+    Loop,
+    Statement,
+    Store,
+    changed,
+    defined,
+    nodes,
+    statements,
+    stride_of,
+    values_of,
+)
 from optc.ir.dims import Dim, symbols
 
 
@@ -25,13 +36,25 @@ def turns_are_independent(kernel: Kernel, loop: Loop) -> bool:
         moves = {stride_of(place, loop.variable) == 0 for place in places}
         if len(moves) > 1 or any(stride_of(place, loop.variable) is None for place in places):
             return False
-        if True in moves and buffer not in scratch:
+        if True in moves and (buffer not in scratch or _reads_first(inside, buffer)):
             return False
     return all(
         node.value[1] in written[node.value[0]]
         for statement in inside for value in values_of(statement) for node in nodes(value)
         if node.op in ("load", "at") and node.value[0] in written and node.value[0] not in scratch
     )  # fmt: skip
+
+
+def _reads_first(inside: list[Statement], buffer: str) -> bool:
+    """True when a turn reads the buffer before it writes it: then it goes on where the turn before it stopped."""
+    for statement in inside:
+        if any(
+            node.op in ("load", "at") and node.value[0] == buffer for v in values_of(statement) for node in nodes(v)
+        ):
+            return True
+        if isinstance(statement, Store) and statement.buffer == buffer:
+            return False
+    return False
 
 
 def shared_scratch(kernel: Kernel, loop: Loop) -> set[str]:
