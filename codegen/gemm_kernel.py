@@ -285,17 +285,14 @@ class _KernelWriter:
         columns = self._column_pointers()
         factors, _ = self._factors()
         whole = b.sub(k, b.urem(k, lanes))
-
-        def block(first: Value, square: Sequence[Value], sums: list[Value]) -> list[Value]:
-            for step, column in enumerate(transpose(b, square)):
-                wide = widened(b, column, self.element)
-                sums = self._row_by_row(factors, b.add(first, step), None, [wide], sums)
-            return sums
-
         type_ = vector_of(self.element, lanes)
         with b.for_loop(0, whole, lanes, carried=starts) as loop:
             square = [b.load(type_, b.gep(self.element, column, loop.index)) for column in columns]
-            loop.yield_(block(loop.index, square, loop.carried))
+            sums = loop.carried
+            for step, column in enumerate(transpose(b, square)):
+                wide = widened(b, column, self.element)
+                sums = self._row_by_row(factors, b.add(loop.index, step), None, [wide], sums)
+            loop.yield_(sums)
         with b.for_loop(whole, k, carried=loop.results) as rest:
             column = widened(b, self._collected(columns, rest.index), self.element)
             rest.yield_(self._row_by_row(factors, rest.index, None, [column], rest.carried))

@@ -22,7 +22,9 @@ GROUPS = 32
 _CHUNK_BYTES = 768 << 10
 _PANEL_BYTES = 256 << 10
 _SECOND_LEVEL_BYTES = 512 << 10
-_IN_PLACE_STEPS = 64  # as many rows of B as there are pages that the processor finds without looking them up
+_IN_PLACE_STEPS = 64  # so many rows of B are followed at a time
+_FAR_STEPS = 16  # and so many where each is in a page of its own
+_PAGE_BYTES = 4096
 _TILES_TO_PACK_FOR = 12  # so many tiles must use a panel of B in place before a packed one pays
 _COLUMNS_TO_PACK_FOR = 256  # so many columns of B must use a tile of A
 _UNITS_WANTED = 12
@@ -73,6 +75,16 @@ class Shape:
         """Whether C can hold the sums between blocks of K."""
         return self.wide_result and sum_type(self.element) == self.element
 
+    @property
+    def is_skinny(self) -> bool:
+        """Whether A has so few rows that one tile holds them."""
+        return self.m is not None and self.m <= MAX_ROWS_IN_PLACE
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether the rows of B are far from each other."""
+        return self.b_stride is None or self.b_stride * element_bytes(self.element) > _PAGE_BYTES
+
     def conflicts(self, stride: int | None) -> bool:
         """Whether rows at this distance (or at an unknown one) get into each other's way in the cache."""
         return stride is None or stride > 0 and stride * element_bytes(self.element) % _CONFLICTING_BYTES == 0
@@ -106,7 +118,7 @@ def _transposing_plan(target: Target, shape: Shape) -> Plan:
 
 def _packs_a(shape: Shape) -> bool:
     """Worth it where many columns use the rows, and they lie badly."""
-    if shape.m is not None and shape.m <= MAX_ROWS_IN_PLACE:
+    if shape.is_skinny:
         return False
     if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
         return False
@@ -137,7 +149,7 @@ def _steps(shape: Shape, tile: Tile, packs_b: bool) -> int:
     if shape.m is not None and shape.m <= tile.rows:
         if shape.source != "rows" or packs_b:
             return 0
-        most = _IN_PLACE_STEPS
+        most = _FAR_STEPS if shape.is_spread else _IN_PLACE_STEPS
     if shape.k is None:
         return most
     if shape.k <= most:
@@ -167,5 +179,6 @@ def _prefetch(shape: Shape, tile: Tile) -> int:
         return 0
     if shape.m is None:
         return 1
-    tiles = -(-shape.m // tile.rows)
-    return 0 if tiles < 2 else -(-tile.vectors // tiles)
+    if shape.m <= tile.rows and (shape.source == "packed" or not shape.is_spread):
+        return 0  # memory that is read once and in order is fetched ahead by the processor
+    return -(-tile.vectors // -(-max(shape.m, 1) // tile.rows))

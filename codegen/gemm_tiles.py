@@ -23,6 +23,7 @@ their stride is a multiple of 4096 bytes."""
 
 _MAX_ROWS = 14
 _WIDEST_BYTES = 64
+_WIDTHS = (1, 2, 3, 4, 6, 8, 16)  # the long ones are for few rows, which read B in long pieces
 _UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
 
 
@@ -50,13 +51,17 @@ class Tile:
 
 
 def max_rows(target: Target, vectors: int) -> int:
-    """How many rows fit: accumulators, a row of B and one broadcast value live in registers at the same time."""
+    """How many rows fit: accumulators, a row of B and one broadcast value live in registers at the same time.
+
+    0 if not even one does. A single row of A needs no registers for B on x86, where a multiply-add may read memory.
+    """
     if not target.is_x86:
         # On Arm LLVM loads the factors of all rows first, each into a vector register.
         return min(_MAX_ROWS, (target.vector_registers - vectors) // (vectors + 1))
     # Without fused multiply-add the product needs a register of its own.
     reserved = vectors + 1 + (0 if target.fma else 1)
-    return max(1, min(_MAX_ROWS, (target.vector_registers - reserved) // vectors))
+    one = 1 if target.fma and vectors <= target.vector_registers // 2 else 0
+    return max(one, min(_MAX_ROWS, (target.vector_registers - reserved) // vectors))
 
 
 def product_lanes(target: Target, element: str, n: int | None) -> int:
@@ -88,9 +93,7 @@ def choose_tile(target: Target, element: str, m: int | None, n: int | None, pack
     lanes = product_lanes(target, element, n)
     rows, columns = m or _UNKNOWN_ROWS, n or _UNKNOWN_COLUMNS
     most = _MAX_ROWS if packed_rows else MAX_ROWS_IN_PLACE
-    candidates = [
-        Tile(r, v, lanes) for v in range(1, 5) for r in range(1, min(most, rows, max_rows(target, v)) + 1)
-    ]  # fmt: skip
+    candidates = [Tile(r, v, lanes) for v in _WIDTHS for r in range(1, min(most, rows, max_rows(target, v)) + 1)]
     return min(candidates, key=lambda tile: (_estimate(tile, element, rows, columns), -tile.columns, -tile.rows))
 
 
@@ -104,6 +107,9 @@ def _estimate(tile: Tile, element: str, m: int, n: int) -> float:
 
 
 def _cycles(rows: int, vectors: float) -> float:
-    """Two multiply-adds and two loads per cycle, four cycles from one sum to the next; loads compete for issue slots."""
+    """Two multiply-adds and two loads per cycle, one of them of B, and four cycles from one sum to the next.
+
+    Loads compete for issue slots, and every step of K has its loop to pay for.
+    """
     loads = rows + math.ceil(vectors)
-    return max(rows * vectors / 2, loads / 2, 4) + 0.02 * loads + 0.05
+    return max(rows * vectors / 2, loads / 2, vectors, 4) + 0.02 * loads + 0.05
