@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import time
@@ -22,6 +21,8 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import onnxruntime
+import openvino
 import torch
 
 import optc
@@ -29,7 +30,8 @@ from bench.engines import ENGINES, Runner, as_arrays, use_threads
 from bench.workloads import SHARE_OF_PEAK, WORKLOADS, Workload, chosen
 from optc.cli.style import Style, duration, factor, table
 from optc.cli.timing import Times, in_turn
-from optc.runtime.roofs import multiply_add_runner
+from optc.runtime.roofs import multiply_add_runner, processor_name
+from optc.thread_count import usable_processors
 
 TOLERANCE = 1e-4
 PREPARATION_SECONDS = 45
@@ -131,23 +133,24 @@ def row(workload: Workload, engines: Sequence[str], threads: int, rounds: int, n
     best = min(peers, key=lambda name: peers[name]) if peers else ""
     ratio = peers[best] / base if peers else None
     share = times[PEAK].median / base if PEAK in times else None
+    shown = "-" if share is None else f"{share:.0%}"
     return [
         workload.name,
         *(duration(times[name].median) if name in times else "-" for name in engines),
         best or "-",
-        factor(ratio) if ratio is not None else "-",
-        f"{share:.0%}" if share is not None else "-",
-        *judged(workload.reach.get(threads), ratio, share),
+        "-" if ratio is None else factor(ratio),
+        shown,
+        *judged(workload.reach.get(threads), ratio, SHARE_OF_PEAK if threads == 1 else None, share),
     ]
 
 
-def judged(reach: float | None, ratio: float | None, share: float | None) -> tuple[str, str]:
+def judged(reach: float | None, ratio: float | None, peak: float | None, share: float | None) -> tuple[str, str]:
     """What should be reached, and whether it is: a ratio to the best peer, or for a product a share of the peak."""
-    wanted, found, shown = (SHARE_OF_PEAK, share, f"{SHARE_OF_PEAK:.0%}") if share is not None else (
-        reach, ratio, "-" if reach is None else factor(reach))  # fmt: skip
-    if wanted is None or found is None:
-        return shown, ""
-    return shown, "ok" if found >= wanted else "short"
+    wanted, found = (reach, ratio) if share is None else (peak, share)
+    if wanted is None:
+        return "-", ""
+    text = factor(wanted) if share is None else f"{wanted:.0%}"
+    return text, "" if found is None else "ok" if found >= wanted else "short"
 
 
 def rows_for(workloads: Sequence[Workload], threads: int, is_named: bool) -> list[Workload]:
@@ -183,8 +186,10 @@ def main() -> None:
     engines = ["optc", *(name for name in options.engines.split(",") if name != "optc")]
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
+    print(f"{processor_name()}, {usable_processors()} cores, median of {options.rounds} turns")
     print(
-        f"optc {optc.__version__}, torch {torch.__version__}, {os.cpu_count()} cores, median of {options.rounds} turns"
+        f"optc {optc.__version__}, torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, "
+        f"OpenVINO {openvino.__version__.partition('-')[0]}"
     )
     notes: list[str] = []
     for threads in map(int, options.threads.split(",")):

@@ -2,7 +2,8 @@
 
 `docs/operators.md`, `docs/passes.md` and `docs/environment.md` are written whole. In README.md the text between
 `<!-- generated: NAME -->` and `<!-- end -->` is replaced by the output of a command. Times differ from run to run, so
-`--check` leaves out the sections that show them.
+the sections that show them are only written when they are named (`python docs/generate.py peers`), and `--check` leaves
+them out.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import io
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ def peers() -> str:
         found = section_of(README.read_text(encoding="utf-8"), "peers")
         return found.rstrip("\n")
     finished = subprocess.run(
-        [sys.executable, "-m", "bench.peers"], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "bench.peers"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
     return f"```\n{relative(finished.stdout)}\n```"
 
@@ -206,22 +207,30 @@ def _says(path: Path, text: str) -> bool:
     return path.exists() and path.read_text(encoding="utf-8") == text
 
 
-def write_all() -> None:
-    """Write everything anew."""
-    for name, write in FILES.items():
-        (ROOT / name).write_text(write(), encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    for name, write in SECTIONS.items():
-        text = with_section(text, name, write())
-    README.write_text(text, encoding="utf-8")
+def write_anew(names: Sequence[str]) -> None:
+    """Write files and sections anew."""
+    for name in names:
+        if name in FILES:
+            (ROOT / name).write_text(FILES[name](), encoding="utf-8")
+            continue
+        content = SECTIONS[name]()
+        text = README.read_text(encoding="utf-8")
+        README.write_text(with_section(text, name, content), encoding="utf-8")
 
 
 def main() -> int:
     """Write, or check. Exit code 1 when something is out of date."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    known = [*FILES, *SECTIONS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to write: {', '.join(known)} (default: all "
+                        f"but the sections with times: {', '.join(TIMED)})")  # fmt: skip
     parser.add_argument("--check", action="store_true", help="write nothing, name what is out of date")
-    if not parser.parse_args().check:
-        write_all()
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in known]
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}")
+    if not options.check:
+        write_anew(options.names or [name for name in known if name not in TIMED])
         return 0
     found = stale()
     print("\n".join(f"out of date: {name} (run python docs/generate.py)" for name in found) or "up to date")

@@ -1,0 +1,82 @@
+"""The table of peers: which rows it has, what it compares, and how it judges."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.workloads import WORKLOADS, chosen
+
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # PyTorch says that its exporter is old
+
+
+@pytest.mark.parametrize(
+    ("reach", "ratio", "peak", "share", "expected"),
+    [
+        (2.0, 2.1, None, None, ("2x", "ok")),
+        (2.0, 1.9, None, None, ("2x", "short")),
+        (None, 1.9, None, None, ("-", "")),
+        (2.0, None, None, None, ("2x", "")),
+        (None, 0.5, 0.93, 0.95, ("93%", "ok")),
+        (None, 9.0, 0.93, 0.9, ("93%", "short")),
+        (None, 9.0, None, 0.5, ("-", "")),
+    ],
+)
+def test_verdicts(
+    reach: float | None, ratio: float | None, peak: float | None, share: float | None, expected: tuple[str, str]
+) -> None:
+    from bench.peers import judged
+
+    assert judged(reach, ratio, peak, share) == expected
+
+
+def test_rows_have_something_to_reach_unless_they_are_named() -> None:
+    from bench.peers import rows_for
+
+    every = list(WORKLOADS.values())
+    assert rows_for(every, 1, is_named=False) == every
+    on_two = [workload.name for workload in rows_for(every, 2, is_named=False)]
+    assert "lstm" in on_two
+    assert "cell" not in on_two
+    assert rows_for(chosen(["cell"]), 2, is_named=True) == chosen(["cell"])
+
+
+def test_results_are_compared_before_anything_is_timed() -> None:
+    from bench.peers import agrees
+
+    ones = np.ones((2, 3), np.float32)
+    assert agrees([ones, (ones, ones)], (ones, ones, ones))
+    assert not agrees(ones, ones * 1.01)
+    assert not agrees([ones], [ones, ones])
+    assert not agrees(ones, ones.T)
+
+
+@pytest.mark.parametrize("engine", ["torch eager", "TorchScript", "ONNX Runtime", "OpenVINO"])
+@pytest.mark.parametrize("name", ["cell", "loop-10", "rnn-200", "lstm", "mlp-1", "layernorm-64", "gemm-64x1024x1024"])
+def test_every_engine_gets_the_same_program(engine: str, name: str) -> None:
+    from bench.engines import ENGINES, use_threads
+    from bench.peers import agrees
+
+    use_threads(1)
+    workload = WORKLOADS[name]
+    assert agrees(ENGINES[engine](workload, 1)(), ENGINES["optc"](workload, 1)())
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.peers import compare_engines
+
+    text = compare_engines(chosen(["cell", "gemm-64x1024x1024"]), ["optc", "torch eager"], 1, 3, [])
+    header, cell, product = text.splitlines()
+    assert header.split()[:4] == ["1", "thread", "optc", "torch"]
+    assert re.search(r"torch eager +\S+x +- +35x +(ok|short)$", cell)
+    assert re.search(r"torch eager +\S+x +\d+% +93% +(ok|short)$", product)
+    assert "bench: cell, 1 threads" in capsys.readouterr().err
+
+
+def test_the_readme_has_a_row_for_every_workload() -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("<!-- generated: peers -->")[2].partition("<!-- end -->")[0]
+    assert [name for name in WORKLOADS if not re.search(rf"^{re.escape(name)} ", table, re.MULTILINE)] == []
