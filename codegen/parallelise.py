@@ -10,22 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optc.codegen.cost import operations
+from optc.codegen.dependences import turns_are_independent
 from optc.codegen.host import Target
-from optc.codegen.kernel import (
-    START,
-    STOP,
-    Accumulate,
-    Kernel,
-    Loop,
-    Statement,
-    Store,
-    changed,
-    defined,
-    nodes,
-    statements,
-    stride_of,
-    values_of,
-)
+from optc.codegen.kernel import START, STOP, Accumulate, Kernel, Loop, Statement, Store, stride_of, values_of
 from optc.codegen.splitting import is_worth_splitting
 from optc.ir.dims import Dim, minimum, symbol
 
@@ -48,7 +35,7 @@ def parallelise(kernel: Kernel, target: Target) -> Kernel:
     if kernel.units != 0 or not is_worth_splitting(work, target) or not _fits_stack(kernel):
         return kernel
     nest = _perfect_nest(kernel)
-    candidates = [loop for loop in nest if is_independent(kernel, nest, loop)]
+    candidates = [loop for loop in nest if is_independent(kernel, loop)]
     if not candidates:
         return kernel
     chosen = next(filter(_has_enough, candidates), max(candidates, key=_known_turns))
@@ -122,30 +109,20 @@ def _replaced(body: tuple[Statement, ...], old: Loop, new: Loop) -> tuple[Statem
 # Independence ----------------------------------------------------------------------------------------------------
 
 
-def is_independent(kernel: Kernel, nest: list[Loop], loop: Loop) -> bool:
+def is_independent(kernel: Kernel, loop: Loop) -> bool:
     """True when no turn of `loop` sees what another one does, in whatever order they run.
 
-    - no local that is defined around the loop changes in it;
-    - the places that an output is written to differ from turn to turn, and an output is read only where the same turn
-      writes it;
-    - scratch is private to a range, and its turns run one behind the other.
+    The places that an output is written to must differ from turn to turn, also of the loops around. Scratch is private
+    to a range, whose turns run one behind the other.
     """
-    inside = list(statements(loop.body))
-    if changed(loop.body) - defined(loop.body):
+    if not turns_are_independent(kernel, loop):
         return False
     outputs = {buffer.name for buffer in kernel.buffers if buffer.role == "output"}
-    written: dict[str, set[Dim]] = {name: set() for name in outputs}
-    for store, loops in _stores(kernel.body, ()):
-        if store.buffer not in outputs:
-            continue
-        if not _is_private(store.index, loop, loops):
-            return False
-        written[store.buffer].add(store.index)
-    return all(
-        node.op == "load" and written[node.value[0]] == {node.value[1]}
-        for statement in inside for value in values_of(statement) for node in nodes(value)
-        if node.op in ("load", "at") and node.value[0] in outputs
-    ) and all(len(places) <= 1 for places in written.values())  # fmt: skip
+    stores = [(store, loops) for store, loops in _stores(kernel.body, ()) if store.buffer in outputs]
+    places = {(store.buffer, store.index) for store, _ in stores}
+    if len(places) > len({buffer for buffer, _ in places}):
+        return False
+    return all(_is_private(store.index, loop, loops) for store, loops in stores)
 
 
 def _stores(body: tuple[Statement, ...], loops: tuple[Loop, ...]) -> list[tuple[Store, tuple[Loop, ...]]]:

@@ -28,12 +28,12 @@ OPERATIONS_PER_MICROSECOND = 80_000
 _THREAD_WORTH = 1_500 * OPERATIONS_PER_MICROSECOND // 1000
 """One more thread takes part for each 1.5 microseconds of work."""
 
-_WAKE_WORTH = 20 * OPERATIONS_PER_MICROSECOND
-"""A call with less work than 20 microseconds does not wake threads that sleep."""
+_WAKE_WORTH = 10 * OPERATIONS_PER_MICROSECOND
+"""A call with less work than 10 microseconds does not wake threads that sleep."""
 
 _CHUNK_WORTH = 10 * OPERATIONS_PER_MICROSECOND
-_MOST_CHUNKS = 4
-"""A thread's range is claimed in up to four chunks of at least 10 microseconds."""
+_MOST_CHUNKS = 8
+"""A thread's range is claimed in up to eight chunks of at least 10 microseconds."""
 
 _LATE, _LATE_LIMIT, _REST = 8, 32, 500
 """A job whose workers did not get to run adds 8 to the score, any other takes 1 away; at 32 the next 500 run alone."""
