@@ -21,7 +21,7 @@ TARGETS: dict[str, Target] = {"avx512": AVX512, "avx2": AVX2}
 
 _LABEL = re.compile(r"^(\.?L?BB\d+_\d+|\.LBB\d+_\d+):")
 _JUMP = re.compile(r"^\s+j\w+\s+(\.LBB\d+_\d+)")
-_STACK = re.compile(r"\((?:%rsp|%rbp)")
+_STACK = re.compile(r"\((?:%rsp|%rbp)\)")  # an index beside it says scratch
 _VECTOR = re.compile(r"%[xyz]mm\d+")
 _INSTRUCTION = re.compile(r"^\s+(?:%\S+ = |store |br |ret |call |tail call |switch |unreachable)")
 

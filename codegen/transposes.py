@@ -26,7 +26,7 @@ from optc.codegen.kernel import (
 from optc.ir.dims import Dim, minimum, substitute, symbol
 from optc.ops.scalar import Expr, rewrite
 
-TILES = 4
+TILES = 16
 """Tiles along the operand's rows that are read one after the other: whole runs of cache lines, for the prefetcher."""
 
 

@@ -28,8 +28,10 @@ from optc.codegen.kernel import (
 from optc.ir.dims import Dim, symbol
 from optc.ops.scalar import Expr, variable
 
-LIGHT, MEDIUM = 8, 48
+LIGHT, MEDIUM = 8, 20
 """Loop bodies of at most so many instructions take 4 and 2 vectors per turn: enough to hide the latency of one."""
+MANY_REGISTERS = 32
+"""With fewer, the constants of one exponential fill them."""
 LONG_ROW = 4
 """Vectors that every accumulator must get at least; shorter rows are worked on side by side (see `interleave`)."""
 
@@ -69,7 +71,7 @@ class _Vectoriser:
         scans = [statement for statement in loop.body if isinstance(statement, Scan)]
         vectors = {name: f"{name}.v" for name in (*(a.name for a in accumulators), *(s.carry for s in scans))}
         wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
-        unrolled = _vectors_at_once(loop, lanes)
+        unrolled = _vectors_at_once(loop, lanes, self.target)
         before = [
             Define(_part(vectors[a.name], number), known[a.name], lanes)
             for number in range(unrolled) for a in accumulators
@@ -160,12 +162,12 @@ def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
     return start + (stop - start) // step * step
 
 
-def _vectors_at_once(loop: Loop, lanes: int) -> int:
+def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
     """How many vectors one turn of the main loop takes, a power of two: few for heavy bodies and for short rows."""
     cost = body_operations(loop.body)
     if not _is_dense(loop):  # one instruction per lane anyway
         return 1
-    count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM else 1
+    count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM and target.vector_registers >= MANY_REGISTERS else 1
     length = loop.stop - loop.start
     while count > 1 and isinstance(length, int) and length < lanes * count * LONG_ROW:
         count //= 2

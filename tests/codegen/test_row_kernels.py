@@ -1,0 +1,286 @@
+"""Row kernels of random programs: naive, scheduled and as machine code for every kind of processor, and their loops.
+
+Programs of pointwise operators, reductions over any dimensions, softmax, running sums, extremes, transposed and
+broadcast operands, in the extents that hurt (around the number of lanes, primes, one). The whole program is held
+against the eager operators; every kernel that it turns into is run by the kernel interpreter as lowering made it, by
+the interpreter as it was scheduled, and natively.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.codegen import frame, jit
+from optc.codegen.host import AVX2, AVX512, GENERIC, Target
+from optc.codegen.kernel import START, STOP, Kernel, Loop, Store, nodes, renamed, statements, values_of
+from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
+from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.llvm import Module
+from optc.codegen.schedule import schedule
+from optc.ir.dims import Dim, substitute, symbols
+from optc.nn import functional as F
+from optc.ops.shapes import known
+
+TARGETS = [jit.host_target(), AVX2, GENERIC]
+NAMES = ["host", "avx2", "generic"]
+EXTENTS = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 47, 64, 65, 67)
+Array = np.ndarray[Any, Any]
+Program = Callable[..., Any]
+
+
+# Random programs -------------------------------------------------------------------------------------------------
+
+
+def random_shape(choices: random.Random) -> tuple[int, ...]:
+    rank = choices.choice((1, 2, 2, 2, 3, 3))
+    while True:
+        shape = tuple(choices.choice(EXTENTS) for _ in range(rank))
+        if choices.random() < 0.1:
+            shape = (*shape[:-1], choices.choice((129, 150, 300)))
+        if np.prod(shape) <= 1500:
+            return shape
+
+
+def operands(seed: int, shape: tuple[int, ...], target: Target) -> list[Any]:
+    """A tensor, one stored the other way round, broadcast ones, a mask, integers; halves where they are converted by
+    instructions (elsewhere that is a library's)."""
+    generator = np.random.default_rng(seed)
+    kept = [extent if generator.random() < 0.5 else 1 for extent in shape]
+    arrays = [
+        generator.standard_normal(shape).astype(np.float32),
+        generator.standard_normal(shape[::-1]).astype(np.float32),
+        generator.standard_normal(kept).astype(np.float32),
+        generator.standard_normal(shape[-1:]).astype(np.float32),
+        generator.random(shape) < 0.5,
+        generator.integers(-9, 9, shape).astype(np.int32),
+        generator.standard_normal(shape).astype(np.float32 if target is GENERIC else np.float16),
+    ]
+    return [optc.tensor(array) for array in arrays]
+
+
+def program_of(seed: int) -> Program:
+    """A program that computes the same values whenever it is called with operands of one shape."""
+
+    def program(x: Any, turned: Any, wide: Any, row: Any, mask: Any, numbers: Any, half: Any) -> Any:
+        choices = random.Random(seed)
+        back = turned.permute(*reversed(range(turned.dim())))
+        sources = [x, back, x * wide, x + row, optc.where(mask, x, back), x * numbers, half + x, half * half]
+        values = choices.sample(sources, 3)
+        results = []
+        for _ in range(choices.randrange(2, 7)):
+            values.append(step(choices, values, results))
+        return (*results, *values[-2:])
+
+    return program
+
+
+def step(choices: random.Random, values: list[Any], results: list[Any]) -> Any:
+    """One more value of the common shape; what has another shape goes to `results`."""
+    value, other = choices.choice(values), choices.choice(values)
+    dim = choices.randrange(value.dim())
+    dims = sorted(choices.sample(range(value.dim()), choices.randrange(1, value.dim() + 1)))
+    kind = choices.randrange(12)
+    if kind == 0:
+        return F.softmax(value, dim)
+    if kind == 1:
+        return value - value.mean(dims, keepdim=True)
+    if kind == 2:
+        results.append(optc.tanh(value).sum(dims))
+        return optc.tanh(value)
+    if kind == 3:
+        return value * optc.rsqrt((value * value).mean(dims, keepdim=True) + 1.0)
+    if kind == 4:
+        results.append(choices.choice((optc.argmax, optc.argmin))(value, dim))
+        return value
+    if kind == 5:
+        return optc.cumsum(value, dim) * 0.125
+    if kind == 6:
+        results.append(optc.amax(value, dims))
+        return optc.exp(value - optc.amax(value, dims, keepdim=True))
+    if kind == 7:
+        return F.log_softmax(value, dim)
+    if kind == 8:
+        results.append(optc.var(value, dims, correction=0))
+        return optc.sigmoid(value) * other
+    return choices.choice((value + other, value * other, optc.abs(value) - other, optc.maximum(value, other)))
+
+
+# Three ways to run a kernel --------------------------------------------------------------------------------------
+
+
+def largest(dim: Dim, bounds: dict[str, Dim]) -> int:
+    """The largest value of an index: all variables at their last turn."""
+    while symbols(dim):
+        dim = substitute(dim, bounds)
+    assert isinstance(dim, int)
+    return dim
+
+
+def array_sizes(kernel: Kernel) -> dict[str, int]:
+    """How many elements of each buffer a kernel touches; strides are never negative."""
+    bounds: dict[str, Dim] = {s.variable: s.stop - 1 for s in statements(kernel.body) if isinstance(s, Loop)}
+    sizes = {buffer.name: 1 for buffer in kernel.buffers}
+    for statement in statements(kernel.body):
+        places = [(statement.buffer, statement.index)] if isinstance(statement, Store) else []
+        places += [node.value for value in values_of(statement) for node in nodes(value) if node.op == "load"]
+        for name, index in places:
+            sizes[name] = max(sizes[name], largest(index, bounds) + 1)
+    return sizes
+
+
+def arrays_of(kernel: Kernel) -> dict[str, Array]:
+    generator = np.random.default_rng(len(str(kernel)))
+    arrays = {}
+    for name, size in array_sizes(kernel).items():
+        buffer = kernel.buffer(name)
+        values = generator.standard_normal(size) * (1 if buffer.dtype.kind == "float" else 4)
+        if buffer.role != "scratch":
+            arrays[name] = (values > 0 if buffer.dtype.kind == "bool" else values).astype(buffer.dtype.numpy)
+    return arrays
+
+
+def interpreted(kernel: Kernel, arrays: dict[str, Array]) -> dict[str, Array]:
+    mine = {name: array.copy() for name, array in arrays.items()}
+    interpret_kernel(kernel, mine, {})
+    return mine
+
+
+def native(kernel: Kernel, arrays: dict[str, Array], target: Target) -> dict[str, Array]:
+    mine = {name: array.copy() for name, array in arrays.items()}
+    buffers = [
+        mine[buffer.name] if buffer.role != "scratch" else np.zeros(known([buffer.size]), buffer.dtype.numpy)
+        for buffer in passed_buffers(kernel)
+    ]
+    module = Module("test")
+    emit_kernel(renamed(kernel, "test_kernel"), module, target)
+    library = jit.link([jit.compile_module(str(module), target)])
+    words = [0, known([kernel.units])[0]] if kernel.units != 0 else []
+    prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * len(buffers), *[ctypes.c_int64] * len(words))
+    prototype(library.address("test_kernel"))(*[array.ctypes.data for array in buffers], *words)
+    return mine
+
+
+def same(found: dict[str, Array], expected: dict[str, Array], text: str) -> None:
+    for name, array in expected.items():
+        tolerance = 4e-3 if array.dtype == np.float16 else 1e-4
+        np.testing.assert_allclose(found[name], array, tolerance, tolerance, err_msg=f"{name} of {text}")
+
+
+def check_kernel(kernel: Kernel, target: Target) -> None:
+    """Naive, scheduled and native agree."""
+    if any(node.op == "at" for s in statements(kernel.body) for value in values_of(s) for node in nodes(value)):
+        return
+    arrays = arrays_of(kernel)
+    expected = interpreted(kernel, arrays)
+    scheduled = schedule(kernel, target).kernel
+    same(interpreted(scheduled, arrays), expected, str(scheduled))
+    same(native(scheduled, arrays, target), expected, str(scheduled))
+
+
+def compiled_kernels(program: Program, arguments: list[Any], monkeypatch: pytest.MonkeyPatch, target: Target
+                     ) -> tuple[Any, list[Kernel]]:  # fmt: skip
+    """The compiled program, and its kernels before they are scheduled."""
+    kernels: dict[str, Kernel] = {}
+
+    def note(kernel: Kernel, target: Target) -> Any:
+        if not set(kernel.sizes) - {START, STOP}:
+            kernels[str(kernel)] = kernel
+        return schedule(kernel, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jit, "host_target", lambda: target)
+        patch.setattr(frame, "schedule", note)
+        compiled = optc.compile(program, tuple(arguments), dynamic=False, fallback="error", cache=False)
+    return compiled, list(kernels.values())
+
+
+def check(seed: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = program_of(seed)
+    arguments = operands(seed, random_shape(random.Random(seed)), target)
+    compiled, kernels = compiled_kernels(program, arguments, monkeypatch, target)
+    for number, (mine, theirs) in enumerate(zip(compiled(*arguments), program(*arguments), strict=True)):
+        tolerance = 4e-3 if theirs._array.dtype == np.float16 else 2e-4
+        text = f"seed {seed}, result {number}"
+        np.testing.assert_allclose(mine._array, theirs._array, tolerance, tolerance, err_msg=text)
+    for kernel in kernels:
+        check_kernel(kernel, target)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=NAMES)
+@pytest.mark.parametrize("part", range(2))
+def test_random_row_kernels(part: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3 * part, 3 * part + 3):
+        check(seed, target, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=NAMES)
+@pytest.mark.parametrize("part", range(20))
+def test_many_random_row_kernels(part: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(1000 + 10 * part, 1000 + 10 * part + 10):
+        check(seed, target, monkeypatch)
+
+
+# What the loops look like ----------------------------------------------------------------------------------------
+
+
+def chain(x: Any, w: Any, b: Any) -> Any:
+    normal = F.gelu(F.layer_norm(x, (300,), w, b)) * 0.5 + x
+    return F.softmax(normal, -1) + optc.sigmoid(x) * optc.tanh(x)
+
+
+HOT: dict[str, Program] = {
+    "chain": chain,
+    "softmax": lambda x, w, b: F.softmax(x, -1),
+    "log softmax": lambda x, w, b: F.log_softmax(x, -1),
+    "layer norm": lambda x, w, b: F.layer_norm(x, (300,), w, b),
+    "gelu": lambda x, w, b: F.gelu(x),
+    "softmax of columns": lambda x, w, b: F.softmax(x, 0),
+    "transposed": lambda x, w, b: x[:, :200] + x[:, :200].t(),
+}
+
+
+def innermost_loops(assembly: str) -> Iterator[str]:
+    """The text between a label and a jump back to it, where no other label lies between."""
+    for match in re.finditer(r"^(\.LBB\d+_\d+):((?:(?!^\.LBB).*\n)*?)\s+j\w+\s+\1$", assembly, re.MULTILINE):
+        yield f"{match[0]}\n"
+
+
+SPILL = re.compile(r"^.*%[xyz]mm\d+.*, -?\d*\(%rsp\)", re.MULTILINE)
+"""A vector goes to a fixed place on the stack; scratch that lies there is reached through an index."""
+RELOAD = re.compile(r"^\s+\w+\s+(?:%\w+, )*-?\d*\(%rsp\),.*%[xyz]mm.*$", re.MULTILINE)
+"""A vector comes back. With sixteen registers that may be a constant, which costs what any operand in memory does."""
+
+
+@pytest.mark.parametrize(("target", "traffic"), [(AVX512, [SPILL, RELOAD]), (AVX2, [SPILL])], ids=["avx512", "avx2"])
+@pytest.mark.parametrize("name", HOT)
+def test_hot_loops_keep_vectors_in_registers(
+    name: str, target: Target, traffic: list[re.Pattern[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [optc.zeros(200, 300), optc.ones(300), optc.zeros(300)]
+    _, kernels = compiled_kernels(HOT[name], arguments, monkeypatch, target)
+    assert kernels
+    for kernel in kernels:
+        scheduled = schedule(kernel, target).kernel
+        module = Module("test")
+        emit_kernel(renamed(scheduled, "test_kernel"), module, target)
+        loops = "".join(innermost_loops(jit.assembly(str(module), target)))
+        assert "mm" in loops
+        assert not [found for pattern in traffic for found in pattern.findall(loops)], f"{scheduled}\n{loops}"
+
+
+def test_spills_are_seen() -> None:
+    spill, reload = "\tvmovups\t%zmm3, 64(%rsp)", "\tvaddps\t-64(%rsp), %zmm3, %zmm4"
+    scratch, scalar = "\tvmovups\t%zmm3, 64(%rsp,%rax,4)", "\tmovq\t%rax, 8(%rsp)"
+    text = f".LBB0_1:\n{spill}\n{reload}\n{scratch}\n{scalar}\n\tjb\t.LBB0_1\n"
+    (loop,) = innermost_loops(text)
+    assert SPILL.findall(loop) == [spill]
+    assert RELOAD.findall(loop) == [reload]
