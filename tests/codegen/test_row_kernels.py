@@ -74,7 +74,7 @@ def program_of(seed: int) -> Program:
         back = turned.permute(*reversed(range(turned.dim())))
         sources = [x, back, x * wide, x + row, optc.where(mask, x, back), x * numbers, half + x, half * half]
         values = choices.sample(sources, 3)
-        results = []
+        results: list[Any] = []
         for _ in range(choices.randrange(2, 7)):
             values.append(step(choices, values, results))
         return (*results, *values[-2:])
@@ -233,7 +233,7 @@ def test_many_random_row_kernels(part: int, target: Target, monkeypatch: pytest.
 
 
 def chain(x: Any, w: Any, b: Any) -> Any:
-    normal = F.gelu(F.layer_norm(x, (300,), w, b)) * 0.5 + x
+    normal = F.gelu(F.layer_norm(x, [300], w, b)) * 0.5 + x
     return F.softmax(normal, -1) + optc.sigmoid(x) * optc.tanh(x)
 
 
@@ -241,7 +241,7 @@ HOT: dict[str, Program] = {
     "chain": chain,
     "softmax": lambda x, w, b: F.softmax(x, -1),
     "log softmax": lambda x, w, b: F.log_softmax(x, -1),
-    "layer norm": lambda x, w, b: F.layer_norm(x, (300,), w, b),
+    "layer norm": lambda x, w, b: F.layer_norm(x, [300], w, b),
     "gelu": lambda x, w, b: F.gelu(x),
     "softmax of columns": lambda x, w, b: F.softmax(x, 0),
     "transposed": lambda x, w, b: x[:, :200] + x[:, :200].t(),
