@@ -32,6 +32,14 @@ from optc.nn.modules.activation import (
 )
 from optc.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from optc.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
+from optc.nn.modules.conv import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
 from optc.nn.modules.dropout import (
     AlphaDropout,
     Dropout,
@@ -114,4 +122,10 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Unflatten",
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
 ]
