@@ -10,6 +10,7 @@ times as much and unroll carefully sized loops into spills.
 
 import atexit
 import hashlib
+import json
 import os
 import platform
 import sys
@@ -142,6 +143,30 @@ def compile_module(text: str, target: Target | None = None, *, cached: bool = Tr
     """
     aimed = target or host_target()
     return _remembered(object_key(text, aimed), lambda: _emit(text, aimed), cached)
+
+
+def compile_generated(
+    name: str, write: Callable[[], tuple[str, dict[str, int]]], target: Target | None = None
+) -> tuple[bytes, dict[str, int]]:
+    """The object of a module that is the same for all programs, and a table that belongs to it.
+
+    `write` gives the module's text and the table; it must depend on nothing but optc's sources and the interpreter's
+    layout. Where the disk cache has the object, nothing is written and no emitter is imported.
+    """
+    aimed = target or host_target()
+    layout = (sys.version, str(object.__basicsize__))
+    key = digest_of("generated", name, sources(), toolchain(), aimed.triple, aimed.cpu, aimed.features, *layout)
+    stored = disk_cache()
+    found = stored.get(key) if stored else None
+    if found is not None:
+        counts.from_cache += 1
+        table, _, content = found.partition(b"\n")
+        return content, json.loads(table)
+    text, positions = write()
+    compiled = compile_module(text, aimed)
+    if stored:
+        stored.put(key, json.dumps(positions).encode() + b"\n" + compiled)
+    return compiled, positions
 
 
 def _emit(text: str, target: Target) -> bytes:

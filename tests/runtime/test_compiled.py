@@ -171,11 +171,11 @@ def test_the_cache_can_be_left_alone(tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("OPTC_CACHE", "1")
     x = torch.rand(2, 4)
     torch.compile(lambda x: x + 1, (x,))(x)  # the entry for this signature, which all programs share
-    before = len(list(tmp_path.rglob("*.o")))
+    before = len(list(tmp_path.rglob("*.bin")))
     torch.compile(lambda x: x * 3, (x,), cache=False)(x)
-    assert len(list(tmp_path.rglob("*.o"))) == before
+    assert len(list(tmp_path.rglob("*.bin"))) == before
     torch.compile(lambda x: x * 3, (x,))(x)
-    assert len(list(tmp_path.rglob("*.o"))) > before
+    assert len(list(tmp_path.rglob("*.bin"))) > before
 
 
 def test_it_decorates() -> None:
