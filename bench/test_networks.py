@@ -1,7 +1,8 @@
 """pytest-benchmark suites: `python -m pytest bench --benchmark-enable`.
 
-`compiled` is a call from Python to Python, `interpreter` the same call on the captured program, `first call` everything
-from the captured program to the first result with an empty object cache.
+`compiled` is a call from Python to Python on one thread and, where that should be faster, on two; `interpreter` the same
+call on the captured program; `first call` everything from the captured program to the first result without the disk
+cache, `cached call` the same with a cache that has seen the program.
 """
 
 from __future__ import annotations
@@ -15,15 +16,25 @@ import optc
 from bench.workloads import WORKLOADS, Workload
 
 EVERY = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=list(WORKLOADS))
+ON_TWO_THREADS = {name: workload for name, workload in WORKLOADS.items() if 2 in workload.reach or workload.flops}
+
+
+def time_call(benchmark: Any, workload: Workload, threads: int) -> None:
+    arguments = workload.arguments()
+    compiled = optc.compile(workload.program(), fallback="error", threads=threads)
+    compiled(*arguments)
+    benchmark.group = workload.name
+    benchmark(compiled, *arguments)
 
 
 @EVERY
 def test_compiled(benchmark: Any, workload: Workload) -> None:
-    arguments = workload.arguments()
-    compiled = optc.compile(workload.program(), fallback="error")
-    compiled(*arguments)
-    benchmark.group = workload.name
-    benchmark(compiled, *arguments)
+    time_call(benchmark, workload, threads=1)
+
+
+@pytest.mark.parametrize("workload", ON_TWO_THREADS.values(), ids=list(ON_TWO_THREADS))
+def test_compiled_for_two_threads(benchmark: Any, workload: Workload) -> None:
+    time_call(benchmark, workload, threads=2)
 
 
 @EVERY
@@ -32,17 +43,17 @@ def test_interpreter(benchmark: Any, workload: Workload) -> None:
     benchmark(workload.program(), *workload.arguments())
 
 
+@pytest.mark.parametrize("cache", [False, True], ids=["first", "cached"])
 @EVERY
-def test_first_call(benchmark: Any, workload: Workload, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_call(
+    benchmark: Any, workload: Workload, cache: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPTC_CACHE_DIR", str(tmp_path))
     program, arguments = workload.program(), workload.arguments()
 
     def first_call() -> Any:
-        return optc.compile(program, fallback="error")(*arguments)
+        return optc.compile(program, fallback="error", cache=cache)(*arguments)
 
-    def empty_cache() -> None:
-        for file in tmp_path.rglob("*.o"):
-            file.unlink()
-
+    first_call()
     benchmark.group = workload.name
-    benchmark.pedantic(first_call, setup=empty_cache, rounds=5)
+    benchmark.pedantic(first_call, rounds=5)
