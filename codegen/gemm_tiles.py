@@ -23,7 +23,9 @@ their stride is a multiple of 4096 bytes."""
 
 _MAX_ROWS = 14
 _WIDEST_BYTES = 64
-_WIDTHS = (1, 2, 3, 4, 6, 8, 16)  # the long ones are for few rows, which read B in long pieces
+_WIDTHS = (1, 2, 3, 4)
+_LONG_WIDTHS = (6, 8, 16)  # for few rows, which read B in long pieces
+_FEW_ROWS = 4
 _UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
 
 
@@ -93,7 +95,8 @@ def choose_tile(target: Target, element: str, m: int | None, n: int | None, pack
     lanes = product_lanes(target, element, n)
     rows, columns = m or _UNKNOWN_ROWS, n or _UNKNOWN_COLUMNS
     most = _MAX_ROWS if packed_rows else MAX_ROWS_IN_PLACE
-    candidates = [Tile(r, v, lanes) for v in _WIDTHS for r in range(1, min(most, rows, max_rows(target, v)) + 1)]
+    widths = (*_WIDTHS, *_LONG_WIDTHS) if rows <= _FEW_ROWS else _WIDTHS
+    candidates = [Tile(r, v, lanes) for v in widths for r in range(1, min(most, rows, max_rows(target, v)) + 1)]
     return min(candidates, key=lambda tile: (_estimate(tile, element, rows, columns), -tile.columns, -tile.rows))
 
 
