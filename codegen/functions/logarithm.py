@@ -12,7 +12,7 @@ from optc.codegen.functions.arithmetic import (
     fma,
     polynomial,
     single,
-    two_sum,
+    with_sign_of,
 )
 from optc.codegen.host import Target
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32
@@ -69,16 +69,19 @@ def log10(x: Expr, target: Target) -> Expr:
 
 def log1p(x: Expr, target: Target) -> Expr:
     """log(1 + x): what rounding 1 + x lost is put back to first order."""
-    total, lost = two_sum(x, literal(1.0, x.dtype))
+    total = x + 1.0
+    lost = x - (total - 1.0)  # exact, but where one is below the precision of x and nothing matters
+    if target.avx512 and x.dtype is FLOAT32:
+        return with_sign_of(_by_steps(total, _NATURAL[FLOAT32], lost), x)
     correction = lost / total
     correction = select(function("abs", correction) < 1.0, correction, 0.0)  # not where 1 + x is 0, inf or nan
-    return select(x.equal(0.0), x, _logarithm(total, _NATURAL[x.dtype], target, correction))
+    return with_sign_of(_logarithm(total, _NATURAL[x.dtype], target, correction), x)
 
 
 def _logarithm(x: Expr, base: _Base, target: Target, extra: Expr | None = None) -> Expr:
     """The logarithm of x, plus `extra`, which is small beside it."""
     if target.avx512 and x.dtype is FLOAT32:
-        return _by_steps(x, base, extra, target)
+        return _by_steps(x, base)
     mantissa, power = mantissa_and_power(x, target)
     finite = _sum(power, mantissa - 1.0, base, extra)
     if target.avx512:
@@ -123,20 +126,24 @@ def _sum(power: Expr, fraction: Expr, base: _Base, extra: Expr | None) -> Expr:
     return fma(power, base.of_two, mantissa)
 
 
-def _by_steps(x: Expr, base: _Base, extra: Expr | None, target: Target) -> Expr:
-    """In float32: the mantissa times the inverse of one of 32 numbers near it is 1 + r; log(1 + r) = r + r**2 P(r).
+def _by_steps(x: Expr, base: _Base, lost: Expr | None = None) -> Expr:
+    """The logarithm of x + lost in float32, where lost is below the precision of x.
 
-    Nothing is tested: `mantissa` is nan for negative numbers, `exponent` infinite for zero and infinity.
+    The mantissa times the inverse of one of 32 numbers near it is 1 + r; log(1 + r) = r + r**2 P(r). Nothing is tested:
+    `mantissa` is nan for negative numbers, `exponent` infinite for zero and infinity.
     """
-    fraction, power = mantissa_and_power(x, target)
-    index = apply("lshr", fraction.bitcast(INT32), literal(18, INT32))
-    rest = fma(fraction, table(index, _INVERSES, FLOAT32), -1.0)
+    mantissa = function("mantissa", x)
+    down = function("exponent", mantissa) - function("exponent", x)
+    index = apply("lshr", mantissa.bitcast(INT32), literal(18, INT32))
+    inverse = table(index, _INVERSES, FLOAT32)
+    rest = fma(mantissa, inverse, -1.0)
+    if lost is not None:
+        scaled = function("scale", lost, down)
+        rest = fma(function("confine", scaled, literal(2.0**-23, FLOAT32)), inverse, rest)  # beside infinity it is nan
     near = fma(rest * rest, polynomial(rest, _STEP_SERIES), rest)
-    if extra is not None:
-        near = near + extra
     centre = table(index, tuple(-math.log(inverse) * base.of_e for inverse in _INVERSES), FLOAT32)
-    mantissa = near + centre if base.of_e == 1.0 else fma(near, base.of_e, centre)
-    return fma(power, base.of_two + base.of_two_rest, mantissa)
+    whole = near + centre if base.of_e == 1.0 else fma(near, base.of_e, centre)
+    return fma(down, -(base.of_two + base.of_two_rest), whole)
 
 
 def _inverses() -> tuple[float, ...]:
