@@ -34,7 +34,7 @@ from optc.runtime.roofs import multiply_add_runner, processor_name
 from optc.thread_count import usable_processors
 
 TOLERANCE = 1e-4
-PREPARATION_SECONDS = 45
+PREPARATION_SECONDS = 30
 
 SETTLING_SECONDS = 0.004
 """How long the idle threads of an engine are given to go to sleep before the next engine's turn."""
