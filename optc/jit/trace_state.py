@@ -34,6 +34,7 @@ from optc.ir.types import (
     Type,
     unrefined,
 )
+from optc.jit.recorded_forms import recorded_form
 from optc.jit.trace_frames import name_of, python_source, warn_user
 from optc.jit.trace_values import SIZE_TYPE, array_type, tensor_type
 from optc.jit.value_names import ValueNames
@@ -230,7 +231,7 @@ class TraceState:
         if not _holds_tensors(result):
             return
         source = python_source()
-        operator, arguments = _as_written(operator, arguments)
+        operator, arguments = recorded_form(*_as_written(operator, arguments))
         schema = operator.schema
         inputs = [self._argument(argument, value) for argument, value in zip(schema.arguments, arguments)]
         node = self.graph.insert(schema.name, inputs, (), overload=schema.overload)

@@ -47,3 +47,11 @@ for _name, _rest in (
     ("convolution", "SymInt[] output_padding, SymInt groups"),
 ):
     define(f"aten::{_name}({_GENERAL}{_rest}) -> Tensor", infer=_infer, reference=_reference, decompose=_decompose)
+
+define(
+    "aten::_convolution_mode(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, str padding, SymInt[] dilation, "
+    "SymInt groups) -> Tensor",
+    infer=convolution.infer,
+    reference=convolution.reference,
+    decompose=convolution.decompose,
+)

@@ -41,6 +41,7 @@ IMAGES: dict[str, Any] = {
     "aten::conv_transpose1d": transposed(1),
     "aten::conv_transpose2d.input": transposed(2),
     "aten::conv_transpose3d.input": transposed(3),
+    "aten::_convolution_mode": [(_LINE, normal(4, 3, 3), normal(4), [1], "same", [2], 1), (IMAGE, normal(4, 3, 3, 2), None, [2, 1], "valid", [1, 1], 1)],
     "aten::max_pool3d": [(VOLUME, [2, 2, 2]), (VOLUME, [2], [1], [1], [2])],
     "aten::avg_pool3d": [(VOLUME, [2, 2, 2]), (VOLUME, [2], [1], [1], True, False)],
     "aten::adaptive_avg_pool3d": [(VOLUME, [2, 3, 1])],
