@@ -92,3 +92,76 @@ def write_output_allocation(module: Module, allocate: Function) -> None:
     b = Builder(freeing)
     b.call(module.declare("free", "void", ["ptr"]), freeing.arguments[0])
     b.ret()
+
+
+# Blocks of a context ---------------------------------------------------------------------------------------------
+#
+# Sizes that are only known at run time: what a call gives back is kept in the context and handed out again, hottest
+# first, so that no call after the first asks the system for memory. Sizes are rounded up to four steps per power of two.
+
+CLASSES = 4 * 64
+_HEADER = ALIGNMENT  # in front of a block: its class, and the next free block while it is free
+
+
+def write_block_functions(module: Module, allocate: Function, release: Function, lists: int) -> None:
+    """`ptr take_block(context, bytes)`, null without memory, `void give_block(context, block)`, which takes null, and
+    `void drop_blocks(context)`, which gives all free blocks back to the system.
+
+    `lists` is the offset of the `CLASSES` lists of free blocks in a context.
+    """
+    _take_block(module, allocate, lists)
+    _give_block(module, lists)
+    _drop_blocks(module, release, lists)
+
+
+def _take_block(module: Module, allocate: Function, lists: int) -> None:
+    function = module.function("take_block", "ptr", [Parameter("ptr", "context"), Parameter("i64", "bytes")])
+    context, bytes_ = function.arguments
+    b = Builder(function)
+    wanted = b.intrinsic("umax", "i64", bytes_, b.constant("i64", 4 * ALIGNMENT))
+    with b.if_then(b.icmp("ugt", wanted, 1 << 60), likely=False):
+        b.ret(b.constant("ptr", 0))
+    # With e the exponent of the largest power of two below the size, a class is one of four steps from 2**e on.
+    below = b.sub(wanted, 1)
+    exponent = b.sub(63, b.intrinsic("ctlz", "i64", below, b.constant("i1", 1)))
+    shift = b.sub(exponent, 2)
+    step = b.lshr(below, shift)  # 4 to 7
+    number = b.add(b.mul(exponent, 4), b.sub(step, 4))
+    head = b.gep("i64", b.gep("i8", context, lists), number)
+    first = b.load("ptr", head, 8)
+    with b.if_then(b.icmp("ne", first, 0), likely=True):
+        b.store(b.load("ptr", b.gep("i64", first, 1), 8), head, 8)
+        b.ret(b.gep("i8", first, _HEADER))
+    rounded = b.shl(b.add(step, 1), shift)
+    fresh = b.call(allocate, b.add(rounded, _HEADER))
+    with b.if_then(b.icmp("eq", fresh, 0), likely=False):
+        b.ret(b.constant("ptr", 0))
+    b.store(number, fresh, 8)
+    b.ret(b.gep("i8", fresh, _HEADER))
+
+
+def _give_block(module: Module, lists: int) -> None:
+    function = module.function("give_block", "void", [Parameter("ptr", "context"), Parameter("ptr", "block")])
+    context, memory = function.arguments
+    b = Builder(function)
+    with b.if_then(b.icmp("ne", memory, 0)):
+        block = b.gep("i8", memory, -_HEADER)
+        head = b.gep("i64", b.gep("i8", context, lists), b.load("i64", block, 8))
+        b.store(b.load("ptr", head, 8), b.gep("i64", block, 1), 8)
+        b.store(block, head, 8)
+    b.ret()
+
+
+def _drop_blocks(module: Module, release: Function, lists: int) -> None:
+    function = module.function("drop_blocks", "void", [Parameter("ptr", "context")])
+    b = Builder(function)
+    with b.for_loop(0, CLASSES) as loop:
+        head = b.gep("i64", b.gep("i8", function.arguments[0], lists), loop.index)
+        with b.while_loop(carried=[b.load("ptr", head, 8)]) as chain:
+            block = chain.carried[0]
+            chain.while_(b.icmp("ne", block, 0))
+            following = b.load("ptr", b.gep("i64", block, 1), 8)
+            b.call(release, block)
+            chain.yield_([following])
+        b.store(b.constant("ptr", 0), head, 8)
+    b.ret()

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from optc.codegen import jit
-from optc.codegen.allocation import write_allocation, write_output_allocation
+from optc.codegen.allocation import CLASSES, write_allocation, write_block_functions, write_output_allocation
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
 
 ISLAND_FAILED = -1
@@ -41,8 +41,8 @@ _FIELD_NAMES = (
     "arena_bytes",  # i64: its size
     "grow_arena",  # ptr grow_arena(ptr context, i64 bytes): at least so large, contents lost; null without memory
     "allocate_output",  # ptr allocate_output(ptr context, i64 output, i64 bytes): memory for a result; null without
-    "allocate",  # ptr allocate(i64 bytes): scratch memory aligned to 64 bytes; null without memory
-    "release",  # void release(ptr): gives back what `allocate` gave; null is allowed
+    "allocate",  # ptr allocate(ptr context, i64 bytes): scratch memory aligned to 64 bytes; null without memory
+    "release",  # void release(ptr context, ptr): gives back what `allocate` gave; null is allowed
     "island",  # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
     "code",  # i64: the error code, stored by the entry after a failed run
     "next",  # ptr: the free list of the native entry
@@ -58,7 +58,10 @@ _WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations"})
 FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FIELD_NAMES)}
 """Byte offset of every field of the context."""
 
-CONTEXT_BYTES = 8 * len(_FIELD_NAMES)
+FREE_BLOCKS = 8 * len(_FIELD_NAMES)
+"""Where the lists of free scratch blocks stand, behind the fields."""
+
+CONTEXT_BYTES = FREE_BLOCKS + 8 * CLASSES
 
 RUN_PARAMETERS = (
     Parameter("ptr", "context", "noalias nonnull"),
@@ -99,11 +102,11 @@ def store_details(b: Builder, context: Value, words: Sequence[Value]) -> None:
 
 def call_allocate(b: Builder, context: Value, bytes_: Value) -> Value:
     """Scratch memory aligned to 64 bytes (null without memory); to be given back with `call_release`."""
-    return b.call_pointer(load_field(b, context, "allocate"), "ptr", bytes_)
+    return b.call_pointer(load_field(b, context, "allocate"), "ptr", context, bytes_)
 
 
 def call_release(b: Builder, context: Value, pointer: Value) -> None:
-    b.call_pointer(load_field(b, context, "release"), "void", pointer)
+    b.call_pointer(load_field(b, context, "release"), "void", context, pointer)
 
 
 def call_allocate_output(b: Builder, context: Value, output: int, bytes_: Value) -> Value:
@@ -134,6 +137,7 @@ def _runtime_module() -> Module:
     module = Module("runtime")
     allocate, release = write_allocation(module)
     write_output_allocation(module, allocate)
+    write_block_functions(module, allocate, release, FREE_BLOCKS)
     _grow_arena(module, allocate, release)
     _run_alone(module)
     return module
@@ -195,6 +199,10 @@ class Runtime:
     def release(self, address: int) -> None:
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("release"))(address)
 
+    def drop_blocks(self, context: int) -> None:
+        """Gives the free scratch blocks of a context back to the system."""
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("drop_blocks"))(context)
+
     def free_output(self, address: int) -> None:
         """Gives back memory of `allocate_output` that no array has taken over."""
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("free_output"))(address)
@@ -213,20 +221,21 @@ class Context:
     """One context in memory, with its arena.  `address` is what native code gets."""
 
     def __init__(self, constants: int, arena_bytes: int, island: int, threads: Threads | None = None) -> None:
-        self._words = (ctypes.c_int64 * len(_FIELD_NAMES))()
+        self._words = (ctypes.c_int64 * (CONTEXT_BYTES // 8))()
         self.address = ctypes.addressof(self._words)
         functions = runtime()
         self["constants"] = constants
         self["island"] = island
-        for name in ("grow_arena", "allocate_output", "allocate", "release"):
+        for name in ("grow_arena", "allocate_output"):
             self[name] = functions.address(name)
+        self["allocate"], self["release"] = functions.address("take_block"), functions.address("give_block")
         self["parallel"] = threads.parallel if threads else functions.address("run_alone")
         self["pool"] = threads.pool if threads else 0
         self["threads"] = threads.number if threads else 0
         self["arena"] = functions.allocate(arena_bytes) if arena_bytes else 0
         self["arena_bytes"] = arena_bytes
         # Kept for the destructor: at interpreter exit module globals may be gone before this object.
-        self._release = functions.release
+        self._release, self._drop_blocks = functions.release, functions.drop_blocks
 
     def __getitem__(self, name: str) -> int:
         return self._words[FIELDS[name] // 8]
@@ -237,6 +246,7 @@ class Context:
     def __del__(self) -> None:
         if hasattr(self, "_release"):
             self._release(self["arena"])
+            self._drop_blocks(self.address)
 
 
 @dataclass(frozen=True)
