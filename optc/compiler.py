@@ -12,6 +12,7 @@ from optc.jit import api
 from optc.jit.module import ObjectModule, ScriptFunction, ScriptMethod
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
+from optc.runtime.collector import collector_paused
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
 from optc.runtime.values import is_torch
@@ -63,10 +64,11 @@ def _decorator(example_inputs: Any, options: dict[str, Any]) -> Callable[[Any], 
 
 def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> CompiledFunction:
     inputs = example_inputs if isinstance(example_inputs, tuple | list | None) else (example_inputs,)
-    function, receiver, name = capture(module, inputs)
-    compiled = make_compiled(function, receiver, name=name, **options)
-    if inputs is not None:
-        compiled.prepare(*inputs)
+    with collector_paused():
+        function, receiver, name = capture(module, inputs)
+        compiled = make_compiled(function, receiver, name=name, **options)
+        if inputs is not None:
+            compiled.prepare(*inputs)
     return compiled
 
 

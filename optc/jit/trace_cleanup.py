@@ -65,18 +65,25 @@ class _LiveNodes:
         return True
 
     def _mark(self, node: Node) -> None:
-        if node in self.nodes:
-            return
-        self.nodes.add(node)
-        self._mark_values(node.inputs)
-        if node.owner is not None and node.owner.owning_node is not None:
-            self._mark(node.owner.owning_node)
+        """Mark a node and everything it needs; not by recursion, because programs may be deep."""
+        waiting = [node]
+        while waiting:
+            found = waiting.pop()
+            if found in self.nodes:
+                continue
+            self.nodes.add(found)
+            waiting += self._needed(found.inputs)
+            if found.owner is not None and found.owner.owning_node is not None:
+                waiting.append(found.owner.owning_node)
 
     def _mark_values(self, values: tuple[Value, ...]) -> None:
-        for value in values:
-            if _has_memory(value.type):
-                self._live_memory.add(self.memory.of(value))
-            self._mark(value.node)
+        for node in self._needed(values):
+            self._mark(node)
+
+    def _needed(self, values: tuple[Value, ...]) -> list[Node]:
+        """The nodes that make values; the memory of the values is live from now on."""
+        self._live_memory.update(self.memory.of(value) for value in values if _has_memory(value.type))
+        return [value.node for value in values]
 
 
 class _Memory:

@@ -25,6 +25,7 @@ from optc.ir.origins import tracking
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
+from optc.runtime.collector import collector_paused
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
@@ -100,7 +101,8 @@ class CompiledFunction:
                 if specialization.accepts(values):
                     break
             else:
-                specialization = self._specialize(values)
+                with collector_paused():
+                    specialization = self._specialize(values)
             self._select(specialization)
         return specialization
 

@@ -1,0 +1,34 @@
+"""Python's garbage collector while programs are compiled."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_lock = threading.Lock()
+_inside = 0
+_was_enabled = False
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Keep the cyclic garbage collector from running inside, for all threads.
+
+    Compiling makes many objects that live: the collector would walk over all of them, and over everything the process
+    has imported, again and again, and find nothing. It took half of the time.
+    """
+    global _inside, _was_enabled
+    with _lock:
+        if not _inside:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside and _was_enabled:
+                gc.enable()
