@@ -1,17 +1,20 @@
 """One table of optc against its peers, by number of threads: `python -m bench.peers [NAME...]`.
 
-The peers are PyTorch (eager, TorchScript frozen, Inductor with freezing and max-autotune), ONNX Runtime and OpenVINO, each in
-its best configuration (`bench/engines.py`). Outputs are compared with optc's before anything is timed, then the engines
-take turns, and medians are shown with the ratio of the best peer to optc, what that ratio should be, and for products
-the share of the multiply-adds that a core was seen to do in the same turns. An engine that cannot run a
-program says why below the table. Needs `pip install .[peers]`.
+The peers are PyTorch (eager, TorchScript frozen, Inductor with freezing and max-autotune), ONNX Runtime and OpenVINO,
+each in its best configuration (`bench/engines.py`). Outputs are compared with optc's before anything is timed, then the
+engines take turns, and medians are shown with the ratio of the best peer to optc, what that ratio should be, and for
+products the share of the multiply-adds that a core was seen to do in the same turns. An engine that cannot run a program
+says why below the table. Small products of odd extents are held against numpy (`bench/gemm.py`).
+Needs `pip install .[peers]`; `python docs/generate.py peers` writes the table into the README.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
+import subprocess
 import sys
 import time
 import warnings
@@ -38,6 +41,9 @@ PREPARATION_SECONDS = 30
 
 SETTLING_SECONDS = 0.004
 """How long the idle threads of an engine are given to go to sleep before the next engine's turn."""
+
+ODD_PRODUCTS = 100
+"""How many products of odd extents are held against numpy; `python -m bench.gemm --odd 500` takes more."""
 
 PEAK = "peak"
 PEAK_TURNS = 1 << 12
@@ -195,7 +201,17 @@ def main() -> None:
     for threads in map(int, options.threads.split(",")):
         workloads = rows_for(chosen(options.workloads), threads, bool(options.workloads))
         print(compare_engines(workloads, engines, threads, options.rounds, notes), flush=True)
+    if not options.workloads:
+        print(odd_products(), flush=True)
     print("\n".join(notes))
+
+
+def odd_products() -> str:
+    """Small matrix products of random extents against numpy, whose BLAS must be told its threads before it loads."""
+    program = f"from bench.gemm import odd; print(odd({ODD_PRODUCTS}, seed=0))"
+    alone = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPTC_NUM_THREADS": "1"}
+    finished = subprocess.run([sys.executable, "-c", program], env=alone, stdout=subprocess.PIPE, text=True, check=True)
+    return finished.stdout.rstrip()
 
 
 if __name__ == "__main__":
