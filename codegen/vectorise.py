@@ -29,7 +29,8 @@ from optc.ir.dims import Dim, symbol
 from optc.ops.scalar import Expr, variable
 
 LIGHT, MEDIUM = 8, 20
-"""Loop bodies of at most so many instructions take 4 and 2 vectors per turn: enough to hide the latency of one."""
+"""Sums in loops with bodies of at most so many instructions go into 4 and 2 vectors, so that no addition waits for the
+one before. Turns without sums are independent anyway: the processor overlaps them without being told."""
 MANY_REGISTERS = 32
 """With fewer, the constants of one exponential fill them."""
 LONG_ROW = 4
@@ -64,7 +65,8 @@ class _Vectoriser:
     def widened(self, nest: list[Loop], known: dict[str, Expr]) -> list[Statement]:
         """The widened form of the innermost loop inside the others; accumulators are folded once, behind them all."""
         loop = nest[-1]
-        if not _is_linear(loop) or _stores_in_place(loop):
+        is_scattered = not _is_dense(loop) and body_operations(loop.body) <= LIGHT  # vectors would be built by lane
+        if is_scattered or not _is_linear(loop) or _stores_in_place(loop):
             return _inside(nest[:-1], [replace(loop, lanes=0)])
         lanes = self.lanes(loop)
         accumulators = _accumulators(loop)
@@ -163,10 +165,10 @@ def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
 
 
 def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
-    """How many vectors one turn of the main loop takes, a power of two: few for heavy bodies and for short rows."""
-    cost = body_operations(loop.body)
-    if not _is_dense(loop):  # one instruction per lane anyway
+    """How many vectors one turn of the main loop takes, a power of two: few in heavy bodies and for short rows."""
+    if not _accumulators(loop) or not _is_dense(loop):
         return 1
+    cost = body_operations(loop.body)
     count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM and target.vector_registers >= MANY_REGISTERS else 1
     length = loop.stop - loop.start
     while count > 1 and isinstance(length, int) and length < lanes * count * LONG_ROW:
