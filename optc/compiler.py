@@ -93,7 +93,7 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         forward = methods["forward"] if "forward" in methods else methods["forward__0"]  # the first of its overloads
         return forward, target, module.original_name
     if isinstance(module, Module) or callable(module):
-        captured = api.script(module) if example_inputs is None else trace(module, example_inputs)
+        captured = api.script(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)
     raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
 
