@@ -8,7 +8,7 @@ then runs the interpreter on the same arguments, which raises the exact error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from optc.codegen import grouping
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.clock import Clock
 from optc.codegen.expression import SUPPORTED_DTYPES
-from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported
+from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported, site_of
 from optc.codegen.host import Target
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Module, Value
@@ -34,6 +34,7 @@ from optc.codegen.native import (
     fits_registers,
 )
 from optc.ir import dtypes, types
+from optc.ir.dims import product
 from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
@@ -66,6 +67,8 @@ class DriverCode:
     arena_bytes: int
     kernels: list[KernelRecord]
     clock: Clock | None = None
+    sites: Sequence[str] = ()
+    """What the program allocates while it runs, for messages."""
 
 
 class Driver(Frame):
@@ -99,7 +102,9 @@ class Driver(Frame):
         self.announce_work()
         self.entry.br(self.start)
         modules = {self.module.name: self.module, **self.modules}
-        return DriverCode(self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock)
+        return DriverCode(
+            self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock, self.sites
+        )  # fmt: skip
 
     def bind_inputs(self) -> None:
         word = 0
@@ -179,8 +184,10 @@ class Driver(Frame):
             pointer = self.b.load("ptr", address)
         else:
             number = [place for _, place in self.output_places].index(word)
-            pointer = calling.call_allocate_output(self.b, self.context, number, self.byte_size(type_))
-            self.check(self.b.icmp("ne", pointer, 0), calling.OUT_OF_MEMORY)
+            assert type_.shape is not None and type_.dtype is not None
+            bytes_ = self.byte_count(product(type_.shape), type_.dtype.itemsize)
+            pointer = calling.call_allocate_output(self.b, self.context, number, bytes_)
+            self.check_memory(pointer, bytes_, f"a result, {site_of(value)}")
             self.b.store(pointer, address)
             for place, dim in enumerate(type_.shape or ()):
                 slot = self.b.gep("i64", self.output_words, word + 1 + place)

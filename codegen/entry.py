@@ -177,7 +177,7 @@ class EntryPoint:
     `wrap_by_default`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
     the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
-    containers, defaults and state.
+    containers, defaults and state.  sites: what the code allocates, by the numbers it gives when there is no memory.
     """
 
     run: int
@@ -193,6 +193,7 @@ class EntryPoint:
     arguments: tuple[Argument, ...] | None = None
     state: tuple[State, ...] = ()
     updates: tuple[Update, ...] = ()
+    sites: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[Argument, ...]:
@@ -203,7 +204,8 @@ class EntryPoint:
         """Deals with a run that returned an error; `address` is that of its context."""
         failure = Failure.at(address)
         if failure.code == OUT_OF_MEMORY:
-            raise MemoryError(f"{self.name}: out of memory")
+            bytes_, site = failure.details[:2]
+            raise MemoryError(f"{self.name}: no {bytes_} bytes for {self.sites[site] if self.sites else 'a tensor'}")
         exception = self.contexts.take_exception() if failure.code == ISLAND_FAILED else None
         if exception is not None:
             raise exception

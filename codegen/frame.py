@@ -18,6 +18,7 @@ from optc.codegen import context as calling
 from optc.codegen.clock import Clock
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
+from optc.codegen.extents import emit_estimate, may_overflow
 from optc.codegen.host import Target
 from optc.codegen.kernel import Kernel
 from optc.codegen.kernel_emitter import emit_dim, emit_kernel, passed_buffers
@@ -113,6 +114,7 @@ class Frame:
         self.aliases: dict[Slot, set[IRValue]] = {}
         self.destinations: dict[IRValue, Value] = {}
         self.heap: list[Slot] = []
+        self.sites: list[str] = []
         self.kernels: list[KernelRecord] = []
         self.clock: Clock | None = None
         self.modules: dict[str, Module] = {}
@@ -265,36 +267,51 @@ class Frame:
         """Two buffers of one size that live as long as `value`."""
         assert type_.shape is not None and type_.dtype is not None
         count = product(type_.shape)
-        slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize)
+        slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize, site_of(value))
         self.slots[value] = [slot]
         self.aliases[slot] = {value}
         return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
 
     def allocate_slot(self, value: IRValue, type_: TensorType) -> Value:
         assert type_.shape is not None and type_.dtype is not None
-        slot, pointer = self.new_slot(product(type_.shape), type_.dtype.itemsize)
+        slot, pointer = self.new_slot(product(type_.shape), type_.dtype.itemsize, site_of(value))
         self.slots[value] = [slot]
         self.aliases[slot] = {value}
         return pointer
 
-    def new_slot(self, count: Dim, itemsize: int) -> tuple[Slot, Value]:
-        """A slot for `count` elements and its address."""
+    def new_slot(self, count: Dim, itemsize: int, site: str = "scratch memory") -> tuple[Slot, Value]:
+        """A slot for `count` elements and its address. `site` says what for, should there be no memory."""
         if isinstance(count, int):
             slot = self.arena.allocate(count * itemsize)
             return slot, self.b.gep("i8", self.arena_pointer(), slot.offset)
-        bytes_ = self.b.mul(emit_dim(self.b, count, self.symbols), itemsize)
+        bytes_ = self.byte_count(count, itemsize)
         pointer = calling.call_allocate(self.b, self.context, bytes_)
-        self.check(self.b.icmp("ne", pointer, 0), calling.OUT_OF_MEMORY)
+        self.check_memory(pointer, bytes_, site)
         slot = Slot(owner=pointer)
         self.heap.append(slot)
         return slot, pointer
 
     def heap_block(self, memory: MemoryTensor) -> Value:
         """The address of a heap block with room for a tensor; whoever asks gives it back."""
-        bytes_ = self.byte_size(TensorType(memory.dtype, memory.shape))
+        bytes_ = self.byte_count(product(memory.shape), memory.dtype.itemsize)
         pointer = calling.call_allocate(self.b, self.context, bytes_)
-        self.check(self.b.icmp("ne", pointer, 0), calling.OUT_OF_MEMORY)
+        self.check_memory(pointer, bytes_, "a tensor that a loop carries")
         return pointer
+
+    def byte_count(self, count: Dim, itemsize: int) -> Value:
+        """The bytes of so many elements; leaves the function where there cannot be so many."""
+        if not isinstance(count, int) and may_overflow(count):
+            estimate = emit_estimate(self.b, count, self.symbols)
+            self.check(self.b.fcmp("oge", estimate, 0.0))
+            self.check(self.b.fcmp("olt", estimate, float((1 << 62) // itemsize)))
+        return self.b.mul(emit_dim(self.b, count, self.symbols), itemsize)
+
+    def check_memory(self, pointer: Value, bytes_: Value, site: str) -> None:
+        """Leave the function when an allocation gave nothing; the error says how much was wanted, and what for."""
+        with self.b.if_then(self.b.icmp("eq", pointer, 0), likely=False):
+            calling.store_details(self.b, self.context, [bytes_, self.b.constant("i64", len(self.sites))])
+            self.leave(calling.OUT_OF_MEMORY)
+        self.sites.append(site)
 
     def arena_pointer(self) -> Value:
         if self.arena_base is None:
@@ -475,6 +492,12 @@ def static(dims: Sequence[Dim]) -> tuple[int, ...]:
     if len(numbers) != len(dims):
         raise TypeError(f"{dims} are not all known")
     return numbers
+
+
+def site_of(value: IRValue) -> str:
+    """What a value is and where it comes from, for messages."""
+    source = f" at {value.node.source}" if value.node.source is not None else ""
+    return f"{value.node.kind} -> {value.type}{source}"
 
 
 def tensor_type(value: IRValue) -> TensorType:

@@ -46,6 +46,8 @@ class NativeProgram:
     library: jit.Library | None = None
     clock: Clock | None = None
     operations: Dim = 0
+    sites: tuple[str, ...] = ()
+    """What the program allocates while it runs, for messages."""
     object_keys: tuple[str, ...] = ()
     """Where the disk cache has the objects; empty when they are not kept."""
 

@@ -62,6 +62,7 @@ def connect(
     plain = EntryPoint(
         run=native.run, owner=native, signature=native.signature, contexts=native.contexts(threads=threads),
         slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
+        sites=native.sites,
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
     fast = replace(

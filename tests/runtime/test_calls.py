@@ -294,3 +294,43 @@ def test_torch_tensors_of_all_types(dtype: str) -> None:
         assert first.dtype == second.dtype == x.dtype
         assert torch.equal(first, x.flip(0))
         assert torch.equal(second, x[0])
+
+
+# Memory that is not there
+
+
+def made_of(n: int, m: int):
+    return optc.ones(n, m).sum() + 0.0, optc.ones(n, m)
+
+
+@pytest.mark.parametrize("sizes", [(1 << 32, 1 << 32), (1 << 31, 1 << 31), (1 << 62, 4), (-1, 4)])
+def test_sizes_that_cannot_be_counted_are_refused(sizes: tuple[int, int]) -> None:
+    """The bytes of the first three are a multiple of 2**64, which is 0 in a machine word."""
+    made = optc.compile(optc.jit.script(made_of))
+    for few in ((3, 4), (5, 6)):
+        assert made(*few)[1].shape == few
+    with pytest.raises(errors.ExecutionError):
+        made(*sizes)
+    assert made(2, 7)[0] == 14
+
+
+def test_memory_that_is_not_there_is_an_error_with_size_and_place() -> None:
+    made = optc.compile(optc.jit.script(made_of))
+    made(3, 4)
+    with pytest.raises(MemoryError, match=r"made_of: no 4398046511104 bytes for .*aten::full.*test_calls\.py"):
+        made(1 << 20, 1 << 20)
+    assert made(2, 7)[0] == 14
+
+
+def squared(x):
+    return (x[:, None] + x[None, :]).cumsum(0).cumsum(1)
+
+
+def test_a_failing_allocation_in_the_middle_leaves_the_program_usable() -> None:
+    program = optc.compile(optc.jit.script(squared), dynamic=True)
+    x = np.ones(5, np.float32)
+    wanted = program(x)
+    with pytest.raises(MemoryError):
+        program(np.ones(1 << 21, np.float32))
+    for _ in range(3):
+        assert np.array_equal(program(x), wanted)
