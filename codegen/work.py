@@ -3,7 +3,8 @@
 Operations are counted as the machine does them, functions such as `exp` taken apart into their polynomials: add, sub, mul,
 div, sqrt and the extremes count one, a fused multiply-add counts two; comparisons, selections, conversions and
 bit operations count nothing. Bytes are those that have to move: every element of an input that is read and of an output
-that is written counts once, however often the kernel touches it; scratch counts nothing.
+that is written counts once, however often the kernel touches it; scratch counts nothing, nor does what a kernel reads
+back from its own results.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def kernel_work(kernel: Kernel, target: Target) -> Work:
             touched.setdefault(place, _elements(index, loops))
     roles = {buffer.name: buffer for buffer in kernel.buffers if buffer.role != "scratch"}
     bytes_: Dim = 0
-    for (name, _, _), count in touched.items():
-        if name in roles:
+    for (name, is_write, _), count in touched.items():
+        if name in roles and is_write == (roles[name].role == "output"):
             bytes_ = bytes_ + count * roles[name].dtype.itemsize
     return Work(flops, bytes_, float_width(buffer.dtype.itemsize for buffer in roles.values()
                                            if buffer.dtype.kind == "float"))  # fmt: skip

@@ -38,6 +38,9 @@ MAXIMUM_RUNS = 2000
 RUN_SECONDS = 0.25
 """Runs are repeated for so long; the faster half of them counts."""
 
+SAMPLE_SECONDS = 2e-5
+"""Short calls are timed several at once."""
+
 REGISTERS = "registers and control flow"
 ENTRY = "entry"
 REST = "rest"
@@ -181,26 +184,51 @@ def profile_native(
     leaves = [leaf for value, form in zip(values, program.input_structures) for leaf in leaves_of(value, form)]
     held = [current(slot, leaves) for slot in program.state if slot.owner is not None]
     arguments = [native_form(leaf) for leaf in leaves + held]
-    tables, tick_seconds = _measured(lambda: entry(*arguments), clock.table)
-    outside = 0.0 if call is None else _call_seconds(call) - float(tables[:, 0, 0].mean()) * tick_seconds
+    tables, tick_seconds, whole = _measured(lambda: entry(*arguments), clock.table, call)
+    outside = 0.0 if call is None else whole - float(tables[:, 0, 0].mean()) * tick_seconds
     return _native_profile(clock.places, tables, tick_seconds, max(outside, 0.0), threads or get_num_threads())
 
 
-def _measured(run: Callable[[], Any], table: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float]:
-    """The tables of the faster half of many runs, and the seconds of a tick."""
+def _measured(
+    run: Callable[[], Any], table: np.ndarray[Any, Any], call: Callable[[], Any] | None
+) -> tuple[np.ndarray[Any, Any], float, float]:
+    """The tables of the faster half of many runs, the seconds of a tick, and those of a normal call.
+
+    Runs and calls take turns, so that both see the same moods of the machine.
+    """
     ticks = ctypes.CFUNCTYPE(ctypes.c_uint64)(probes().address("ticks"))
     for _ in range(WARM_UP_RUNS):
         _try(run)
+    batch = 1 if call is None else _calls_per_sample(call)
     taken: list[np.ndarray[Any, Any]] = []
+    seconds: list[float] = []
     started, first_tick = time.perf_counter(), ticks()
     deadline = started + RUN_SECONDS
     while len(taken) < MINIMUM_RUNS or (len(taken) < MAXIMUM_RUNS and time.perf_counter() < deadline):
         table[...] = 0
         _try(run)
         taken.append(table.copy())
+        if call is not None:
+            seconds.append(_sample(call, batch))
     elapsed, last_tick = time.perf_counter() - started, ticks()
+    faster = slice((len(taken) + 1) // 2)
     taken.sort(key=lambda rows: int(rows[0, 0]))
-    return np.array(taken[: (len(taken) + 1) // 2], np.float64), elapsed / max(last_tick - first_tick, 1)
+    whole = statistics.mean(sorted(seconds)[faster]) if seconds else 0.0
+    return np.array(taken[faster], np.float64), elapsed / max(last_tick - first_tick, 1), whole
+
+
+def _calls_per_sample(call: Callable[[], Any]) -> int:
+    """How many calls make a sample that the clock can see."""
+    call()
+    return max(1, round(SAMPLE_SECONDS / max(_sample(call, 1), 1e-9)))
+
+
+def _sample(call: Callable[[], Any], count: int) -> float:
+    """Seconds per call."""
+    start = time.perf_counter()
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count
 
 
 def _try(run: Callable[[], Any]) -> None:
@@ -208,18 +236,6 @@ def _try(run: Callable[[], Any]) -> None:
         run()
     except RunFailed as failed:
         raise OptcError("the program fails for these arguments: call it to see the error") from failed
-
-
-def _call_seconds(call: Callable[[], Any]) -> float:
-    """The median time of a normal call."""
-    call()
-    samples: list[float] = []
-    deadline = time.perf_counter() + RUN_SECONDS / 2
-    while len(samples) < MINIMUM_RUNS or (len(samples) < MAXIMUM_RUNS and time.perf_counter() < deadline):
-        start = time.perf_counter()
-        call()
-        samples.append(time.perf_counter() - start)
-    return statistics.median(samples)
 
 
 def _native_profile(

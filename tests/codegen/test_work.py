@@ -49,6 +49,11 @@ def test_two_passes_over_the_same_elements_move_them_once() -> None:
     assert substitute(found.bytes, {"n": 3}) == 4 * (24 + 24 + 1)
 
 
+def test_what_is_read_back_from_a_result_does_not_move_again() -> None:
+    found = work(over("i", 10, Store("out", I, load(X, I))), over("j", 10, Store("out", J, load(OUT, J) * 2.0)))
+    assert found == Work(10, 4 * 20)
+
+
 def test_parts_of_an_output_that_several_loops_write_all_count() -> None:
     found = work(over("i", 10, Store("out", I, load(X, I))), over("i", 6, Store("out", I + 10, load(X, I))))
     assert found == Work(0, 4 * (10 + 6 + 16))
