@@ -44,7 +44,8 @@ _BUILTINS: dict[int, str] = {
 }
 
 _BUILTIN_NAMES = {
-    f"optc.nn.functional.{name}": f"aten::{name}" for name in ("_no_grad_embedding_renorm_", "assert_int_or_pair")
+    f"optc.nn.functional.{name}": f"aten::{name}"
+    for name in ("_no_grad_embedding_renorm_", "assert_int_or_pair", "_list_with_default")
 }
 
 _SPECIAL_FORMS: dict[int, str] = {

@@ -24,6 +24,20 @@ LAYERS: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("ConvTranspose1d", (4, 6, 3), {"stride": 2}, LINE),
     ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "output_padding": 1, "groups": 2}, IMAGE),
     ("ConvTranspose3d", (4, 3, 2), {"dilation": 2}, VOLUME),
+    ("MaxPool1d", (3,), {"stride": 2, "padding": 1}, LINE),
+    ("MaxPool2d", (2,), {}, IMAGE),
+    ("MaxPool2d", ((3, 2), 1), {"dilation": 2, "ceil_mode": True}, IMAGE),
+    ("MaxPool3d", (2,), {}, VOLUME),
+    ("AvgPool1d", (3,), {"padding": 1, "count_include_pad": False}, LINE),
+    ("AvgPool2d", (2,), {"ceil_mode": True}, IMAGE),
+    ("AvgPool2d", (3, 2), {"divisor_override": 5}, IMAGE),
+    ("AvgPool3d", (2,), {}, VOLUME),
+    ("AdaptiveMaxPool1d", (3,), {}, LINE),
+    ("AdaptiveMaxPool2d", ((3, 2),), {}, IMAGE),
+    ("AdaptiveMaxPool3d", (2,), {}, VOLUME),
+    ("AdaptiveAvgPool1d", (3,), {}, LINE),
+    ("AdaptiveAvgPool2d", ((3, 2),), {}, IMAGE),
+    ("AdaptiveAvgPool3d", (1,), {}, VOLUME),
 ]
 
 

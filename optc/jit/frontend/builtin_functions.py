@@ -83,6 +83,13 @@ def _contains(writer: Writer, inputs: Sequence[Value], source: SourceRange | Non
     return writer.builtin("aten::ne", [place, writer.constant(-1)], source=source)
 
 
+def _list_with_default(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
+    given, defaults = inputs
+    lengths = [writer.builtin("aten::len", [value], source=source) for value in (defaults, given)]
+    writer.fail_unless(writer.builtin("aten::gt", lengths, source=source), writer.constant(""), source)
+    return given
+
+
 def _raise(writer: Writer, inputs: Sequence[Value], source: SourceRange | None) -> Value:
     return writer.raise_exception(inputs[0], inputs[1], source)
 
@@ -108,6 +115,7 @@ _define("aten::_assert", "(bool condition, str message) -> NoneType", _assert, 8
 _define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
 _define("aten::__contains__", "(str self, str key) -> bool", _contains, 5, 11)
+_define("aten::_list_with_default", "(int[] out_size, int[] defaults) -> int[]", _list_with_default, 3, 2)
 _define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, None)
 _define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
 _define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)

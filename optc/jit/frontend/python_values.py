@@ -15,6 +15,7 @@ from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import DEVICE, INT, NONE, TENSOR, Type
 from optc.jit import markers, vocabulary
 from optc.jit.annotations import Annotations, is_named_tuple
+from optc.jit.choices import Choice, choice_of
 from optc.jit.frontend.callables import (
     ClassValue,
     EnumClassValue,
@@ -23,7 +24,7 @@ from optc.jit.frontend.callables import (
     NamedTupleConstructor,
     SliceValue,
 )
-from optc.jit.frontend.constants import MAX_INT
+from optc.jit.frontend.constants import MAX_INT, known
 from optc.jit.frontend.resolver import OperatorNamespace, OperatorNamespaces
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue, SpecialForm
 from optc.jit.frontend.values import SugaredValue
@@ -121,6 +122,32 @@ class PythonModuleValue(SugaredValue):
         return to_sugared(member, writer, source, self.recursion, is_constant=True)
 
 
+class ChoiceValue(SugaredValue):
+    """One of two functions, by a flag that is known while compiling."""
+
+    kind = "function"
+
+    def __init__(self, choice: Choice, recursion: Recursion) -> None:
+        self.choice = choice
+        self.recursion = recursion
+
+    def call(
+        self,
+        writer: GraphWriter,
+        source: SourceRange | None,
+        args: Sequence[NamedValue],
+        kwargs: Sequence[NamedValue],
+        binders: int,
+    ) -> SugaredValue:
+        given = [value for value in kwargs if value.name == self.choice.argument]
+        given += args[self.choice.place : self.choice.place + 1]
+        flag = given[0].materialize(writer.graph) if given else None
+        if flag is not None and known(flag, bool) is None:
+            raise ScriptError(f"Argument for boolean dispatch at {self.choice.argument} was not constant", source)
+        function = self.choice.when_true if flag is not None and flag.constant else self.choice.when_false
+        return _function_value(function, source, self.recursion).call(writer, source, args, kwargs, binders)
+
+
 class SliceClass(SugaredValue):
     """Python's `slice`."""
 
@@ -201,6 +228,9 @@ def to_sugared(
     builtin = vocabulary.builtin_name(value)
     if builtin is not None:
         return BuiltinValue(builtin)
+    choice = choice_of(value)
+    if choice is not None:
+        return ChoiceValue(choice, recursion)
     if inspect.isclass(value):
         return _class_value(value, source, recursion)
     if isinstance(value, enum.Enum):

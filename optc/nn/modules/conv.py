@@ -1,5 +1,6 @@
 """Convolutions and transposed convolutions over lines, images and volumes."""
-# mypy: disable-error-code="no-any-return"
+# Scripts read the annotations of `_output_padding`, where tuples are lists.
+# mypy: disable-error-code="no-any-return,arg-type"
 
 import math
 from typing import Any
