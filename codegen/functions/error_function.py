@@ -65,6 +65,16 @@ _INVERSE_TAIL = (
     -7.676876932251237e-06, -7.619215464674083e-07, 4.394123364216549e-07,
 )  # fmt: skip
 """P in erfinv x = x P(sqrt(w) - 4) for larger w."""
+_INVERSE_CENTRAL_SINGLE = (
+    1.623542070388794, 0.24163033068180084, -0.005738559179008007, -0.0008360744104720652, 0.00019546729163266718,
+    -1.2756860087392852e-05, -1.8839554059013608e-06, 4.5559096406577737e-07, -4.404207221142542e-09,
+    -5.82911940938402e-09,
+)  # fmt: skip
+_INVERSE_TAIL_SINGLE = (
+    3.083885669708252, 1.0052582025527954, 0.005368845537304878, -0.0037368913181126118, 0.0025054023135453463,
+    -0.0017574956873431802, 0.0009332797490060329, -0.00023147647152654827,
+)  # fmt: skip
+"""The same for float32: in w - 3 for w <= 6, in sqrt(w) - 13/4 above."""
 _BEYOND = {FLOAT32: 10.5, FLOAT64: 27.5}
 """Where erfc is below the smallest number."""
 _PART_ROUNDING = 1.5 * 2.0**21  # adding it leaves the quarters in the low bits
@@ -146,18 +156,27 @@ def _complement(size: Expr, target: Target) -> Expr:
 
 
 def erfinv(x: Expr, target: Target) -> Expr:
-    """The inverse of erf, infinite at -1 and 1, nan beyond; in double precision, which float64 refines by one step."""
-    wide = x.cast(FLOAT64)
-    size = magnitude(wide)
+    """The inverse of erf, infinite at -1 and 1, nan beyond; float64 is refined by one step."""
+    size = magnitude(x)
     missing = 1.0 - size
     depth = -log(missing * (1.0 + size), target)
-    central = polynomial(depth - 3.125, _INVERSE_CENTRAL)
-    tail = polynomial(square_root(at_most(depth, 40.0)) - 4.0, _INVERSE_TAIL)
-    value = size * select(depth < 6.25, central, tail)
+    value = size * (_slope_single(depth) if x.dtype is FLOAT32 else _slope(depth))
     if x.dtype is FLOAT64:
         value = _halley(value, size, missing, target)
-    value = select(size.equal(1.0), literal(math.inf, FLOAT64), value)
-    return with_sign_of(value, wide).cast(x.dtype)
+    return with_sign_of(select(size.equal(1.0), literal(math.inf, x.dtype), value), x)
+
+
+def _slope_single(depth: Expr) -> Expr:
+    """erfinv x over x, of -log(1 - x**2)."""
+    central = polynomial(depth - 3.0, _INVERSE_CENTRAL_SINGLE)
+    tail = polynomial(square_root(at_most(depth, 17.0)) - 3.25, _INVERSE_TAIL_SINGLE)
+    return select(depth < 6.0, central, tail)
+
+
+def _slope(depth: Expr) -> Expr:
+    central = polynomial(depth - 3.125, _INVERSE_CENTRAL)
+    tail = polynomial(square_root(at_most(depth, 40.0)) - 4.0, _INVERSE_TAIL)
+    return select(depth < 6.25, central, tail)
 
 
 def _halley(value: Expr, size: Expr, missing: Expr, target: Target) -> Expr:
