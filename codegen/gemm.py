@@ -317,23 +317,39 @@ class _DriverWriter:
         if known is not None and known % columns == 0:
             return
         with b.if_then(b.icmp("sgt", last, whole)):
-            self._last_panel(block, b.mul(whole, columns))
+            column = b.mul(whole, columns)
+            if known is None:
+                self._unknown_columns(block, column)
+            else:
+                self._rest_of_columns(block, column, known % columns)
 
-    def _last_panel(self, block: _Block, column: Value) -> None:
-        """What is left of the columns: as many vectors as needed, or one after the other when that is not known."""
+    def _unknown_columns(self, block: _Block, column: Value) -> None:
+        """Halving numbers of vectors while they fit, then one after the other with a mask."""
         b, lanes = self.b, self.tile.lanes
-        known = _known(self.n)
-        if known is not None:
-            self._rest_of_columns(block, column, known % self.tile.columns)
-            return
         left = b.sub(self.n, column)
-        panel = self._panel(block, column, self.tile.vectors, left)
-        with b.for_loop(0, left, lanes) as loop:
-            pointer = self._moved(panel.pointer, loop.index)
+        whole = self._panel(block, column, self.tile.vectors, left)
+        done = b.constant("i64", 0)
+        for vectors in _halves(self.tile.vectors // 2, 2):
+            fits = b.icmp("sge", b.sub(left, done), vectors * lanes)
+            with b.if_then(fits):
+                self._tiles(block, self._part(whole, done, vectors, lanes, None))
+            done = b.add(done, b.select(fits, b.constant("i64", vectors * lanes), 0))
+        with b.for_loop(done, left, lanes) as loop:
             remaining = b.sub(left, loop.index)
-            self._tiles(
-                block, _Panel(pointer, panel.stride, b.add(column, loop.index), 1, remaining, panel.following, lanes)
-            )
+            narrow = last_columns(lanes, self.gemm.element, 1)[-1][1]
+            if narrow == lanes:
+                self._tiles(block, self._part(whole, loop.index, 1, lanes, remaining))
+                return
+            with b.if_then_else(b.icmp("sle", remaining, narrow)) as (few, many):
+                with few:
+                    self._tiles(block, self._part(whole, loop.index, 1, narrow, remaining))
+                with many:
+                    self._tiles(block, self._part(whole, loop.index, 1, lanes, remaining))
+
+    def _part(self, panel: _Panel, done: Value, vectors: int, lanes: int, columns: Value | None) -> _Panel:
+        """Some vectors of a panel, behind `done` columns."""
+        pointer, column = self._moved(panel.pointer, done), self.b.add(panel.column, done)
+        return _Panel(pointer, panel.stride, column, vectors, columns, panel.following, lanes)
 
     def _rest_of_columns(self, block: _Block, column: Value, rest: int) -> None:
         """A known number of columns, with as many vectors as they need."""
@@ -342,9 +358,7 @@ class _DriverWriter:
         for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest):
             width = min(rest - done, vectors * lanes)
             columns = None if width == vectors * lanes else b.constant("i64", width)
-            pointer = self._moved(whole.pointer, b.constant("i64", done))
-            here = b.add(column, done)
-            self._tiles(block, _Panel(pointer, whole.stride, here, vectors, columns, whole.following, lanes))
+            self._tiles(block, self._part(whole, b.constant("i64", done), vectors, lanes, columns))
             done += width
 
     def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None) -> _Panel:
@@ -377,8 +391,11 @@ class _DriverWriter:
         """The next panel of a matrix K x N lies beside this one, a piece in every row."""
         if not self.plan.prefetch:
             return None
-        part = self.b.constant("i64", self.plan.prefetch * self._line_elements())
-        return _Following(self._moved(place, width), self.named["ldb"], part)
+        line = self._line_elements()
+        part = self.b.constant("i64", self.plan.prefetch * line)
+        # Where rows are not aligned, this panel has brought the first line of the next one: ask for the ends of vectors.
+        ends = self._moved(place, width, self.b.constant("i64", line - 1))
+        return _Following(ends, self.named["ldb"], part)
 
     def _line_elements(self) -> int:
         return 64 // element_bytes(self.gemm.element)
@@ -386,12 +403,12 @@ class _DriverWriter:
     # Tiles
 
     def _heights(self) -> list[int]:
-        """The kernel heights that cover the rows: the tile's, then the exact rest, or powers of two if unknown."""
+        """The kernel heights that cover the rows: the tile's, then the exact rest, or halves of it if unknown."""
         rows = self.tile.rows
         if self.gemm.m is not None:
             rest = self.gemm.m % rows
             return [size for size in (rows if self.gemm.m >= rows else 0, rest) if size]
-        return [rows, *(1 << bit for bit in reversed(range(rows.bit_length())) if 1 << bit < rows)]
+        return _halves(rows, 1)
 
     def _for_each_tile(self, start: Value, stop: Value, emit: _EmitTile) -> None:
         b = self.b
@@ -470,6 +487,15 @@ class _DriverWriter:
 
 
 _EmitTile = Callable[[int, Value], None]
+
+
+def _halves(number: int, least: int) -> list[int]:
+    """The number, half of it, half of that, down to `least`."""
+    halves = []
+    while number >= least:
+        halves.append(number)
+        number //= 2
+    return halves
 
 
 def _known(value: Value) -> int | None:
