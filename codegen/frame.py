@@ -35,6 +35,7 @@ from optc.codegen.native import (
     contiguous_strides,
 )
 from optc.codegen.parallelise import kernel_operations
+from optc.codegen.phases import Phase, in_phases
 from optc.codegen.registers import RegisterEmitter
 from optc.codegen.schedule import schedule
 from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel, is_worth_splitting, scaled
@@ -453,6 +454,23 @@ class Frame:
 
         `pointers` are its inputs and outputs in order; its scratch is allocated here, for the time of the call.
         """
+        phases = in_phases(kernel, self.target)
+        if phases is None:
+            self.call_phase(Phase(kernel, kernel), pointers, operators, notes)
+            return
+        places = dict(zip((buffer.name for buffer in kernel.buffers if buffer.role != "scratch"), pointers))
+        slots: list[Slot] = []
+        for buffer in phases.temporary:
+            slot, places[buffer.name] = self.new_slot(buffer.size, buffer.dtype.itemsize)
+            slots.append(slot)
+        for phase in phases.phases:
+            self.call_phase(phase, [places[buffer.name] for buffer in phase.kernel.buffers], operators, notes)
+        for slot in slots:
+            self.release(slot)
+
+    def call_phase(self, phase: Phase, pointers: list[Value], operators: list[str], notes: Sequence[str]) -> None:
+        """Schedule, emit and call one kernel."""
+        kernel = phase.kernel
         scheduled = schedule(kernel, self.target)
         name = content_name(scheduled.kernel, self.target)
         named = replace(scheduled.kernel, name=name)
@@ -471,12 +489,12 @@ class Frame:
             scratch.append(slot)
             places.append(pointer)
         declared = self.module.declare(name, "void", ["ptr"] * len(places) + ["i64"] * len(named.sizes))
-        places.extend(self.symbols[size] for size in kernel.sizes)
-        with self.timed(name, operators, lambda: kernel_work(kernel, self.target)):
+        places.extend(self.symbols[size] for size in phase.measured.sizes)
+        with self.timed(name, operators, lambda: kernel_work(phase.measured, self.target)):
             if named.units == 0:
                 self.b.call(declared, *places)
             else:
-                self.call_split(declared, places, named.units, kernel_operations(kernel))
+                self.call_split(declared, places, named.units, kernel_operations(phase.measured))
         for slot in scratch:
             self.release(slot)
         shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from optc.codegen.blocks import block_reductions
 from optc.codegen.columns import stream_columns
 from optc.codegen.hoist import hoist_invariants
 from optc.codegen.host import Target
@@ -19,6 +20,7 @@ from optc.codegen.vectorise import vectorise
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "parallelise": parallelise,
+    "block reductions": lambda kernel, target: block_reductions(kernel),
     "tile transposes": tile_transposes,
     "hoist": lambda kernel, target: hoist_invariants(kernel),
     "stream columns": stream_columns,

@@ -36,7 +36,7 @@ _MOST_CHUNKS = 8
 """A thread's range is claimed in up to eight chunks of at least 10 microseconds."""
 
 _LATE, _LATE_LIMIT, _REST = 8, 32, 500
-"""A job whose workers did not get to run adds 8 to the score, any other takes 1 away; at 32 the next 500 run alone."""
+"""A job whose workers were stopped adds 8 to the score, any other takes 1 away; at 32 the next 500 run alone."""
 
 _SETTLED = 200
 """A worker that has moved to another processor stays for so many jobs at least."""
@@ -414,18 +414,18 @@ class _PoolModule:
     def judge(
         self, b: Builder, pool: Value, operations: Value, ran: Value, total: Value, chunks: Value, waited: Value
     ) -> None:
-        """Keeps the score of jobs whose workers the system did not let run; too high, and the pool rests.
+        """Keeps the score of jobs for which the caller had to wait because the system did not let a worker run; too
+        high, and the pool rests. Workers that never came cost nothing.
 
-        A job in several chunks was late when the caller ran all but one of them, a short one when waiting for it took
-        longer than spinning lasts. Workers that have just been woken are excused.
+        It had to wait when a chunk took longer than spinning lasts, and either the whole job should have been shorter or
+        the caller ran all the other chunks, which is no wonder where the workers have just been woken.
         """
         alone = b.and_(b.icmp("ugt", chunks, 1), b.icmp("uge", b.add(ran, 1), total))
-        is_short = b.icmp("ult", operations, 4 * _CHUNK_WORTH)
-        stuck = b.and_(b.and_(is_short, b.icmp("eq", chunks, 1)), b.icmp("ne", waited, 0))
+        is_short = b.and_(b.icmp("eq", chunks, 1), b.icmp("ult", operations, 4 * _CHUNK_WORTH))
         woken = b.gep("i8", pool, _HEADER["woken"])
-        excused = b.icmp("ne", b.load("i64", woken), 0)
+        awake = b.icmp("eq", b.load("i64", woken), 0)
         b.store(b.constant("i64", 0), woken)
-        is_late = b.and_(b.or_(alone, stuck), b.not_(excused))
+        is_late = b.and_(b.icmp("ne", waited, 0), b.or_(is_short, b.and_(alone, awake)))
         place = b.gep("i8", pool, _HEADER["late"])
         late = b.load("i64", place)
         less = b.intrinsic("usub.sat", "i64", late, b.constant("i64", 1))
