@@ -6,6 +6,7 @@ references to their array, and a wrapper's array must be held by the wrapper alo
 
 from __future__ import annotations
 
+from optc.codegen.allocation import ALIGNMENT, PAGE, PAGED
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_layout import DESCRIPTION, OUTPUT
 from optc.codegen.llvm import Value
@@ -27,9 +28,6 @@ from optc.codegen.python_layout import (
 
 RECYCLED_BYTES = 64 << 20
 """Larger results are left to the allocator, so that an idle function holds little memory."""
-
-_OWN_MEMORY = 1 << 14
-"""Results from this size on get memory that is aligned to cache lines, smaller ones what numpy gives."""
 
 # DLManagedTensorVersioned: version, manager's context, deleter, flags, then a DLTensor (see `entry_arguments`).
 BLOCK = {"version": 0, "deleter": 2, "flags": 3, "data": 4, "device": 5, "type": 6, "dims": 7, "strides": 8, "end": 10}
@@ -121,7 +119,7 @@ def _fresh(code: Code, record: Value, dims: Value) -> tuple[Value, Value]:
     """A new array (null with an exception) and whether it is worth keeping for later calls."""
     b = code.b
     bytes_ = code.call("byte_count", record, dims)
-    with b.if_then_else(b.icmp("uge", bytes_, _OWN_MEMORY)) as (own, small):
+    with b.if_then_else(b.icmp("uge", bytes_, PAGED)) as (own, small):
         with own:
             countable = b.icmp("ne", bytes_, -1)
             with b.if_then_else(countable, likely=True) as (some, absurd):
@@ -257,12 +255,14 @@ def _make_block(code: Code) -> None:
         bytes_ = code.call("byte_count", record, dims)
         code.require(b.icmp("ne", bytes_, -1))
         rank = code.word(record, OUTPUT, "rank")
-        header = b.add(b.mul(rank, 16), 8 * BLOCK["end"] + 64)
+        small = b.icmp("ult", bytes_, PAGED)
+        alignment = b.select(small, b.constant("i64", ALIGNMENT), b.constant("i64", PAGE))
+        header = b.add(b.mul(rank, 16), b.add(alignment, 8 * BLOCK["end"]))
         total = b.add(bytes_, header)
         block = code.python("allocate_output", "ptr", b.constant("ptr", 0), b.constant("i64", 0), total)
         code.require(code.is_set(block))
         end = b.gep("i8", block, header)
-        data = b.intrinsic("ptrmask", "ptr", end, b.constant("i64", -64), overload=("ptr", "i64"))
+        data = b.intrinsic("ptrmask", "ptr", end, b.sub(0, alignment), overload=("ptr", "i64"))
         extents = b.gep("i64", block, BLOCK["end"])
         strides = b.gep("i64", extents, rank)
         with b.for_loop(b.sub(rank, 1), -1, -1, carried=[b.constant("i64", 1)]) as loop:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from optc.codegen.allocation import ALIGNMENT, PAGE, PAGED
 from optc.codegen.llvm import Value
-
-ALIGNMENT = 64
 
 
 @dataclass(eq=False)
@@ -25,7 +24,11 @@ class Slot:
 
 
 class Arena:
-    """Assigns arena offsets in program order; what is released is used again, most recently released first."""
+    """Assigns arena offsets in program order.
+
+    What is released is used again: the most recently released block of the right size, which is still in the cache,
+    else the smallest that is large enough, else the end of the arena grows. Big slots start on pages; see `allocation`.
+    """
 
     def __init__(self) -> None:
         self.size = 0
@@ -34,16 +37,33 @@ class Arena:
     def allocate(self, bytes_: int) -> Slot:
         """A slot of at least one cache line."""
         wanted = max(ALIGNMENT, -(-bytes_ // ALIGNMENT) * ALIGNMENT)
-        for place in reversed(range(len(self._free))):
-            offset, size = self._free[place]
-            if size >= wanted:
-                self._free.pop(place)
-                if size > wanted:
-                    self._free.append((offset + wanted, size - wanted))
-                return Slot(wanted, offset)
-        slot = Slot(wanted, self.size)
-        self.size += wanted
-        return slot
+        step = PAGE if wanted >= PAGED else ALIGNMENT
+        wanted = -(-wanted // step) * step
+        fitting = [block for block in self._free if _start(block, step) + wanted <= block[0] + block[1]]
+        if not fitting:
+            return Slot(wanted, self._grow(wanted, step))
+        # `min` takes the first of several: the list goes from the least to the most recently released.
+        chosen = min(reversed(fitting), key=lambda block: block[1])
+        self._free.remove(chosen)
+        offset = _start(chosen, step)
+        self._put_aside(offset + wanted, chosen[0] + chosen[1])
+        self._put_aside(chosen[0], offset)
+        return Slot(wanted, offset)
+
+    def _grow(self, wanted: int, step: int) -> int:
+        """The offset of new memory at the end; a free block there becomes part of it."""
+        last = next((block for block in self._free if block[0] + block[1] == self.size), (self.size, 0))
+        if last in self._free:
+            self._free.remove(last)
+        offset = _start(last, step)
+        self._put_aside(last[0], offset)
+        self.size = offset + wanted
+        return offset
+
+    def _put_aside(self, start: int, stop: int) -> None:
+        """What is left of a block goes to the front of the list: it is not what was used last."""
+        if stop > start:
+            self._free.insert(0, (start, stop - start))
 
     def release(self, slot: Slot) -> None:
         """Give a slot back; neighbouring free blocks become one."""
@@ -56,3 +76,8 @@ class Arena:
                 self._free.remove(block)
                 size += block[1]
         self._free.append((offset, size))
+
+
+def _start(block: tuple[int, int], step: int) -> int:
+    """The first offset in a block that is a multiple of `step`."""
+    return -(-block[0] // step) * step

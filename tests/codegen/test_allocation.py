@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from optc.codegen.allocation import ALIGNMENT, PAGE, PAGED
 from optc.codegen.context import Context, runtime
 
 
@@ -58,7 +59,9 @@ def _check_room(block: int, bytes_: int) -> None:
         return
     usable: Callable[[int], int] = ctypes.CDLL(None).malloc_usable_size
     usable.restype, usable.argtypes = ctypes.c_size_t, [ctypes.c_void_p]  # type: ignore[attr-defined]
-    assert usable(block - 64) >= bytes_ + 64
+    front = PAGE if bytes_ > PAGED else ALIGNMENT
+    assert block % front == 0
+    assert usable(block - front) >= bytes_ + front
 
 
 def test_what_was_given_back_last_is_handed_out_first(context: Context) -> None:
