@@ -13,7 +13,7 @@ from optc.codegen import context as calling
 from optc.codegen.driver import Driver
 from optc.codegen.frame import tensor_type
 from optc.codegen.llvm import Value
-from optc.codegen.merging import Moved, Mover, flatten, merged, needs_memory, open_axes, rebuild
+from optc.codegen.merging import Moved, Mover, flatten, merged, needs_memory, open_axes, rebuild, wants_place
 from optc.codegen.native import MemoryTensor, contiguous_strides
 from optc.codegen.writes import is_overwritten, writes_every_row
 from optc.ir.graph import Node
@@ -106,7 +106,7 @@ class Alternating(Buffered):
         self.current, self.spare = next(values), next(values)
         self.driver.define(self.inside, self.memory(self.current))
         self.driver.lend(self.inside)
-        if self.result.node.owner is self.body and not self.result.is_parameter:
+        if self.result.node.owner is self.body and wants_place(self.result):
             self.driver.destinations.setdefault(self.result, self.spare)
 
     def follow(self) -> list[Value]:
@@ -114,10 +114,16 @@ class Alternating(Buffered):
         native = merged(driver, self.result, self.output)
         if isinstance(native, MemoryTensor) and native.is_contiguous and native.pointer == self.current:
             return [self.current, self.spare]
-        written = isinstance(native, MemoryTensor) and native.pointer == self.spare
-        if not written:
+        if isinstance(native, MemoryTensor) and native.pointer == self.spare:
+            return [self.spare, self.current]
+        if not isinstance(native, MemoryTensor) or not native.is_contiguous:
             driver.copy(native, self.spare, tensor_type(self.output))
-        return [self.spare, self.current]
+            return [self.spare, self.current]
+        b = driver.b
+        stays = b.icmp("eq", native.pointer, self.current)
+        with b.if_then(b.not_(stays)):
+            driver.copy(native, self.spare, tensor_type(self.output))
+        return [b.select(stays, self.current, self.spare), b.select(stays, self.spare, self.current)]
 
     def leave(self, values: Iterator[Value]) -> None:
         self.driver.define(self.output, self.memory(next(values)))

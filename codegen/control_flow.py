@@ -10,7 +10,7 @@ from optc.codegen.frame import FAILED, Unsupported, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
-from optc.codegen.merging import Moved, Mover, flatten, form, is_computed, merged, needs_memory, open_axes, rebuild
+from optc.codegen.merging import Moved, Mover, flatten, form, merged, needs_memory, open_axes, rebuild, wants_place
 from optc.codegen.native import Aggregate, MemoryTensor, Native, NoneValue, Scalar
 from optc.ir.graph import Block, Node
 from optc.ir.graph import Value as IRValue
@@ -63,9 +63,7 @@ def _has_one_place(driver: Driver, output: IRValue) -> bool:
     """True for a result that both sides write to the same memory: where somebody waits for it, or both compute it."""
     if not needs_memory(output) or open_axes(driver, output):
         return False
-    offset = output.offset
-    results = [block.outputs[offset] for block in output.node.blocks]
-    return output in driver.destinations or all(is_computed(result) for result in results)
+    return output in driver.destinations or wants_place(output)
 
 
 def _give_places(driver: Driver, block: Block, node: Node, memories: dict[IRValue, MemoryTensor]) -> None:

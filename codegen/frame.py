@@ -356,7 +356,18 @@ class Frame:
         sharing = set().union(*(self.aliases[slot] for slot in slots))
         if any(other in sharing and other is not value for other in node.inputs):
             return False
-        return all(other.node.owner is node.owner and not self.is_read_after(other, node) for other in sharing)
+        return all(self.ends_at(other, node) for other in sharing)
+
+    def ends_at(self, value: IRValue, node: Node) -> bool:
+        """True when nobody reads a value once `node` has run, in the branches around the node and behind them."""
+        while not self.is_read_after(value, node):
+            if node.owner is value.node.owner:
+                return True
+            outer = node.owner.owning_node if node.owner is not None else None
+            if outer is None or outer.kind != "prim::If":
+                return False
+            node = outer
+        return False
 
     def lend(self, value: IRValue) -> None:
         """`value` lies in memory that outlives it, and that it may overwrite when nobody else looks at it."""

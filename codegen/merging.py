@@ -21,6 +21,7 @@ from optc.codegen.native import (
     contiguous_strides,
     fits_registers,
 )
+from optc.codegen.writes import is_scatter
 from optc.ir.dims import symbols
 from optc.ir.graph import Block
 from optc.ir.graph import Value as IRValue
@@ -93,10 +94,14 @@ def form(native: Native) -> object:
     return native
 
 
-def is_computed(value: IRValue) -> bool:
-    """True for what its node writes to memory of its own: neither a view nor an argument."""
-    operator = operator_of(value.node)
-    return operator is not None and not isinstance(operator.lowering, Layout)
+def wants_place(value: IRValue) -> bool:
+    """True for what is written to new memory: neither a view, nor an argument, nor something changed in place."""
+    node = value.node
+    if node.kind == "prim::If":
+        results = [(block, block.outputs[value.offset]) for block in node.blocks]
+        return all(result.node.owner is block and wants_place(result) for block, result in results)
+    operator = operator_of(node)
+    return operator is not None and not isinstance(operator.lowering, Layout) and not is_scatter(node)
 
 
 def needs_memory(value: IRValue) -> bool:

@@ -117,7 +117,7 @@ def _replace_readers(graph: Graph, items: Value, rows: Value, turns: Dim, items_
             continue
         with graph.inserting(reader):
             graph.current_source, graph.current_scope = reader.source, reader.scope
-            reader.output.replace_all_uses_with(_read(Builder(graph), reader, rows, turns))
+            reader.output.replace_all_uses_with(read_rows(Builder(graph), reader, rows, turns))
         reader.destroy()
     if not items.has_uses:
         return
@@ -131,7 +131,7 @@ def _replace_readers(graph: Graph, items: Value, rows: Value, turns: Dim, items_
     items.replace_all_uses_with(made)
 
 
-def _read(builder: Builder, reader: Node, rows: Value, turns: Dim) -> Value:
+def read_rows(builder: Builder, reader: Node, rows: Value, turns: Dim) -> Value:
     """What `stack`, `cat`, `len` or indexing gives for the list whose elements are the rows."""
     if reader.kind == "aten::len":
         return builder.value(turns)

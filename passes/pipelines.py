@@ -34,6 +34,7 @@ from optc.passes import (
     growing_lists,
     infer_shapes,
     inline,
+    list_buffers,
     loop_batching,
     loop_invariant_hoisting,
     loop_unrolling,
@@ -44,7 +45,7 @@ from optc.passes.inline import erase_types
 
 PASSES = (
     inline, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, flatten_outputs, decompose, loop_invariant_hoisting,
+    common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
     addmm_fusion,
 )  # fmt: skip
@@ -58,7 +59,7 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, simplify, loop-unrolling, simplify, growing-lists, flatten-outputs, decompose, simplify, "
+    "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, decompose, simplify, "
     "loop-invariant-hoisting, loop-batching, addmm-fusion, simplify",
 )
 

@@ -1,0 +1,267 @@
+"""The pass `list-buffers`.
+
+found = []                                  rows, n = zeros(4, ...), 0
+while ...:                                  while ...:
+    if c:                                       if c:
+        found.append(h)             =>              rows = cat([rows, rows]) if n == len(rows) else rows
+                                                    rows, n = select_scatter(rows, h, 0, n), n + 1
+return torch.stack(found)                   return rows[:n]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from optc.ir.dims import fresh
+from optc.ir.dtypes import BOOL as BOOL_ELEMENT
+from optc.ir.dtypes import FLOAT64, INT64, DType
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.symbols import type_symbols
+from optc.ir.types import BOOL, FLOAT, IntType, ListType, TensorType
+from optc.ops.builder import Builder
+from optc.passes.growing_lists import read_rows
+from optc.pipeline import graph_pass
+
+_FIRST_ROWS = 4
+_READS = ("aten::len", "aten::__getitem__")
+_JOINS = ("aten::stack", "aten::cat")
+_NUMBERS = {"int": "aten::Int.Tensor", "float": "aten::Float.Tensor", "bool": "aten::Bool.Tensor"}
+
+
+@graph_pass(
+    "list-buffers",
+    functional=True,
+    after={
+        "infer-shapes": "all elements must have one type and shape",
+        "growing-lists": "where the number of elements is known before the loop, the tensor has the right size at once",
+    },
+)
+def list_buffers(graph: Graph) -> bool:
+    """Keep lists whose length only running tells in a tensor with a row per element, doubled when it is full."""
+    changed = False
+    for node in list(graph.walk()):
+        if node.kind != "prim::ListConstruct" or node.owner is None:
+            continue
+        family = _Family()
+        if family.add(node.output) and family.is_uniform():
+            _Conversion(graph, family).run()
+            changed = True
+    return changed
+
+
+@dataclass
+class _Family:
+    """The values that one list has in the course of the program, through branches and loops, and who reads them."""
+
+    values: dict[Value, None] = field(default_factory=dict)
+    elements: list[Value] = field(default_factory=list)
+    appends: list[Node] = field(default_factory=list)
+    starts: list[Node] = field(default_factory=list)
+    merges: list[tuple[Node, int]] = field(default_factory=list)
+    """Branches, with the offset of an output that is the list; loops, with the number of the carried value."""
+    readers: list[Node] = field(default_factory=list)
+
+    def add(self, value: Value) -> bool:
+        """Take in a value and all that it comes from and goes to. False when it is used in a way that is not known."""
+        pending = [value]
+        while pending:
+            value = pending.pop()
+            if value in self.values:
+                continue
+            self.values[value] = None
+            sources = self.sources(value)
+            targets = [self.targets(use.node, use.slot) for use in value.uses]
+            if sources is None or any(target is None for target in targets):
+                return False
+            pending += sources + [found for target in targets for found in target or ()]
+        return bool(self.appends)
+
+    def sources(self, value: Value) -> list[Value] | None:
+        """The list values that a value may be."""
+        node = value.node
+        if not isinstance(value.type, ListType):
+            return None
+        if value.is_parameter:
+            loop = node.owner.owning_node if node.owner is not None else None
+            if loop is None or loop.kind != "prim::Loop" or value.offset == 0:
+                return None
+            return self.carried(loop, value.offset - 1)
+        if node.kind == "prim::ListConstruct":
+            self.starts.append(node)
+            self.elements += node.inputs
+            return []
+        if node.kind == "prim::ListAppend":
+            return [node.inputs[0]]
+        if node.kind == "prim::If":
+            self.merge(node, value.offset)
+            return [block.outputs[value.offset] for block in node.blocks]
+        if node.kind == "prim::Loop":
+            return self.carried(node, value.offset)
+        return None
+
+    def carried(self, loop: Node, place: int) -> list[Value]:
+        self.merge(loop, place)
+        body = loop.blocks[0]
+        return [loop.inputs[2 + place], body.inputs[1 + place], body.outputs[1 + place], loop.outputs[place]]
+
+    def merge(self, node: Node, place: int) -> None:
+        if (node, place) not in self.merges:
+            self.merges.append((node, place))
+
+    def targets(self, node: Node, slot: int) -> list[Value] | None:
+        """The list values that a user makes of a value; none for readers."""
+        if node.kind == "prim::ListAppend" and slot == 0:
+            self.appends.append(node)
+            self.elements.append(node.inputs[1])
+            return [node.output]
+        if node.kind == "prim::Loop" and slot >= 2:
+            return self.carried(node, slot - 2)
+        if node.kind == "prim::Return":
+            return self.returned(node.owner, slot)
+        reads = node.kind in _READS or (node.kind in _JOINS and node.inputs[1].is_constant)
+        if not reads or slot != 0:
+            return None
+        self.readers.append(node)
+        return []
+
+    def returned(self, block: Block | None, slot: int) -> list[Value] | None:
+        owner = block.owning_node if block is not None else None
+        if owner is None:
+            return None
+        if owner.kind == "prim::If":
+            return [owner.outputs[slot]]
+        return self.carried(owner, slot - 1) if slot > 0 else None
+
+    def is_uniform(self) -> bool:
+        """True when all elements have one type, whose extents are known everywhere."""
+        first = self.elements[0].type
+        if not isinstance(first, TensorType):
+            kinds = {str(element.type) for element in self.elements}
+            return len(kinds) == 1 and kinds <= _NUMBERS.keys() and not any(r.kind in _JOINS for r in self.readers)
+        if not first.is_typed or any(not name.startswith("s") for name in type_symbols(first)):
+            return False
+        return all(element.type == first for element in self.elements)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A list as a tensor, of which the first `count` rows are the elements."""
+
+    buffer: Value
+    count: Value
+
+
+class _Conversion:
+    """Writes rows in place of a family's lists."""
+
+    def __init__(self, graph: Graph, family: _Family) -> None:
+        self.graph = graph
+        self.family = family
+        self.builder = Builder(graph)
+        self.rows: dict[Value, _Rows] = {}
+        element = family.elements[0].type
+        self.shape = element.shape or () if isinstance(element, TensorType) else ()
+        self.dtype = _element_type(family.elements[0])
+
+    def run(self) -> None:
+        for node, place in self.family.merges:
+            self.open_merge(node, place)
+        for node in self.family.starts:
+            self.start(node)
+        for node in self.family.appends:
+            self.append_in_order(node)
+        for node, place in self.family.merges:
+            self.close_merge(node, place)
+        for node in self.family.readers:
+            self.read(node)
+
+    def type(self) -> TensorType:
+        """The type of a buffer whose number of rows nothing says."""
+        return TensorType(self.dtype, (fresh(), *self.shape))
+
+    def open_merge(self, node: Node, place: int) -> None:
+        """New outputs, and parameters of a loop's body."""
+        if node.kind == "prim::Loop":
+            body = node.blocks[0]
+            name = body.inputs[1 + place].name
+            inside = body.add_input(self.type(), name), body.add_input(IntType(fresh()))
+            self.rows[body.inputs[1 + place]] = _Rows(*inside)
+        outside = node.add_output(self.type(), node.outputs[place].name), node.add_output(IntType(fresh()))
+        self.rows[node.outputs[place]] = _Rows(*outside)
+
+    def close_merge(self, node: Node, place: int) -> None:
+        """What goes into the new outputs and parameters."""
+        if node.kind == "prim::Loop":
+            for value in _parts(self.rows[node.inputs[2 + place]]):
+                node.add_input(value)
+        for block in node.blocks:
+            offset = place + (node.kind == "prim::Loop")
+            for value in _parts(self.rows[block.outputs[offset]]):
+                block.add_output(value)
+
+    def start(self, node: Node) -> None:
+        b = self.builder
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            if node.inputs:
+                buffer = b("aten::stack", [self.row(value) for value in node.inputs], 0)
+            else:
+                buffer = b("aten::full", [_FIRST_ROWS, *self.shape], 0, dtype=self.dtype.code)
+            self.rows[node.output] = _Rows(buffer, b.value(len(node.inputs)))
+
+    def row(self, element: Value) -> Value:
+        """An element as a tensor."""
+        if isinstance(element.type, TensorType):
+            return element
+        made: Value = self.builder("aten::full", [], element, dtype=self.dtype.code)
+        return made
+
+    def append_in_order(self, node: Node) -> None:
+        """An append may stand behind another one, whose rows come first."""
+        if node.output in self.rows:
+            return
+        source = node.inputs[0]
+        if source.node.kind == "prim::ListAppend" and not source.is_parameter:
+            self.append_in_order(source.node)
+        self.append(node, self.rows[source])
+
+    def append(self, node: Node, rows: _Rows) -> None:
+        b, graph = self.builder, self.graph
+        with graph.inserting(node):
+            graph.current_source, graph.current_scope = node.source, node.scope
+            is_full = b("aten::eq.int", rows.count, b("aten::size.int", rows.buffer, 0))
+            branch = graph.insert("prim::If", [is_full], (self.type(),))
+            for block, doubled in ((branch.add_block(), True), (branch.add_block(), False)):
+                with graph.inserting(block):
+                    buffers = [rows.buffer, rows.buffer]
+                    block.add_output(b("aten::cat", buffers, 0) if doubled else rows.buffer)
+            written = b("aten::select_scatter", branch.output, self.row(node.inputs[1]), 0, rows.count)
+            self.rows[node.output] = _Rows(written, b("aten::add.int", rows.count, 1))
+
+    def read(self, node: Node) -> None:
+        b, graph = self.builder, self.graph
+        rows = self.rows[node.inputs[0]]
+        with graph.inserting(node):
+            graph.current_source, graph.current_scope = node.source, node.scope
+            if node.kind == "aten::len":
+                found = rows.count
+            else:
+                filled = b("aten::narrow", rows.buffer, 0, 0, rows.count)
+                found = read_rows(b, node, filled, b.shape(filled)[0])
+                if not isinstance(node.output.type, TensorType):
+                    found = b(_NUMBERS[str(node.output.type)], found)
+        found.name = found.name or node.output.name
+        node.output.replace_all_uses_with(found)
+        node.destroy()
+
+
+def _parts(rows: _Rows) -> tuple[Value, Value]:
+    return rows.buffer, rows.count
+
+
+def _element_type(element: Value) -> DType:
+    type_ = element.type
+    if isinstance(type_, TensorType):
+        assert type_.dtype is not None
+        return type_.dtype
+    return BOOL_ELEMENT if type_ is BOOL else FLOAT64 if type_ is FLOAT else INT64
