@@ -22,7 +22,7 @@ from optc.codegen.kernel import (
 )
 from optc.ir.dims import symbol
 
-ROWS = ((4, 4), (16, 2))
+ROWS = ((4, 4), (32, 2))
 """Rows of at most so many vectors, and how many of them at once."""
 HEAVY = 48
 """Bodies with more instructions keep too much in registers to be worth it more than twice."""
