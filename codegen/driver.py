@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from optc.codegen import concatenation, grouping
 from optc.codegen import context as calling
-from optc.codegen import grouping
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.clock import Clock
 from optc.codegen.expression import SUPPORTED_DTYPES
@@ -324,14 +324,24 @@ class Driver(Frame):
                 if isinstance(value.type, TensorType) and value not in group.frames:
                     memory = self.in_memory(value)
                     layouts[value] = (memory.shape, memory.strides)
-        lowered = lower_group(group, layouts)
+        parts = {value: self.part_for(value, group) for value in group.outputs()}
+        lowered = lower_group(group, layouts, {value: part.strides for value, part in parts.items() if part})
         pointers = [self.in_memory(value).pointer for value in lowered.operands]
         for value in lowered.results:
-            memory = self.allocate(value)
+            memory = parts[value] or self.allocate(value)
             self.define(value, memory)
             pointers.append(memory.pointer)
         notes, self.notes = self.notes, []
         self.call_kernel(lowered.kernel, pointers, [node.kind for node in group.nodes], notes)
+
+    def part_for(self, value: IRValue, group: grouping.Group) -> MemoryTensor | None:
+        """The part of a concatenation that a group's result is written to, None where it has memory of its own."""
+        if group.frames[value] != grouping.FULL or value in self.destinations:
+            return None
+        part = concatenation.part_for(self, value)
+        if part is not None:
+            self.notes.append(f"{value.node.kind} is written into its part of a concatenation")
+        return part
 
     def is_small(self, node: Node) -> bool:
         """True when everything the node reads and writes fits registers."""

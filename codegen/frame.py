@@ -114,6 +114,8 @@ class Frame:
         self.slots: dict[IRValue, list[Slot]] = {}
         self.aliases: dict[Slot, set[IRValue]] = {}
         self.destinations: dict[IRValue, Value] = {}
+        self.concatenations: dict[IRValue, MemoryTensor] = {}
+        self.parts: dict[IRValue, MemoryTensor] = {}
         self.heap: list[Slot] = []
         self.sites: list[str] = []
         self.kernels: list[KernelRecord] = []

@@ -13,6 +13,7 @@ from optc.codegen.dependences import shared_scratch, turns_are_independent
 from optc.codegen.host import Target
 from optc.codegen.kernel import (
     Define,
+    Fold,
     Kernel,
     Loop,
     Statement,
@@ -101,7 +102,7 @@ class _Interleaving:
 
 
 def _rows(loop: Loop) -> int:
-    """Rows at once: more the shorter they are."""
+    """Rows at once: more the shorter they are; rows without sums to wait for only where they are very short."""
     longest = 1
     for statement in statements(loop.body):
         if isinstance(statement, Loop):
@@ -109,7 +110,8 @@ def _rows(loop: Loop) -> int:
             if not statement.lanes or not isinstance(length, int):
                 return 1
             longest = max(longest, -(-length // statement.lanes))
-    return next((count for limit, count in ROWS if longest <= limit), 1)
+    limits = ROWS if any(isinstance(statement, Fold) for statement in loop.body) else ROWS[:1]
+    return next((count for limit, count in limits if longest <= limit), 1)
 
 
 def _joined(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:

@@ -62,14 +62,25 @@ class LoweredGroup:
     sizes: list[Dim] = field(default_factory=list)
 
 
-def lower_group(group: Group, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> LoweredGroup:
-    """The naive kernel of a group; `layouts` gives shape and strides of every external tensor."""
-    return _GroupLowering(group, layouts).lower()
+def lower_group(
+    group: Group,
+    layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]],
+    result_strides: dict[Value, tuple[Dim, ...]] | None = None,
+) -> LoweredGroup:
+    """The naive kernel of a group; `layouts` gives shape and strides of every external tensor, `result_strides` those
+    of results over the whole domain that are not contiguous."""
+    return _GroupLowering(group, layouts, result_strides or {}).lower()
 
 
 class _GroupLowering:
-    def __init__(self, group: Group, layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        layouts: dict[Value, tuple[tuple[Dim, ...], tuple[Dim, ...]]],
+        result_strides: dict[Value, tuple[Dim, ...]],
+    ) -> None:
         self.group = group
+        self.result_strides = result_strides
         self.members = {node.output: node for node in group.nodes}
         self.operands: dict[Value, Operand] = {}
         for node in group.nodes:
@@ -138,6 +149,7 @@ class _GroupLowering:
         """The extent of each loop: neighbours become one where every operand moves through both in equal steps."""
         extents: dict[str, Dim] = dict(zip(self.variables, self.group.domain))
         movements = [self.movement(operand) for operand in self.operands.values() if operand.shape]
+        movements += [list(strides) for strides in self.result_strides.values()]
         rows_apart = any(frame == ROW_DROPPED for frame in self.group.frames.values())
         for place in range(len(self.variables) - 1):
             outer, inner = self.variables[place], self.variables[place + 1]
@@ -339,18 +351,11 @@ class _GroupLowering:
     def kept_index(self, buffer: Buffer) -> Dim:
         """Where the current element lies in a buffer that keeps values: a row of scratch, or a result."""
         if buffer.role != "scratch":
-            return self.full_index()
+            return next(self.result_index(value) for value in self.results if self.stored[value] is buffer)
         index: Dim = 0
         for axis in self.axes:
             index = index * self.group.domain[axis] + self.position(self.variables[axis])
         return index * self.extents[self.columns] + symbol(self.columns) if self.has_columns else index
-
-    def full_index(self) -> Dim:
-        """Where the current element lies in a contiguous tensor over the whole domain."""
-        index: Dim = 0
-        for extent, name in zip(self.group.domain, self.variables):
-            index = index * extent + self.position(name)
-        return index
 
     def forget_loop_locals(self) -> None:
         for value in [value for value in self.locals if self.group.frames.get(value) == FULL]:
@@ -362,8 +367,12 @@ class _GroupLowering:
         return tuple(Store(self.stored[v].name, self.result_index(v), self.element(v)) for v in values)
 
     def result_index(self, value: Value) -> Dim:
-        """Where the current element of a (contiguous) result lies."""
+        """Where the current element of a result lies."""
         index: Dim = 0
+        if value in self.result_strides:
+            for stride, name in zip(self.result_strides[value], self.variables):
+                index = index + stride * self.position(name)
+            return index
         for extent, position in zip(_shape(value), self.indices(_shape(value), self.group.frames[value])):
             index = index * extent + position
         return index

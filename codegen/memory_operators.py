@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import gathers, products, scans, writes
-from optc.codegen.copies import copy_kernel, place_of, store_kernel
+from optc.codegen import concatenation, gathers, products, scans, writes
+from optc.codegen.copies import place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.kernel import Buffer, index_value, load
-from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.native import Aggregate, MemoryTensor, NoneValue
+from optc.codegen.native import NoneValue
 from optc.ir import dtypes
-from optc.ir.dims import Dim, symbol
+from optc.ir.dims import symbol
 from optc.ir.graph import Node
-from optc.ops.abstract import abstract, normalize_dim
+from optc.ops.abstract import abstract
 from optc.ops.elementwise import cast_expression, stored_type
 from optc.ops.registry import Kernel as KernelLowering
 from optc.ops.registry import Operator
@@ -67,26 +66,6 @@ def arange(driver: Driver, node: Node, operator: Operator) -> None:
     driver.define(node.output, result)
 
 
-def concatenate(driver: Driver, node: Node, operator: Operator) -> None:
-    """Each tensor is copied to its place in the result."""
-    listed = driver.native(node.inputs[0])
-    if not isinstance(listed, Aggregate):
-        raise Unsupported(node, "the number of tensors is only known at run time")
-    result = driver.allocate(node.output)
-    axis = normalize_dim(abstract(node.inputs[1]), len(result.shape))
-    along: Dim = 0
-    for value in node.inputs[0].node.inputs:
-        source = driver.in_memory(value)
-        if source.shape == (0,):
-            continue
-        offset = emit_dim(driver.b, along * result.strides[axis], driver.symbols)
-        pointer = driver.b.gep("i8", result.pointer, driver.b.mul(offset, result.dtype.itemsize))
-        target = MemoryTensor(result.dtype, pointer, source.shape, result.strides)
-        driver.call_kernel(copy_kernel(source, target), [source.pointer, pointer], [node.kind])
-        along = along + source.shape[axis]
-    driver.define(node.output, result)
-
-
 def triangle(driver: Driver, node: Node, operator: Operator) -> None:
     """The lower or upper triangle of matrices, zeros elsewhere."""
     source = driver.in_memory(node.inputs[0])
@@ -106,7 +85,7 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "copy": copy,
     "fill": fill,
     "arange": arange,
-    "concatenate": concatenate,
+    "concatenate": concatenation.emit,
     "matmul": products.emit,
     "triangle": triangle,
     "gather": gathers.emit,
