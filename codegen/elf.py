@@ -7,7 +7,7 @@ needs it.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from optc.errors import OptcError
 
@@ -30,8 +30,7 @@ class UnknownObject(OptcError):
     """An object with something in it that this reader does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """Bytes that belong in memory: `size` of them, zeros behind `data`."""
 
     number: int
@@ -41,8 +40,7 @@ class Section:
     data: memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A name with its place: `section` 0 means that another object or the process defines it."""
 
     name: str
@@ -51,8 +49,7 @@ class Symbol:
     is_local: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Relocation:
+class Relocation(NamedTuple):
     """Bytes at `offset` of a section that depend on where a symbol ends up; `kind` is the number of the ABI."""
 
     section: int
@@ -62,8 +59,7 @@ class Relocation:
     addend: int
 
 
-@dataclass(frozen=True)
-class ObjectFile:
+class ObjectFile(NamedTuple):
     """Everything of an object that matters at run time."""
 
     sections: tuple[Section, ...]

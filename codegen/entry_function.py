@@ -12,8 +12,8 @@ from optc.codegen.llvm import Value
 from optc.codegen.python_layout import HEADER
 
 
-def entry_text() -> tuple[str, dict[str, int]]:
-    """The text of the module, and which word of its table must hold what."""
+def entry_text() -> tuple[str, list[str]]:
+    """The text of the module, and what the words of its table must hold."""
     code = Code()
     write_argument_functions(code)
     write_memory_functions(code)
@@ -23,7 +23,7 @@ def entry_text() -> tuple[str, dict[str, int]]:
     _create_context(code)
     _entry(code)
     text = str(code.module).replace("define internal ptr @entry(", "define ptr @entry(")
-    return f"@table = global [{len(code.table)} x i64] zeroinitializer, align 64\n\n{text}", code.table
+    return f"@table = global [{len(code.table)} x i64] zeroinitializer, align 64\n\n{text}", sorted(code.table, key=code.table.__getitem__)
 
 
 def _entry(code: Code) -> None:

@@ -10,9 +10,7 @@ times as much and unroll carefully sized loops into spills.
 
 import atexit
 import hashlib
-import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -102,7 +100,7 @@ def processor() -> str:
         return ""
     wanted = ("vendor_id", "cpu family", "model", "stepping", "flags")
     lines = [line for line in first.splitlines() if line.partition(":")[0].strip() in wanted]
-    return "\n".join([platform.machine(), *lines]) if len(lines) == len(wanted) else ""
+    return "\n".join([os.uname().machine, *lines]) if len(lines) == len(wanted) else ""
 
 
 @cache
@@ -146,11 +144,11 @@ def compile_module(text: str, target: Target | None = None, *, cached: bool = Tr
 
 
 def compile_generated(
-    name: str, write: Callable[[], tuple[str, dict[str, int]]], target: Target | None = None
+    name: str, write: Callable[[], tuple[str, Sequence[str]]], target: Target | None = None
 ) -> tuple[bytes, dict[str, int]]:
-    """The object of a module that is the same for all programs, and a table that belongs to it.
+    """The object of a module that is the same for all programs, and the positions in a table of words that it uses.
 
-    `write` gives the module's text and the table; it must depend on nothing but optc's sources and the interpreter's
+    `write` gives the module's text and the words by name, in order; it must depend on nothing but optc's sources and the interpreter's
     layout. Where the disk cache has the object, nothing is written and no emitter is imported.
     """
     aimed = target or host_target()
@@ -161,11 +159,12 @@ def compile_generated(
     if found is not None:
         counts.from_cache += 1
         table, _, content = found.partition(b"\n")
-        return content, json.loads(table)
-    text, positions = write()
+        return content, {word: place for place, word in enumerate(table.decode().split())}
+    text, words = write()
+    positions = {word: place for place, word in enumerate(words)}
     compiled = compile_module(text, aimed)
     if stored:
-        stored.put(key, json.dumps(positions).encode() + b"\n" + compiled)
+        stored.put(key, " ".join(positions).encode() + b"\n" + compiled)
     return compiled, positions
 
 

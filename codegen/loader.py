@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import mmap
+import os
 import struct
 import sys
 import threading
@@ -33,13 +34,7 @@ _shared: weakref.WeakValueDictionary[bytes, LoadedObject] = weakref.WeakValueDic
 
 def is_supported() -> bool:
     """Whether objects of this machine can be loaded here; elsewhere LLVM's own linker does it."""
-    return sys.platform == "linux" and sys.maxsize > _NEAR and _machine() == "x86_64"
-
-
-def _machine() -> str:
-    import platform
-
-    return platform.machine()
+    return sys.platform == "linux" and sys.maxsize > _NEAR and os.uname().machine == "x86_64"
 
 
 class LoadedObject:

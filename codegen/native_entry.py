@@ -38,7 +38,7 @@ _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 # Loading ---------------------------------------------------------------------------------------------------------
 
 
-def _written() -> tuple[str, dict[str, int]]:
+def _written() -> tuple[str, list[str]]:
     from optc.codegen.entry_function import entry_text
 
     return entry_text()

@@ -2,7 +2,6 @@
 
 import ctypes
 import sys
-import sysconfig
 import weakref
 from collections.abc import Callable
 from functools import cache
@@ -22,10 +21,18 @@ FRESH = READABLE | OWNS_DATA | WRITEABLE
 NEW_FROM_DESCR = 94  # position in numpy's C API, part of its ABI
 
 
+def _is_free_threaded() -> bool:
+    if hasattr(sys, "abiflags"):
+        return "t" in sys.abiflags
+    import sysconfig  # takes a few milliseconds
+
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
 @cache
 def is_supported() -> bool:
     """Whether the offsets this module relies on hold here.  Tested on real objects, once."""
-    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.implementation.name != "cpython" or _is_free_threaded():
         return False
     if ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
         return False

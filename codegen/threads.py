@@ -45,7 +45,7 @@ class ThreadPool:
     def load(triple: str) -> "ThreadPool":
         """A pool of its own, without workers yet. `triple`: the system whose way to sleep it uses."""
         memory = ctypes.create_string_buffer(POOL_BYTES + _ALIGNMENT)
-        content, _ = jit.compile_generated(f"pool {triple}", lambda: (str(pool_module(triple)), {}))
+        content, _ = jit.compile_generated(f"pool {triple}", lambda: (str(pool_module(triple)), ()))
         library = jit.link([content])
         pool = ThreadPool(library, memory, (ctypes.addressof(memory) + _ALIGNMENT - 1) & -_ALIGNMENT)
         pool._word(COUNT).value = count_address()
