@@ -14,6 +14,7 @@ from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
 from optc.nn import _reduction
+from optc.nn.interpolation import interpolate
 from optc.nn.pooling_functions import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
@@ -49,6 +50,7 @@ __all__ = [
     "hardswish",
     "hardtanh",
     "instance_norm",
+    "interpolate",
     "l1_loss",
     "layer_norm",
     "leaky_relu",

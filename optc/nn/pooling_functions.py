@@ -23,13 +23,13 @@ __all__ = [
 Function = TypeVar("Function")
 
 
-def _of_functional(function: Function) -> Function:
+def of_functional(function: Function) -> Function:
     """Scripts and archives know these functions by the names they have in `nn.functional`."""
     function.__module__ = "optc.nn.functional"
     return function
 
 
-@_of_functional
+@of_functional
 def max_pool1d_with_indices(
     input: Tensor, kernel_size: BroadcastingList1[int], stride: BroadcastingList1[int] | None = None,
     padding: BroadcastingList1[int] = 0, dilation: BroadcastingList1[int] = 1, ceil_mode: bool = False,
@@ -41,7 +41,7 @@ def max_pool1d_with_indices(
     return functions.max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_of_functional
+@of_functional
 def _max_pool1d(
     input: Tensor, kernel_size: BroadcastingList1[int], stride: BroadcastingList1[int] | None = None,
     padding: BroadcastingList1[int] = 0, dilation: BroadcastingList1[int] = 1, ceil_mode: bool = False,
@@ -53,7 +53,7 @@ def _max_pool1d(
     return functions.max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_of_functional
+@of_functional
 def max_pool2d_with_indices(
     input: Tensor, kernel_size: BroadcastingList2[int], stride: BroadcastingList2[int] | None = None,
     padding: BroadcastingList2[int] = 0, dilation: BroadcastingList2[int] = 1, ceil_mode: bool = False,
@@ -65,7 +65,7 @@ def max_pool2d_with_indices(
     return functions.max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_of_functional
+@of_functional
 def _max_pool2d(
     input: Tensor, kernel_size: BroadcastingList2[int], stride: BroadcastingList2[int] | None = None,
     padding: BroadcastingList2[int] = 0, dilation: BroadcastingList2[int] = 1, ceil_mode: bool = False,
@@ -77,7 +77,7 @@ def _max_pool2d(
     return functions.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_of_functional
+@of_functional
 def max_pool3d_with_indices(
     input: Tensor, kernel_size: BroadcastingList3[int], stride: BroadcastingList3[int] | None = None,
     padding: BroadcastingList3[int] = 0, dilation: BroadcastingList3[int] = 1, ceil_mode: bool = False,
@@ -89,7 +89,7 @@ def max_pool3d_with_indices(
     return functions.max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
 
 
-@_of_functional
+@of_functional
 def _max_pool3d(
     input: Tensor, kernel_size: BroadcastingList3[int], stride: BroadcastingList3[int] | None = None,
     padding: BroadcastingList3[int] = 0, dilation: BroadcastingList3[int] = 1, ceil_mode: bool = False,
@@ -106,7 +106,7 @@ max_pool2d = chosen_by("return_indices", 6, max_pool2d_with_indices, _max_pool2d
 max_pool3d = chosen_by("return_indices", 6, max_pool3d_with_indices, _max_pool3d)
 
 
-@_of_functional
+@of_functional
 def adaptive_max_pool1d_with_indices(
     input: Tensor, output_size: BroadcastingList1[int], return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -114,13 +114,13 @@ def adaptive_max_pool1d_with_indices(
     return functions.adaptive_max_pool1d(input, output_size)
 
 
-@_of_functional
+@of_functional
 def _adaptive_max_pool1d(input: Tensor, output_size: BroadcastingList1[int], return_indices: bool = False) -> Tensor:
     """The largest elements of so many windows of (N, C, L); with `return_indices` also where they were."""
     return adaptive_max_pool1d_with_indices(input, output_size)[0]
 
 
-@_of_functional
+@of_functional
 def adaptive_max_pool2d_with_indices(
     input: Tensor, output_size: BroadcastingList2[int], return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -129,13 +129,13 @@ def adaptive_max_pool2d_with_indices(
     return functions.adaptive_max_pool2d(input, output_size)
 
 
-@_of_functional
+@of_functional
 def _adaptive_max_pool2d(input: Tensor, output_size: BroadcastingList2[int], return_indices: bool = False) -> Tensor:
     """The largest elements of so many windows of (N, C, H, W); with `return_indices` also where they were."""
     return adaptive_max_pool2d_with_indices(input, output_size)[0]
 
 
-@_of_functional
+@of_functional
 def adaptive_max_pool3d_with_indices(
     input: Tensor, output_size: BroadcastingList3[int], return_indices: bool = False
 ) -> tuple[Tensor, Tensor]:
@@ -144,7 +144,7 @@ def adaptive_max_pool3d_with_indices(
     return functions.adaptive_max_pool3d(input, output_size)
 
 
-@_of_functional
+@of_functional
 def _adaptive_max_pool3d(input: Tensor, output_size: BroadcastingList3[int], return_indices: bool = False) -> Tensor:
     """The largest elements of so many windows of (N, C, D, H, W); with `return_indices` also where they were."""
     return adaptive_max_pool3d_with_indices(input, output_size)[0]
@@ -155,7 +155,7 @@ adaptive_max_pool2d = chosen_by("return_indices", 2, adaptive_max_pool2d_with_in
 adaptive_max_pool3d = chosen_by("return_indices", 2, adaptive_max_pool3d_with_indices, _adaptive_max_pool3d)
 
 
-@_of_functional
+@of_functional
 def _list_with_default(out_size: Any, defaults: list[int]) -> Any:
     """Extents of the result: where one is None, that of the input. ValueError for too few dimensions."""
     if isinstance(out_size, int):
@@ -165,14 +165,14 @@ def _list_with_default(out_size: Any, defaults: list[int]) -> Any:
     return [v if v is not None else d for v, d in zip(out_size, defaults[-len(out_size) :])]
 
 
-@_of_functional
+@of_functional
 def adaptive_avg_pool2d(input: Tensor, output_size: BroadcastingList2[int]) -> Tensor:
     """The means of so many windows of (N, C, H, W)."""
     _output_size = _list_with_default(output_size, input.size())
     return functions.adaptive_avg_pool2d(input, _output_size)
 
 
-@_of_functional
+@of_functional
 def adaptive_avg_pool3d(input: Tensor, output_size: BroadcastingList3[int]) -> Tensor:
     """The means of so many windows of (N, C, D, H, W)."""
     _output_size = _list_with_default(output_size, input.size())

@@ -13,7 +13,7 @@ import numpy as np
 
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, same_dim
+from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -39,7 +39,9 @@ class Convolution:
 
 
 def each(numbers: Any, spatial: int) -> list[Any]:
-    """One number per spatial dimension, from a number or a list of one or of all."""
+    """One number per spatial dimension, from a number or a list of one or of all. Raises UndecidedShape."""
+    if isinstance(numbers, Unknown) or (isinstance(numbers, Sequence) and any(isinstance(n, Unknown) for n in numbers)):
+        raise UndecidedShape("the numbers of windows are needed before the program runs")
     listed = list(numbers) if isinstance(numbers, Sequence) else [numbers]
     return listed * spatial if len(listed) == 1 else listed
 

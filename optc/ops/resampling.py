@@ -149,6 +149,8 @@ class Resampling:
 
 
 def _check(name: str, shape: Shape, spatial: int, how: Resampling) -> None:
+    if any(isinstance(number, Unknown) for number in (*how.extents, *how.scales, how.align_corners)):
+        raise UndecidedShape("the size of the result is needed before the program runs")
     if len(shape) != spatial + 2:
         raise RuntimeError(f"It is expected input_size equals to {spatial + 2}, but got size {len(shape)}")
     if len(how.extents) != spatial:
@@ -162,6 +164,8 @@ def _scaled(shape: Shape, spatial: int, sizes: Any, scales: Any) -> tuple[tuple[
     """Extents and scales of the `.vec` overloads, where exactly one of the two is given."""
     if (sizes is None) == (scales is None):
         raise RuntimeError("Must specify exactly one of output_size and scale_factors")
+    if isinstance(sizes, Unknown):
+        raise UndecidedShape("the size of the result is needed before the program runs")
     if sizes is not None:
         return tuple(sizes), (None,) * spatial
     known = shape[len(shape) - spatial :]
@@ -224,6 +228,8 @@ def _declare(name: str, spatial: int, rule: TapRule, has_corners: bool) -> None:
 
     def with_sizes(shape: Shape, sizes: Sequence[Any], *rest: Any) -> Resampling:
         align_corners, given = (rest[0], rest[1:]) if has_corners else (False, rest)
+        if isinstance(sizes, Unknown):
+            raise UndecidedShape("the size of the result is needed before the program runs")
         how = Resampling(tuple(sizes), tuple(given), align_corners)
         _check(name, shape, spatial, how)
         return how
@@ -237,7 +243,8 @@ def _declare(name: str, spatial: int, rule: TapRule, has_corners: bool) -> None:
 
     sized = f"Tensor self, SymInt[{spatial}] output_size, {corners}{scales}"
     scaled = f"Tensor input, SymInt[]? output_size, {corners}float[]? scale_factors"
-    for overload, arguments, read in (("", sized, with_sizes), (".vec", scaled, with_scales)):
+    forms = [("", sized, with_sizes), (".vec", scaled, with_scales)]
+    for overload, arguments, read in forms if spatial == 1 else reversed(forms):  # the order of overload resolution
         _declare_overload(f"aten::{name}{overload}({arguments}) -> Tensor", rule, read)
 
 
