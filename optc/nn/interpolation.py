@@ -1,6 +1,6 @@
 """`optc.nn.functional.interpolate`: images of another size."""
 # Scripts compile one form per overload, in which the type of `size` and `scale_factor` is known.
-# mypy: disable-error-code="no-any-return,no-redef,empty-body"
+# mypy: disable-error-code="no-any-return,no-redef,empty-body,arg-type"
 # ruff: noqa: F811
 
 import math

@@ -1,5 +1,6 @@
 """Layers that add elements at the ends of the last dimensions: constants, mirrored, repeated, or from the other end."""
-# mypy: disable-error-code="no-any-return"
+# Scripts read the annotations of the functions below, where tuples of ints are lists.
+# mypy: disable-error-code="no-any-return,arg-type"
 
 from collections.abc import Sequence
 
