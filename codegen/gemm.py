@@ -440,7 +440,7 @@ class _DriverWriter:
 
     def _tiles(self, block: _Block, panel: _Panel) -> None:
         """One panel times all tiles of rows."""
-        if not self.plan.copies_b:
+        if not self.plan.copies_b or panel.columns is not None:
             self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
             return
         # The first tile leaves the panel packed behind it.

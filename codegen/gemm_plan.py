@@ -27,6 +27,7 @@ _FAR_STEPS = 16  # and so many where each is in a page of its own
 _PAGE_BYTES = 4096
 _TILES_TO_PACK_FOR = 12  # so many tiles must use a panel of B in place before a packed one pays
 _COLUMNS_TO_PACK_FOR = 256  # so many columns of B must use a tile of A
+_MOST_TRANSPOSED_ROWS = 6  # more would spill beside a square of 16 x 16
 _UNITS_WANTED = 12
 _CONFLICTING_BYTES = 4096  # rows whose distance is a multiple of this compete for one set of the first-level cache
 _ROWS_TO_PACK = 256  # fewer rows of A are read in place even so
@@ -107,7 +108,7 @@ def plan_product(target: Target, shape: Shape) -> Plan:
 def _is_skinny(target: Target, shape: Shape) -> bool:
     """Few enough rows for their sums to be in registers beside a square of B."""
     free = target.vector_registers - target.lanes(sum_type(shape.element)) - 3
-    return shape.a == "rows" and shape.m is not None and shape.m <= min(8, free)
+    return shape.a == "rows" and shape.m is not None and shape.m <= min(_MOST_TRANSPOSED_ROWS, free)
 
 
 def _transposing_plan(target: Target, shape: Shape) -> Plan:

@@ -23,6 +23,7 @@ their stride is a multiple of 4096 bytes."""
 
 _MAX_ROWS = 14
 _WIDEST_BYTES = 64
+_MASKED_BY_VECTORS_BYTES = 32
 _WIDTHS = (1, 2, 3, 4)
 _LONG_WIDTHS = (6, 8, 16)  # for few rows, which read B in long pieces
 _FEW_ROWS = 4
@@ -78,10 +79,14 @@ def product_lanes(target: Target, element: str, n: int | None) -> int:
 def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]]:
     """How columns that do not fill a tile are computed: vectors and their lanes, for one kernel after the other.
 
-    Half a register of 64 bytes is computed in half the time by some processors.
+    Half a register of 64 bytes is computed in half the time by some processors. Where masks are vectors (AVX2), a
+    full tile has no register left for one.
     """
     whole, rest = divmod(columns, lanes)
-    is_wide = lanes * element_bytes(sum_type(element)) == _WIDEST_BYTES
+    register_bytes = lanes * element_bytes(sum_type(element))
+    if register_bytes == _MASKED_BY_VECTORS_BYTES and rest and whole > 1:
+        return [(whole, lanes), (1, lanes)]
+    is_wide = register_bytes == _WIDEST_BYTES
     if is_wide and 0 < rest <= lanes // 2:
         return [(whole, lanes), (1, lanes // 2)] if whole else [(1, lanes // 2)]
     return [(whole + bool(rest), lanes)] if columns else []
