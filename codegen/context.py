@@ -27,6 +27,9 @@ from optc.codegen import jit
 from optc.codegen.allocation import CLASSES, write_allocation, write_block_functions, write_output_allocation
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
 
+KEPT_CONTEXTS = 8
+"""How many contexts a function keeps that no call uses; with each goes an arena."""
+
 ISLAND_FAILED = -1
 """A Python island raised; `ContextPool.take_exception` has the exception."""
 
@@ -265,7 +268,7 @@ class Failure:
 
 
 class ContextPool:
-    """The contexts of one compiled function: as many as calls ever ran at once.  Thread-safe."""
+    """The contexts of one compiled function: as many as calls run at once, and a few for the next.  Thread-safe."""
 
     def __init__(
         self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None, owner: object = None,
@@ -312,6 +315,11 @@ class ContextPool:
         """The address of a new context, for the native entry, which keeps its own free list."""
         return self.create().address
 
+    def drop_address(self, address: int) -> None:
+        """Frees the context at an address, which no call uses."""
+        with self._lock:
+            del self._contexts[address]
+
     def acquire(self) -> Context:
         """A context that nobody uses; give it back with `give_back`."""
         try:
@@ -320,7 +328,10 @@ class ContextPool:
             return self.create()
 
     def give_back(self, context: Context) -> None:
-        self._free.append(context)
+        if len(self._free) < KEPT_CONTEXTS:
+            self._free.append(context)
+        else:
+            self.drop_address(context.address)
 
     def __len__(self) -> int:
         return len(self._contexts)

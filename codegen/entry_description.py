@@ -93,9 +93,11 @@ def describe(point: EntryPoint) -> Records:
     records.words |= {
         "run": point.run,
         "contexts": 0,
+        "idle": 0,
         "slow_path": records.address(point.slow_path),
         "failed": records.address(point.failed),
         "create_context": records.address(point.contexts.create_address),
+        "drop_context": records.address(point.contexts.drop_address),
         "release_gil": int(point.release_gil),
         "holds": int(point.release_gil or records.words["binds"]),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optc.codegen.context import field_address, load_field
+from optc.codegen.context import KEPT_CONTEXTS, field_address, load_field
 from optc.codegen.entry_arguments import write_argument_functions
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_layout import DESCRIPTION, SCRATCH
@@ -19,11 +19,14 @@ def entry_text() -> tuple[str, list[str]]:
     write_memory_functions(code)
     write_result_functions(code)
     _release(code)
+    _drop_context(code)
     _fail(code)
     _create_context(code)
     _entry(code)
     text = str(code.module).replace("define internal ptr @entry(", "define ptr @entry(")
-    return f"@table = global [{len(code.table)} x i64] zeroinitializer, align 64\n\n{text}", sorted(code.table, key=code.table.__getitem__)
+    return f"@table = global [{len(code.table)} x i64] zeroinitializer, align 64\n\n{text}", sorted(
+        code.table, key=code.table.__getitem__
+    )
 
 
 def _entry(code: Code) -> None:
@@ -91,6 +94,8 @@ def _acquire_context(code: Code, description: Value) -> Value:
     with b.if_then_else(code.is_set(first), likely=True) as (pop, create):
         with pop:
             code.set_word(description, DESCRIPTION, "contexts", load_field(b, first, "next"))
+            idle = code.word(description, DESCRIPTION, "idle")
+            code.set_word(description, DESCRIPTION, "idle", b.sub(idle, 1))
             pop.yield_([first])
         with create:
             create.yield_([code.call("create_context", description)])
@@ -111,8 +116,31 @@ def _create_context(code: Code) -> None:
 
 def _give_back(code: Code, description: Value, context: Value) -> None:
     b = code.b
-    b.store(code.word(description, DESCRIPTION, "contexts", "ptr"), field_address(b, context, "next"), 8)
-    code.set_word(description, DESCRIPTION, "contexts", context)
+    idle = code.word(description, DESCRIPTION, "idle")
+    with b.if_then_else(b.icmp("slt", idle, KEPT_CONTEXTS), likely=True) as (keep, drop):
+        with keep:
+            b.store(code.word(description, DESCRIPTION, "contexts", "ptr"), field_address(b, context, "next"), 8)
+            code.set_word(description, DESCRIPTION, "contexts", context)
+            code.set_word(description, DESCRIPTION, "idle", b.add(idle, 1))
+        with drop:
+            code.call("drop_context", description, context)
+
+
+def _drop_context(code: Code) -> None:
+    """After a burst of calls at once: one context less. What goes wrong here is no matter of the call."""
+    with code.define("drop_context", "void", "ptr description", "ptr context", rare=True) as (description, context):
+        b = code.b
+        address = code.python("PyLong_FromVoidPtr", "ptr", context)
+        with b.if_then(code.is_set(address), likely=True):
+            arguments = b.alloca("ptr")
+            b.store(address, arguments, 8)
+            drop = code.word(description, DESCRIPTION, "drop_context", "ptr")
+            null, one = b.constant("ptr", 0), b.constant("i64", 1)
+            code.python("Py_DecRef", "void", code.python("PyObject_Vectorcall", "ptr", drop, arguments, one, null))
+            code.python("Py_DecRef", "void", address)
+        with b.if_then(code.is_set(code.python("PyErr_Occurred", "ptr")), likely=False):
+            code.python("PyErr_Clear", "void")
+        b.ret()
 
 
 def _run(code: Code, description: Value, context: Value, scratch: Value) -> Value:

@@ -15,7 +15,7 @@ def _positions(names: str) -> dict[str, int]:
 
 
 DESCRIPTION = _positions(
-    "run contexts slow_path failed create_context release_gil holds "
+    "run contexts idle slow_path failed create_context drop_context release_gil holds "
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
     "update_count updates "

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from optc.codegen import jit, python_layout
-from optc.codegen.context import RUN_PARAMETERS, ContextPool
+from optc.codegen.context import KEPT_CONTEXTS, RUN_PARAMETERS, ContextPool
 from optc.codegen.entry import (
     Argument,
     Constant,
@@ -477,3 +477,30 @@ def test_the_layout_test_notices_what_does_not_hold(name: str, monkeypatch: pyte
 def test_the_layout_test_notices_other_headers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(python_layout, "HEADER", 24)
     assert not python_layout._reference_counts_hold()
+
+
+def test_contexts_of_a_burst_are_given_up_again() -> None:
+    pool = ContextPool(arena_bytes=1 << 16)
+    library = compiled(_waits_and_copies)
+    point = EntryPoint(
+        library.address("run"), library, Signature((tensor(1000),), result(1000)), pool, print, print, release_gil=True
+    )  # fmt: skip
+    copy = native_entry(point)
+    assert copy is not None
+    given, most = np.zeros(1000, np.float32), []
+    start = threading.Barrier(3 * KEPT_CONTEXTS)
+
+    def work() -> None:
+        start.wait()
+        for _ in range(10):
+            copy(given)
+            most.append(len(pool))
+
+    threads = [threading.Thread(target=work) for _ in range(3 * KEPT_CONTEXTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) <= 3 * KEPT_CONTEXTS
+    assert 1 <= len(pool) <= KEPT_CONTEXTS
+    assert copy(given) is not None
