@@ -94,14 +94,26 @@ def guard_division(frame: Frame, node: Node, operator: Operator) -> None:
 
 
 def guard_number(frame: Frame, node: Node, operator: Operator) -> None:
-    """Leave the function where a float has no integer, or a node on numbers divides by zero."""
+    """Leave the function where a float has no integer, a node divides by zero, or zero gets a negative power."""
     guard_division(frame, node, operator)
+    if operator.may_fail and operator.schema.name == "aten::pow":
+        base, exponent = map(frame.scalar, node.inputs)
+        is_zero, is_negative = _compared(frame, "eq", base), _compared(frame, "lt", exponent)
+        frame.check(frame.b.not_(frame.b.and_(is_zero, is_negative)))
     if not operator.may_fail or len(node.inputs) != 1 or not isinstance(node.output.type, IntType):
         return
     native = frame.native(node.inputs[0])
     if isinstance(native, Scalar) and native.value.type == "double":
         size = frame.b.intrinsic("fabs", "double", native.value)
         frame.check(frame.b.fcmp("olt", size, 2.0**63))
+
+
+def _compared(frame: Frame, relation: str, value: Value) -> Value:
+    """A number held against zero; a truth value counts as 0 or 1."""
+    if value.type == "double":
+        return frame.b.fcmp(f"o{relation}", value, 0.0)
+    wide = frame.b.zext(value, "i64") if value.type == "i1" else value
+    return frame.b.icmp("eq" if relation == "eq" else f"s{relation}", wide, 0)
 
 
 def _number_is_nonzero(frame: Frame, value: Value) -> Value:

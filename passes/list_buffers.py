@@ -37,7 +37,10 @@ _NUMBERS = {"int": "aten::Int.Tensor", "float": "aten::Float.Tensor", "bool": "a
     },
 )
 def list_buffers(graph: Graph) -> bool:
-    """Keep lists whose length only running tells in a tensor with a row per element, doubled when it is full."""
+    """Keep lists whose length, or the element wanted, only running tells in a tensor with a row per element.
+
+    The tensor is doubled when it is full.
+    """
     changed = False
     for node in list(graph.walk()):
         if node.kind != "prim::ListConstruct" or node.owner is None:
@@ -74,7 +77,7 @@ class _Family:
             if sources is None or any(target is None for target in targets):
                 return False
             pending += sources + [found for target in targets for found in target or ()]
-        return bool(self.appends)
+        return bool(self.elements) and (bool(self.appends) or any(map(_is_indexed, self.readers)))
 
     def sources(self, value: Value) -> list[Value] | None:
         """The list values that a value may be."""
@@ -253,6 +256,11 @@ class _Conversion:
         found.name = found.name or node.output.name
         node.output.replace_all_uses_with(found)
         node.destroy()
+
+
+def _is_indexed(reader: Node) -> bool:
+    """True for a node that takes an element whose number only running tells."""
+    return reader.kind == "aten::__getitem__" and not reader.inputs[1].is_constant
 
 
 def _parts(rows: _Rows) -> tuple[Value, Value]:

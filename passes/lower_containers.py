@@ -171,6 +171,31 @@ def _add(graph: Graph, node: Node) -> bool:
     return _new_list(graph, node, [*makers[0].inputs, *makers[1].inputs])
 
 
+def _fold(graph: Graph, node: Node) -> bool:
+    """min([a, b, c]) = min(min(a, b), c) for ints; so are max, sum, and any and all of truth values."""
+    operation = _FOLDED.get(f"{node.kind}.{node.overload}")
+    made = node.inputs[0].node
+    if operation is None or made.kind != "prim::ListConstruct" or not made.inputs:
+        return False
+    result, *rest = made.inputs
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        kind, _, overload = operation.partition(".")
+        type_ = IntType() if isinstance(node.output.type, IntType) else node.output.type
+        for value in rest:
+            result = graph.insert(kind, (result, value), (type_,), overload=overload).output
+    return _replace(node, result)
+
+
+_FOLDED = {
+    "prim::min.self_int": "prim::min.int",
+    "prim::max.self_int": "prim::max.int",
+    "aten::sum.int": "aten::add.int",
+    "aten::any.bool": "aten::__or__.bool",
+    "aten::all.bool": "aten::__and__.bool",
+}
+
+
 def _concatenate(graph: Graph, node: Node) -> bool:
     """cat([x], dim) = x."""
     made = node.inputs[0].node
@@ -185,6 +210,11 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::len": _length,
     "aten::add": _add,
     "aten::cat": _concatenate,
+    "prim::min": _fold,
+    "prim::max": _fold,
+    "aten::sum": _fold,
+    "aten::any": _fold,
+    "aten::all": _fold,
     "aten::__contains__": _has_key,
     "aten::keys": _dictionary_parts,
     "aten::values": _dictionary_parts,

@@ -224,7 +224,7 @@ define(
     may_fail=True,
 )
 declare_pairs("aten::pow", _in_float(lambda x, y: arithmetic.power(x, y)), _power_float,
-              results=("float", "float", "float"), generic="Scalar_Scalar")  # fmt: skip
+              results=("float", "float", "float"), generic="Scalar_Scalar", may_fail=True)  # fmt: skip
 define(
     "aten::pow.int_to_int(int a, int b) -> int",
     infer=number_rule(_power_int, "int"),

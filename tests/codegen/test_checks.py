@@ -67,3 +67,26 @@ def test_a_tensor_listed_twice_is_released_once() -> None:
     compiled = optc.compile(twice, fallback="error")
     x = optc.arange(200).float().reshape(10, 20) / 100
     assert optc.allclose(compiled(x), optc.jit.script(twice)(x), 1e-5, 1e-5)
+
+
+def of_ints(a: int, b: int) -> float:
+    return a**b
+
+
+def of_floats(a: float, b: float) -> float:
+    return a**b
+
+
+def of_both(a: int, b: float) -> float:
+    return a**b
+
+
+@pytest.mark.parametrize(
+    ("program", "base", "exponent"), [(of_ints, 0, -1), (of_floats, -0.0, -2.0), (of_both, 0, -2.0)]
+)
+def test_zero_is_not_raised_to_a_negative_power(program: object, base: float, exponent: float) -> None:
+    compiled = optc.compile(optc.jit.script(program), fallback="error")
+    assert compiled(type(base)(2), exponent) == 2.0**exponent
+    assert compiled(base, type(exponent)(0)) == 1.0
+    with pytest.raises(ExecutionError, match="0.0 cannot be raised to a negative power"):
+        compiled(base, exponent)

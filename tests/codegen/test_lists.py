@@ -87,6 +87,38 @@ def late(x, n: int):
     return optc.stack(found)
 
 
+def pairs(x, n: int):
+    total = optc.zeros(4)
+    for i, (a, b) in enumerate(zip([1, 2, n], [4, 5, 6, 7])):
+        total = total + x * a * b * i
+    return total
+
+
+def folded(x, n: int):
+    return x * min([1, n, 7]), max([n, 3]), sum([n, n, 2]), any([n > 3, n < -3]), all([n > 0, n < 100])
+
+
+def indexed(x, n: int):
+    items = [x, x * 2, x * 3]
+    return items[n % 3], [5, 6, 7][n % 3], [1.5, 2.5][n % 2], items[-(n % 3)]
+
+
+def arguments(xs: List[optc.Tensor], n: int):  # noqa: UP006
+    total = xs[0] * 0
+    for x in xs:
+        total = total * 0.5 + x
+    return total + xs[n]
+
+
+def of_two_lengths(x, n: int):
+    if n > 3:
+        items = [x]
+    else:
+        items = [x, x * 2]
+    items.append(x + n)
+    return optc.cat(items), len(items), items[-1]
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (while_large, (tensor(100, shift=2.0),)),
     (while_large, (tensor(3, 4, shift=2.0),)),
@@ -99,6 +131,11 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (two_lists, (tensor(20, 3), 20)),
     (nested, (tensor(20, 30), 20)),
     (late, (tensor(20, 30), 20)),
+    *((pairs, (tensor(4), n)) for n in (0, 3)),
+    *((folded, (tensor(4), n)) for n in (-5, 0, 5)),
+    *((indexed, (tensor(*shape), n)) for shape in ((4,), (40, 4)) for n in (0, 4, 5)),
+    (arguments, ([tensor(4) for _ in range(20)], 3)),
+    *((of_two_lengths, (tensor(4), n)) for n in (0, 5)),
 ]
 
 
