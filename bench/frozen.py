@@ -10,6 +10,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from optc.codegen.entry import (
 from optc.codegen.host import Target
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.program import generate
+from optc.codegen.weights import aligned_zeros
 from optc.ir.graph import Graph
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS
 
@@ -143,9 +145,12 @@ def _array_to_json(array: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _array_from_json(described: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype, shape = np.dtype(described["dtype"]), tuple(described["shape"])
+    array = aligned_zeros(math.prod(shape), dtype).reshape(shape)
     if "data" in described:
-        return np.frombuffer(base64.b64decode(described["data"]), dtype).reshape(shape).copy()
-    return (np.random.default_rng(0).standard_normal(shape) * 0.03).astype(dtype)
+        array[...] = np.frombuffer(base64.b64decode(described["data"]), dtype).reshape(shape)
+    else:
+        array[...] = np.random.default_rng(0).standard_normal(shape) * 0.03
+    return array
 
 
 def _tree_to_json(tree: OutputTree) -> Any:

@@ -14,7 +14,7 @@ Made for machines that are shared and never quiet, and for more than one kind of
 
 All but the threads is measured on one thread.
 
-`--plant 1.3` makes the loop 1.3 times as long, to see the check fail.
+`--plant 1.3` gives every workload that has steps or rows 1.3 times as many, to see the check fail.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ COUNT_ALLOWANCE = 0.0
 THREADED = ("mlp-64", "chain")
 """The workloads whose gain from a second thread is held."""
 
-THREADED_TOLERANCE = 1.5
-"""Against independent loops: loose, because a single call waits for the slower of its threads."""
+THREADED_LIMIT = 1.4
+"""Against independent loops: 1 is perfect, 1.9 is nothing gained; loose, because a call waits for its slower thread."""
 
 THREADED_PAIRS = 60
 
@@ -129,11 +129,11 @@ def judge(name: str, limit: float, measure: Callable[[], float], stale_below: fl
 
 
 def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list[Any]]:
-    """The compiled program and its arguments; a plant makes the loop's sequence longer."""
+    """The compiled program and its arguments; a plant makes the sequence longer, or the matrix higher."""
     arguments = workload.arguments()
-    if workload.name == LOOP and plant != 1.0:
-        steps = round(workload.shapes[0][0] * plant)
-        arguments = [optc.from_numpy(np.resize(arguments[0].numpy(), (steps, *workload.shapes[0][1:])))]
+    if len(arguments) == 1 and plant != 1.0:
+        rows, *others = workload.shapes[0]
+        arguments = [optc.from_numpy(np.resize(arguments[0].numpy(), (round(rows * plant), *others)))]
     compiled = optc.compile(workload.program(), fallback="error", threads=1)
     compiled(*arguments)
     return compiled, arguments
@@ -141,14 +141,18 @@ def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list
 
 def against_frozen(workload: Workload, target: str, plant: float = 1.0) -> Verdict:
     """The workload against the code that optc once generated for it."""
+    return judge(workload.name, FROZEN_TOLERANCE, lambda: frozen_ratio(workload, target, plant), STALE_BELOW)
+
+
+def frozen_ratio(workload: Workload, target: str, plant: float) -> float:
+    """The time of a call over that of the frozen program.
+
+    Both are loaded anew every time: where their memory happens to lie makes a tenth of the time of a row kernel.
+    """
     compiled, arguments = compiled_workload(workload, plant)
-    reference, original = frozen.thaw(workload, target), workload.arguments()
-    return judge(
-        workload.name,
-        FROZEN_TOLERANCE,
-        lambda: ratio_in_turns(lambda: compiled(*arguments), lambda: reference(*original)),
-        STALE_BELOW,
-    )
+    original = arguments if plant == 1.0 else workload.arguments()
+    reference = frozen.thaw(workload, target)
+    return ratio_in_turns(lambda: compiled(*arguments), lambda: reference(*original))
 
 
 def call_ratio() -> float:
@@ -252,10 +256,7 @@ def check(workloads: Sequence[Workload], plant: float = 1.0) -> bool:
         verdicts.append(judge(name, baseline["ratios"][name] * ANCHORED_TOLERANCE, measure))
         print(verdicts[-1], flush=True)
     for name, measure in threaded_ratios().items():
-        if name not in baseline["ratios"]:
-            print(f"{name}: not checked, the baseline was taken on one processor")
-            continue
-        verdicts.append(judge(name, baseline["ratios"][name] * THREADED_TOLERANCE, measure))
+        verdicts.append(judge(name, THREADED_LIMIT, measure))
         print(verdicts[-1], flush=True)
     return not complaints and not any(verdict.is_slower or verdict.is_stale for verdict in verdicts)
 
@@ -284,7 +285,7 @@ def measured_ratios() -> dict[str, float]:
     here = frozen.host_target_name()
     if here is None:
         raise SystemExit("a baseline can only be taken on a processor with AVX2 or AVX-512")
-    return {name: round(measure(), 2) for name, measure in {**anchored_ratios(here), **threaded_ratios()}.items()}
+    return {name: round(measure(), 2) for name, measure in anchored_ratios(here).items()}
 
 
 def main() -> int:
@@ -292,7 +293,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.regression", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("workloads", nargs="*", help="names of workloads (default: those that are guarded)")
     parser.add_argument("--bless", action="store_true", help="take a new baseline")
-    parser.add_argument("--plant", type=float, default=1.0, metavar="FACTOR", help="slow the loop down by this factor")
+    parser.add_argument(
+        "--plant", type=float, default=1.0, metavar="FACTOR", help="give programs so many times the work"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["OPTC_CACHE_DIR"] = cache
