@@ -46,7 +46,7 @@ _LOG2_E_LOW = 1.925963033500011e-08
 
 
 def power(x: Expr, y: Expr, target: Target) -> Expr:
-    """x to the power of y.
+    """x to the power of y, 1.2 ulp (2.8 in float32 on AVX-512).
 
     float64 takes the logarithm to 66 bits; float32 is computed in float64, or on AVX-512 from a logarithm of 36 bits.
     """
