@@ -266,6 +266,7 @@ class Driver(Frame):
         if self.group is not None:
             reason = grouping.join(self.group, node)
             if reason is None:
+                self.notes.append(f"{node.kind} joins: {grouping.explain(self.group, node)}")
                 self.waiting.append(node)
                 return
             self.notes.append(f"{node.kind} starts a kernel of its own: {reason}")

@@ -86,6 +86,16 @@ def start(node: Node, is_product: bool = False) -> Group | None:
     return group
 
 
+def explain(group: Group, node: Node) -> str:
+    """Why a member of a group could join it."""
+    operator = operator_of(node)
+    if operator is not None and isinstance(operator.lowering, Reduction):
+        return f"it reduces dimensions {', '.join(map(str, group.axes or ()))} of the same elements"
+    if group.frames[node.output] == FULL:
+        return "it works on the same elements"
+    return "it works on what is left of reduced dimensions"
+
+
 def join(group: Group, node: Node) -> str | None:
     """Add `node` to the group. Returns None when it fits, else the reason why it does not."""
     operator = operator_of(node)

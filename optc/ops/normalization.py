@@ -295,12 +295,15 @@ def _reference_group_norm(
 
 
 def _decompose_group_norm(b: Any, x: Any, groups: int, weight: Any, bias: Any, eps: float, *rest: Any) -> Any:
+    """Over groups x channels of a group x elements, weights included, so that one kernel does all of it."""
     shape, dtype = b.shape(x), b.type(x).dtype
     work = compute_type(dtype)
-    grouped = b("aten::reshape", narrowed(b, x, work), [shape[0], groups, product(shape[1:]) // groups])
-    result = b("aten::reshape", _normalized(b, grouped, [2], eps)[0], list(shape))
-    parameters = _channel_parameters(b, (weight, bias), len(shape), shape[1])
-    return narrowed(b, _scaled_and_shifted(b, result, parameters[0], parameters[1], work), dtype)
+    members = shape[1] // groups
+    grouped = b("aten::reshape", narrowed(b, x, work), [shape[0], groups, members, product(shape[2:])])
+    result = _normalized(b, grouped, [2, 3], eps)[0]
+    weight, bias = (None if item is None else b("aten::reshape", item, [groups, members, 1]) for item in (weight, bias))
+    scaled = _scaled_and_shifted(b, result, weight, bias, work)
+    return narrowed(b, b("aten::reshape", scaled, list(shape)), dtype)
 
 
 def _channel_parameters(b: Any, parameters: Sequence[Any], rank: int, channels: Dim) -> list[Any]:
