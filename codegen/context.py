@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from optc.codegen import jit
-from optc.codegen.allocation import CLASSES, write_allocation, write_block_functions, write_output_allocation
-from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
+from optc.codegen.allocation import CLASSES
+from optc.codegen.llvm import Builder, Parameter, Value
 
 KEPT_CONTEXTS = 8
 """How many contexts a function keeps that no call uses; with each goes an arena."""
@@ -136,42 +136,6 @@ def call_island(b: Builder, context: Value, number: int, words: Value) -> Value:
 # The runtime functions -------------------------------------------------------------------------------------------
 
 
-def _runtime_module() -> Module:
-    module = Module("runtime")
-    allocate, release = write_allocation(module)
-    write_output_allocation(module, allocate)
-    write_block_functions(module, allocate, release, FREE_BLOCKS)
-    _grow_arena(module, allocate, release)
-    _run_alone(module)
-    return module
-
-
-def _grow_arena(module: Module, allocate: Function, release: Function) -> None:
-    function = module.function("grow_arena", "ptr", [Parameter("ptr", "context"), Parameter("i64", "bytes")])
-    context, bytes_ = function.arguments
-    b = Builder(function)
-    current = load_field(b, context, "arena")
-    with b.if_then(b.icmp("uge", load_field(b, context, "arena_bytes"), bytes_)):
-        b.ret(current)
-    b.call(release, current)
-    fresh = b.call(allocate, bytes_)
-    failed = b.icmp("eq", fresh, 0)
-    b.store(fresh, field_address(b, context, "arena"), 8)
-    b.store(b.select(failed, b.constant("i64", 0), bytes_), field_address(b, context, "arena_bytes"), 8)
-    b.ret(fresh)
-
-
-def _run_alone(module: Module) -> None:
-    """`parallel` for contexts without threads."""
-    parameters = [Parameter("ptr", name) for name in ("context", "task", "arguments")]
-    parameters += [Parameter("i64", "count"), Parameter("i64", "operations")]
-    function = module.function("run_alone", "void", parameters)
-    b = Builder(function)
-    _, task, arguments, count, _ = function.arguments
-    b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
-    b.ret()
-
-
 @dataclass(frozen=True)
 class Threads:
     """How the calls of a program split work: the addresses of `parallel` and of the pool's memory, and the number of
@@ -214,7 +178,14 @@ class Runtime:
 @cache
 def runtime() -> Runtime:
     """The runtime functions, loaded once per process."""
-    return Runtime(jit.link([jit.compile_module(str(_runtime_module()))]))
+    content, _ = jit.compile_generated("runtime", _written)
+    return Runtime(jit.link([content]))
+
+
+def _written() -> tuple[str, tuple[str, ...]]:
+    from optc.codegen.runtime_functions import runtime_module
+
+    return str(runtime_module()), ()
 
 
 # Contexts --------------------------------------------------------------------------------------------------------
