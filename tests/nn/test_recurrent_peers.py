@@ -25,10 +25,10 @@ def agree(mine: Any, other: Any) -> None:
         np.testing.assert_allclose(left, right, rtol=2e-5, atol=2e-6)
 
 
-def pair_of(name: str, **options: Any) -> tuple[Any, Any]:
+def pair_of(name: str, inputs: int = 3, hidden: int = 4, **options: Any) -> tuple[Any, Any]:
     """The module of both libraries with the same numbers."""
-    peer = getattr(torch.nn, name)(3, 4, **options).eval()
-    layer = getattr(nn, name)(3, 4, **options).eval()
+    peer = getattr(torch.nn, name)(inputs, hidden, **options).eval()
+    layer = getattr(nn, name)(inputs, hidden, **options).eval()
     layer.load_state_dict({key: optc.from_numpy(value.numpy()) for key, value in peer.state_dict().items()})
     return layer, peer
 
@@ -50,6 +50,25 @@ def test_layers(name: str, options: dict[str, Any]) -> None:
     expected = peer(x)
     agree(layer(optc.from_numpy(x.numpy())), expected)
     agree(optc.compile(optc.jit.script(layer), fallback="error")(optc.from_numpy(x.numpy())), expected)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_compiled_layers_of_any_size(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    steps, batch = int(generator.integers(1, 12)), int(generator.integers(1, 9))
+    inputs, hidden = (int(generator.choice([3, 5, 8, 16, 17, 33, 64, 100, 256])) for _ in range(2))
+    options = {name: bool(generator.integers(2)) for name in ("bias", "bidirectional", "batch_first")}
+    name = str(generator.choice(["LSTM", "GRU", "RNN"]))
+    double = bool(generator.integers(2))
+    layer, peer = pair_of(name, inputs, hidden, num_layers=int(generator.integers(1, 4)), **options)
+    if double:
+        layer, peer = layer.double(), peer.double()
+    x = torch.randn(steps, batch, inputs, dtype=torch.float64 if double else torch.float32)
+    expected, given = peer(x), optc.from_numpy(x.numpy())
+    for dynamic in (False, True):
+        compiled = optc.compile(optc.jit.script(layer), fallback="error", dynamic=dynamic)
+        agree(compiled(given), expected)
+        agree(compiled(given), expected)
 
 
 def test_projections() -> None:
