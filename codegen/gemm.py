@@ -3,7 +3,7 @@
 Layouts, all in elements: A is M x K with row stride `lda` ("rows"), or K x M ("columns", a transposed matrix). C is
 M x N with row stride `ldc`. B is one of
 
-- "packed": constant weights, reordered at compile time by `pack` into panels as wide as the tile, k-major, 64-byte
+- "packed": constant weights, reordered at compile time by `weights.pack_panels` into panels as wide as the tile, k-major, 64-byte
   aligned, padded with zeros;
 - "rows": K x N with row stride `ldb`;  "columns": N x K with row stride `ldb` (a transposed matrix).
 

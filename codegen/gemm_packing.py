@@ -1,46 +1,14 @@
-"""Matrices in the order in which kernels of matrix products read them: constant weights while compiling, others at run time.
+"""Packing at run time: matrices in the order in which kernels of matrix products read them.
 
-A panel of B holds as many columns as a tile is wide, k-major, padded with zeros. A tile of A holds its rows k-major,
-without padding.
+Constant weights are packed in the same way while compiling, by `weights.pack_panels`. A panel of B holds as many
+columns as a tile is wide, k-major, padded with zeros. A tile of A holds its rows k-major, without padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from optc.codegen.gemm_tiles import Tile
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value, vector_of
-
-# While compiling -------------------------------------------------------------------------------------------------
-
-
-def packed_elements(k: int, n: int, tile: Tile) -> int:
-    """How many elements `pack` gives.  The last panel is only as wide as its vectors need."""
-    panels, rest = divmod(n, tile.columns)
-    return k * (panels * tile.columns + -(-rest // tile.lanes) * tile.lanes)
-
-
-def pack(b: np.ndarray[Any, Any], tile: Tile) -> np.ndarray[Any, Any]:
-    """Reorders a K x N matrix into the panels that `Gemm` with B "packed" reads; 64-byte aligned."""
-    k, n = b.shape
-    packed = _aligned_zeros(packed_elements(k, n, tile), b.dtype)
-    position = 0
-    for start in range(0, n, tile.columns):
-        panel = b[:, start : start + tile.columns]
-        width = -(-panel.shape[1] // tile.lanes) * tile.lanes
-        packed[position : position + k * width].reshape(k, width)[:, : panel.shape[1]] = panel
-        position += k * width
-    return packed
-
-
-def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    memory = np.zeros(count * dtype.itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + count * dtype.itemsize].view(dtype)
-
 
 # B at run time ---------------------------------------------------------------------------------------------------
 

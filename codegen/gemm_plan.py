@@ -16,8 +16,9 @@ from optc.codegen.host import Target
 Source = Literal["packed", "rows", "columns"]
 """How B lies: packed while compiling, K x N, or N x K."""
 
-GROUPS = 32
-"""A product is cut into at most so many groups of units, each with scratch memory of its own."""
+GROUPS = 24
+"""A product is cut into at most so many groups of units, each with scratch memory of its own: 2, 3, 4, 6 or 8 threads get
+equal shares of them."""
 
 _CHUNK_BYTES = 768 << 10
 _PANEL_BYTES = 256 << 10

@@ -13,11 +13,11 @@ from optc.codegen import jit
 from optc.codegen.gemm import Gemm
 from optc.codegen.gemm_epilogue import BIAS, PLAIN, Epilogue, then
 from optc.codegen.gemm_kernel import Kernel, Order
-from optc.codegen.gemm_packing import pack, packed_elements
 from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
 from optc.codegen.gemm_tiles import Tile, choose_tile, max_rows
 from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.codegen.llvm import Builder, Value
+from optc.codegen.weights import pack_panels, panel_elements
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64}
@@ -51,6 +51,10 @@ def guarded(shape: tuple[int, int], dtype: Any) -> tuple[np.ndarray[Any, Any], n
     return whole[1 : 1 + shape[0], 12 : 12 + shape[1]], whole
 
 
+def pack(b: np.ndarray[Any, Any], tile: Tile) -> np.ndarray[Any, Any]:
+    return pack_panels(b, tile.columns, tile.lanes)
+
+
 def gemm_of(
     target: Target, element: str, m: int | None, n: int | None, k: int | None, source: Source = "packed",
     epilogue: Epilogue = PLAIN, a: Order = "rows", **changes: Any,
@@ -67,11 +71,8 @@ def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, range
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
     left = a if gemm.a == "rows" else np.ascontiguousarray(a.T)
-    source = {
-        "packed": lambda: pack(b, gemm.tile),
-        "rows": lambda: np.ascontiguousarray(b),
-        "columns": lambda: np.ascontiguousarray(b.T),
-    }[gemm.source]()
+    lies = {"packed": pack(b, gemm.tile), "rows": np.ascontiguousarray(b), "columns": np.ascontiguousarray(b.T)}
+    source = lies[gemm.source]
     ldb = source.shape[1] if source.ndim == 2 else 0
     c, whole = guarded((m, n), a.dtype)
     scratch_bytes = gemm.scratch_bytes(k)
@@ -185,9 +186,9 @@ def test_a_row_does_not_depend_on_its_company() -> None:
     first = multiply(gemm_of(target, "float", 140, 270, 333), target, a, b)
     for source in SOURCES:
         for m in (140, 17, 2, 1):
-            for changes in ({}, {"steps": 40}):
-                gemm = gemm_of(target, "float", m, 270, 333, source, **changes)
-                assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, changes)
+            cut = gemm_of(target, "float", m, 270, 333, source)
+            for gemm in (cut, replace(cut, plan=replace(cut.plan, steps=40))):
+                assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, gemm.plan)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -217,7 +218,7 @@ def test_packing_pads_with_zeros_and_aligns() -> None:
     b = np.arange(1, 3 * 11 + 1, dtype=np.float32).reshape(3, 11)
     packed = pack(b, tile)
     assert packed.ctypes.data % 64 == 0
-    assert packed.size == packed_elements(3, 11, tile) == 3 * 12
+    assert packed.size == panel_elements(3, 11, tile.columns, tile.lanes) == 3 * 12
     assert packed[:8].tolist() == b[0, :8].tolist()
     assert packed[24:28].tolist() == [*b[0, 8:], 0]
     assert np.array_equal(pack(np.asfortranarray(b), tile), packed)
