@@ -329,6 +329,7 @@ class _Manager:
         self.replay = Replay(graph, context) if keep else None
         self.version = 0
         self.settled: dict[str, int] = {}
+        self.is_functional = False
 
     def run_items(self, items: Sequence[Item]) -> bool:
         changed = [self.run_step(item) if isinstance(item, Step) else self.run_repeat(item) for item in items]
@@ -349,7 +350,7 @@ class _Manager:
             return False  # it found nothing to do on this very graph
         if not all(instrument.allows(step) for instrument in self.instruments):
             return False
-        if step.target.functional:
+        if step.target.functional and (not self.is_functional or config.VERIFY()):
             require_functional(self.graph, step.target.name)
         for instrument in self.instruments:
             instrument.before(step, self.graph)
@@ -362,6 +363,8 @@ class _Manager:
             raise
         self.records.append(record)
         self.version += record.changed
+        # A pass that needs a functional graph leaves one behind: it is asked again after the others only.
+        self.is_functional = step.target.functional or (self.is_functional and not record.changed)
         if not record.changed:
             self.settled[str(step)] = self.version
         return record.changed

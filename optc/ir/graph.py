@@ -8,15 +8,13 @@ block's outputs, so replacing a value never has a special case. `Value.uses` is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from optc.errors import SourceRange
 from optc.ir.types import TENSOR, Type
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(NamedTuple):
     """One place where a value is read: input number `slot` of `node`."""
 
     node: Node
@@ -314,11 +312,14 @@ class Block:
 
     def walk(self) -> Iterator[Node]:
         """All nodes of this block and of nested ones, in program order."""
-        for node in self.nodes:
+        node = self.param_node.next
+        while node is not None and node is not self.return_node:
+            following = node.next
             if node.blocks:
                 yield from node.walk()
             else:
                 yield node
+            node = following
 
     def append(self, node: Node) -> Node:
         """Insert a node at the end, before the return."""
