@@ -1,6 +1,7 @@
 """LLVM through llvmlite: the only file that imports it."""
 
 import itertools
+import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,9 @@ from optc.errors import InvalidIR
 
 # LLVM's C++ objects are not thread-safe; llvmlite locks single calls, this lock keeps sequences of calls together.
 _lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A fork waits until no thread is inside LLVM, which could not be used again in the child otherwise.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 _library_numbers = itertools.count()
 
 

@@ -26,6 +26,7 @@ from functools import cache
 from optc.codegen import jit
 from optc.codegen.allocation import CLASSES
 from optc.codegen.llvm import Builder, Parameter, Value
+from optc.locks import ForkLock
 
 KEPT_CONTEXTS = 8
 """How many contexts a function keeps that no call uses; with each goes an arena."""
@@ -256,7 +257,7 @@ class ContextPool:
         self._native_island = prototype(self._run_island)
         self._free: list[Context] = []
         self._contexts: dict[int, Context] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def _run_island(self, context: int, number: int, words: int) -> int:
         """What native code calls.  An exception cannot cross native frames: it waits for `take_exception`."""

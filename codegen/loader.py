@@ -13,7 +13,6 @@ import mmap
 import os
 import struct
 import sys
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -21,6 +20,7 @@ from typing import Any
 
 from optc.codegen.elf import ObjectFile, Relocation, Section, Symbol, UnknownObject, read_object
 from optc.errors import InvalidIR
+from optc.locks import ForkLock
 
 _ABSOLUTE, _RELATIVE, _CALL, _TABLE, _LONG_RELATIVE, _TABLE_LOAD, _TABLE_LOAD_WIDE = 1, 2, 4, 9, 24, 41, 42
 _KNOWN = frozenset({_ABSOLUTE, _RELATIVE, _CALL, _TABLE, _LONG_RELATIVE, _TABLE_LOAD, _TABLE_LOAD_WIDE})
@@ -28,7 +28,7 @@ _JUMP = b"\xff\x25"  # jmp *offset(%rip)
 _STUB_BYTES = 8
 _NEAR = 1 << 31
 
-_lock = threading.RLock()
+_lock = ForkLock()
 _shared: weakref.WeakValueDictionary[bytes, LoadedObject] = weakref.WeakValueDictionary()
 
 

@@ -5,7 +5,6 @@ import itertools
 import os
 import re
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optc import config
+from optc.locks import ForkLock
 
 _MAGIC = b"optc-cache-1\n"
 _DIGEST_BYTES = 32
@@ -23,7 +23,7 @@ _FRESH_SECONDS = 3600
 _FOLDER = re.compile(r"[0-9a-f]{2}")
 _ENTRY = re.compile(r"[0-9a-f]{64}\.(bin|[0-9]+-[0-9]+\.tmp)")
 _USAGE = "last-use.txt"
-_lock = threading.RLock()
+_lock = ForkLock()
 _numbers = itertools.count()
 
 

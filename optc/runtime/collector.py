@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_lock = threading.Lock()
+from optc.locks import ForkLock
+
+_lock = ForkLock()
 _inside = 0
 _was_enabled = False
 

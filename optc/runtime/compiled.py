@@ -7,7 +7,6 @@ specialisation, or lets the interpreter run what has no native form (never silen
 
 from __future__ import annotations
 
-import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from optc.ir.origins import tracking
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
+from optc.locks import ForkLock
 from optc.runtime.collector import collector_paused
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
@@ -57,7 +57,7 @@ class CompiledFunction:
         self._threads = threads
         self._histories: dict[Any, ShapeHistory] = {}
         self._dynamic = dynamic
-        self._lock = threading.RLock()
+        self._lock = ForkLock()
         self._current: Specialization | None = None
         self.specializations: list[Specialization] = []
         self.__name__ = name or function.base_name

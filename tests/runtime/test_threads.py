@@ -228,3 +228,31 @@ def test_a_forked_child_computes_with_threads_of_its_own() -> None:
         assert (fast(x).numpy() == expected).all()
     """)
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_child_can_compile_while_its_parent_does() -> None:
+    finished = fresh_process("""
+        warnings.simplefilter("ignore")
+        stop = False
+        def compile_on():
+            number = 0
+            while not stop:
+                number += 1
+                factor = number / 7
+                torch.compile(lambda x: torch.exp(x) * factor, (x,), cache=False)
+        torch.compile(lambda x: x - 1, (x,), cache=False)  # imports everything: a fork during an import would hang
+        busy = threading.Thread(target=compile_on, daemon=True)
+        busy.start()
+        for _ in range(5):
+            time.sleep(0.03)
+            child = os.fork()
+            if child == 0:
+                other = torch.compile(lambda x: x + 4, (x,), cache=False)
+                os._exit(0 if float(other(x)[0, 0]) == 5 else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        stop = True
+        busy.join()
+    """)
+    assert (finished.returncode, finished.stderr) == (0, "")
