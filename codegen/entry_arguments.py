@@ -95,7 +95,7 @@ def _bind_keyword(code: Code) -> None:
 
 def _take_apart(code: Code) -> None:
     """Look state up, and check containers and give their items places among the values."""
-    with code.define("take_apart", "i1", "ptr description", "ptr values", rare=True) as (description, values):
+    with code.define("take_apart", "i1", "ptr description", "ptr values") as (description, values):
         b = code.b
         states = code.word(description, DESCRIPTION, "states", "ptr")
         with b.for_loop(0, code.word(description, DESCRIPTION, "state_count")) as loop:
@@ -244,9 +244,7 @@ def _check_extents(code: Code, record: Value, extents: Value, rank: Value, targe
 
 
 def _check_extent(code: Code) -> None:
-    with code.define(
-        "check_extent", "i1", "i64 mode", "i64 number", "i64 extent", "ptr symbols", rare=True
-    ) as arguments:
+    with code.define("check_extent", "i1", "i64 mode", "i64 number", "i64 extent", "ptr symbols") as arguments:
         mode, number, extent, symbols = arguments
         b = code.b
         with b.if_then(b.icmp("eq", mode, ANY)):
@@ -260,7 +258,7 @@ def _check_extent(code: Code) -> None:
 
 def _read_exchanged(code: Code) -> None:
     """A torch tensor through DLPack's exchange functions, without a copy. Strided ones are left to the slow path."""
-    with code.define("read_exchanged", "i1", *_TENSOR, rare=True) as (
+    with code.define("read_exchanged", "i1", *_TENSOR) as (
         description,
         record,
         value,
@@ -301,7 +299,7 @@ def _read_exchanged(code: Code) -> None:
 def _read_strided(code: Code) -> None:
     """A copy without gaps, for the time of the call."""
     signature = ("ptr description", "ptr record", "ptr array", "ptr target", "ptr scratch")
-    with code.define("read_strided", "i1", *signature, rare=True) as (description, record, array, target, scratch):
+    with code.define("read_strided", "i1", *signature) as (description, record, array, target, scratch):
         b = code.b
         rank, itemsize = code.word(record, INPUT, "rank"), code.word(record, INPUT, "itemsize")
         code.require(b.icmp("ne", rank, 0))
@@ -379,7 +377,7 @@ def _copy_row(code: Code, target: Value, source: Value, width: Value, step: Valu
 
 
 def _read_number(code: Code) -> None:
-    with code.define("read_number", "i1", "ptr record", "ptr value", "ptr target", rare=True) as (
+    with code.define("read_number", "i1", "ptr record", "ptr value", "ptr target") as (
         record,
         value,
         target,

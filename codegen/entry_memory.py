@@ -71,7 +71,7 @@ def _is_free(code: Code) -> None:
 
 def _byte_count(code: Code) -> None:
     """The bytes of a result, or -1 when they cannot be counted."""
-    with code.define("byte_count", "i64", "ptr record", "ptr dims", rare=True) as (record, dims):
+    with code.define("byte_count", "i64", "ptr record", "ptr dims") as (record, dims):
         b = code.b
         itemsize, rank = code.word(record, OUTPUT, "itemsize"), code.word(record, OUTPUT, "rank")
         with b.for_loop(0, rank, carried=[itemsize]) as loop:
@@ -85,7 +85,7 @@ def _byte_count(code: Code) -> None:
 
 def _new_array(code: Code) -> None:
     """PyArray_NewFromDescr over `data` (null: numpy allocates), which takes a reference to the dtype from us."""
-    with code.define("new_array", "ptr", "ptr record", "ptr dims", "ptr data", "i32 flags", rare=True) as arguments:
+    with code.define("new_array", "ptr", "ptr record", "ptr dims", "ptr data", "i32 flags") as arguments:
         record, dims, data, flags = arguments
         b = code.b
         dtype = code.word(record, OUTPUT, "dtype", "ptr")
@@ -98,7 +98,7 @@ def _new_array(code: Code) -> None:
 
 def _adopt(code: Code) -> None:
     """An array that owns memory of `allocate_output`; without one (an exception is set) the memory is freed."""
-    with code.define("adopt", "ptr", "ptr record", "ptr dims", "ptr data", rare=True) as (record, dims, data):
+    with code.define("adopt", "ptr", "ptr record", "ptr dims", "ptr data") as (record, dims, data):
         b = code.b
         with b.if_then(code.is_null(data), likely=False):
             b.ret(code.python("PyErr_NoMemory", "ptr"))
@@ -171,7 +171,7 @@ def _obtain(code: Code) -> None:
 
 def _fill_wrapper(code: Code) -> None:
     """A new wrapper around an array, whose reference it takes over; null with an exception."""
-    with code.define("fill_wrapper", "ptr", "ptr description", "ptr array", rare=True) as (description, array):
+    with code.define("fill_wrapper", "ptr", "ptr description", "ptr array") as (description, array):
         b = code.b
         class_ = code.word(description, DESCRIPTION, "wrapper", "ptr")
         instance = code.python("PyType_GenericAlloc", "ptr", class_, b.constant("i64", 0))
@@ -218,7 +218,7 @@ def array_of(code: Code, description: Value, wrapper: Value) -> Value:
 
 
 def _wrap_fresh(code: Code) -> None:
-    with code.define("wrap_fresh", "ptr", "ptr description", "ptr record", "ptr dims", rare=True) as (
+    with code.define("wrap_fresh", "ptr", "ptr description", "ptr record", "ptr dims") as (
         description,
         record,
         dims,
@@ -250,7 +250,7 @@ def _obtain_wrapped(code: Code) -> None:
 
 def _make_block(code: Code) -> None:
     """A managed tensor of DLPack, its extents, strides and elements in one block that `free` deletes; null without."""
-    with code.define("make_block", "ptr", "ptr record", "ptr dims", rare=True) as (record, dims):
+    with code.define("make_block", "ptr", "ptr record", "ptr dims") as (record, dims):
         b = code.b
         bytes_ = code.call("byte_count", record, dims)
         code.require(b.icmp("ne", bytes_, -1))

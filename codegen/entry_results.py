@@ -170,7 +170,7 @@ def _collect(code: Code) -> None:
 
 def _collect_tensor(code: Code) -> None:
     """The object of one result: a number, a torch tensor over its block, or an array over what native code allocated."""
-    with code.define("exchange", "ptr", "ptr block", rare=True) as (block,):
+    with code.define("exchange", "ptr", "ptr block") as (block,):
         b = code.b
         managed = b.load("ptr", block, 8)
         made = b.alloca("ptr")
@@ -180,7 +180,7 @@ def _collect_tensor(code: Code) -> None:
         code.require(b.icmp("eq", b.call_pointer(convert, "i32", managed, made), 0))
         b.ret(b.load("ptr", made, 8))
     signature = ("ptr description", "ptr record", "ptr words", "ptr block", "ptr scratch")
-    with code.define("collect_one", "ptr", *signature, rare=True) as (description, record, words, block, scratch):
+    with code.define("collect_one", "ptr", *signature) as (description, record, words, block, scratch):
         b = code.b
         kind = code.word(record, OUTPUT, "kind")
         with b.if_then(b.icmp("eq", kind, OUTPUT_KINDS["float"])):
@@ -215,7 +215,7 @@ def _collect_tensor(code: Code) -> None:
 
 def _update(code: Code) -> None:
     """State: a result becomes an entry of a dictionary, or is copied into a tensor that was read."""
-    with code.define("update", "i1", "ptr description", "ptr scratch", rare=True) as (description, scratch):
+    with code.define("update", "i1", "ptr description", "ptr scratch") as (description, scratch):
         b = code.b
         objects = code.region(scratch, description, DESCRIPTION, "objects_at")
         inputs = code.region(scratch, description, DESCRIPTION, "inputs_at")
