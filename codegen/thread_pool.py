@@ -41,6 +41,9 @@ _LATE, _LATE_LIMIT, _REST = 8, 32, 500
 _SETTLED = 200
 """A worker that has moved to another processor stays for so many jobs at least."""
 
+_STACK_BYTES = 2 << 20
+"""A worker's stack. Kernels keep scratch there (`parallelise.STACK_BYTES`), and some systems give threads very little."""
+
 _HEADER = (
     # Only touched by who holds `busy`.
     {"busy": 0, "generation": 8, "started": 16, "late": 24, "rest": 32, "woken": 40}
@@ -266,15 +269,23 @@ class _PoolModule:
     def write_start(self) -> Function:
         """`i64 start(pool, workers)`: makes threads until there are so many or the system has no more; their number."""
         create = self.module.declare("pthread_create", "i32", ["ptr", "ptr", "ptr", "ptr"])
+        initialise = self.module.declare("pthread_attr_init", "i32", ["ptr"])
+        set_stack = self.module.declare("pthread_attr_setstacksize", "i32", ["ptr", "i64"])
         b, (pool, workers) = self.begin("start", "i64", "ptr pool", "i64 workers")
         started = b.gep("i8", pool, _HEADER["started"])
-        with b.while_loop([b.load("i64", started)]) as loop:
+        present = b.load("i64", started)
+        with b.if_then(b.icmp("uge", present, workers), likely=True):
+            b.ret(present)
+        attributes = b.alloca("i64", 16)
+        b.call(initialise, attributes)
+        b.call(set_stack, attributes, _STACK_BYTES)
+        with b.while_loop([present]) as loop:
             (number,) = loop.carried
             loop.while_(b.icmp("ult", number, workers))
             following = b.add(number, 1)
             seat = self.seat(b, pool, following)
             b.store(pool, b.gep("i8", seat, _SEAT["pool"]))
-            code = b.call(create, b.gep("i8", seat, _SEAT["thread"]), 0, self.worker.pointer, seat)
+            code = b.call(create, b.gep("i8", seat, _SEAT["thread"]), attributes, self.worker.pointer, seat)
             with b.if_then(b.icmp("ne", code, 0)):
                 b.ret(number)
             b.store(following, started)
