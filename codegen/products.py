@@ -10,6 +10,7 @@ from optc.codegen.driver import Driver, is_product
 from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type, register_type, to_memory
 from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.gemm import Gemm
+from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm_kernel import Order
 from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
@@ -111,7 +112,7 @@ class Product:
         described = Gemm(
             self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches)
         )  # fmt: skip
-        for name, module in described.modules().items():
+        for name, module in product_modules(described).items():
             driver.modules.setdefault(name, module)
         sizes: list[Dim] = list(self.extents)
         steps: list[Dim] = [self.batches, a.batch, matrix.batch, c.batch] if described.is_batched else []

@@ -11,6 +11,7 @@ import pytest
 
 from optc.codegen import jit
 from optc.codegen.gemm import Gemm
+from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import BIAS, PLAIN, Epilogue, then
 from optc.codegen.gemm_kernel import Kernel, Order
 from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
@@ -66,7 +67,7 @@ def gemm_of(
 
 def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
     """Compiles and runs a product in some ranges of groups; checks that nothing around the result is written."""
-    library = jit.link([jit.compile_module(str(module), target) for module in gemm.modules().values()])
+    library = jit.link([jit.compile_module(str(module), target) for module in product_modules(gemm).values()])
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
@@ -227,11 +228,11 @@ def test_packing_pads_with_zeros_and_aligns() -> None:
 def test_equal_kernels_are_shared_and_different_ones_are_not() -> None:
     tile = Tile(6, 2, 8)
     plan = Plan(tile, 6)
-    first, second = (Gemm("float", plan, None, n, None, epilogue=BIAS).modules() for n in (16, 32))
+    first, second = (product_modules(Gemm("float", plan, None, n, None, epilogue=BIAS)) for n in (16, 32))
     shared = first.keys() & second.keys()
     assert len(shared) == len(first) - 1
     assert all(str(first[name]) == str(second[name]) for name in shared)
-    other = Gemm("float", plan, None, 16, None, epilogue=BIAS_RELU).modules()
+    other = product_modules(Gemm("float", plan, None, 16, None, epilogue=BIAS_RELU))
     assert not first.keys() & other.keys()
 
 
