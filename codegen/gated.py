@@ -39,16 +39,22 @@ class Tile:
 def choose_tile(target: Target, element: str, rows: int | None, parts: int, width: int) -> Tile | None:
     """The tile for `rows` rows (None: any number) and `parts` parts of `width` columns; None where parts do not fit."""
     lanes = target.lanes(element)
-    sums = target.vector_registers - 3 - (0 if target.fma else 1)
-    if parts > sums:
+    free = target.vector_registers - (1 if target.fma else 2)  # besides sums and a row of weights, one factor
+    if parts >= free:
         return None
-    most = sums // parts
     vectors = -(-width // lanes)
-    wanted = rows or most
     units = 1
-    while min(wanted, most // units) * units * parts < _ENOUGH_SUMS and units * 2 <= min(most, vectors):
+    while _height(free, rows, parts * units) * units * parts < _ENOUGH_SUMS and 4 * units * parts <= free:
+        if units * 2 > vectors:
+            break
         units *= 2
-    return Tile(max(1, min(wanted, most // units, 8)), units, lanes)
+    return Tile(_height(free, rows, parts * units), units, lanes)
+
+
+def _height(free: int, rows: int | None, vectors: int) -> int:
+    """The rows of a tile of so many vectors: as many as fit, or so many that the last tile is about as high."""
+    most = max(1, min(8, free // vectors - 1))
+    return most if rows is None else -(-rows // -(-rows // most))
 
 
 def pack(weights: Array, parts: int, tile: Tile) -> Array:
