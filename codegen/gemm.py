@@ -3,14 +3,14 @@
 Layouts, all in elements: A is M x K with row stride `lda` ("rows"), or K x M ("columns", a transposed matrix). C is
 M x N with row stride `ldc`. B is one of
 
-- "packed": constant weights, reordered at compile time by `weights.pack_panels` into panels as wide as the tile, k-major, 64-byte
-  aligned, padded with zeros;
+- "packed": constant weights, reordered at compile time by `weights.pack_panels` into panels as wide as the tile,
+  k-major, 64-byte aligned, padded with zeros;
 - "rows": K x N with row stride `ldb`;  "columns": N x K with row stride `ldb` (a transposed matrix).
 
 The structure is the usual one. A *kernel* (`gemm_kernel`) holds a tile of accumulators in registers and walks over K.
-The *driver* (`gemm_driver`) cuts C into *units*, a panel of B times a chunk of rows of A, and K into blocks, as `gemm_plan`
-says; it packs what has to be packed, and calls kernels for the tiles and smaller ones for what is left over. It works
-on a range of groups of units, so that threads can share a product; the bits do not depend on the ranges.
+The *driver* (`gemm_driver`) cuts C into *units*, a panel of B times a chunk of rows of A, and K into blocks, as
+`gemm_plan` says; it packs what has to be packed, and calls kernels for the tiles and smaller ones for what is left
+over. It works on a range of groups of units, so that threads can share a product; the bits do not depend on the ranges.
 
 Functions carry names that say their content, so equal kernels of different products are compiled once.
 """
