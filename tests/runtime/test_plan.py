@@ -259,6 +259,25 @@ def test_processes_may_write_the_same_plan_at_once() -> None:
     assert outputs[0][0] == outputs[1][0] == run_program()[0]
 
 
+class Holder(nn.Module):
+    """A module that holds one tensor."""
+
+    def __init__(self, held: optc.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("held", held)
+
+    def forward(self, x: optc.Tensor) -> optc.Tensor:
+        return x + self.held.sum(0)
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (8, 2), (16, 1)])
+def test_the_shape_of_a_parameter_is_part_of_the_key(shape: tuple[int, ...]) -> None:
+    x = optc.ones(1)
+    for held in (optc.arange(16.0).reshape(4, 4), optc.arange(16.0).reshape(*shape)):
+        module = Holder(held)
+        assert np.array_equal(optc.compile(optc.jit.script(module))(x)._array, module(x)._array)
+
+
 def test_what_cannot_be_planned_is_compiled_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "store", lambda *arguments: False)
     x = optc.ones(50)
