@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -20,9 +19,8 @@ from optc.codegen.splitting import scaled
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
-from optc.ir.structure import Structure
 from optc.ir.symbols import plain_symbol
-from optc.ir.types import IntType, ListType, TensorType, TupleType
+from optc.ir.types import IntType, ListType, TensorType
 
 
 def generate(
@@ -49,27 +47,6 @@ def generate(
 def signature_of(graph: Graph) -> Signature:
     """What the code takes and gives, leaf by leaf. Raises Unsupported for types that have no native form."""
     return Signature(tuple(map(_input, graph.inputs)), tuple(_output(value, graph) for value in graph.outputs))
-
-
-def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
-    """The results put together as the program returns them; None when the entry cannot (dictionaries, NamedTuples)."""
-    assert isinstance(leaves, tuple)
-    if structure is None:
-        return leaves[0] if len(leaves) == 1 else None
-    return _tree(iter(leaves), structure)
-
-
-def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | None:
-    if structure.kind == "leaf":
-        return next(leaves)
-    if structure.kind == "none":
-        return Constant(None)
-    items = [_tree(leaves, item) for item in structure.items]
-    present = [item for item in items if item is not None]
-    named = isinstance(structure.type, TupleType) and bool(structure.type.fields)
-    if structure.kind == "dict" or named or len(present) != len(items) or not present:
-        return None
-    return present if structure.kind == "list" else tuple(present)
 
 
 def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
