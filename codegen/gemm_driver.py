@@ -263,7 +263,7 @@ class _DriverWriter:
             return None
         line = self._line_elements()
         part = self.b.constant("i64", self.plan.prefetch * line)
-        # Where rows are not aligned, this panel has brought the first line of the next one: ask for the ends of vectors.
+        # Where rows are not aligned, this panel has brought the first line of the next one: ask for ends of vectors.
         ends = self._moved(place, width, self.b.constant("i64", line - 1))
         return _Following(ends, self.named["ldb"], part)
 

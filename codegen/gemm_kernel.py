@@ -63,7 +63,8 @@ class Kernel:
     ragged: nor do more exist in `b`.  blocked: the kernel gets a part of K and is told whether it is the first, which
     starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines each
     step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
-    also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).  batched: the kernel is told the number of the product.
+    also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
+    batched: the kernel is told the number of the product.
     """
 
     element: str

@@ -17,8 +17,8 @@ Source = Literal["packed", "rows", "columns"]
 """How B lies: packed while compiling, K x N, or N x K."""
 
 GROUPS = 24
-"""A product is cut into at most so many groups of units, each with scratch memory of its own: 2, 3, 4, 6 or 8 threads get
-equal shares of them."""
+"""A product is cut into at most so many groups of units, each with scratch memory of its own: 2, 3, 4, 6 or 8
+threads get equal shares of them."""
 
 _CHUNK_BYTES = 768 << 10
 _PANEL_BYTES = 256 << 10
@@ -38,8 +38,8 @@ _ROWS_TO_PACK = 256  # fewer rows of A are read in place even so
 class Plan:
     """tile: the register tile. rows: of A at a time (a multiple of the tile's). steps: of K at a time, 0 for all of it.
 
-    packs_a, packs_b: at run time. transposes: the kernels turn blocks of B around in registers. prefetch: cache lines of
-    the next panel that each step of K asks for. copies_b: the first tile of rows leaves
+    packs_a, packs_b: at run time. transposes: the kernels turn blocks of B around in registers. prefetch: cache lines
+    of the next panel that each step of K asks for. copies_b: the first tile of rows leaves
     the panel packed for the others.
     """
 
@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a product. None: only known at run time. Strides are in elements; that of packed B is ignored."""
+    """What is known of a product. None: only known at run time. Strides are in elements, and ignored for packed B."""
 
     element: str
     m: int | None
