@@ -292,7 +292,10 @@ def _extremum(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
 
 def _float_primitive(b: Builder, op: str, args: list[Value]) -> Value:
     if op in _FLOAT_ARITHMETIC:
-        result: Value = getattr(b, _FLOAT_ARITHMETIC[op])(*args)
+        if op == "rem":
+            return b.frem(*args)
+        # Never contracted: which product LLVM fuses with a sum depends on the code around, and with it the last bit.
+        result: Value = getattr(b, _FLOAT_ARITHMETIC[op])(*args, flags="")
         return result
     if op == "neg":
         return b.fneg(args[0])

@@ -7,6 +7,7 @@ that says for each element of the result where it comes from, turned into consta
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import product as cartesian
 
 from optc.codegen import vector_math
@@ -188,39 +189,70 @@ class RegisterEmitter:
         places = element_offsets([tensor.shape[dim] for dim in kept], [strides[dim] for dim in kept])
         shifts = element_offsets([tensor.shape[dim] for dim in dims], [strides[dim] for dim in dims])
         parts = [self.gather(tensor, [place + shift for place in places], shape) for shift in shifts]
-        while len(parts) > 1:
-            parts = [self._combine_pair(parts[i : i + 2], combine) for i in range(0, len(parts), 2)]
-        return parts[0]
+        is_row = sorted(dims) == list(range(len(kept), len(tensor.shape)))
+        width = self.row_lanes(tensor.dtype) if is_row else 1
+        return self._in_row_order(parts, width, lambda left, right: self._combine_pair(left, right, combine))
 
-    def _combine_pair(self, pair: Sequence[RegisterTensor], combine: Callable[..., Expr]) -> RegisterTensor:
-        if len(pair) == 1:
-            return pair[0]
-        vectors = tuple(
-            self.combine(combine, left, right, pair[0].dtype) for left, right in zip(pair[0].vectors, pair[1].vectors)
-        )
-        return RegisterTensor(pair[0].dtype, pair[0].shape, pair[0].lanes, vectors)
+    def row_lanes(self, dtype: DType) -> int:
+        """How many elements of a row a kernel adds at once (see `optc.codegen.vectorise`)."""
+        return self.target.vector_bytes // (8 if dtype.itemsize >= 8 else 4)
+
+    def _in_row_order(
+        self, parts: Sequence[RegisterTensor], width: int, combine: Callable[..., RegisterTensor]
+    ) -> RegisterTensor:
+        """The parts of a row combined in the order of kernels, so that a row sums to the same bits in any batch.
+
+        Vectors of `width` elements are added one after the other, then the lanes by halves. Where there are no masks,
+        what fills no vector comes first, element by element.
+        """
+        whole = len(parts) if self.target.masks else len(parts) // width * width
+        rest = list(parts[whole:])
+        lanes = [reduce(combine, parts[lane:whole:width]) for lane in range(min(width, whole))]
+        while width > 1:
+            width //= 2
+            upper = lanes[width:]
+            lanes = [combine(lane, upper[n]) if n < len(upper) else lane for n, lane in enumerate(lanes[:width])]
+        return reduce(combine, [*rest, *lanes])
+
+    def _combine_pair(
+        self, left: RegisterTensor, right: RegisterTensor, combine: Callable[..., Expr]
+    ) -> RegisterTensor:
+        vectors = tuple(self.combine(combine, one, two, left.dtype) for one, two in zip(left.vectors, right.vectors))
+        return RegisterTensor(left.dtype, left.shape, left.lanes, vectors)
 
     def _fold(self, tensor: RegisterTensor, combine: Callable[..., Expr], identity: float) -> Value:
-        """All elements into one scalar, by halving."""
+        """All elements into one scalar, in the order of kernels (see `_in_row_order`)."""
         if tensor.lanes == 0:
             return tensor.vectors[0]
-        vectors = list(tensor.vectors)
-        used = tensor.count - (len(vectors) - 1) * tensor.lanes
-        if used < tensor.lanes:
-            neutral = self.b.constant(vectors[-1].type, identity)
-            picks = [lane if lane < used else tensor.lanes + lane for lane in range(tensor.lanes)]
-            vectors[-1] = self.b.shuffle(vectors[-1], neutral, picks)
-        while len(vectors) > 1:
-            half = (len(vectors) + 1) // 2
-            low, high = vectors[:half], vectors[half:]
-            vectors = [self.combine(combine, a, c, tensor.dtype) for a, c in zip(low, high)] + low[len(high) :]
-        vector, width = vectors[0], tensor.lanes
+        width = min(tensor.lanes, self.row_lanes(tensor.dtype))
+        whole = tensor.count if self.target.masks else tensor.count // self.row_lanes(tensor.dtype) * width
+        pieces = [self._piece(tensor, start, whole, width, identity) for start in range(0, whole, width)]
+        rest = [_pick(self.b, tensor, place) for place in range(whole, tensor.count)]
+
+        def both(left: Value, right: Value) -> Value:
+            return self.combine(combine, left, right, tensor.dtype)
+
+        return reduce(both, [*rest, *([self._fold_vector(reduce(both, pieces), both)] if pieces else [])])
+
+    def _piece(self, tensor: RegisterTensor, start: int, stop: int, width: int, identity: float) -> Value:
+        """Elements `start` to `start + width`, the neutral element in place of those from `stop` on."""
+        vector = tensor.vectors[start // tensor.lanes]
+        first = start % tensor.lanes
+        if width == tensor.lanes and start + width <= stop:
+            return vector
+        neutral = self.b.constant(vector.type, identity)
+        picks = [first + n if start + n < stop else tensor.lanes + first + n for n in range(width)]
+        return self.b.shuffle(vector, neutral, picks)
+
+    def _fold_vector(self, vector: Value, both: Callable[[Value, Value], Value]) -> Value:
+        """The lanes of a vector into one scalar, by halves."""
+        width = vector.lanes
         while width > 1:
             width //= 2
             upper = self.b.shuffle(vector, None, range(width, 2 * width))
             lower = self.b.shuffle(vector, None, range(width))
-            vector = self.combine(combine, lower, upper, tensor.dtype)
-        return self.b.extractelement(vector, 0)
+            vector = both(lower, upper)
+        return self.b.extractelement(vector, 0) if vector.lanes else vector
 
     def matmul(
         self, left: RegisterTensor, right: RegisterTensor, start: RegisterTensor | None = None
@@ -243,6 +275,8 @@ class RegisterEmitter:
 
     def _multiply_add(self, x: RegisterTensor, y: RegisterTensor, total: RegisterTensor | None) -> RegisterTensor:
         first, second, third = (variable(place, x.dtype) for place in range(3))
+        if total is None and x.dtype.kind == "float":
+            total = self.constant(0, x.dtype, x.shape)  # keeps the product from being fused with what is added to it
         if total is None:
             return self.pointwise(first * second, [x, y], x.shape)
         if x.dtype.kind != "float":

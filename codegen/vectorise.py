@@ -25,6 +25,7 @@ from optc.codegen.kernel import (
     stride_of,
     values_of,
 )
+from optc.codegen.native import REGISTER_ELEMENTS
 from optc.ir.dims import Dim, symbol
 from optc.ops.scalar import Expr, variable
 
@@ -171,6 +172,8 @@ def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
     cost = body_operations(loop.body)
     count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM and target.vector_registers >= MANY_REGISTERS else 1
     length = loop.stop - loop.start
+    if isinstance(length, int) and length <= REGISTER_ELEMENTS:
+        return 1  # the order in which `registers` adds up a row that is alone
     while count > 1 and isinstance(length, int) and length < lanes * count * LONG_ROW:
         count //= 2
     return count

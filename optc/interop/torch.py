@@ -29,7 +29,7 @@ def from_torch(value: Any) -> Any:
 
 def to_torch(value: TensorBase) -> Any:
     """A Tensor as a torch tensor over the same memory."""
-    if value.dtype is dtypes.BFLOAT16:
+    if value._array.dtype == dtypes.BFLOAT16.numpy:
         return torch.from_numpy(value._array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(value._array)
 
