@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from optc.ir.function import Function, ScriptObject
 from optc.jit import markers
 from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
+from optc.jit.torch_objects import refuse_torch
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
 
@@ -25,6 +26,7 @@ def script(obj: Any, optimize: Any = None, example_inputs: Any = None) -> Any:
     """
     if isinstance(obj, ScriptModule | ScriptFunction):
         return obj
+    refuse_torch(obj, "script")
     if isinstance(obj, Module):
         return _scripted_module(obj)
     from optc.jit.recursive import compile_class, compile_function

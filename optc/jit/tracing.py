@@ -16,6 +16,7 @@ from optc.ir.graph import Graph, Value
 from optc.ir.types import DictType, ListType, TensorType, TupleType, Type
 from optc.jit.module import ScriptFunction, ScriptMethod, ScriptModule
 from optc.jit.names import NAMES, qualified_name
+from optc.jit.torch_objects import refuse_torch
 from optc.jit.trace_check import check_trace_of
 from optc.jit.trace_scopes import ATTRIBUTE, inline_scopes, scopes_to_methods, traced_schema
 from optc.jit.trace_state import TraceState
@@ -60,6 +61,7 @@ def trace(
             stacklevel=2,
         )
         return func
+    refuse_torch(func, "trace")
     options = TraceOptions(check_trace, check_tolerance, strict)
     module = _module_of(func)
     if module is not None:

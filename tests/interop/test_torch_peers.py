@@ -53,3 +53,11 @@ def test_a_sparse_tensor_is_refused_by_name() -> None:
     fast = optc.compile(Net())
     with pytest.raises(TypeError, match="dense CPU tensors"):
         fast(torch.rand(3, 8).to_sparse())
+
+
+@pytest.mark.parametrize("verb", ["trace", "script"])
+def test_capturing_a_torch_module_says_what_to_do_instead(verb: str) -> None:
+    module = torch.nn.Linear(2, 2)
+    arguments = (torch.ones(1, 2),) if verb == "trace" else ()
+    with pytest.raises(TypeError, match=rf"optc.compile\(module, example_inputs\).*torch.jit.{verb}"):
+        getattr(optc.jit, verb)(module, *arguments)
