@@ -12,6 +12,7 @@ _SOURCE = re.compile(r" # .*$", re.MULTILINE)
 _CONSTANT = re.compile(
     r"^ *(%[\w.]+) : ([^=\n]+(?:=\d[^=\n]*)?(?:=cpu\))?) = prim::Constant(\[.*\])?\(\).*\n", re.MULTILINE
 )
+_WARNING_NUMBER = re.compile(r"warn_id=\d+")  # counts all warnings that a process has compiled
 _SCOPED_PATH = re.compile(r"___torch_mangle_\d+\.")
 
 
@@ -37,7 +38,7 @@ def canonical(graph: Any, sources: bool = False) -> str:
     text = str(graph).strip()
     if not sources:
         text = _SOURCE.sub("", text)
-    text = _inline_constants(_SCOPED_PATH.sub("", text))
+    text = _inline_constants(_WARNING_NUMBER.sub("warn_id=", _SCOPED_PATH.sub("", text)))
     names: dict[str, str] = {}
 
     def rename(match: re.Match[str]) -> str:
