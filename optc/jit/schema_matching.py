@@ -86,6 +86,10 @@ class NamedValue:
         return self.plan(graph).build()
 
 
+Arguments = Sequence[NamedValue]
+"""The positional arguments of a call, or its keywords."""
+
+
 @dataclass(frozen=True)
 class Match:
     """A schema that fits: one plan per argument, and the types of the results."""
@@ -281,7 +285,7 @@ class SchemaMatcher:
         self.allow = allow
         self.bindings: TypeBindings = {}
 
-    def match(self, args: Sequence[NamedValue], kwargs: Sequence[NamedValue], self_: NamedValue | None) -> Match:
+    def match(self, args: Arguments, kwargs: Arguments, self_: NamedValue | None) -> Match:
         """The plan for every argument. Raises Mismatch."""
         schema = self.schema
         inputs: list[Plan] = []
@@ -328,7 +332,7 @@ class SchemaMatcher:
         declared = ListType(formal.element) if isinstance(formal, ListType) and default == [] else None
         return NamedValue(None, argument.name, self.conversions.source, default, declared)
 
-    def _varargs(self, place: int, argument: Argument, args: Sequence[NamedValue]) -> Plan | None:
+    def _varargs(self, place: int, argument: Argument, args: Arguments) -> Plan | None:
         type_ = argument.type
         following = self.schema.arguments[place + 1 : place + 2]
         is_last = not following or following[0].keyword_only
@@ -396,8 +400,8 @@ def match_schema(
     graph: Graph,
     source: SourceRange | None,
     schema: FunctionSchema,
-    args: Sequence[NamedValue],
-    kwargs: Sequence[NamedValue],
+    args: Arguments,
+    kwargs: Arguments,
     self_: NamedValue | None = None,
 ) -> Match:
     """Fit the arguments to the only candidate. Raises ScriptError."""
@@ -411,8 +415,8 @@ def match_schemas(
     graph: Graph,
     source: SourceRange | None,
     schemas: Sequence[FunctionSchema],
-    args: Sequence[NamedValue],
-    kwargs: Sequence[NamedValue],
+    args: Arguments,
+    kwargs: Arguments,
     self_: NamedValue | None = None,
 ) -> tuple[int, Match]:
     """The first schema that fits, without conversions if possible, else with. Raises ScriptError listing all."""

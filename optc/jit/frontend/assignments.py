@@ -77,14 +77,13 @@ class Assignments(ControlFlow, Indexing):
     ) -> None:
         source = self.range(statement)
         if isinstance(target, ast.Name):
-            emitted = self.emit_sugared(value, 1, annotated)
+            emitted = self.emit_sugared(value, annotated)
             self.frame.assign(self.range(target), target.id, emitted, annotated)
         elif isinstance(target, ast.Tuple | ast.List):
-            wanted = len(target.elts) - any(isinstance(element, ast.Starred) for element in target.elts)
-            self._assign_tuple(target, self.emit_sugared(value, wanted), self.range(value))
+            self._assign_tuple(target, self.emit_sugared(value), self.range(value))
         elif isinstance(target, ast.Attribute):
             owner = self.emit_sugared(target.value)
-            emitted_value = self.emit_sugared(value, 1, annotated).as_value(self.writer, self.range(value))
+            emitted_value = self.emit_sugared(value, annotated).as_value(self.writer, self.range(value))
             owner.set_attribute(self.writer, source, target.attr, emitted_value)
         elif isinstance(target, ast.Subscript):
             self._assign_subscript(target, self.emit(value), source)
@@ -151,7 +150,7 @@ class Assignments(ControlFlow, Indexing):
         index = self.emit(indices[0])
         setter = MagicMethod("__setitem__", BuiltinValue("aten::_set_item"))
         args = [NamedValue(container, "self"), NamedValue(index, "idx"), NamedValue(value)]
-        setter.call(self.writer, source, args, [], 0)
+        setter.call(self.writer, source, args, [])
 
     def _assign_tensor_items(self, target: ast.Subscript, tensor: Value, value: Value, source: SourceRange) -> None:
         sliced, tensor_indices = self.slice_tensor(self.range(target), tensor, subscripts(target))
@@ -198,7 +197,7 @@ class Assignments(ControlFlow, Indexing):
         right = self.emit(node.value)
         for name in names:
             if name in type_.methods:
-                result = MethodValue(left, (name,)).call(self.writer, source, [NamedValue(right)], [], 0)
+                result = MethodValue(left, (name,)).call(self.writer, source, [NamedValue(right)], [])
                 return result.as_value(self.writer, source)
         raise ScriptError(
             f"Cannot emit inplace op on {type_.annotation} since it does not define an "
@@ -269,7 +268,7 @@ class Assignments(ControlFlow, Indexing):
             return
         if "__delitem__" not in container.type.methods:
             raise ScriptError("Class does not define __delitem__", self.range(target))
-        MethodValue(container, ("__delitem__",)).call(self.writer, source, [NamedValue(index)], [], 0)
+        MethodValue(container, ("__delitem__",)).call(self.writer, source, [NamedValue(index)], [])
 
 
 def subscripts(node: ast.Subscript) -> list[ast.expr]:

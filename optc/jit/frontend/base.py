@@ -56,7 +56,7 @@ class EmitterBase:
         """Where a syntax tree stands in the user's file."""
         return self.source.range(node)
 
-    def emit_sugared(self, node: ast.expr, binders: int = 1, hint: Type | None = None) -> SugaredValue:
+    def emit_sugared(self, node: ast.expr, hint: Type | None = None) -> SugaredValue:
         """What an expression stands for; `hint` is the type wanted where an empty container cannot tell."""
         raise NotImplementedError
 

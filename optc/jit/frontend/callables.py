@@ -17,7 +17,7 @@ from optc.jit.frontend.simple import BuiltinValue, MethodValue, SimpleValue, Spe
 from optc.jit.frontend.type_rules import subtype
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
-from optc.jit.schema_matching import NamedValue
+from optc.jit.schema_matching import Arguments, NamedValue
 
 
 class NoneResult(SugaredValue):
@@ -31,14 +31,7 @@ class PrintValue(SugaredValue):
 
     kind = "print"
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if kwargs:
             raise ScriptError("print doesn't accept any keyword arguments", source)
         writer.insert("prim::Print", [arg.materialize(writer.graph) for arg in args], (), source)
@@ -53,14 +46,7 @@ class FunctionValue(SugaredValue):
     def __init__(self, *callees: Function) -> None:
         self.callees = callees
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         schemas = [compiled_for_call(callee, writer.function, source) for callee in self.callees]
         place, match = writer.match(schemas, args, kwargs, source)
         result = match.returns[0] if match.returns else NONE
@@ -74,14 +60,7 @@ class CastValue(BuiltinValue):
         super().__init__(name)
         self.type = type_
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if len(args) == 1 and not kwargs:
             value = args[0].materialize(writer.graph)
             if subtype(value.type, self.type):
@@ -90,7 +69,7 @@ class CastValue(BuiltinValue):
                 length = writer.builtin("aten::len", [value], source=source)
                 return SimpleValue(writer.builtin("aten::gt", [length, writer.constant(0)], source=source))
             args = [NamedValue(value)]
-        return super().call(writer, source, args, kwargs, binders)
+        return super().call(writer, source, args, kwargs)
 
 
 class MagicMethod(SugaredValue):
@@ -101,21 +80,14 @@ class MagicMethod(SugaredValue):
         self.base = base
         self.kind = method
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if args:
             value = args[0].materialize(writer.graph)
             args = [NamedValue(value, args[0].name, args[0].source), *args[1:]]
             if isinstance(value.type, ClassType):
                 method = SimpleValue(value).attribute(writer, source, self.method)
-                return method.call(writer, source, args[1:], kwargs, binders)
-        return self.base.call(writer, source, args, kwargs, binders)
+                return method.call(writer, source, args[1:], kwargs)
+        return self.base.call(writer, source, args, kwargs)
 
 
 class ClassValue(SugaredValue):
@@ -126,18 +98,11 @@ class ClassValue(SugaredValue):
     def __init__(self, type_: ClassType) -> None:
         self.type = type_
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if "__init__" not in self.type.methods:
             raise ScriptError(f"Class {self.type.name} does not have an __init__ function defined", source)
         made = writer.insert("prim::CreateObject", (), (self.type,), source).output
-        MethodValue(made, ("__init__",)).call(writer, source, args, kwargs, binders)
+        MethodValue(made, ("__init__",)).call(writer, source, args, kwargs)
         return SimpleValue(made)
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
@@ -165,14 +130,7 @@ class NamedTupleConstructor(SugaredValue):
         )
         self.schema = FunctionSchema(type_.name or "", "", arguments, (Argument("", type_),))
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         _, match = writer.match([self.schema], args, kwargs, source)
         made = writer.insert("prim::TupleConstruct", match.values(), (self.type,), source)
         return SimpleValue(made.output)
@@ -183,14 +141,7 @@ class AssertionErrorValue(SugaredValue):
 
     kind = "exception"
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         message = writer.constant("AssertionError: ", source)
         for arg in args:
             text = arg.materialize(writer.graph)
@@ -208,14 +159,7 @@ class ExceptionValue(SugaredValue):
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if not args:
             message = writer.constant("", source)
         elif len(args) == 1:

@@ -106,7 +106,7 @@ class Conditions(EmitterBase):
     def to_bool(self, source: SourceRange, value: Value) -> Value:
         """`bool(value)`. Raises ScriptError where the type has no truth value."""
         try:
-            result = BUILTINS["bool"].call(self.writer, source, [NamedValue(value)], [], 0)
+            result = BUILTINS["bool"].call(self.writer, source, [NamedValue(value)], [])
         except ScriptError:
             raise ScriptError(f"Could not cast value of type {value.type.annotation} to bool", source) from None
         assert isinstance(result, SimpleValue)

@@ -255,7 +255,7 @@ class ControlFlow(Conditions):
 
         def fail() -> None:
             message = self.emit(node.msg) if node.msg is not None else self.writer.constant("", source)
-            error = AssertionErrorValue().call(self.writer, source, [NamedValue(message)], [], 0)
+            error = AssertionErrorValue().call(self.writer, source, [NamedValue(message)], [])
             self.raise_exception(error, source)
 
         self.branch(source, self.condition(node.test), lambda: None, fail)

@@ -43,23 +43,23 @@ class Expressions(SpecialForms):
     """The part of the emitter that turns expressions into values."""
 
     def emit(self, node: ast.expr, hint: Type | None = None) -> Value:
-        value = self.emit_sugared(node, 1, hint).as_value(self.writer, self.range(node))
+        value = self.emit_sugared(node, hint).as_value(self.writer, self.range(node))
         if hint is ANY and value.type is not ANY:
             value = self.writer.unchecked_cast(value, ANY)
         return value
 
-    def emit_sugared(self, node: ast.expr, binders: int = 1, hint: Type | None = None) -> SugaredValue:
+    def emit_sugared(self, node: ast.expr, hint: Type | None = None) -> SugaredValue:
         if isinstance(node, ast.Name):
             return self.look_up(node.id, self.range(node))
         if isinstance(node, ast.Attribute):
             return self.emit_sugared(node.value).attribute(self.writer, self.range(node), node.attr)
         if isinstance(node, ast.Call):
-            return self._call(node, binders, hint)
+            return self._call(node, hint)
         if isinstance(node, ast.Subscript):
             return self.emit_subscript(node, hint)
         return SimpleValue(self._simple(node, hint))
 
-    def _call(self, node: ast.Call, binders: int, hint: Type | None) -> SugaredValue:
+    def _call(self, node: ast.Call, hint: Type | None) -> SugaredValue:
         callee = self.emit_sugared(node.func)
         if isinstance(callee, SpecialForm):
             if callee.form.startswith("tensor:"):
@@ -67,7 +67,7 @@ class Expressions(SpecialForms):
             return self.special_form(callee, node, hint)
         args = self.values_of(node.args)
         kwargs = self.keywords_of(node)
-        return callee.call(self.writer, self.range(node.func), args, kwargs, binders)
+        return callee.call(self.writer, self.range(node.func), args, kwargs)
 
     def _simple(self, node: ast.expr, hint: Type | None) -> Value:
         if isinstance(node, ast.Constant):
@@ -130,7 +130,7 @@ class Expressions(SpecialForms):
     def _magic(self, operator: str, method: str, args: list[Value], node: ast.expr) -> Value:
         callee = MagicMethod(method, BuiltinValue(operator))
         source = self.range(node)
-        return callee.call(self.writer, source, list(map(NamedValue, args)), [], 0).as_value(self.writer, source)
+        return callee.call(self.writer, source, list(map(NamedValue, args)), []).as_value(self.writer, source)
 
     def _compare(self, node: ast.Compare) -> Value:
         comparison = node.ops[0]

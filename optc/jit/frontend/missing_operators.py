@@ -6,7 +6,6 @@ node keeps everything that was written, names of keyword arguments included, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from optc.errors import ScriptError, SourceRange
@@ -14,7 +13,7 @@ from optc.ir.types import UNKNOWN
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
-from optc.jit.schema_matching import NamedValue
+from optc.jit.schema_matching import Arguments
 
 
 class ArchivedOperator(BuiltinValue):
@@ -24,16 +23,9 @@ class ArchivedOperator(BuiltinValue):
         super().__init__(name)
         self.archive = archive
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         try:
-            return super().call(writer, source, args, kwargs, binders)
+            return super().call(writer, source, args, kwargs)
         except ScriptError:
             values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
             attributes: dict[str, Any] = {"archive": self.archive}

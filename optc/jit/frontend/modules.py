@@ -14,7 +14,7 @@ from optc.jit.frontend.constants import known
 from optc.jit.frontend.simple import MethodValue, SimpleValue, SugaredTuple
 from optc.jit.frontend.type_rules import why_not_implemented
 from optc.jit.frontend.values import SugaredValue
-from optc.jit.schema_matching import NamedValue
+from optc.jit.schema_matching import Arguments, NamedValue
 
 if TYPE_CHECKING:
     from optc.jit.frontend.writer import GraphWriter
@@ -70,7 +70,7 @@ class ModuleValue(SugaredValue):
         found = self.find(writer, source, name)
         if found is None and name in self.concrete.type.properties:
             getter, _ = self.concrete.type.properties[name]
-            return MethodValue(self.value, (getter.base_name,)).call(writer, source, [], [], 1)
+            return MethodValue(self.value, (getter.base_name,)).call(writer, source, [], [])
         if found is None:
             raise ScriptError(
                 f"Module '{self.concrete.type.name.rpartition('.')[2]}' has no attribute '{name}' "
@@ -108,14 +108,7 @@ class ModuleValue(SugaredValue):
     def set_attribute(self, writer: GraphWriter, source: SourceRange | None, name: str, value: Value) -> None:
         SimpleValue(self.value).set_attribute(writer, source, name, value)
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         type_ = self.concrete.type
         hooked: Value | None = None
         if type_.forward_pre_hooks or type_.forward_hooks:
@@ -124,7 +117,7 @@ class ModuleValue(SugaredValue):
             hooked = self._run_pre_hooks(writer, source, hooked)
             if args:
                 args = [NamedValue(value) for value in writer.unpack(hooked)]
-        result = self.attribute(writer, source, "forward").call(writer, source, args, kwargs, binders)
+        result = self.attribute(writer, source, "forward").call(writer, source, args, kwargs)
         if hooked is None or not type_.forward_hooks:
             return result
         output = result.as_value(writer, source)
@@ -272,14 +265,7 @@ class MembersMethod(SugaredValue):
         self.name = name
         self.members = members
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if args or kwargs:
             raise ScriptError(f"{self.name} method does not accept any arguments", source)
         return self.members

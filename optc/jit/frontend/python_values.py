@@ -29,7 +29,7 @@ from optc.jit.frontend.resolver import OperatorNamespace, OperatorNamespaces
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue, SpecialForm
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
-from optc.jit.schema_matching import NamedValue
+from optc.jit.schema_matching import Arguments, NamedValue
 
 if TYPE_CHECKING:
     from optc.jit.recursive import Recursion
@@ -60,14 +60,7 @@ class IgnoredFunction(SugaredValue):
         self.signature = signature
         self.self_ = self_
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         given = [NamedValue(self.self_, "self"), *args] if self.self_ is not None else list(args)
         _, match = writer.match([self.signature], given, kwargs, source)
         result = match.returns[0]
@@ -131,21 +124,14 @@ class ChoiceValue(SugaredValue):
         self.choice = choice
         self.recursion = recursion
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         given = [value for value in kwargs if value.name == self.choice.argument]
         given += args[self.choice.place : self.choice.place + 1]
         flag = given[0].materialize(writer.graph) if given else None
         if flag is not None and known(flag, bool) is None:
             raise ScriptError(f"Argument for boolean dispatch at {self.choice.argument} was not constant", source)
         function = self.choice.when_true if flag is not None and flag.constant else self.choice.when_false
-        return _function_value(function, source, self.recursion).call(writer, source, args, kwargs, binders)
+        return _function_value(function, source, self.recursion).call(writer, source, args, kwargs)
 
 
 class SliceClass(SugaredValue):
@@ -153,14 +139,7 @@ class SliceClass(SugaredValue):
 
     kind = "Python slice class"
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if kwargs:
             raise ScriptError("Slice does not accept any keyword arguments", source)
         if not 1 <= len(args) <= 3:
@@ -283,14 +262,7 @@ class PythonModuleClass(SugaredValue):
             return to_sugared(member.__func__, writer, source, self.recursion)
         return super().attribute(writer, source, name)
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         raise ScriptError(f"Cannot instantiate class '{self.class_.__name__}' in a script function", source)
 
 

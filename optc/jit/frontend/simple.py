@@ -26,7 +26,7 @@ from optc.ir.types import (
 from optc.jit.frontend.definitions import compiled_for_call
 from optc.jit.frontend.type_rules import subtype
 from optc.jit.frontend.values import SugaredValue
-from optc.jit.schema_matching import Mismatch, NamedValue, bind_variables, substitute
+from optc.jit.schema_matching import Arguments, Mismatch, NamedValue, bind_variables, substitute
 from optc.ops.registry import overloads
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class SimpleValue(SugaredValue):
             return SimpleValue(writer.get_attribute(self.value, name))
         if name in type_.properties:
             getter, _ = type_.properties[name]
-            return MethodValue(self.value, (getter.base_name,)).call(writer, source, [], [], 1)
+            return MethodValue(self.value, (getter.base_name,)).call(writer, source, [], [])
         if name in type_.constants:
             return SimpleValue(writer.constant(type_.constants[name], source, type_.constant_types.get(name)))
         return None
@@ -179,7 +179,7 @@ class SimpleValue(SugaredValue):
         _, setter = type_.properties[name]
         if setter is None:
             raise ScriptError(f"Tried to set read-only attribute: {name}", source)
-        MethodValue(self.value, (setter.base_name,)).call(writer, source, [NamedValue(value)], [], 1)
+        MethodValue(self.value, (setter.base_name,)).call(writer, source, [NamedValue(value)], [])
 
     def as_tuple(
         self, writer: GraphWriter, source: SourceRange | None, size: int | None = None
@@ -203,19 +203,12 @@ class SimpleValue(SugaredValue):
             )
         raise ScriptError(f"{type_.annotation} cannot be used as a tuple", source)
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         type_ = self.value.type
         if isinstance(type_, ClassType):
             method = "forward" if type_.is_module and "__call__" not in type_.methods else "__call__"
-            return self.attribute(writer, source, method).call(writer, source, args, kwargs, binders)
-        return super().call(writer, source, args, kwargs, binders)
+            return self.attribute(writer, source, method).call(writer, source, args, kwargs)
+        return super().call(writer, source, args, kwargs)
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
         type_ = self.value.type
@@ -248,7 +241,7 @@ class SimpleValue(SugaredValue):
             return SimpleValue(writer.insert("prim::ModuleContainerIndex", (self.value, index), (hint,)).output)
         if isinstance(type_, ClassType):
             getter = self.attribute(writer, source, "__getitem__")
-            return getter.call(writer, source, [NamedValue(index)], [], 1)
+            return getter.call(writer, source, [NamedValue(index)], [])
         raise ScriptError(f"'{type_.annotation}' object is not subscriptable", source)
 
 
@@ -279,14 +272,7 @@ class BuiltinValue(SugaredValue):
         self.name = name
         self.self_ = self_
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         return SimpleValue(writer.builtin(self.name, args, kwargs, self.self_, source))
 
 
@@ -299,14 +285,7 @@ class TensorCast(SugaredValue):
         self.value = value
         self.dtype = dtype
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if args or kwargs:
             raise ScriptError("casts of tensors take no arguments", source)
         dtype = NamedValue(writer.constant(self.dtype, source), "dtype")
@@ -323,14 +302,7 @@ class MethodValue(SugaredValue):
         self.self_ = self_
         self.names = names
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         type_ = self.self_.type
         assert isinstance(type_, ClassType)
         schemas = [compiled_for_call(type_.methods[name], writer.function, source, "method") for name in self.names]
@@ -348,14 +320,7 @@ class NativeMethod(SugaredValue):
         self.self_ = self_
         self.name = name
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
         return SimpleValue(writer.call_method(self.name, [self.self_, *values], UNKNOWN, source))
 

@@ -249,7 +249,7 @@ class SpecialForms(Containers, Indexing):
             if isinstance(callee, ClosureValue):
                 result = self._closure_body(callee.definition)
             else:
-                result = callee.call(self.writer, source, args, kwargs, 1).as_value(self.writer, source)
+                result = callee.call(self.writer, source, args, kwargs).as_value(self.writer, source)
             block.add_output(result)
         self.returns.pop()
         self.pop_frame()

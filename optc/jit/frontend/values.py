@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from optc.errors import ScriptError, SourceRange
 from optc.ir.graph import Value
 from optc.ir.types import Type
-from optc.jit.schema_matching import NamedValue
+from optc.jit.schema_matching import Arguments
 
 if TYPE_CHECKING:
     from optc.jit.frontend.writer import GraphWriter
@@ -43,15 +43,8 @@ class SugaredValue:
         """The elements, where their number is known; `size` is how many are wanted."""
         raise ScriptError(f"{self.kind} cannot be used as a tuple", source)
 
-    def call(
-        self,
-        writer: GraphWriter,
-        source: SourceRange | None,
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
-        binders: int,
-    ) -> SugaredValue:
-        """`value(...)`; `binders` is the number of variables the result is assigned to."""
+    def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
+        """`value(...)`; `kwargs` have names."""
         raise ScriptError(f"cannot call a {self.kind}", source)
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:

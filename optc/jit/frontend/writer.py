@@ -14,7 +14,7 @@ from optc.jit.frontend.builtin_functions import BUILTIN_FUNCTIONS
 from optc.jit.frontend.constants import insert_constant
 from optc.jit.frontend.definitions import compiled_for_call
 from optc.jit.frontend.type_rules import contains_type
-from optc.jit.schema_matching import Match, NamedValue, match_schemas
+from optc.jit.schema_matching import Arguments, Match, NamedValue, match_schemas
 from optc.jit.value_names import ValueNames, attribute_value_name
 from optc.ops.registry import all_operators, overloads
 
@@ -85,7 +85,7 @@ class GraphWriter:
         self,
         kind: str,
         args: Sequence[Value | NamedValue],
-        kwargs: Sequence[NamedValue] = (),
+        kwargs: Arguments = (),
         self_: NamedValue | None = None,
         source: SourceRange | None = None,
     ) -> Value:
@@ -199,8 +199,8 @@ class GraphWriter:
     def match(
         self,
         schemas: Sequence[FunctionSchema],
-        args: Sequence[NamedValue],
-        kwargs: Sequence[NamedValue],
+        args: Arguments,
+        kwargs: Arguments,
         source: SourceRange | None,
     ) -> tuple[int, Match]:
         """Overload resolution over the schemas of functions or methods. Raises ScriptError."""
