@@ -6,6 +6,7 @@ gives a function without arguments that makes one call, from Python to Python.
 
 from __future__ import annotations
 
+import atexit
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -25,12 +26,16 @@ from optc.cli.target import run_file
 
 Runner = Callable[[], Any]
 
+FILES = tempfile.TemporaryDirectory(prefix="optc-bench-")
+"""Where files lie that engines want: they go when the process ends."""
+atexit.register(FILES.cleanup)
+
 
 @cache
 def torch_networks() -> ModuleType:
     """examples/networks.py with its one import changed: the same classes, of torch."""
     source = Path(networks.__file__).read_text(encoding="utf-8")
-    path = Path(tempfile.mkdtemp()) / "torch_networks.py"
+    path = Path(FILES.name) / "torch_networks.py"
     path.write_text(source.replace("import optc as torch", "import torch"), encoding="utf-8")
     return run_file(path)
 
@@ -93,7 +98,7 @@ def torch_inductor(workload: Workload, threads: int) -> Runner:
 def onnx_file(workload: Workload) -> Path:
     """The program as an ONNX file, exported from the scripted module so that branches and loops stay."""
     scripted = torch.jit.script(copied_weights(workload))
-    path = Path(tempfile.mkdtemp()) / f"{workload.name}.onnx"
+    path = Path(FILES.name) / f"{workload.name}.onnx"
     torch.onnx.export(scripted, tuple(torch_arguments(workload)), path, dynamo=False, opset_version=17)
     return path
 

@@ -6,11 +6,16 @@ installed. Sources stay plain Python, because both libraries compile them from t
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
+
+FILES = tempfile.TemporaryDirectory(prefix="optc-tutorial-")
+"""Where the programs lie while tests run: both libraries read their sources from files."""
+atexit.register(FILES.cleanup)
 
 SOURCE = '''
 from typing import List, Tuple
@@ -173,8 +178,7 @@ NAMES = (
 
 def library(name: str) -> ModuleType:
     """The programs with `torch` standing for the module called `name` ("optc" or "torch")."""
-    folder = Path(tempfile.mkdtemp())
-    path = folder / "tutorial.py"
+    path = Path(FILES.name) / f"{name}_tutorial.py"
     path.write_text(f"import {name} as torch\n{SOURCE}")
     spec = importlib.util.spec_from_file_location("tutorial", path)
     assert spec is not None and spec.loader is not None
