@@ -3,8 +3,9 @@
 Made for machines that are shared and never quiet, and for more than one kind of machine:
 
 * times are ratios. Every workload takes turns with the program that optc generated for it when the baseline was taken
-  (`bench/frozen.py`): the same kind of work on the same machine in the same moment, so the ratio is 1 everywhere, and
-  the median of many pairs does not see what else the machine does. What is slower is measured again before it counts.
+  (`bench/frozen.py`): the same kind of work on the same machine in the same moment, so the ratio is 1 everywhere.
+* times are the processor's, not the clock's, so that waiting for other programs is no work; the order within a pair
+  is drawn, so that no rhythm of the machine falls in with it; and two of three measurements have to agree.
 * the cost of a call from Python and of a first compilation have no frozen twin. They take turns with work of their
   character (two small numpy arrays; LLVM compiling a frozen program), and the ratio is held against the baseline's,
   with more room.
@@ -12,7 +13,7 @@ Made for machines that are shared and never quiet, and for more than one kind of
   the same moment: where other programs keep the second core busy, both lose.
 * counts (`bench/counts.py`) do not jitter at all.
 
-All but the threads is measured on one thread.
+All but the threads is measured on one thread. What a second thread brings is measured by the clock.
 
 `--plant 1.3` gives every workload that has steps or rows 1.3 times as many, to see the check fail.
 """
@@ -23,8 +24,10 @@ import argparse
 import gc
 import json
 import os
+import random
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -46,8 +49,7 @@ from optc.thread_count import usable_processors
 
 BASELINE = Path(__file__).parent / "baseline.json"
 
-PAIRS = 120
-ATTEMPTS = 3
+PAIRS = 80
 
 FROZEN_TOLERANCE = 1.15
 """Against frozen code: identical code measured at most 1.09 in ten runs beside busy neighbours."""
@@ -93,39 +95,47 @@ class Verdict:
     def is_stale(self) -> bool:
         return self.ratio < self.stale_below
 
+    @property
+    def state(self) -> str:
+        if self.is_slower:
+            return "SLOWER"
+        return "much faster: take a new baseline (--bless)" if self.is_stale else "ok"
+
     def __str__(self) -> str:
-        state = "SLOWER" if self.is_slower else "much faster: take a new baseline (--bless)" if self.is_stale else "ok"
-        return f"{self.name:28} {self.ratio:7.3f}  (limit {self.limit:.2f})  {state}"
+        return f"{self.name:28} {self.ratio:7.3f}  (limit {self.limit:.2f})  {self.state}"
+
+
+def processor_time(run: Runner, count: int) -> float:
+    """Seconds per call over `count` calls that the processor worked for this process."""
+    start = time.process_time()
+    for _ in range(count):
+        run()
+    return (time.process_time() - start) / count
 
 
 def ratio_in_turns(run: Runner, reference: Runner, pairs: int = PAIRS) -> float:
     """The median over many pairs of the time of `run` over that of `reference`, taken right after one another."""
     counts = calls_per_sample(run), calls_per_sample(reference)
+    draw = random.Random(0)
     ratios: list[float] = []
     gc.collect()
     gc.disable()
     try:
-        for number in range(pairs):
-            if number % 2:
-                mine = sample(run, counts[0])
-                theirs = sample(reference, counts[1])
-            else:
-                theirs = sample(reference, counts[1])
-                mine = sample(run, counts[0])
-            ratios.append(mine / theirs)
+        for _ in range(pairs):
+            order = draw.sample((0, 1), 2)
+            taken = {index: processor_time((run, reference)[index], counts[index]) for index in order}
+            ratios.append(taken[0] / taken[1])
     finally:
         gc.enable()
     return statistics.median(ratios)
 
 
 def judge(name: str, limit: float, measure: Callable[[], float], stale_below: float = 0.0) -> Verdict:
-    """Measure, and measure again what does not pass: only what fails every time fails."""
-    verdict = Verdict(name, measure(), limit, stale_below)
-    for _ in range(ATTEMPTS - 1):
-        if not verdict.is_slower and not verdict.is_stale:
-            break
-        verdict = Verdict(name, measure(), limit, stale_below)
-    return verdict
+    """The median of three measurements; the third is left out where the first two say the same."""
+    verdicts = [Verdict(name, measure(), limit, stale_below) for _ in range(2)]
+    if verdicts[0].state != verdicts[1].state:
+        verdicts.append(Verdict(name, measure(), limit, stale_below))
+    return sorted(verdicts, key=lambda verdict: verdict.ratio)[len(verdicts) // 2]
 
 
 def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list[Any]]:
