@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import optc.ops  # noqa: F401 - declares the operators
-from optc import errors, nn
+from optc import errors, fft, linalg, nn, special
 from optc.eager import functions as _functions
 from optc.eager.functions import NAMES as _NAMES
 
@@ -38,5 +38,5 @@ def __getattr__(name: str) -> Any:
     return getattr(_functions, name)
 
 
-__all__ = ["compile", "errors", "nn"]
+__all__ = ["compile", "errors", "fft", "linalg", "nn", "special"]
 __all__ += list(_NAMES)

@@ -6,6 +6,7 @@ PyTorch's Python layer adds are written out here or come from the modules named 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -124,10 +125,40 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     return tuple(dispatch.call("aten::meshgrid", (given,), {"indexing": indexing}))
 
 
-def einsum(equation: str, *operands: Any) -> Any:
-    """Sums of products named by letters."""
-    given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else list(operands)
-    return dispatch.call("aten::einsum", (equation, given))
+def einsum(equation: Any, *operands: Any) -> Any:
+    """Sums of products named by letters, or by lists of numbers after each operand (and one for the result)."""
+    if isinstance(equation, str):
+        given = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], list | tuple) else list(operands)
+        return dispatch.call("aten::einsum", (equation, given))
+    items = [equation, *operands]
+    pairs = len(items) // 2
+    written = ",".join(_letters(items[2 * place + 1]) for place in range(pairs))
+    if len(items) % 2:
+        written += f"->{_letters(items[-1])}"
+    return dispatch.call("aten::einsum", (written, items[: 2 * pairs : 2]))
+
+
+def _letters(numbers: Any) -> str:
+    """A list of numbers as the letters of an equation. Raises ValueError beyond 51."""
+    for number in numbers:
+        if number is not Ellipsis and not 0 <= number < 52:
+            raise ValueError(f"einsum(): subscript {number} is not within the valid range [0, 52)")
+    return "".join("..." if number is Ellipsis else _ALPHABET[number] for number in numbers)
+
+
+_ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+_CDIST_MODES: Final = {
+    "use_mm_for_euclid_dist_if_necessary": None, "use_mm_for_euclid_dist": 1, "donot_use_mm_for_euclid_dist": 2,
+}  # fmt: skip
+
+
+def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
+    """The distances of order `p` between all rows of two tensors. Raises ValueError for an unknown mode."""
+    if compute_mode not in _CDIST_MODES:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    return dispatch.call("aten::cdist", (x1, x2, p, _CDIST_MODES[compute_mode]))
 
 
 def _operator_function(name: str) -> Callable[..., Any]:
@@ -149,6 +180,14 @@ def __getattr__(name: str) -> Any:
     return function
 
 
+def in_namespace(namespace: str, name: str) -> Any:
+    """`norm` of `optc.linalg`: the function of the operator `linalg_norm`. Raises AttributeError where there is none."""
+    try:
+        return getattr(sys.modules[__name__], f"{namespace}_{name}")
+    except AttributeError:
+        raise AttributeError(f"module 'optc.{namespace}' has no attribute '{name}'") from None
+
+
 _DTYPE_ALIASES: Final = {
     "float": dtypes.FLOAT32, "double": dtypes.FLOAT64, "half": dtypes.FLOAT16, "long": dtypes.INT64,
     "int": dtypes.INT32, "short": dtypes.INT16, "cfloat": dtypes.COMPLEX64, "cdouble": dtypes.COMPLEX128,
@@ -162,7 +201,7 @@ NAMES: Final[dict[str, Any]] = {
         name: globals()[name]
         for name in (
             "numel", "is_floating_point", "is_complex", "is_nonzero", "broadcast_shapes", "broadcast_tensors", "split",
-            "meshgrid", "einsum",
+            "meshgrid", "einsum", "cdist",
         )
     },
     **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "norm")},

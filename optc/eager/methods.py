@@ -14,7 +14,6 @@ from optc.eager.casts import CAST_METHODS
 from optc.eager.creation import NEW_METHODS
 from optc.eager.device import Device, require_cpu
 from optc.eager.tensor import Tensor
-from optc.errors import UnsupportedError
 
 
 def _property(name: str) -> property:
@@ -50,12 +49,15 @@ def _parts(name: str) -> Callable[..., Any]:
 
 
 def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
-    """The vector norm of order `p` over `dim` (all dimensions when absent). Raises ValueError for a matrix norm."""
-    if p not in ("fro", None) and not is_number(p):
-        raise UnsupportedError(f"norm of order {p!r} is a matrix norm; there are only vector norms here")
-    order = 2 if p in ("fro", None) else p
+    """The vector norm of order `p` over `dim` (all dimensions when absent); "nuc" is the nuclear norm of matrices."""
     code = None if dtype is None else dtype.code
     dims = [dim] if isinstance(dim, int) else dim
+    if p == "nuc":
+        planes = [0, 1] if dims is None else dims
+        return dispatch.call("aten::linalg_matrix_norm", (self, p, planes, keepdim), {"dtype": code})
+    if p not in ("fro", None) and not is_number(p):
+        raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
+    order = 2 if p in ("fro", None) else p
     return dispatch.call("aten::linalg_vector_norm", (self, order, dims, keepdim), {"dtype": code})
 
 

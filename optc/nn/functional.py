@@ -103,6 +103,7 @@ _OPERATORS: Final = {
     "logsigmoid": "log_sigmoid",
     "one_hot": "one_hot",
     "pairwise_distance": "pairwise_distance",
+    "pdist": "pdist",
     "pixel_shuffle": "pixel_shuffle",
     "pixel_unshuffle": "pixel_unshuffle",
     "prelu": "prelu",

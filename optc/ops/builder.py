@@ -28,7 +28,7 @@ class Builder:
         operator = lookup(name)
         if operator is None:
             raise KeyError(f"there is no operator {name}")
-        given = self._complete(operator, arguments, keywords)
+        given = self.complete(operator, arguments, keywords)
         inputs = [self.value(item, argument.type) for item, argument in zip(given, operator.schema.arguments)]
         result = operator.infer(*(abstract(value) for value in inputs))
         schema = operator.schema
@@ -39,7 +39,8 @@ class Builder:
         return node.output if len(types) == 1 else tuple(node.outputs)
 
     @staticmethod
-    def _complete(operator: Operator, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
+    def complete(operator: Operator, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
+        """One value per argument of the schema. Raises TypeError when they are too many or too few."""
         declared: tuple[Argument, ...] = operator.schema.arguments
         given = list(arguments)
         for argument in declared[len(given) :]:
@@ -68,6 +69,10 @@ class Builder:
         element = declared if declared is not None else (values[0].type if values else INT)
         element = IntType() if isinstance(element, IntType) else element
         return self.graph.insert("prim::ListConstruct", values, (ListType(element),)).output
+
+    def constant(self, array: np.ndarray[Any, Any]) -> Value:
+        """A tensor that is always the same."""
+        return self.graph.insert_constant(array, constant_type(array))
 
     def multiply(self, left: Any, right: Any) -> Any:
         """The product of two ints, each known, a dimension or an int Value."""

@@ -454,6 +454,10 @@ declare_view(
     "aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)",
     _diagonal, _diagonal_reference,
 )  # fmt: skip
+declare_view(
+    "aten::linalg_diagonal(Tensor(a) A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor(a)",
+    _diagonal, _diagonal_reference,
+)  # fmt: skip
 declare_view("aten::unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)", _unfold, _unfold_reference)
 
 

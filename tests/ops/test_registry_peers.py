@@ -79,9 +79,12 @@ def agree(mine: Any, other: Any) -> bool:
             return False
         if mine.dtype.kind in "iub":
             return bool(np.array_equal(mine, other))
-        tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6}.get(mine.dtype.name, 1e-12)
+        tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6, "complex64": 3e-6}.get(
+            mine.dtype.name, 1e-12
+        )
         with np.errstate(all="ignore"):
-            return bool(np.allclose(mine.astype(np.float64), other.astype(np.float64), tolerance, tolerance, True))
+            wide = np.complex128 if mine.dtype.kind == "c" else np.float64
+            return bool(np.allclose(mine.astype(wide), other.astype(wide), tolerance, tolerance, True))
     if isinstance(other, list | tuple):
         return len(mine) == len(other) and all(map(agree, mine, other))
     if isinstance(other, float) and isinstance(mine, float):
@@ -118,6 +121,8 @@ OTHER_WORDS = (
     "aten::addmm_",
     "aten::baddbmm_",
     "aten::cumsum_",
+    "aten::addbmm_",
+    "aten::addr_",
 )
 """In-place forms with checks, and words for them, of their own in PyTorch."""
 FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
