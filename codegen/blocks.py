@@ -69,7 +69,10 @@ def reduced_block(loop: Loop, known: dict[str, Expr]) -> list[Statement]:
     start = loop.start + length * symbol(block_variable(loop))
     body = copied(loop.body, parts, {})
     definitions: list[Statement] = [Define(part, known[name]) for name, part in parts.items()]
-    return [*definitions, replace(loop, start=start, stop=minimum(start + length, loop.stop), body=body)]
+    stop = start + length
+    if (loop.stop - loop.start) % length != 0:
+        stop = minimum(stop, loop.stop)
+    return [*definitions, replace(loop, start=start, stop=stop, body=body)]
 
 
 def part_name(accumulator: Accumulate) -> str:

@@ -215,7 +215,7 @@ class Driver(Frame):
         """Emit a node now, or let it wait in the open group."""
         if node.kind == "prim::Constant":
             return
-        if self.group is not None and self.joins_parts(node, self.group):
+        if self.group is not None and (self.joins_parts(node, self.group) or grouping.joins_rows(self.group, node)):
             self.waiting.append(node)
             return
         if self.is_fusible(node):

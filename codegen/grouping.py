@@ -168,6 +168,17 @@ def joins_parts(group: Group, node: Node) -> bool:
     return group.reads(node) and _join_pointwise(group, node) is None
 
 
+def joins_rows(group: Group, node: Node) -> bool:
+    """Add a pointwise operator on what a group reduces, however small that is: what follows over the whole domain then
+    finds a row where it has just been. False for other nodes."""
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise) or operator.may_fail or len(node.outputs) != 1:
+        return False
+    if group.axes is None or not isinstance(node.output.type, TensorType):
+        return False
+    return group.reads(node) and _join_pointwise(group, node) is None
+
+
 def _join_reduction(group: Group, node: Node, operator: Operator) -> str | None:
     if group.root is not None:
         return "a product keeps only pointwise operators behind it"

@@ -284,3 +284,12 @@ def test_spills_are_seen() -> None:
     (loop,) = innermost_loops(text)
     assert SPILL.findall(loop) == [spill]
     assert RELOAD.findall(loop) == [reload]
+
+
+@pytest.mark.parametrize("name", ["softmax", "log softmax", "layer norm", "statistics"])
+def test_few_long_rows_are_one_kernel(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of sixteen rows fits registers; in the kernel it finds the row where it has just been."""
+    programs = {**HOT, "statistics": lambda x, w, b: (x - x.mean(-1, keepdim=True)) / (x.std(-1, keepdim=True) + 1.0)}
+    arguments = [optc.zeros(16, 300), optc.ones(300), optc.zeros(300)]
+    _, kernels = compiled_kernels(programs[name], arguments, monkeypatch, AVX512)
+    assert len(kernels) == 1
