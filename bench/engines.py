@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -55,6 +56,12 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
     torch._dynamo.reset()  # Inductor writes the number of threads into its code
     optc.set_num_threads(threads)
+
+
+def inference_mode() -> AbstractContextManager[object]:
+    """The context in which torch's engines work."""
+    context: AbstractContextManager[object] = torch.inference_mode()
+    return context
 
 
 def optc_compiled(workload: Workload, threads: int) -> Runner:

@@ -1,46 +1,39 @@
 """One table of optc against its peers, by number of threads: `python -m bench.peers [NAME...]`.
 
 The peers are PyTorch (eager, TorchScript frozen, Inductor with freezing and max-autotune), ONNX Runtime and OpenVINO,
-each in its best configuration (`bench/engines.py`). Outputs are compared with optc's before anything is timed, then the
-engines take turns, and medians are shown with the ratio of the best peer to optc, what that ratio should be, and for
-products the share of the multiply-adds that a core was seen to do in the same turns. An engine that cannot run a program
-says why below the table. Small products of odd extents are held against numpy (`bench/gemm.py`).
+each in its best configuration (`bench/engines.py`) and in a process of its own, which stands still while another's turn
+is (`bench/processes.py`). Outputs are compared with optc's before anything is timed, then the engines take turns, and
+medians are shown with the ratio of the best peer to optc, what that ratio should be, and for products the share of the
+multiply-adds that a core was seen to do in the same turns. An engine that cannot run a program says why below the table.
+Small products of odd extents are held against numpy (`bench/gemm.py`).
 Needs `pip install .[peers]`; `python docs/generate.py peers` writes the table into the README.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
 import os
-import signal
 import subprocess
 import sys
-import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-import onnxruntime
-import openvino
-import torch
 
 import optc
-from bench.engines import ENGINES, Runner, as_arrays, use_threads
+from bench.processes import PREPARATION_SECONDS, Arrays, EngineError, EngineProcess, in_turn
 from bench.workloads import SHARE_OF_PEAK, WORKLOADS, Workload, chosen
 from optc.cli.style import Style, duration, factor, table
-from optc.cli.timing import Times, in_turn
+from optc.cli.timing import Times
 from optc.runtime.roofs import multiply_add_runner, processor_name
 from optc.thread_count import usable_processors
 
-TOLERANCE = 1e-4
-PREPARATION_SECONDS = 30
+ENGINES = ("optc", "torch eager", "TorchScript", "Inductor", "ONNX Runtime", "OpenVINO")
+"""Of `bench/engines.py`, which imports the peers."""
 
-SETTLING_SECONDS = 0.004
-"""How long the idle threads of an engine are given to go to sleep before the next engine's turn."""
+TOLERANCE = 1e-4
 
 ODD_PRODUCTS = 100
 """How many products of odd extents are held against numpy; `python -m bench.gemm --odd 500` takes more."""
@@ -50,88 +43,65 @@ PEAK_TURNS = 1 << 12
 """Multiply-adds per call of the probe: long enough to be at full speed, short enough to be one of many samples."""
 
 
-class TooSlow(Exception):
-    """An engine did not get ready in time."""
-
-
 @contextmanager
-def time_limit(seconds: int) -> Iterator[None]:
-    """Raise TooSlow in the main thread after so many seconds (where the system has alarms)."""
-    if not hasattr(signal, "SIGALRM"):
-        yield
-        return
-
-    def expire(number: int, frame: FrameType | None) -> None:
-        raise TooSlow(f"not ready after {seconds} s")
-
-    previous = signal.signal(signal.SIGALRM, expire)
-    signal.alarm(seconds)
+def started(engines: Sequence[str], threads: int) -> Iterator[list[EngineProcess]]:
+    """A process for each engine; they end with the block."""
+    processes: list[EngineProcess] = []
     try:
-        yield
+        for name in engines:
+            processes.append(EngineProcess(name, threads))
+        yield processes
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
+        for process in processes:
+            process.close()
 
 
-def agrees(found: Any, expected: Any) -> bool:
+def agrees(found: Arrays, expected: Arrays) -> bool:
     """True when two results are the same up to rounding."""
-    mine, theirs = as_arrays(found), as_arrays(expected)
-    return len(mine) == len(theirs) and all(
+    return len(found) == len(expected) and all(
         left.shape == right.shape and np.allclose(left, right, rtol=TOLERANCE, atol=TOLERANCE)
-        for left, right in zip(mine, theirs)
+        for left, right in zip(found, expected)
     )
 
 
-def prepare(workload: Workload, engines: Sequence[str], threads: int, notes: list[str]) -> dict[str, Runner]:
-    """The engines that can run the program and agree with optc; the reasons of the others go to `notes`."""
-    ready: dict[str, Runner] = {}
-    expected: Any = None
-    for name in engines:
+def prepare(workload: Workload, engines: Sequence[EngineProcess], notes: list[str]) -> dict[EngineProcess, int]:
+    """The engines that can run the program and agree with optc, with the calls of a sample; the reasons of the others
+    go to `notes`. optc comes first. Raises EngineError where optc cannot run the program."""
+    ready: dict[EngineProcess, int] = {}
+    expected: Arrays | None = None
+    for process in engines:
         try:
-            with time_limit(PREPARATION_SECONDS):
-                runner = ENGINES[name](workload, threads)
-                for _ in range(4):  # TorchScript's executor specialises in its first calls
-                    result = runner()
-        except Exception as error:
-            if name == "optc":
+            results, calls = process.prepare(workload.name, PREPARATION_SECONDS)
+        except EngineError as error:
+            if process.engine == "optc":
                 raise
-            notes.append(f"{workload.name}, {name}: {type(error).__name__}: {str(error).strip().splitlines()[0][:150]}")
+            notes.append(f"{workload.name}, {process.engine}: {error}")
             continue
-        expected = result if expected is None else expected
-        if agrees(result, expected):
-            ready[name] = runner
+        expected = results if expected is None else expected
+        if agrees(results, expected):
+            ready[process] = calls
         else:
-            notes.append(f"{workload.name}, {name}: the result differs from optc's")
+            notes.append(f"{workload.name}, {process.engine}: the result differs from optc's")
     return ready
 
 
-def settled(run: Runner) -> Callable[[], None]:
-    """What happens before an engine's turn where engines have threads: those of the last one go to sleep."""
-
-    def settle() -> None:
-        time.sleep(SETTLING_SECONDS)
-        run()
-
-    return settle
-
-
-def measured(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]
-             ) -> Mapping[str, Times]:  # fmt: skip
+def measured(
+    workload: Workload, engines: Sequence[EngineProcess], threads: int, rounds: int, notes: list[str]
+) -> Mapping[str, Times]:
     """The times of the engines that can run the program; for a product also of PEAK, as many multiply-adds as it has
     on a core that does nothing else."""
-    ready = prepare(workload, engines, threads, notes)
+    ready = prepare(workload, engines, notes)
+    probes: dict[str, Callable[[], Any]] = {}
     if workload.flops:
-        run, operations = multiply_add_runner(PEAK_TURNS)
-        ready[PEAK] = run
-    before = {name: settled(run) for name, run in ready.items()} if threads > 1 else {}
-    times = in_turn(ready, rounds, before)
+        probes[PEAK], operations = multiply_add_runner(PEAK_TURNS)
+    times = in_turn(ready, rounds, probes)
     if PEAK in times:
         scale = workload.flops / operations / threads
         times[PEAK] = Times(tuple(seconds * scale for seconds in times[PEAK].samples))
     return times
 
 
-def row(workload: Workload, engines: Sequence[str], threads: int, rounds: int, notes: list[str]) -> list[str]:
+def row(workload: Workload, engines: Sequence[EngineProcess], threads: int, rounds: int, notes: list[str]) -> list[str]:
     """One line of the table."""
     times = measured(workload, engines, threads, rounds, notes)
     base = times["optc"].median
@@ -142,7 +112,7 @@ def row(workload: Workload, engines: Sequence[str], threads: int, rounds: int, n
     shown = "-" if share is None else f"{share:.0%}"
     return [
         workload.name,
-        *(duration(times[name].median) if name in times else "-" for name in engines),
+        *(duration(times[process.engine].median) if process.engine in times else "-" for process in engines),
         best or "-",
         "-" if ratio is None else factor(ratio),
         shown,
@@ -168,12 +138,11 @@ def compare_engines(
     workloads: Sequence[Workload], engines: Sequence[str], threads: int, rounds: int, notes: list[str]
 ) -> str:
     """The table for one number of threads; what could not be run goes to `notes`."""
-    use_threads(threads)
     rows: list[list[str]] = []
-    with torch.inference_mode():
+    with started(engines, threads) as processes:
         for workload in workloads:
             print(f"bench: {workload.name}, {threads} threads ...", file=sys.stderr, flush=True)
-            rows.append(row(workload, engines, threads, rounds, notes))
+            rows.append(row(workload, processes, threads, rounds, notes))
     title = "1 thread" if threads == 1 else f"{threads} threads"
     return table([title, *engines, "best peer", "ratio", "of peak", "reach", ""], rows, Style.of(sys.stdout))
 
@@ -190,12 +159,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30, help="samples per engine (default: %(default)s)")
     options = parser.parse_args()
     engines = ["optc", *(name for name in options.engines.split(",") if name != "optc")]
-    warnings.simplefilter("ignore")
-    logging.disable(logging.WARNING)
     print(f"{processor_name()}, {usable_processors()} cores, median of {options.rounds} turns")
     print(
-        f"optc {optc.__version__}, torch {torch.__version__}, ONNX Runtime {onnxruntime.__version__}, "
-        f"OpenVINO {openvino.__version__.partition('-')[0]}"
+        f"optc {optc.__version__}, torch {version('torch')}, ONNX Runtime {version('onnxruntime')}, "
+        f"OpenVINO {version('openvino')}"
     )
     notes: list[str] = []
     for threads in map(int, options.threads.split(",")):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import optc
 from bench.workloads import WORKLOADS, chosen
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]  # PyTorch says that its exporter is old
@@ -50,10 +51,18 @@ def test_results_are_compared_before_anything_is_timed() -> None:
     from bench.peers import agrees
 
     ones = np.ones((2, 3), np.float32)
-    assert agrees([ones, (ones, ones)], (ones, ones, ones))
-    assert not agrees(ones, ones * 1.01)
+    assert agrees([ones, ones], [ones, ones * (1 + 1e-6)])
+    assert not agrees([ones], [ones * 1.01])
     assert not agrees([ones], [ones, ones])
-    assert not agrees(ones, ones.T)
+    assert not agrees([ones], [ones.T])
+
+
+def test_results_of_all_libraries_are_arrays() -> None:
+    from bench.engines import as_arrays, torch
+
+    ones = np.ones((2, 3), np.float32)
+    found = as_arrays([ones, (torch.from_numpy(ones), optc.from_numpy(ones))])
+    assert [type(array) for array in found] == [np.ndarray] * 3
 
 
 COMPARED = ["cell", "loop-10", "rnn-200", "lstm", "mlp-1", "layernorm-64", "gemm-64x1024x1024"]
@@ -63,12 +72,13 @@ COMPARED = ["cell", "loop-10", "rnn-200", "lstm", "mlp-1", "layernorm-64", "gemm
 def test_every_engine_gets_the_same_programs(engine: str) -> None:
     # In a process of its own: PyTorch's ONNX exporter changes functions that later scripts of the process use.
     program = (
-        "from bench.engines import ENGINES, use_threads\n"
+        "from bench.engines import ENGINES, as_arrays, use_threads\n"
         "from bench.peers import agrees\n"
         "from bench.workloads import chosen\n"
         "use_threads(1)\n"
         f"for workload in chosen({COMPARED!r}):\n"
-        f"    assert agrees(ENGINES[{engine!r}](workload, 1)(), ENGINES['optc'](workload, 1)()), workload.name\n"
+        f"    theirs, mine = [as_arrays(ENGINES[name](workload, 1)()) for name in ({engine!r}, 'optc')]\n"
+        "    assert agrees(theirs, mine), workload.name\n"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -83,6 +93,25 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"torch eager +\S+x +- +35x +(ok|short)$", cell)
     assert re.search(r"torch eager +\S+x +\d+% +93% +(ok|short)$", product)
     assert "bench: cell, 1 threads" in capsys.readouterr().err
+
+
+def test_an_engine_fails_aloud_and_stands_still_between_its_turns() -> None:
+    from bench.processes import EngineError, EngineProcess
+
+    process = EngineProcess("optc", 1)
+    try:
+        with pytest.raises(EngineError, match="not ready after 0 s"):
+            process.prepare("mlp-1", seconds=0)
+        with pytest.raises(EngineError, match="KeyError: 'no such workload'"):
+            process.prepare("no such workload")
+        state = Path(f"/proc/{process.number}/stat")
+        if state.exists():
+            assert state.read_text(encoding="utf-8").rpartition(") ")[2][0] == "T"
+        (result, *_), calls = process.prepare("cell")
+        assert result.shape == (3, 4)
+        assert 0 < process.sample(calls) < 1
+    finally:
+        process.close()
 
 
 def test_the_readme_has_a_row_for_every_workload() -> None:
