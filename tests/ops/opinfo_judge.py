@@ -1,0 +1,262 @@
+"""What optc makes of PyTorch's samples: every call eager, compiled for its extents, and compiled with symbols for them.
+
+`python -m tests.ops.opinfo_judge SAMPLES MODES NAME ...` prints, for every name, a line of JSON when it begins and one
+with the outcome. It is a process of its own so that whatever happens in it is an outcome (`tests/ops/opinfo.py`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+import optc
+from tests.ops.opinfo_samples import (
+    DTYPES,
+    SEED,
+    UNINITIALISED,
+    Sample,
+    copied,
+    difference,
+    is_missing,
+    option,
+    plain,
+    samples,
+    second_size,
+    to_mine,
+)
+
+REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError)
+"""What says that a call is not supported; other exceptions are crashes."""
+
+BATCH = 16
+"""How many calls share one compiled program, as long as all of them are equal."""
+
+MODES = ("eager", "static", "dynamic")
+
+
+@dataclass
+class Outcome:
+    """What happened to the samples of one operator and element type in one mode: counts, and a text about the first."""
+
+    equal: int = 0
+    refused: int = 0
+    wrong: int = 0
+    crash: int = 0
+    fallbacks: list[str] = field(default_factory=list)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def note(self, verdict: str, text: str) -> None:
+        setattr(self, verdict, getattr(self, verdict) + 1)
+        if text:
+            self.first.setdefault(verdict, text)
+
+
+@dataclass
+class Case:
+    """A sample with what PyTorch gives for it, and whether that took random numbers."""
+
+    sample: Sample
+    tensors: list[torch.Tensor]
+    expected: Any
+    random: bool
+    """PyTorch's results for tensors of other extents; None where it refuses them."""
+    second: tuple[list[torch.Tensor], Any] | None = None
+
+    def call(self, tensors: Sequence[Any]) -> Any:
+        """optc's function on these tensors of optc."""
+        arguments, keywords = self.sample.with_tensors(list(tensors))
+        if self.sample.mine is None:
+            raise NotImplementedError("optc has no such function")
+        return self.sample.mine(*option(arguments), **option(keywords))
+
+
+def judge(name: str, limit: int, modes: Sequence[str] = MODES) -> dict[str, dict[str, Outcome]]:
+    """The outcome for every element type and mode. At most `limit` samples of a type are tried, spread over all."""
+    outcomes: dict[str, dict[str, Outcome]] = {}
+    if is_missing(name):
+        return {dtype: {mode: Outcome(refused=1) for mode in MODES} for dtype in DTYPES}
+    for dtype in DTYPES:
+        cases = list(_cases(name, dtype, limit))
+        if cases:
+            outcomes[dtype] = {mode: Outcome() for mode in (modes if dtype != "complex64" else MODES[:1])}
+            _judge_cases(name, cases, outcomes[dtype])
+    return outcomes
+
+
+def _cases(name: str, dtype: str, limit: int) -> Iterator[Case]:
+    found = list(samples(name, dtype))
+    for sample in _spread(found, limit):
+        case = _case(sample)
+        if case is not None:
+            yield case
+
+
+def _case(sample: Sample) -> Case | None:
+    """The sample with PyTorch's results; None where PyTorch has no such call."""
+    tensors = [copied(tensor) for tensor in sample.tensors()]
+    try:
+        return Case(sample, tensors, *_run_peer(sample, tensors))
+    except Exception:
+        return None
+
+
+def _spread(items: list[Any], limit: int) -> list[Any]:
+    if len(items) <= limit:
+        return items
+    return [items[place * len(items) // limit] for place in range(limit)]
+
+
+def _run_peer(sample: Sample, tensors: list[torch.Tensor]) -> tuple[Any, bool]:
+    arguments, keywords = sample.with_tensors([copied(tensor) for tensor in tensors])
+    torch.manual_seed(SEED)
+    before = torch.get_rng_state()
+    result = plain(sample.peer(*arguments, **keywords))
+    return result, not torch.equal(before, torch.get_rng_state())
+
+
+def _second(case: Case) -> tuple[list[torch.Tensor], Any] | None:
+    if case.random or not case.tensors or any(tensor.layout is not torch.strided for tensor in case.tensors):
+        return None
+    tensors = [second_size(tensor) for tensor in case.tensors]
+    if all(one.shape == two.shape for one, two in zip(tensors, case.tensors)):
+        return None
+    try:
+        return tensors, _run_peer(case.sample, tensors)[0]
+    except Exception:
+        return None
+
+
+# Verdicts -------------------------------------------------------------------------------------------------------------
+
+
+def _judge_cases(name: str, cases: list[Case], outcomes: dict[str, Outcome]) -> None:
+    blind = name in UNINITIALISED
+    compilable: list[Case] = []
+    for case in cases:
+        verdict, text = _verdict(lambda case=case: _run_eager(case), case.expected, blind)
+        outcomes["eager"].note(verdict, f"{case.sample.text()}: {text}" if text else "")
+        if verdict == "equal" and _holds_tensors(case.expected):
+            compilable.append(case)
+    if len(outcomes) == 1:
+        return
+    for case in compilable:
+        case.second = _second(case)
+    singles = [[case] for case in compilable if case.random]
+    others = [case for case in compilable if not case.random]
+    for fits in (lambda case: case.second is None, lambda case: case.second is not None):
+        chosen = [case for case in others if fits(case)]
+        singles += [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
+    for mode in MODES[1:]:
+        for batch in singles:
+            _judge_batch(batch, mode, outcomes[mode], blind)
+
+
+def _verdict(run: Callable[[], Any], expected: Any, blind: bool) -> tuple[str, str]:
+    try:
+        text = difference(plain(run()), expected, blind)
+    except REFUSALS as refusal:
+        return "refused", f"{type(refusal).__name__}: {str(refusal).splitlines()[0][:200] if str(refusal) else ''}"
+    except Exception as crash:
+        return "crash", f"{type(crash).__name__}: {crash}"
+    return ("wrong", text) if text else ("equal", "")
+
+
+def _run_eager(case: Case) -> Any:
+    given = [to_mine(tensor) for tensor in case.tensors]
+    optc.manual_seed(SEED)
+    return case.call(given)
+
+
+def _holds_tensors(result: Any) -> bool:
+    """True for what a traced function can return."""
+    if isinstance(result, list):
+        return bool(result) and all(map(_holds_tensors, result))
+    return isinstance(result, np.ndarray)
+
+
+def _judge_batch(batch: list[Case], mode: str, outcome: Outcome, blind: bool) -> None:
+    """All in one program; where that is not equal, or not native, every one in a program of its own."""
+    fallbacks: list[str] = []
+    verdict, text = _judge_program(batch, mode, blind, fallbacks)
+    if verdict == "equal" and not fallbacks:
+        outcome.equal += len(batch)
+    elif len(batch) > 1:
+        for case in batch:
+            _judge_batch([case], mode, outcome, blind)
+    else:
+        outcome.note(verdict, f"{batch[0].sample.text()}: {text}" if text else "")
+        outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
+
+
+def _judge_program(batch: list[Case], mode: str, blind: bool, fallbacks: list[str]) -> tuple[str, str]:
+    counts = [len(case.tensors) for case in batch]
+
+    def program(*tensors: Any) -> list[Any]:
+        rest = iter(tensors)
+        return [case.call([next(rest) for _ in range(count)]) for case, count in zip(batch, counts)]
+
+    def given(second: bool = False) -> tuple[Any, ...]:
+        chosen = (case.second[0] if second and case.second else case.tensors for case in batch)
+        return tuple(to_mine(tensor) for tensors in chosen for tensor in tensors)
+
+    compiled: list[Any] = []
+
+    def run() -> Any:
+        optc.manual_seed(SEED)
+        compiled.append(optc.compile(program, given(), dynamic=mode == "dynamic", fallback="allow", cache=False))
+        optc.manual_seed(SEED)
+        return compiled[0](*given())
+
+    verdict = _verdict(run, [case.expected for case in batch], blind)
+    if compiled:
+        fallbacks += [f"{item.operator}: {item.reason}" for item in compiled[0].fallbacks]
+    if verdict[0] != "equal" or mode == "static" or batch[0].second is None:
+        return verdict
+    expected = [case.second[1] for case in batch if case.second is not None]
+    verdict = _verdict(lambda: compiled[0](*given(second=True)), expected, blind)
+    if verdict[0] == "equal" or (len(batch) == 1 and not _trace_generalises(batch[0])):
+        return "equal", ""
+    return verdict[0], f"second size {[list(tensor.shape) for tensor in batch[0].second[0]]}: {verdict[1]}"
+
+
+def _trace_generalises(case: Case) -> bool:
+    """False where PyTorch's own trace is as particular to the first extents as ours may be."""
+    assert case.second is not None
+
+    def program(*tensors: torch.Tensor) -> Any:
+        arguments, keywords = case.sample.with_tensors(list(tensors))
+        return case.sample.peer(*arguments, **keywords)
+
+    try:
+        traced = torch.jit.trace(program, tuple(map(copied, case.tensors)), check_trace=False)
+        return not difference(plain(traced(*map(copied, case.second[0]))), case.second[1])
+    except Exception:
+        return False
+
+
+def main(arguments: list[str]) -> None:
+    """Judge the operators named after the limit."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    optc.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    np.seterr(all="ignore")
+    for name in arguments[2:]:
+        print(json.dumps({"name": name}), flush=True)
+        found = judge(name, int(arguments[0]), arguments[1].split(","))
+        outcomes = {
+            dtype: {mode: dataclasses.asdict(made) for mode, made in modes.items()} for dtype, modes in found.items()
+        }
+        print(json.dumps({"name": name, "outcomes": outcomes}), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,241 @@
+"""PyTorch's own samples of arguments (`torch.testing`'s OpInfo), for PyTorch and for optc, and what counts as equal.
+
+Needs torch; imported by the processes that `tests/ops/opinfo.py` starts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.testing._internal.common_methods_invocations import op_db
+
+import optc
+import optc.nn.functional
+from optc.eager import dispatch
+from optc.ir import dtypes
+from optc.ops.registry import overloads
+
+DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "complex64")
+SEED = 42
+
+TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "complex64": 1e-5, "float64": 1e-9}
+"""Relative to the element, and to the largest one of the result."""
+
+UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
+                 "resize_", "resize_as_")  # fmt: skip
+"""Operators whose result's elements are whatever was there."""
+
+INFOS: dict[str, list[Any]] = {
+    name: list(infos) for name, infos in itertools.groupby(sorted(op_db, key=lambda i: i.name), key=lambda i: i.name)
+}
+"""The declarations of PyTorch's tests, by the operator's name: variants differ in their samples."""
+
+
+@dataclass
+class Sample:
+    """One call: arguments as PyTorch takes them, and the function they are for, by PyTorch and by optc (None: missing)."""
+
+    peer: Callable[..., Any]
+    mine: Callable[..., Any] | None
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def tensors(self) -> list[torch.Tensor]:
+        """All tensors inside the arguments, in order."""
+        found: list[torch.Tensor] = []
+        replace_tensors((self.arguments, self.keywords), lambda tensor: found.append(tensor))
+        return found
+
+    def with_tensors(self, tensors: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with other tensors in their places."""
+        rest = iter(tensors)
+        replaced: tuple[tuple[Any, ...], dict[str, Any]] = replace_tensors(
+            (self.arguments, self.keywords), lambda _: next(rest)
+        )
+        return replaced
+
+    def text(self) -> str:
+        """The call, with shapes for tensors."""
+        shown, named = self.with_tensors(
+            [
+                f"{str(tensor.dtype)[6:]}{list(tensor.shape)}" + ("" if tensor.is_contiguous() else "'")
+                for tensor in self.tensors()
+            ]
+        )
+        return ", ".join([*map(str, shown), *(f"{name}={value}" for name, value in named.items())])
+
+
+def replace_tensors(value: Any, function: Callable[[torch.Tensor], Any]) -> Any:
+    """A structure of arguments with every tensor replaced."""
+    if isinstance(value, torch.Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: replace_tensors(item, function) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(replace_tensors(item, function) for item in value)
+    return value
+
+
+def samples(name: str, dtype: str) -> Iterator[Sample]:
+    """Every sample PyTorch has for an operator and an element type."""
+    kind = getattr(torch, dtype)
+    for info in INFOS[name]:
+        if kind not in info.supported_dtypes("cpu"):
+            continue
+        peer, mine = functions_of(info)
+        torch.manual_seed(SEED)
+        np.random.seed(SEED)
+        for sample in info.sample_inputs("cpu", kind):
+            yield Sample(peer, mine, (sample.input, *sample.args), sample.kwargs)
+
+
+# The same function of optc --------------------------------------------------------------------------------------------
+
+
+def functions_of(info: Any) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+    """PyTorch's function and optc's. Where PyTorch's tests wrap one in Python, optc takes torch's place in the wrapper."""
+    written_in_tests = isinstance(info.op, types.FunctionType) and info.op.__module__.startswith("torch.testing")
+    if written_in_tests:
+        return _rebound(info.op, torch), _rebound(info.op, optc)
+    if info.name == "slice":
+        return info.op, lambda *arguments: dispatch.call("aten::slice", arguments)
+    return info.op, _by_name(info.name)
+
+
+def is_missing(name: str) -> bool:
+    """True where optc has no function of that name."""
+    return all(functions_of(info)[1] is None for info in INFOS[name])
+
+
+def _rebound(function: types.FunctionType, library: Any) -> Callable[..., Any]:
+    """The wrapper with `library` for torch. Seeds are the caller's business (see `judge`)."""
+    names = {
+        **function.__globals__,
+        "torch": library,
+        "wrapper_set_seed": lambda op, *given, **named: op(*given, **named),
+    }
+    made = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+def _by_name(name: str) -> Callable[..., Any] | None:
+    """`optc.NAME`, a method of Tensor, or an operator of the registry that has no function (`__and__`)."""
+    path = name.removeprefix("torch.ops.aten.").removesuffix(".default").split(".")
+    found: Any = optc
+    for part in path:
+        found = getattr(found, part, None)
+    if found is None and len(path) == 1:
+        found = getattr(optc.Tensor, path[0], None)
+    if found is None and overloads(f"aten::{path[-1]}") and len(path) == 1:
+        return lambda *arguments, **keywords: dispatch.call(f"aten::{path[0]}", arguments, keywords)
+    return found if callable(found) else None
+
+
+# Arguments and results ------------------------------------------------------------------------------------------------
+
+
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor of the same strides in memory of its own."""
+    if tensor.layout is not torch.strided:
+        return tensor.detach().clone()
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    memory = torch.empty(0, dtype=plain.dtype).set_(plain.untyped_storage()).clone()
+    return memory.as_strided(plain.shape, plain.stride(), plain.storage_offset())
+
+
+def to_mine(tensor: torch.Tensor) -> Any:
+    """A tensor of PyTorch as one of optc, in memory of its own and with the same strides. Raises TypeError where numpy
+    has no such array.
+    """
+    plain = copied(tensor)
+    if plain.dtype is torch.bfloat16:
+        return optc.from_numpy(plain.view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
+    return optc.from_numpy(plain.numpy())
+
+
+def option(value: Any) -> Any:
+    """Element types, devices, layouts ... of PyTorch as those of optc."""
+    if isinstance(value, torch.dtype | torch.memory_format | torch.layout):
+        return getattr(optc, str(value).removeprefix("torch."))
+    if isinstance(value, torch.device):
+        return optc.device(str(value))
+    if isinstance(value, torch.Generator):
+        return optc.default_generator
+    if isinstance(value, torch.Size):
+        return optc.Size(value)
+    if value is torch.strided:
+        return optc.strided
+    if isinstance(value, dict):
+        return {key: option(item) for key, item in value.items()}
+    return type(value)(map(option, value)) if type(value) in (list, tuple) else value
+
+
+def plain(value: Any) -> Any:
+    """A result of either side as numpy arrays, Python values, and lists of them."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().to_dense() if value.layout is not torch.strided else value.detach()
+        value = value.resolve_conj().resolve_neg()
+        if value.dtype is torch.bfloat16:
+            return value.contiguous().view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy).copy()
+        return value.numpy().copy()
+    if isinstance(value, optc.Tensor):
+        return value._array.copy()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, torch.dtype | torch.device | optc.dtype) else value
+
+
+def difference(mine: Any, other: Any, ignore_elements: bool = False) -> str:
+    """What is not equal about two results, empty when nothing is."""
+    if isinstance(other, list):
+        if not isinstance(mine, list) or len(mine) != len(other):
+            return f"{type(mine).__name__} instead of a list of {len(other)}"
+        texts = (difference(one, two, ignore_elements) for one, two in zip(mine, other))
+        return next(filter(None, texts), "")
+    if not isinstance(other, np.ndarray):
+        same = type(mine) is type(other) and (mine == other or _close(mine, other))
+        return "" if same else f"{mine!r} instead of {other!r}"
+    if not isinstance(mine, np.ndarray):
+        return f"{type(mine).__name__} instead of a tensor"
+    if mine.dtype != other.dtype or mine.shape != other.shape:
+        return f"{mine.dtype}{list(mine.shape)} instead of {other.dtype}{list(other.shape)}"
+    return "" if ignore_elements else _different_elements(mine, other)
+
+
+def _close(mine: Any, other: Any) -> bool:
+    return isinstance(other, float | complex) and bool(np.isclose(mine, other, 1e-5, 1e-5, equal_nan=True))
+
+
+def _different_elements(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> str:
+    tolerance = TOLERANCES.get(other.dtype.name)
+    with np.errstate(all="ignore"):
+        if tolerance is None:
+            unequal = mine != other
+        else:
+            wide = np.complex128 if other.dtype.kind == "c" else np.float64
+            mine, other = mine.astype(wide), other.astype(wide)
+            finite = np.abs(other[np.isfinite(other)])
+            scale = min(float(finite.max()), 1e3) if finite.size else 0.0
+            unequal = ~np.isclose(mine, other, tolerance, tolerance * max(scale, min(1.0, tolerance)), equal_nan=True)
+    if not unequal.any():
+        return ""
+    place = tuple(int(axis) for axis in np.argwhere(unequal)[0])
+    return f"{mine[place]} instead of {other[place]} at {list(place)}, {int(unequal.sum())} of {unequal.size} elements"
+
+
+def second_size(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers over and over in a tensor whose every extent but 0 and 1 is greater by one."""
+    shape = [extent + 1 if extent > 1 else extent for extent in tensor.shape]
+    count = math.prod(shape)
+    if tensor.numel() == 0:
+        return torch.empty(shape, dtype=tensor.dtype)
+    flat = tensor.detach().reshape(-1)
+    return flat.repeat(-(-count // flat.numel()))[:count].reshape(shape).clone()
