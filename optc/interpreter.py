@@ -33,6 +33,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.literals import Elided
 from optc.ir.types import DictType, IntType, ListType, OptionalType, TensorType, TupleType, Type, VariableType
+from optc.ops.number_constants import has_number_constants, take_number_constants
 from optc.ops.registry import Operator, operator_of
 
 Registers: TypeAlias = list[Any]
@@ -57,8 +58,18 @@ def program_of(function: Function) -> Program:
     """The function's graph, prepared for running."""
     found = _programs.get(function)
     if found is None or found.graph is not function.graph:
-        found = _programs[function] = Program(function.graph, function.base_name)
+        found = _programs[function] = Program(_with_numbers(function.graph), function.base_name)
+        found.graph = function.graph
     return found
+
+
+def _with_numbers(captured: Graph) -> Graph:
+    """The graph as PyTorch's interpreter takes it: see `optc.ops.number_constants`."""
+    if not has_number_constants(captured):
+        return captured
+    graph = captured.copy()
+    take_number_constants(graph)
+    return graph
 
 
 class _Failure(Exception):

@@ -40,18 +40,19 @@ from optc.passes import (
     loop_unrolling,
     lower_containers,
     lower_tuples,
+    number_constants,
 )
 from optc.passes.inline import erase_types
 
 PASSES = (
-    inline, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
+    inline, number_constants, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
     addmm_fusion,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
-pipeline.name_pipeline("capture", "inline, lower-tuples, freeze, lower-tuples, functionalize")
+pipeline.name_pipeline("capture", "inline, number-constants, lower-tuples, freeze, lower-tuples, functionalize")
 pipeline.name_pipeline(
     "simplify",
     "repeat(infer-shapes, lower-containers, lower-tuples, canonicalize, constant-folding, branch-simplification, "

@@ -320,3 +320,18 @@ def test_traces_compute_what_torch_computes() -> None:
     expected = theirs["traced"](torch.from_numpy(x), torch.from_numpy(x))[0].detach().numpy()
     actual = ours["traced"](optc.from_numpy(x), optc.from_numpy(x))[0].detach().numpy()
     np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_weigh_nothing_beside_tensors_without_dimensions() -> None:
+    source = """
+    def scaled(x):
+        total = x.sum()
+        return total * 0.25, 2.5 - total, total / 3, 2 ** total, x.long().sum() + 1.5, x.long().sum() * 2, total > 0.5
+    traced = torch.jit.trace(scaled, torch.ones(3))
+    results = traced(torch.ones(3))
+    """
+    theirs, ours = run_program(source, torch, "scaled"), run_program(source, optc, "scaled")
+    compiled = optc.compile(ours["traced"], fallback="error")(optc.ones(3))
+    expected = [(str(result.dtype), result.item()) for result in theirs["results"]]
+    for results in (ours["results"], compiled):
+        assert [(str(result.dtype).replace("optc", "torch"), result.item()) for result in results] == expected
