@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "config", "locks", "thread_count"}),
+    frozenset({"errors", "config", "locks", "messages", "thread_count"}),
     frozenset({"ir"}),
     frozenset({"ops"}),
     frozenset({"eager"}),

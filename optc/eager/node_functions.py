@@ -24,6 +24,7 @@ from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Node
 from optc.ir.structure import make_tuple
 from optc.ir.types import TupleType
+from optc.messages import say
 
 
 class RaisedByProgram(Exception):
@@ -87,9 +88,14 @@ def _raise_exception(node: Node) -> Callable[..., Any]:
 
 def _print(node: Node) -> Callable[..., Any]:
     def write(*values: Any) -> None:
-        sys.stdout.write(print_text(values) + "\n")
+        text = print_text(values) + "\n"
+        say(lambda: _write(text))
 
     return write
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
 
 
 def _construct_dict(node: Node) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from optc.ir.dims import Symbolic, fresh
 from optc.ir.stream_text import printed
 from optc.ir.types import BOOL, FLOAT, STRING, IntType, OptionalType, TensorType, Type
+from optc.messages import say
 from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
 from optc.ops.registry import Operator, define
 
@@ -585,7 +586,7 @@ def _hash(value: Any) -> int:
 
 
 def _warn(message: str, stacklevel: int) -> None:
-    warnings.warn(message, UserWarning, stacklevel=2)
+    say(lambda: warnings.warn(message, UserWarning, stacklevel=4))
 
 
 declare_host("aten::_unwrap_optional(t(a)? optional) -> t(a)", _unwrap, _VALUES, rule=_unwrap_rule, may_fail=True)
