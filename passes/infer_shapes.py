@@ -107,8 +107,9 @@ class _Inference:
             self.forget(node, operator)
             return
         results = (result,) if len(node.outputs) == 1 else tuple(result)
+        renamed: dict[str, Dim] = {}
         for output, item, declared in zip(node.outputs, results, operator.schema.returns):
-            self.assign(output, item, declared.type, newest)
+            self.assign(output, item, declared.type, newest, renamed)
 
     def forget(self, node: Node, operator: Operator) -> None:
         for output, declared in zip(node.outputs, operator.schema.returns):
@@ -116,11 +117,17 @@ class _Inference:
             if isinstance(output.type, TensorType) and isinstance(declared.type, TensorType):
                 output.type = TENSOR
 
-    def assign(self, output: Value, result: Any, declared: Type, newest: Symbolic) -> None:
-        """Set type and knowledge of a value; symbols the rule made anew keep the name an earlier run gave them."""
+    def assign(
+        self, output: Value, result: Any, declared: Type, newest: Symbolic, renamed: dict[str, Dim]
+    ) -> None:  # fmt: skip
+        """Set type and knowledge of a value; symbols the rule made anew keep the name an earlier run gave them.
+
+        `renamed` has those of the node's results before this one, which may share symbols with it.
+        """
         type_ = self.type_of_result(output, result, declared)
         type_ = _with_own_extents(type_)
-        bindings = self.kept_names(output, type_, newest)
+        bindings = {**self.kept_names(output, type_, newest), **renamed}
+        renamed |= bindings
         output.type = substitute_type(type_, bindings)
         self.learn(output, result, bindings)
 

@@ -124,7 +124,7 @@ def _reference_unique(x: Array, inverse: bool, counts: bool) -> tuple[Array, Arr
 define(
     "aten::_unique2(Tensor self, bool sorted=True, bool return_inverse=False, bool return_counts=False) "
     "-> (Tensor, Tensor, Tensor)",
-    infer=lambda x, in_order, inverse, counts: _infer_unique(x, inverse, counts, known_shape(x)),
+    infer=lambda x, in_order, inverse, counts: _infer_unique(x, inverse or counts, counts, known_shape(x)),
     reference=lambda x, in_order, inverse, counts: _reference_unique(x, inverse or counts, counts),
     interpreted=_REASON,
 )
