@@ -213,7 +213,16 @@ def _written(array: Any, *_: Any) -> Any:
 
 
 def _define_filling(schema: str, reference: Callable[..., Array]) -> None:
-    define(schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+    """Declare an operator that fills a tensor, and `prim::uniform` for `aten::uniform_`, which makes a new one."""
+    filling = define(schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+    filling.functional = define(
+        schema.replace("aten::", "prim::").replace("_(", "(", 1).replace("_.", ".", 1).replace("(a!)", ""),
+        infer=_written,
+        reference=lambda array, *arguments: reference(np.empty_like(array), *arguments),
+        interpreted=_REASON,
+        random=True,
+        may_fail=True,
+    )
 
 
 _GENERATOR = "*, Generator? generator=None) -> Tensor(a!)"
