@@ -17,11 +17,14 @@ time; a `ContextPool` hands them out.  All memory that native code asks for goes
 are compiled like everything else and need nothing but malloc and free.
 """
 
+from __future__ import annotations
+
 import ctypes
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Protocol
 
 from optc.codegen import jit
 from optc.codegen.allocation import CLASSES
@@ -32,7 +35,7 @@ KEPT_CONTEXTS = 8
 """How many contexts a function keeps that no call uses; with each goes an arena."""
 
 ISLAND_FAILED = -1
-"""A Python island raised; `ContextPool.take_exception` has the exception."""
+"""A Python island raised; `ContextPool.failure` has the exception."""
 
 OUT_OF_MEMORY = -2
 """An allocation gave no memory."""
@@ -47,17 +50,18 @@ _FIELD_NAMES = (
     "allocate_output",  # ptr allocate_output(ptr context, i64 output, i64 bytes): memory for a result; null without
     "allocate",  # ptr allocate(ptr context, i64 bytes): scratch memory aligned to 64 bytes; null without memory
     "release",  # void release(ptr context, ptr): gives back what `allocate` gave; null is allowed
-    "island",  # i32 island(ptr context, i64 id, ptr words): runs Python; 0 or ISLAND_FAILED
+    "island",  # i32 island(ptr context, i64 id, ptr words): runs Python with its lock held; 0 or ISLAND_FAILED
     "code",  # i64: the error code, stored by the entry after a failed run
     "next",  # ptr: the free list of the native entry
     "parallel",  # void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations): see `thread_pool`
     "pool",  # ptr: the threads' memory
     "threads",  # i64: how many threads this call may use; 0: as many as is usual in this process
     "split_operations",  # i64: how much work of this call could be split, as far as known
+    "effects",  # i64: how many islands of this call have drawn random numbers or told the user something
     *(f"detail{number}" for number in range(DETAIL_WORDS)),  # i64: what an error message needs
 )
 
-_WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations"})
+_WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations", "effects"})
 
 FIELDS: dict[str, int] = {name: 8 * position for position, name in enumerate(_FIELD_NAMES)}
 """Byte offset of every field of the context."""
@@ -74,8 +78,18 @@ RUN_PARAMETERS = (
 )
 """The parameters of every `run` function; its return type is i32."""
 
-Island = Callable[[int, int], None]
-"""Runs island number `id` on the words at an address; raises what the program raises."""
+
+class Islands(Protocol):
+    """The islands of one program, as native code sees them (`optc.codegen.island_code` says what the words mean)."""
+
+    def run(self, context: Context, number: int, words: int) -> None:
+        """Run an island on the words at an address. Raises what the program raises."""
+
+    def undo(self, context: Context) -> object:
+        """A run has failed, and the program will run again: take back what its islands have done to the process.
+
+        Returns what the second run has to know of it.
+        """
 
 
 # What emitters use -----------------------------------------------------------------------------------------------
@@ -218,6 +232,14 @@ class Context:
     def __setitem__(self, name: str, value: int) -> None:
         self._words[FIELDS[name] // 8] = value
 
+    def take_block(self, bytes_: int) -> int:
+        """Scratch memory aligned to 64 bytes, which the native code that runs here gives back. Raises: MemoryError."""
+        function = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(self["allocate"])
+        address = function(self.address, bytes_)
+        if not address:
+            raise MemoryError(f"{bytes_} bytes for what an island computed")
+        return int(address)
+
     def __del__(self) -> None:
         if hasattr(self, "_release"):
             self._release(self["arena"])
@@ -230,9 +252,13 @@ class Failure:
 
     code: int
     details: tuple[int, ...]
+    exception: Exception | None = None
+    """What an island raised."""
+    shown: object = None
+    """What `Islands.undo` left for the run that follows."""
 
     @staticmethod
-    def at(address: int) -> "Failure":
+    def at(address: int) -> Failure:
         """Reads the failure out of the context at `address`."""
         words = (ctypes.c_int64 * len(_FIELD_NAMES)).from_address(address)
         first = FIELDS["detail0"] // 8
@@ -243,15 +269,15 @@ class ContextPool:
     """The contexts of one compiled function: as many as calls run at once, and a few for the next.  Thread-safe."""
 
     def __init__(
-        self, constants: Sequence[int] = (), arena_bytes: int = 0, island: Island | None = None, owner: object = None,
-        threads: Threads | None = None,
+        self, constants: Sequence[int] = (), arena_bytes: int = 0, islands: Islands | None = None,
+        owner: object = None, threads: Threads | None = None,
     ) -> None:  # fmt: skip
         """constants: addresses of the constant buffers; `owner` keeps them alive.  threads: None for one per call."""
         self._constants = (ctypes.c_void_p * max(1, len(constants)))(*constants)
         self._arena_bytes = arena_bytes
         self._owner = owner
         self._threads = threads
-        self._python_island = island
+        self._islands = islands
         self._exceptions: dict[int, BaseException] = {}
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         self._native_island = prototype(self._run_island)
@@ -260,20 +286,27 @@ class ContextPool:
         self._lock = ForkLock()
 
     def _run_island(self, context: int, number: int, words: int) -> int:
-        """What native code calls.  An exception cannot cross native frames: it waits for `take_exception`."""
-        if self._python_island is None:
-            self._exceptions[threading.get_ident()] = RuntimeError(f"there is no island {number}")
-            return ISLAND_FAILED
+        """What native code calls.  An exception cannot cross native frames: it waits for `failure`."""
         try:
-            self._python_island(number, words)
+            if self._islands is None:
+                raise RuntimeError(f"there is no island {number}")
+            self._islands.run(self._contexts[context], number, words)
         except BaseException as error:  # noqa: BLE001 - nothing may unwind through native frames
             self._exceptions[threading.get_ident()] = error
             return ISLAND_FAILED
         return 0
 
-    def take_exception(self) -> BaseException | None:
-        """The exception of the island that failed last on this thread; forgets it."""
-        return self._exceptions.pop(threading.get_ident(), None)
+    def failure(self, address: int) -> Failure:
+        """What the failed run in the context at `address` left behind; what its islands did is taken back.
+
+        Raises what an island raised that is no error of the program, such as KeyboardInterrupt.
+        """
+        failure = Failure.at(address)
+        exception = self._exceptions.pop(threading.get_ident(), None) if failure.code == ISLAND_FAILED else None
+        if exception is not None and not isinstance(exception, Exception):
+            raise exception
+        shown = self._islands.undo(self._contexts[address]) if self._islands is not None else None
+        return replace(failure, exception=exception, shown=shown)
 
     def create(self) -> Context:
         """A new context that the pool keeps alive.  Raises: MemoryError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from optc.codegen import islands
 from optc.codegen.carried import carried
 from optc.codegen.driver import Driver
 from optc.codegen.frame import FAILED, Unsupported, tensor_type
@@ -179,6 +180,7 @@ def emit_nothing(driver: Driver, node: Node) -> None:
 
 HANDLERS: dict[str, Callable[[Driver, Node], None]] = {
     "prim::If": emit_if,
+    "prim::Island": islands.emit,
     "prim::Loop": emit_loop,
     "prim::TupleConstruct": emit_construct,
     "prim::ListConstruct": emit_construct,

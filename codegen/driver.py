@@ -21,6 +21,7 @@ from optc.codegen.clock import Clock
 from optc.codegen.expression import SUPPORTED_DTYPES
 from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported, site_of
 from optc.codegen.host import Target
+from optc.codegen.island_code import IslandCode
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Module, Value
 from optc.codegen.lowering import lower_group
@@ -69,6 +70,7 @@ class DriverCode:
     clock: Clock | None = None
     sites: Sequence[str] = ()
     """What the program allocates while it runs, for messages."""
+    islands: Sequence[IslandCode] = ()
 
 
 class Driver(Frame):
@@ -84,6 +86,7 @@ class Driver(Frame):
         self.notes: list[str] = []
         self.told_symbols: set[str] = set()
         self.turn: Value | None = None  # the number of the innermost loop's turn
+        self.islands: list[IslandCode] = []
 
     def compile(self) -> DriverCode:
         """Emit everything. Raises Unsupported."""
@@ -103,7 +106,8 @@ class Driver(Frame):
         self.entry.br(self.start)
         modules = {self.module.name: self.module, **self.modules}
         return DriverCode(
-            self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock, self.sites
+            self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock, self.sites,
+            self.islands,
         )  # fmt: skip
 
     def bind_inputs(self) -> None:

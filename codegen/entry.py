@@ -21,7 +21,7 @@ import ml_dtypes  # noqa: F401
 import numpy as np
 
 from optc.codegen import python_layout
-from optc.codegen.context import ISLAND_FAILED, OUT_OF_MEMORY, ContextPool, Failure, runtime
+from optc.codegen.context import OUT_OF_MEMORY, ContextPool, Failure, runtime
 
 Kind = Literal["tensor", "int", "float", "bool"]
 Dim = int | str | None
@@ -202,13 +202,10 @@ class EntryPoint:
 
     def failed(self, address: int, *arguments: object) -> object:
         """Deals with a run that returned an error; `address` is that of its context."""
-        failure = Failure.at(address)
+        failure = self.contexts.failure(address)
         if failure.code == OUT_OF_MEMORY:
             bytes_, site = failure.details[:2]
             raise MemoryError(f"{self.name}: no {bytes_} bytes for {self.sites[site] if self.sites else 'a tensor'}")
-        exception = self.contexts.take_exception() if failure.code == ISLAND_FAILED else None
-        if exception is not None:
-            raise exception
         return self.on_failure(failure, arguments)
 
 

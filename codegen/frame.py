@@ -455,6 +455,13 @@ class Frame:
             with together:
                 call_parallel(self.b, self.context, function, arguments, units, work)
 
+    def adopt_block(self, value: IRValue, pointer: Value) -> None:
+        """`value` lies in a heap block, which goes with it."""
+        slot = Slot(owner=pointer)
+        self.heap.append(slot)
+        self.slots[value] = [slot]
+        self.aliases[slot] = {value}
+
     def announce_work(self) -> None:
         """Tell the threads at the start of a run what is coming: a call with enough work wakes them at once."""
         if self.splits:

@@ -100,6 +100,8 @@ def wants_place(value: IRValue) -> bool:
     if node.kind == "prim::If":
         results = [(block, block.outputs[value.offset]) for block in node.blocks]
         return all(result.node.owner is block and wants_place(result) for block, result in results)
+    if node.kind == "prim::Island":
+        return True
     operator = operator_of(node)
     return operator is not None and not isinstance(operator.lowering, Layout) and not is_scatter(node)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optc.codegen import jit
-from optc.codegen.context import ContextPool, Island
+from optc.codegen.context import ContextPool, Islands
 from optc.codegen.entry import Signature
 from optc.codegen.host import Target
+from optc.codegen.island_code import IslandCode
 from optc.codegen.thread_pool import OPERATIONS_PER_MICROSECOND
 from optc.codegen.threads import threads_of_calls
 from optc.ir.dims import Dim, substitute
@@ -50,6 +51,8 @@ class NativeProgram:
     """What the program allocates while it runs, for messages."""
     object_keys: tuple[str, ...] = ()
     """Where the disk cache has the objects; empty when they are not kept."""
+    islands: tuple[IslandCode, ...] = ()
+    """What native code leaves to the interpreter."""
 
     @property
     def run(self) -> int:
@@ -82,8 +85,8 @@ class NativeProgram:
         self.library = jit.link(objects)
         self.seconds["llvm"] = time.perf_counter() - started
 
-    def contexts(self, island: Island | None = None, threads: int = 0) -> ContextPool:
+    def contexts(self, islands: Islands | None = None, threads: int = 0) -> ContextPool:
         """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual)."""
         addresses = [array.ctypes.data for array in self.constants]
         split = threads_of_calls(threads)
-        return ContextPool(addresses, self.arena_bytes, island, self.constants, split)
+        return ContextPool(addresses, self.arena_bytes, islands, self.constants, split)

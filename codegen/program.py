@@ -38,7 +38,7 @@ def generate(
     program = NativeProgram(
         graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes
     )
-    program.clock, program.sites = code.clock, tuple(code.sites)
+    program.clock, program.sites, program.islands = code.clock, tuple(code.sites), tuple(code.islands)
     program.operations = graph_operations(graph) * scaled(1, chosen)
     program.seconds["codegen"] = time.perf_counter() - started
     return program

@@ -402,6 +402,10 @@ class Program:
 
         return self._apply_to_list(node, fork)
 
+    def island_step(self, node: Node) -> Step:
+        program = Program(node.attributes["Subgraph"], self.function)
+        return self._apply_to_list(node, program.call)
+
     # The `with` statement.
 
     def enter_step(self, node: Node) -> Step:
@@ -614,6 +618,7 @@ STRUCTURAL: dict[str, Callable[[Program, Node], Step]] = {
     "prim::CallFunction": Program.call_function_step,
     "prim::PythonOp": Program.python_step,
     "prim::fork": Program.fork_step,
+    "prim::Island": Program.island_step,
     "prim::Enter": Program.enter_step,
     "prim::Exit": Program.exit_step,
     "prim::Dim": Program.dim_step,

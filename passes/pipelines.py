@@ -12,14 +12,11 @@ from optc import config, pipeline
 from optc.errors import UnsupportedError
 from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
-from optc.ir.graph import Graph, Node, Value
+from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram
 from optc.ir.structure import Structure
-from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type
-from optc.ops.abstract import UndecidedShape, abstract
+from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 from optc.ops.builder import constant_type
-from optc.ops.effects import has_effects
-from optc.ops.registry import Interpreted, operator_of
 from optc.passes import (
     addmm_fusion,
     branch_simplification,
@@ -41,14 +38,16 @@ from optc.passes import (
     lower_containers,
     lower_tuples,
     number_constants,
+    outline_islands,
 )
 from optc.passes.inline import erase_types
+from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
     inline, number_constants, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
-    addmm_fusion,
+    addmm_fusion, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
@@ -61,7 +60,7 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, decompose, simplify, "
-    "loop-invariant-hoisting, loop-batching, addmm-fusion, simplify",
+    "loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, outline-islands, dead-code-elimination",
 )
 
 
@@ -88,8 +87,7 @@ def optimize(
         pipeline.run(graph, text or config.PASSES() or "default", watching, context, records=records)
     except UnsupportedError as error:
         return OptimizedProgram(None, records, [], [Island(error.message, error.source)], structures)
-    islands = [island for node in graph.walk() if (island := island_of(node)) is not None]
-    return OptimizedProgram(graph, records, context.slots, islands, structures, context.output_structure)
+    return OptimizedProgram(graph, records, context.slots, islands_of(graph), structures, context.output_structure)
 
 
 def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[Structure]:
@@ -165,20 +163,15 @@ def _element_types(declared: Type, count: int) -> list[Type]:
     return [declared.value if isinstance(declared, DictType) else TENSOR] * count
 
 
-def island_of(node: Node) -> Island | None:
-    """Why a node of an optimised graph has no native form; None when it has one."""
-    if node.blocks or node.kind in ("prim::RaiseException", "prim::Uninitialized"):
-        return None
-    operator = operator_of(node)
-    if operator is None:
-        return Island(f"{node.kind} runs in the interpreter", node.source, node) if has_effects(node) else None
-    if isinstance(operator.lowering, Interpreted):
-        return Island(f"{operator.name}: {operator.lowering.reason}", node.source, node)
-    untyped = [value for value in node.outputs if isinstance(value.type, TensorType) and not value.type.is_typed]
-    if not untyped:
-        return None
-    try:
-        operator.infer(*map(abstract, node.inputs))
-    except UndecidedShape as error:
-        return Island(f"{operator.name}: {error.message}", node.source, node)
-    return Island(f"{operator.name}: the shape of an argument is not known", node.source, node)
+def islands_of(graph: Graph) -> list[Island]:
+    """What has no native form in an optimised graph: nodes that stand for islands, and nodes that could be in none."""
+    found: list[Island] = []
+    for node in graph.walk():
+        if node.kind == "prim::Island":
+            parts = "; ".join(f"{operator}: {reason}" for operator, reason, _ in node.attributes["parts"])
+            found.append(Island(parts, node.source, node))
+            continue
+        reason = reason_of(node)
+        if reason is not None:
+            found.append(Island(f"{name_of(node)}: {reason}", node.source, node))
+    return found

@@ -31,11 +31,20 @@ class Slot:
 
 @dataclass
 class Island:
-    """A part that the interpreter has to run: which node (None: the whole program), and why."""
+    """A part that the interpreter has to run, and why.
+
+    `node` is a `prim::Island`, which native code leaves to it, or something that makes it run the whole program (None
+    where that has no one node).
+    """
 
     reason: str
     source: SourceRange | None = None
     node: Node | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """True when the rest of the program can be native."""
+        return self.node is not None and self.node.kind == "prim::Island"
 
 
 @dataclass

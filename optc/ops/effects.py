@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optc.ir.dims import Symbolic
-from optc.ir.graph import Node, Value
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import is_runtime
 from optc.ops.registry import Layout, operator_of
@@ -27,6 +27,9 @@ def has_effects(node: Node) -> bool:
     """
     if node.blocks:
         return any(has_effects(inner) for block in node.blocks for inner in block.nodes)
+    if node.kind == "prim::Island":
+        body: Graph = node.attributes["Subgraph"]
+        return any(map(has_effects, body.nodes))
     if node.kind in _STRUCTURAL or (node.kind in _FAILING and node.kind != "prim::RaiseException"):
         return False
     operator = operator_of(node)

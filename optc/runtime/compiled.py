@@ -25,7 +25,9 @@ from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
 from optc.locks import ForkLock
+from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
+from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
@@ -144,19 +146,26 @@ class CompiledFunction:
         return specialization
 
     def _compile_best(self, values: list[Any], exact: list[Any], history: ShapeHistory) -> Specialization:
-        """The most general version that is native; the last one tried, for these very extents, when none is."""
+        """The most general version that is native, or has the least that is not; for these very extents when none is."""
         pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
         tried: list[str] = []
+        partial: list[tuple[int, Specialization]] = []
         for freedom in (freedom for freedom in FREEDOMS if freedom <= history.freedom):
             for types in (history.symbolic(exact, freedom), history.symbolic(pinned, freedom)):
                 if show(types) in tried:
                     continue
                 tried.append(show(types))
                 specialization = self._compile(values, types)
-                if specialization.native is not None and not specialization.fallbacks:
+                if specialization.native is None:
+                    continue
+                partial.append((freedom, specialization))
+                if all(map(is_inherent, specialization.fallbacks)):
                     history.freedom = freedom
                     return specialization
-        return specialization
+        if not partial:
+            return specialization
+        history.freedom, best = min(partial, key=lambda made: len(made[1].fallbacks))
+        return best
 
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
@@ -166,7 +175,7 @@ class CompiledFunction:
             return specialization
         with tracking() as origins:
             self._compile_anew(specialization, values)
-        if key is not None and specialization.native is not None and not specialization.fallbacks:
+        if key is not None and specialization.native is not None:
             from optc.runtime import plan
 
             plan.store(key, specialization, origins)
@@ -196,13 +205,15 @@ class CompiledFunction:
 
     def _whole(self, types: Sequence[Any]) -> tuple[OptimizedProgram, NativeProgram]:
         """What a plan leaves out: passes and code generation again, for those who look at graphs and kernels."""
-        from optc.codegen.program import generate
         from optc.passes.pipelines import optimize
+        from optc.runtime.native import generate_with_islands
 
         program = optimize(self._function, self._receiver, types)
         drop_unwritten(program)
         assert program.graph is not None
-        return program, generate(program.graph, name=self.__name__)
+        native = generate_with_islands(program.graph, self.__name__)
+        assert not isinstance(native, Fallback)
+        return program, native
 
     def _compile_anew(self, specialization: Specialization, values: list[Any]) -> None:
         from optc.passes.pipelines import optimize
@@ -213,8 +224,9 @@ class CompiledFunction:
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
         for island in program.islands:
-            operator = island.node.kind if island.node is not None else self._function.name
-            specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
+            if not island.is_partial:
+                operator = island.node.kind if island.node is not None else self._function.name
+                specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
         if not specialization.fallbacks and not always_raises(program.graph):
             self._generate(specialization)
 
@@ -241,7 +253,8 @@ class CompiledFunction:
         """What happens when native code says that the program raises: the interpreter raises the exact error."""
         kind = kind_of(arguments, {})
         given = self._bind([map_structure(to_tensor, value) for value in arguments], {})
-        result = self._interpret(given)
+        with second_run(failure.shown):
+            result = self._interpret(given)
         warnings.warn(
             f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; its result is "
             "used. This is a bug in optc.",
@@ -255,7 +268,8 @@ class CompiledFunction:
         if self._fallback == "error":
             raise OptcError(f"{self.__name__} cannot be compiled whole for {specialization}: {text}")
         if self._fallback == "warn":
-            warnings.warn(f"{self.__name__} runs in the interpreter: {text}", OptcWarning, stacklevel=2)
+            what = "runs in the interpreter" if specialization.native is None else "leaves parts to the interpreter"
+            warnings.warn(f"{self.__name__} {what}: {text}", OptcWarning, stacklevel=2)
 
     # What there is to see --------------------------------------------------------------------------------------------
 
@@ -322,6 +336,12 @@ class CompiledFunction:
 def always_raises(graph: Graph | None) -> bool:
     """True for a program that fails for every argument of these types: the interpreter says how."""
     return graph is not None and any(node.kind == "prim::RaiseException" for node in graph.nodes)
+
+
+def is_inherent(fallback: Fallback) -> bool:
+    """True where the interpreter runs the operator whatever its arguments are."""
+    operator = lookup(fallback.operator)
+    return operator is None or isinstance(operator.lowering, Interpreted)
 
 
 def comparing(values: list[Any]) -> list[Instrument]:

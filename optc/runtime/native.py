@@ -11,11 +11,16 @@ from optc.codegen import python_layout
 from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, native_entry
 from optc.codegen.native_program import NativeProgram
 from optc.errors import OptcError
+from optc.ir.graph import Graph
 from optc.ir.schema import Argument
 from optc.ir.types import TensorType
 from optc.runtime.calling import with_python_form
+from optc.runtime.islands import Islands
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, drop_unwritten
+
+ISLANDS_LIMIT = 64
+"""A program of which code generation refuses more nodes than this is left to the interpreter."""
 
 
 def build(
@@ -27,17 +32,12 @@ def build(
     `parameters` are those of the program, without self. `cached`: compiled objects may come from the disk and are kept
     there. `threads`: how many a call may use, 0 for the usual number.
     """
-    from optc.codegen.frame import Unsupported
-    from optc.codegen.program import generate
-
     program = specialization.program
     assert program is not None and program.graph is not None
     drop_unwritten(program)
-    try:
-        native = generate(program.graph, name=name)
-    except Unsupported as error:
-        node = error.node
-        specialization.fallbacks.append(Fallback(node.kind, error.reason, str(node.source or "")))
+    native = generate_with_islands(program.graph, name)
+    if isinstance(native, Fallback):
+        specialization.fallbacks.append(native)
         return
     native.load(cached)
     graph = program.graph
@@ -49,6 +49,27 @@ def build(
     )  # fmt: skip
 
 
+def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:
+    """The code of a core graph; nodes that code generation cannot do become islands of the graph.
+
+    Returns a fallback where that does not help: the interpreter has to run all of it.
+    """
+    from optc.codegen.frame import Unsupported
+    from optc.codegen.program import generate
+    from optc.passes.outline_islands import outline
+
+    for _ in range(ISLANDS_LIMIT):
+        try:
+            return generate(graph, name=name)
+        except Unsupported as error:
+            refused = error
+            node = refused.node
+            source = str(node.source or "")
+            if not outline(node, refused.reason):
+                break
+    return Fallback(node.kind, refused.reason, source)
+
+
 def connect(
     specialization: Specialization, native: NativeProgram, on_failure: Callable[..., Any],
     slow_path: Callable[..., Any], *, parameters: Sequence[Argument], name: str,
@@ -58,9 +79,13 @@ def connect(
     program = specialization.program
     assert program is not None
     specialization.native = native
+    specialization.fallbacks += [
+        Fallback(p.operator, p.reason, p.source) for code in native.islands for p in code.parts
+    ]
+    islands = Islands(native.islands) if native.islands else None
     specialization.seconds.update(native.seconds)
     plain = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(threads=threads),
+        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(islands, threads),
         slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
         sites=native.sites,
     )  # fmt: skip

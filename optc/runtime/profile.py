@@ -24,6 +24,7 @@ from optc.errors import OptcError
 from optc.ir.structure import leaves_of
 from optc.jit.module import RecursiveScriptModule
 from optc.ops.registry import Operator
+from optc.runtime.islands import Islands, unnoticed
 from optc.runtime.roofs import Roofs, probes, roofs
 from optc.runtime.specialization import Specialization, native_form
 from optc.runtime.state import RunFailed, current
@@ -143,10 +144,12 @@ def profile_call(
 ) -> Profile:
     """Profile a call of a compiled function: `values` are its bound arguments, `call` makes it the normal way."""
     program = specialization.program
-    if specialization.native is None or program is None:
-        reasons = "; ".join(map(str, specialization.fallbacks)) or "the program always raises"
-        return profile_interpreted(lambda: _interpret_copy(compiled, values), reasons)
-    return profile_native(specialization, values, None if program.state else call, compiled._threads, compiled.__name__)
+    with unnoticed():
+        if specialization.native is None or program is None:
+            reasons = "; ".join(map(str, specialization.fallbacks)) or "the program always raises"
+            return profile_interpreted(lambda: _interpret_copy(compiled, values), reasons)
+        normal = None if program.state else call
+        return profile_native(specialization, values, normal, compiled._threads, compiled.__name__)
 
 
 def _interpret_copy(compiled: CompiledFunction, values: Sequence[Any]) -> Any:
@@ -176,7 +179,7 @@ def profile_native(
     native.load()
     clock = native.clock
     assert clock is not None
-    contexts = native.contexts(threads=threads)
+    contexts = native.contexts(Islands(native.islands) if native.islands else None, threads)
     entry = PythonEntry(EntryPoint(
         run=native.run, owner=native, signature=native.signature, contexts=contexts, slow_path=_refuse,
         on_failure=_failed, name=name,

@@ -221,23 +221,46 @@ def test_a_handler_that_raises_leaves_the_function_usable(build: Callable[..., A
     assert len(pool) == 1
 
 
-def test_an_island_runs_python_and_its_exception_comes_out(build: Callable[..., Any]) -> None:
-    seen: list[int] = []
+class Failing:
+    """Islands of which every second run fails."""
 
-    def island(number: int, words: int) -> None:
-        seen.append(number)
-        if len(seen) == 2:
-            raise KeyError("the island")
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        self.seen: list[int | str] = []
 
+    def run(self, context_: context.Context, number: int, words: int) -> None:
+        self.seen.append(number)
+        if len(self.seen) == 2:
+            raise self.error
+
+    def undo(self, context_: context.Context) -> object:
+        self.seen.append("undone")
+        return "what was shown"
+
+
+def test_an_island_runs_python_and_its_error_reaches_the_handler(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
         b.ret(context.call_island(b, context_, 42, inputs))
 
-    function = build(Signature((), Constant("done")), body, contexts=ContextPool(island=island))
+    islands = Failing(KeyError("the island"))
+    function = build(Signature((), Constant("done")), body, contexts=ContextPool(islands=islands))
     assert function() == "done"
-    with pytest.raises(KeyError, match="the island"):
+    kind, failure, arguments = function()
+    assert (kind, failure.exception, failure.shown, arguments) == ("failed", islands.error, "what was shown", ())
+    assert function() == "done"
+    assert islands.seen == [42, 42, "undone", 42]
+
+
+def test_an_interrupted_island_interrupts_the_call(build: Callable[..., Any]) -> None:
+    def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
+        b.ret(context.call_island(b, context_, 42, inputs))
+
+    pool = ContextPool(islands=Failing(KeyboardInterrupt()))
+    function = build(Signature((), Constant("done")), body, contexts=pool)
+    assert function() == "done"
+    with pytest.raises(KeyboardInterrupt):
         function()
     assert function() == "done"
-    assert seen == [42, 42, 42]
 
 
 def test_the_arena_grows_and_scratch_memory_is_aligned(build: Callable[..., Any]) -> None:

@@ -204,16 +204,34 @@ def test_a_program_that_fails_says_so() -> None:
 
 
 def in_the_interpreter(x):
-    return optc.rand_like(optc.tanh(x)) + 1.0
+    return str(x.sum().item()), optc.rand_like(optc.tanh(x)) + 1.0
 
 
 def test_the_interpreter_is_timed_operator_by_operator() -> None:
     with pytest.warns(optc.errors.OptcWarning):
         found = optc.compile(optc.jit.script(in_the_interpreter)).profile(optc.rand(30, 30))
-    assert "rand_like" in found.interpreted
+    assert "str" in found.interpreted
     assert {"aten::rand_like", "aten::tanh", "aten::add.Scalar"} <= {row.name for row in found.rows}
     assert sum(row.seconds for row in found.rows) == pytest.approx(found.seconds)
     assert "run by the interpreter" in str(found)
+
+
+def draws_and_tells(x):
+    print("drawing")
+    return optc.rand_like(optc.tanh(x)) + 1.0
+
+
+def test_islands_are_timed_and_leave_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    fast = optc.compile(optc.jit.script(draws_and_tells), fallback="allow")
+    optc.manual_seed(5)
+    found = fast.profile(optc.rand(30, 30))
+    first = optc.rand(2)
+    optc.manual_seed(5)
+    optc.rand(30, 30)
+    assert (first == optc.rand(2)).all()
+    assert capsys.readouterr().out == ""
+    rows = {row.operators: row for row in found.rows}
+    assert rows["aten::rand_like",].calls == rows["prim::Print",].calls == 1
 
 
 def test_it_prints_a_table() -> None:

@@ -1,0 +1,190 @@
+"""The Python side of islands: the interpreter runs their graphs on tensors that lie in native memory.
+
+A run that fails is run again by the interpreter, from the start, so that the user sees the exact error. What islands
+have done to the process by then is taken back: the generator of random numbers gets the state it had when the call
+first drew, and what the program has said is not said again. (Numbers that other threads have drawn meanwhile from the
+same generator may then come a second time.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from optc import interpreter
+from optc.codegen.context import Context
+from optc.codegen.entry import InputSpec, OutputSpec, numpy_dtype
+from optc.codegen.island_code import IslandCode
+from optc.eager import dispatch
+from optc.eager.base import TensorBase
+from optc.eager.random import default_generator
+from optc.errors import OptcError
+from optc.messages import repeating, said
+
+
+@dataclass
+class Journal:
+    """What the islands of one run have done to the process: messages shown, and the generator's state before."""
+
+    messages: int
+    generator: np.ndarray[Any, Any]
+
+
+class Islands:
+    """The islands of one program; every call has a context of its own."""
+
+    def __init__(self, codes: Sequence[IslandCode]) -> None:
+        self._codes = codes
+        self._programs: list[interpreter.Program | None] = [None] * len(codes)
+        self._journals: dict[int, Journal] = {}
+
+    def run(self, context: Context, number: int, words: int) -> None:
+        """Run an island on the words at an address. Raises what the interpreter raises."""
+        code = self._codes[number]
+        program = self._programs[number]
+        if program is None:
+            program = self._programs[number] = interpreter.Program(code.graph, "")
+        reader = _Words(words)
+        arguments = [_argument(spec, reader) for spec in code.inputs]
+        if code.has_effects:
+            with self._noted(context):
+                results = program.call(arguments)
+        else:
+            results = program.call(arguments)
+        values = results if len(code.outputs) != 1 else (results,)
+        extents: dict[str, int] = {}
+        for spec, value in zip(code.outputs, values, strict=True):
+            _put(spec, value, reader, context, extents)
+
+    @contextmanager
+    def _noted(self, context: Context) -> Iterator[None]:
+        """Keep what a second run of the program has to know of what happens inside."""
+        if not context["effects"]:
+            self._journals[context.address] = Journal(0, default_generator.state_bytes())
+        context["effects"] += 1
+        before = said()
+        try:
+            yield
+        finally:
+            self._journals[context.address].messages += said() - before
+
+    def undo(self, context: Context) -> Journal | None:
+        """The generator goes back to where the failed run began to draw. Returns what was said."""
+        journal = self._journals.pop(context.address, None)
+        if journal is None or not context["effects"]:
+            return None
+        default_generator.restore_bytes(journal.generator)
+        return journal
+
+
+@contextmanager
+def second_run(journal: object) -> Iterator[None]:
+    """Inside, the program runs again whose run before left `journal` behind (None: nothing)."""
+    with repeating(journal.messages if isinstance(journal, Journal) else 0):
+        yield
+
+
+@contextmanager
+def unnoticed() -> Iterator[None]:
+    """Inside, programs run that nobody asked for: they say nothing, and the numbers they draw are drawn again."""
+    state = default_generator.state_bytes()
+    try:
+        with repeating(sys.maxsize):
+            yield
+    finally:
+        default_generator.restore_bytes(state)
+
+
+# Native memory -------------------------------------------------------------------------------------------------------
+
+
+class _Words:
+    """Reads and writes one word after the other."""
+
+    def __init__(self, address: int) -> None:
+        self._address = address
+
+    def take(self, count: int) -> tuple[int, ...]:
+        """The next words."""
+        words = self.peek(count)
+        self._address += 8 * count
+        return words
+
+    def peek(self, count: int) -> tuple[int, ...]:
+        """The next words, which stay the next ones."""
+        return tuple((ctypes.c_int64 * count).from_address(self._address))
+
+    def put(self, words: Sequence[int]) -> None:
+        """Replace the next words."""
+        (ctypes.c_int64 * len(words)).from_address(self._address)[:] = list(words)
+        self._address += 8 * len(words)
+
+
+class _Memory:
+    """Native memory as numpy sees it."""
+
+    def __init__(self, interface: dict[str, Any]) -> None:
+        self.__array_interface__ = interface
+
+
+def _array(dtype: np.dtype[Any], address: int, shape: tuple[int, ...], strides: tuple[int, ...] | None,
+           is_read: bool) -> np.ndarray[Any, Any]:  # fmt: skip
+    """An array over native memory."""
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    words = np.dtype(f"V{dtype.itemsize}")
+    interface = {"data": (address, is_read), "shape": shape, "strides": strides, "typestr": words.str, "version": 3}
+    return np.asarray(_Memory(interface)).view(dtype)
+
+
+def _argument(spec: InputSpec, words: _Words) -> Any:
+    if spec.kind == "tensor":
+        rank = len(spec.dims)
+        address, *dims = words.take(1 + 2 * rank)
+        return dispatch.wrap(_array(numpy_dtype(spec.dtype), address, tuple(dims[:rank]), tuple(dims[rank:]), True))
+    (word,) = words.take(1)
+    if spec.kind == "float":
+        return struct.unpack("<d", struct.pack("<q", word))[0]
+    return bool(word) if spec.kind == "bool" else word
+
+
+def _put(spec: OutputSpec, value: Any, words: _Words, context: Context, extents: dict[str, int]) -> None:
+    """Hand a result over. Raises OptcError for one that is not what native code was made for."""
+    if spec.kind == "tensor":
+        _put_tensor(spec, value, words, context, extents)
+        return
+    wanted = {"int": int, "float": float, "bool": bool}[spec.kind]
+    if type(value) is not wanted:
+        raise OptcError(f"an island gave {type(value).__name__} instead of {spec.kind}")
+    (word,) = struct.unpack("<q", struct.pack("<d" if wanted is float else "<q", value))
+    words.put([word])
+
+
+def _put_tensor(spec: OutputSpec, value: Any, words: _Words, context: Context, extents: dict[str, int]) -> None:
+    dtype = numpy_dtype(spec.dtype)
+    array = value._array if isinstance(value, TensorBase) else None
+    if array is None or array.dtype != dtype or not _fits(array.shape, spec, extents):
+        found = type(value).__name__ if array is None else f"{array.dtype}{list(array.shape)}"
+        raise OptcError(f"an island gave {found} instead of {spec.dtype}{list(spec.dims)}")
+    address, *dims = words.peek(1 + array.ndim)
+    if not address:
+        address = context.take_block(array.nbytes)
+    elif tuple(dims) != array.shape:
+        raise OptcError(f"an island gave {list(array.shape)} instead of {dims}")
+    words.put([address, *array.shape])
+    np.copyto(_array(dtype, address, array.shape, None, False), array)
+
+
+def _fits(shape: tuple[int, ...], spec: OutputSpec, extents: dict[str, int]) -> bool:
+    """True for the extents that were known before, one number for every symbol."""
+    return len(shape) == len(spec.dims) and all(
+        extent == dim if isinstance(dim, int) else dim is None or extents.setdefault(dim, extent) == extent
+        for dim, extent in zip(spec.dims, shape)
+    )
