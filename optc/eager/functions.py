@@ -149,18 +149,6 @@ def _letters(numbers: Any) -> str:
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-_CDIST_MODES: Final = {
-    "use_mm_for_euclid_dist_if_necessary": None, "use_mm_for_euclid_dist": 1, "donot_use_mm_for_euclid_dist": 2,
-}  # fmt: skip
-
-
-def cdist(x1: Any, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
-    """The distances of order `p` between all rows of two tensors. Raises ValueError for an unknown mode."""
-    if compute_mode not in _CDIST_MODES:
-        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
-    return dispatch.call("aten::cdist", (x1, x2, p, _CDIST_MODES[compute_mode]))
-
-
 def _operator_function(name: str) -> Callable[..., Any]:
     qualified = f"aten::{name}"
 
@@ -201,7 +189,7 @@ NAMES: Final[dict[str, Any]] = {
         name: globals()[name]
         for name in (
             "numel", "is_floating_point", "is_complex", "is_nonzero", "broadcast_shapes", "broadcast_tensors", "split",
-            "meshgrid", "einsum", "cdist",
+            "meshgrid", "einsum",
         )
     },
     **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "norm")},

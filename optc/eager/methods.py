@@ -61,6 +61,15 @@ def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dty
     return dispatch.call("aten::linalg_vector_norm", (self, order, dims, keepdim), {"dtype": code})
 
 
+def _stft(
+    self: Any, n_fft: int, hop_length: Any = None, win_length: Any = None, window: Any = None, center: bool = True,
+    pad_mode: str = "reflect", normalized: bool = False, onesided: Any = None, return_complex: Any = None,
+) -> Any:  # fmt: skip
+    """The spectra of overlapping frames."""
+    given = (self, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, return_complex)
+    return dispatch.call("aten::stft", given)
+
+
 def _same(self: Any, *arguments: Any, **keywords: Any) -> Any:
     """The tensor as it is."""
     return self
@@ -94,11 +103,10 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "chunk": _parts("chunk"),
     "tensor_split": _parts("tensor_split"),
     "norm": _norm,
+    "stft": _stft,
     "where": _where,
     "pin_memory": _same,
     "share_memory_": _same,
-    "resolve_conj": _same,
-    "resolve_neg": _same,
     "retain_grad": _retain_grad,
     "equal": numerics.equal,
     "allclose": numerics.allclose,

@@ -165,6 +165,8 @@ class Recursion:
     @staticmethod
     def is_library(value: Any) -> bool:
         """True for Python functions and classes of optc that stand for code of their own in scripts."""
+        if inspect.isfunction(value) and value.__module__ == "optc.functional":
+            return True
         return library_function(value) is not None or (inspect.isclass(value) and library_class(value) is not None)
 
     @staticmethod

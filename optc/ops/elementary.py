@@ -11,8 +11,8 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import special
 from optc.ops.abstract import UndecidedShape
-from optc.ops.elementwise import Compute, declare_pointwise
-from optc.ops.promotion import default_float, operand_type, result_type
+from optc.ops.elementwise import Compute, Result, declare_pointwise
+from optc.ops.promotion import default_float, operand_type, real_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, function, literal, select
 
@@ -26,13 +26,14 @@ def declare_unary(
     *,
     promotion: str = "common",
     check: Any = None,
+    result: Result = None,
     aliases: tuple[str, ...] = (),
 ) -> None:
     """`name`, its in-place form, its `out=` form, and the same under other names."""
     for spelling in (name, *aliases):
         declare_pointwise(
             f"aten::{spelling}(Tensor self) -> Tensor",
-            scalar, compute, promotion=promotion, check=check, inplace=not spelling.startswith("special"), out="out",
+            scalar, compute, promotion=promotion, check=check, result=result, inplace=not spelling.startswith("special"), out="out",
         )  # fmt: skip
 
 
@@ -197,14 +198,20 @@ def _check_positive(dtype: DType, *arguments: Any) -> None:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
 
 
-declare_unary("abs", _absolute, np.abs, aliases=("absolute",), check=_refuse(("bool",), "abs_cpu"))
+declare_unary("abs", _absolute, np.abs, aliases=("absolute",), check=_refuse(("bool",), "abs_cpu"), result=real_type)
 declare_unary("neg", lambda x: -x, np.negative, check=_check_negation, aliases=("negative",))
 declare_unary(
     "sign", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
 )
-declare_unary(
-    "sgn", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
-)
+
+
+def _sign_array(x: Array) -> Array:
+    if x.dtype.kind == "c":
+        return np.asarray(np.where(x == 0, 0, x / np.abs(x)))
+    return (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
+
+
+declare_unary("sgn", sign, _sign_array)
 declare_pointwise("aten::positive(Tensor(a) self) -> Tensor(a)", lambda x: x, lambda x: x, check=_check_positive)
 
 

@@ -24,6 +24,9 @@ from optc.ops.shapes import broadcast_shapes, known, known_shape
 
 Array = np.ndarray[Any, Any]
 Compute = Callable[..., Any]
+Result = DType | Callable[[DType], DType] | None
+"""The type of a result where it is fixed or follows from the promoted type; None for the promoted type itself."""
+
 Check = Callable[..., None]
 """Raises torch's error for refused arguments; gets the promoted element type and all arguments."""
 
@@ -36,7 +39,7 @@ def promoted_type(promotion: str, operands: Sequence[Any]) -> DType:
 
 def pointwise_rule(
     promotion: str = "common",
-    result: DType | None = None,
+    result: Result = None,
     check: Check | None = None,
     promoting: int | None = None,
 ) -> Callable[..., TensorType]:
@@ -51,15 +54,21 @@ def pointwise_rule(
         shape = broadcast_shapes(*(known_shape(item) for item in operands if isinstance(item, TensorType)))
         if check is not None:
             check(dtype, *arguments)
-        return TensorType(result or dtype, shape)
+        return TensorType(_resulting(result, dtype), shape)
 
     return infer
+
+
+def _resulting(result: Result, promoted: DType) -> DType:
+    if result is None or isinstance(result, DType):
+        return result or promoted
+    return result(promoted)
 
 
 def pointwise_reference(
     compute: Compute,
     promotion: str = "common",
-    result: DType | None = None,
+    result: Result = None,
     check: Check | None = None,
     promoting: int | None = None,
 ) -> Callable[..., Array]:
@@ -75,7 +84,7 @@ def pointwise_reference(
         prepared = tuple(cast_array(item, work) if is_operand(item) else item for item in arguments)
         with np.errstate(all="ignore"):
             value = np.asarray(compute(*prepared))
-            value = value.astype((result or dtype).numpy, copy=False)
+            value = value.astype(_resulting(result, dtype).numpy, copy=False)
         return value if value.shape == shape else np.array(np.broadcast_to(value, known(shape)))
 
     return reference
@@ -100,7 +109,7 @@ def declare_pointwise(
     compute: Compute,
     *,
     promotion: str = "common",
-    result: DType | None = None,
+    result: Result = None,
     check: Check | None = None,
     promoting: int | None = None,
     commutative: bool = False,

@@ -10,8 +10,8 @@ from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.abstract import same_dim
 from optc.ops.hosted import declare_hosted
-from optc.ops.matrices import adjoint, check_fraction, check_matrix, check_square, minimum_extent, real_type
-from optc.ops.promotion import operand_type
+from optc.ops.matrices import adjoint, check_fraction, check_matrix, check_square, minimum_extent
+from optc.ops.promotion import operand_type, real_type
 from optc.ops.shapes import broadcast_shapes, known_shape
 
 Array = np.ndarray[Any, Any]

@@ -21,9 +21,8 @@ from optc.ops.matrices import (
     check_same_type,
     check_square,
     first_failure,
-    real_type,
 )
-from optc.ops.promotion import operand_type
+from optc.ops.promotion import operand_type, real_type
 from optc.ops.shapes import Shape, broadcast_shapes, known_shape
 
 Array = np.ndarray[Any, Any]

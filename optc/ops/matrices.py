@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import Dim
-from optc.ir.dtypes import COMPLEX64, FLOAT32, FLOAT64, DType
+from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.promotion import operand_type
@@ -19,13 +19,6 @@ Array = np.ndarray[Any, Any]
 
 class LinAlgError(RuntimeError):
     """A matrix without the factorisation or inverse that was asked for."""
-
-
-def real_type(dtype: DType) -> DType:
-    """The type of the parts of complex numbers; other types as they are."""
-    if not dtype.is_complex:
-        return dtype
-    return FLOAT32 if dtype is COMPLEX64 else FLOAT64
 
 
 def check_fraction(x: TensorType, name: str, low_precision: bool = False) -> DType:

@@ -13,8 +13,8 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, known_dtype, normalize_dims
 from optc.ops.composite import declare_composite
 from optc.ops.elementwise import array_type
-from optc.ops.matrices import check_fraction, real_type
-from optc.ops.promotion import compute_type, operand_type
+from optc.ops.matrices import check_fraction
+from optc.ops.promotion import compute_type, operand_type, real_type
 from optc.ops.reduction import axes, narrowed, reduced, wide
 from optc.ops.registry import define
 

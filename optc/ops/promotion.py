@@ -119,6 +119,22 @@ def float_result(dtype: DType) -> DType:
     return default_float() if dtype.kind in ("bool", "int") else dtype
 
 
+def real_type(dtype: DType) -> DType:
+    """The type of the parts of complex numbers; other types as they are."""
+    if not dtype.is_complex:
+        return dtype
+    return FLOAT32 if dtype is COMPLEX64 else FLOAT64
+
+
+def complex_type(dtype: DType) -> DType:
+    """The type of complex numbers whose parts have a type. Raises RuntimeError for whole numbers."""
+    if dtype.is_complex:
+        return dtype
+    if dtype.kind != "float":
+        raise RuntimeError(f"Unknown Complex ScalarType for {dtype.label}")
+    return COMPLEX128 if dtype is FLOAT64 else COMPLEX64
+
+
 def compute_type(dtype: DType) -> DType:
     """The type in which elements are computed: half and bfloat16 widen to float32."""
     return FLOAT32 if dtype in (FLOAT16, BFLOAT16) else dtype

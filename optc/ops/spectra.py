@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dtypes import COMPLEX64, COMPLEX128, FLOAT64, DType
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
 from optc.ops.hosted import declare_hosted
@@ -17,9 +16,8 @@ from optc.ops.matrices import (
     check_matrix,
     check_square,
     minimum_extent,
-    real_type,
 )
-from optc.ops.promotion import operand_type
+from optc.ops.promotion import complex_type, operand_type, real_type
 from optc.ops.shapes import known_shape
 
 Array = np.ndarray[Any, Any]
@@ -130,17 +128,9 @@ declare_composite(
 )
 
 
-def _complex_type(dtype: DType) -> DType:
-    if dtype.is_complex:
-        return dtype
-    if dtype.kind != "float":
-        raise RuntimeError(f"Unknown Complex ScalarType for {dtype.label}")
-    return COMPLEX128 if dtype is FLOAT64 else COMPLEX64
-
-
 def _infer_eig(a: TensorType, name: str = "linalg.eig") -> Any:
     batch, count = check_square(a, name)
-    dtype = _complex_type(operand_type(a))
+    dtype = complex_type(operand_type(a))
     check_fraction(a, name)
     return TensorType(dtype, (*batch, count)), TensorType(dtype, known_shape(a))
 

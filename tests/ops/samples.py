@@ -13,6 +13,7 @@ from optc.ops.registry import Operator, Pointwise
 from tests.ops.image_samples import IMAGES
 from tests.ops.linear_samples import LINEAR
 from tests.ops.neural_samples import NEURAL
+from tests.ops.signal_samples import SIGNALS
 
 Arguments = tuple[Any, ...]
 HALF, FLOAT64, INT64, UINT8, TRUTH = (
@@ -148,6 +149,7 @@ _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
 TABLE: dict[str, list[Any]] = {
     **NEURAL,
     **LINEAR,
+    **SIGNALS,
     **IMAGES,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],

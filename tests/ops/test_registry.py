@@ -62,7 +62,8 @@ def same(mine: Any, other: Any, tolerance: float = 2e-6) -> bool:
         if mine.dtype.itemsize == 2:
             tolerance = 1e-2 if mine.dtype.name == "bfloat16" else 2e-3
         with np.errstate(all="ignore"):
-            return bool(np.allclose(mine.astype(np.float64), other.astype(np.float64), tolerance, tolerance, True))
+            wide = np.complex128 if mine.dtype.kind == "c" else np.float64
+            return bool(np.allclose(mine.astype(wide), other.astype(wide), tolerance, tolerance, True))
     if isinstance(mine, list | tuple):
         return len(mine) == len(other) and all(same(*pair, tolerance) for pair in zip(mine, other))
     if isinstance(mine, float) and isinstance(other, float):

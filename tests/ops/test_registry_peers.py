@@ -42,7 +42,7 @@ def from_torch(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         if value.dtype is torch.bfloat16:
             return value.float().numpy().astype(dtypes.BFLOAT16.numpy)
-        return value.resolve_neg().numpy()
+        return value.resolve_conj().resolve_neg().numpy()
     if isinstance(value, torch.dtype):
         return next(code for code, known in CODES.items() if known is value)
     if isinstance(value, list | tuple):
