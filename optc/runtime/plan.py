@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import io
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -87,21 +87,43 @@ class _Recipes:
         return len(self.steps) - 1
 
     def place(self, array: np.ndarray[Any, Any]) -> int:
-        """The step that makes an array. Raises _NoPlan."""
-        known = self.places.get(id(array))
-        if known is None:
-            known = self.places[id(array)] = self.new(array)
-        return known
+        """The step that makes an array, behind the steps that make what it needs. Raises _NoPlan."""
+        pending = [array]
+        while pending:
+            current = pending[-1]
+            missing = [item for item in self.needed(current) if id(item) not in self.places]
+            if missing and id(current) not in self.places:
+                pending += missing
+                continue
+            pending.pop()
+            if id(current) not in self.places:
+                self.places[id(current)] = self.new(current)
+        return self.places[id(array)]
+
+    def needed(self, array: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+        """The arrays that the step of an array takes."""
+        origin = self.origins.of(array)
+        if origin is not None:
+            return list(_arrays(origin.arguments))
+        base = self.base(array)
+        return [] if base is None else [base]
+
+    def base(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
+        """An array that has a step of its own and holds all of this one."""
+        for base in self.families.get(id(_owner(array)), ()):
+            (first, last), (start, stop) = _bounds(base), _bounds(array)
+            if first <= start and stop <= last and base.flags.c_contiguous:
+                return base
+        return None
 
     def new(self, array: np.ndarray[Any, Any]) -> int:
         origin = self.origins.of(array)
         if origin is not None:
             return self.add("call", *self.call(origin))
-        for base in self.families.get(id(_owner(array)), ()):
-            (first, last), (start, stop) = _bounds(base), _bounds(array)
-            if first <= start and stop <= last and base.flags.c_contiguous:
-                offset = array.ctypes.data - base.ctypes.data
-                return self.add("view", self.place(base), offset, array.dtype, array.shape, array.strides)
+        base = self.base(array)
+        if base is not None:
+            offset = array.ctypes.data - base.ctypes.data
+            return self.add("view", self.places[id(base)], offset, array.dtype, array.shape, array.strides)
         if array.nbytes <= _INLINE_BYTES:
             return self.add("content", np.array(array))
         raise _NoPlan(f"an array of {array.nbytes} bytes that nobody said how to make")
@@ -116,10 +138,19 @@ class _Recipes:
 
     def argument(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            return "array", self.place(value)
+            return "array", self.places[id(value)]
         if isinstance(value, list | tuple):
             return type(value).__name__, [self.argument(item) for item in value]
         return "value", value
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray[Any, Any]]:
+    """The arrays in a value made of lists and tuples."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _arrays(item)
 
 
 def _owner(array: np.ndarray[Any, Any]) -> Any:

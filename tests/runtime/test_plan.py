@@ -207,6 +207,24 @@ def test_state_belongs_to_the_object_that_is_compiled() -> None:
     assert first is not second
 
 
+def test_constants_may_be_folded_one_from_the_other_as_often_as_you_like() -> None:
+    class Repeated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("start", optc.ones(2000))
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            folded = self.start
+            for turn in range(400):
+                folded = folded * 0.5 + turn
+            return x + folded
+
+    x = optc.zeros(2000)
+    first, second = optc.compile(Repeated(), x), optc.compile(Repeated(), x)
+    assert is_restored(second)
+    assert np.array_equal(first(x)._array, second(x)._array)
+
+
 def test_folded_constants_are_made_again_from_the_parameters(cache: Path) -> None:
     """What passes compute of large parameters is not stored but computed again."""
 
