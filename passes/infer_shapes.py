@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from optc.errors import OptcError
 from optc.ir.dims import Dim, Symbolic, fresh, symbol, symbols
-from optc.ir.dtypes import FLOAT32
+from optc.ir.dtypes import FLOAT32, INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
 from optc.ir.types import (
@@ -37,6 +39,7 @@ from optc.ir.types import (
 from optc.ops.abstract import UndecidedShape, Unknown, abstract, tensor_type_of
 from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
+from optc.ops.sizes import size_of_result
 from optc.passes.branch_simplification import drop_unreachable, splice
 from optc.pipeline import graph_pass
 
@@ -59,6 +62,7 @@ def infer_shapes(graph: Graph) -> bool:
 class _Inference:
     def __init__(self, graph: Graph) -> None:
         self.known: dict[Value, Any] = {}
+        self.sizes: dict[Value, Dim] = {}
         self.failed: dict[Node, Exception] = {}
         self.owners = binders(graph)
         self.graph = graph
@@ -98,7 +102,8 @@ class _Inference:
         self.failed.pop(node, None)
         newest = fresh()
         try:
-            result = operator.infer(*map(self.abstract, node.inputs))
+            arguments = [self.abstract(value) for value in node.inputs]
+            result = self.with_size(node, operator, arguments, operator.infer(*arguments))
         except UndecidedShape:
             self.forget(node, operator)
             return
@@ -110,6 +115,25 @@ class _Inference:
         renamed: dict[str, Dim] = {}
         for output, item, declared in zip(node.outputs, results, operator.schema.returns):
             self.assign(output, item, declared.type, newest, renamed)
+
+    def with_size(self, node: Node, operator: Operator, arguments: list[Any], result: Any) -> Any:
+        """The result, more precise where it is arithmetic on sizes: a dimension instead of some int, and what 0-d
+        tensors of traces hold."""
+        is_int, is_tensor = isinstance(result, Symbolic), isinstance(result, TensorType)
+        if not is_int and not (is_tensor and result.shape == () and result.dtype is INT64):
+            return result
+        output = node.output
+        self.sizes.pop(output, None)
+        sizes = {place: self.sizes[value] for place, value in enumerate(node.inputs) if value in self.sizes}
+        sizes |= {place: int(value.constant) for place, value in enumerate(node.inputs) if _holds_size(value)}
+        tensors = [place for place, argument in enumerate(arguments) if isinstance(argument, TensorType)]
+        if not tensors or any(place not in sizes for place in tensors):
+            return result
+        size = size_of_result(operator, arguments, sizes)
+        if size is None:
+            return result
+        self.sizes[output] = size
+        return size if is_int else result
 
     def forget(self, node: Node, operator: Operator) -> None:
         for output, declared in zip(node.outputs, operator.schema.returns):
@@ -321,6 +345,12 @@ class _Inference:
         return TensorType(joined.dtype, tuple(mine if _is_own(mine, self.owners) else other for mine, other in pairs))
 
 
+def _holds_size(value: Value) -> bool:
+    """True for constants that are 0-d tensors of integers."""
+    constant = value.constant if value.is_constant else None
+    return isinstance(constant, np.ndarray) and constant.shape == () and constant.dtype == np.int64
+
+
 def _with_own_extents(type_: Type) -> Type:
     """The type of one element of a list: what `*` leaves open becomes a symbol for each extent."""
     if isinstance(type_, TensorType) and type_.shape is not None and "*" in type_symbols(type_):
@@ -440,6 +470,15 @@ def _list_unpack(inference: _Inference, node: Node) -> None:
             inference.settle(output, source.element)
 
 
+def _number_to_tensor(inference: _Inference, node: Node) -> None:
+    operator = operator_of(node)
+    assert operator is not None
+    inference.operator(node, operator)
+    size = inference.abstract(node.inputs[0])
+    if isinstance(size, int | Symbolic) and not isinstance(size, bool):
+        inference.sizes[node.output] = size
+
+
 def _unwrap(inference: _Inference, node: Node) -> None:
     source = node.inputs[0].type
     inner = source.element if isinstance(source, OptionalType) else source
@@ -462,6 +501,7 @@ _SPECIAL = {
     "prim::unchecked_cast": _unwrap,
     "prim::unchecked_unwrap_optional": _unwrap,
     "aten::_unwrap_optional": _unwrap,
+    "prim::NumToTensor": _number_to_tensor,
     "prim::If": _Inference.branch,
     "prim::Loop": _Inference.loop,
 }
@@ -485,6 +525,8 @@ class _Folding:
                 changed = True
             elif node.kind == "prim::If" and self.take_branch(node):
                 changed = True
+            elif any(output in self.inference.sizes for output in node.outputs):
+                changed |= self.fold_size(node)
             elif self.foldable(node):
                 for output in node.outputs:
                     changed |= self.fold(node, output)
@@ -511,6 +553,22 @@ class _Folding:
                 output.replace_all_uses_with(made)
         node.destroy()
         drop_unreachable(raising)
+
+    def fold_size(self, node: Node) -> bool:
+        """Arithmetic on sizes that a trace did with 0-d tensors: the result is a dimension, and cannot fail."""
+        size = self.inference.sizes[node.output]
+        if node.kind in ("prim::NumToTensor", "prim::Dim") or not self.is_shape(size):
+            return False
+        is_tensor = isinstance(node.output.type, TensorType)
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            made = self.write(size, INT)
+            if is_tensor:
+                made = self.graph.insert("prim::NumToTensor", (made,), (node.output.type,), overload="Scalar").output
+        made.name = node.output.name
+        node.output.replace_all_uses_with(made)
+        node.destroy()
+        return True
 
     def take_branch(self, node: Node) -> bool:
         """A branch whose condition is certain is taken now: the other one's types need not fit."""
