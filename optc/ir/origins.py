@@ -61,9 +61,10 @@ def remember(
 ) -> np.ndarray[Any, Any]:
     """Say that `array` is `function(*arguments)` (or one of its results); gives the array back.
 
-    The function must depend on nothing but its arguments, and be found under its name in its module.
+    The function must depend on nothing but its arguments, and be found under its name in its module. One that hands an
+    argument back has made nothing.
     """
     origins = _tracked.get()
-    if origins is not None:
+    if origins is not None and not any(argument is array for argument in arguments):
         origins.add(array, Origin(function, arguments, result))
     return array

@@ -15,6 +15,7 @@ import pytest
 
 import optc
 from optc import nn
+from optc.ir import origins
 from optc.runtime import plan
 
 
@@ -243,6 +244,13 @@ def test_folded_constants_are_made_again_from_the_parameters(cache: Path) -> Non
     assert np.array_equal(first(x)._array, second(x)._array)
     stored = sum(path.stat().st_size for path in cache.rglob("*.bin"))
     assert stored < module.weight._array.nbytes // 2
+
+
+def test_who_hands_an_argument_back_has_made_nothing() -> None:
+    array = np.ones(3)
+    with origins.tracking() as found:
+        assert origins.remember(array, np.asarray, array) is array
+    assert found.of(array) is None
 
 
 PROGRAM = """
