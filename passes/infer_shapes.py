@@ -129,7 +129,7 @@ class _Inference:
         tensors = [place for place, argument in enumerate(arguments) if isinstance(argument, TensorType)]
         if not tensors or any(place not in sizes for place in tensors):
             return result
-        size = size_of_result(operator, arguments, sizes)
+        size = sizes[tensors[0]] if operator.is_view else size_of_result(operator, arguments, sizes)
         if size is None:
             return result
         self.sizes[output] = size

@@ -41,9 +41,11 @@ from optc.ops import (
     spectra,
     spectrograms,
     storage,
+    transformer,
     transposed_convolution,
     vectors,
     windows,
+    weight_norm,
     writes,
 )
 
@@ -85,8 +87,10 @@ __all__ = [
     "spectra",
     "spectrograms",
     "storage",
+    "transformer",
     "transposed_convolution",
     "vectors",
     "windows",
+    "weight_norm",
     "writes",
 ]

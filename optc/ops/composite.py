@@ -95,4 +95,5 @@ def declare_composite(schema: str, build: Callable[..., Any], **traits: Any) -> 
 def _own(result: Any, arguments: Any) -> Any:
     if isinstance(result, tuple):
         return tuple(_own(item, arguments) for item in result)
-    return result.copy() if any(result is argument for argument in arguments) else result
+    given = isinstance(result, np.ndarray) and any(result is argument for argument in arguments)
+    return result.copy() if given else result

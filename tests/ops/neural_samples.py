@@ -92,6 +92,14 @@ _RUNS = np.array([[2, 2, 1, 1], [1, 3, 3, 2]])
 _IMAGE, _FILTERS = normal(2, 3, 5, 6), normal(4, 3, 3, 2)
 _CUBES = [(normal(2, 4, 3, 2), classes(2, 3, 2, count=4), _WEIGHT, reduction) for reduction in (0, 1, 2)]
 
+_WORDS = normal(2, 3, 4)
+_PROJECTIONS = (normal(12, 4), normal(12), normal(4, 4), normal(4))
+_SELF = (_WORDS, _WORDS, _WORDS, 4, 2, *_PROJECTIONS)
+_ENDS = np.array([[False, False, True], [False, True, True]])
+_PAST, _BLIND = ~np.tri(3, dtype=bool), np.ones((3, 3), bool)
+_FEEDING = (*(normal(4, seed=seed) for seed in range(4)), normal(6, 4), normal(6), normal(4, 6), normal(4, seed=9))
+
+
 NEURAL: dict[str, list[Any]] = {
     **{f"aten::{name}_cell": list(cell(gates, name == "lstm"))
        for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1))},
@@ -108,6 +116,18 @@ NEURAL: dict[str, list[Any]] = {
         _HEADS, (*_HEADS, normal(3, 5)), (*_HEADS, normal(3, 5) > 0), (*_HEADS, np.zeros((3, 5), bool)), (*_SQUARE, None, 0.0, True),
         (*_SQUARE, None, 0.0, False, 0.25), (*_SQUARE, np.ones((4, 4), bool), 0.0, True), (_SQUARE[0], _HEADS[1], _HEADS[2]),
         (*_SQUARE[:2], _SQUARE[2].astype(np.float64)), (normal(1, 4, 3, 2), normal(1, 2, 3, 2), normal(1, 2, 3, 2, seed=1), None, 0.0, False, None, True)],
+    "aten::_native_multi_head_attention": [
+        _SELF, (*_SELF, None, False), (*_SELF, None, True, False), (_WORDS, normal(2, 3, 4, seed=1), normal(2, 3, 4, seed=2), *_SELF[3:]),
+        (*_SELF, _PAST, True, True, 0), (*_SELF, _BLIND, True, True, 0), (*_SELF, _ENDS, True, False, 1), (*_SELF, _ENDS.astype(np.float32), False, True, 1),
+        (*_SELF, np.broadcast_to(_PAST, (2, 2, 3, 3))), (*_SELF, _PAST), (*_SELF, _ENDS, True, True, 0), (*_SELF, _PAST, True, True, 1), (*_SELF, _PAST, True, True, 3),
+        (*_SELF[:3], 5, *_SELF[4:]), (*_SELF[:4], 3, *_SELF[5:]), (*_SELF[:2], _WORDS[:1], *_SELF[3:]), (*_SELF[:2], _WORDS[0], *_SELF[3:]),
+        (*_SELF[:5], _PROJECTIONS[0][:6], *_SELF[6:]), (*_SELF[:6], _PROJECTIONS[1][:6], *_SELF[7:])],
+    "aten::norm_except_dim": [(normal(3, 4, 2),), *((normal(3, 4, 2), 2, dim) for dim in (-1, 0, 1, 2))],
+    "aten::_weight_norm": [(normal(3, 4, 2), normal(3, 1, 1), 0), (normal(3, 4, 2), normal(1, 1, 2), 2), (normal(3, 4), normal(1, 4), 1)],
+    "aten::_weight_norm_interface": [(normal(3, 4, 2), normal(3, 1, 1), 0), (normal(3, 4, 2), normal(1, 1, 2), 2)],
+    "aten::_transformer_encoder_layer_fwd": [
+        (_WORDS, 4, 2, *_PROJECTIONS, gelu, first, 1e-5, *_FEEDING, *mask)
+        for gelu in (False, True) for first in (False, True) for mask in ((), (_ENDS, 1), (_PAST, 0))],
     "aten::einsum": [(equation, [normal(*shape, seed=place) for place, shape in enumerate(shapes)]) for equation, *shapes in (
         ("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bik", (2, 3, 4), (2, 4, 5)), ("i,j", (3,), (4,)), ("ii->i", (3, 3)), ("ii", (3, 3)),
         ("ij->", (2, 3)), ("...ij,...jk", (5, 2, 3), (5, 3, 4)), ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,ij->", (2, 3), (2, 3)),
