@@ -1,0 +1,332 @@
+"""Small configurations of models of the transformers library, with inputs of two sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import transformers
+
+import tests.models.torchvision_operators  # noqa: F401
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "vocab_size": 99}
+DECODER = {**SMALL, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64, "pad_token_id": 0}
+ENCODER_DECODER = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "vocab_size": 99, "max_position_embeddings": 64,
+}  # fmt: skip
+PATCHES = {**SMALL, "image_size": 32, "patch_size": 8}
+SPEECH = {
+    **SMALL, "conv_dim": (16, 16), "conv_kernel": (10, 3), "conv_stride": (5, 2), "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+}  # fmt: skip
+
+GPT = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 99, "n_positions": 64}
+T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 99}
+XLM = {"vocab_size": 99, "emb_dim": 32, "n_layers": 2, "n_heads": 4}
+STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+WINDOWS = {"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4}
+CLIP = {"text_config": {**SMALL, "eos_token_id": 1}, "vision_config": PATCHES, "projection_dim": 16}
+BACKBONE = {"model_type": "resnet", "embedding_size": 8, **STAGES, "out_features": ["stage4"]}
+DETR = {
+    "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "num_queries": 5, "backbone_config": BACKBONE,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Model:
+    """The class of a model, its configuration, and which kind of inputs it takes (a key of `INPUTS`)."""
+
+    name: str
+    inputs: str
+    configuration: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Program(torch.nn.Module):
+    """A model as a function of tensors alone."""
+
+    def __init__(self, model: Any, names: tuple[str, ...], options: dict[str, Any]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+        self.options = options
+
+    def forward(self, *given: Any) -> Any:
+        results = self.model(**dict(zip(self.names, given)), return_dict=False, **self.options)
+        return tuple(flat(results))
+
+
+def flat(value: Any) -> list[Any]:
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [item for part in value for item in flat(part)] if isinstance(value, list | tuple) else []
+
+
+def text(batch: int, length: int, vocabulary: int = 99) -> tuple[Any, Any]:
+    """Tokens and a mask that hides the end of all but the first row."""
+    generator = torch.Generator().manual_seed(length)
+    tokens = torch.randint(3, vocabulary, (batch, length), generator=generator)
+    mask = torch.ones(batch, length, dtype=torch.int64)
+    for row in range(1, batch):
+        mask[row, length - row :] = 0
+    return torch.where(mask > 0, tokens, 1), mask
+
+
+def signal(*shape: int) -> Any:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(shape[-1]))
+
+
+INPUTS: dict[str, tuple[tuple[str, ...], Any]] = {
+    "text": (("input_ids", "attention_mask"), lambda turn: text(*((2, 7), (3, 12))[turn])),
+    "text to text": (
+        ("input_ids", "attention_mask", "decoder_input_ids"),
+        lambda turn: (*text(*((2, 7), (3, 12))[turn]), text(*((2, 5), (3, 6))[turn])[0]),
+    ),
+    "image": (("pixel_values",), lambda turn: (signal(turn + 2, 3, 32, 32),)),
+    "any image": (("pixel_values",), lambda turn: (signal(turn + 2, 3, *((64, 64), (64, 96))[turn]),)),
+    "image and text": (
+        ("input_ids", "attention_mask", "pixel_values"),
+        lambda turn: (*text(*((2, 7), (3, 12))[turn]), signal(turn + 2, 3, 32, 32)),
+    ),
+    "any image and text": (
+        ("input_ids", "attention_mask", "pixel_values"),
+        lambda turn: (*text(*((2, 7), (3, 12))[turn]), signal(turn + 2, 3, *((64, 64), (64, 96))[turn])),
+    ),
+    "tokens": (("input_ids",), lambda turn: text(*((2, 7), (3, 12))[turn])[:1]),
+    "text to latents": (("inputs", "attention_mask"), lambda turn: text(turn + 2, 16)),
+    "video": (("pixel_values",), lambda turn: (signal(turn + 2, 4, 3, 32, 32),)),
+    "frames": (("input_features",), lambda turn: (signal(turn + 2, (30, 41)[turn], 16),)),
+    "frames to text": (
+        ("input_features", "decoder_input_ids"),
+        lambda turn: (signal(turn + 2, (30, 41)[turn], 16), text(*((2, 5), (3, 6))[turn])[0]),
+    ),
+    "spectrogram": (("input_values",), lambda turn: (signal(turn + 2, 24, 16),)),
+    "waveform": (("input_values",), lambda turn: (signal(turn + 2, 1, (160, 224)[turn]),)),
+    "series": (("past_values",), lambda turn: (signal(turn + 2, 32, 3),)),
+    "speech": (("input_values",), lambda turn: (signal(turn + 2, (400, 570)[turn]),)),
+    "spectrum to text": (
+        ("input_features", "decoder_input_ids"),
+        lambda turn: (signal(turn + 2, 16, 60), text(*((2, 5), (3, 6))[turn])[0]),
+    ),
+}
+
+NO_CACHE = {"use_cache": False}
+
+MODELS = {
+    "BERT": Model("BertModel", "text", SMALL),
+    "BERT, eager attention": Model("BertForSequenceClassification", "text", {**SMALL, "attn_implementation": "eager"}),
+    "BERT, masked tokens": Model("BertForMaskedLM", "text", SMALL),
+    "BERT, question answering": Model("BertForQuestionAnswering", "text", SMALL),
+    "DistilBERT": Model("DistilBertForSequenceClassification", "text",
+                        {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48, "vocab_size": 99}),
+    "RoBERTa": Model("RobertaForMaskedLM", "text", SMALL),
+    "XLM-RoBERTa": Model("XLMRobertaForTokenClassification", "text", SMALL),
+    "ALBERT": Model("AlbertModel", "text", {**SMALL, "embedding_size": 16}),
+    "ELECTRA": Model("ElectraForPreTraining", "text", {**SMALL, "embedding_size": 16}),
+    "DeBERTa": Model("DebertaModel", "text", {**SMALL, "relative_attention": True, "pos_att_type": ["c2p", "p2c"]}),
+    "DeBERTa-v2": Model("DebertaV2Model", "text", {**SMALL, "relative_attention": True, "pos_att_type": ["c2p", "p2c"],
+                        "position_buckets": 8, "share_att_key": True}),
+    "MPNet": Model("MPNetModel", "text", SMALL),
+    "CamemBERT": Model("CamembertModel", "text", SMALL),
+    "ConvBERT": Model("ConvBertModel", "text", {**SMALL, "embedding_size": 16}),
+    "FNet": Model("FNetModel", "tokens", {**SMALL}),
+    "MobileBERT": Model("MobileBertModel", "text", {**SMALL, "embedding_size": 32, "intra_bottleneck_size": 16}),
+    "RoFormer": Model("RoFormerModel", "text", {**SMALL, "embedding_size": 32}),
+    "Funnel": Model("FunnelModel", "text", {"vocab_size": 99, "block_sizes": [1, 1], "d_model": 32, "n_head": 4,
+        "d_head": 8, "d_inner": 48}),
+    "XLNet": Model("XLNetModel", "text", {"vocab_size": 99, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48},
+        {"use_mems": False}),
+    "XLM": Model("XLMModel", "text", XLM),
+    "FlauBERT": Model("FlaubertModel", "text", XLM),
+    "Longformer": Model("LongformerModel", "text", {**SMALL, "attention_window": 4}),
+    "BigBird": Model("BigBirdModel", "text", {**SMALL, "attention_type": "original_full"}),
+    "RemBERT": Model("RemBertModel", "text", {**SMALL, "input_embedding_size": 16}),
+    "ESM": Model("EsmModel", "text", {**SMALL, "pad_token_id": 1, "position_embedding_type": "rotary"}),
+    "ModernBERT": Model("ModernBertModel", "text", {**SMALL, "pad_token_id": 0, "local_attention": 8}),
+    "NomicBERT": Model("NomicBertModel", "text", {**SMALL}),
+    "LUKE": Model("LukeModel", "text", {**SMALL, "entity_vocab_size": 10}),
+    "Data2Vec text": Model("Data2VecTextModel", "text", SMALL),
+    "I-BERT": Model("IBertModel", "text", SMALL),
+    "ERNIE": Model("ErnieModel", "text", SMALL),
+    "LayoutLM": Model("LayoutLMModel", "text", SMALL),
+    "MarkupLM": Model("MarkupLMModel", "text", SMALL),
+    "Splinter": Model("SplinterModel", "text", SMALL),
+    "GPT-2": Model("GPT2LMHeadModel", "text", GPT, NO_CACHE),
+    "GPT-2, with its cache": Model("GPT2Model", "text", GPT, {"use_cache": True}),
+    "OpenAI GPT": Model("OpenAIGPTModel", "text", GPT),
+    "GPT-Neo": Model("GPTNeoModel", "text", {"hidden_size": 32, "num_layers": 2, "attention_types": [[["global",
+        "local"], 1]], "num_heads": 4, "vocab_size": 99, "window_size": 4}, NO_CACHE),
+    "GPT-NeoX": Model("GPTNeoXForCausalLM", "text", SMALL, NO_CACHE),
+    "GPT-J": Model("GPTJModel", "text", {**GPT, "rotary_dim": 4}, NO_CACHE),
+    "GPT-BigCode": Model("GPTBigCodeModel", "text", GPT, NO_CACHE),
+    "CodeGen": Model("CodeGenModel", "text", {**GPT, "rotary_dim": 4}, NO_CACHE),
+    "OPT": Model("OPTForCausalLM", "text", {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "ffn_dim": 48, "vocab_size": 99, "word_embed_proj_dim": 32}, NO_CACHE),
+    "Falcon": Model("FalconModel", "text", {**SMALL}, NO_CACHE),
+    "MPT": Model("MptModel", "text", {"d_model": 32, "n_layers": 2, "n_heads": 4, "vocab_size": 99}, NO_CACHE),
+    "BioGPT": Model("BioGptModel", "text", {**SMALL}, NO_CACHE),
+    "XGLM": Model("XGLMModel", "text", {"d_model": 32, "num_layers": 2, "attention_heads": 4, "ffn_dim": 48,
+        "vocab_size": 99}, NO_CACHE),
+    "CTRL": Model("CTRLModel", "text", {**GPT, "dff": 48}, NO_CACHE),
+    "Llama": Model("LlamaForCausalLM", "text", DECODER, NO_CACHE),
+    "Llama, eager attention": Model("LlamaModel", "text", {**DECODER, "attn_implementation": "eager"}, NO_CACHE),
+    "Mistral": Model("MistralModel", "text", {**DECODER, "sliding_window": 4}, NO_CACHE),
+    "Qwen2": Model("Qwen2ForCausalLM", "text", DECODER, NO_CACHE),
+    "Qwen3": Model("Qwen3Model", "text", DECODER, NO_CACHE),
+    "Gemma": Model("GemmaModel", "text", DECODER, NO_CACHE),
+    "Gemma 2": Model("Gemma2Model", "text", {**DECODER, "sliding_window": 4}, NO_CACHE),
+    "Gemma 3": Model("Gemma3TextModel", "text", {**DECODER, "sliding_window": 4, "layer_types": ["sliding_attention",
+        "full_attention"]}, NO_CACHE),
+    "Phi": Model("PhiModel", "text", {**DECODER}, NO_CACHE),
+    "Phi-3": Model("Phi3Model", "text", {**DECODER}, NO_CACHE),
+    "StableLM": Model("StableLmModel", "text", DECODER, NO_CACHE),
+    "StarCoder2": Model("Starcoder2Model", "text", DECODER, NO_CACHE),
+    "Cohere": Model("CohereModel", "text", DECODER, NO_CACHE),
+    "OLMo": Model("OlmoModel", "text", DECODER, NO_CACHE),
+    "OLMo 2": Model("Olmo2Model", "text", DECODER, NO_CACHE),
+    "Granite": Model("GraniteModel", "text", DECODER, NO_CACHE),
+    "SmolLM3": Model("SmolLM3Model", "text", DECODER, NO_CACHE),
+    "GLM": Model("GlmModel", "text", DECODER, NO_CACHE),
+    "Nemotron": Model("NemotronModel", "text", DECODER, NO_CACHE),
+    "Persimmon": Model("PersimmonModel", "text", DECODER, NO_CACHE),
+    "Mixtral": Model("MixtralModel", "text", {**DECODER, "num_local_experts": 4}, NO_CACHE),
+    "Qwen2-MoE": Model("Qwen2MoeModel", "text", {**DECODER, "num_experts": 4, "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 16, "num_experts_per_tok": 2}, NO_CACHE),
+    "Mamba": Model("MambaModel", "text", {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 99}, NO_CACHE),
+    "RWKV": Model("RwkvModel", "text", {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 99,
+        "attention_hidden_size": 32, "context_length": 64}, NO_CACHE),
+    "T5": Model("T5ForConditionalGeneration", "text to text", T5, NO_CACHE),
+    "T5 encoder": Model("T5EncoderModel", "text", T5),
+    "mT5": Model("MT5Model", "text to text", T5, NO_CACHE),
+    "UMT5": Model("UMT5Model", "text to text", T5, NO_CACHE),
+    "LongT5": Model("LongT5Model", "text to text", {**T5, "local_radius": 3}, NO_CACHE),
+    "BART": Model("BartForConditionalGeneration", "text to text", ENCODER_DECODER, NO_CACHE),
+    "mBART": Model("MBartModel", "text to text", ENCODER_DECODER, NO_CACHE),
+    "Pegasus": Model("PegasusModel", "text to text", ENCODER_DECODER, NO_CACHE),
+    "Marian": Model("MarianModel", "text to text", {**ENCODER_DECODER, "pad_token_id": 0}, NO_CACHE),
+    "M2M-100": Model("M2M100Model", "text to text", ENCODER_DECODER, NO_CACHE),
+    "Blenderbot": Model("BlenderbotModel", "text to text", ENCODER_DECODER, NO_CACHE),
+    "PLBart": Model("PLBartModel", "text to text", ENCODER_DECODER, NO_CACHE),
+    "LED": Model("LEDModel", "text to text", {**ENCODER_DECODER, "attention_window": 4,
+        "max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 64}, NO_CACHE),
+    "ProphetNet": Model("ProphetNetModel", "text to text", {"hidden_size": 32, "encoder_ffn_dim": 48,
+        "num_encoder_layers": 2, "num_encoder_attention_heads": 4, "decoder_ffn_dim": 48, "num_decoder_layers": 2,
+        "num_decoder_attention_heads": 4, "vocab_size": 99, "max_position_embeddings": 64}, NO_CACHE),
+    "ViT": Model("ViTForImageClassification", "image", PATCHES),
+    "DeiT": Model("DeiTModel", "image", PATCHES),
+    "BEiT": Model("BeitModel", "image", {**PATCHES, "use_relative_position_bias": True}),
+    "Data2Vec vision": Model("Data2VecVisionModel", "image", {**PATCHES, "use_relative_position_bias": True}),
+    "ViT-MSN": Model("ViTMSNModel", "image", PATCHES),
+    "DINOv2": Model("Dinov2Model", "image", {**PATCHES}),
+    "DINOv2 with registers": Model("Dinov2WithRegistersModel", "image", {**PATCHES}),
+    "DINOv3": Model("DINOv3ViTModel", "image", {**PATCHES}),
+    "I-JEPA": Model("IJepaModel", "image", PATCHES),
+    "YOLOS": Model("YolosForObjectDetection", "image", {**PATCHES, "image_size": [32, 32], "num_detection_tokens": 5}),
+    "SigLIP vision": Model("SiglipVisionModel", "image", PATCHES),
+    "CLIP vision": Model("CLIPVisionModel", "image", PATCHES),
+    "CLIP": Model("CLIPModel", "image and text", CLIP),
+    "SigLIP": Model("SiglipModel", "image and text", {"text_config": {**SMALL, "projection_size": 32},
+        "vision_config": PATCHES}),
+    "BLIP": Model("BlipModel", "image and text", {"text_config": {**SMALL, "projection_dim": 16},
+        "vision_config": PATCHES, "projection_dim": 16}),
+    "AltCLIP": Model("AltCLIPModel", "image and text", {"text_config": {**SMALL, "project_dim": 16},
+        "vision_config": PATCHES, "projection_dim": 16}),
+    "Chinese CLIP": Model("ChineseCLIPModel", "image and text", {"text_config": SMALL, "vision_config": PATCHES,
+        "projection_dim": 16}),
+    "GroupViT": Model("GroupViTModel", "image and text", {"text_config": SMALL, "vision_config": {**PATCHES,
+        "depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 4]}, "projection_dim": 16,
+        "projection_intermediate_dim": 32}),
+    "CLIPSeg": Model("CLIPSegModel", "image and text", CLIP),
+    "OWL-ViT": Model("OwlViTModel", "image and text", {"text_config": SMALL, "vision_config": PATCHES,
+        "projection_dim": 16}),
+    "ViLT": Model("ViltModel", "image and text", {**PATCHES, "max_image_length": -1}),
+    "VisualBERT": Model("VisualBertModel", "text", {**SMALL}),
+    "FLAVA": Model("FlavaTextModel", "text", SMALL),
+    "Swin": Model("SwinModel", "any image", WINDOWS),
+    "Swin v2": Model("Swinv2Model", "any image", WINDOWS),
+    "Swin2SR": Model("Swin2SRForImageSuperResolution", "any image", {"image_size": 64, "patch_size": 1,
+        "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4], "window_size": 4}),
+    "Donut Swin": Model("DonutSwinModel", "any image", WINDOWS),
+    "SegFormer": Model("SegformerForSemanticSegmentation", "any image", {"hidden_sizes": [8, 16, 24, 32],
+        "num_attention_heads": [1, 2, 2, 4], "depths": [1, 1, 1, 1], "decoder_hidden_size": 32}),
+    "ConvNext": Model("ConvNextForImageClassification", "any image", STAGES),
+    "ConvNext v2": Model("ConvNextV2Model", "any image", STAGES),
+    "ResNet": Model("ResNetModel", "any image", {"embedding_size": 8, **STAGES}),
+    "RegNet": Model("RegNetModel", "any image", {"embedding_size": 8, **STAGES, "groups_width": 8}),
+    "BiT": Model("BitModel", "any image", {"embedding_size": 8, **STAGES, "num_groups": 4}),
+    "PoolFormer": Model("PoolFormerModel", "any image", {**STAGES}),
+    "PVT": Model("PvtModel", "any image", {"image_size": 64, **STAGES, "num_attention_heads": [1, 2, 2, 4]}),
+    "PVT v2": Model("PvtV2Model", "any image", {"image_size": 64, **STAGES, "num_attention_heads": [1, 2, 2, 4]}),
+    "LeViT": Model("LevitModel", "any image", {"image_size": 64, "hidden_sizes": [16, 24, 32],
+        "num_attention_heads": [2, 3, 4], "depths": [1, 1, 1], "key_dim": [8, 8, 8]}),
+    "MobileNet v1": Model("MobileNetV1Model", "any image", {"depth_multiplier": 0.25, "min_depth": 8}),
+    "MobileNet v2": Model("MobileNetV2Model", "any image", {"depth_multiplier": 0.25}),
+    "MobileViT": Model("MobileViTModel", "any image", {"image_size": 64, "hidden_sizes": [16, 24, 32],
+        "neck_hidden_sizes": [8, 8, 16, 16, 24, 32, 48]}),
+    "MobileViT v2": Model("MobileViTV2Model", "any image", {"image_size": 64, "width_multiplier": 0.25}),
+    "SwiftFormer": Model("SwiftFormerModel", "any image", {"image_size": 64, "embed_dims": [8, 16, 24, 32],
+        "depths": [1, 1, 1, 1]}),
+    "FocalNet": Model("FocalNetModel", "any image", {"image_size": 64, "embed_dim": 16, "depths": [1, 1],
+        "hidden_sizes": [16, 32], "focal_levels": [2, 2], "focal_windows": [3, 3]}),
+    "Hiera": Model("HieraModel", "any image", {"image_size": [64, 64], "embed_dim": 16, "depths": [1, 1],
+        "num_heads": [2, 4], "masked_unit_size": [4, 4], "query_stride": [2, 2], "num_query_pool": 1}),
+    "GLPN": Model("GLPNForDepthEstimation", "any image", {"hidden_sizes": [8, 16, 24, 32], "num_attention_heads": [1,
+        2, 2, 4], "depths": [1, 1, 1, 1], "decoder_hidden_size": 8}),
+    "TextNet": Model("TextNetModel", "any image", {}),
+    "HGNet v2": Model("HGNetV2ForImageClassification", "any image", {}),
+    "DETR": Model("DetrForObjectDetection", "any image", DETR),
+    "Deformable DETR": Model("DeformableDetrModel", "any image", {**DETR, "backbone_config": {**BACKBONE,
+        "out_features": ["stage2", "stage3", "stage4"]}, "num_feature_levels": 3}),
+    "Conditional DETR": Model("ConditionalDetrModel", "any image", DETR),
+    "ViTDet": Model("VitDetModel", "image", {**PATCHES}),
+    "ImageGPT": Model("ImageGPTModel", "tokens", GPT, NO_CACHE),
+    "ViViT": Model("VivitModel", "video", {**PATCHES, "num_frames": 4, "tubelet_size": [2, 8, 8]}),
+    "VideoMAE": Model("VideoMAEModel", "video", {**PATCHES, "num_frames": 4}),
+    "TimeSformer": Model("TimesformerModel", "video", {**PATCHES, "num_frames": 4}),
+    "Whisper": Model("WhisperModel", "spectrum to text", {**ENCODER_DECODER, "num_mel_bins": 16,
+        "max_source_positions": 30, "max_target_positions": 20, "pad_token_id": 0}, NO_CACHE),
+    "Speech2Text": Model("Speech2TextModel", "frames to text", {**ENCODER_DECODER, "input_feat_per_channel": 16,
+        "max_source_positions": 200, "max_target_positions": 20, "conv_channels": 16}, NO_CACHE),
+    "wav2vec 2.0": Model("Wav2Vec2ForCTC", "speech", SPEECH),
+    "wav2vec 2.0, stable layer norm": Model("Wav2Vec2Model", "speech", {**SPEECH, "do_stable_layer_norm": True,
+        "feat_extract_norm": "layer"}),
+    "HuBERT": Model("HubertModel", "speech", SPEECH),
+    "WavLM": Model("WavLMModel", "speech", SPEECH),
+    "UniSpeech": Model("UniSpeechModel", "speech", SPEECH),
+    "UniSpeech-SAT": Model("UniSpeechSatModel", "speech", SPEECH),
+    "Data2Vec audio": Model("Data2VecAudioModel", "speech", {**SPEECH, "conv_pos_kernel_size": 5,
+        "num_conv_pos_embeddings": 2}),
+    "SEW": Model("SEWModel", "speech", {**SPEECH, "squeeze_factor": 2}),
+    "wav2vec 2.0 conformer": Model("Wav2Vec2ConformerModel", "speech", {**SPEECH, "conv_depthwise_kernel_size": 5}),
+    "wav2vec 2.0-BERT": Model("Wav2Vec2BertModel", "frames", {**SMALL, "feature_projection_input_dim": 16,
+        "conv_depthwise_kernel_size": 5}),
+    "AST": Model("ASTModel", "spectrogram", {**SMALL, "patch_size": 4, "max_length": 24, "num_mel_bins": 16,
+        "frequency_stride": 4, "time_stride": 4}),
+    "CLAP text": Model("ClapTextModel", "text", SMALL),
+    "EnCodec": Model("EncodecModel", "waveform", {"num_filters": 4, "hidden_size": 16, "codebook_dim": 16,
+        "codebook_size": 16, "upsampling_ratios": [4, 2], "num_lstm_layers": 1}),
+    "DAC": Model("DacModel", "waveform", {"encoder_hidden_size": 4, "downsampling_ratios": [2, 2],
+        "decoder_hidden_size": 32, "n_codebooks": 2, "codebook_size": 16, "codebook_dim": 4, "upsampling_ratios": [2,
+        2], "hidden_size": 16}),
+    "PatchTST": Model("PatchTSTModel", "series", {"num_input_channels": 3, "context_length": 32, "patch_length": 4,
+        "patch_stride": 4, "d_model": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 48}),
+    "PatchTSMixer": Model("PatchTSMixerModel", "series", {"num_input_channels": 3, "context_length": 32,
+        "patch_length": 4, "patch_stride": 4, "d_model": 16, "num_layers": 2}),
+    "Perceiver": Model("PerceiverForMaskedLM", "text to latents", {"d_model": 32, "d_latents": 32, "num_latents": 8,
+        "num_self_attends_per_block": 2, "num_self_attention_heads": 4, "num_cross_attention_heads": 4,
+        "vocab_size": 99, "max_position_embeddings": 16}),
+}  # fmt: skip
+
+FIXED_SIZE = ("Mamba", "LED", "ViLT", "PVT", "LeViT", "MobileViT", "Hiera")
+"""Traces of these hold the size of their example: PyTorch refuses another."""
+
+
+def build(model: Model) -> tuple[Any, list[Any]]:
+    """The program in evaluation mode, and its inputs."""
+    names, make = INPUTS[model.inputs]
+    kind = getattr(transformers, model.name)
+    module = kind(kind.config_class(**model.configuration)).eval()
+    return Program(module, names, model.options), [make(turn) for turn in range(2)]
