@@ -44,8 +44,8 @@ from optc.ops import (
     transformer,
     transposed_convolution,
     vectors,
-    windows,
     weight_norm,
+    windows,
     writes,
 )
 
