@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from optc.codegen.copies import nest, place_of
 from optc.codegen.frame import Frame, tensor_type
 from optc.codegen.grouping import reduction_axes
@@ -10,7 +12,7 @@ from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.native import MemoryTensor, RegisterTensor, Scalar
 from optc.ir import dtypes, types
-from optc.ir.dims import Symbolic, symbols
+from optc.ir.dims import Dim, Symbolic, product, symbols
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.types import IntType, TensorType
@@ -36,6 +38,27 @@ def require(frame: Frame, memory: MemoryTensor, condition: Expr, label: str) -> 
     pointer = frame.b.alloca("i8", 1, 1)
     frame.call_kernel(kernel, [memory.pointer, pointer], [label])
     frame.check(frame.b.icmp("ne", frame.b.load("i8", pointer), 0))
+
+
+def require_within(frame: Frame, shape: Sequence[Dim], pairs: Iterable[tuple[Dim, Dim]]) -> None:
+    """Leave the function where the first extent of a pair is larger than the second, unless `shape` has no elements."""
+    b = frame.b
+    for smaller, larger in pairs:
+        if smaller == larger or isinstance(smaller, int) and isinstance(larger, int):
+            continue
+        fits = b.icmp("sle", emit_dim(b, smaller, frame.symbols), emit_dim(b, larger, frame.symbols))
+        empty = b.icmp("eq", emit_dim(b, product(tuple(shape)), frame.symbols), 0)
+        frame.check(b.or_(fits, empty))
+
+
+def require_broadcast(frame: Frame, shape: Sequence[Dim], target: Sequence[Dim]) -> None:
+    """Leave the function unless a shape can be broadcast to the last dimensions of another."""
+    b = frame.b
+    for extent, wide in zip(shape, target[len(target) - len(shape) :]):
+        if extent in (1, wide):
+            continue
+        given = emit_dim(b, extent, frame.symbols)
+        frame.check(b.or_(b.icmp("eq", given, 1), b.icmp("eq", given, emit_dim(b, wide, frame.symbols))))
 
 
 def _with_element(condition: Expr, element: Expr) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from optc.codegen.kernel import Accumulate, Loop, Statement, Store, nodes, values_of
+from optc.codegen.kernel import Accumulate, Loop, Scatter, Statement, Store, nodes, values_of
 from optc.ops.scalar import PRIMITIVES, Expr
 
 SLOW = {"div": 8, "rem": 8, "sqrt": 8}
@@ -40,5 +40,5 @@ def body_operations(body: Iterable[Statement]) -> int:
             total += body_operations(statement.body)
             continue
         total += sum(map(operations, values_of(statement)))
-        total += isinstance(statement, Store | Accumulate)
+        total += isinstance(statement, Store | Scatter | Accumulate)
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optc.codegen.kernel import (
     Kernel,
     Loop,
+    Scatter,
     Statement,
     Store,
     changed,
@@ -23,7 +24,7 @@ def turns_are_independent(kernel: Kernel, loop: Loop) -> bool:
     Scratch that every turn uses from its start does not count: whoever runs turns side by side gives each its own.
     """
     inside = list(statements(loop.body))
-    if changed(loop.body) - defined(loop.body):
+    if changed(loop.body) - defined(loop.body) or any(isinstance(statement, Scatter) for statement in inside):
         return False
     if any(isinstance(s, Loop) and loop.variable in symbols(s.start) | symbols(s.stop) for s in inside):
         return False

@@ -10,6 +10,9 @@ from optc.ops.registry import Kernel, Pointwise, Reduction, operator_of
 POINTWISE, REDUCTION, MOVED = 10, 4, 2
 """Instructions per element: of the result, of what is reduced, of what is copied or gathered."""
 
+SORTED = 24
+"""Instructions per element of what is sorted."""
+
 NODE = 100
 """What a node costs besides, as instructions: two nanoseconds."""
 
@@ -64,6 +67,8 @@ def _own_operations(node: Node) -> Dim:
             return _elements(node.inputs[0]) * REDUCTION
         case Kernel(name="matmul"):
             return results * _inner_extent(node)
+        case Kernel(name="sort"):
+            return _elements(node.inputs[0]) * SORTED
         case Kernel():
             return results * MOVED
     return 0

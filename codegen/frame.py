@@ -253,8 +253,11 @@ class Frame:
         assert type_.shape is not None and type_.dtype is not None
         return self.b.mul(emit_dim(self.b, product(type_.shape), self.symbols), type_.dtype.itemsize)
 
-    def allocate(self, value: IRValue) -> MemoryTensor:
-        """Memory for a value that is about to be computed: its place among the results, the arena or the heap."""
+    def allocate(self, value: IRValue, spare: int = 0) -> MemoryTensor:
+        """Memory for a value that is about to be computed: its place among the results, the arena or the heap.
+
+        `spare`: elements behind it that may be written too; only for values whose extents the run tells.
+        """
         type_ = value.type
         if not isinstance(type_, TensorType) or type_.shape is None or type_.dtype is None:
             raise Unsupported(value.node, f"the type {type_} is not known well enough")
@@ -263,7 +266,7 @@ class Frame:
         if value in self.destinations:
             pointer = self.destinations[value]
         else:
-            pointer = self.allocate_slot(value, type_)
+            pointer = self.allocate_slot(value, type_, spare)
         return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
 
     def allocate_pair(self, value: IRValue, type_: TensorType) -> tuple[Value, Value]:
@@ -275,9 +278,9 @@ class Frame:
         self.aliases[slot] = {value}
         return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
 
-    def allocate_slot(self, value: IRValue, type_: TensorType) -> Value:
+    def allocate_slot(self, value: IRValue, type_: TensorType, spare: int = 0) -> Value:
         assert type_.shape is not None and type_.dtype is not None
-        slot, pointer = self.new_slot(product(type_.shape), type_.dtype.itemsize, site_of(value))
+        slot, pointer = self.new_slot(product(type_.shape) + spare, type_.dtype.itemsize, site_of(value))
         self.slots[value] = [slot]
         self.aliases[slot] = {value}
         return pointer
@@ -359,6 +362,10 @@ class Frame:
         if any(other in sharing and other is not value for other in node.inputs):
             return False
         return all(self.ends_at(other, node) for other in sharing)
+
+    def share_memory(self, value: IRValue, other: IRValue) -> bool:
+        """True when two values lie in the same memory, or in parts of it."""
+        return bool(set(self.slots.get(value, ())) & set(self.slots.get(other, ())))
 
     def ends_at(self, value: IRValue, node: Node) -> bool:
         """True when nobody reads a value once `node` has run, in the branches around the node and behind them."""

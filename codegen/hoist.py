@@ -12,6 +12,7 @@ from optc.codegen.kernel import (
     Kernel,
     Loop,
     Scan,
+    Scatter,
     Statement,
     Store,
     Tile,
@@ -62,6 +63,9 @@ class _Hoisting:
                 return replace(statement, body=tuple(self.without(s, changing, moved) for s in statement.body))
             case Define(_, value) | Assign(_, value) | Accumulate(_, _, value) | Store(_, _, value) | Scan(value=value):
                 return replace(statement, value=self.value(value, changing, moved))
+            case Scatter(_, base, _, value):
+                places = self.value(base, changing, moved)
+                return replace(statement, base=places, value=self.value(value, changing, moved))
             case Fold() | Tile():
                 return statement
 
@@ -107,7 +111,7 @@ class _Changing:
         return _Changing(
             {loop.variable, *(s.variable for s in inside if isinstance(s, Loop))},
             defined(loop.body) | changed(loop.body),
-            {s.scratch if isinstance(s, Tile) else s.buffer for s in inside if isinstance(s, Store | Tile)},
+            {s.scratch if isinstance(s, Tile) else s.buffer for s in inside if isinstance(s, Store | Scatter | Tile)},
         )
 
     def touches(self, expr: Expr) -> bool:

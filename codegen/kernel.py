@@ -8,11 +8,13 @@
               | Fold(name, source, combine, identity)      local = all lanes of a vector local combined
               | Scan(name, carry, combine, value)          a local: all values of the loop so far combined
               | Store(buffer, index, value)
+              | Scatter(buffer, base, offset, value)         buffer[base + offset] = value
               | Tile(scratch, buffer, index, stride, size)  a square of the buffer, rows and columns exchanged
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
 `index(dim)`, the integer value of a dimension; and `at(buffer, offset, base)`, an element at `offset` behind the place
-that `base`, an int64 expression, computes from data. Indices, bounds and strides are `Dim`s over the loop variables and the
+that `base`, an int64 expression, computes from data. `Scatter` writes to such places, turn by turn: two turns may write
+one place. Indices, bounds and strides are `Dim`s over the loop variables and the
 kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
 for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
 variable, a broadcast where it does not move, else one access per lane. In a `masked` loop the lanes at or beyond
@@ -117,6 +119,19 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Scatter:
+    """buffer[base + offset] = value: `base` is computed from data and must have been checked.
+
+    In a loop with lanes all lanes have one base and write side by side.
+    """
+
+    buffer: str
+    base: Expr
+    offset: Dim
+    value: Expr
+
+
+@dataclass(frozen=True)
 class Tile:
     """scratch[r * size + c] = buffer[index + r + c * stride] for all r and c below `size`, a power of two."""
 
@@ -127,7 +142,7 @@ class Tile:
     size: int
 
 
-Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Tile
+Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Scatter | Tile
 
 
 START, STOP = "range.start", "range.stop"
@@ -200,7 +215,7 @@ def values_of(statement: Statement) -> tuple[Expr, ...]:
     """The expressions a statement evaluates."""
     if isinstance(statement, Define | Assign | Store | Accumulate | Scan):
         return (statement.value,)
-    return ()
+    return (statement.base, statement.value) if isinstance(statement, Scatter) else ()
 
 
 def defined(body: Iterable[Statement]) -> set[str]:
@@ -248,6 +263,8 @@ def accesses(body: tuple[Statement, ...]) -> list[Dim]:
     for statement in statements(body):
         if isinstance(statement, Store):
             found.append(statement.index)
+        elif isinstance(statement, Scatter):
+            found.append(statement.offset)
         for value in values_of(statement):
             found.extend(dims_of(value))
     return found
@@ -283,6 +300,9 @@ class _Copy:
                 return replace(statement, name=names[0], carry=names[1], value=rewrite(value, self.node))
             case Store(buffer, index, value):
                 return Store(buffer, self.place(buffer, index), rewrite(value, self.node))
+            case Scatter(buffer, base, offset, value):
+                place = self.place(buffer, offset)
+                return Scatter(buffer, rewrite(base, self.node), place, rewrite(value, self.node))
             case Tile(_, buffer, index, stride):
                 return replace(statement, index=self.place(buffer, index), stride=self.dim(stride))
             case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
@@ -344,6 +364,8 @@ def _print_statement(statement: Statement) -> str:
             return f"{name} = {carry} {_combination(combine)}= {show(value)}"
         case Store(buffer, index, value):
             return f"{buffer}[{index}] = {show(value)}"
+        case Scatter(buffer, base, offset, value):
+            return f"{buffer}[{show(base)} + {offset}] = {show(value)}"
         case Tile(scratch, buffer, index, stride, size):
             return f"{scratch} = {size} x {size} of {buffer}[{index}], columns {stride} apart"
 
@@ -466,6 +488,11 @@ class _Verifier:
                 target = self.kernel.buffer(buffer)
                 if target.role == "input" or target.dtype is not value.dtype:
                     self.fail(f"{value.dtype.name} is stored into {target.role} {buffer} of {target.dtype.name}")
+            case Scatter(buffer, base, offset, value):
+                self.access(buffer, offset)
+                target = self.kernel.buffer(buffer)
+                if target.role == "input" or target.dtype is not value.dtype or base.dtype is not dtypes.INT64:
+                    self.fail(f"{value.dtype.name} is scattered into {target.role} {buffer} by {base.dtype.name}")
             case Tile():
                 self.tile(statement, lanes)
 

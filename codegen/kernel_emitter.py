@@ -17,6 +17,7 @@ from optc.codegen.kernel import (
     Kernel,
     Loop,
     Scan,
+    Scatter,
     Statement,
     Store,
     Tile,
@@ -134,7 +135,12 @@ class _KernelEmitter:
             case Tile():
                 self.tile(statement)
             case Store(buffer, index, value):
-                self.store(buffer, index, self.value(value, self.lanes))
+                self.store(self.buffers[buffer], buffer, index, self.value(value, self.lanes))
+            case Scatter(buffer, base, offset, value):
+                stored = self.value(value, self.lanes)
+                element = memory_type(self.kernel.buffer(buffer).dtype)
+                start = self.b.gep(element, self.buffers[buffer], self.value(base, 0))
+                self.store(start, buffer, offset, stored)
 
     def assign(self, name: str, value: Value) -> None:
         old = self.locals[name]
@@ -273,11 +279,11 @@ class _KernelEmitter:
             vector = self.b.insertelement(vector, self.b.load(element, place), lane)
         return from_memory(self.b, vector, dtype)
 
-    def store(self, name: str, index: Dim, value: Value) -> None:
+    def store(self, start: Value, name: str, index: Dim, value: Value) -> None:
         dtype = self.kernel.buffer(name).dtype
         element = memory_type(dtype)
         stored = to_memory(self.b, value, dtype)
-        address = self.b.gep(element, self.buffers[name], emit_dim(self.b, index, self.names))
+        address = self.b.gep(element, start, emit_dim(self.b, index, self.names))
         stride = stride_of(index, self.variable) if self.lanes else 0
         if not self.lanes:
             self.b.store(stored, address)

@@ -17,6 +17,7 @@ from optc.codegen.kernel import (
     Kernel,
     Loop,
     Scan,
+    Scatter,
     Statement,
     Store,
     Tile,
@@ -86,10 +87,21 @@ class _Machine:
                 self.locals[carry] = np.broadcast_to(total, self.locals[carry].shape).copy()
             case Tile():
                 self.tile(statement)
+            case Scatter():
+                self.scatter(statement)
             case Store(buffer, index, value):
                 values = np.broadcast_to(self.value(value), (self.lanes or 1,))
                 for lane in range(self.active):
                     self.memory[buffer][self.place(buffer, index, lane)] = values[lane]
+
+    def scatter(self, scatter: Scatter) -> None:
+        lanes = self.lanes or 1
+        bases, values = (np.broadcast_to(self.value(part), (lanes,)) for part in (scatter.base, scatter.value))
+        for lane in range(self.active):
+            place = int(bases[lane]) + self.number(scatter.offset, lane)
+            if not 0 <= place < self.memory[scatter.buffer].size:
+                raise IndexError(f"{scatter.buffer}[{place}] of {self.memory[scatter.buffer].size} elements")
+            self.memory[scatter.buffer][place] = values[lane]
 
     def tile(self, tile: Tile) -> None:
         stride = self.number(tile.stride)

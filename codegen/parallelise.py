@@ -12,7 +12,7 @@ from dataclasses import replace
 from optc.codegen.cost import operations
 from optc.codegen.dependences import turns_are_independent
 from optc.codegen.host import Target
-from optc.codegen.kernel import START, STOP, Accumulate, Kernel, Loop, Statement, Store, stride_of, values_of
+from optc.codegen.kernel import START, STOP, Accumulate, Kernel, Loop, Scatter, Statement, Store, stride_of, values_of
 from optc.codegen.splitting import is_worth_splitting
 from optc.ir.dims import Dim, minimum, symbol
 
@@ -62,7 +62,9 @@ def _body_operations(body: tuple[Statement, ...]) -> Dim:
         if isinstance(statement, Loop):
             total = total + _body_operations(statement.body) * (statement.stop - statement.start)
         else:
-            total = total + sum(map(operations, values_of(statement))) + isinstance(statement, Store | Accumulate)
+            total = (
+                total + sum(map(operations, values_of(statement))) + isinstance(statement, Store | Scatter | Accumulate)
+            )
     return total
 
 

@@ -32,6 +32,7 @@ from optc.codegen.kernel import (
     Kernel,
     Loop,
     Scan,
+    Scatter,
     Statement,
     Store,
     changed,
@@ -48,6 +49,11 @@ from optc.codegen.splitting import is_worth_splitting
 from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import DType
 from optc.ops.scalar import Expr
+
+
+def scatters(kernel: Kernel) -> bool:
+    """True when data decides where a kernel writes."""
+    return any(isinstance(statement, Scatter) for statement in statements(kernel.body))
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,12 @@ class Phases:
 
 def in_phases(kernel: Kernel, target: Target) -> Phases | None:
     """The phases of a kernel; None where that is not worth it, or no loop of it can be shared."""
-    if kernel.units != 0 or len(kernel.body) == 1 or not is_worth_splitting(kernel_operations(kernel), target):
+    if (
+        kernel.units != 0
+        or len(kernel.body) == 1
+        or scatters(kernel)
+        or not is_worth_splitting(kernel_operations(kernel), target)
+    ):
         return None
     known = first_values(kernel.body)
     if not any(isinstance(statement, Loop) and _is_shareable(statement, known) for statement in kernel.body):

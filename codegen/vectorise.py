@@ -14,6 +14,7 @@ from optc.codegen.kernel import (
     Kernel,
     Loop,
     Scan,
+    Scatter,
     Statement,
     Store,
     accesses,
@@ -105,7 +106,8 @@ class _Vectoriser:
 
     def lanes(self, loop: Loop) -> int:
         """As many elements as fill a register, counting four-byte elements unless all are wider."""
-        sizes = [self.kernel.buffer(s.buffer).dtype.itemsize for s in statements(loop.body) if isinstance(s, Store)]
+        written = [s.buffer for s in statements(loop.body) if isinstance(s, Store | Scatter)]
+        sizes = [self.kernel.buffer(buffer).dtype.itemsize for buffer in written]
         for statement in statements(loop.body):
             for value in values_of(statement):
                 sizes.extend(leaf.dtype.itemsize for leaf in leaves(value) if leaf.op in ("load", "local"))
@@ -205,8 +207,9 @@ def _is_linear(loop: Loop) -> bool:
 
 def _stores_in_place(loop: Loop) -> bool:
     """True when turns write the same element: the last one counts, which lanes do not say."""
-    stores = [statement for statement in statements(loop.body) if isinstance(statement, Store)]
-    return any(stride_of(store.index, loop.variable) == 0 for store in stores)
+    inside = list(statements(loop.body))
+    places = [s.index for s in inside if isinstance(s, Store)] + [s.offset for s in inside if isinstance(s, Scatter)]
+    return any(stride_of(place, loop.variable) == 0 for place in places)
 
 
 def _is_dense(loop: Loop) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from optc.codegen.host import Target
-from optc.codegen.kernel import Accumulate, Fold, Kernel, Loop, Statement, Store, nodes, values_of
+from optc.codegen.kernel import Accumulate, Fold, Kernel, Loop, Scatter, Statement, Store, nodes, values_of
 from optc.codegen.vector_math import expand
 from optc.ir.dims import Dim, product, substitute, symbol, symbols
 from optc.ops.scalar import Expr
@@ -92,18 +92,20 @@ def _accesses(statement: Statement) -> Iterator[tuple[str, bool, Dim]]:
     """The buffers that a statement reads or writes, and where."""
     if isinstance(statement, Store):
         yield statement.buffer, True, statement.index
+    elif isinstance(statement, Scatter):
+        yield statement.buffer, True, statement.offset + _data_place(statement.base)
     for value in values_of(statement):
         for node in nodes(value):
             if node.op == "load":
                 yield node.value[0], False, node.value[1]
             elif node.op == "at":
-                yield node.value[0], False, node.value[1] + _data_place(node)
+                yield node.value[0], False, node.value[1] + _data_place(node.args[0])
 
 
-def _data_place(node: Expr) -> Dim:
+def _data_place(base: Expr) -> Dim:
     """A place that is computed from data may be another one wherever the data is another: it moves as the data does."""
     moved: Dim = 0
-    for part in nodes(node.args[0]):
+    for part in nodes(base):
         if part.op in ("load", "index"):
             moved = moved + (part.value[1] if part.op == "load" else part.value)
     return moved

@@ -39,15 +39,21 @@ def scatter(driver: Driver, node: Node, operator: Operator) -> None:
 
 
 def overwritten(driver: Driver, node: Node) -> MemoryTensor:
-    """The memory of a node's result, holding its first argument: the argument's own memory if it ends here."""
+    """The memory of a node's result, holding its first argument: the argument's own memory if it ends here, and no
+    other argument lies in it."""
     target = node.inputs[0]
-    if driver.may_overwrite(target, node):
+    others = [item for value in node.inputs[1:] for item in (value, *_items(value))]
+    if driver.may_overwrite(target, node) and not any(driver.share_memory(target, other) for other in others):
         memory = driver.in_memory(target)
         driver.share(node.output, target)
         return replace(memory, strides=contiguous_strides(memory.shape))
     result = driver.allocate(node.output)
     driver.copy(driver.native(target), result.pointer, tensor_type(node.output))
     return result
+
+
+def _items(value: IRValue) -> list[IRValue]:
+    return list(value.node.inputs) if value.node.kind == "prim::ListConstruct" else []
 
 
 def scatter_in_registers(driver: Driver, node: Node, operator: Operator) -> None:

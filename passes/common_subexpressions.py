@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.graph import Block, Graph, Node
+from optc.ir.dims import symbol
+from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.symbols import plain_symbol, replace_value, substitute_type, told_dims
+from optc.ir.types import Type
 from optc.ops.effects import is_repeatable
 from optc.pipeline import graph_pass
 
@@ -32,7 +35,7 @@ def _visit(block: Block, outer: dict[Any, Node]) -> bool:
         if first is node:
             continue
         for mine, other in zip(node.outputs, first.outputs):
-            mine.replace_all_uses_with(other)
+            replace_value(block.graph, mine, other)
         node.destroy()
         changed = True
     return changed
@@ -45,8 +48,14 @@ def _is_empty_list(node: Node) -> bool:
 
 def _key(node: Node) -> tuple[Any, ...]:
     attributes = tuple((name, literal_key(value)) for name, value in sorted(node.attributes.items()))
-    types = tuple(str(value.type) for value in node.outputs)
+    types = tuple(str(_without_own_symbols(value)) for value in node.outputs)
     return node.kind, node.overload, tuple(map(id, node.inputs)), attributes, types
+
+
+def _without_own_symbols(value: Value) -> Type:
+    """The type, extents that only running tells left out: equal nodes have equal ones, under whatever names."""
+    names = [plain_symbol(dim) for dim in told_dims(value)]
+    return substitute_type(value.type, {name: symbol("*") for name in names if name is not None and name[0] == "u"})
 
 
 def literal_key(value: Any) -> Any:

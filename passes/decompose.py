@@ -7,6 +7,7 @@ from typing import Any
 from optc.errors import OptcError
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.symbols import replace_value
 from optc.ir.types import IntType, ListType, TensorType
 from optc.ops.builder import Builder
 from optc.ops.registry import Decomposition, operator_of
@@ -61,7 +62,7 @@ def _replace(graph: Graph, node: Node) -> bool:
     for output, value in zip(node.outputs, values):
         if not value.name and not value.is_parameter:
             value.name = output.name
-        output.replace_all_uses_with(value)
+        replace_value(graph, output, value)
     node.destroy()
     return True
 

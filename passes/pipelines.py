@@ -59,8 +59,9 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, decompose, simplify, "
-    "loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, outline-islands, dead-code-elimination",
+    "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, "
+    "repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, outline-islands, "
+    "dead-code-elimination",
 )
 
 

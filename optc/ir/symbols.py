@@ -87,6 +87,31 @@ def _bind_dim(bindings: dict[str, Dim], parameter: Dim | None, argument: Dim | N
         bindings.setdefault(name, argument)
 
 
+def equate(graph: Graph, bindings: Mapping[str, Dim]) -> None:
+    """Put dimensions in the place of symbols everywhere in a graph: they have turned out to be the same."""
+    if not bindings:
+        return
+    for block in graph.blocks():
+        for value in block.inputs:
+            value.type = substitute_type(value.type, bindings)
+    for node in graph.walk():
+        _renew_node(node, bindings)
+
+
+def replace_value(graph: Graph, old: Value, made: Value) -> None:
+    """Let every user of `old` read `made`; symbols that `old` alone told become the dimensions of `made`."""
+    bindings: dict[str, Dim] = {}
+    told = [name for name in map(plain_symbol, told_dims(old)) if name is not None and name.startswith("u")]
+    if told and old.type != made.type:
+        owners = binders(graph)
+        for mine, other in zip(told_dims(old), told_dims(made)):
+            name = plain_symbol(mine)
+            if name in told and mine != other and owners.get(name) is old:
+                bindings[name] = other
+    old.replace_all_uses_with(made)
+    equate(graph, bindings)
+
+
 def renew_symbols(nodes: Iterable[Node], origin: Block, bindings: dict[str, Dim]) -> None:
     """Give copies of a block's nodes their own symbols.
 

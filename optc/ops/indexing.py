@@ -1,6 +1,6 @@
-"""Elements chosen by indices that are data: lookups, gathers, advanced indexing, masks, scatters.
+"""Elements chosen by indices that are data: lookups, gathers, advanced indexing.
 
-Native code knows the kernels "gather" and "scatter". Indices are checked when the program runs.
+Native code knows the kernels "gather", "index" and "scatter". Indices are checked when the program runs.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import fresh
+from optc.ir.dims import fresh, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
-from optc.ops.elementwise import cast_array
+from optc.ops.masks import coordinates
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape
+from optc.ops.scatters import along, check_along, check_bounds, shape_of
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape, require_same
 
 Array = np.ndarray[Any, Any]
 
@@ -104,72 +105,112 @@ define("aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", infer
 # Elements along a dimension ------------------------------------------------------------------------------------------
 
 
-def _check_gather(name: str, shape: Shape, dim: int, index: Any, index_shape: Shape) -> int:
-    if operand_type(index) is not dtypes.INT64 and name != "gather":
-        raise RuntimeError(f"{name}(): Expected dtype int64 for index")
-    if operand_type(index) not in (dtypes.INT64, dtypes.INT32):
-        raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
-    place = normalize_dim(dim, len(shape))
-    if max(len(shape), 1) != max(len(index_shape), 1):
-        raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
-    for axis, (mine, other) in enumerate(zip(shape, index_shape)):
-        if axis != place and isinstance(mine, int) and isinstance(other, int) and other > mine:
-            raise RuntimeError(
-                f"Size does not match at dimension {axis} expected index {format_shape(index_shape)} to be no larger "
-                f"than self {format_shape(shape)} apart from dimension {place}"
-            )
-    return place
-
-
 def _infer_gather(x: TensorType, dim: int, index: TensorType, sparse_grad: bool = False) -> TensorType:
-    _check_gather("gather", known_shape(x), dim, index, known_shape(index))
+    check_along("gather", x, dim, index)
     return x.with_shape(known_shape(index))
 
 
-def _along(shape: tuple[int, ...], place: int, index: Array) -> tuple[Array, ...]:
-    """Index arrays that address `index` along `place` and the same position everywhere else."""
-    grid = np.indices(index.shape, sparse=True)
-    return tuple(index if axis == place else grid[axis] for axis in range(index.ndim))
-
-
 def _reference_gather(x: Array, dim: int, index: Array, sparse_grad: bool = False) -> Array:
-    place = _check_gather("gather", x.shape, dim, index, index.shape)
+    place = check_along("gather", x, dim, index)
     if not index.size:
         return np.empty(index.shape, x.dtype)
     table = x if x.ndim else x.reshape(1)
-    extent = table.shape[place]
-    outside = index[(index < 0) | (index >= extent)]
-    if outside.size:
-        raise RuntimeError(f"index {outside.flat[0]} is out of bounds for dimension {place} with size {extent}")
+    check_bounds(index, place, table.shape[place])
     flat = index if index.ndim else index.reshape(1)
-    return np.asarray(table[_along(table.shape, place, flat)]).reshape(index.shape)
+    return np.asarray(table[along(place, flat)]).reshape(index.shape)
 
 
 define("aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", infer=_infer_gather,
        reference=_reference_gather, kernel="gather", may_fail=True)  # fmt: skip
 
 
-def _reference_take(x: Array, index: Array) -> Array:
+def _check_take(x: Any, index: Any) -> None:
     if operand_type(index) is not dtypes.INT64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {operand_type(index).label}")
-    if index.size and (index.min() < -x.size or index.max() >= x.size):
-        outside = index[(index < -x.size) | (index >= x.size)].flat[0]
-        raise IndexError(f"out of range: tried to access index {outside} on a tensor of {x.size} elements.")
-    return np.asarray(x.reshape(-1)[index])
+    if 0 in shape_of(x) and 0 not in shape_of(index):
+        raise IndexError("take(): tried to take from an empty tensor")
+
+
+def _infer_take(x: TensorType, index: TensorType) -> TensorType:
+    _check_take(x, index)
+    return x.with_shape(known_shape(index))
+
+
+def _reference_take(x: Array, index: Array) -> Array:
+    _check_take(x, index)
+    outside = index[(index < -x.size) | (index >= x.size)]
+    if outside.size:
+        raise IndexError(f"out of range: tried to access index {outside.flat[0]} on a tensor of {x.size} elements.")
+    return np.array(x.reshape(-1)[index])
 
 
 define(
     "aten::take(Tensor self, Tensor index) -> Tensor",
-    infer=lambda x, index: x.with_shape(known_shape(index)),
+    infer=_infer_take,
     reference=_reference_take,
-    kernel="gather",
+    decompose=lambda b, x, index: b("prim::Index", b("aten::reshape", x, [-1]), [index]),
     may_fail=True,
 )
+
+
+def _along_shapes(shape: Shape, index_shape: Shape, dim: int) -> tuple[Shape, Shape]:
+    """The shapes that self and indices of `take_along_dim` are broadcast to: equal but for `dim`."""
+    place = normalize_dim(dim, len(shape))
+    kept = broadcast_shapes(*((*one[:place], 1, *one[place + 1 :]) for one in (shape, index_shape)))
+    return (
+        (*kept[:place], shape[place], *kept[place + 1 :]),
+        (*kept[:place], index_shape[place], *kept[place + 1 :]),
+    )
+
+
+def _check_take_along(x: Any, index: Any, dim: int | None) -> None:
+    if operand_type(index) is not dtypes.INT64:
+        raise RuntimeError(
+            f"torch.take_along_dim(): dtype of indices should be Long but got {operand_type(index).label}"
+        )
+    if dim is not None and len(shape_of(x)) != len(shape_of(index)):
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{len(shape_of(x))} dimensions for input, and {len(shape_of(index))} dimensions for indices"
+        )
+
+
+def _infer_take_along(x: TensorType, index: TensorType, dim: int | None) -> TensorType:
+    _check_take_along(x, index, dim)
+    if dim is None:
+        return x.with_shape((product(known_shape(index)),))
+    return x.with_shape(_along_shapes(known_shape(x), known_shape(index), dim)[1])
+
+
+def _reference_take_along(x: Array, index: Array, dim: int | None) -> Array:
+    """Gathers where the extents but that of `dim` are broadcast; along a given dimension indices count from the end too."""
+    _check_take_along(x, index, dim)
+    if dim is None:
+        return _reference_gather(x.reshape(-1), 0, index.reshape(-1))
+    wide, places = _along_shapes(x.shape, index.shape, dim)
+    place = normalize_dim(dim, x.ndim)
+    table, spread = np.broadcast_to(x, known(wide)), np.broadcast_to(index, known(places))
+    extent = table.shape[place]
+    spread = np.where(spread < 0, spread + extent, spread)
+    return _reference_gather(table, place, spread)
+
+
+def _decompose_take_along(b: Any, x: Any, index: Any, dim: int | None) -> Any:
+    if dim is None:
+        return b("aten::gather", b("aten::reshape", x, [-1]), 0, b("aten::reshape", index, [-1]))
+    wide, places = _along_shapes(b.shape(x), b.shape(index), dim)
+    place = normalize_dim(dim, len(wide))
+    spread = b("aten::expand", index, list(places))
+    counted = b("aten::add.Scalar", spread, wide[place])
+    spread = b("aten::where.self", b("aten::lt.Scalar", spread, 0), counted, spread)
+    return b("aten::gather", b("aten::expand", x, list(wide)), place, spread)
+
+
 define(
     "aten::take_along_dim(Tensor self, Tensor indices, int? dim=None) -> Tensor",
-    infer=lambda x, index, dim: x.with_shape(known_shape(index)),
-    reference=lambda x, index, dim: np.take_along_axis(x, index, dim),
-    kernel="gather",
+    infer=_infer_take_along,
+    reference=_reference_take_along,
+    decompose=_decompose_take_along,
     may_fail=True,
 )
 
@@ -282,324 +323,110 @@ def _infer_index(x: TensorType, indices: Indices) -> TensorType:
     return x.with_shape(_indexed_shape(known_shape(x), indices))
 
 
+def _places_of_masks(b: Any, x: Any, indices: Indices) -> list[Any]:
+    """The indices with every mask replaced by the coordinates of its true places."""
+    expanded: list[Any] = []
+    for index in indices:
+        if index is None or not _is_mask(b.type(index)):
+            expanded.append(index)
+            continue
+        mask = b.shape(index)
+        if not mask:
+            raise UndecidedShape("a mask without dimensions adds one")
+        for axis, extent in enumerate(mask):
+            require_same(extent, b.shape(x)[len(expanded) + axis], "the extents of a mask and of what it masks")
+        expanded.extend(coordinates(b, index))
+    return expanded
+
+
+def _decompose_index(b: Any, x: Any, indices: Indices) -> Any:
+    return b("prim::Index", x, _places_of_masks(b, x, indices))
+
+
 for _overload, _element in (("Tensor", "Tensor?"), ("Tensor_hacked_twin", "Tensor")):
     define(
         f"aten::index.{_overload}(Tensor self, {_element}[] indices) -> Tensor",
         infer=_infer_index,
         reference=_reference_index,
-        kernel="index",
+        decompose=_decompose_index,
         may_fail=True,
     )
+define(
+    "prim::Index(Tensor self, Tensor?[] indices) -> Tensor",
+    infer=_infer_index,
+    reference=_reference_index,
+    kernel="index",
+    may_fail=True,
+)
 
 
-def _reference_index_put(x: Array, indices: Indices, values: Array, accumulate: bool, *rest: Any) -> Array:
-    result = x.copy()
-    index = _numpy_index(indices, x.shape)
-    target = result[index].shape
-    lead = len(target) - values.ndim
-    if lead < 0 or any(extent not in (1, wide) for extent, wide in zip(values.shape, target[lead:])):
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {format_shape(values.shape)} cannot be broadcast to indexing "
-            f"result of shape {format_shape(target)}"
-        )
-    if x.dtype != values.dtype:
+def _check_put_type(x: Any, values: Any) -> None:
+    if operand_type(x) is not operand_type(values):
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
             f"{operand_type(x).label} for the destination and {operand_type(values).label} for the source."
         )
+
+
+def _check_put_shape(target: Shape, values: Shape) -> None:
+    lead = len(target) - len(values)
+    if lead < 0 or any(same_dim(mine, wide) is False and mine != 1 for mine, wide in zip(values, target[lead:])):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {format_shape(values)} cannot be broadcast to indexing "
+            f"result of shape {format_shape(target)}"
+        )
+
+
+def _reference_index_put(x: Array, indices: Indices, values: Array, accumulate: bool, *rest: Any) -> Array:
+    _check_put_type(x, values)
+    result = x.copy()
+    index = _numpy_index(indices, x.shape)
+    _check_put_shape(result[index].shape, values.shape)
     if accumulate:
-        np.add.at(result, index, values)
+        with np.errstate(all="ignore"):
+            np.add.at(result, index, values)
     else:
         result[index] = values
     return result
 
 
-def _infer_written(x: TensorType, *rest: Any) -> TensorType:
+def _infer_index_put(x: TensorType, indices: Indices, values: TensorType, accumulate: Any, *rest: Any) -> TensorType:
+    _check_put_type(x, values)
+    _check_put_shape(_indexed_shape(known_shape(x), indices), known_shape(values))
     return x.with_shape(x.shape)
+
+
+def _decompose_index_put(b: Any, x: Any, indices: Indices, values: Any, accumulate: Any, *rest: Any) -> Any:
+    """One value for all places of one mask is a choice for every element: no place has to be found."""
+    given = [place for place, index in enumerate(indices) if index is not None]
+    if len(given) == 1 and accumulate is False and all(extent == 1 for extent in b.shape(values)):
+        mask = indices[given[0]]
+        if _is_mask(b.type(mask)):
+            return _masked(b, x, given[0], mask, values)
+    return b("prim::IndexPut", x, _places_of_masks(b, x, indices), values, accumulate)
+
+
+def _masked(b: Any, x: Any, place: int, mask: Any, values: Any) -> Any:
+    shape = b.shape(mask)
+    after = len(b.shape(x)) - place - len(shape)
+    truth = mask if b.type(mask).dtype is dtypes.BOOL else b("aten::ne.Scalar", mask, 0)
+    wide = b("aten::reshape", truth, [*shape, *[1] * after])
+    return b("aten::where.self", wide, b("aten::reshape", values, []), x)
 
 
 for _overload, _element in (("", "Tensor?"), (".hacked_twin", "Tensor")):
     define(
         f"aten::index_put{_overload}(Tensor self, {_element}[] indices, Tensor values, bool accumulate=False) -> Tensor",
-        infer=_infer_written,
+        infer=_infer_index_put,
         reference=_reference_index_put,
-        kernel="scatter",
+        decompose=_decompose_index_put,
         may_fail=True,
         inplace=True,
     )
-
-
-# Masks ---------------------------------------------------------------------------------------------------------------
-
-
-def _check_selection_mask(mask: Any) -> None:
-    if operand_type(mask) not in (dtypes.BOOL, dtypes.UINT8):
-        raise RuntimeError("masked_select: expected BoolTensor for mask")
-
-
-def _infer_masked_select(x: TensorType, mask: TensorType) -> TensorType:
-    _check_selection_mask(mask)
-    broadcast_shapes(known_shape(x), known_shape(mask))
-    return x.with_shape((fresh(),))
-
-
-def _reference_masked_select(x: Array, mask: Array) -> Array:
-    _check_selection_mask(mask)
-    shape = known(broadcast_shapes(x.shape, mask.shape))
-    return np.array(np.broadcast_to(x, shape)[np.broadcast_to(mask != 0, shape)])
-
-
-_COUNTED = "the number of results is only known when the program runs"
-define("aten::masked_select(Tensor self, Tensor mask) -> Tensor", infer=_infer_masked_select,
-       reference=_reference_masked_select, interpreted=_COUNTED)  # fmt: skip
-for _name in ("nonzero", "argwhere"):
-    define(
-        f"aten::{_name}(Tensor self) -> Tensor",
-        infer=lambda x: TensorType(dtypes.INT64, (fresh(), len(known_shape(x)))),
-        reference=lambda x: np.argwhere(x).astype(np.int64),
-        interpreted=_COUNTED,
-    )
-
-
-def _infer_places(x: TensorType) -> list[TensorType]:
-    count = fresh()
-    return [TensorType(dtypes.INT64, (count,))] * max(len(known_shape(x)), 1)
-
-
-for _schema in ("nonzero_numpy(Tensor self) -> Tensor[]", "where(Tensor condition) -> Tensor[]"):
-    define(
-        f"aten::{_schema}",
-        infer=_infer_places,
-        reference=lambda x: [np.asarray(places, np.int64) for places in np.nonzero(x if x.ndim else x.reshape(1))],
-        interpreted=_COUNTED,
-    )
-
-
-def _reference_masked_scatter(x: Array, mask: Array, source: Array) -> Array:
-    shape = known(broadcast_shapes(x.shape, mask.shape))
-    result = np.array(np.broadcast_to(x, shape))
-    chosen = np.broadcast_to(mask, shape)
-    count = int(np.count_nonzero(chosen))
-    if count > source.size:
-        raise RuntimeError("masked_scatter: expected self and source to have same dtypes and enough elements")
-    result[chosen] = source.reshape(-1)[:count]
-    return result
-
-
 define(
-    "aten::masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor",
-    infer=lambda x, mask, source: x.with_shape(broadcast_shapes(known_shape(x), known_shape(mask))),
-    reference=_reference_masked_scatter,
-    interpreted="elements are taken in the order in which the mask is true",
-    inplace=True,
-)
-
-
-# Scatters ------------------------------------------------------------------------------------------------------------
-
-_REDUCTIONS = {
-    "add": np.add, "sum": np.add, "multiply": np.multiply, "prod": np.multiply, "amax": np.maximum, "amin": np.minimum,
-}  # fmt: skip
-
-
-def _scatter(x: Array, dim: int, index: Array, source: Any, reduce: str | None) -> Array:
-    place = _check_gather("scatter", x.shape, dim, index, index.shape)
-    result = np.array(x) if x.ndim else np.array(x).reshape(1)
-    flat = index if index.ndim else index.reshape(1)
-    extent = result.shape[place]
-    outside = flat[(flat < 0) | (flat >= extent)]
-    if outside.size:
-        raise RuntimeError(f"index {outside.flat[0]} is out of bounds for dimension {place} with size {extent}")
-    values = source
-    if isinstance(source, np.ndarray) and source.ndim:
-        values = source[tuple(slice(0, size) for size in flat.shape)]
-    where = _along(result.shape, place, flat)
-    if reduce is None:
-        result[where] = cast_array(values, result.dtype)
-    else:
-        with np.errstate(all="ignore"):
-            _REDUCTIONS[reduce].at(result, where, cast_array(values, result.dtype))
-    return result.reshape(x.shape)
-
-
-def _reference_scatter_reduce(
-    x: Array, dim: int, index: Array, source: Array, reduce: str, include_self: bool
-) -> Array:
-    if reduce == "mean":
-        start = x if include_self else _scatter(x, dim, index, 0, None)
-        total = _scatter(start, dim, index, source, "sum")
-        ones = np.ones_like(x, np.int64) if include_self else _scatter(np.ones_like(x, np.int64), dim, index, 0, None)
-        count = _scatter(ones, dim, index, np.ones(index.shape, np.int64), "sum")
-        return np.asarray(total / count if x.dtype.kind != "i" else total // count).astype(x.dtype)
-    if not include_self:
-        neutral: dict[str, Any] = {"sum": 0, "prod": 1}
-        limits = np.iinfo(x.dtype) if x.dtype.kind in "iu" else None
-        neutral["amax"] = -np.inf if limits is None else limits.min
-        neutral["amin"] = np.inf if limits is None else limits.max
-        x = _scatter(x, dim, index, neutral[reduce], None)
-    return _scatter(x, dim, index, source, reduce)
-
-
-for _schema, _function in (
-    ("scatter.src(Tensor self, int dim, Tensor index, Tensor src)", lambda x, d, i, s: _scatter(x, d, i, s, None)),
-    ("scatter.value(Tensor self, int dim, Tensor index, Scalar value)", lambda x, d, i, s: _scatter(x, d, i, s, None)),
-    ("scatter.reduce(Tensor self, int dim, Tensor index, Tensor src, *, str reduce)", _scatter),
-    ("scatter.value_reduce(Tensor self, int dim, Tensor index, Scalar value, *, str reduce)", _scatter),
-    ("scatter_add(Tensor self, int dim, Tensor index, Tensor src)", lambda x, d, i, s: _scatter(x, d, i, s, "add")),
-    (
-        "scatter_reduce.two(Tensor self, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)",
-        _reference_scatter_reduce,
-    ),
-):
-    define(
-        f"aten::{_schema} -> Tensor",
-        infer=_infer_written,
-        reference=_function,
-        kernel="scatter",
-        may_fail=True,
-        inplace=True,
-    )
-
-
-def _slice_along(x: Array, dim: int, index: Array) -> tuple[Any, ...]:
-    place = normalize_dim(dim, x.ndim)
-    return (slice(None),) * place + (index.reshape(-1),)
-
-
-def _reference_index_add(x: Array, dim: int, index: Array, source: Array, alpha: Any) -> Array:
-    result = np.array(x)
-    scaled = source * cast_array(alpha, x.dtype) if alpha != 1 else source
-    np.add.at(result, _slice_along(x, dim, index), scaled)
-    return result
-
-
-def _reference_index_copy(x: Array, dim: int, index: Array, source: Array) -> Array:
-    result = np.array(x)
-    result[_slice_along(x, dim, index)] = source
-    return result
-
-
-def _reference_index_fill(x: Array, dim: int, index: Array, value: Any) -> Array:
-    result = np.array(x)
-    result[_slice_along(x, dim, index)] = cast_array(value, x.dtype)
-    return result
-
-
-define("aten::index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
-       infer=_infer_written, reference=_reference_index_add, kernel="scatter", may_fail=True, inplace=True)  # fmt: skip
-define("aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
-       infer=_infer_written, reference=_reference_index_copy, kernel="scatter", may_fail=True, inplace=True)  # fmt: skip
-for _kind in ("Scalar", "Tensor"):
-    define(f"aten::index_fill.int_{_kind}(Tensor self, int dim, Tensor index, {_kind} value) -> Tensor",
-           infer=_infer_written, reference=_reference_index_fill, kernel="scatter", may_fail=True,
-           inplace=True)  # fmt: skip
-
-
-# Order ---------------------------------------------------------------------------------------------------------------
-
-
-def sorted_places(x: Array, place: int, descending: bool) -> Array:
-    """The stable order along a dimension; nan counts as the largest number."""
-    keys = x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
-    if not descending:
-        return np.argsort(keys, axis=place, kind="stable")
-    turned = np.argsort(np.flip(keys, place), axis=place, kind="stable")
-    return np.asarray(x.shape[place] - 1 - np.flip(turned, place))
-
-
-def _sort(x: Array, dim: int, descending: bool) -> tuple[Array, Array]:
-    place = normalize_dim(dim, x.ndim)
-    if not x.ndim:
-        return x.copy(), np.zeros((), np.int64)
-    order = sorted_places(x, place, descending)
-    return np.take_along_axis(x, order, place), order
-
-
-def _infer_sort(x: TensorType, dim: int, *rest: Any) -> tuple[TensorType, TensorType]:
-    normalize_dim(dim, len(known_shape(x)))
-    return x.with_shape(x.shape), TensorType(dtypes.INT64, x.shape)
-
-
-define("aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-       infer=_infer_sort, reference=_sort, kernel="sort")  # fmt: skip
-define("aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) "
-       "-> (Tensor values, Tensor indices)", infer=lambda x, stable, dim, descending: _infer_sort(x, dim),
-       reference=lambda x, stable, dim, descending: _sort(x, dim, descending), kernel="sort")  # fmt: skip
-define("aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor",
-       infer=lambda x, *rest: _infer_sort(x, *rest)[1], reference=lambda x, *rest: _sort(x, *rest)[1],
-       decompose=lambda b, x, dim, descending: b("aten::sort", x, dim, descending)[1])  # fmt: skip
-
-
-def _top_shape(shape: Shape, k: Any, dim: int) -> tuple[int, Shape]:
-    place = normalize_dim(dim, len(shape))
-    extent = shape[place] if shape else 1
-    if isinstance(k, int) and (k < 0 or (isinstance(extent, int) and k > extent)):
-        raise RuntimeError("selected index k out of range")
-    return place, (*shape[:place], k, *shape[place + 1 :]) if shape else ()
-
-
-def _infer_topk(x: TensorType, k: Any, dim: int, *rest: Any) -> tuple[TensorType, TensorType]:
-    shape = _top_shape(known_shape(x), k, dim)[1]
-    return x.with_shape(shape), TensorType(dtypes.INT64, shape)
-
-
-def _reference_topk(x: Array, k: int, dim: int, largest: bool, is_sorted: bool) -> tuple[Array, Array]:
-    place, _ = _top_shape(x.shape, k, dim)
-    values, places = _sort(x, dim, largest)
-    if not x.ndim:
-        return values, places
-    chosen = (slice(None),) * place + (slice(0, k),)
-    return values[chosen].copy(), places[chosen].copy()
-
-
-define(
-    "aten::topk(Tensor self, SymInt k, int dim=-1, bool largest=True, bool sorted=True) "
-    "-> (Tensor values, Tensor indices)",
-    infer=_infer_topk,
-    reference=_reference_topk,
-    kernel="sort",
-    may_fail=True,
-)
-
-
-# Counting ------------------------------------------------------------------------------------------------------------
-
-
-def _infer_one_hot(x: TensorType, classes: Any) -> TensorType:
-    if classes == -1:
-        raise UndecidedShape("the number of classes is the largest index")
-    return TensorType(dtypes.INT64, (*known_shape(x), classes))
-
-
-def _reference_one_hot(x: Array, classes: int) -> Array:
-    if operand_type(x) is not dtypes.INT64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
-    if x.size and x.min() < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    count = int(x.max()) + 1 if classes == -1 else classes
-    if x.size and x.max() >= count:
-        raise RuntimeError("Class values must be smaller than num_classes.")
-    return np.equal(x[..., None], np.arange(count)).astype(np.int64)
-
-
-define("aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", infer=_infer_one_hot, reference=_reference_one_hot,
-       interpreted="it checks every index", may_fail=True)  # fmt: skip
-
-
-def _reference_bincount(x: Array, weights: Array | None, minlength: int) -> Array:
-    if x.ndim != 1 or (x.size and x.min() < 0):
-        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
-    counts = np.bincount(x, None if weights is None else weights, minlength)
-    return counts.astype(np.int64 if weights is None else weights.dtype if weights.dtype == np.float32 else np.float64)
-
-
-define(
-    "aten::bincount(Tensor self, Tensor? weights=None, SymInt minlength=0) -> Tensor",
-    infer=lambda x, weights, minlength: TensorType(
-        dtypes.INT64 if weights is None else dtypes.FLOAT32 if weights.dtype is dtypes.FLOAT32 else dtypes.FLOAT64,
-        (fresh(),),
-    ),
-    reference=_reference_bincount,
-    interpreted=_COUNTED,
+    "prim::IndexPut(Tensor self, Tensor?[] indices, Tensor values, bool accumulate) -> Tensor",
+    infer=_infer_index_put,
+    reference=_reference_index_put,
+    kernel="scatter",
     may_fail=True,
 )
