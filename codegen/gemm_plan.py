@@ -119,14 +119,14 @@ def _transposing_plan(target: Target, shape: Shape) -> Plan:
 
 
 def _packs_a(shape: Shape) -> bool:
-    """Worth it where many columns use the rows, and they lie badly."""
+    """Worth it where many columns use the rows, and they lie badly; rows of which little is known seldom do."""
     if shape.is_skinny:
         return False
     if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
         return False
     if shape.a == "columns":
         return True
-    return shape.conflicts(shape.a_stride) and (shape.m is None or shape.m >= _ROWS_TO_PACK)
+    return shape.conflicts(shape.a_stride) and shape.m is not None and shape.m >= _ROWS_TO_PACK
 
 
 def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
