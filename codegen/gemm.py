@@ -123,13 +123,14 @@ class Gemm:
             Tile(rows, vectors, lanes or self.tile.lanes),
             self.epilogue,
             a="columns" if plan.packs_a else self.a,
-            b="columns" if plan.transposes else "rows",
+            b="columns" if plan.transposes or plan.along else "rows",
             masked=masked,
             ragged=masked and self.source == "rows" and not plan.packs_b,
             blocked=bool(plan.steps),
             prefetch=plan.prefetch,
             copies=copies,
             batched=self.is_batched,
+            along=plan.along,
         )
 
     def declaration(self) -> Declaration:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from optc.codegen.gemm import ALIGNMENT, BATCHED, PARAMETERS, RANGE, Gemm
 from optc.codegen.gemm_kernel import Kernel
-from optc.codegen.gemm_packing import panel_packing, tile_packing
+from optc.codegen.gemm_packing import column_packing, panel_packing, tile_packing
 from optc.codegen.gemm_tiles import element_bytes, last_columns
 from optc.codegen.llvm import Builder, Module, Value
 
@@ -242,6 +242,10 @@ class _DriverWriter:
         place = self._place_in_b(block, column)
         if not plan.packs_b:
             return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
+        if plan.along:
+            packing = column_packing(self.module, self.gemm.element)
+            b.call(packing, place, named["ldb"], block.steps, self.n, self.packed_b)
+            return _Panel(self.packed_b, block.steps, column, vectors, columns, None, self.tile.lanes)
         packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors)
         b.call(packing, place, named["ldb"], block.steps, width if columns is None else columns, self.packed_b)
         return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)

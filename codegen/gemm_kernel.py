@@ -54,6 +54,11 @@ def multiply_add(b: Builder, factor: Value, column: Value, total: Value) -> Valu
     return b.fadd(b.fmul(factor, column), total)
 
 
+def added(b: Builder, left: Value, right: Value) -> Value:
+    """left + right."""
+    return b.fadd(left, right) if is_float(left.type) else b.add(left, right)
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One register tile, with its epilogue: C[row:, column:] = epilogue(a @ b).
@@ -64,7 +69,8 @@ class Kernel:
     starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines each
     step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
-    batched: the kernel is told the number of the product.
+    batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
+    and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
     """
 
     element: str
@@ -78,12 +84,14 @@ class Kernel:
     prefetch: int = 0
     copies: bool = False
     batched: bool = False
+    along: int = 0
 
     @property
     def name(self) -> str:
         flags = {
             "packed": self.a == "columns",
-            "transposed": self.b == "columns",
+            "transposed": self.b == "columns" and not self.along,
+            f"along{self.along}": bool(self.along),
             "masked": self.masked,
             "ragged": self.ragged,
             "blocked": self.blocked,
@@ -136,8 +144,7 @@ class _KernelWriter:
         self.b = b = Builder(function)
         self.mask = self._lane_mask() if kernel.masked else None
         starts = self._starts()
-        sums = self._transposed_sums(starts) if kernel.b == "columns" else self._sums(starts)
-        self._finish(sums)
+        self._finish(self._all_sums(starts))
         b.ret()
 
     def _lane_mask(self) -> Value:
@@ -219,6 +226,11 @@ class _KernelWriter:
 
     # The loop over K
 
+    def _all_sums(self, starts: list[Value]) -> list[Value]:
+        if self.kernel.along:
+            return self._sums_along_k()
+        return self._transposed_sums(starts) if self.kernel.b == "columns" else self._sums(starts)
+
     def _sums(self, starts: list[Value]) -> list[Value]:
         """The products of the tile, row by row."""
         b, named = self.b, self.named
@@ -298,6 +310,52 @@ class _KernelWriter:
             column = widened(b, self._collected(columns, rest.index), self.element)
             rest.yield_(self._row_by_row(factors, rest.index, None, [column], rest.carried))
         return rest.results
+
+    # Vectors along K
+
+    def _sums_along_k(self) -> list[Value]:
+        """A vector of sums for every row and column; what is left of K fills a part of one more."""
+        b, k, width = self.b, self.named["k"], self.kernel.along
+        rows, columns = self._factors()[0], self._column_pointers()
+        none = b.constant(vector_of(self.total, width), 0)
+        whole = b.sub(k, b.urem(k, width))
+        with b.for_loop(0, whole, width, carried=[none] * (len(rows) * len(columns))) as loop:
+            loop.yield_(self._step_along_k(rows, columns, loop.index, loop.carried, None))
+        with b.for_loop(whole, k, width, carried=loop.results) as rest:
+            mask = b.lane_mask(b.sub(k, rest.index), width)
+            rest.yield_(self._step_along_k(rows, columns, rest.index, rest.carried, mask))
+        lanes = len(columns)
+        return [self._folded(rest.results[row * lanes : (row + 1) * lanes]) for row in range(len(rows))]
+
+    def _step_along_k(
+        self, rows: list[Value], columns: list[Value], k: Value, sums: list[Value], mask: Value | None
+    ) -> list[Value]:
+        b, type_ = self.b, vector_of(self.element, self.kernel.along)
+
+        def read(pointer: Value) -> Value:
+            return widened(b, b.load(type_, b.gep(self.element, pointer, k), mask=mask), self.element)
+
+        factors = [read(column) for column in columns]
+        updated: list[Value] = []
+        for number, row in enumerate(map(read, rows)):
+            group = sums[number * len(columns) : (number + 1) * len(columns)]
+            updated += [multiply_add(b, row, column, total) for column, total in zip(factors, group, strict=True)]
+        return updated
+
+    def _folded(self, sums: list[Value]) -> Value:
+        """Lane i of the result: all lanes of vector i, neighbours first, then pairs, in one order however many there are."""
+        b, width, distance = self.b, self.kernel.along, 1
+        while len(sums) > 1:
+            lower = [width + lane - distance if lane & distance else lane for lane in range(width)]
+            upper = [width + lane if lane & distance else lane + distance for lane in range(width)]
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [added(b, b.shuffle(*pair, lower), b.shuffle(*pair, upper)) for pair in pairs]
+            distance *= 2
+        total = sums[0]
+        while distance < width:
+            total = added(b, total, b.shuffle(total, None, [lane ^ distance for lane in range(width)]))
+            distance *= 2
+        return total if self.tile.lanes == width else b.shuffle(total, None, range(self.tile.lanes))
 
     def _column_pointers(self) -> list[Value]:
         """In place of columns that do not exist stands the last one that does."""

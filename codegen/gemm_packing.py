@@ -33,6 +33,30 @@ def panel_packing(module: Module, element: str, source: str, lanes: int, vectors
     return function
 
 
+def column_packing(module: Module, element: str) -> Function:
+    """`void pack(b, ldb, k, columns, out)`: few columns of B, one behind the other; private to `module`."""
+    name = f"pack_{element}_columns"
+    if name in module.functions:
+        return module.functions[name]
+    parameters = [
+        Parameter("ptr", "b", "readonly"),
+        Parameter("i64", "ldb"),
+        Parameter("i64", "k"),
+        Parameter("i64", "columns"),
+        Parameter("ptr", "out", "noalias"),
+    ]
+    function = module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+    source, ldb, k, columns, out = function.arguments
+    b = Builder(function)
+    with b.for_loop(0, columns) as column:
+        target = b.gep(element, out, b.mul(column.index, k))
+        with b.for_loop(0, k, carried=[b.gep(element, source, column.index)]) as row:
+            b.store(b.load(element, row.carried[0]), b.gep(element, target, row.index))
+            row.yield_([b.gep(element, row.carried[0], ldb)])
+    b.ret()
+    return function
+
+
 def _pack_panel_rows(
     b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value, columns: Value, out: Value
 ) -> None:

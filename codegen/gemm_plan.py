@@ -26,6 +26,8 @@ _SECOND_LEVEL_BYTES = 512 << 10
 _IN_PLACE_STEPS = 64  # so many rows of B are followed at a time
 _FAR_STEPS = 16  # and so many where each is in a page of its own
 _PAGE_BYTES = 4096
+MOST_NARROW = 4
+"""With so few columns, lanes along the columns would be few, or most of them idle."""
 _TILES_TO_PACK_FOR = 12  # so many tiles must use a panel of B in place before a packed one pays
 _COLUMNS_TO_PACK_FOR = 256  # so many columns of B must use a tile of A
 _MOST_TRANSPOSED_ROWS = 6  # more would spill beside a square of 16 x 16
@@ -40,7 +42,7 @@ class Plan:
 
     packs_a, packs_b: at run time. transposes: the kernels turn blocks of B around in registers. prefetch: cache lines
     of the next panel that each step of K asks for. copies_b: the first tile of rows leaves
-    the panel packed for the others.
+    the panel packed for the others. along: vectors of so many elements run along K (see `gemm_kernel`), 0 for none.
     """
 
     tile: Tile
@@ -51,6 +53,7 @@ class Plan:
     transposes: bool = False
     prefetch: int = 0
     copies_b: bool = False
+    along: int = 0
 
     @property
     def keeps_panel(self) -> bool:
@@ -60,7 +63,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is known of a product. None: only known at run time. Strides are in elements, and ignored for packed B."""
+    """What is known of a product. None: only known at run time. Strides are in elements, and ignored for packed B.
+
+    narrow: the columns are so few (at most `MOST_NARROW`) that lanes should run along K, where all lies well for that.
+    Whether they do changes bits, so it must not depend on how many rows there are.
+    """
 
     element: str
     m: int | None
@@ -71,6 +78,7 @@ class Shape:
     a_stride: int | None = None
     b_stride: int | None = None
     wide_result: bool = True
+    narrow: bool = False
 
     @property
     def keeps_sums(self) -> bool:
@@ -94,6 +102,8 @@ class Shape:
 
 def plan_product(target: Target, shape: Shape) -> Plan:
     """The way to compute a product of this shape on this processor."""
+    if shape.narrow and shape.source != "packed" and shape.a == "rows":
+        return _plan_along_k(target, shape)
     if shape.source == "columns" and _is_skinny(target, shape):
         return _transposing_plan(target, shape)
     packs_a = _packs_a(shape)
@@ -104,6 +114,21 @@ def plan_product(target: Target, shape: Shape) -> Plan:
     rows = _rows(shape, tile, steps)
     copies_b = shape.source == "rows" and not packs_b and _copies_b(shape, tile)
     return Plan(tile, rows, steps, packs_a, packs_b, False, prefetch, copies_b)
+
+
+def _plan_along_k(target: Target, shape: Shape) -> Plan:
+    """As many sums as registers hold: of one row, or of some rows with the few columns there are."""
+    width = target.lanes(sum_type(shape.element))
+    if shape.m == 1:
+        lanes = min(width, max(2, 1 << ((shape.n or width) - 1).bit_length()))
+        rows = 1
+    else:
+        lanes = 2 if shape.n == 2 else 4
+        lanes = min(lanes, width)
+        fitting = (target.vector_registers - lanes - 3) // lanes
+        rows = max(1, min(MAX_ROWS_IN_PLACE, fitting, shape.m or MAX_ROWS_IN_PLACE))
+    tile = Tile(rows, 1, lanes)
+    return Plan(tile, _rows(shape, tile, 0), packs_b=shape.source == "rows", along=width)
 
 
 def _is_skinny(target: Target, shape: Shape) -> bool:

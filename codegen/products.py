@@ -13,12 +13,12 @@ from optc.codegen.gemm import Gemm
 from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm_kernel import Order
-from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
+from optc.codegen.gemm_plan import MOST_NARROW, Plan, Shape, Source, plan_product
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value, byte_size
-from optc.codegen.native import MemoryTensor
+from optc.codegen.native import REGISTER_ELEMENTS, MemoryTensor
 from optc.codegen.vector_math import expand
 from optc.codegen.weights import pack_panels
 from optc.codegen.work import Work, expression_flops, float_width
@@ -69,6 +69,11 @@ def as_matrix(memory: MemoryTensor) -> Matrix:
     return Matrix(memory.pointer, across, "columns", batch)
 
 
+def as_row(vector: Matrix) -> Matrix:
+    """A column as a row; one without gaps lies as rows do."""
+    return replace(vector.turned, order="rows") if vector.stride == 1 else vector.turned
+
+
 class Product:
     """The code of products of given extents: [batches of] M x K times K x N, of element type `dtype`.
 
@@ -76,12 +81,15 @@ class Product:
     compiling, and their address is loaded when the program starts; a call is a direct call.
     """
 
-    def __init__(self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim, batches: Dim = 1) -> None:
+    def __init__(
+        self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim, batches: Dim = 1, narrow: bool = False
+    ) -> None:
         self.driver = driver
         self.dtype = dtype
         self.element = register_type(dtype)
         self.extents = (m, n, k)
         self.batches = batches
+        self.narrow = narrow
 
     def packed(self, matrix: MemoryTensor, rows: Matrix) -> Matrix | None:
         """Constant weights in panels; None for what is not constant, or differs between the products of a batch."""
@@ -98,7 +106,8 @@ class Product:
         """How the product is cut."""
         m, n, k = map(_known, self.extents)
         order: Order = "columns" if a.order == "columns" else "rows"
-        shape = Shape(self.element, m, n, k, order, source, _known(a.stride), _known(stride), wide_result)
+        strides = _known(a.stride), _known(stride)
+        shape = Shape(self.element, m, n, k, order, source, *strides, wide_result, self.narrow)
         return plan_product(self.driver.target, shape)
 
     def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN, extra: Sequence[Value] = (),
@@ -166,6 +175,16 @@ def _matrix_memory(driver: Driver, value: IRValue) -> MemoryTensor:
     return memory if usable else driver.contiguous(value)
 
 
+def _is_narrow(n: Dim, k: Dim) -> bool:
+    """Few enough columns, and more of K than registers hold: there, sums are added up in another order."""
+    return isinstance(n, int) and n <= MOST_NARROW and not (isinstance(k, int) and k <= REGISTER_ELEMENTS)
+
+
+def _is_turned_row(memory: MemoryTensor) -> bool:
+    """One row that was a column: with more of them it would lie the other way."""
+    return memory.shape[-2] == 1 and memory.strides[-2] == 1
+
+
 def _transposed(memory: MemoryTensor) -> MemoryTensor:
     """A view with the last two dimensions exchanged."""
     *batch, m, n = memory.shape
@@ -183,17 +202,18 @@ def emit_group(driver: Driver, group: Group) -> None:
     assert shape is not None and dtype is not None
     batches = shape[0] if len(shape) == 3 else 1
     (m, n), k = shape[-2:], left.shape[-1]
-    turned = n == 1 and m != 1
+    a, b = as_matrix(left), as_matrix(right)
+    narrow = _is_narrow(n, k) and a.order == "rows" and not _is_turned_row(left)
+    turned = n == 1 and (narrow or m != 1)
     epilogue = _EpilogueWriter(driver, group, turned)
     result = driver.allocate(last.output)
-    a, b = as_matrix(left), as_matrix(right)
     c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
     if turned:
         # A product with a vector is one with a row vector, which keeps all lanes busy.
         m, n = n, m
-        a, b, c = b.turned, a.turned, replace(c, stride=m)
+        a, b, c = as_row(b), a.turned, replace(c, stride=m)
         right = _transposed(left)
-    product_of = Product(driver, dtype, m, n, k, batches)
+    product_of = Product(driver, dtype, m, n, k, batches, narrow)
     weights = product_of.packed(right, a)
     operators = [node.kind for node in group.nodes]
     product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, operators, epilogue.work)

@@ -157,6 +157,22 @@ def test_extents_of_the_run(source: Source, name: str, element: str) -> None:
             check(gemm_of(target, element, None, known, None, source, PLAIN, order), target, m, n, k)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("element", DTYPES)
+def test_few_columns_are_summed_in_vectors_along_k(name: str, element: str) -> None:
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip("the processor cannot run this")
+    sources: list[tuple[int, int, int, Source]] = [(23, n, k, "rows") for n in (2, 3, 4) for k in (0, 65, 97)]
+    sources += [(23, 3, 97, "columns"), (1, 1, 97, "columns"), (1, 9, 97, "columns"), (1, 40, 128, "columns")]
+    for m, n, k, source in sources:
+        plan = plan_product(target, Shape(element, m, n, k, "rows", source, narrow=True))
+        assert plan.along
+        check(Gemm(element, plan, m, n, k, "rows", source, BIAS_RELU), target, m, n, k)
+        anything = plan_product(target, Shape(element, 1 if m == 1 else None, n, None, "rows", source, narrow=True))
+        check(Gemm(element, anything, 1 if m == 1 else None, n, None, "rows", source), target, m, n, k)
+
+
 @pytest.mark.parametrize("name", ["host", "AVX2", "generic"])
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("order", ORDERS)
@@ -302,6 +318,15 @@ def test_columns_are_transposed_in_registers(target: Target) -> None:
         if plan.transposes:
             loop = hot_loop_of(Kernel("float", plan.tile, PLAIN, b="columns"), target)
             assert stack_traffic(loop) == [], plan.tile
+
+
+@pytest.mark.parametrize("target", FOREIGN, ids=lambda target: target.cpu)
+@pytest.mark.parametrize(("m", "n"), [(1, 100), (1, 5), (100, 2), (100, 3), (100, 4)])
+def test_vectors_along_k_stay_in_registers(m: int, n: int, target: Target) -> None:
+    plan = plan_product(target, Shape("float", m, n, 100, "rows", "columns", narrow=True))
+    loop = hot_loop_of(Kernel("float", plan.tile, PLAIN, b="columns", along=plan.along), target)
+    assert sum(MULTIPLY_ADD[target.cpu] in line for line in loop) == plan.tile.rows * plan.tile.lanes
+    assert stack_traffic(loop) == [], plan.tile
 
 
 def test_an_oversized_tile_is_seen_to_spill() -> None:

@@ -39,6 +39,17 @@ def test_the_batch_does_not_change_a_row(name: str) -> None:
             np.testing.assert_array_equal(result(program, rows[:count]), expected[:count], f"{count} rows of {extent}")
 
 
-def result(program: Any, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    tensor = optc.from_numpy(rows.copy())
-    return np.asarray(optc.compile(program, (tensor,), fallback="error")(tensor).detach().numpy())
+@pytest.mark.parametrize("columns", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("extent", [16, 65, 100])
+def test_the_batch_does_not_change_a_product_with_few_columns(columns: int, extent: int) -> None:
+    random = np.random.default_rng(columns)
+    rows = random.standard_normal((33, extent)).astype(np.float32)
+    vectors = optc.from_numpy(random.standard_normal((extent, columns)).astype(np.float32))
+    expected = result(lambda x, y: x @ y, rows, vectors)
+    for count in (1, 2, 5, 16):
+        np.testing.assert_array_equal(result(lambda x, y: x @ y, rows[:count], vectors), expected[:count])
+
+
+def result(program: Any, rows: np.ndarray[Any, Any], *others: Any) -> np.ndarray[Any, Any]:
+    arguments = optc.from_numpy(rows.copy()), *others
+    return np.asarray(optc.compile(program, arguments, fallback="error")(*arguments).detach().numpy())
