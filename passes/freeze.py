@@ -8,6 +8,7 @@ input, and its contents at the end are one more output. `Context.slots` says wha
 from __future__ import annotations
 
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,14 @@ import numpy as np
 from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
-from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Slot
 from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
 from optc.passes.inline import inline
 from optc.passes.settled_branches import take_settled_branches
+from optc.passes.variables import Variable
 from optc.pipeline import Context, graph_pass
 
 
@@ -124,51 +126,14 @@ class _Freezer:
             type_ = _present_type(owner.values.get(name), type_)
             value = self.graph.add_input(type_, name)
             slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=type_)
-            last = self.promote(self.graph.block, key, value)
+            variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
+            last = variable.promote(self.graph.block.nodes, value)
             slot.output = len(self.graph.outputs)
             self.graph.add_output(last)
             self.context.slots.append(slot)
 
-    def promote(self, block: Block, key: tuple[int, str], value: Value) -> Value:
-        """Replace reads and assignments of one attribute in a block; returns its value at the block's end."""
-        for node in block.nodes:
-            if self.is_known(node, "prim::GetAttr") and self.key(node) == key:
-                node.output.replace_all_uses_with(value)
-                node.destroy()
-            elif self.is_known(node, "prim::SetAttr") and self.key(node) == key:
-                value = node.inputs[1]
-                node.destroy()
-            elif node.kind == "prim::If" and self.touches(node, key):
-                value = self.promote_branch(node, key, value)
-            elif node.kind == "prim::Loop" and self.touches(node, key):
-                value = self.promote_loop(node, key, value)
-        return value
-
-    def touches(self, node: Node, key: tuple[int, str]) -> bool:
-        kinds = ("prim::GetAttr", "prim::SetAttr")
-        return any(
-            any(self.is_known(inner, kind) for kind in kinds) and self.key(inner) == key for inner in node.walk()
-        )
-
-    def promote_branch(self, node: Node, key: tuple[int, str], value: Value) -> Value:
-        ends = [self.promote(block, key, value) for block in node.blocks]
-        if all(end is value for end in ends):
-            return value
-        for block, end in zip(node.blocks, ends):
-            block.add_output(end)
-        return node.add_output(unrefined(value.type), value.name)
-
-    def promote_loop(self, node: Node, key: tuple[int, str], value: Value) -> Value:
-        body = node.blocks[0]
-        parameter = body.add_input(unrefined(value.type), value.name)
-        end = self.promote(body, key, parameter)
-        if end is parameter:
-            parameter.replace_all_uses_with(value)
-            body.param_node.remove_output(parameter.offset)
-            return value
-        node.add_input(value)
-        body.add_output(end)
-        return node.add_output(unrefined(value.type), value.name)
+    def accesses(self, node: Node, key: tuple[int, str]) -> bool:
+        return (self.is_known(node, "prim::GetAttr") or self.is_known(node, "prim::SetAttr")) and self.key(node) == key
 
     def share_reads(self) -> None:
         """One read per attribute, at the top of the graph; attributes that hold the same tensor are one."""
