@@ -54,7 +54,7 @@ def _replace(graph: Graph, node: Node) -> bool:
         builder = Builder(graph)
         try:
             result = operator.lowering.function(builder, *map(decomposition_argument, node.inputs))
-        except (OptcError, IndexError):
+        except (OptcError, IndexError, TypeError):  # TypeError: it wants to know a number that only running tells
             _remove_between(before, node)
             return False
         results = result if isinstance(result, tuple) and len(node.outputs) != 1 else (result,)

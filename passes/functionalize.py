@@ -211,9 +211,9 @@ class _Functionalizer:
         items = node.inputs[0]
         if form is None:
             raise NotFunctional(f"{operator.name} is not known in a form without mutation", node.source)
-        if operator.name == "aten::pop.t":
+        if operator.schema.name == "aten::pop":
             element = node.outputs[0]
-            getter = self.graph.insert("aten::__getitem__", node.inputs, (element.type,), overload="t")
+            getter = self.graph.insert("aten::__getitem__", node.inputs, (element.type,), overload=node.overload)
             self.move_place(element, getter.output)
         if form == "prim::ListConstruct":
             return self.graph.insert(form, (), (items.type,)).output
@@ -363,6 +363,8 @@ def functional_form(operator: Operator) -> Operator | None:
     return lookup(f"{name.removesuffix('_')}{dot}{overload}") if name.endswith("_") else None
 
 
+_KEYS = ("str", "int", "float", "bool")
+
 _CONTAINERS = {
     "aten::append.t": "prim::ListAppend",
     "aten::insert.t": "prim::ListInsert",
@@ -371,7 +373,10 @@ _CONTAINERS = {
     "aten::extend.t": "aten::add",
     "aten::add_.t": "aten::add",
     "aten::clear.t": "prim::ListConstruct",
-    **{f"aten::_set_item.{key}": "prim::DictSet" for key in ("str", "int", "float", "bool")},
+    **{f"aten::_set_item.{key}": "prim::DictSet" for key in _KEYS},
+    **{f"aten::pop.Dict_{key}": "prim::DictWithout" for key in _KEYS},
+    **{f"aten::Delete.Dict_{key}": "prim::DictWithout" for key in _KEYS},
+    **{f"aten::update.{key}": "prim::DictUpdate" for key in _KEYS},
 }
 _OVERLOADS = {"aten::add": "t"}
 

@@ -104,7 +104,7 @@ class _Inference:
         try:
             arguments = [self.abstract(value) for value in node.inputs]
             result = self.with_size(node, operator, arguments, operator.infer(*arguments))
-        except UndecidedShape:
+        except (UndecidedShape, TypeError):  # TypeError: a rule that has no answer to symbols
             self.forget(node, operator)
             return
         except (OptcError, IndexError, RuntimeError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import IntType, TensorType
+from optc.ir.types import NONE, IntType, TensorType, TupleType
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
 
@@ -53,54 +53,117 @@ def _get_item(graph: Graph, node: Node) -> bool:
 
 
 def _get_key(node: Node, made: Node, key: Value) -> bool:
+    found = _entry(made, key)
+    return found is not None and _replace(node, found[1])
+
+
+def entries_of(made: Node) -> list[tuple[Value, Value]] | None:
+    """The keys and values of a dictionary that is put together with constant keys, all different; else None."""
+    if made.kind != "prim::DictConstruct":
+        return None
     keys, values = made.inputs[::2], made.inputs[1::2]
-    if not all(item.is_constant for item in keys):
-        return False
-    found = [value for item, value in zip(keys, values) if same_value(item, key)]
-    return bool(found) and _replace(node, found[-1])
+    if not all(key.is_constant for key in keys) or len({(type(key.constant), key.constant) for key in keys}) < len(
+        keys
+    ):
+        return None
+    return list(zip(keys, values))
+
+
+def _entry(made: Node, key: Value) -> tuple[int, Value] | None:
+    """The place and the value of a key in a dictionary; None where it is not known, or not there."""
+    entries = entries_of(made)
+    if entries is None or not key.is_constant:
+        return None
+    return next(((place, value) for place, (known, value) in enumerate(entries) if same_value(known, key)), None)
+
+
+def _new_dictionary(graph: Graph, node: Node, entries: list[tuple[Value, Value]]) -> bool:
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        pairs = [value for entry in entries for value in entry]
+        made = graph.insert("prim::DictConstruct", pairs, (node.output.type,)).output
+    return _replace(node, made)
 
 
 def _set_key(graph: Graph, node: Node) -> bool:
     """{"k": a} with "l" set to b = {"k": a, "l": b}."""
     made, key, value = node.inputs[0].node, node.inputs[1], node.inputs[2]
-    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in (key, *made.inputs[::2])):
+    entries = entries_of(made)
+    if entries is None or not key.is_constant:
         return False
-    pairs = list(made.inputs)
-    found = [place for place in range(0, len(pairs), 2) if same_value(pairs[place], key)]
-    if found:
-        pairs[found[0] + 1] = value
-    else:
-        pairs += [key, value]
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
-        return _replace(node, graph.insert("prim::DictConstruct", pairs, (node.output.type,)).output)
+    found = _entry(made, key)
+    if found is None:
+        return _new_dictionary(graph, node, [*entries, (key, value)])
+    place, _ = found
+    return _new_dictionary(graph, node, [*entries[:place], (entries[place][0], value), *entries[place + 1 :]])
+
+
+def _drop_key(graph: Graph, node: Node) -> bool:
+    """{"k": a, "l": b} without "k" = {"l": b}."""
+    made, key = node.inputs[0].node, node.inputs[1]
+    entries, found = entries_of(made), _entry(made, key)
+    if entries is None or found is None:
+        return False
+    return _new_dictionary(graph, node, [*entries[: found[0]], *entries[found[0] + 1 :]])
+
+
+def _update(graph: Graph, node: Node) -> bool:
+    """{"k": a} with {"k": b, "l": c} = {"k": b, "l": c}."""
+    mine, others = (entries_of(value.node) for value in node.inputs)
+    if mine is None or others is None:
+        return False
+    merged = {(type(key.constant), key.constant): (key, value) for key, value in mine}
+    for key, value in others:
+        name = (type(key.constant), key.constant)
+        merged[name] = (merged[name][0] if name in merged else key, value)
+    return _new_dictionary(graph, node, list(merged.values()))
 
 
 def _has_key(graph: Graph, node: Node) -> bool:
     """Whether "k" is in {"k": a} is known."""
     made, key = node.inputs[0].node, node.inputs[1]
-    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in (key, *made.inputs[::2])):
+    if entries_of(made) is None or not key.is_constant:
         return False
     with graph.inserting(node):
-        found = any(same_value(item, key) for item in made.inputs[::2])
-        return _replace(node, graph.insert_constant(found, node.output.type))
+        return _replace(node, graph.insert_constant(_entry(made, key) is not None, node.output.type))
+
+
+def _get_or_default(graph: Graph, node: Node) -> bool:
+    """{"k": a}.get("l", b) = b."""
+    made, key = node.inputs[0].node, node.inputs[1]
+    if entries_of(made) is None or not key.is_constant:
+        return False
+    found = _entry(made, key)
+    if found is not None:
+        return _replace(node, found[1])
+    if len(node.inputs) == 3:
+        return _replace(node, node.inputs[2])
+    with graph.inserting(node):
+        return _replace(node, graph.insert_constant(None, NONE))
 
 
 def _dictionary_parts(graph: Graph, node: Node) -> bool:
-    """keys({"k": a}) = ["k"], values({"k": a}) = [a]."""
-    made = node.inputs[0].node
-    if made.kind != "prim::DictConstruct" or not all(item.is_constant for item in made.inputs[::2]):
+    """keys({"k": a}) = ["k"], values({"k": a}) = [a], items({"k": a}) = [("k", a)]."""
+    entries = entries_of(node.inputs[0].node)
+    if entries is None:
         return False
-    return _new_list(graph, node, list(made.inputs[node.kind == "aten::values" :: 2]))
+    if node.kind != "aten::items":
+        return _new_list(graph, node, [entry[node.kind == "aten::values"] for entry in entries])
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        kinds = [TupleType((key.type, value.type)) for key, value in entries]
+        items = [graph.insert("prim::TupleConstruct", entry, (kind,)).output for entry, kind in zip(entries, kinds)]
+    return _new_list(graph, node, items)
 
 
 def _length(graph: Graph, node: Node) -> bool:
-    """len([a, b, c]) = 3."""
+    """len([a, b, c]) = 3, len({"k": a}) = 1."""
     made = node.inputs[0].node
-    if made.kind != "prim::ListConstruct":
+    items = made.inputs if made.kind == "prim::ListConstruct" else entries_of(made)
+    if items is None:
         return False
     with graph.inserting(node):
-        return _replace(node, graph.insert_constant(len(made.inputs), IntType(len(made.inputs))))
+        return _replace(node, graph.insert_constant(len(items), IntType(len(items))))
 
 
 def _unpack_list(graph: Graph, node: Node) -> bool:
@@ -218,7 +281,11 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::__contains__": _has_key,
     "aten::keys": _dictionary_parts,
     "aten::values": _dictionary_parts,
+    "aten::items": _dictionary_parts,
+    "aten::get": _get_or_default,
     "prim::DictSet": _set_key,
+    "prim::DictUpdate": _update,
+    "prim::DictWithout": _drop_key,
     "prim::ListUnpack": _unpack_list,
     "prim::ListAppend": _append,
     "prim::ListSet": _set_list_item,

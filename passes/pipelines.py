@@ -14,8 +14,8 @@ from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram
-from optc.ir.structure import Structure
-from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TupleType, Type
+from optc.ir.structure import Literal, Structure
+from optc.ir.types import NONE, STRING, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.passes import (
     addmm_fusion,
@@ -25,6 +25,7 @@ from optc.passes import (
     constant_folding,
     dead_code_elimination,
     decompose,
+    drop_messages,
     flatten_outputs,
     freeze,
     functionalize,
@@ -39,29 +40,33 @@ from optc.passes import (
     lower_tuples,
     number_constants,
     outline_islands,
+    scalar_replacement,
+    split_dictionaries,
 )
 from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, functionalize, infer_shapes, lower_containers, canonicalize, constant_folding, branch_simplification,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
-    addmm_fusion, outline_islands,
+    addmm_fusion, drop_messages, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
-pipeline.name_pipeline("capture", "inline, number-constants, lower-tuples, freeze, lower-tuples, functionalize")
+pipeline.name_pipeline(
+    "capture", "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, functionalize"
+)
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, lower-containers, lower-tuples, canonicalize, constant-folding, branch-simplification, "
-    "common-subexpressions, dead-code-elimination)",
+    "repeat(infer-shapes, lower-containers, split-dictionaries, lower-tuples, canonicalize, constant-folding, "
+    "branch-simplification, common-subexpressions, dead-code-elimination)",
 )
 pipeline.name_pipeline(
     "default",
     "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, "
-    "repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, outline-islands, "
-    "dead-code-elimination",
+    "repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, drop-messages, "
+    "dead-code-elimination, outline-islands, dead-code-elimination",
 )
 
 
@@ -75,7 +80,7 @@ def optimize(
 ) -> OptimizedProgram:
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
 
-    `input_types` has one entry per argument (self excluded): a type, NONE, or a list, tuple or dictionary of such for
+    `input_types` has one entry per argument (self excluded): a type (NONE and `Literal` make it a constant), or a list, tuple or dictionary of such for
     arguments that are taken apart; None, for one argument or all, keeps what is declared. `text` replaces the default
     pipeline.
     """
@@ -124,6 +129,8 @@ def _take_in(graph: Graph, name: str, given: Any, declared: Type, leaves: list[V
         declared = declared.element
     if given is NONE:
         return graph.insert_constant(None, NONE), Structure("none")
+    if isinstance(given, Literal):
+        return graph.insert_constant(given.value, STRING), Structure("text", keys=(given.value,))
     if isinstance(given, TupleType):
         given = tuple(given.elements)
     if isinstance(given, tuple | list | dict):

@@ -12,10 +12,20 @@ from optc.ir.types import TupleType, Type
 
 
 @dataclass(frozen=True)
+class Literal(Type):
+    """The type of an argument that is always the same text."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True)
 class Structure:
     """One level of a nested value.
 
-    `kind` is "leaf" (of type `type`), "none", "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
+    `kind` is "leaf" (of type `type`), "none", "text" (`keys` has it), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
     keys. A tuple's `type` tells a NamedTuple.
     """
 
@@ -35,9 +45,10 @@ def leaves_of(value: Any, structure: Structure) -> Iterator[Any]:
     if structure.kind == "leaf":
         yield value
         return
-    if structure.kind == "none":
-        if value is not None:
-            raise TypeError(f"expected None, got {type(value).__name__}")
+    if structure.kind in ("none", "text"):
+        expected = structure.keys[0] if structure.keys else None
+        if value != expected:
+            raise TypeError(f"expected {expected!r}, got {type(value).__name__}")
         return
     parts = list(value.values()) if isinstance(value, dict) else value
     if not isinstance(parts, list | tuple) or len(parts) != len(structure.items):

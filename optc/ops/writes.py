@@ -258,10 +258,31 @@ define(
     interpreted="removing an element of a list whose length only running tells",
 )
 
+
+def _dict_without(items: dict[Any, Any], key: Any) -> dict[Any, Any]:
+    """Raises KeyError."""
+    rest = dict(items)
+    del rest[key]
+    return rest
+
+
 define(
     "prim::DictSet(Dict(t, tVal) self, t key, tVal value) -> Dict(t, tVal)",
     infer=lambda items, key, value: items,
     reference=lambda items, key, value: {**items, key: value},
+    interpreted="changing a dictionary whose keys only running tells",
+)
+define(
+    "prim::DictWithout(Dict(t, tVal) self, t key) -> Dict(t, tVal)",
+    infer=lambda items, key: items,
+    reference=_dict_without,
+    may_fail=True,
+    interpreted="changing a dictionary whose keys only running tells",
+)
+define(
+    "prim::DictUpdate(Dict(t, tVal) self, Dict(t, tVal) to_add) -> Dict(t, tVal)",
+    infer=lambda items, others: items,
+    reference=lambda items, others: {**items, **others},
     interpreted="changing a dictionary whose keys only running tells",
 )
 

@@ -85,8 +85,8 @@ def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None
         spec = next(leaves)
         fixed = structure.type.dim if isinstance(structure.type, IntType) else None
         return replace(spec, value=fixed) if isinstance(fixed, int) else spec if fixed is None else None
-    if structure.kind == "none":
-        return Constant(None)
+    if structure.kind in ("none", "text"):
+        return Constant(structure.keys[0] if structure.keys else None)
     items = [_form(item, leaves) for item in structure.items]
     present = [item for item in items if item is not None]
     if structure.kind == "dict" or len(present) != len(items):

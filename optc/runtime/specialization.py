@@ -11,6 +11,7 @@ from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram, Slot
+from optc.ir.structure import Literal
 from optc.ir.types import IntType, TensorType
 
 
@@ -107,6 +108,8 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     if isinstance(type_, dict):
         same = isinstance(value, dict) and list(value) == list(type_)
         return same and all(fits(value[key], part, None, symbols) for key, part in type_.items())
+    if isinstance(type_, Literal):
+        return type(value) is str and value == type_.value
     if isinstance(type_, IntType) and type_.dim is not None:
         return type(value) is int and bool(value == type_.dim)
     if not isinstance(type_, TensorType):

@@ -11,6 +11,7 @@ from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
 from optc.eager.dispatch import wrap
 from optc.ir import dtypes, types
+from optc.ir.structure import Literal
 from optc.ir.types import Type
 from optc.ops.abstract import tensor_type_of
 
@@ -92,6 +93,8 @@ def type_of(value: Any) -> Any:
         return type_of_items(value)
     if isinstance(value, dict):
         return {key: type_of(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return Literal(value)
     simple: dict[type, Type] = {int: types.INT, float: types.FLOAT, bool: types.BOOL}
     return simple.get(type(value))
 

@@ -18,7 +18,6 @@ from optc import jit, nn
 from optc.errors import ExecutionError, OptcError, OptcWarning
 from optc.ops.registry import Interpreted, lookup
 
-
 LEFT_TO_THE_INTERPRETER = (
     "aten::kthvalue", "aten::masked_select", "aten::median.dim", "aten::unique_dim", "aten::where", "aten::nonzero",
     "aten::bincount",

@@ -1,0 +1,195 @@
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+"""Objects, dictionaries and text that stay inside a program leave nothing for the interpreter to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import optc
+from optc import jit
+from optc.errors import ExecutionError
+from optc.passes.pipelines import optimize
+
+
+@jit.script
+class Sum:
+    def __init__(self, start: optc.Tensor):
+        self.total = start
+        self.count = 0
+
+    def add(self, other: optc.Tensor):
+        self.total = self.total + other
+        self.count += 1
+
+
+@jit.script
+class Held:
+    def __init__(self, inner: Sum):
+        self.inner = inner
+
+
+def an_object(x):
+    held = Sum(x)
+    held.add(x * 2)
+    return held.total, held.count
+
+
+def an_object_in_a_loop(x):
+    held = Sum(x)
+    for i in range(x.size(0)):
+        held.add(x * float(i))
+    return held.total, held.count
+
+
+def an_object_in_a_branch(x):
+    held = Sum(x)
+    if bool(x.sum() > 0):
+        held.add(x)
+        if bool(x.sum() > 1):
+            held.total = held.total * 2
+    return held.total, held.count
+
+
+def an_object_made_in_a_loop(x):
+    for i in range(3):
+        held = Sum(x)
+        held.add(x * float(i))
+        x = held.total
+    return x
+
+
+def an_object_inside_an_object(x):
+    held = Held(Sum(x))
+    held.inner.add(x)
+    return held.inner.total
+
+
+def a_dictionary_in_a_branch(x):
+    d = {"a": x, "b": x + 1}
+    if bool(x.sum() > 0):
+        d["a"] = x * 2
+    return d["a"] + d["b"]
+
+
+def a_dictionary_in_a_loop(x):
+    d = {"a": x, "b": x}
+    for i in range(x.size(0)):
+        d["a"] = d["a"] + float(i)
+        if i == 2:
+            d["b"] = d["a"]
+    return d["a"], d["b"], len(d)
+
+
+def a_dictionary_that_both_sides_make(x):
+    if bool(x.sum() > 0):
+        d = {1: x, 2: x * 2}
+    else:
+        d = {1: -x, 2: x}
+    return d[1] - d[2]
+
+
+def entries_of_a_dictionary(x):
+    d = {"a": x, "b": x * 2}
+    total = optc.zeros_like(x)
+    names: list[str] = []
+    for name, value in d.items():
+        total = total + value
+        names.append(name + "!")
+    return total * len("".join(names))
+
+
+def entries_that_come_and_go(x):
+    d = {"a": x, "b": x * 2}
+    y = d.pop("a")
+    d.update({"c": y * 3, "b": y})
+    del d["b"]
+    return d.get("a", x * 5), d["c"], "a" in d, d
+
+
+def text_of_a_check(x):
+    if x.dim() != 1:
+        raise ValueError(f"a vector was expected, not {x.shape}")
+    assert x.sum() > -100, f"the sum is {x.sum()}"
+    return x + 1
+
+
+PROGRAMS = [
+    an_object, an_object_in_a_loop, an_object_in_a_branch, an_object_made_in_a_loop, an_object_inside_an_object,
+    a_dictionary_in_a_branch, a_dictionary_in_a_loop, a_dictionary_that_both_sides_make, entries_of_a_dictionary,
+    entries_that_come_and_go, text_of_a_check,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_it_is_native_and_means_the_same(program: Callable[..., Any]) -> None:
+    scripted = jit.script(program)
+    fast = optc.compile(scripted, fallback="error")
+    for x in (optc.rand(6), -optc.rand(6), optc.ones(6)):
+        assert repr(fast(x)) == repr(scripted(x))
+
+
+def test_the_text_of_an_error_is_still_the_programs() -> None:
+    scripted = jit.script(text_of_a_check)
+    fast = optc.compile(scripted, fallback="error")
+    with pytest.raises(ExecutionError) as expected:
+        scripted(-optc.ones(600))
+    with pytest.raises(ExecutionError) as found:
+        fast(-optc.ones(600))
+    assert str(found.value) == str(expected.value)
+    assert "the sum is" in str(found.value)
+
+
+def an_object_that_is_returned(x):
+    held = Sum(x)
+    held.add(x)
+    return held
+
+
+def keys_that_data_decides(x):
+    d: dict[str, optc.Tensor] = {}
+    if bool(x.sum() > 0):
+        d["positive"] = x
+    else:
+        d["negative"] = x
+    return d
+
+
+def an_order_that_data_decides(x):
+    if bool(x.sum() > 0):
+        d = {"a": x, "b": x * 2}
+    else:
+        d = {"b": x * 2, "a": x}
+    return d
+
+
+@pytest.mark.parametrize("program", [keys_that_data_decides, an_order_that_data_decides])
+def test_what_only_running_tells_stays(program: Callable[..., Any]) -> None:
+    scripted = jit.script(program)
+    fast = optc.compile(scripted, fallback="allow")
+    for x in (optc.rand(6), -optc.rand(6)):
+        assert repr(fast(x)) == repr(scripted(x))
+
+
+def test_an_object_that_leaves_stays_an_object() -> None:
+    assert optimize(jit.script(an_object_that_is_returned)._function).graph is None
+
+
+def by_text(x, mode: str = "sum", names: list[str] = ["a"]):  # noqa: B006
+    if mode == "sum":
+        return x.sum() * len(names)
+    if "b" in names:
+        return x.mean()
+    return x * 2
+
+
+def test_text_arguments_are_constants_of_their_version() -> None:
+    scripted = jit.script(by_text)
+    fast = optc.compile(scripted, fallback="error")
+    x = optc.rand(4)
+    calls = [(x,), (x, "summary"[:3]), (x, "mean"), (x, "mean", ["b"]), (x, "mean", ["b", "c"]), (x, "mean")]
+    for arguments in calls:
+        assert repr(fast(*arguments)) == repr(scripted(*arguments))
+    assert len(fast.specializations) == 4
