@@ -53,10 +53,14 @@ def is_container(type_: Type) -> bool:
 
 @dataclass(eq=False)
 class Storage:
-    """One piece of memory: the value that first stood for it, and everything it may really be."""
+    """One piece of memory: the value that first stood for it, and everything it may really be.
+
+    The roots of a list or dictionary are also those of its elements; `containers` are only what it may be itself.
+    """
 
     value: Value
     roots: set[Storage] = field(default_factory=set)
+    containers: set[Storage] = field(default_factory=set)
 
     @property
     def is_container(self) -> bool:
@@ -64,8 +68,12 @@ class Storage:
         return is_container(self.value.type)
 
     def may_be(self, other: Storage) -> bool:
-        """True when both may be the same memory."""
+        """True when both may be the same memory, or one may hold the other."""
         return not self.roots.isdisjoint(other.roots)
+
+    def may_be_container(self, other: Storage) -> bool:
+        """True when both may be the same list or dictionary."""
+        return not self.containers.isdisjoint(other.containers)
 
 
 @dataclass(frozen=True)
@@ -119,11 +127,10 @@ class Aliasing:
 
     def written(self, storage: Storage) -> bool:
         """True when some write may hit the storage."""
-        return any(
-            self.places[write.target].storage.may_be(storage)
-            and self.places[write.target].storage.is_container == storage.is_container
-            for write in self.writes
-        )
+        targets = [self.places[write.target].storage for write in self.writes]
+        if storage.is_container:
+            return any(target.may_be_container(storage) for target in targets)
+        return any(target.may_be(storage) and not target.is_container for target in targets)
 
     def allocate(self, value: Value) -> None:
         """Memory that is its own root."""
@@ -138,11 +145,12 @@ class Aliasing:
         if not is_reference(value.type):
             return
         storage = self.storage(value)
+        is_new = value.node.kind in ("prim::ListConstruct", "prim::DictConstruct")
         if is_container(value.type):
             self.add_roots(storage, {storage})
         for source in sources:
             if source in self.places:
-                self.add_roots(storage, self.places[source].storage.roots)
+                self.add_roots(storage, self.places[source].storage.roots, are_held=is_new)
         if not storage.roots:
             self.add_roots(storage, {storage})
         self.places[value] = Place(storage)
@@ -154,9 +162,14 @@ class Aliasing:
             self.changed = True
         return found
 
-    def add_roots(self, storage: Storage, roots: set[Storage]) -> None:
+    def add_roots(self, storage: Storage, roots: set[Storage], are_held: bool = False) -> None:
+        """Add to what a storage may be; `are_held`: to what its elements may be."""
         if not roots <= storage.roots:
             storage.roots |= roots
+            self.changed = True
+        containers = set() if are_held or not storage.is_container else {root for root in roots if root.is_container}
+        if not containers <= storage.containers:
+            storage.containers |= containers
             self.changed = True
 
     def block(self, block: Block) -> None:
@@ -195,7 +208,7 @@ class Aliasing:
             self.places[node.output] = Place(place.storage, (*place.chain, node))
             return
         for output, declared in zip(node.outputs, operator.schema.returns):
-            if declared.alias or _is_generic(declared.type):
+            if declared.alias or (_is_generic(declared.type) and not _is_list_of_numbers(declared.type, output.type)):
                 self.derive(output, list(node.inputs))
             else:
                 self.allocate(output)
@@ -204,9 +217,10 @@ class Aliasing:
         self.writes.append(Write(node, target))
         storage = self.places[target].storage
         if storage.is_container:
-            for value in node.inputs:
-                if value is not target and value in self.places:
-                    self.add_roots(storage, self.places[value].storage.roots)
+            for argument, value in zip(operator.schema.arguments, node.inputs):
+                if value is target or value not in self.places or _is_list_of_numbers(argument.type, value.type):
+                    continue
+                self.add_roots(storage, self.places[value].storage.roots, are_held=True)
         for output, declared in zip(node.outputs, operator.schema.returns):
             if declared.is_written:
                 self.places[output] = self.places[target]
@@ -263,6 +277,11 @@ def _is_generic(type_: Type) -> bool:
     if isinstance(type_, TupleType):
         return any(map(_is_generic, type_.elements))
     return isinstance(type_, VariableType | DictType) or type_ is ANY
+
+
+def _is_list_of_numbers(declared: Type, type_: Type) -> bool:
+    """True for what operators such as `extend` and `slice` read or make element by element, when elements are no memory."""
+    return isinstance(declared, ListType) and isinstance(type_, ListType) and not is_reference(type_.element)
 
 
 def _is_visible(place: Place, node: Node) -> bool:

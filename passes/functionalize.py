@@ -257,7 +257,7 @@ class _Functionalizer:
         for other in self.state.versions:
             if other is storage or not other.may_be(storage):
                 continue
-            if storage.is_container and not (other.is_container and _share_container(storage, other)):
+            if storage.is_container and not storage.may_be_container(other):
                 continue
             self.refuse_lasting(other, writer)
             self.state.unreadable[other] = writer
@@ -383,10 +383,6 @@ _OVERLOADS = {"aten::add": "t"}
 
 def _declared(operator: Operator | None) -> tuple[Argument, ...]:
     return operator.schema.arguments if operator is not None else ()
-
-
-def _share_container(left: Storage, right: Storage) -> bool:
-    return any(root.is_container for root in left.roots & right.roots)
 
 
 def _carried_type(type_: Type) -> Type:
