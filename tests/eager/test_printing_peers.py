@@ -62,14 +62,14 @@ def test_every_dtype_and_shape(dtype: str, shape: tuple[int, ...]) -> None:
         arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5),
     )
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_any_values(array: np.ndarray) -> None:
     theirs, ours = both(array)
     assert ours == theirs
 
 
 @given(st.lists(st.floats(width=16), max_size=12))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_bfloat16(values: list[float]) -> None:
     tensor = torch.tensor(values, dtype=torch.bfloat16)
     array = np.array(values, np.float32).astype(ml_dtypes.bfloat16)

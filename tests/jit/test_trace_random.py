@@ -55,7 +55,7 @@ def program(names: list[str]) -> Callable[[Any], Any]:
     return run
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(sorted(STEPS)), min_size=1, max_size=8))
 def test_traces_of_random_programs(names: list[str]) -> None:
     run = program(names)

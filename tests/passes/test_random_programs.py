@@ -204,7 +204,7 @@ def check(graph: Graph, choices: random.Random, symbolic: bool = False) -> bool:
     return program.graph is not None
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.randoms(use_true_random=False), st.integers(1, 12), st.booleans())
 def test_programs_without_writes_mean_the_same_after_every_pass(
     choices: random.Random, length: int, symbolic: bool
@@ -212,7 +212,7 @@ def test_programs_without_writes_mean_the_same_after_every_pass(
     assert check(random_program(choices, length, writes=0.0), choices, symbolic)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False), st.integers(1, 12))
 def test_programs_with_writes_mean_the_same_after_every_pass(choices: random.Random, length: int) -> None:
     check(random_program(choices, length), choices)
