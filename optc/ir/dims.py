@@ -10,7 +10,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
+
+from optc.errors import OptcError
+
+
+class UndecidedShape(OptcError):
+    """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +69,11 @@ class Symbolic:
         return add(self, other)
 
     __radd__ = __add__
+
+    def _undecided(self, *_: object) -> NoReturn:
+        raise UndecidedShape(f"the number {self} is needed before the program runs")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __index__ = __int__ = __float__ = _undecided
 
     def __neg__(self) -> Dim:
         return multiply(self, -1)

@@ -19,6 +19,7 @@ import numpy as np
 from optc.errors import OptcError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, fresh, symbols
+from optc.ir.dims import UndecidedShape as UndecidedShape  # noqa: PLC0414  rules import it from here
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import (
@@ -42,10 +43,6 @@ class ShapeError(OptcError):
     """Arguments that the operator refuses whenever it runs; the text is torch's."""
 
 
-class UndecidedShape(OptcError):
-    """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
-
-
 class Unknown:
     """The abstract value of which nothing but the type is known. Rules that need the value raise UndecidedShape."""
 
@@ -62,6 +59,11 @@ class Unknown:
 
     def __iter__(self) -> Iterator[Any]:
         raise UndecidedShape(f"a value of type {self.type} is needed before the program runs")
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise UndecidedShape(f"the {name} of a value of type {self.type} is needed before the program runs")
 
     def __len__(self) -> int:
         raise UndecidedShape(f"the length of a value of type {self.type} is needed before the program runs")
