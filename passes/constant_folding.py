@@ -15,7 +15,7 @@ from optc.ops.reference import apply_operator
 from optc.ops.registry import Operator, operator_of
 from optc.pipeline import graph_pass
 
-_MISSING = object()
+MISSING = object()
 
 
 @graph_pass(
@@ -39,9 +39,9 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
     if operator is None or has_effects(node):
         return False
     arguments = [constant_argument(value) for value in node.inputs]
-    if any(argument is _MISSING for argument in arguments):
+    if any(argument is MISSING for argument in arguments):
         return False
-    results = _compute(operator, arguments)
+    results = compute(operator, arguments)
     if results is None or len(results) != len(node.outputs) or not _is_small(results, arguments, limit):
         return False
     if not all(map(_is_storable, results, node.outputs)):
@@ -61,16 +61,16 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
 
 
 def constant_argument(value: Value) -> Any:
-    """The Python value of a constant or of a list of constants, `_MISSING` for anything else."""
+    """The Python value of a constant or of a list of constants, `MISSING` for anything else."""
     if value.is_constant:
         constant = value.constant
         if constant is None and value.node.attributes:
-            return _MISSING
-        return constant if _is_plain(constant) else _MISSING
+            return MISSING
+        return constant if _is_plain(constant) else MISSING
     if value.node.kind != "prim::ListConstruct":
-        return _MISSING
+        return MISSING
     items = [constant_argument(item) for item in value.node.inputs]
-    return _MISSING if any(item is _MISSING for item in items) else items
+    return MISSING if any(item is MISSING for item in items) else items
 
 
 def _is_plain(constant: Any) -> bool:
@@ -79,7 +79,7 @@ def _is_plain(constant: Any) -> bool:
     return constant is None or isinstance(constant, bool | int | float | str | np.ndarray)
 
 
-def _compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
+def compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
     """The results, None when the operator refuses these arguments: then it must fail where the program runs it."""
     try:
         result = apply_operator(operator.name, *arguments)

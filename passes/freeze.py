@@ -7,7 +7,6 @@ input, and its contents at the end are one more output. `Context.slots` says wha
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -18,10 +17,11 @@ from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Slot
-from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type, unrefined
+from optc.ir.types import Type, unrefined
 from optc.ops.builder import constant_type
 from optc.passes.aliasing import Aliasing
 from optc.passes.inline import inline
+from optc.passes.object_constants import insert_held
 from optc.passes.settled_branches import take_settled_branches
 from optc.passes.variables import Variable
 from optc.pipeline import Context, graph_pass
@@ -222,39 +222,16 @@ class _Freezer:
             found = self.attribute(node)
             with self.graph.inserting(node):
                 self.graph.current_source, self.graph.current_scope = node.source, node.scope
-                value = self.constant(found, node.output.type, node)
+                value = self.constant(found, node)
             value.name = node.output.name
             node.output.replace_all_uses_with(value)
             node.destroy()
 
-    def constant(self, found: Any, declared: Type, node: Node) -> Value:
-        """A value that holds what an attribute holds. Raises NotFreezable for objects the graph has no form for."""
-        graph = self.graph
-        inner = declared.element if isinstance(declared, OptionalType) and found is not None else declared
-        if isinstance(found, Tensor):
-            return graph.insert_constant(found._array, constant_type(found._array))
-        if found is None or isinstance(found, bool | int | float | str):
-            return graph.insert_constant(found, constant_type(found))
-        if isinstance(found, Enum):
-            return graph.insert_constant(found, inner)
-        if isinstance(found, tuple):
-            types = inner.elements if isinstance(inner, TupleType) else tuple(constant_type(item) for item in found)
-            items = [self.constant(item, type_, node) for item, type_ in zip(found, types)]
-            return graph.insert("prim::TupleConstruct", items, (inner,)).output
-        if isinstance(found, list) and isinstance(inner, ListType):
-            items = [self.constant(item, inner.element, node) for item in found]
-            return graph.insert("prim::ListConstruct", items, (inner,)).output
-        if isinstance(found, dict) and isinstance(inner, DictType):
-            pairs = [
-                (key, inner.key) if side == 0 else (value, inner.value)
-                for key, value in found.items()
-                for side in (0, 1)
-            ]
-            items = [self.constant(item, type_, node) for item, type_ in pairs]
-            return graph.insert("prim::DictConstruct", items, (inner,)).output
-        if isinstance(inner, TensorType) or not hasattr(found, "__dict__"):
-            return graph.insert_constant(found, inner)
-        raise NotFreezable(f"the attribute {self.path(node)} is a {type(found).__name__}", node.source)
+    def constant(self, found: Any, node: Node) -> Value:
+        value = insert_held(self.graph, found, node.output.type)
+        if value is None:
+            raise NotFreezable(f"the attribute {self.path(node)} is a {type(found).__name__}", node.source)
+        return value
 
     def remove_objects(self) -> None:
         """Nobody reads objects any more, so self can go; calls of methods that stay behind still need it."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from optc.ir.dims import Dim
+from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
 from optc.ir.symbols import bind, renew_symbols
-from optc.ir.types import IntType
+from optc.ir.types import IntType, TensorType
 from optc.pipeline import graph_pass
 
 
@@ -14,21 +15,24 @@ from optc.pipeline import graph_pass
     functional=True,
     after={"constant-folding": "trip counts must have become constants"},
 )
-def loop_unrolling(graph: Graph, *, trips: int = 8, nodes: int = 64) -> bool:
-    """Write out loops that run a known, small number of times (at most `trips`, `nodes` nodes in all)."""
+def loop_unrolling(graph: Graph, *, trips: int = 8, nodes: int = 64, bookkeeping: int = 4096) -> bool:
+    """Write out loops that run a known, small number of times (at most `trips`, `nodes` nodes in all).
+
+    Loops that compute no tensors, only numbers and lists of them, mostly fold away: they may have `bookkeeping` nodes.
+    """
     changed = False
     for node in graph.walk():
         if node.kind == "prim::Loop" and node.owner is not None:
-            changed |= _unroll(node, trips, nodes)
+            changed |= _unroll(node, trips, nodes, bookkeeping)
     return changed
 
 
-def _unroll(loop: Node, trips: int, nodes: int) -> bool:
+def _unroll(loop: Node, trips: int, nodes: int, bookkeeping: int) -> bool:
     count = known_trips(loop)
     if count is None:
         return False
     size = sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
-    if count > 1 and (count > trips or count * size > nodes):
+    if count > 1 and (count > trips or count * size > nodes) and not _is_bookkeeping(loop, count * size, bookkeeping):
         return False
     carried = list(loop.inputs[2:])
     body = loop.blocks[0]
@@ -40,6 +44,19 @@ def _unroll(loop: Node, trips: int, nodes: int) -> bool:
         output.replace_all_uses_with(value)
     loop.destroy()
     return True
+
+
+def _is_bookkeeping(loop: Node, size: int, most: int) -> bool:
+    """The loop is of that size and computes no tensors but those that say how large others are."""
+    return size <= most and not any(
+        isinstance(output.type, TensorType) and not _is_small_and_known(output.type)
+        for node in loop.blocks[0].walk()
+        for output in node.outputs
+    )
+
+
+def _is_small_and_known(type_: TensorType) -> bool:
+    return type_.dtype is INT64 and type_.shape == ()
 
 
 def known_trips(loop: Node) -> int | None:

@@ -35,10 +35,12 @@ from optc.passes import (
     list_buffers,
     loop_batching,
     loop_invariant_hoisting,
+    loop_trip_counts,
     loop_unrolling,
     lower_containers,
     lower_tuples,
     number_constants,
+    object_constants,
     outline_islands,
     scalar_replacement,
     split_dictionaries,
@@ -47,8 +49,8 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, object_constants, canonicalize, constant_folding, branch_simplification,
+    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
     addmm_fusion, drop_messages, outline_islands,
 )  # fmt: skip
@@ -59,14 +61,14 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, lower-containers, split-dictionaries, lower-tuples, canonicalize, constant-folding, "
-    "branch-simplification, common-subexpressions, dead-code-elimination)",
+    "repeat(infer-shapes, lower-containers, split-dictionaries, object-constants, lower-tuples, canonicalize, "
+    "constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
 )
 pipeline.name_pipeline(
     "default",
-    "capture, simplify, loop-unrolling, simplify, growing-lists, list-buffers, flatten-outputs, "
-    "repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, drop-messages, "
-    "dead-code-elimination, outline-islands, dead-code-elimination",
+    "capture, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, list-buffers, "
+    "flatten-outputs, repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, "
+    "drop-messages, dead-code-elimination, outline-islands, dead-code-elimination",
 )
 
 

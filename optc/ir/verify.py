@@ -277,7 +277,9 @@ def _check_list_append(node: Node) -> None:
     type_ = node.inputs[0].type
     require(isinstance(type_, ListType), node, "prim::ListAppend reads a list first")
     assert isinstance(type_, ListType)
-    require(includes(node.output.type, type_), node, f"a {type_} is called a {node.output.type}")
+    before = node.inputs[0].node
+    is_empty = before.kind == "prim::ListConstruct" and not before.inputs
+    require(is_empty or includes(node.output.type, type_), node, f"a {type_} is called a {node.output.type}")
     _check_elements(node, node.inputs[1:], [getattr(node.output.type, "element", type_.element)])
 
 

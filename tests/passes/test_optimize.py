@@ -13,11 +13,14 @@ import optc as torch
 from optc import nn
 from optc.eager.tensor import Tensor
 from optc.instruments import Compare, Verify
+from optc.interpreter import run
 from optc.ir import dtypes
 from optc.ir.dims import symbol
 from optc.ir.graph import Graph
-from optc.ir.types import BOOL, FLOAT, INT, NONE, STRING, TensorType
+from optc.ir.types import BOOL, FLOAT, INT, NONE, STRING, ListType, TensorType
 from optc.ops.abstract import UNKNOWN_BOOL
+from optc.passes.constant_folding import constant_argument
+from optc.passes.object_constants import object_constants
 from optc.passes.pipelines import OptimizedProgram, optimize
 
 
@@ -419,3 +422,46 @@ def test_invariant_work_leaves_the_loop(x: Tensor) -> None:
 def test_unknown_stays_unknown() -> None:
     with pytest.raises(Exception, match="needed before the program runs"):
         bool(UNKNOWN_BOOL)
+
+
+@torch.jit.script
+class Recipe:
+    def __init__(self, order: List[int], scale: float):
+        self.order = order
+        self.scale = scale
+
+
+@torch.jit.script
+def make_recipe() -> Recipe:
+    return Recipe([2, 0, 1], 2.0)
+
+
+def test_attributes_of_constant_objects_are_read() -> None:
+    recipe = run(make_recipe.graph, [])
+    graph = Graph()
+    with graph.inserting(graph.block):
+        held = graph.insert_constant(recipe, recipe.type)
+        order = graph.insert("prim::GetAttr", [held], [ListType(INT)], {"name": "order"}).output
+        scale = graph.insert("prim::GetAttr", [held], [FLOAT], {"name": "scale"}).output
+    graph.add_output(order)
+    graph.add_output(scale)
+    assert object_constants(graph)
+    assert [constant_argument(value) for value in graph.outputs] == [[2, 0, 1], 2.0]
+
+
+class Places(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        sizes: List[int] = []
+        for axis, place in enumerate([2, 0, 1]):
+            if place == 1:
+                continue
+            sizes.append(x.size(place) * axis)
+        return x + sizes[0] + len(sizes)
+
+
+def test_loops_with_continue_fold_away() -> None:
+    x = torch.rand(2, 3, 5)
+    module = torch.jit.script(Places())
+    assert set(kinds(graph_of(optimized(module, x, symbolic=False)))) == {"aten::add"}
+    fast = torch.compile(module, fallback="error")
+    np.testing.assert_array_equal(fast(x).numpy(), module(x).numpy())
