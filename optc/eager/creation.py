@@ -171,6 +171,9 @@ def _factory(name: str, documentation: str, default: DType | None = None) -> Cal
 zeros = _factory("zeros", "A tensor of zeros: `zeros(2, 3)` or `zeros((2, 3))`.")
 ones = _factory("ones", "A tensor of ones: `ones(2, 3)` or `ones((2, 3))`.")
 empty = _factory("empty", "A tensor whose elements are whatever the memory held.")
+empty_permuted = _factory(
+    "empty_permuted", "An uninitialised tensor; `physical_layout` only says how it lies in memory."
+)
 full = _factory("full", "A tensor of one number: `full(size, number)`; its dtype is the number's.")
 arange = _factory("arange", "Numbers from `start` (0) up to but not including `end`, `step` apart.")
 linspace = _factory("linspace", "`steps` numbers from `start` to `end`, both included, evenly spaced.")
@@ -273,6 +276,7 @@ NEW_METHODS: Final = {
     "new_zeros": _new_method("new_zeros", "Zeros of this tensor's dtype."),
     "new_ones": _new_method("new_ones", "Ones of this tensor's dtype."),
     "new_empty": _new_method("new_empty", "A tensor of this dtype whose elements are not set."),
+    "new_empty_strided": _new_method("new_empty_strided", "A tensor of this dtype whose elements are not set."),
     "new_full": _new_method("new_full", "One number, in this tensor's dtype."),
     "new_tensor": _new_tensor,
 }

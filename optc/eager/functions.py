@@ -6,6 +6,7 @@ PyTorch's Python layer adds are written out here or come from the modules named 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,6 +20,7 @@ from optc.eager.creation import (
     asarray,
     empty,
     empty_like,
+    empty_permuted,
     empty_strided,
     eye,
     from_dlpack,
@@ -52,7 +54,7 @@ from optc.ir import dtypes
 from optc.ops.registry import overloads
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_strided", "eye", "from_dlpack", "from_numpy",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "from_dlpack", "from_numpy",
     "frombuffer", "full", "full_like", "linspace", "logspace", "normal", "ones", "ones_like", "rand", "rand_like",
     "randint", "randint_like", "randn", "randn_like", "randperm", "scalar_tensor", "tensor", "tril_indices",
     "triu_indices", "zeros", "zeros_like", "is_tensor",
@@ -149,6 +151,59 @@ def _letters(numbers: Any) -> str:
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
+def block_diag(*tensors: Any) -> Any:
+    """Matrices along the diagonal of one that is zero elsewhere."""
+    return dispatch.call("aten::block_diag", (list(tensors),))
+
+
+def cartesian_prod(*tensors: Any) -> Any:
+    """All tuples of one element of each vector, one a row."""
+    return dispatch.call("aten::cartesian_prod", (list(tensors),))
+
+
+def _at_least(name: str) -> Callable[..., Any]:
+    def function(*tensors: Any) -> Any:
+        given = tensors[0] if len(tensors) == 1 else tensors
+        if isinstance(given, list | tuple):
+            return tuple(dispatch.call(f"aten::{name}", (tensor,)) for tensor in given)
+        return dispatch.call(f"aten::{name}", (given,))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"Tensors with {name[-2]} dimensions or more; a tuple where several are given."
+    return function
+
+
+def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
+    """Products summed over the last `dims` dimensions of `a` and the first of `b`, or over two lists of dimensions.
+
+    Raises RuntimeError for a negative number of dimensions.
+    """
+    if isinstance(dims, Tensor):
+        dims = dims.tolist() if dims.numel() > 1 else dims.item()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        dims = (list(range(-dims, 0)), list(range(dims)))
+    mine, other = dims
+    found = dispatch.call("aten::tensordot", (a, b, list(mine), list(other)))
+    return found if out is None else out.copy_(found)
+
+
+def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
+    """The coordinates, in a tensor of that shape, of places counted in row-major order.
+
+    Raises ValueError for indices that are not whole numbers and extents that are negative.
+    """
+    if indices.is_floating_point() or indices.is_complex() or indices.dtype is dtypes.BOOL:
+        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(extent < 0 for extent in extents):
+        raise ValueError(f"'shape' cannot have negative values, but got {extents}")
+    steps = [math.prod(extents[place + 1 :]) for place in range(len(extents))]
+    places = indices.to(dtypes.INT64)
+    return tuple((places // max(step, 1)) % max(extent, 1) for step, extent in zip(steps, extents))
+
+
 def _operator_function(name: str) -> Callable[..., Any]:
     qualified = f"aten::{name}"
 
@@ -189,10 +244,11 @@ NAMES: Final[dict[str, Any]] = {
         name: globals()[name]
         for name in (
             "numel", "is_floating_point", "is_complex", "is_nonzero", "broadcast_shapes", "broadcast_tensors", "split",
-            "meshgrid", "einsum",
+            "meshgrid", "einsum", "block_diag", "cartesian_prod", "tensordot", "unravel_index",
         )
     },
-    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "norm")},
+    **{name: _at_least(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
+    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "norm")},
     **{
         name: getattr(module, name)
         for module, names in (

@@ -48,6 +48,12 @@ def _parts(name: str) -> Callable[..., Any]:
     return method
 
 
+def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
+    """A number of parts as equal as can be, or parts that begin at the given places (numbers, or a tensor of them)."""
+    given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
+    return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
+
+
 def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The vector norm of order `p` over `dim` (all dimensions when absent); "nuc" is the nuclear norm of matrices."""
     code = None if dtype is None else dtype.code
@@ -101,7 +107,8 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "split": _split,
     "unbind": _parts("unbind"),
     "chunk": _parts("chunk"),
-    "tensor_split": _parts("tensor_split"),
+    "tensor_split": _tensor_split,
+    **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit")},
     "norm": _norm,
     "stft": _stft,
     "where": _where,

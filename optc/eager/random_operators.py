@@ -468,7 +468,7 @@ def _dropout(array: Array, probability: float, train: bool, whole_features: bool
     if probability == 0 or not train or array.size == 0:
         return array
     if probability == 1:
-        return array * np.zeros((), array.dtype)
+        return np.asarray(array * np.zeros((), array.dtype))
     keep = 1 - probability
     noise = _noise(array, keep, whole_features)
     return np.asarray(array * (noise / np.asarray(keep, array.dtype)).astype(array.dtype))
@@ -484,7 +484,7 @@ def _alpha_dropout(array: Array, probability: float, train: bool, whole_features
     if probability == 0 or not train or array.size == 0:
         return array
     if probability == 1:
-        return array * np.zeros((), array.dtype)
+        return np.asarray(array * np.zeros((), array.dtype))
     scale = 1 / math.sqrt((_ALPHA * _ALPHA * probability + 1) * (1 - probability))
     noise = _noise(array, 1 - probability, whole_features)
     kind = array.dtype.type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,13 @@ def clamp(x: Expr, low: Expr | None, high: Expr | None) -> Expr:
     if low is not None:
         x = maximum(x, low)
     return x if high is None else minimum(x, high)
+
+
+def _log_of_sum(distance: Expr, scale: float) -> Expr:
+    """What the smaller of two logarithms adds to the larger one; `scale` is the natural logarithm of their base."""
+    if scale == 1.0:
+        return function("log1p", function("exp", -distance))
+    return function("log1p", function("exp", distance * -scale)) * (1.0 / scale)
 
 
 def _hypotenuse(x: Expr, y: Expr) -> Expr:
@@ -533,17 +541,18 @@ declare_pointwise(
     _hypotenuse, np.hypot, check=_floats_only("hypot_cpu"), commutative=True, inplace=True,
 )  # fmt: skip
 declare_binary("copysign", lambda x, y: function("copysign", x, y), np.copysign, promotion="float")
-declare_pointwise(
-    "aten::logaddexp(Tensor self, Tensor other) -> Tensor",
-    lambda x, y: select(
-        x.equal(y) & (function("abs", x) > 3.4e38),
-        x,
-        maximum(x, y) + function("log1p", function("exp", -function("abs", x - y))),
-    ),
-    np.logaddexp,
-    check=_floats_only("logaddexp_cpu"),
-    commutative=True,
-)
+for _name, _compute, _inverse_log in (("logaddexp", np.logaddexp, 1.0), ("logaddexp2", np.logaddexp2, math.log(2.0))):
+    declare_pointwise(
+        f"aten::{_name}(Tensor self, Tensor other) -> Tensor",
+        lambda x, y, scale=_inverse_log: select(
+            x.equal(y) & (function("abs", x) > 3.4e38),
+            x,
+            maximum(x, y) + _log_of_sum(function("abs", x - y), scale),
+        ),
+        _compute,
+        check=_floats_only(f"{_name}_cpu"),
+        commutative=True,
+    )
 declare_pointwise(
     "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor",
     lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0 * x, x * function("log", y))),

@@ -159,6 +159,39 @@ define(
         "aten::full", size, 0, dtype=default_float().code if dtype is None else dtype
     ),
 )
+define(
+    f"aten::new_empty_strided(Tensor self, SymInt[] size, SymInt[] stride, {OPTIONS}) -> Tensor",
+    infer=lambda x, size, stride, dtype, *rest: TensorType(dtype_of_code(dtype, x.dtype), check_size(size)),
+    reference=lambda x, size, stride, dtype, *rest: _filled(size, 0, dtype_of_code(dtype, operand_type(x))),
+    decompose=lambda b, x, size, stride, dtype, *rest: b(
+        "aten::full", size, 0, dtype=dtype_of_code(dtype, b.type(x).dtype).code
+    ),
+)
+
+
+def _permuted_size(size: Any, order: Any) -> tuple[Dim, ...]:
+    if len(size) != len(order):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {len(size)} "
+            f"is not equal to len(physical_layout) = {len(order)}"
+        )
+    if sorted(order) != list(range(len(size))):
+        raise RuntimeError("Duplicate dim not allowed" if len(set(order)) < len(order) else "Dimension out of range")
+    return check_size(size)
+
+
+define(
+    f"aten::empty_permuted(SymInt[] size, int[] physical_layout, {OPTIONS}) -> Tensor",
+    infer=lambda size, order, dtype, *rest: TensorType(
+        dtype_of_code(dtype, default_float()), _permuted_size(size, order)
+    ),
+    reference=lambda size, order, dtype, *rest: _filled(
+        _permuted_size(size, order), 0, dtype_of_code(dtype, default_float())
+    ),
+    decompose=lambda b, size, order, dtype, *rest: b(
+        "aten::full", size, 0, dtype=default_float().code if dtype is None else dtype
+    ),
+)
 
 
 # Ranges --------------------------------------------------------------------------------------------------------------
@@ -168,6 +201,13 @@ def _range_type(code: int | None, *bounds: Any) -> DType:
     if code is not None:
         return known_dtype(code)
     return dtypes.INT64 if all(number_type(bound).kind in ("int", "bool") for bound in bounds) else default_float()
+
+
+def _counted_bounds(dtype: DType, *bounds: Any) -> tuple[Any, ...]:
+    """Bounds as they are, for int64 with their fractions cut off: torch counts the elements of all other types so."""
+    if dtype is not dtypes.INT64:
+        return bounds
+    return tuple(int(bound) if isinstance(bound, float) and math.isfinite(bound) else bound for bound in bounds)
 
 
 def _range_length(start: Any, end: Any, step: Any) -> Dim:
@@ -193,12 +233,13 @@ def _is_positive(step: Any) -> bool:
 
 
 def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorType:
-    return TensorType(_range_type(code, start, end, step), (_range_length(start, end, step),))
+    dtype = _range_type(code, start, end, step)
+    return TensorType(dtype, (_range_length(*_counted_bounds(dtype, start, end, step)),))
 
 
 def _reference_arange(start: Any, end: Any, step: Any, code: int | None) -> Array:
     dtype = _range_type(code, start, end, step)
-    count = _range_length(start, end, step)
+    count = _range_length(*_counted_bounds(dtype, start, end, step))
     places = np.arange(known((count,))[0], dtype=np.int64 if dtype.kind == "int" else np.float64)
     if dtype.kind == "int":
         return np.asarray(int(start) + places * int(step)).astype(dtype.numpy)
@@ -235,7 +276,9 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     dtype = dtype_of_code(code, default_float()).numpy
-    work = np.dtype(np.float64) if dtype.kind in "iu" else np.dtype(np.float32) if dtype.itemsize == 2 else dtype
+    if dtype.kind in "iu":
+        return _whole_linspace(int(start), int(end), steps).astype(dtype)
+    work = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
     first, last = work.type(start), work.type(end)
     step = (last - first) / work.type(steps - 1) if steps > 1 else work.type(0)
     places = np.arange(steps)
@@ -244,8 +287,28 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
     return np.where(places < max(steps // 2, 1 if steps == 1 else 0), rising, falling).astype(dtype)
 
 
+def _whole_linspace(start: int, end: int, steps: int) -> Array:
+    """Between whole numbers in double precision, products and sums rounded together; the fraction is cut off."""
+    step = np.longdouble((end - start) / (steps - 1)) if steps > 1 else np.longdouble(0)
+    places = np.arange(steps)
+    rising = (start + step * places).astype(np.float64)
+    falling = (end - step * places[::-1]).astype(np.float64)
+    return np.trunc(np.where(places < max(steps // 2, 1), rising, falling))
+
+
+CONSTANT_LENGTH = 4096
+"""Up to how many numbers that are known are stored instead of computed by every run."""
+
+
+def are_few_numbers(*numbers: Any) -> bool:
+    """True when all are known, and small where they are lengths."""
+    return all(isinstance(number, float | int) for number in numbers) and numbers[2] <= CONSTANT_LENGTH
+
+
 def _decompose_linspace(b: Any, start: Any, end: Any, steps: int, code: int | None, *rest: Any) -> Any:
     dtype = dtype_of_code(code, default_float())
+    if are_few_numbers(start, end, steps):
+        return b.constant(_reference_linspace(start, end, steps, dtype.code))
     step = _linspace_step(float(start), float(end), steps)
     places = b("aten::to.dtype", b("aten::arange", steps), dtypes.FLOAT64.code)
     rising = b("aten::add.Scalar", b("aten::mul.Scalar", places, step), float(start))
@@ -321,6 +384,36 @@ for _name, _compute in (("tril", np.tril), ("triu", np.triu)):
         reference=_reference_triangle(_name, _compute),
         kernel="triangle",
         inplace=True,
+    )
+
+
+def _triangle_indices(name: str, rows: int, columns: int, offset: int, code: int | None) -> Array:
+    for extent, what in ((rows, "row"), (columns, "col")):
+        if extent < 0:
+            raise RuntimeError(f"{what} must be non-negative, got{extent}")
+    places = (np.tril_indices if name == "tril" else np.triu_indices)(rows, offset, columns)
+    return np.stack(places).astype(dtype_of_code(code, dtypes.INT64).numpy)
+
+
+def _infer_triangle_indices(name: str, rows: Dim, columns: Dim, offset: Dim, code: int | None) -> TensorType:
+    if not (isinstance(rows, int) and isinstance(columns, int) and isinstance(offset, int)):
+        raise UndecidedShape("how many elements a triangle has depends on numbers that only running tells")
+    found = _triangle_indices(name, rows, columns, offset, code)
+    return TensorType(dtype_of_code(code, dtypes.INT64), tuple(found.shape))
+
+
+for _name in ("tril", "triu"):
+    define(
+        f"aten::{_name}_indices(int row, int col, int offset=0, {OPTIONS}) -> Tensor",
+        infer=lambda rows, columns, offset, dtype, *rest, name=_name: _infer_triangle_indices(
+            name, rows, columns, offset, dtype
+        ),
+        reference=lambda rows, columns, offset, dtype, *rest, name=_name: _triangle_indices(
+            name, rows, columns, offset, dtype
+        ),
+        decompose=lambda b, rows, columns, offset, dtype, *rest, name=_name: b.constant(
+            _triangle_indices(name, rows, columns, offset, dtype)
+        ),
     )
 
 

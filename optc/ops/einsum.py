@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import Dim, product
+from optc.ir.dtypes import DType, promote
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
 from optc.ops.elementwise import array_type
-from optc.ops.promotion import compute_type, operand_type, result_type
+from optc.ops.promotion import compute_type, operand_type, result_type, sum_type
+from optc.ops.reduction import narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known, known_shape
 
@@ -105,14 +107,32 @@ def _infer_einsum(equation: str | Unknown, tensors: Sequence[TensorType], path: 
         raise RuntimeError("einsum(): must provide at least one operand")
     terms, result = _parse(equation, [len(shape) for shape in shapes])
     extents = _extents(terms, shapes)
-    return TensorType(operand_type(tensors[0]), tuple(extents[letter] for letter in result))
+    dtype = _einsum_type(operand_type(tensors[0]), terms, result)
+    return TensorType(dtype, tuple(extents[letter] for letter in result))
+
+
+def _einsum_type(dtype: DType, terms: list[str], result: str) -> DType:
+    """Letters that one operand has alone are summed first, which makes small integers int64. Raises RuntimeError where a
+    product would then be one of different types.
+    """
+    current, letters = dtype, terms[0]
+    for place in range(1, len(terms)):
+        later = set("".join(terms[place + 1 :]) + result)
+        mine = current if set(letters) <= later | set(terms[place]) else sum_type(current)
+        other = dtype if set(terms[place]) <= later | set(letters) else sum_type(dtype)
+        contracted = any(letter in terms[place] and letter not in later for letter in letters)
+        if mine is not other and contracted:
+            raise RuntimeError(f"expected scalar type {mine.label} but found {other.label}")
+        current, letters = promote(mine, other), "".join(letter for letter in letters + terms[place] if letter in later)
+    return current if set(letters) <= set(result) else sum_type(current)
 
 
 def _reference_einsum(equation: str, tensors: Sequence[Array], path: Any) -> Array:
-    _infer_einsum(equation, [array_type(tensor) for tensor in tensors], path)
+    inferred = _infer_einsum(equation, [array_type(tensor) for tensor in tensors], path)
     terms, result = _parse(equation, [tensor.ndim for tensor in tensors])
     numbers = {letter: place for place, letter in enumerate(sorted(set("".join(terms))))}
-    work = np.float64 if tensors[0].dtype.kind not in "iub" else tensors[0].dtype
+    dtype = operand_type(inferred)
+    work = np.float64 if dtype.kind == "float" else dtype.numpy
     extents = _extents(terms, [tensor.shape for tensor in tensors])
     arguments: list[Any] = []
     for term, tensor in zip(terms, tensors):
@@ -120,7 +140,7 @@ def _reference_einsum(equation: str, tensors: Sequence[Array], path: Any) -> Arr
         arguments += [whole, [numbers[letter] for letter in term]]
     with np.errstate(all="ignore"):
         found = np.einsum(*arguments, [numbers[letter] for letter in result])
-    return np.asarray(found).astype(tensors[0].dtype).copy()
+    return np.asarray(found).astype(dtype.numpy).copy()
 
 
 def _decompose_einsum(b: Any, equation: str, tensors: Sequence[Any], path: Any) -> Any:
@@ -155,8 +175,7 @@ def _summed(b: Any, x: Any, letters: str, kept: set[str]) -> tuple[Any, str]:
     gone = [place for place, letter in enumerate(letters) if letter not in kept]
     if not gone:
         return x, letters
-    total = b("aten::sum.dim_IntList", x, gone, False, dtype=b.type(x).dtype.code)
-    return total, "".join(letter for letter in letters if letter in kept)
+    return b("aten::sum.dim_IntList", x, gone, False), "".join(letter for letter in letters if letter in kept)
 
 
 def _contract(
@@ -170,6 +189,8 @@ def _contract(
     columns = [letter for letter in other if letter not in mine]
     left = _as_matrices(b, x, mine, (shared, rows, summed), extents)
     right = _as_matrices(b, y, other, (shared, summed, columns), extents)
+    dtype = promote(b.type(left).dtype, b.type(right).dtype)
+    left, right = narrowed(b, left, dtype), narrowed(b, right, dtype)
     letters = "".join((*shared, *rows, *columns))
     multiplied = b("aten::bmm" if shared else "aten::mm", left, right)
     return b("aten::reshape", multiplied, [extents[letter] for letter in letters]), letters
@@ -221,7 +242,14 @@ def _infer_tensordot(x: TensorType, y: TensorType, mine: Sequence[int], other: S
 def _reference_tensordot(x: Array, y: Array, mine: Sequence[int], other: Sequence[int]) -> Array:
     gone, lost = _tensordot_dims(x.shape, y.shape, mine, other)
     work = compute_type(operand_type(x)).numpy
+    x, y = _matched(x, gone, y, lost), _matched(y, lost, x, gone)
     return np.asarray(np.tensordot(x.astype(work), y.astype(work), (gone, lost))).astype(x.dtype)
+
+
+def _matched(x: Array, mine: Sequence[int], y: Array, other: Sequence[int]) -> Array:
+    """The sum over dimensions that meet one of extent 1."""
+    alone = tuple(dim for dim, place in zip(mine, other) if x.shape[dim] != 1 and y.shape[place] == 1)
+    return x.sum(alone, x.dtype, keepdims=True) if alone else x
 
 
 def _decompose_tensordot(b: Any, x: Any, y: Any, mine: Sequence[int], other: Sequence[int]) -> Any:

@@ -121,32 +121,43 @@ define("aten::stack(Tensor[] tensors, int dim=0) -> Tensor", infer=_infer_stack,
        decompose=_decompose_stack, out="out")  # fmt: skip
 
 
-def _at_least(shape: Shape, rank: int) -> Shape:
-    if rank == 2 and len(shape) < 2:
-        return (1, *(shape or (1,)))
-    return shape or (1,)
+def _column(shape: Shape) -> Shape:
+    return (*shape, *([1] * (2 - len(shape)))) if len(shape) < 2 else shape
 
 
-def declare_stacking(name: str, rank: int, along: Callable[[int], int]) -> None:
-    """`hstack`, `vstack`: cat after every tensor has at least `rank` dimensions."""
+def _at_least_3d(shape: Shape) -> Shape:
+    return (*shape, 1) if len(shape) == 2 else (1, *(shape or (1,)), 1) if len(shape) < 2 else shape
+
+
+def declare_stacking(name: str, shaped: Callable[[Shape], Shape], along: Callable[[int], int]) -> None:
+    """`hstack`, `vstack` ...: cat after every tensor has got the shape that `shaped` gives."""
 
     def infer(tensors: Sequence[TensorType]) -> TensorType:
-        shapes = [_at_least(known_shape(tensor), rank) for tensor in tensors]
-        return TensorType(result_type(*tensors), _joined_shape(shapes, along(len(shapes[0]) if shapes else 1)))
+        _check_stacked(name, tensors)
+        shapes = [shaped(known_shape(tensor)) for tensor in tensors]
+        return TensorType(result_type(*tensors), _joined_shape(shapes, along(len(shapes[0]))))
 
     def reference(tensors: Sequence[Array]) -> Array:
-        shaped = [tensor.reshape(known(_at_least(tensor.shape, rank))) for tensor in tensors]
-        return _reference_cat(shaped, along(shaped[0].ndim if shaped else 1))
+        _check_stacked(name, tensors)
+        reshaped = [tensor.reshape(known(shaped(tensor.shape))) for tensor in tensors]
+        return _reference_cat(reshaped, along(reshaped[0].ndim))
 
     def decompose(b: Any, tensors: Sequence[Any]) -> Any:
-        shaped = [b("aten::reshape", tensor, list(_at_least(b.shape(tensor), rank))) for tensor in tensors]
-        return b("aten::cat", shaped, along(len(b.shape(shaped[0]))))
+        reshaped = [b("aten::reshape", tensor, list(shaped(b.shape(tensor)))) for tensor in tensors]
+        return b("aten::cat", reshaped, along(len(b.shape(reshaped[0]))))
 
     define(f"aten::{name}(Tensor[] tensors) -> Tensor", infer=infer, reference=reference, decompose=decompose)
 
 
-declare_stacking("hstack", 1, lambda rank: 0 if rank == 1 else 1)
-declare_stacking("vstack", 2, lambda rank: 0)
+def _check_stacked(name: str, tensors: Sequence[Any]) -> None:
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+
+
+declare_stacking("hstack", lambda shape: shape or (1,), lambda rank: 0 if rank == 1 else 1)
+declare_stacking("vstack", lambda shape: shape if len(shape) > 1 else (1, *(shape or (1,))), lambda rank: 0)
+declare_stacking("column_stack", _column, lambda rank: 1)
+declare_stacking("dstack", _at_least_3d, lambda rank: 2)
 
 
 # Taking apart --------------------------------------------------------------------------------------------------------
@@ -269,6 +280,39 @@ declare_splitting(
 declare_splitting(
     "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]", _index_bounds
 )
+
+
+def _divided_dim(name: str, shape: Shape) -> int:
+    """Which dimension `hsplit`, `vsplit` and `dsplit` divide. Raises RuntimeError for too few dimensions."""
+    needed = {"hsplit": 1, "vsplit": 2, "dsplit": 3}[name]
+    if len(shape) < needed:
+        raise RuntimeError(
+            f"torch.{name} requires a tensor with at least {needed} dimension{'s' if needed > 1 else ''}, but got a "
+            f"tensor with {len(shape)} dimensions!"
+        )
+    return 0 if name == "vsplit" or len(shape) == 1 else 1 if name == "hsplit" else 2
+
+
+def _equal_bounds(name: str) -> Callable[[Shape, int], tuple[int, Bounds]]:
+    def bounds(shape: Shape, sections: int) -> tuple[int, Bounds]:
+        dim = _divided_dim(name, shape)
+        extent = shape[dim]
+        if sections == 0 or (isinstance(extent, int) and extent % sections):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {dim}, but the size of the dimension {extent} is not "
+                f"divisible by the split_size {sections}!"
+            )
+        return _section_bounds(shape, sections, dim)
+
+    return bounds
+
+
+for _name in ("hsplit", "vsplit", "dsplit"):
+    declare_splitting(f"aten::{_name}.int(Tensor(a -> *) self, int sections) -> Tensor(a)[]", _equal_bounds(_name))
+    declare_splitting(
+        f"aten::{_name}.array(Tensor(a -> *) self, int[] indices) -> Tensor(a)[]",
+        lambda shape, indices, name=_name: _index_bounds(shape, indices, _divided_dim(name, shape)),
+    )
 
 
 def _unbound(shape: Shape, dim: int) -> tuple[int, int]:

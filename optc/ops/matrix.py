@@ -407,7 +407,8 @@ def _decompose_bilinear(b: Any, x: Any, y: Any, weight: Any, bias: Any) -> Any:
 
 def _reference_bilinear(x: Array, y: Array, weight: Array, bias: Array | None) -> Array:
     _infer_bilinear(array_type(x), array_type(y), array_type(weight), None)
-    result = np.einsum("...i,oij,...j->...o", x, weight, y)
+    work = compute_type(operand_type(x)).numpy
+    result = np.einsum("...i,oij,...j->...o", x.astype(work), weight.astype(work), y.astype(work))
     return np.asarray(result if bias is None else result + bias).astype(x.dtype)
 
 

@@ -285,7 +285,7 @@ def _reference_group_norm(
     x: Array, groups: int, weight: Array | None, bias: Array | None, eps: float, *rest: Any
 ) -> Array:
     _check_groups(x.shape, groups)
-    grouped = x.reshape(x.shape[0], groups, -1)
+    grouped = x.reshape(x.shape[0], groups, x[:1].size // groups)
     values, mean, scale = _statistics(grouped, (2,), eps)
     result = ((values - mean) * scale).reshape(x.shape)
     shape = known(_channel_shape(x.ndim, x.shape[1]))

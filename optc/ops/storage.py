@@ -6,6 +6,7 @@ tensor has from then on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,9 +28,13 @@ Array = np.ndarray[Any, Any]
 
 def _storage(x: Array) -> Array:
     """The array that owns the memory of x."""
-    while isinstance(x.base, np.ndarray) and x.base.dtype == x.dtype:
-        x = x.base
-    return x
+    while True:
+        base = x.base
+        if not isinstance(base, np.ndarray):  # numpy's as_strided puts an object between the view and its array
+            base = getattr(base, "base", None)
+        if not isinstance(base, np.ndarray) or base.dtype != x.dtype:
+            return x
+        x = base
 
 
 def _check_strided(size: Sequence[Dim], stride: Sequence[Dim]) -> None:
@@ -67,6 +72,45 @@ define(
     "aten::as_strided(Tensor(a) self, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) -> Tensor(a)",
     infer=_infer_strided,
     reference=_reference_strided,
+    interpreted="native code does not keep the memory layout that it asks for",
+    may_fail=True,
+)
+
+
+def _infer_strided_scatter(
+    x: TensorType, source: TensorType, size: Sequence[Dim], stride: Sequence[Dim], offset: Any
+) -> TensorType:
+    _check_strided(size, stride)
+    if known_shape(source) != tuple(size):
+        raise ShapeError(
+            f"expected src to have a size equal to the slice of self. src size = {format_shape(known_shape(source))}, "
+            f"slice size = {format_shape(size)}"
+        )
+    return x.with_shape(x.shape)
+
+
+def _reference_strided_scatter(
+    x: Array, source: Array, size: Sequence[int], stride: Sequence[int], offset: int | None
+) -> Array:
+    """A copy of the whole memory in which the strided part is `source`."""
+    _infer_strided_scatter(
+        TensorType(operand_type(x), x.shape), TensorType(operand_type(source), source.shape), size, stride, offset
+    )
+    storage = _storage(x)
+    first = (x.ctypes.data - storage.ctypes.data) // x.itemsize
+    memory = strided_view(storage, [storage.size], [1]).copy()
+    part = _reference_strided(memory, size, stride, first if offset is None else offset)
+    if part.size:
+        part[...] = source
+    strides = [step // x.itemsize for step in x.strides]
+    return strided_view(memory[first:], x.shape, strides).copy() if x.size else x.copy()
+
+
+define(
+    "aten::as_strided_scatter(Tensor self, Tensor src, SymInt[] size, SymInt[] stride, SymInt? storage_offset=None) "
+    "-> Tensor",
+    infer=_infer_strided_scatter,
+    reference=_reference_strided_scatter,
     interpreted="native code does not keep the memory layout that it asks for",
     may_fail=True,
 )
@@ -114,6 +158,35 @@ def _declare_reshaped_in_place(schema: str, view: Operator | None) -> None:
            interpreted="it changes the shape of its argument in place")  # fmt: skip
 
 
+def _infer_resized(x: TensorType, size: Sequence[Dim], memory_format: Any = None) -> TensorType:
+    for extent in size:
+        if isinstance(extent, int) and extent < 0:
+            raise ShapeError(f"Trying to create tensor with negative dimension {extent}: {format_shape(size)}")
+    return x.with_shape(tuple(size))
+
+
+def _reference_resized(x: Array, size: Sequence[int], memory_format: Any = None) -> Array:
+    """The elements in memory order, as many as there is room for; new ones are zero here."""
+    _infer_resized(TensorType(operand_type(x), x.shape), size)
+    count = math.prod(size)
+    if tuple(size) == x.shape:
+        return x
+    flat = x.reshape(-1)[:count]
+    return np.concatenate([flat, np.zeros(count - flat.size, x.dtype)]).reshape(tuple(size))
+
+
+define(
+    "aten::resize_(Tensor(a!) self, SymInt[] size, *, MemoryFormat? memory_format=None) -> Tensor(a!)",
+    infer=_infer_resized,
+    reference=_reference_resized,
+    interpreted="it changes the shape of its argument in place",
+)
+define(
+    "aten::resize_as_(Tensor(a!) self, Tensor the_template, *, MemoryFormat? memory_format=None) -> Tensor(a!)",
+    infer=lambda x, template, memory_format: _infer_resized(x, known_shape(template)),
+    reference=lambda x, template, memory_format: _reference_resized(x, template.shape),
+    interpreted="it changes the shape of its argument in place",
+)
 _declare_reshaped_in_place("aten::unsqueeze_(Tensor(a!) self, int dim) -> Tensor(a!)", lookup("aten::unsqueeze"))
 _declare_reshaped_in_place("aten::squeeze_(Tensor(a!) self) -> Tensor(a!)", lookup("aten::squeeze"))
 _declare_reshaped_in_place("aten::squeeze_.dim(Tensor(a!) self, int dim) -> Tensor(a!)", lookup("aten::squeeze.dim"))

@@ -9,7 +9,8 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, same_dim
+from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
+from optc.ops.creation import are_few_numbers
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
 from optc.ops.reduction import narrowed, reduced
@@ -137,6 +138,8 @@ def _infer_diff(x: TensorType, n: int, dim: int, prepend: Any, append: Any) -> T
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
     whole = _joined_extent(x, dim, prepend, append)
+    if n == 0:
+        return x.with_shape(x.shape)
     shape = known_shape(whole)
     place = normalize_dim(dim, len(shape))
     extent = _known_extent(shape[place])
@@ -152,6 +155,8 @@ def _known_extent(extent: Dim) -> int:
 def _reference_diff(x: Array, n: int, dim: int, prepend: Array | None, append: Array | None) -> Array:
     types = [None if item is None else array_type(item) for item in (prepend, append)]
     result = _infer_diff(array_type(x), n, dim, *types)
+    if n == 0:
+        return x.copy()
     dtype = operand_type(result).numpy
     place = normalize_dim(dim, x.ndim)
     whole = np.concatenate([item.astype(dtype) for item in (prepend, x, append) if item is not None], place)
@@ -165,6 +170,8 @@ def _reference_diff(x: Array, n: int, dim: int, prepend: Array | None, append: A
 
 
 def _decompose_diff(b: Any, x: Any, n: int, dim: int, prepend: Any, append: Any) -> Any:
+    if n == 0:
+        return b("aten::clone", x)
     given = [item for item in (prepend, x, append) if item is not None]
     whole = given[0] if len(given) == 1 else b("aten::cat", given, dim)
     place = normalize_dim(dim, len(b.shape(whole)))
@@ -173,7 +180,7 @@ def _decompose_diff(b: Any, x: Any, n: int, dim: int, prepend: Any, append: Any)
         later, earlier = b("aten::narrow", whole, place, 1, extent - 1), b("aten::narrow", whole, place, 0, extent - 1)
         flips = b.type(whole).dtype is dtypes.BOOL
         whole = b("aten::logical_xor" if flips else "aten::sub.Tensor", later, earlier)
-    return whole if n else b("aten::clone", whole)
+    return whole
 
 
 define(
@@ -196,7 +203,7 @@ def _infer_nanmean(x: TensorType, dims: Any, keepdim: bool, code: int | None) ->
 
 def _reference_nanmean(x: Array, dims: Any, keepdim: bool, code: int | None) -> Array:
     result = _infer_nanmean(array_type(x), dims, keepdim, code)
-    places = tuple(dims) if dims else None
+    places = normalize_dims(dims, x.ndim)
     values = x.astype(np.float64)
     with np.errstate(all="ignore"):
         total = np.nansum(values, axis=places, keepdims=keepdim)
@@ -230,8 +237,28 @@ def _infer_logspace(start: Any, end: Any, steps: Dim, base: Any, code: int | Non
 def _reference_logspace(start: float, end: float, steps: int, base: float, code: int | None, *rest: Any) -> Array:
     dtype = operand_type(_infer_logspace(start, end, steps, base, code))
     with np.errstate(all="ignore"):
-        exponents = np.linspace(np.float64(start), np.float64(end), steps)
+        exponents = (
+            _exponents(start, end, steps) if dtype.kind == "int" else np.linspace(float(start), float(end), steps)
+        )
         return np.asarray(np.float64(base) ** exponents).astype(dtype.numpy)
+
+
+def _exponents(start: float, end: float, steps: int) -> Array:
+    """Between whole numbers, where the powers are: counted from both ends in single precision, as torch does."""
+    if steps == 1:
+        return np.array([float(start)])
+    step = np.float32(int(end) - int(start)) / np.float32(max(steps - 1, 1))
+    places = np.arange(steps, dtype=np.float32)
+    rising, falling = np.float32(int(start)) + step * places, np.float32(int(end)) - step * places[::-1]
+    return np.where(places < steps // 2, rising, falling).astype(np.float64)
+
+
+def _decompose_logspace(b: Any, start: Any, end: Any, steps: Any, base: Any, code: int | None, *rest: Any) -> Any:
+    dtype = dtype_of_code(code, default_float())
+    if are_few_numbers(start, end, steps, base):
+        return b.constant(_reference_logspace(start, end, steps, base, dtype.code))
+    exponents = b("aten::linspace", start, end, steps, dtype=dtypes.FLOAT64.code)
+    return b("aten::to.dtype", b("aten::pow.Scalar", base, exponents), dtype.code)
 
 
 define(
@@ -239,11 +266,7 @@ define(
     "Layout? layout=None, Device? device=None, bool? pin_memory=None) -> Tensor",
     infer=_infer_logspace,
     reference=_reference_logspace,
-    decompose=lambda b, start, end, steps, base, code, *rest: b(
-        "aten::to.dtype",
-        b("aten::pow.Scalar", base, b("aten::linspace", start, end, steps, dtype=dtypes.FLOAT64.code)),
-        dtype_of_code(code, default_float()).code,
-    ),
+    decompose=_decompose_logspace,
 )
 
 

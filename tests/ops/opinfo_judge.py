@@ -36,6 +36,9 @@ from tests.ops.opinfo_samples import (
 REFUSALS = (RuntimeError, NotImplementedError, TypeError, ValueError, IndexError)
 """What says that a call is not supported; other exceptions are crashes."""
 
+MISSING = ("module 'optc", "optc has no operator", "'Tensor' object has no attribute")
+"""How errors begin that say what is not there."""
+
 BATCH = 16
 """How many calls share one compiled program, as long as all of them are equal."""
 
@@ -165,7 +168,8 @@ def _verdict(run: Callable[[], Any], expected: Any, blind: bool) -> tuple[str, s
     except REFUSALS as refusal:
         return "refused", f"{type(refusal).__name__}: {str(refusal).splitlines()[0][:200] if str(refusal) else ''}"
     except Exception as crash:
-        return "crash", f"{type(crash).__name__}: {crash}"
+        verdict = "refused" if str(crash).startswith(MISSING) else "crash"
+        return verdict, f"{type(crash).__name__}: {crash}"
     return ("wrong", text) if text else ("equal", "")
 
 

@@ -26,7 +26,7 @@ DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "b
 SEED = 42
 
 TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "complex64": 1e-5, "float64": 1e-9}
-"""Relative to the element, and to the largest one of the result."""
+"""Relative to the element, and to the largest one of the result (or 1)."""
 
 UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
                  "resize_", "resize_as_")  # fmt: skip
@@ -63,13 +63,13 @@ class Sample:
 
     def text(self) -> str:
         """The call, with shapes for tensors."""
-        shown, named = self.with_tensors(
-            [
-                f"{str(tensor.dtype)[6:]}{list(tensor.shape)}" + ("" if tensor.is_contiguous() else "'")
-                for tensor in self.tensors()
-            ]
-        )
+        shown, named = self.with_tensors([_shown(tensor) for tensor in self.tensors()])
         return ", ".join([*map(str, shown), *(f"{name}={value}" for name, value in named.items())])
+
+
+def _shown(tensor: torch.Tensor) -> str:
+    usual = tensor.layout is torch.strided and tensor.is_contiguous()
+    return f"{str(tensor.dtype)[6:]}{list(tensor.shape)}{'' if usual else chr(39)}"
 
 
 def replace_tensors(value: Any, function: Callable[[torch.Tensor], Any]) -> Any:
@@ -105,7 +105,7 @@ def functions_of(info: Any) -> tuple[Callable[..., Any], Callable[..., Any] | No
     if written_in_tests:
         return _rebound(info.op, torch), _rebound(info.op, optc)
     if info.name == "slice":
-        return info.op, lambda *arguments: dispatch.call("aten::slice", arguments)
+        return info.op, lambda *arguments, **keywords: dispatch.call("aten::slice", arguments, keywords)
     return info.op, _by_name(info.name)
 
 
@@ -152,13 +152,20 @@ def copied(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def to_mine(tensor: torch.Tensor) -> Any:
-    """A tensor of PyTorch as one of optc, in memory of its own and with the same strides. Raises TypeError where numpy
-    has no such array.
+    """A tensor of PyTorch as one of optc: the same place in memory of the same contents. Raises TypeError for tensors that
+    are not strided.
     """
+    if tensor.layout is not torch.strided:
+        raise TypeError(f"optc has no {tensor.layout} tensors")
     plain = copied(tensor)
+    memory = torch.empty(0, dtype=plain.dtype).set_(plain.untyped_storage())
     if plain.dtype is torch.bfloat16:
-        return optc.from_numpy(plain.view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
-    return optc.from_numpy(plain.numpy())
+        held = optc.from_numpy(memory.view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
+    else:
+        held = optc.from_numpy(memory.numpy())
+    if plain.is_contiguous() and plain.numel() == memory.numel():
+        return held.view(plain.shape)
+    return held.as_strided(plain.shape, plain.stride(), plain.storage_offset())
 
 
 def option(value: Any) -> Any:
@@ -224,7 +231,7 @@ def _different_elements(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any])
             mine, other = mine.astype(wide), other.astype(wide)
             finite = np.abs(other[np.isfinite(other)])
             scale = min(float(finite.max()), 1e3) if finite.size else 0.0
-            unequal = ~np.isclose(mine, other, tolerance, tolerance * max(scale, min(1.0, tolerance)), equal_nan=True)
+            unequal = ~np.isclose(mine, other, tolerance, tolerance * max(scale, 1.0), equal_nan=True)
     if not unequal.any():
         return ""
     place = tuple(int(axis) for axis in np.argwhere(unequal)[0])

@@ -1,0 +1,103 @@
+"""What numbers are made of: bits, exponents and divisors; and powers computed in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops.composite import declare_composite
+from optc.ops.elementwise import declare_pointwise, pointwise_reference, pointwise_rule
+from optc.ops.promotion import operand_type
+from optc.ops.registry import define
+from optc.ops.scalar import Expr, literal, select
+
+Array = np.ndarray[Any, Any]
+
+
+def _only(kinds: tuple[DType, ...], kernel: str) -> Callable[..., None]:
+    def check(dtype: DType, *arguments: Any) -> None:
+        if dtype not in kinds:
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
+
+    return check
+
+
+# Floating-point numbers -----------------------------------------------------------------------------------------------
+
+
+def _next_after(x: Expr, y: Expr) -> Expr:
+    """The neighbour of x in the direction of y: floats of one sign are ordered as their bits are."""
+    integer = dtypes.INT32 if x.dtype is dtypes.FLOAT32 else dtypes.INT64
+    bits = x.bitcast(integer)
+    away = (y > x).equal(x > 0.0)
+    moved = select(away, bits + 1, bits - 1).bitcast(x.dtype)
+    smallest = literal(1, integer).bitcast(x.dtype)
+    moved = select(x.equal(0.0), select(y > 0.0, smallest, -smallest), moved)
+    return select(x.equal(y), y, select(x.not_equal(x) | y.not_equal(y), x + y, moved))
+
+
+declare_pointwise(
+    "aten::nextafter(Tensor self, Tensor other) -> Tensor",
+    _next_after, np.nextafter, check=_only((dtypes.FLOAT32, dtypes.FLOAT64), "nextafter_cpu"), inplace=True,
+)  # fmt: skip
+
+
+def _infer_parts(x: TensorType) -> tuple[TensorType, TensorType]:
+    if operand_type(x).kind != "float":
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return x.with_shape(x.shape), TensorType(dtypes.INT32, x.shape)
+
+
+def _reference_parts(x: Array) -> tuple[Array, Array]:
+    _infer_parts(TensorType(operand_type(x), x.shape))
+    mantissa, exponent = np.frexp(x.astype(np.float32) if x.dtype.itemsize == 2 else x)
+    return np.asarray(mantissa).astype(x.dtype), np.asarray(exponent, np.int32)
+
+
+define(
+    "aten::frexp.Tensor(Tensor self) -> (Tensor mantissa, Tensor exponent)",
+    infer=_infer_parts,
+    reference=_reference_parts,
+    interpreted="native code has no loop with two results per element",
+)
+declare_composite(
+    "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
+    lambda b, x, exponent: b("aten::mul.Tensor", x, b("aten::pow.Scalar", 2.0, exponent)),
+    inplace=True,
+)
+
+
+def _wide(b: Any, x: Any) -> Any:
+    if isinstance(x, int | float):
+        return float(x)
+    return b("aten::to.dtype", x, (dtypes.COMPLEX128 if b.type(x).dtype.is_complex else dtypes.FLOAT64).code)
+
+
+for _overload, _base, _exponent in (
+    ("Tensor_Tensor", "Tensor", "Tensor"), ("Tensor_Scalar", "Tensor", "Scalar"), ("Scalar", "Scalar", "Tensor"),
+):  # fmt: skip
+    declare_composite(
+        f"aten::float_power.{_overload}({_base} self, {_exponent} exponent) -> Tensor",
+        lambda b, x, exponent, power=f"aten::pow.{_overload}": b(power, _wide(b, x), _wide(b, exponent)),
+    )
+
+
+# Whole numbers --------------------------------------------------------------------------------------------------------
+
+_INTEGERS = (dtypes.UINT8, dtypes.INT8, dtypes.INT16, dtypes.INT32, dtypes.INT64)
+
+for _name, _compute in (("gcd", np.gcd), ("lcm", np.lcm)):
+    _check = _only(_INTEGERS, f"{_name}_cpu")
+    define(
+        f"aten::{_name}(Tensor self, Tensor other) -> Tensor",
+        infer=pointwise_rule(check=_check),
+        reference=pointwise_reference(_compute, check=_check),
+        interpreted="how many divisions an element takes depends on its value",
+        commutative=True,
+        inplace=True,
+    )
