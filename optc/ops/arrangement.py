@@ -35,12 +35,10 @@ def _turned_dims(dims: Sequence[int], rank: int) -> tuple[int, int]:
         raise RuntimeError(f"expected total rotation dims == 2, but got dims = {len(dims)}")
     if rank < 2:
         raise RuntimeError(f"expected total dims >= 2, but got total dims = {rank}")
-    if dims[0] == dims[1] or abs(dims[0] - dims[1]) == rank:
+    first, second = normalize_dim(dims[0], rank), normalize_dim(dims[1], rank)
+    if first == second:
         raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}")
-    for place, dim in enumerate(dims):
-        if not -rank <= dim < rank:
-            raise RuntimeError(f"Rotation dim{place} out of range, dim{place} = {dim}")
-    return dims[0] % rank, dims[1] % rank
+    return first, second
 
 
 declare_composite("aten::rot90(Tensor self, int k=1, int[] dims=[0, 1]) -> Tensor", _rot90)
@@ -65,7 +63,7 @@ def _diag_embed(b: Any, x: Any, offset: int, dim1: int, dim2: int) -> Any:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
     padded = _padded(b, x, max(offset, 0), max(-offset, 0))
     extent = b.shape(padded)[-1]
-    spread = b("aten::movedim.int", b("aten::unsqueeze", padded, row), -1, column)
+    spread = b("aten::movedim.intlist", b("aten::unsqueeze", padded, -1), [-2, -1], [column, row])
     return b("aten::masked_fill.Scalar", spread, _off_diagonal(b, rank, row, column, (extent, extent), offset), 0)
 
 
@@ -164,7 +162,11 @@ def _cartesian_prod(b: Any, tensors: Sequence[Any]) -> Any:
         _check_vector(b, x)
     if len(tensors) == 1:
         return tensors[0]
-    columns = [b("aten::reshape", grid, [-1]) for grid in b("aten::meshgrid.indexing", tensors, indexing="ij")]
+    lengths = [b.shape(x)[0] for x in tensors]
+    columns = []
+    for place, x in enumerate(tensors):
+        along = [-1 if axis == place else 1 for axis in range(len(tensors))]
+        columns.append(b("aten::reshape", b("aten::expand", b("aten::reshape", x, along), lengths), [-1]))
     return b("aten::stack", columns, 1)
 
 
@@ -206,7 +208,7 @@ def _sum_to_size(b: Any, x: Any, size: Sequence[Dim]) -> Any:
         elif wanted != mine:
             require_same(wanted, mine, message)
     if not dims:
-        return b("aten::alias", x)
+        return x
     return b("aten::reshape", b("aten::sum.dim_IntList", x, dims, True), list(size))
 
 

@@ -9,15 +9,7 @@ from optc.ops.composite import declare_composite
 
 
 def _copying(view: str) -> Callable[..., Any]:
-    """Take the view, then copy it, or every part where there are several."""
-
-    def build(b: Any, *arguments: Any) -> Any:
-        found = b(view, *arguments)
-        if isinstance(found, list):
-            return [b("aten::clone", part) for part in found]
-        return b("aten::clone", found)
-
-    return build
+    return lambda b, *arguments: b("aten::clone", b(view, *arguments))
 
 
 for _name, _arguments, _view in (
@@ -26,7 +18,7 @@ for _name, _arguments, _view in (
     ("t_copy", "", "t"),
     ("transpose_copy.int", ", int dim0, int dim1", "transpose.int"),
     ("permute_copy", ", int[] dims", "permute"),
-    ("view_copy", ", SymInt[] size", "view"),
+    ("view_copy", ", SymInt[] size", "reshape"),
     ("_reshape_copy", ", SymInt[] size", "reshape"),
     ("expand_copy", ", SymInt[] size, *, bool implicit=False", "expand"),
     ("unsqueeze_copy", ", int dim", "unsqueeze"),
@@ -41,9 +33,3 @@ for _name, _arguments, _view in (
     ("as_strided_copy", ", SymInt[] size, SymInt[] stride, SymInt? storage_offset=None", "as_strided"),
 ):
     declare_composite(f"aten::{_name}(Tensor self{_arguments}) -> Tensor", _copying(f"aten::{_view}"))
-for _name, _arguments, _view in (
-    ("unbind_copy.int", "int dim=0", "unbind.int"),
-    ("split_copy.Tensor", "SymInt split_size, int dim=0", "split.Tensor"),
-    ("split_with_sizes_copy", "SymInt[] split_sizes, int dim=0", "split_with_sizes"),
-):
-    declare_composite(f"aten::{_name}(Tensor self, {_arguments}) -> Tensor[]", _copying(f"aten::{_view}"))

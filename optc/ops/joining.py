@@ -237,8 +237,8 @@ def _index_bounds(shape: Shape, indices: Sequence[int], dim: int) -> tuple[int, 
     return place, [slice(*pair).indices(extent)[:2] for pair in pairwise(edges)]
 
 
-def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]]) -> None:
-    """Declare an operator that returns slices of a tensor along one dimension."""
+def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]], copied: bool = False) -> None:
+    """Declare an operator that returns slices of a tensor along one dimension, or copies of them."""
 
     def infer(x: TensorType, *arguments: Any) -> list[TensorType]:
         shape = known_shape(x)
@@ -247,11 +247,13 @@ def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]])
 
     def reference(x: Array, *arguments: Any) -> list[Array]:
         place, bounds = bounds_of(x.shape, *arguments)
-        return [x[(slice(None),) * place + (slice(start, end),)] for start, end in bounds]
+        parts = [x[(slice(None),) * place + (slice(start, end),)] for start, end in bounds]
+        return [part.copy() for part in parts] if copied else parts
 
     def decompose(b: Any, x: Any, *arguments: Any) -> list[Any]:
         place, bounds = bounds_of(b.shape(x), *arguments)
-        return [b("aten::slice.Tensor", x, place, start, end, 1) for start, end in bounds]
+        parts = [b("aten::slice.Tensor", x, place, start, end, 1) for start, end in bounds]
+        return [b("aten::clone", part) for part in parts] if copied else parts
 
     define(schema, infer=infer, reference=reference, decompose=decompose)
 
@@ -282,12 +284,20 @@ declare_splitting(
 )
 
 
+declare_splitting(
+    "aten::split_copy.Tensor(Tensor self, SymInt split_size, int dim=0) -> Tensor[]", _split_bounds, copied=True
+)
+declare_splitting(
+    "aten::split_with_sizes_copy(Tensor self, SymInt[] split_sizes, int dim=0) -> Tensor[]", _sizes_bounds, copied=True
+)
+
+
 def _divided_dim(name: str, shape: Shape) -> int:
     """Which dimension `hsplit`, `vsplit` and `dsplit` divide. Raises RuntimeError for too few dimensions."""
     needed = {"hsplit": 1, "vsplit": 2, "dsplit": 3}[name]
     if len(shape) < needed:
         raise RuntimeError(
-            f"torch.{name} requires a tensor with at least {needed} dimension{'s' if needed > 1 else ''}, but got a "
+            f"torch.{name} requires a tensor with at least {needed} dimension, but got a "
             f"tensor with {len(shape)} dimensions!"
         )
     return 0 if name == "vsplit" or len(shape) == 1 else 1 if name == "hsplit" else 2
@@ -339,6 +349,14 @@ def _decompose_unbind(b: Any, x: Any, dim: int) -> list[Any]:
 
 define("aten::unbind.int(Tensor(a -> *) self, int dim=0) -> Tensor(a)[]", infer=_infer_unbind,
        reference=_reference_unbind, decompose=_decompose_unbind)  # fmt: skip
+
+
+define(
+    "aten::unbind_copy.int(Tensor self, int dim=0) -> Tensor[]",
+    infer=_infer_unbind,
+    reference=lambda x, dim: [part.copy() for part in _reference_unbind(x, dim)],
+    decompose=lambda b, x, dim: [b("aten::clone", part) for part in _decompose_unbind(b, x, dim)],
+)
 
 
 # Broadcasting several ------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
-from optc.ops.elementwise import declare_pointwise, pointwise_reference, pointwise_rule
-from optc.ops.promotion import operand_type
+from optc.ops.elementwise import pointwise_reference, pointwise_rule
+from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import define
-from optc.ops.scalar import Expr, literal, select
+from optc.ops.shapes import broadcast_shapes, known
 
 Array = np.ndarray[Any, Any]
 
@@ -30,21 +30,24 @@ def _only(kinds: tuple[DType, ...], kernel: str) -> Callable[..., None]:
 # Floating-point numbers -----------------------------------------------------------------------------------------------
 
 
-def _next_after(x: Expr, y: Expr) -> Expr:
-    """The neighbour of x in the direction of y: floats of one sign are ordered as their bits are."""
-    integer = dtypes.INT32 if x.dtype is dtypes.FLOAT32 else dtypes.INT64
-    bits = x.bitcast(integer)
-    away = (y > x).equal(x > 0.0)
-    moved = select(away, bits + 1, bits - 1).bitcast(x.dtype)
-    smallest = literal(1, integer).bitcast(x.dtype)
-    moved = select(x.equal(0.0), select(y > 0.0, smallest, -smallest), moved)
-    return select(x.equal(y), y, select(x.not_equal(x) | y.not_equal(y), x + y, moved))
+_check_floats = _only((dtypes.FLOAT32, dtypes.FLOAT64, dtypes.FLOAT16, dtypes.BFLOAT16), "nextafter_cpu")
 
 
-declare_pointwise(
+def _reference_next(x: Array, y: Array) -> Array:
+    dtype = result_type(x, y)
+    shape = known(broadcast_shapes(x.shape, y.shape))
+    _check_floats(dtype)
+    moved = np.nextafter(x.astype(dtype.numpy), y.astype(dtype.numpy))
+    return np.asarray(moved).astype(dtype.numpy).reshape(shape)
+
+
+define(
     "aten::nextafter(Tensor self, Tensor other) -> Tensor",
-    _next_after, np.nextafter, check=_only((dtypes.FLOAT32, dtypes.FLOAT64), "nextafter_cpu"), inplace=True,
-)  # fmt: skip
+    infer=pointwise_rule(check=_check_floats),
+    reference=_reference_next,
+    interpreted="neighbours of half numbers are not those of the floats they are computed as",
+    inplace=True,
+)
 
 
 def _infer_parts(x: TensorType) -> tuple[TensorType, TensorType]:

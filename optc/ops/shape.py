@@ -584,7 +584,10 @@ def _reference_repeated(x: Array, repeats: Array, dim: int | None, size: int | N
         raise RuntimeError("repeats can not be negative")
     extent = x.size if dim is None else x.shape[normalize_dim(dim, x.ndim)]
     if repeats.ndim > 1 or repeats.size not in (1, extent):
-        raise RuntimeError("repeats must have the same size as input along dim")
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got "
+            f"repeats.size(0) = {repeats.size} and input.size({dim or 0}) = {extent}"
+        )
     return np.repeat(x, repeats if repeats.ndim else repeats.reshape(1), dim)
 
 

@@ -18,7 +18,7 @@ from optc.ops.abstract import ShapeError, UndecidedShape, known_dtype
 from optc.ops.promotion import operand_type
 from optc.ops.registry import Operator, define, lookup
 from optc.ops.shape import strided_view
-from optc.ops.shapes import format_shape, known_shape
+from optc.ops.shapes import format_shape, known_shape, require_same
 
 Array = np.ndarray[Any, Any]
 
@@ -81,11 +81,15 @@ def _infer_strided_scatter(
     x: TensorType, source: TensorType, size: Sequence[Dim], stride: Sequence[Dim], offset: Any
 ) -> TensorType:
     _check_strided(size, stride)
-    if known_shape(source) != tuple(size):
-        raise ShapeError(
-            f"expected src to have a size equal to the slice of self. src size = {format_shape(known_shape(source))}, "
-            f"slice size = {format_shape(size)}"
-        )
+    shape = known_shape(source)
+    message = (
+        f"expected src to have a size equal to the slice of self. src size = {format_shape(shape)}, "
+        f"slice size = {format_shape(size)}"
+    )
+    if len(shape) != len(size):
+        raise ShapeError(message)
+    for mine, other in zip(shape, size):
+        require_same(mine, other, message)
     return x.with_shape(x.shape)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import BOOL, FLOAT, NUMBER, STRING, IntType, ListType, OptionalType, TensorType, VariableType
 from optc.ops.registry import Operator, Pointwise
+from tests.ops.arrangement_samples import ARRANGEMENTS, COPIES
 from tests.ops.image_samples import IMAGES
 from tests.ops.linear_samples import LINEAR
 from tests.ops.neural_samples import NEURAL
@@ -149,7 +150,7 @@ _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
 TABLE: dict[str, list[Any]] = {
     **NEURAL,
     **LINEAR,
-    **SIGNALS,
+    **SIGNALS, **ARRANGEMENTS,
     **IMAGES,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],
@@ -407,3 +408,4 @@ TABLE: dict[str, list[Any]] = {
     **{f"aten::{name}": [value] for name, value in (("device", "cpu"), ("Size", [1, 2]))}, "aten::device.with_index": [("cpu", 0)],
     "prim::type": [], "prim::index": [], "aten::hash.generic": [], "aten::eq.enum": [], "aten::ne.enum": [],
 }  # fmt: skip
+TABLE.update({f"aten::{copy}": TABLE[f"aten::{view}"] for copy, view in COPIES.items() if f"aten::{view}" in TABLE})
