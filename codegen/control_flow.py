@@ -25,7 +25,7 @@ def emit_if(driver: Driver, node: Node) -> None:
     models: list[Native] = []
     with driver.b.if_then_else(driver.scalar(node.inputs[0])) as arms:
         for arm, block in zip(arms, node.blocks):
-            with arm:
+            with arm, driver.scope():
                 heap = list(driver.heap)
                 mover = Mover(driver, block)
                 _give_places(driver, block, node, memories)
@@ -108,7 +108,7 @@ def emit_loop(driver: Driver, node: Node) -> None:
     limit, first = driver.scalar(node.inputs[0]), driver.scalar(node.inputs[1])
     starts = [value for place in places for value in place.start()]
     b = driver.b
-    with b.while_loop([b.constant("i64", 0), first, *starts]) as loop:
+    with b.while_loop([b.constant("i64", 0), first, *starts]) as loop, driver.scope():
         index, condition, *rest = loop.carried
         loop.while_(b.and_(condition, b.icmp("slt", index, limit)))
         values = iter(rest)

@@ -462,6 +462,14 @@ class Frame:
             with together:
                 call_parallel(self.b, self.context, function, arguments, units, work)
 
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Symbols that are defined inside mean nothing outside: the code there may not have run."""
+        before = set(self.symbols)
+        yield
+        for name in self.symbols.keys() - before:
+            del self.symbols[name]
+
     def adopt_block(self, value: IRValue, pointer: Value) -> None:
         """`value` lies in a heap block, which goes with it."""
         slot = Slot(owner=pointer)

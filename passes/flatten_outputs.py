@@ -39,5 +39,7 @@ def _take_apart(value: Value, leaves: list[Value]) -> Structure:
         keys = tuple(key.constant for key in node.inputs[::2])
         items = tuple(_take_apart(item, leaves) for item in node.inputs[1::2])
         return Structure("dict", items, keys, value.type)
+    if node.kind == "prim::OptionalConstruct":
+        return Structure("optional", tuple(_take_apart(item, leaves) for item in node.inputs), type=value.type)
     leaves.append(value)
     return Structure("leaf", type=value.type)

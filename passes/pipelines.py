@@ -44,12 +44,13 @@ from optc.passes import (
     outline_islands,
     scalar_replacement,
     split_dictionaries,
+    split_optionals,
 )
 from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, object_constants, canonicalize, constant_folding, branch_simplification,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
     loop_batching,
     addmm_fusion, drop_messages, outline_islands,
@@ -61,8 +62,8 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, lower-containers, split-dictionaries, object-constants, lower-tuples, canonicalize, "
-    "constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
+    "repeat(infer-shapes, lower-containers, split-dictionaries, split-optionals, object-constants, lower-tuples, "
+    "canonicalize, constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
 )
 pipeline.name_pipeline(
     "default",

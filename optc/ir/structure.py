@@ -25,7 +25,8 @@ class Literal(Type):
 class Structure:
     """One level of a nested value.
 
-    `kind` is "leaf" (of type `type`), "none", "text" (`keys` has it), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
+    `kind` is "leaf" (of type `type`), "none", "text" (`keys` has it), "optional" (whether there is
+    a value, and the value), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
     keys. A tuple's `type` tells a NamedTuple.
     """
 
@@ -68,6 +69,8 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
     if structure.kind == "none":
         return None
     parts = [_rebuild(leaves, item) for item in structure.items]
+    if structure.kind == "optional":
+        return parts[1] if parts[0] else None
     if structure.kind == "dict":
         return dict(zip(structure.keys, parts))
     return parts if structure.kind == "list" else make_tuple(parts, structure.type)

@@ -14,7 +14,7 @@ from optc.ir.dims import Symbolic, fresh
 from optc.ir.stream_text import printed
 from optc.ir.types import BOOL, FLOAT, STRING, IntType, OptionalType, TensorType, Type
 from optc.messages import say
-from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
+from optc.ops.abstract import UNKNOWN, Unknown, concrete_type, same_dim, unknown
 from optc.ops.registry import Operator, define
 
 _LISTS = "it works on lists"
@@ -589,6 +589,14 @@ def _warn(message: str, stacklevel: int) -> None:
     say(lambda: warnings.warn(message, UserWarning, stacklevel=4))
 
 
+def _optional_rule(is_there: Any, value: Any) -> Any:
+    if isinstance(is_there, bool):
+        return value if is_there else None
+    return Unknown(OptionalType(concrete_type(value)))
+
+
+declare_host("prim::OptionalConstruct(bool is_there, t value) -> t?", lambda is_there, value: value if is_there else None,
+             "only running tells whether there is a value", rule=_optional_rule)  # fmt: skip
 declare_host("aten::_unwrap_optional(t(a)? optional) -> t(a)", _unwrap, _VALUES, rule=_unwrap_rule, may_fail=True)
 declare_host("prim::unchecked_unwrap_optional(t(a)? optional) -> t(a)", _unwrap, _VALUES, rule=_unwrap_rule,
              may_fail=True)  # fmt: skip

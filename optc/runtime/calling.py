@@ -74,7 +74,7 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
     items = [_tree(leaves, item) for item in structure.items]
     present = [item for item in items if item is not None]
     named = isinstance(structure.type, TupleType) and bool(structure.type.fields)
-    if structure.kind == "dict" or named or len(present) != len(items) or not present:
+    if structure.kind in ("dict", "optional") or named or len(present) != len(items) or not present:
         return None
     return present if structure.kind == "list" else tuple(present)
 
