@@ -28,7 +28,6 @@ from optc.jit.frontend.source import Source
 from optc.jit.frontend.type_expressions import TypeExpressions
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
-from optc.jit.names import NAMES
 from optc.jit.recursive import RECURSION
 
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nanj": complex(0, math.nan)}
@@ -229,7 +228,7 @@ class _ClassReader:
         if base == "Enum":
             return self._enum()
         class_ = ClassType(
-            NAMES.claim(self.name),
+            self.name,
             is_module=base in ("Module", "ModuleInterface"),
             is_interface=base.endswith("Interface"),
         )

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from optc.archive.files import ArchiveWriter
 from optc.archive.pickle_writer import PickleWriter, StoredTensor, type_of_value
 from optc.errors import UnsupportedError
-from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.function import ClassType, Function, ScriptObject, spelled, spelling
 from optc.ir.types import EnumType, TupleType, Type
 from optc.jit.code_constants import ConstantTable
 from optc.jit.code_dependencies import Dependencies
@@ -64,6 +64,13 @@ class _ModuleWriter:
         self.constant_storages: dict[Any, str] = {}
 
     def write(self, module: ScriptObject, extra_files: dict[str, Any]) -> None:
+        with spelled(self.dependencies.names):
+            self._write_program(module)
+        for name, content in extra_files.items():
+            self.archive.add(f"extra/{name}", content.encode() if isinstance(content, str) else bytes(content))
+        self.archive.add("version", f"{self._version()}\n".encode())
+
+    def _write_program(self, module: ScriptObject) -> None:
         self.dependencies.add(module.type)
         data = PickleWriter(self._store, self._class_name).finish(module, module.type)
         self.archive.add("data.pkl", data)
@@ -71,9 +78,6 @@ class _ModuleWriter:
         values = tuple(self.constants.values)
         types = TupleType(tuple(map(type_of_value, values)))
         self.archive.add("constants.pkl", PickleWriter(self._store_constant).finish(values, types))
-        for name, content in extra_files.items():
-            self.archive.add(f"extra/{name}", content.encode() if isinstance(content, str) else bytes(content))
-        self.archive.add("version", f"{self._version()}\n".encode())
 
     def _class_name(self, type_: Any) -> str:
         """The name of a class that the data mentions; the code must define it even where it only names an interface."""
@@ -118,7 +122,9 @@ class _ModuleWriter:
 
 
 def _name_of(item: Type | Function) -> str:
-    if isinstance(item, Function | ClassType | EnumType):
+    if isinstance(item, Function | ClassType):
+        return spelling(item)
+    if isinstance(item, EnumType):
         return item.name
     assert isinstance(item, TupleType) and item.name is not None
     return item.name

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from optc.ir.graph import Graph
@@ -87,6 +90,25 @@ NATIVE_CLASSES = "__torch__.torch.classes."
 """How the names of classes begin that are written in C++ and that no archive defines."""
 
 
+_SPELLINGS: ContextVar[Mapping[Any, str]] = ContextVar("_SPELLINGS", default=MappingProxyType({}))
+
+
+@contextmanager
+def spelled(names: Mapping[Any, str]) -> Iterator[None]:
+    """While this lasts, code calls the classes and functions in `names` by other names than their own."""
+    token = _SPELLINGS.set(names)
+    try:
+        yield
+    finally:
+        _SPELLINGS.reset(token)
+
+
+def spelling(item: Any) -> str:
+    """What code calls a class or function, in the place where it is being printed."""
+    name: str = item.name
+    return _SPELLINGS.get().get(item, name)
+
+
 @dataclass(eq=False)
 class ClassAttribute:
     """A slot of a class: its type and what kind of module member it is."""
@@ -123,7 +145,7 @@ class ClassType(Type):
 
     @property
     def annotation(self) -> str:
-        return self.name
+        return spelling(self)
 
     @property
     def is_native(self) -> bool:

@@ -36,6 +36,7 @@ from optc.ir.types import (
     Type,
     UnionType,
 )
+from optc.jit.frontend.enumerations import member_like
 
 
 class WrongType(Exception):
@@ -115,7 +116,7 @@ def convert(value: Any, type_: Type) -> Any:
     if isinstance(type_, UnionType):
         return _member_of(value, type_)
     if isinstance(type_, EnumType):
-        return value if isinstance(value, Enum) else _refuse(value)
+        return _member(value, type_)
     converter = _SIMPLE.get(type_)
     return converter(value) if converter is not None else value
 
@@ -208,6 +209,14 @@ def _container(value: Any, type_: ListType | TupleType | DictType) -> Any:
         raise WrongType(f"Object {value!r} had a different number of elements than type {type_.annotation}")
     items = [convert(item, element) for item, element in zip(value, type_.elements)]
     return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+
+def _member(value: Any, type_: EnumType) -> Enum:
+    """The member of an enumeration: classes are not compared, as in PyTorch, but names and values."""
+    found = member_like(value, type_) if isinstance(value, Enum) else _refuse(value)
+    if found is None:
+        raise WrongType(f"{value!r} is no member of {type_.name}")
+    return found
 
 
 def script_object_of(value: Any) -> ScriptObject | None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from optc.ir.function import ClassType, Function
 from optc.ir.types import EnumType, TupleType, Type, UnionType
+from optc.jit.names import NameSpace
 
 
 class Dependencies:
-    """The classes, NamedTuples, enums and functions that code refers to, in the order in which they came up."""
+    """The classes, NamedTuples, enums and functions that code refers to, in the order in which they came up.
+
+    Modules from different archives may come together in one, each with its own idea of `__torch__.models.Net`: `names`
+    has the names of those whose own name was taken.
+    """
 
     def __init__(self) -> None:
         self.items: list[Type | Function] = []
+        self.names: dict[Type | Function, str] = {}
+        self._space = NameSpace()
         self._known: set[Type | Function] = set()
 
     def add(self, item: Type | Function) -> None:
@@ -20,6 +27,10 @@ class Dependencies:
         if item not in self._known:
             self._known.add(item)
             self.items.append(item)
+            if isinstance(item, ClassType | Function):
+                name = self._space.claim(item.name)
+                if name != item.name:
+                    self.names[item] = name
 
     def add_type(self, type_: Type) -> None:
         """Note a type if it is defined by code, and the types inside it: a class brings those of its attributes."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from optc.ir import types
-from optc.ir.function import ClassType, Function
+from optc.ir.function import ClassType, Function, spelling
 from optc.ir.graph import Node, Value
 from optc.ir.literals import quoted
 from optc.ir.schema import Argument, FunctionSchema, parse_schema
@@ -113,7 +113,7 @@ def _constant(node: Node, scope: ScopeOfExpressions) -> str:
     function = node.attributes.get("function")
     if isinstance(function, Function):
         scope.depends_on(function)
-        return function.name
+        return spelling(function)
     value = node.attributes.get("value")
     return "None" if value is None else constant_text(value, node.output.type, scope.constants)
 

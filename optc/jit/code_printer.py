@@ -12,7 +12,7 @@ from typing import Any
 
 from optc.errors import UnsupportedError
 from optc.ir import types
-from optc.ir.function import ClassType, Function
+from optc.ir.function import ClassType, Function, spelling
 from optc.ir.graph import Block, Node, Value
 from optc.ir.types import EnumType, OptionalType, TupleType, Type, UnionType
 from optc.jit.code_constants import ConstantTable, constant_text, default_text
@@ -119,7 +119,7 @@ class CodePrinter:
             raise UnsupportedError(f"the type {item} has no definition to print")
 
     def _class(self, class_: ClassType) -> None:
-        self.write(f"class {_last_part(class_.name)}{'(Module)' if class_.is_module else ''}:")
+        self.write(f"class {_last_part(class_.annotation)}{'(Module)' if class_.is_module else ''}:")
         self.indent()
         if class_.is_module:
             self._module_members(class_)
@@ -167,7 +167,7 @@ class CodePrinter:
 
     def _interface(self, class_: ClassType) -> None:
         kind = "ModuleInterface" if class_.is_module else "Interface"
-        self.write(f"class {_last_part(class_.name)}({kind}):")
+        self.write(f"class {_last_part(class_.annotation)}({kind}):")
         for method in class_.methods.values():
             returned = method.schema.returns[0].type
             arguments = method.schema.arguments[1:]
@@ -237,7 +237,7 @@ class _FunctionBody:
             self._variables[value] = name
         returned = schema.returns[0].type if schema.returns else types.NONE
         break_ = ",\n    "
-        self.printer.write(f"def {function.base_name}({break_.join(parameters)}) -> {returned.annotation}:")
+        self.printer.write(f"def {_last_part(spelling(function))}({break_.join(parameters)}) -> {returned.annotation}:")
         self.printer.dependencies.add_type(returned)
         self._body(graph.block)
 

@@ -15,6 +15,9 @@ from optc.jit.frontend.special_forms import SpecialForms
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.schema_matching import NamedValue
 
+_BEYOND_MAX_INT = 2**63
+"""May be written behind a minus only."""
+
 _BINARY: dict[type[ast.operator], tuple[str, str]] = {
     ast.Add: ("aten::add", "__add__"),
     ast.Sub: ("aten::sub", "__sub__"),
@@ -96,7 +99,7 @@ class Expressions(SpecialForms):
 
     def _constant(self, node: ast.Constant) -> Value:
         value: Any = node.value
-        if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= _BEYOND_MAX_INT:
             raise ScriptError(f"integer {value} does not fit in 64 bits", self.range(node))
         if isinstance(value, int | float | complex) and not isinstance(value, bool):
             return self.writer.literal(value, self.range(node))
@@ -145,6 +148,8 @@ class Expressions(SpecialForms):
         if isinstance(node.op, ast.Not):
             return self.condition(node).value
         if isinstance(node.op, ast.USub):
+            if isinstance(node.operand, ast.Constant) and node.operand.value == _BEYOND_MAX_INT:
+                return self.writer.literal(-_BEYOND_MAX_INT, self.range(node))
             return self._fold(self._magic("aten::neg", "__neg__", [self.emit(node.operand)], node), node)
         if isinstance(node.op, ast.Invert):
             return self._magic("aten::bitwise_not", "__invert__", [self.emit(node.operand)], node)

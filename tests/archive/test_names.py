@@ -1,0 +1,69 @@
+"""Classes keep the names they have in their archive; modules from several archives can still be saved together."""
+
+from __future__ import annotations
+
+import enum
+import io
+
+import pytest
+
+import optc
+from optc import nn
+from optc.errors import ExecutionError
+from tests.archive.handmade import EMPTY_OBJECT, archive
+
+LAYER = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return {}\n"
+ENUM = "class Color(Enum):\n  RED = {}\n"
+
+
+def layer(expression: str) -> optc.jit.ScriptModule:
+    return optc.jit.load(io.BytesIO(archive({"__torch__.py": LAYER.format(expression)}, EMPTY_OBJECT)))
+
+
+def again(module: optc.jit.ScriptModule) -> optc.jit.ScriptModule:
+    return optc.jit.load(io.BytesIO(module.save_to_buffer()))
+
+
+def test_an_archive_loaded_twice_is_saved_under_its_own_names() -> None:
+    layer("x")
+    second = layer("torch.neg(x)")
+    assert second._c.type.name == "__torch__.M"
+    assert again(second)._c.type.name == "__torch__.M"
+
+
+def test_classes_of_one_name_from_three_archives_get_names_of_their_own_when_they_are_saved_together() -> None:
+    both = optc.jit.script(nn.Sequential(layer("torch.add(x, 1)"), layer("torch.mul(x, 3)"), layer("torch.neg(x)")))
+    loaded = again(both)
+    assert loaded(optc.ones(1)).tolist() == [-6.0]
+    assert len({child._c.type.name for child in loaded.children()}) == 3
+    assert [child._c.type.name for child in both.children()] == ["__torch__.M"] * 3
+
+
+def test_enumerations_of_one_name_are_told_apart_by_their_members() -> None:
+    def value_of_red(value: int) -> int:
+        code = LAYER.replace("x: Tensor) -> Tensor", "x: Tensor) -> int").format("(__torch__.Color.RED).value")
+        loaded = optc.jit.load(io.BytesIO(archive({"__torch__.py": ENUM.format(value) + code}, EMPTY_OBJECT)))
+        result: int = loaded(optc.ones(1))
+        return result
+
+    assert [value_of_red(1), value_of_red(2)] == [1, 2]
+
+
+def test_a_member_of_the_callers_own_enumeration_is_the_archives_member() -> None:
+    code = LAYER.replace("x: Tensor) -> Tensor", "x: __torch__.Color) -> bool").format(
+        "torch.eq(x, __torch__.Color.RED)"
+    )
+    loaded = optc.jit.load(io.BytesIO(archive({"__torch__.py": ENUM.format(7) + code}, EMPTY_OBJECT)))
+
+    assert loaded(enum.Enum("Other", [("RED", 7)]).RED)
+
+
+def test_the_smallest_integer_can_be_written() -> None:
+    assert layer("torch.add(x, -9223372036854775808)")(optc.zeros(1, dtype=optc.int64)).item() == -(2**63)
+
+
+def test_what_a_missing_operator_returns_is_compiled_around() -> None:
+    """The code of a missing operator says nothing of its result, which other operators then take."""
+    module = layer("torch.relu(ops.quantized.unheard_of(torch.neg(x)))")
+    with pytest.raises(ExecutionError, match="has no operator quantized::unheard_of"):
+        optc.compile(module, fallback="allow")(optc.ones(2))
