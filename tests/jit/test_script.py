@@ -125,3 +125,14 @@ def test_an_ignored_method_runs_in_python() -> None:
     kinds = [node.kind for node in compiled.type.methods["forward"].graph.walk()]
     assert "prim::PythonOp" in kinds
     assert seen == []
+
+
+def test_booleans_of_the_program_are_not_merged_with_the_ifs_that_test_them() -> None:
+    """As in PyTorch: only the flags of early returns, breaks and continues are."""
+    first = "  if torch.eq(x, 3):\n    z = True\n  else:\n    z = False\n"
+    source = (
+        "def f(x: int, y: Tensor) -> Tensor:\n"
+        f"{first}  if z:\n    return torch.neg(y)\n  else:\n    pass\n  return torch.relu(y)\n"
+    )
+    code = optc.jit.CompilationUnit(source).f.code
+    assert first + "  if z:\n    _0 = torch.neg(y)\n  else:\n    _0 = torch.relu(y)\n  return _0\n" in code

@@ -7,12 +7,12 @@ will read are `prim::Uninitialized`. Blocks that always raise count as left, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from optc.ir.graph import Block, Graph, Node, Value, copy_block
 from optc.ir.types import BOOL, DictType, ListType, TupleType, Type
-from optc.jit.frontend.constants import insert_constant, is_known
+from optc.jit.frontend.constants import insert_constant
 from optc.jit.frontend.type_rules import unify
 
 _WILL, _MIGHT, _WONT, _THROWS = "will", "might", "wont", "throws"
@@ -218,32 +218,38 @@ def _joined_status(first: str, second: str) -> str:
 def transform_exits(graph: Graph) -> None:
     """Replace `prim::LoopContinuation` and `prim::ReturnStmt` by block outputs."""
     _wrap_with_statements(graph)
-    _ExitTransformer(graph, "prim::LoopContinuation").run()
-    _ExitTransformer(graph, "prim::ReturnStmt").run()
-    _merge_consecutive_ifs(graph.block)
+    flags: dict[Value, bool] = {}
+    for kind in ("prim::LoopContinuation", "prim::ReturnStmt"):
+        transformer = _ExitTransformer(graph, kind)
+        transformer.run()
+        flags |= {transformer.true: True, transformer.false: False}
+    _merge_consecutive_ifs(graph.block, flags)
     _unwrap_with_statements(graph)
 
 
-def _merge_consecutive_ifs(block: Block) -> None:
-    """`if c: return 1` followed by the guard of the rest is one if with an else."""
+def _merge_consecutive_ifs(block: Block, flags: Mapping[Value, bool]) -> None:
+    """`if c: return 1` followed by the guard of the rest is one if with an else.
+
+    Only ifs that set `flags` are merged with those that test them: the program's own booleans stay what they are.
+    """
     node = block.param_node.next
     while node is not None and node is not block.return_node:
         for nested in node.blocks:
-            _merge_consecutive_ifs(nested)
-        if not _merge_with_next(node):
+            _merge_consecutive_ifs(nested, flags)
+        if not _merge_with_next(node, flags):
             node = node.next
 
 
-def _merge_with_next(first: Node) -> bool:
+def _merge_with_next(first: Node, flags: Mapping[Value, bool]) -> bool:
     second = first.next
     if first.kind != "prim::If" or second is None or second.kind != "prim::If" or second.inputs[0].node is not first:
         return False
     place = second.inputs[0].offset
-    flags = [block.outputs[place] for block in first.blocks]
-    if not all(is_known(flag) for flag in flags) or flags[0].constant == flags[1].constant:
+    left = [flags.get(block.outputs[place]) for block in first.blocks]
+    if None in left or left[0] == left[1]:
         return False
-    for block, flag in zip(first.blocks, flags):
-        chosen = second.blocks[0 if flag.constant else 1]
+    for block, was_left in zip(first.blocks, left):
+        chosen = second.blocks[0 if was_left else 1]
         copy_block(chosen, block, dict(zip(first.outputs, block.outputs)))
     for output in second.outputs:
         merged = first.add_output(output.type)
