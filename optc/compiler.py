@@ -9,6 +9,7 @@ from typing import Any
 
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
+from optc.jit.frontend.hooks import function_with_hooks
 from optc.jit.module import ObjectModule, ScriptFunction, ScriptMethod
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
@@ -91,7 +92,7 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         target = module._c
         methods = target.type.methods
         forward = methods["forward"] if "forward" in methods else methods["forward__0"]  # the first of its overloads
-        return forward, target, module.original_name
+        return function_with_hooks(forward, target.type), target, module.original_name
     if isinstance(module, Module) or callable(module):
         captured = api.script(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)

@@ -245,3 +245,46 @@ class Net(nn.Module):
     assert 'serialized code (most recent call last):\n  File "code/__torch__' in text
     assert "original code (most recent call last):" in text
     assert 'raise ValueError("too large")\n            ~~~~~' in text
+
+
+def test_hooks_of_the_module_itself_run_in_compiled_code(tmp_path: Path) -> None:
+    source = """
+def before(self, input: Tuple[Tensor]) -> Tuple[Tensor]:
+    return (input[0] * 2,)
+
+def after(self, input: Tuple[Tensor], output: Tensor) -> Tensor:
+    return output + input[0].sum()
+
+class Hooked(AddOne):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 1
+
+def Net():
+    net = Hooked()
+    net.register_forward_pre_hook(before)
+    net.register_forward_hook(after)
+    return net
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    assert ours(optc.ones(2)).tolist() == [7.0, 7.0]
+    compiled = optc.compile(ours, fallback="error")
+    assert compiled(optc.ones(2)).tolist() == [7.0, 7.0]
+    assert ours.forward(optc.ones(2)).tolist() == [2.0, 2.0]
+
+
+def test_objects_that_freezing_made_constants_are_read(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = Scale(3, torch.ones(2))
+    def forward(self, x):
+        return self.scale.apply(x)
+"""
+    frozen = torch.jit.freeze(torch.jit.load(io.BytesIO(archive_of(source, tmp_path))).eval())
+    buffer = io.BytesIO()
+    torch.jit.save(frozen, buffer)
+    ours = optc.jit.load(io.BytesIO(buffer.getvalue()))
+    assert ours(optc.ones(2)).tolist() == [4.0, 4.0]
+    assert optc.compile(ours, fallback="allow")(optc.ones(2)).tolist() == [4.0, 4.0]
+    assert torch.jit.load(io.BytesIO(ours.save_to_buffer()))(torch.ones(2)).tolist() == [4.0, 4.0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from optc.errors import SourceRange
+from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.types import (
     BOOL,
@@ -45,6 +46,8 @@ def constant_type(value: Any) -> Type:
         return enum_type(type(value))
     if isinstance(value, np.ndarray):
         return TENSOR
+    if isinstance(value, ScriptObject):
+        return value.type
     if isinstance(value, tuple):
         return TupleType(tuple(constant_type(item) for item in value))
     if isinstance(value, list):

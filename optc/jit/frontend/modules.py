@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassType
 from optc.ir.graph import Value
-from optc.ir.types import NONE, TupleType, Type
+from optc.ir.types import TupleType, Type
 from optc.jit.frontend.constants import known
+from optc.jit.frontend.hooks import call_with_hooks
 from optc.jit.frontend.simple import MethodValue, SimpleValue, SugaredTuple
 from optc.jit.frontend.type_rules import why_not_implemented
 from optc.jit.frontend.values import SugaredValue
-from optc.jit.schema_matching import Arguments, NamedValue
+from optc.jit.schema_matching import Arguments
 
 if TYPE_CHECKING:
     from optc.jit.frontend.writer import GraphWriter
@@ -109,29 +110,10 @@ class ModuleValue(SugaredValue):
         SimpleValue(self.value).set_attribute(writer, source, name, value)
 
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
-        type_ = self.concrete.type
-        hooked: Value | None = None
-        if type_.forward_pre_hooks or type_.forward_hooks:
-            hooked = writer.make_tuple([arg.materialize(writer.graph) for arg in args])
-        if hooked is not None and type_.forward_pre_hooks:
-            hooked = self._run_pre_hooks(writer, source, hooked)
-            if args:
-                args = [NamedValue(value) for value in writer.unpack(hooked)]
-        result = self.attribute(writer, source, "forward").call(writer, source, args, kwargs)
-        if hooked is None or not type_.forward_hooks:
-            return result
-        output = result.as_value(writer, source)
-        for hook in type_.forward_hooks:
-            returned = writer.call_compiled(hook, [self.value, hooked, output], source)
-            output = output if returned.type is NONE else returned
-        return SimpleValue(output)
-
-    def _run_pre_hooks(self, writer: GraphWriter, source: SourceRange | None, inputs: Value) -> Value:
-        for hook in self.concrete.type.forward_pre_hooks:
-            returned = writer.call_compiled(hook, [self.value, inputs], source)
-            if returned.type is not NONE:
-                inputs = returned if isinstance(returned.type, TupleType) else writer.make_tuple([returned])
-        return inputs
+        forward = self.attribute(writer, source, "forward")
+        return call_with_hooks(
+            writer, source, self.value, args, lambda given: forward.call(writer, source, given, kwargs)
+        )
 
     def iterate(self, writer: GraphWriter, source: SourceRange | None) -> SugaredValue:
         kind = self.concrete.container
