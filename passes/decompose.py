@@ -8,7 +8,7 @@ from optc.errors import OptcError
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
-from optc.ir.types import IntType, ListType, TensorType
+from optc.ir.types import UNKNOWN, IntType, ListType, TensorType
 from optc.ops.builder import Builder
 from optc.ops.registry import Decomposition, operator_of
 from optc.pipeline import graph_pass
@@ -41,6 +41,8 @@ def _is_composite(node: Node) -> bool:
 
 
 def _is_typed(value: Value) -> bool:
+    if value.type is UNKNOWN:
+        return False
     return not isinstance(value.type, TensorType) or value.type.is_typed
 
 

@@ -44,6 +44,16 @@ def declare_cast(
     )
 
 
+def declare_cast_like(schema: str, copies: Callable[..., bool] = lambda *rest: False) -> None:
+    """Declare a change to the element type of a second tensor, the extents of which do not matter."""
+    define(
+        schema,
+        infer=lambda x, other, *rest: TensorType(operand_type(other), x.shape),
+        reference=lambda x, other, *rest: converted(x, operand_type(other), copies(*rest)),
+        decompose=lambda b, x, other, *rest: b("aten::to.dtype", x, operand_type(b.type(other)).code),
+    )
+
+
 _MOVE = "bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None"
 
 declare_cast(
@@ -56,10 +66,9 @@ declare_cast(
     lambda mine, dtype, *rest: dtype_of_code(dtype, mine),
     lambda dtype, non_blocking, copy, *rest: copy,
 )
-declare_cast(
+declare_cast_like(
     f"aten::to.other(Tensor(a) self, Tensor other, {_MOVE}) -> Tensor(a)",
-    lambda mine, other, *rest: operand_type(other),
-    lambda other, non_blocking, copy, *rest: copy,
+    lambda non_blocking, copy, *rest: copy,
 )
 declare_cast(
     "aten::to.dtype_layout(Tensor(a) self, *, ScalarType? dtype=None, Layout? layout=None, Device? device=None, "
@@ -89,7 +98,7 @@ declare_cast(
     lambda mine, dtype, *rest: dtype_of_code(dtype, mine),
     lambda *rest: True,
 )
-declare_cast("aten::type_as(Tensor self, Tensor other) -> Tensor", lambda mine, other: operand_type(other))
+declare_cast_like("aten::type_as(Tensor self, Tensor other) -> Tensor")
 declare_cast("aten::cpu(Tensor(a) self) -> Tensor(b|a)", lambda mine: mine)
 for _label in ("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double"):
     declare_cast(

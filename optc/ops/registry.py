@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from optc.ir import types
 from optc.ir.dims import Dim, fresh
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.graph import Node
@@ -32,7 +33,7 @@ from optc.ir.types import (
     VariableType,
     is_subtype,
 )
-from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, same_dim
+from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, same_dim
 from optc.ops.scalar import Expr
 
 ScalarFunction: TypeAlias = Callable[..., Expr]
@@ -194,6 +195,8 @@ class Operator:
 def _is_untyped(argument: Any) -> bool:
     if isinstance(argument, TensorType):
         return not argument.is_typed
+    if isinstance(argument, Unknown):
+        return argument.type is types.UNKNOWN
     return isinstance(argument, list | tuple) and any(map(_is_untyped, argument))
 
 

@@ -386,7 +386,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::to.device": [(floats(2), "cpu", FLOAT64)], "aten::to.dtype_layout": [(floats(2), INT64)],
     "aten::to.other": [(floats(2), integers(2))], "aten::to.prim_Device": [(floats(2), "cpu", INT64)],
     "aten::to.prim_dtype": [(floats(2), INT64), (floats(2), None)], "aten::to.prim_other": [(floats(2),)],
-    "aten::_to_copy": [(floats(2), INT64)], "aten::type_as": [(floats(2), integers(2))],
+    "aten::_to_copy": [(floats(2), INT64)], "aten::type_as": [(floats(2), integers(2)), (floats(2, 3), integers(4))],
     **{f"aten::{name}": [floats(), floats(1), integers(), truths(), floats(2), floats(3, dtype="float16")[0].reshape(1)]
        for name in ("item", "Int.Tensor", "Float.Tensor", "Bool.Tensor", "_local_scalar_dense", "ScalarImplicit", "IntImplicit",
                     "FloatImplicit", "is_nonzero")},
