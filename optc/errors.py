@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ class SourceRange:
     def original(self) -> SourceRange | None:
         """The place in the user's source that generated this one, None when it is not known or not generated."""
         return None if self.origin is None else self.origin()
+
+    def extent(self) -> tuple[int, int]:
+        """Where the place begins and ends in the bytes of `text`; (0, 0) when the text does not have it."""
+        lines = self.text.encode().split(b"\n")
+        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        row, last = self.line - self.first_line, (self.end_line or self.line) - self.first_line
+        if not 0 <= row <= last < len(lines):
+            return 0, 0
+        start = min(starts[row] + self.column, starts[row + 1] - 1)
+        end = min(starts[last] + self.end_column, starts[last + 1] - 1) if self.end_column else starts[row + 1] - 1
+        return start, max(start, end)
 
     def excerpt(self, context: int = 3, message: str = "") -> str:
         """The quoted line with some lines around it and tildes under the range, as PyTorch prints it."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.errors import SourceRange
+from optc.jit.trace_frames import TraceRange
 
 _WITH_TABLE = "FORMAT_WITH_STRING_TABLE"
 
@@ -62,15 +63,16 @@ class DebugInformation:
             text, filename, first_line = self._source(source)
         except (TypeError, ValueError, IndexError):
             return None
-        if not filename or not 0 <= start <= end <= len(text):
+        data = text.encode("utf-8", "surrogatepass")
+        if not filename or not 0 <= start <= end <= len(data):
             return None
-        line_start = text.rfind("\n", 0, start) + 1
-        row = text.count("\n", 0, start)
-        end_row = text.count("\n", 0, end)
-        end_column = end - (text.rfind("\n", 0, end) + 1)
-        column = start - line_start
-        end_line = first_line + end_row
-        return SourceRange(filename, first_line + row, column, text, first_line, "", end_line, end_column)
+        if (start, end) == (0, len(data)):
+            return TraceRange(filename, first_line, 0, text, first_line)
+        column = start - (data.rfind(b"\n", 0, start) + 1)
+        line = first_line + data.count(b"\n", 0, start)
+        end_column = end - (data.rfind(b"\n", 0, end) + 1)
+        end_line = first_line + data.count(b"\n", 0, end)
+        return SourceRange(filename, line, column, text, first_line, "", end_line, end_column)
 
     def _source(self, source: Any) -> tuple[str, str, int]:
         text, filename, first_line = source

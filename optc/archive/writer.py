@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from optc.archive.debug_writer import debug_information
 from optc.archive.files import ArchiveWriter
 from optc.archive.pickle_writer import PickleWriter, StoredTensor, type_of_value
 from optc.errors import UnsupportedError
@@ -15,6 +16,7 @@ from optc.ir.types import EnumType, TupleType, Type
 from optc.jit.code_constants import ConstantTable
 from optc.jit.code_dependencies import Dependencies
 from optc.jit.code_printer import print_class
+from optc.jit.code_sources import SourceMarks
 from optc.jit.receivers import add_method
 
 Target = str | os.PathLike[str] | BinaryIO
@@ -92,6 +94,7 @@ class _ModuleWriter:
 
     def _write_code(self) -> None:
         """Print the module's classes and everything their code refers to, one file per Python module."""
+        marks = SourceMarks()
         files: dict[str, list[str]] = {}
         owners: dict[str, Any] = {}
         numbers: dict[str, dict[str, int]] = {}
@@ -102,11 +105,16 @@ class _ModuleWriter:
             if owners.setdefault(name, item) is not item:
                 raise UnsupportedError(f"two different definitions are called {name}: they cannot be in one archive")
             qualifier = name.rpartition(".")[0]
-            text = print_class(item, self.constants, self.dependencies, numbers.setdefault(qualifier, {}))
+            text = print_class(item, self.constants, self.dependencies, numbers.setdefault(qualifier, {}), marks)
             files.setdefault(qualifier, []).append(text)
             place += 1
         for qualifier, texts in files.items():
-            self.archive.add(f"code/{qualifier.replace('.', '/')}.py", "".join(texts).encode(), compress=True)
+            name = f"code/{qualifier.replace('.', '/')}.py"
+            text, places = marks.resolve("".join(texts))
+            self.archive.add(name, text.encode(), compress=True)
+            described = debug_information(places)
+            if described is not None:
+                self.archive.add(f"{name}.debug_pkl", described, compress=True)
 
     def _version(self) -> int:
         """The oldest version whose readers understand every operator the way it was meant."""

@@ -7,10 +7,11 @@ line and a name (`_0`, `_1` ...) after all, and so does every expression that ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from optc.errors import UnsupportedError
+from optc.errors import SourceRange, UnsupportedError
 from optc.ir import types
 from optc.ir.function import ClassType, Function, spelling
 from optc.ir.graph import Block, Node, Value
@@ -19,6 +20,7 @@ from optc.jit.code_constants import ConstantTable, constant_text, default_text
 from optc.jit.code_dependencies import Dependencies
 from optc.jit.code_expressions import expression
 from optc.jit.code_names import Names, is_identifier, wanted_name
+from optc.jit.code_sources import SourceMarks, visible_length
 from optc.jit.inlining import Inlining
 
 _LONG = 40
@@ -33,15 +35,19 @@ def print_function(function: Function) -> tuple[str, list[Any]]:
 
 
 def print_class(
-    item: Type | Function, constants: ConstantTable, dependencies: Dependencies, numbers: dict[str, int] | None = None
+    item: Type | Function,
+    constants: ConstantTable,
+    dependencies: Dependencies,
+    numbers: dict[str, int] | None = None,
+    marks: SourceMarks | None = None,
 ) -> str:
     """The definition of a class, interface, NamedTuple, enum or function, as an archive's code has it.
 
     All definitions of an archive share the two tables, to which what this one needs is added; those of one file share
-    the `numbers` of temporaries, a dictionary that starts empty.
+    the `numbers` of temporaries, a dictionary that starts empty. With `marks` the text tells where it comes from.
     Raises UnsupportedError for what an archive cannot hold, such as calls of Python functions.
     """
-    printer = CodePrinter(constants, dependencies, is_importable=True, numbers=numbers)
+    printer = CodePrinter(constants, dependencies, is_importable=True, numbers=numbers, marks=marks)
     printer.named(item)
     return printer.text
 
@@ -69,11 +75,14 @@ class CodePrinter:
         dependencies: Dependencies | None = None,
         is_importable: bool = False,
         numbers: dict[str, int] | None = None,
+        marks: SourceMarks | None = None,
     ) -> None:
         self.constants = ConstantTable() if constants is None else constants
         self.dependencies = Dependencies() if dependencies is None else dependencies
         self.is_importable = is_importable
         self.numbers: dict[str, int] = {} if numbers is None else numbers
+        self._marks = marks
+        self._source: SourceRange | None = None
         self._parts: list[str] = []
         self._level = 0
 
@@ -84,7 +93,18 @@ class CodePrinter:
 
     def write(self, line: str) -> None:
         """Add a line at the current depth."""
-        self._parts.append(f"{'  ' * self._level}{line}\n")
+        self._parts.append(f"{'  ' * self._level}{self.marked(line, self._source)}\n")
+
+    def marked(self, text: str, source: SourceRange | None) -> str:
+        """The text with marks of where it comes from, if anybody wants to know."""
+        return text if self._marks is None else self._marks.around(text, source)
+
+    @contextmanager
+    def lines_of(self, source: SourceRange | None) -> Iterator[None]:
+        """What is written inside comes from this source."""
+        outer, self._source = self._source, source
+        yield
+        self._source = outer
 
     @property
     def width(self) -> int:
@@ -261,7 +281,8 @@ class _FunctionBody:
             self.printer.dependencies.add_type(value.type)
         statement = _STATEMENTS.get(node.kind)
         if statement is not None:
-            statement(self, node)
+            with self.printer.lines_of(node.source):
+                statement(self, node)
         elif node.kind != "prim::Constant":
             self._node_or_expression(node)
 
@@ -272,7 +293,7 @@ class _FunctionBody:
             raise UnsupportedError(
                 f"Could not export Python function call '{name}'. Remove calls to Python functions before export."
             )
-        text = expression(node, self)
+        text = self.printer.marked(expression(node, self), node.source)
         if node not in self._inlined or (node.kind == "prim::Constant" and self._is_long(text)):
             self._define(node, text)
             return
@@ -281,12 +302,13 @@ class _FunctionBody:
             self._split(node.output)
 
     def _is_long(self, text: str) -> bool:
-        return len(text) + self.printer.width >= _LONG
+        return visible_length(text) + self.printer.width >= _LONG
 
     def _define(self, node: Node, text: str) -> None:
         self._name(node.outputs)
         target = f"{self._listed(node.outputs)} = " if node.outputs else ""
-        self.printer.write(target + text)
+        with self.printer.lines_of(node.source):
+            self.printer.write(target + text)
 
     def _split(self, value: Value) -> None:
         """Print an expression that has grown long, and all that run before it and wait inside other expressions."""

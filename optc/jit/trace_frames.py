@@ -38,6 +38,10 @@ _NATIVE_FUNCTIONALS = frozenset((
 class TraceRange(SourceRange):
     """The line a traced operator came from; an error shows the whole stack of the call that was traced."""
 
+    def extent(self) -> tuple[int, int]:
+        """All of the text, by which PyTorch tells a stack from source."""
+        return 0, len(self.text.encode())
+
     def excerpt(self, context: int = 3, message: str = "") -> str:
         """The stack, innermost call first, one `file(line): function` per line, as PyTorch shows it."""
         return self.text.rstrip("\n")

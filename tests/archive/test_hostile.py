@@ -23,7 +23,7 @@ from optc.errors import ArchiveError, OptcError
 from tests.archive.handmade import EMPTY_OBJECT, archive
 
 SECONDS, BYTES = 5.0, 1 << 30
-"""What one file may take; the memory is that of the whole process, Python and numpy included."""
+"""What one file may take, in seconds of the processor; the memory is that of the whole process, Python and numpy included."""
 
 METHOD = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return {}\n"
 
@@ -49,9 +49,9 @@ def outcome(data: bytes) -> str:
 def count_outcomes(files: Iterator[bytes], name: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for data in files:
-        started = time.perf_counter()
+        started = time.process_time()
         counts[outcome(data)] += 1
-        assert time.perf_counter() - started < SECONDS
+        assert time.process_time() - started < SECONDS
     print(f"{name}: {sum(counts.values())} files, {dict(counts)}")
     return counts
 
@@ -172,10 +172,10 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_is_refused(name: str) -> None:
     data = REFUSED[name]()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ArchiveError):
         optc.jit.load(io.BytesIO(data)).code
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
 
 
 HARMLESS = {
@@ -192,9 +192,9 @@ HARMLESS = {
 @pytest.mark.parametrize("name", HARMLESS)
 def test_does_no_harm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    started = time.perf_counter()
+    started = time.process_time()
     assert outcome(HARMLESS[name]()) in ("loaded", "ArchiveError")
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     assert list(tmp_path.iterdir()) == [] and not Path("/tmp/escaped").exists()
 
 
