@@ -23,7 +23,7 @@ from optc.errors import ArchiveError, OptcError
 from tests.archive.handmade import EMPTY_OBJECT, archive
 
 SECONDS, BYTES = 5.0, 1 << 30
-"""What one file may take, in seconds of the processor; the memory is that of the whole process, Python and numpy included."""
+"""What one file may take, in seconds of the processor; the memory is that of the whole process, Python included."""
 
 METHOD = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return {}\n"
 

@@ -136,3 +136,10 @@ def test_booleans_of_the_program_are_not_merged_with_the_ifs_that_test_them() ->
     )
     code = optc.jit.CompilationUnit(source).f.code
     assert first + "  if z:\n    _0 = torch.neg(y)\n  else:\n    _0 = torch.relu(y)\n  return _0\n" in code
+
+
+def test_an_if_that_tests_an_and_continues_the_if_made_for_it() -> None:
+    unit = optc.jit.CompilationUnit(
+        "def f(b: bool, y: Tensor) -> Tensor:\n  return torch.neg(y) if b and True else y\n"
+    )
+    assert "  if b:\n    _0 = torch.neg(y)\n  else:\n    _0 = y\n" in unit.f.code

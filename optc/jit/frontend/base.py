@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import Function
-from optc.ir.graph import Block, Graph, Value
+from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import Type
 from optc.jit.frontend.environment import Frame
 from optc.jit.frontend.resolver import BUILTINS, Resolver
@@ -48,6 +48,7 @@ class EmitterBase:
         self.types = TypeExpressions(resolver, source)
         self.frame = Frame(self.graph, self.names, self.graph.block)
         self.exits: set[Block] = set()
+        self.continued: set[Node] = set()
         self.loop = LoopStatus.NONE
         self.returns = [ReturnTypes()]
         self._temporaries = 0

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 
 from optc.errors import ScriptError, SourceRange
-from optc.ir.graph import Block, Value
+from optc.ir.graph import Block, Node, Value
 from optc.ir.types import ANY, BOOL, OptionalType, Type
 from optc.jit.frontend.base import EmitterBase
 from optc.jit.frontend.constants import known, must_be_none
@@ -137,13 +137,20 @@ class Conditions(EmitterBase):
             static = is_or
         elif None not in statics:
             static = not is_or
-        return Condition(value, combine(right.refinements), static)
+        return Condition(value, combine(right.refinements), static, is_short_circuit=True)
+
+    def insert_if(self, condition: Condition, source: SourceRange) -> Node:
+        """A `prim::If` without blocks; one that tests an `and` or `or` continues the if made for it."""
+        node = self.writer.insert("prim::If", (condition.value,), (), source)
+        if condition.is_short_circuit:
+            self.continued.add(node)
+        return node
 
     def branch_expression(
         self, source: SourceRange, condition: Condition, when_true: Callable[[], Value], when_false: Callable[[], Value]
     ) -> Value:
         """An if with one result. Raises ScriptError where the branches' types cannot be unified."""
-        node = self.writer.insert("prim::If", (condition.value,), (), source)
+        node = self.insert_if(condition, source)
         refinements = condition.refinements
         true_type = self._expression_block(node.add_block(), refinements, when_true, source)
         false_type = self._expression_block(node.add_block(), refinements.negated(), when_false, source)

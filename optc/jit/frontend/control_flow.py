@@ -47,7 +47,7 @@ class ControlFlow(Conditions):
             self.refine(source, refinements if condition.static else refinements.negated())
             (when_true if condition.static else when_false)()
             return
-        node = self.writer.insert("prim::If", (condition.value,), (), source)
+        node = self.insert_if(condition, source)
         true_frame = self._branch_block(node.add_block(), source, refinements, when_true)
         false_frame = self._branch_block(node.add_block(), source, refinements.negated(), when_false)
         if true_frame.block in self.exits and false_frame.block in self.exits:

@@ -171,7 +171,7 @@ def emit_function(
     """Compile a definition into `function`: schema and captured graph. Raises ScriptError."""
     emitter = Emitter(function, source, resolver)
     schema = emitter.emit_definition(node, signature, self_type, make_self)
-    convert_to_ssa(emitter.graph, emitter.names)
+    convert_to_ssa(emitter.graph, emitter.names, emitter.continued)
     clean_up(emitter.graph)
     function.graph = emitter.graph
     function.schema = schema

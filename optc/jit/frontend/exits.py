@@ -7,12 +7,12 @@ will read are `prim::Uninitialized`. Blocks that always raise count as left, so 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from optc.ir.graph import Block, Graph, Node, Value, copy_block
 from optc.ir.types import BOOL, DictType, ListType, TupleType, Type
-from optc.jit.frontend.constants import insert_constant
+from optc.jit.frontend.constants import insert_constant, is_known
 from optc.jit.frontend.type_rules import unify
 
 _WILL, _MIGHT, _WONT, _THROWS = "will", "might", "wont", "throws"
@@ -215,48 +215,56 @@ def _joined_status(first: str, second: str) -> str:
     return first if first == second and first in (_WONT, _WILL) else _MIGHT
 
 
-def transform_exits(graph: Graph) -> None:
-    """Replace `prim::LoopContinuation` and `prim::ReturnStmt` by block outputs."""
+def transform_exits(graph: Graph, continued: Collection[Node]) -> None:
+    """Replace `prim::LoopContinuation` and `prim::ReturnStmt` by block outputs.
+
+    Ifs that test what the if before them decided become part of it: those that guard what follows an exit, and the
+    `continued` ones, which test an `and` or `or`. The program's own booleans stay what they are, as in torch.
+    """
     _wrap_with_statements(graph)
-    flags: dict[Value, bool] = {}
+    flags: set[Value] = set()
     for kind in ("prim::LoopContinuation", "prim::ReturnStmt"):
         transformer = _ExitTransformer(graph, kind)
         transformer.run()
-        flags |= {transformer.true: True, transformer.false: False}
-    _merge_consecutive_ifs(graph.block, flags)
+        flags |= {transformer.true, transformer.false}
+    _Merger(flags, continued).block(graph.block)
     _unwrap_with_statements(graph)
 
 
-def _merge_consecutive_ifs(block: Block, flags: Mapping[Value, bool]) -> None:
-    """`if c: return 1` followed by the guard of the rest is one if with an else.
+class _Merger:
+    """`if c: return 1` followed by the guard of the rest is one if with an else."""
 
-    Only ifs that set `flags` are merged with those that test them: the program's own booleans stay what they are.
-    """
-    node = block.param_node.next
-    while node is not None and node is not block.return_node:
-        for nested in node.blocks:
-            _merge_consecutive_ifs(nested, flags)
-        if not _merge_with_next(node, flags):
-            node = node.next
+    def __init__(self, flags: Collection[Value], continued: Collection[Node]) -> None:
+        self.flags = flags
+        self.continued = continued
 
+    def block(self, block: Block) -> None:
+        node = block.param_node.next
+        while node is not None and node is not block.return_node:
+            for nested in node.blocks:
+                self.block(nested)
+            if not self._merge_with_next(node):
+                node = node.next
 
-def _merge_with_next(first: Node, flags: Mapping[Value, bool]) -> bool:
-    second = first.next
-    if first.kind != "prim::If" or second is None or second.kind != "prim::If" or second.inputs[0].node is not first:
-        return False
-    place = second.inputs[0].offset
-    left = [flags.get(block.outputs[place]) for block in first.blocks]
-    if None in left or left[0] == left[1]:
-        return False
-    for block, was_left in zip(first.blocks, left):
-        chosen = second.blocks[0 if was_left else 1]
-        copy_block(chosen, block, dict(zip(first.outputs, block.outputs)))
-    for output in second.outputs:
-        merged = first.add_output(output.type)
-        merged.name, output.name = output.name, ""
-        output.replace_all_uses_with(merged)
-    second.destroy()
-    return True
+    def _merge_with_next(self, first: Node) -> bool:
+        second = first.next
+        if first.kind != "prim::If" or second is None or second.kind != "prim::If":
+            return False
+        if second.inputs[0].node is not first:
+            return False
+        decisions = [block.outputs[second.inputs[0].offset] for block in first.blocks]
+        if second not in self.continued and not all(decision in self.flags for decision in decisions):
+            return False
+        if not all(map(is_known, decisions)) or decisions[0].constant == decisions[1].constant:
+            return False
+        for block, decision in zip(first.blocks, decisions):
+            copy_block(second.blocks[0 if decision.constant else 1], block, dict(zip(first.outputs, block.outputs)))
+        for output in second.outputs:
+            merged = first.add_output(output.type)
+            merged.name, output.name = output.name, ""
+            output.replace_all_uses_with(merged)
+        second.destroy()
+        return True
 
 
 def _wrap_with_statements(graph: Graph) -> None:

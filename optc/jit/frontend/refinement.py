@@ -49,8 +49,12 @@ NOTHING = RefinementSet({}, {})
 
 @dataclass(frozen=True)
 class Condition:
-    """A boolean value with its refinements; `static` is its value where only one branch is to be compiled."""
+    """A boolean value with its refinements; `static` is its value where only one branch is to be compiled.
+
+    `is_short_circuit`: the value is the output of the if that an `and` or `or` makes.
+    """
 
     value: Value
     refinements: RefinementSet = NOTHING
     static: bool | None = None
+    is_short_circuit: bool = False

@@ -9,6 +9,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from optc.ir.graph import Block, Graph, Node, Value, copy_block
 from optc.ir.types import Type
 from optc.jit.frontend.constants import insert_constant
@@ -18,13 +20,13 @@ from optc.jit.frontend.type_rules import unify
 from optc.jit.value_names import ValueNames
 
 
-def convert_to_ssa(graph: Graph, names: ValueNames) -> None:
-    """Bring an emitted graph into SSA form."""
+def convert_to_ssa(graph: Graph, names: ValueNames, continued: Collection[Node]) -> None:
+    """Bring an emitted graph into SSA form. `continued` are the ifs that test an `and` or `or` right before them."""
     _ControlFlowVariables(graph, names).block(graph.block, None)
     _LoopContinuations(graph, names).run()
     _inline_loop_conditions(graph.block, names)
     _erase_stores_and_loads(graph.block, {})
-    transform_exits(graph)
+    transform_exits(graph, continued)
 
 
 class _Scope:
