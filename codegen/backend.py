@@ -1,25 +1,56 @@
-"""LLVM through llvmlite: the only file that imports it."""
+"""LLVM through llvmlite: the only file that imports it.
 
+Threads compile side by side: each takes a *seat*, with machines of its own, and works in a context of its own, which is
+what LLVM asks of threads. llvmlite locks every call; the two that take nearly all of the time are made without its lock.
+"""
+
+import ctypes
 import itertools
 import os
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from llvmlite import binding
 
 from optc.codegen.host import Target
 from optc.errors import InvalidIR
 
-# LLVM's C++ objects are not thread-safe; llvmlite locks single calls, this lock keeps sequences of calls together.
+SEATS = 8
+"""How many threads compile at the same time at most."""
+
+_seats = [threading.RLock() for _ in range(SEATS)]
 _lock = threading.RLock()
+"""Keeps calls of the linker together, and those that set LLVM up."""
 if hasattr(os, "register_at_fork"):
     # A fork waits until no thread is inside LLVM, which could not be used again in the child otherwise.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    for _one in (*_seats, _lock):
+        os.register_at_fork(before=_one.acquire, after_in_parent=_one.release, after_in_child=_one.release)
 _library_numbers = itertools.count()
+
+
+@contextmanager
+def _seat() -> Iterator[int]:
+    """The number of a seat that nobody else has. Waits for the first one when all are taken."""
+    number = next((number for number, lock in enumerate(_seats) if lock.acquire(blocking=False)), None)
+    if number is None:
+        number = 0
+        _seats[0].acquire()
+    try:
+        yield number
+    finally:
+        _seats[number].release()
+
+
+@cache
+def _unlocked(name: str) -> Callable[..., Any]:
+    """A function of llvmlite's library, without the lock around it."""
+    function: Callable[..., Any] = getattr(binding.ffi.lib, name)
+    return getattr(function, "_cfn", function)
 
 
 # Target machines -------------------------------------------------------------------------------------------------
@@ -38,7 +69,8 @@ def _initialize_foreign() -> None:
 
 
 @cache
-def _machine(target: Target) -> binding.TargetMachine:
+def _machine(target: Target, seat: int) -> binding.TargetMachine:
+    """What a seat compiles for a target with."""
     with _lock:
         _initialize()
         if _architecture(target.triple) != _architecture(binding.get_process_triple()):
@@ -67,20 +99,29 @@ def host() -> tuple[Target, frozenset[str]]:
 
 @contextmanager
 def optimized_module(text: str, target: Target, pipeline: Sequence[str]) -> Iterator[binding.ModuleRef]:
-    """The parsed, verified and optimised module.  Raises: InvalidIR.
+    """The parsed, verified and optimised module.  Raises: InvalidIR."""
+    with _optimized(text, target, pipeline) as (module, _):
+        yield module
+
+
+@contextmanager
+def _optimized(
+    text: str, target: Target, pipeline: Sequence[str]
+) -> Iterator[tuple[binding.ModuleRef, binding.TargetMachine]]:
+    """The module, and the machine that can emit it.
 
     LLVM's objects are closed here, in the right order: left to the garbage collector, a module that is part of a cycle
     (an exception's traceback is enough) may be destroyed after its context, which crashes.
     """
-    _initialize()
-    with _lock, binding.create_context() as context, _parsed(text, context) as module:
+    with _seat() as seat, binding.create_context() as context, _parsed(text, context) as module:
+        machine = _machine(target, seat)
         module.triple = target.triple
         try:
             module.verify()
         except RuntimeError as error:
             raise InvalidIR(_explained(str(error), text)) from error
-        _optimize(module, _machine(target), pipeline)
-        yield module
+        _optimize(module, machine, pipeline)
+        yield module, machine
 
 
 def _parsed(text: str, context: binding.ContextRef) -> binding.ModuleRef:
@@ -117,7 +158,7 @@ def _quoted_instruction(message: str, text: str) -> str:
 def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine, pipeline: Sequence[str]) -> None:
     with (
         binding.create_pipeline_tuning_options(speed_level=2) as options,
-        binding.create_pass_builder(machine, options) as builder,
+        binding.create_pass_builder(machine, options) as builder,  # one run each: they keep what observed the last one
         binding.create_new_module_pass_manager() as passes,
     ):
         add = {
@@ -130,19 +171,26 @@ def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine, pipelin
         }
         for name in pipeline:
             add[name]()
-        passes.run(module, builder)
+        _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
 
 
 def emit_object(text: str, target: Target, pipeline: Sequence[str]) -> bytes:
     """The relocatable object of a module's text.  Raises: InvalidIR when LLVM refuses the text."""
-    with optimized_module(text, target, pipeline) as module:
-        return bytes(_machine(target).emit_object(module))
+    with _optimized(text, target, pipeline) as (module, machine), binding.ffi.OutputString() as message:
+        buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, 1, message)
+        if not buffer:
+            raise InvalidIR(f"LLVM cannot compile the module: {message}")
+        library = binding.ffi.lib
+        try:
+            return ctypes.string_at(library.LLVMPY_GetBufferStart(buffer), library.LLVMPY_GetBufferSize(buffer))
+        finally:
+            library.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
 def emit_assembly(text: str, target: Target, pipeline: Sequence[str]) -> str:
     """The assembly text of what `emit_object` encodes.  Raises: InvalidIR."""
-    with optimized_module(text, target, pipeline) as module:
-        return str(_machine(target).emit_assembly(module))
+    with _optimized(text, target, pipeline) as (module, machine):
+        return str(machine.emit_assembly(module))
 
 
 # Linking ---------------------------------------------------------------------------------------------------------

@@ -193,8 +193,12 @@ class Runtime:
 @cache
 def runtime() -> Runtime:
     """The runtime functions, loaded once per process."""
-    content, _ = jit.compile_generated("runtime", _written)
-    return Runtime(jit.link([content]))
+    return Runtime(jit.link([compiled_runtime()]))
+
+
+def compiled_runtime() -> bytes:
+    """The object of the runtime functions."""
+    return jit.compile_generated("runtime", _written)[0]
 
 
 def _written() -> tuple[str, tuple[str, ...]]:

@@ -12,6 +12,7 @@ import atexit
 import hashlib
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -24,6 +25,8 @@ from optc.codegen import loader
 from optc.codegen.elf import UnknownObject
 from optc.codegen.host import Target
 from optc.codegen.object_cache import ObjectCache, object_cache
+from optc.locks import ForkLock
+from optc.thread_count import get_num_threads
 
 CODEGEN_VERSION = 2
 """Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
@@ -143,15 +146,80 @@ def compile_module(text: str, target: Target | None = None, *, cached: bool = Tr
     return _remembered(object_key(text, aimed), lambda: _emit(text, aimed), cached)
 
 
+def compile_modules(texts: Sequence[str], target: Target | None = None, *, cached: bool = True) -> list[bytes]:
+    """The objects of several modules, as of `compile_module`; those that have to be compiled are so on as many threads
+    as a call may use."""
+    aimed = target or host_target()
+    stored = disk_cache() if cached else None
+    found: dict[str, bytes] = {}
+    keys = {text: object_key(text, aimed) for text in texts} if stored else {}
+    for text, key in keys.items():
+        known = stored.get(key) if stored else None
+        if known is not None:
+            found[text] = known
+    counts.from_cache += len(found)
+    missing = sorted({*texts} - found.keys(), key=lambda text: (-len(text), text))  # the longest first
+    for text, made in zip(missing, _emit_all(missing, aimed), strict=True):
+        found[text] = made
+        if stored:
+            stored.put(keys[text], made)
+    return [found[text] for text in texts]
+
+
+def _emit_all(texts: Sequence[str], target: Target) -> list[bytes]:
+    threads = min(get_num_threads(), len(texts))
+    if threads < 2:
+        return [_emit(text, target) for text in texts]
+    counts.compiled += len(texts)
+    made: dict[str, bytes] = {}
+    failures: list[BaseException] = []
+    waiting = [*reversed(texts)]
+
+    def work() -> None:
+        while waiting and not failures:
+            try:
+                text = waiting.pop()
+                made[text] = _backend().emit_object(text, target, _PIPELINE)
+            except IndexError:
+                return
+            except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
+                failures.append(error)
+
+    others = [threading.Thread(target=work, name="optc-compile") for _ in range(threads - 1)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return [made[text] for text in texts]
+
+
 def compile_generated(
     name: str, write: Callable[[], tuple[str, Sequence[str]]], target: Target | None = None
 ) -> tuple[bytes, dict[str, int]]:
     """The object of a module that is the same for all programs, and the positions in a table of words that it uses.
 
-    `write` gives the module's text and the words by name, in order; it must depend on nothing but optc's sources and the interpreter's
-    layout. Where the disk cache has the object, nothing is written and no emitter is imported.
+    `write` gives the module's text and the words by name, in order; it must depend on nothing but optc's sources and
+    the interpreter's layout. Where the disk cache has the object, nothing is written and no emitter is imported. Who
+    asks while another thread is at it gets what that thread makes.
     """
     aimed = target or host_target()
+    with _generating.setdefault(name, ForkLock()):
+        known = _generated.get((name, aimed))
+        if known is None:
+            known = _generated[name, aimed] = _compile_generated(name, write, aimed)
+        return known
+
+
+_generating: dict[str, ForkLock] = {}
+_generated: dict[tuple[str, Target], tuple[bytes, dict[str, int]]] = {}
+
+
+def _compile_generated(
+    name: str, write: Callable[[], tuple[str, Sequence[str]]], aimed: Target
+) -> tuple[bytes, dict[str, int]]:
     layout = (sys.version, str(object.__basicsize__))
     key = digest_of("generated", name, sources(), toolchain(), aimed.triple, aimed.cpu, aimed.features, *layout)
     stored = disk_cache()

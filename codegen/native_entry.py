@@ -44,11 +44,16 @@ def _written() -> tuple[str, list[str]]:
     return entry_text()
 
 
+def compiled_entry() -> tuple[bytes, dict[str, int]]:
+    """The object of the entry, and the positions in its table."""
+    return jit.compile_generated("entry", _written)
+
+
 class _Loaded:
     """The code in memory with its table."""
 
     def __init__(self) -> None:
-        content, table = jit.compile_generated("entry", _written)
+        content, table = compiled_entry()
         self.library = jit.link([content])
         self.entry = self.library.address("entry")
         self.kept: list[object] = []

@@ -79,7 +79,7 @@ class NativeProgram:
     def load(self, cached: bool = True) -> None:
         """Compile (or, if `cached`, take from the object cache) and link."""
         started = time.perf_counter()
-        objects = [jit.compile_module(text, self.target, cached=cached) for text in self.texts.values()]
+        objects = jit.compile_modules(list(self.texts.values()), self.target, cached=cached)
         if cached:
             self.object_keys = tuple(jit.object_key(text, self.target) for text in self.texts.values())
         self.library = jit.link(objects)

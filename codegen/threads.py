@@ -45,8 +45,7 @@ class ThreadPool:
     def load(triple: str) -> "ThreadPool":
         """A pool of its own, without workers yet. `triple`: the system whose way to sleep it uses."""
         memory = ctypes.create_string_buffer(POOL_BYTES + _ALIGNMENT)
-        content, _ = jit.compile_generated(f"pool {triple}", lambda: (str(pool_module(triple)), ()))
-        library = jit.link([content])
+        library = jit.link([compiled_pool(triple)])
         pool = ThreadPool(library, memory, (ctypes.addressof(memory) + _ALIGNMENT - 1) & -_ALIGNMENT)
         pool._word(COUNT).value = count_address()
         pool._word(SPINS).value = pool._turns(SPIN_SECONDS)
@@ -96,6 +95,11 @@ class ThreadPool:
             spin(_CALIBRATION_TURNS, self.address)
             fastest = min(fastest, time.perf_counter() - started)
         return max(1, round(seconds / fastest * _CALIBRATION_TURNS))
+
+
+def compiled_pool(triple: str) -> bytes:
+    """The object of the pool for a system."""
+    return jit.compile_generated(f"pool {triple}", lambda: (str(pool_module(triple)), ()))[0]
 
 
 @cache

@@ -216,6 +216,9 @@ class CompiledFunction:
         return program, native
 
     def _compile_anew(self, specialization: Specialization, values: list[Any]) -> None:
+        from optc.runtime.native import compile_ahead
+
+        compile_ahead()
         from optc.passes.pipelines import optimize
 
         started = time.perf_counter()

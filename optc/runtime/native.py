@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from threading import Thread
 from typing import Any
 
-from optc.codegen import python_layout
+from optc.codegen import jit, python_layout
+from optc.codegen.context import compiled_runtime
 from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, native_entry
 from optc.codegen.native_program import NativeProgram
+from optc.codegen.threads import compiled_pool
 from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import Argument
@@ -18,9 +22,26 @@ from optc.runtime.calling import with_python_form
 from optc.runtime.islands import Islands
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, drop_unwritten
+from optc.thread_count import get_num_threads
 
 ISLANDS_LIMIT = 64
 """A program of which code generation refuses more nodes than this is left to the interpreter."""
+
+
+@cache
+def compile_ahead() -> None:
+    """Begin to compile what all programs share on another thread, where a call may use one; no more than once."""
+    if get_num_threads() > 1 and python_layout.is_supported():
+        Thread(target=_compile_shared_code, name="optc-compile").start()
+
+
+def _compile_shared_code() -> None:
+    from optc.codegen.native_entry import compiled_entry
+
+    compiled_entry()
+    compiled_runtime()
+    if os.name == "posix":
+        compiled_pool(jit.host_target().triple)
 
 
 def build(

@@ -197,3 +197,58 @@ def test_threads_compile_and_link_at_once() -> None:
     for thread in threads:
         thread.join()
     assert results == {number: number % 4 for number in range(12)}
+
+
+def test_modules_are_compiled_side_by_side_and_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [RETURNS.format(number) for number in (3, 1, 3, 2)]
+    alone = [jit.compile_module(text, cached=False) for text in texts]
+    for threads in (1, 3):
+        monkeypatch.setattr(jit, "get_num_threads", lambda threads=threads: threads)
+        assert jit.compile_modules(texts, cached=False) == alone
+    assert jit.compile_modules(texts) == alone
+    monkeypatch.setattr(jit, "_emit_all", lambda texts, target: [_must_not_run() for _ in texts])
+    assert jit.compile_modules(texts) == alone
+
+
+def test_the_first_bad_module_is_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jit, "get_num_threads", lambda: 2)
+    texts = [RETURNS.format(number) for number in range(6)]
+    with pytest.raises(InvalidIR):
+        jit.compile_modules([*texts, "define i32 @broken() {\n  ret i64 1\n}\n"])
+    assert len(jit.compile_modules(texts)) == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_fork_waits_for_threads_that_compile() -> None:
+    compiling = threading.Thread(
+        target=lambda: [jit.compile_module(RETURNS.format(n), cached=False) for n in range(40)]
+    )
+    compiling.start()
+    children = []
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if jit.compile_module(RETURNS.format(7), cached=False) else 1)
+        children.append(child)
+    compiling.join()
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 5
+
+
+def test_shared_code_is_written_once(cache: Path) -> None:
+    written: list[int] = []
+
+    def write() -> tuple[str, list[str]]:
+        written.append(1)
+        return RETURNS.format(11), ["word"]
+
+    found: list[tuple[bytes, dict[str, int]]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(jit.compile_generated(f"test {cache}", write))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(written) == 1
+    assert found == [found[0]] * 4
+    assert found[0][1] == {"word": 0}
