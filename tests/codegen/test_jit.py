@@ -219,6 +219,7 @@ def test_the_first_bad_module_is_the_error(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded")
 def test_a_fork_waits_for_threads_that_compile() -> None:
     compiling = threading.Thread(
         target=lambda: [jit.compile_module(RETURNS.format(n), cached=False) for n in range(40)]
