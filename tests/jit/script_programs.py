@@ -161,6 +161,17 @@ PROGRAMS = {
         """,
         "'four'",
     ),
+    "one branch declares the type of both": Program(
+        """
+        def program(x: Union[Tensor, List[Tensor]]) -> Union[Tensor, List[Tensor]]:
+            if isinstance(x, Tensor):
+                y: Union[Tensor, List[Tensor]] = x + 1
+            else:
+                y = [item + 1 for item in x]
+            return y
+        """,
+        "torch.ones(2)",
+    ),
     "short circuit and chained comparison": Program(
         """
         def program(a: int, b: int, xs: List[int]) -> bool:

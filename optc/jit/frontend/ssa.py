@@ -49,6 +49,10 @@ class _ControlFlowVariables:
     def __init__(self, graph: Graph, names: ValueNames) -> None:
         self.graph = graph
         self.names = names
+        self.loads: dict[str, list[Node]] = {}
+        for node in graph.walk():
+            if node.kind == "prim::Load":
+                self.loads.setdefault(str(node.attributes["name"]), []).append(node)
 
     def block(self, block: Block, parent: _Scope | None) -> _Scope:
         scope = _Scope(parent)
@@ -77,12 +81,17 @@ class _ControlFlowVariables:
         for name in sorted(assigned):
             true_type, false_type = true_scope.find(name), false_scope.find(name)
             assert true_type is not None and false_type is not None
-            unified = unify(true_type, false_type, default_to_union=scope.find(name) is not None)
+            is_read = scope.find(name) is not None or self._is_read_outside(name, node)
+            unified = unify(true_type, false_type, default_to_union=is_read)
             if unified is None:
                 continue
             self._load_at_end(first, true_type, name)
             self._load_at_end(second, false_type, name)
             self._output(node, unified, name)
+
+    def _is_read_outside(self, name: str, branch: Node) -> bool:
+        """The variable is read after the branch; then one of its sides has declared a type that holds both."""
+        return any(not any(load.is_inside(block) for block in branch.blocks) for load in self.loads.get(name, ()))
 
     def _loop(self, node: Node, scope: _Scope) -> None:
         body = node.blocks[0]
