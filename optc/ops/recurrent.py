@@ -17,6 +17,7 @@ from optc.errors import UnsupportedError
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import BOOL, IntType, TensorType
+from optc.ops import packed
 from optc.ops.abstract import ShapeError, normalize_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
@@ -372,11 +373,26 @@ def _declare_layers(cell: Cell) -> None:
         )  # fmt: skip
         return output.astype(x.dtype), *(np.stack(list(final)).astype(x.dtype) for final in zip(*finals))
 
+    def decompose_packed(b: Any, x: Any, sizes: Any, hx: Any, parameters: Any, *options: Any) -> Any:
+        """All sequences take part in all steps; those that have ended keep their states."""
+        states = [b.value(state) for state in states_of(hx)]
+        layers = _layers(cell, [b.type(state) for state in states], [b.value(item) for item in parameters], *options)
+        batch = b.shape(states[0])[1]
+        present = packed.is_present(b, sizes, batch)
+        output, finals = _run_layers(
+            packed.padded_rows(b, x, sizes, batch), states, layers,
+            lambda x, start, weights, backwards: _build_direction(b, cell, x, start, weights, backwards, present),
+            lambda state, place: b("aten::select.int", state, 0, place),
+            lambda shown: b("aten::cat", shown, -1),
+        )  # fmt: skip
+        rows = packed.packed_rows(b, output, sizes, b.shape(x)[0])
+        return (rows, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
+
     define(
         f"aten::{cell.name}.data(Tensor data, Tensor batch_sizes, {hidden}, Tensor[] params, {flags}) -> {returns}",
         infer=infer_packed,
         reference=reference_packed,
-        interpreted="packed sequences have no native form",
+        decompose=decompose_packed,
     )
 
 
@@ -405,9 +421,12 @@ def _run_packed(
 
 
 def _build_direction(
-    b: Any, cell: Cell, x: Any, states: States, weights: Weights, backwards: bool
+    b: Any, cell: Cell, x: Any, states: States, weights: Weights, backwards: bool, present: Any = None
 ) -> tuple[Any, States]:
-    """One layer in one direction: a loop that carries the rows of the output and the states."""
+    """One layer in one direction: a loop that carries the rows of the output and the states.
+
+    `present`, where given, is true at (time, sequence) where the states of a sequence change.
+    """
     steps = b.shape(x)[0]
     from_input = b("aten::linear", x, weights.input, weights.input_bias)
     rows = b("aten::full", [steps, *b.shape(states[0])], 0, dtype=_dtype(b, states[0]).code)
@@ -421,6 +440,9 @@ def _build_direction(
     with graph.inserting(body):
         place = b("aten::sub.int", b.value(steps - 1), time) if backwards else time
         new = _build_step(b, cell, b("aten::select.int", from_input, 0, place), weights, tuple(inner))
+        if present is not None:
+            here = b("aten::unsqueeze", b("aten::select.int", present, 0, place), 1)
+            new = tuple(b("aten::where.self", here, *pair) for pair in zip(new, inner))
         written = b("aten::select_scatter", rows, new[0], 0, place)
     for value in (always, written, *new):
         body.add_output(value)

@@ -122,6 +122,13 @@ NEURAL: dict[str, list[Any]] = {
         (*_SELF, np.broadcast_to(_PAST, (2, 2, 3, 3))), (*_SELF, _PAST), (*_SELF, _ENDS, True, True, 0), (*_SELF, _PAST, True, True, 1), (*_SELF, _PAST, True, True, 3),
         (*_SELF[:3], 5, *_SELF[4:]), (*_SELF[:4], 3, *_SELF[5:]), (*_SELF[:2], _WORDS[:1], *_SELF[3:]), (*_SELF[:2], _WORDS[0], *_SELF[3:]),
         (*_SELF[:5], _PROJECTIONS[0][:6], *_SELF[6:]), (*_SELF[:6], _PROJECTIONS[1][:6], *_SELF[7:])],
+    "aten::_pack_padded_sequence": [
+        *((normal(4, 3, 2), np.array(lengths), False) for lengths in ([4, 2, 1], [3, 3, 1], [1, 1, 1], [4, 5, 1], [4, 2], [4, 2, 0])),
+        (normal(3, 4, 2), np.array([4, 2, 1]), True), (normal(3, 4), np.array([4, 2, 1]), True), (normal(4, 3, 2), np.array([5, 2, 1]), False),
+        (normal(4, 3, 2), np.array([4, 2, 1], np.int32), False), (normal(0, 3, 2), np.array([4, 2, 1]), False)],
+    "aten::_pad_packed_sequence": [
+        (normal(7, 2), np.array([3, 2, 1, 1]), False, -1.0, 0), (normal(7, 2), np.array([3, 2, 1, 1]), True, 0.5, -1),
+        (normal(7), np.array([3, 2, 1, 1]), True, 0.5, 6), (normal(7, 2), np.array([3, 2, 1, 1]), False, 0.5, 3), (normal(3, 2, 1), np.array([3]), False, 0.0, 1)],
     "aten::norm_except_dim": [(normal(3, 4, 2),), *((normal(3, 4, 2), 2, dim) for dim in (-1, 0, 1, 2))],
     "aten::_weight_norm": [(normal(3, 4, 2), normal(3, 1, 1), 0), (normal(3, 4, 2), normal(1, 1, 2), 2), (normal(3, 4), normal(1, 4), 1)],
     "aten::_weight_norm_interface": [(normal(3, 4, 2), normal(3, 1, 1), 0), (normal(3, 4, 2), normal(1, 1, 2), 2)],
