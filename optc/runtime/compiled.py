@@ -174,7 +174,7 @@ class CompiledFunction:
         if key is not None and self._restore(specialization, key):
             return specialization
         with tracking() as origins:
-            self._compile_anew(specialization, values)
+            self._compile_or_interpret(specialization, values)
         if key is not None and specialization.native is not None:
             from optc.runtime import plan
 
@@ -214,6 +214,19 @@ class CompiledFunction:
         native = generate_with_islands(program.graph, self.__name__)
         assert not isinstance(native, Fallback)
         return program, native
+
+    def _compile_or_interpret(self, specialization: Specialization, values: list[Any]) -> None:
+        """A mistake of optc's own compiler costs speed, visibly; it does not cost the user the result."""
+        try:
+            self._compile_anew(specialization, values)
+        except (OptcError, MemoryError):
+            raise
+        except Exception as error:
+            if self._fallback == "error" or config.watches_passes():
+                raise
+            specialization.native = None
+            reason = f"optc failed to compile it, please report this: {type(error).__name__}: {error}"
+            specialization.fallbacks = [Fallback(self._function.name, reason, "")]
 
     def _compile_anew(self, specialization: Specialization, values: list[Any]) -> None:
         from optc.runtime.native import compile_ahead

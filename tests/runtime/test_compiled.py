@@ -284,3 +284,16 @@ def test_sizes_that_are_computed_may_stay_unknown() -> None:
     for shape in ((2, 5, 24), (3, 4, 12), (1, 1, 6)):
         x = torch.rand(*shape)
         assert torch.equal(compiled(x), traced(x))
+
+
+def test_a_mistake_of_the_compiler_costs_speed_and_not_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object, **__: object) -> None:
+        raise AttributeError("'Unknown' object has no attribute 'shape'")
+
+    monkeypatch.setattr("optc.passes.pipelines.optimize", mistaken)
+    with pytest.warns(OptcWarning, match="please report this: AttributeError: 'Unknown' object"):
+        fast = torch.compile(lambda x: x + 1, (torch.ones(2),))
+    assert fast(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert fast.specializations[0].native is None
+    with pytest.raises(AttributeError):
+        torch.compile(lambda x: x + 1, (torch.ones(2),), fallback="error")
