@@ -214,6 +214,8 @@ class Context:
     """One context in memory, with its arena.  `address` is what native code gets."""
 
     def __init__(self, constants: int, arena_bytes: int, island: int, threads: Threads | None = None) -> None:
+        self.objects: list[object] = []
+        """What the call in this context hands on that only Python can hold; words say which."""
         self._words = (ctypes.c_int64 * (CONTEXT_BYTES // 8))()
         self.address = ctypes.addressof(self._words)
         functions = runtime()
@@ -235,6 +237,11 @@ class Context:
 
     def __setitem__(self, name: str, value: int) -> None:
         self._words[FIELDS[name] // 8] = value
+
+    def keep(self, value: object) -> int:
+        """The word that stands for an object during the call."""
+        self.objects.append(value)
+        return len(self.objects) - 1
 
     def take_block(self, bytes_: int) -> int:
         """Scratch memory aligned to 64 bytes, which the native code that runs here gives back. Raises: MemoryError."""
@@ -337,6 +344,7 @@ class ContextPool:
             return self.create()
 
     def give_back(self, context: Context) -> None:
+        context.objects.clear()
         if len(self._free) < KEPT_CONTEXTS:
             self._free.append(context)
         else:

@@ -18,8 +18,8 @@ from optc.codegen import concatenation, grouping
 from optc.codegen import context as calling
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.clock import Clock
-from optc.codegen.expression import SUPPORTED_DTYPES
-from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported, site_of
+from optc.codegen.expression import SUPPORTED_DTYPES, is_native_tensor
+from optc.codegen.frame import Frame, KernelRecord, UnknownSymbol, Unsupported, site_of, tensor_type
 from optc.codegen.host import Target
 from optc.codegen.island_code import IslandCode
 from optc.codegen.kernel_emitter import emit_dim
@@ -39,7 +39,7 @@ from optc.ir.dims import product
 from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
-from optc.ir.types import IntType, ListType, TensorType
+from optc.ir.types import ListType, TensorType
 from optc.ops.registry import Kernel, Layout, Pointwise, Reduction, operator_of
 
 PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
@@ -113,8 +113,8 @@ class Driver(Frame):
     def bind_inputs(self) -> None:
         word = 0
         for value in self.graph.inputs:
-            if isinstance(value.type, TensorType):
-                word = self.bind_tensor(value, value.type, word)
+            if is_native_tensor(value.type):
+                word = self.bind_tensor(value, tensor_type(value), word)
                 continue
             address = self.b.gep("i64", self.input_words, word)
             self.define(value, Scalar(self.load_scalar(value, address)))
@@ -126,8 +126,6 @@ class Driver(Frame):
         loaded = self.b.load("i64", address)
         if value.type is types.BOOL:
             return self.b.icmp("ne", loaded, 0)
-        if not isinstance(value.type, IntType):
-            raise Unsupported(value.node, f"an input of type {value.type}")
         return loaded
 
     def bind_tensor(self, value: IRValue, type_: TensorType, word: int) -> int:
@@ -152,8 +150,9 @@ class Driver(Frame):
         word = 0
         for value in self.flat_outputs():
             self.output_places.append((value, word))
-            rank = len(value.type.shape or ()) if isinstance(value.type, TensorType) else 0
-            known = isinstance(value.type, TensorType) and self.is_preallocated(value.type)
+            is_tensor = is_native_tensor(value.type)
+            rank = len(tensor_type(value).shape or ()) if is_tensor else 0
+            known = is_tensor and self.is_preallocated(tensor_type(value))
             if known and value not in self.destinations and value.node.kind != "prim::Param":
                 address = self.entry.gep("i64", self.output_words, word)
                 self.destinations[value] = self.entry.load("ptr", address)
@@ -170,7 +169,7 @@ class Driver(Frame):
 
     def is_passed_through(self, value: IRValue) -> bool:
         """True for an argument that is returned: the entry gives back the same object."""
-        return isinstance(value.type, TensorType) and value in self.graph.inputs
+        return is_native_tensor(value.type) and value in self.graph.inputs
 
     def store_outputs(self) -> None:
         for value, word in self.output_places:

@@ -21,9 +21,10 @@ import ml_dtypes  # noqa: F401
 import numpy as np
 
 from optc.codegen import python_layout
-from optc.codegen.context import OUT_OF_MEMORY, ContextPool, Failure, runtime
+from optc.codegen.context import OUT_OF_MEMORY, Context, ContextPool, Failure, runtime
 
-Kind = Literal["tensor", "int", "float", "bool"]
+Kind = Literal["tensor", "int", "float", "bool", "object"]
+"""What words stand for. An "object" is something only Python can hold: the word says which of `Context.objects`."""
 Dim = int | str | None
 """An extent: a number, a symbol (any extent but 1, equal wherever the symbol appears), or None (anything)."""
 
@@ -258,6 +259,8 @@ class PythonEntry:
     def _argument_fits(
         self, value: Any, spec: InputSpec, dtype: "np.dtype[Any] | None", symbols: dict[str, int]
     ) -> bool:
+        if spec.kind == "object":
+            return True
         if spec.kind == "int":
             return type(value) is int and -(1 << 63) <= value < (1 << 63) and spec.value in (None, value)
         if spec.kind != "tensor":
@@ -270,22 +273,27 @@ class PythonEntry:
 
     def _call(self, arguments: tuple[object, ...], values: list[Any], symbols: dict[str, int]) -> object:
         inputs = (ctypes.c_int64 * max(1, sum(spec.words for spec in self._signature.inputs)))()
-        words = itertools.chain.from_iterable(map(_input_words, values))
-        for position, word in enumerate(words):
-            inputs[position] = word
         outputs = (ctypes.c_int64 * max(1, self._output_words))()
         arrays = self._allocate(outputs, symbols)
         context = self._point.contexts.acquire()
         try:
+            words = itertools.chain.from_iterable(map(_input_words, self._handed_on(values, context)))
+            for position, word in enumerate(words):
+                inputs[position] = word
             code = self._run(context.address, ctypes.addressof(inputs), ctypes.addressof(outputs))
             context["code"] = code
             if code:
                 self._free_outputs(outputs, arrays)
                 return self._point.failed(context.address, *arguments)
+            computed = list(self._results(outputs, arrays, self._wraps(arguments), context))
         finally:
             self._point.contexts.give_back(context)
-        computed = self._results(outputs, arrays, self._wraps(arguments))
-        return _assemble(self._signature.outputs, arguments, computed)
+        return _assemble(self._signature.outputs, arguments, iter(computed))
+
+    def _handed_on(self, values: list[Any], context: Context) -> Iterator[Any]:
+        """The arguments, with numbers for objects."""
+        for value, spec in zip(values, self._signature.inputs, strict=True):
+            yield context.keep(value) if spec.kind == "object" else value
 
     def _wraps(self, arguments: tuple[object, ...]) -> bool:
         for argument, spec in zip(arguments, self._signature.inputs, strict=True):
@@ -316,13 +324,15 @@ class PythonEntry:
                 runtime().free_output(outputs[position])
             position += spec.words
 
-    def _results(self, outputs: "ctypes.Array[ctypes.c_int64]", arrays: list[Any], wraps: bool) -> Iterator[object]:
+    def _results(
+        self, outputs: "ctypes.Array[ctypes.c_int64]", arrays: list[Any], wraps: bool, context: Context
+    ) -> Iterator[object]:
         position = 0
         for spec, array in zip(self._signature.computed, arrays, strict=True):
             words = outputs[position : position + spec.words]
             position += spec.words
             if spec.kind != "tensor":
-                yield _scalar(spec.kind, words[0])
+                yield context.objects[words[0]] if spec.kind == "object" else _scalar(spec.kind, words[0])
                 continue
             result = _take_over(spec, words) if array is None else array
             yield self._point.wrapper.wrap(result) if wraps and self._point.wrapper else result

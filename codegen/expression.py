@@ -15,6 +15,7 @@ from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
+from optc.ir.types import TensorType, Type
 from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr
 
 _LLVM_TYPES = {
@@ -24,6 +25,11 @@ _LLVM_TYPES = {
 }  # fmt: skip
 
 SUPPORTED_DTYPES = frozenset(_LLVM_TYPES)
+
+
+def is_native_tensor(type_: Type) -> bool:
+    """True for tensors that native code can hold: of known rank, and of a type of elements that LLVM has."""
+    return isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None
 
 
 def register_type(dtype: DType, lanes: int = 0) -> str:

@@ -2,7 +2,8 @@
 
 Words are i64, value after value, arguments first. An argument that is a tensor: its address, its extents, its strides
 in bytes. A result that is a tensor: its address and its extents; address 0 asks for memory of that context, to be
-filled in with the extents. A number is one word, as `optc.codegen.context` says.
+filled in with the extents. A number is one word, as `optc.codegen.context` says. An object that only Python holds is one word: its
+place in `Context.objects`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from optc.codegen.driver import Driver
 from optc.codegen.driver import as_word as scalar_word
 from optc.codegen.entry import Dim as EntryDim
 from optc.codegen.entry import InputSpec, Kind, OutputSpec
-from optc.codegen.expression import SUPPORTED_DTYPES
+from optc.codegen.expression import is_native_tensor
 from optc.codegen.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.island_code import IslandCode, IslandPart
 from optc.codegen.kernel_emitter import emit_dim
@@ -60,7 +60,7 @@ def emit(driver: Driver, node: Node) -> None:
 
 def _argument(driver: Driver, value: IRValue) -> list[Value]:
     """The words of an argument."""
-    if not isinstance(value.type, TensorType):
+    if not is_native_tensor(value.type):
         return [scalar_word(driver.b, driver.scalar(value))]
     memory = driver.in_memory(value)
     size = memory.dtype.itemsize
@@ -72,16 +72,15 @@ def _argument(driver: Driver, value: IRValue) -> list[Value]:
 
 
 def _word_count(value: IRValue) -> int:
-    return 1 + (len(tensor_type(value).shape or ()) if isinstance(value.type, TensorType) else 0)
+    return 1 + (len(tensor_type(value).shape or ()) if is_native_tensor(value.type) else 0)
 
 
 def _place(driver: Driver, value: IRValue) -> MemoryTensor | None:
     """The memory for a result whose extents are known before the island runs; None for others and for numbers."""
-    type_ = value.type
-    if not isinstance(type_, TensorType):
+    if not is_native_tensor(value.type):
         return None
-    if type_.dtype not in SUPPORTED_DTYPES or type_.shape is None:
-        raise Unsupported(value.node, f"a result of type {type_}")
+    type_ = tensor_type(value)
+    assert type_.dtype is not None and type_.shape is not None
     if any(symbols(dim) - driver.symbols.keys() for dim in type_.shape):
         return None
     if fits_registers(type_):
@@ -98,7 +97,7 @@ def _elements(type_: TensorType) -> int:
 
 def _result(driver: Driver, value: IRValue, memory: MemoryTensor | None) -> Sequence[Value | None]:
     """The words of a result before the island runs: where to put it; None for words that need not be set."""
-    if not isinstance(value.type, TensorType):
+    if not is_native_tensor(value.type):
         return [None]
     if memory is None:
         return [driver.b.constant("ptr", 0), *[None] * (_word_count(value) - 1)]
@@ -107,10 +106,11 @@ def _result(driver: Driver, value: IRValue, memory: MemoryTensor | None) -> Sequ
 
 def _take(driver: Driver, value: IRValue, memory: MemoryTensor | None, words: Value) -> None:
     """Define a result from its words."""
-    b, type_ = driver.b, value.type
-    if not isinstance(type_, TensorType):
+    b = driver.b
+    if not is_native_tensor(value.type):
         driver.define(value, Scalar(_scalar(driver, value, words)))
         return
+    type_ = tensor_type(value)
     if memory is not None:
         driver.define(value, driver.loaded(memory) if fits_registers(type_) else memory)
         return
@@ -158,12 +158,10 @@ def _code(driver: Driver, node: Node) -> IslandCode:
 def _spec(value: IRValue) -> tuple[Kind, str, tuple[EntryDim, ...]]:
     """Kind, element type and dimensions of what is handed over."""
     type_ = value.type
-    if isinstance(type_, TensorType):
-        if type_.dtype is None or type_.shape is None:
-            raise Unsupported(value.node, f"the type {type_} is not known well enough")
-        return "tensor", type_.dtype.name, tuple(dim if isinstance(dim, int) else str(dim) for dim in type_.shape)
+    if is_native_tensor(type_):
+        tensor = tensor_type(value)
+        assert tensor.dtype is not None and tensor.shape is not None
+        return "tensor", tensor.dtype.name, tuple(dim if isinstance(dim, int) else str(dim) for dim in tensor.shape)
     if isinstance(type_, IntType):
         return "int", "", ()
-    if type_ not in (FLOAT, BOOL):
-        raise Unsupported(value.node, f"a value of type {type_} for an island")
-    return "float" if type_ is FLOAT else "bool", "", ()
+    return ("float" if type_ is FLOAT else "bool" if type_ is BOOL else "object"), "", ()

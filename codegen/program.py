@@ -10,7 +10,7 @@ from optc.codegen import jit
 from optc.codegen.driver import Driver
 from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
 from optc.codegen.estimate import graph_operations
-from optc.codegen.expression import SUPPORTED_DTYPES
+from optc.codegen.expression import SUPPORTED_DTYPES, is_native_tensor
 from optc.codegen.frame import Unsupported
 from optc.codegen.host import Target
 from optc.codegen.native_program import NativeProgram
@@ -63,20 +63,25 @@ def _input(value: Value) -> InputSpec:
         return InputSpec("float")
     if type_ is types.BOOL:
         return InputSpec("bool")
-    raise Unsupported(value.node, f"an argument of type {type_}")
+    for use in value.uses:
+        if use.node.kind not in ("prim::Island", "prim::Return"):
+            raise Unsupported(use.node, f"an argument of type {type_}")
+    return InputSpec("object")
 
 
 def _output(value: Value, graph: Graph) -> OutputTree:
     if value.is_constant and not isinstance(value.constant, np.ndarray):
         return Constant(value.constant)
-    if value in graph.inputs and isinstance(value.type, TensorType):
+    if value in graph.inputs and is_native_tensor(value.type):
         return Passthrough(graph.inputs.index(value))
     type_ = value.type
-    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None:
+    if isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None:
         return OutputSpec("tensor", type_.dtype.name, _dims(type_.shape))
     if isinstance(type_, IntType):
         return OutputSpec("int")
     if type_ in (types.FLOAT, types.BOOL):
         return OutputSpec("float" if type_ is types.FLOAT else "bool")
+    if value.node.kind == "prim::Island" or value in graph.inputs:
+        return OutputSpec("object")
     described = "a list whose length is only known at run time" if isinstance(type_, ListType) else str(type_)
     raise Unsupported(value.node, f"a result of type {described}")

@@ -6,7 +6,8 @@
 What has no native form becomes an *island*: a node that native code leaves to the interpreter. Everything that enters
 or leaves an island must be something native code can hold: a number, or a tensor with a known rank and a native element
 type. Where a node takes or gives anything else (complex tensors, strings, dictionaries, lists whose length only running
-tells), the nodes that make or read it belong to the same island; if need be, all of a branch or loop.
+tells), the nodes that make or read it belong to the same island; if need be, all of a branch or loop. Arguments and
+results of the whole program may be anything: native code hands them on unseen.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def _is_copied(value: Value) -> bool:
 
 
 def _may_enter(value: Value) -> bool:
-    return _is_copied(value) or _is_native(value)
+    is_argument = value.is_parameter and value.node.block.owning_node is None
+    return is_argument or _is_copied(value) or _is_native(value)
 
 
 # Which nodes belong together -----------------------------------------------------------------------------------------
@@ -142,9 +144,9 @@ def _neighbours(members: set[Node], block: Block) -> set[Node] | None:
             if _is_native(value):
                 continue
             readers = {_standing_in(use.node, block) for use in value.uses}
-            if block.return_node in readers:
+            if block.return_node in readers and block.owning_node is not None:
                 return None
-            joined |= readers
+            joined |= readers - {block.return_node}
     return joined
 
 

@@ -29,10 +29,14 @@ def with_python_form(
 ) -> EntryPoint | None:
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
-    None when only the slow path can take or build what the program does: dictionaries, NamedTuples.
+    None when only the slow path can take or build what the program does: dictionaries, NamedTuples, objects.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
+    if any(
+        isinstance(spec, InputSpec | OutputSpec) and spec.kind == "object" for spec in (*signature.inputs, *results)
+    ):
+        return None
     tree = output_tree(results, program.output_structure)
     count = sum(structure.leaf_count for structure in program.input_structures)
     leaves = iter(signature.inputs[:count])

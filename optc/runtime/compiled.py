@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from optc import config, interpreter
+from optc.eager.dispatch import concerns_tensors
 from optc.eager.settings import get_default_dtype
 from optc.errors import OptcError, OptcWarning
 from optc.ir.function import Function, ScriptObject
@@ -355,9 +356,12 @@ def always_raises(graph: Graph | None) -> bool:
 
 
 def is_inherent(fallback: Fallback) -> bool:
-    """True where the interpreter runs the operator whatever its arguments are."""
+    """True where the interpreter runs the operator whatever is known of its arguments, so that knowing more is no help.
+
+    Operators on text, lists and dictionaries are computed beforehand where their arguments are known.
+    """
     operator = lookup(fallback.operator)
-    return operator is None or isinstance(operator.lowering, Interpreted)
+    return operator is not None and isinstance(operator.lowering, Interpreted) and concerns_tensors(operator)
 
 
 def comparing(values: list[Any]) -> list[Instrument]:

@@ -52,7 +52,8 @@ class Islands:
         if program is None:
             program = self._programs[number] = interpreter.Program(code.graph, "")
         reader = _Words(words)
-        arguments = [_argument(spec, reader) for spec in code.inputs]
+        keeps = any(spec.kind == "object" for spec in code.outputs)
+        arguments = [_argument(spec, reader, context, keeps) for spec in code.inputs]
         if code.has_effects:
             with self._noted(context):
                 results = program.call(arguments)
@@ -144,12 +145,17 @@ def _array(dtype: np.dtype[Any], address: int, shape: tuple[int, ...], strides: 
     return np.asarray(_Memory(interface)).view(dtype)
 
 
-def _argument(spec: InputSpec, words: _Words) -> Any:
+def _argument(spec: InputSpec, words: _Words, context: Context, is_kept: bool) -> Any:
+    """A value that enters; `is_kept`: it may be seen after the call, when native memory holds something else."""
     if spec.kind == "tensor":
         rank = len(spec.dims)
         address, *dims = words.take(1 + 2 * rank)
-        return dispatch.wrap(_array(numpy_dtype(spec.dtype), address, tuple(dims[:rank]), tuple(dims[rank:]), True))
+        array = _array(numpy_dtype(spec.dtype), address, tuple(dims[:rank]), tuple(dims[rank:]), True)
+        return dispatch.wrap(array.copy() if is_kept else array)
     (word,) = words.take(1)
+    if spec.kind == "object":
+        value = context.objects[word]
+        return dispatch.wrap(value) if isinstance(value, np.ndarray) else value
     if spec.kind == "float":
         return struct.unpack("<d", struct.pack("<q", word))[0]
     return bool(word) if spec.kind == "bool" else word
@@ -159,6 +165,9 @@ def _put(spec: OutputSpec, value: Any, words: _Words, context: Context, extents:
     """Hand a result over. Raises OptcError for one that is not what native code was made for."""
     if spec.kind == "tensor":
         _put_tensor(spec, value, words, context, extents)
+        return
+    if spec.kind == "object":
+        words.put([context.keep(value)])
         return
     wanted = {"int": int, "float": float, "bool": bool}[spec.kind]
     if type(value) is not wanted:

@@ -265,6 +265,58 @@ def test_text_inside_a_condition() -> None:
         agree(fast(x, "b"), scripted(x, "b"))
 
 
+def as_many_as_data_says(x):
+    halves: list[optc.Tensor] = []
+    y = optc.tanh(x) + 1
+    while bool(y.sum() > 1):
+        y = y * 0.5
+        halves.append(y)
+    return halves, y + 1
+
+
+def under_a_name_that_data_chooses(x):
+    found: dict[str, optc.Tensor] = {}
+    y = x * 2
+    if bool(x.sum() > 0):
+        found["up"] = y
+    else:
+        found["down"] = y.reshape(4, 10).t()
+    return found, str(int(x.sum().item())), y + 1
+
+
+def complex_numbers(x):
+    z = optc.view_as_complex(x.reshape(-1, 2) * 2)
+    return z, optc.view_as_real(z) + 1
+
+
+@pytest.mark.parametrize("program", [as_many_as_data_says, under_a_name_that_data_chooses, complex_numbers])
+def test_results_that_only_python_holds(program: Callable[..., Any]) -> None:
+    scripted = jit.script(program)
+    fast = compiled(scripted)
+    held = []
+    for turn in range(5):
+        x = optc.rand(40) - 0.3 * turn
+        held.append((fast(x), scripted(x)))
+    for found, expected in held:  # later calls have used the native memory again
+        agree(found, expected)
+    assert is_partly_native(fast), fast.fallbacks
+
+
+def complex_arguments(z, x):
+    return optc.view_as_real(z * 2) + x, z
+
+
+def test_arguments_that_only_python_holds() -> None:
+    scripted = jit.script(complex_arguments)
+    fast = compiled(scripted)
+    for _ in range(3):
+        z, x = optc.view_as_complex(optc.rand(20, 2)), optc.rand(20, 2)
+        agree(fast(z, x), scripted(z, x))
+    assert is_partly_native(fast), fast.fallbacks
+    with pytest.raises(ExecutionError):
+        fast(z, optc.rand(7, 2))
+
+
 # Effects -------------------------------------------------------------------------------------------------------------------
 
 
@@ -452,12 +504,19 @@ def test_islands_are_listed_refused_and_warned_of_once() -> None:
     assert "prim::Island" in str(fast.graph)
 
 
-def test_a_program_whose_results_only_python_holds_runs_in_the_interpreter() -> None:
-    def text(x):
-        return str(x.sum().item())
+@jit.script
+class Box:
+    def __init__(self, content: optc.Tensor):
+        self.content = content
 
-    fast = compiled(jit.script(text))
-    assert fast(optc.ones(3)) == "3."
+
+def an_object(x):
+    return Box(x * 2)
+
+
+def test_a_program_that_gives_an_object_runs_in_the_interpreter() -> None:
+    fast = compiled(jit.script(an_object))
+    agree(fast(optc.ones(3)).content, optc.full((3,), 2.0))
     assert fast.fallbacks and fast.specializations[-1].native is None
 
 
