@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import concatenation, gathers, places, products, scans, scatters, sorting, writes
+from optc.codegen import concatenation, gathers, places, products, scans, scatters, searches, sorting, writes
 from optc.codegen.copies import place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
@@ -92,8 +92,10 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "index": gathers.index,
     "arg_reduce": scans.arg_reduce,
     "true_places": places.true_places,
+    "sorted_places": searches.sorted_places,
     "sort": sorting.sort,
     "scatter": scatters.emit,
+    "running_extreme": scans.running_extreme,
     "cumulative": scans.cumulative,
     "select_scatter": writes.scatter,
 }

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
+from optc.codegen import vector_math
 from optc.codegen.checks import guard_extents
 from optc.codegen.copies import place_of
 from optc.codegen.driver import Driver
 from optc.codegen.kernel import (
     Accumulate,
+    Assign,
     Buffer,
     Define,
     Kernel,
@@ -30,7 +35,7 @@ from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.promotion import compute_type
 from optc.ops.reduction import MAXIMUM, MINIMUM
 from optc.ops.registry import Operator
-from optc.ops.scalar import apply, literal, select, variable
+from optc.ops.scalar import Expr, apply, function, literal, select, variable
 
 
 def _source(driver: Driver, node: Node, dim: int | None) -> tuple[MemoryTensor, int]:
@@ -116,17 +121,68 @@ def _kept_index(source: MemoryTensor, axis: int) -> Dim:
     return index
 
 
+def log_add_exp(x: Expr, y: Expr) -> Expr:
+    """log(exp(x) + exp(y)); equal operands, infinite ones too, add log 2."""
+    larger, smaller = arithmetic.maximum(x, y), arithmetic.minimum(x, y)
+    more = function("log1p", function("exp", smaller - larger))
+    return larger + select(larger.equal(smaller), literal(math.log(2), x.dtype), more)
+
+
+_RUNNING: dict[str, tuple[Callable[[Expr, Expr], Expr], float]] = {
+    "aten::cumsum": (arithmetic.combine_sum, 0),
+    "aten::cumprod": (arithmetic.multiply, 1),
+    "aten::logcumsumexp": (log_add_exp, -math.inf),
+}
+"""How elements are combined, and what the first one is combined with."""
+
+
+def running_extreme(driver: Driver, node: Node, operator: Operator) -> None:
+    """cummax and cummin, with places: a later equal element takes the place over, nan stays but for a later nan."""
+    source, axis = _source(driver, node, abstract(node.inputs[1]))
+    values, places = (driver.allocate(output) for output in node.outputs)
+    greatest = operator.schema.name == "aten::cummax"
+    work = compute_type(source.dtype)
+    element = load(Buffer("in0", source.dtype, "input"), place_of(source.strides)).cast(work)
+    best, place, seen = local("best", work), local("place", dtypes.INT64), local("element", work)
+    better = seen >= best if greatest else seen <= best
+    taken = local("taken", dtypes.BOOL)
+    if work.kind == "float":
+        better = seen.not_equal(seen) | (better & best.equal(best))
+    strides = values.strides if values.shape else (1,)
+    turn: tuple[Statement, ...] = (
+        Define("element", element),
+        Define("taken", better),
+        Assign("best", select(taken, seen, best)),
+        Assign("place", select(taken, index_value(symbol(f"i{axis}")), place)),
+        Store("out0", place_of(strides), best.cast(values.dtype)),
+        Store("out1", place_of(strides), place),
+    )
+    first = (MAXIMUM if greatest else MINIMUM).identity(work)
+    row: tuple[Statement, ...] = (
+        Define("best", literal(first, work)),
+        Define("place", literal(0, dtypes.INT64)),
+        Loop(f"i{axis}", 0, source.shape[axis], 1, turn),
+    )
+    buffers = (Buffer("in0", source.dtype, "input"), Buffer("out0", values.dtype, "output"),
+               Buffer("out1", places.dtype, "output"))  # fmt: skip
+    names = {name for dim in (*source.shape, *source.strides, *strides) for name in symbols(dim)}
+    kernel = Kernel("kernel", buffers, tuple(sorted(names)), _outer(source, axis, row))
+    driver.call_kernel(kernel, [source.pointer, values.pointer, places.pointer], [node.kind])
+    driver.define(node.outputs[0], values)
+    driver.define(node.outputs[1], places)
+
+
 def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
-    """cumsum and cumprod."""
+    """cumsum, cumprod and logcumsumexp."""
     source, axis = _source(driver, node, abstract(node.inputs[1]))
     result = driver.allocate(node.output)
     work = compute_type(result.dtype)
-    adds = operator.schema.name == "aten::cumsum"
+    combination, neutral = _RUNNING[operator.schema.name]
     read = Buffer("in0", source.dtype, "input")
     element = load(read, place_of(source.strides)).cast(work)
     total = local("total", work)
     strides = result.strides if len(result.shape) == len(source.shape) else (1,)
-    combine = (arithmetic.combine_sum if adds else arithmetic.multiply)(variable(0, work), variable(1, work))
+    combine = vector_math.expand(combination(variable(0, work), variable(1, work)), driver.target)
     written = place_of(strides)
     if _is_row(source, axis):
         turn: tuple[Statement, ...] = (
@@ -136,7 +192,7 @@ def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
     else:
         turn = (Accumulate("total", combine, element), Store("out0", written, total.cast(result.dtype)))
     row: tuple[Statement, ...] = (
-        Define("total", literal(0 if adds else 1, work)),
+        Define("total", literal(neutral, work)),
         Loop(f"i{axis}", 0, source.shape[axis], 1, turn, int(_is_row(source, axis))),
     )
     _call(driver, node, source, result, _outer(source, axis, row))

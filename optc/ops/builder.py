@@ -84,6 +84,16 @@ class Builder:
         """What is known of an argument: Values as `optc.ops.abstract` sees them, other things as they are."""
         return abstract(item) if isinstance(item, Value) else item
 
+    def require(self, condition: Value, message: str, kind: str = "RuntimeError") -> None:
+        """Insert a check: the program raises where `condition`, a bool or a tensor of one element, does not hold."""
+        if isinstance(condition.type, TensorType):
+            condition = self("aten::Bool.Tensor", condition)
+        branch = self.graph.insert("prim::If", [condition])
+        branch.add_block()
+        with self.graph.inserting(branch.add_block()):
+            texts = [self.graph.insert_constant(text, STRING) for text in (message, kind)]
+            self.graph.insert("prim::RaiseException", texts)
+
     def dim(self, dim: Dim) -> Value:
         """An int value equal to a dimension, computed by integer operators from `prim::Dim` leaves."""
         if isinstance(dim, int):

@@ -48,6 +48,11 @@ define("aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descend
 define("aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor",
        infer=lambda x, *rest: _infer_sort(x, *rest)[1], reference=lambda x, *rest: _sort(x, *rest)[1],
        decompose=lambda b, x, dim, descending: b("aten::sort", x, dim, descending)[1])  # fmt: skip
+define("aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
+       infer=lambda x, stable, *rest: _infer_sort(x, *rest)[1], reference=lambda x, stable, *rest: _sort(x, *rest)[1],
+       decompose=lambda b, x, stable, dim, descending: b("aten::sort", x, dim, descending)[1])  # fmt: skip
+define("aten::msort(Tensor self) -> Tensor", infer=lambda x: _infer_sort(x, 0)[0],
+       reference=lambda x: _sort(x, 0, False)[0], decompose=lambda b, x: b("aten::sort", x, 0)[0])  # fmt: skip
 
 
 def _top_shape(shape: Shape, k: Any, dim: int) -> tuple[int, Shape]:

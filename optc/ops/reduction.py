@@ -57,23 +57,24 @@ def narrowed(b: Any, x: Any, dtype: DType | None) -> Any:
 # Sums and products ---------------------------------------------------------------------------------------------------
 
 
-def _sum_result(x: Any, code: int | None) -> DType:
+def sum_result(x: Any, code: int | None) -> DType:
+    """The element type of sums: what is asked for, else int64 for integers and bools."""
     return known_dtype(code) if code is not None else sum_type(operand_type(x))
 
 
 def _infer_sum(x: TensorType, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
-    return reduced(x, dims, keepdim, _sum_result(x, code))
+    return reduced(x, dims, keepdim, sum_result(x, code))
 
 
 def _reference_sum(x: Array, dims: Dims, keepdim: bool, code: int | None) -> Array:
-    dtype = _sum_result(x, code).numpy
+    dtype = sum_result(x, code).numpy
     with np.errstate(all="ignore"):
         total = np.sum(wide(x.astype(dtype)), axis=axes(x, dims), keepdims=keepdim)
         return np.asarray(total).astype(dtype)
 
 
 def _reference_product(x: Array, dims: Dims, keepdim: bool, code: int | None) -> Array:
-    dtype = _sum_result(x, code)
+    dtype = sum_result(x, code)
     with np.errstate(all="ignore"):
         work = x.astype(dtype.numpy).astype(compute_type(dtype).numpy)
         return np.asarray(np.prod(work, axis=axes(x, dims), keepdims=keepdim)).astype(dtype.numpy)
@@ -562,64 +563,4 @@ for _name in ("logsumexp", "special_logsumexp"):
         infer=_infer_logsumexp,
         reference=_reference_logsumexp,
         decompose=_decompose_logsumexp,
-    )
-
-
-# Running values ------------------------------------------------------------------------------------------------------
-
-
-def _infer_running(x: TensorType, dim: int, code: int | None) -> TensorType:
-    normalize_dim(dim, len(known_shape(x)))
-    return TensorType(_sum_result(x, code), x.shape)
-
-
-def _reference_running(compute: Callable[..., Any]) -> Callable[..., Array]:
-    def reference(x: Array, dim: int, code: int | None) -> Array:
-        place, dtype = normalize_dim(dim, x.ndim), _sum_result(x, code).numpy
-        if not x.ndim:
-            return x.astype(dtype)
-        with np.errstate(all="ignore"):
-            return np.asarray(compute(wide(x.astype(dtype)), axis=place)).astype(dtype)
-
-    return reference
-
-
-for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
-    define(
-        f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-        infer=_infer_running,
-        reference=_reference_running(_compute),
-        kernel="cumulative",
-        inplace=True,
-    )
-
-
-def _reference_running_extreme(x: Array, dim: int, compute: Any, is_new: Any) -> tuple[Array, Array]:
-    """Values and places; a later equal element takes the place over, a nan stays."""
-    place = normalize_dim(dim, x.ndim)
-    if not x.ndim:
-        return x.copy(), np.zeros((), np.int64)
-    moved = np.moveaxis(x, place, 0)
-    values, places = moved.copy(), np.zeros(moved.shape, np.int64)
-    for index in range(1, moved.shape[0]):
-        with np.errstate(all="ignore"):
-            taken = is_new(moved[index], values[index - 1]) | (moved[index] != moved[index])
-        taken = taken & ~((values[index - 1] != values[index - 1]) & (moved[index] == moved[index]))
-        values[index] = np.where(taken, moved[index], values[index - 1])
-        places[index] = np.where(taken, index, places[index - 1])
-    return np.moveaxis(values, 0, place).copy(), np.moveaxis(places, 0, place).copy()
-
-
-for _name, _compute, _is_new in (
-    ("cummax", np.maximum, np.greater_equal),
-    ("cummin", np.minimum, np.less_equal),
-):
-    define(
-        f"aten::{_name}(Tensor self, int dim) -> (Tensor values, Tensor indices)",
-        infer=lambda x, dim: (
-            x.with_shape(x.shape),
-            TensorType(dtypes.INT64, x.shape),
-        ),
-        reference=lambda x, dim, compute=_compute, is_new=_is_new: _reference_running_extreme(x, dim, compute, is_new),
-        interpreted="running extremes have no kernel",
     )

@@ -1,0 +1,97 @@
+"""Running values: sums, products, extremes and log-sum-exps of all elements so far along a dimension.
+
+Native code knows the kernels "cumulative" and "running_extreme".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from optc.ir import dtypes
+from optc.ir.types import TensorType
+from optc.ops.abstract import normalize_dim
+from optc.ops.promotion import operand_type
+from optc.ops.reduction import sum_result, wide
+from optc.ops.registry import define
+from optc.ops.shapes import known_shape
+
+Array = np.ndarray[Any, Any]
+
+
+def _infer_running(x: TensorType, dim: int, code: int | None) -> TensorType:
+    normalize_dim(dim, len(known_shape(x)))
+    return TensorType(sum_result(x, code), x.shape)
+
+
+def _reference_running(compute: Callable[..., Any]) -> Callable[..., Array]:
+    def reference(x: Array, dim: int, code: int | None) -> Array:
+        place, dtype = normalize_dim(dim, x.ndim), sum_result(x, code).numpy
+        if not x.ndim:
+            return x.astype(dtype)
+        with np.errstate(all="ignore"):
+            return np.asarray(compute(wide(x.astype(dtype)), axis=place)).astype(dtype)
+
+    return reference
+
+
+for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
+    define(
+        f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
+        infer=_infer_running,
+        reference=_reference_running(_compute),
+        kernel="cumulative",
+        inplace=True,
+    )
+
+
+def _reference_running_extreme(x: Array, dim: int, is_new: Any) -> tuple[Array, Array]:
+    """Values and places; a later equal element takes the place over, a nan stays."""
+    place = normalize_dim(dim, x.ndim)
+    if not x.ndim:
+        return x.copy(), np.zeros((), np.int64)
+    moved = np.moveaxis(x, place, 0)
+    values, places = moved.copy(), np.zeros(moved.shape, np.int64)
+    for index in range(1, moved.shape[0]):
+        with np.errstate(all="ignore"):
+            taken = is_new(moved[index], values[index - 1]) | (moved[index] != moved[index])
+        taken = taken & ~((values[index - 1] != values[index - 1]) & (moved[index] == moved[index]))
+        values[index] = np.where(taken, moved[index], values[index - 1])
+        places[index] = np.where(taken, index, places[index - 1])
+    return np.moveaxis(values, 0, place).copy(), np.moveaxis(places, 0, place).copy()
+
+
+for _name, _is_new in (("cummax", np.greater_equal), ("cummin", np.less_equal)):
+    define(
+        f"aten::{_name}(Tensor self, int dim) -> (Tensor values, Tensor indices)",
+        infer=lambda x, dim: (
+            x.with_shape(x.shape),
+            TensorType(dtypes.INT64, x.shape),
+        ),
+        reference=lambda x, dim, is_new=_is_new: _reference_running_extreme(x, dim, is_new),
+        kernel="running_extreme",
+    )
+
+
+def _check_log(x: Any, dim: int) -> None:
+    normalize_dim(dim, len(known_shape(x) if isinstance(x, TensorType) else x.shape))
+    if operand_type(x).kind != "float":
+        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{operand_type(x).label}'")
+
+
+def _infer_log(x: TensorType, dim: int) -> TensorType:
+    _check_log(x, dim)
+    return x.with_shape(x.shape)
+
+
+def _reference_log(x: Array, dim: int) -> Array:
+    """log(sum(exp)) of all elements so far."""
+    _check_log(x, dim)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.logaddexp.accumulate(wide(x), normalize_dim(dim, x.ndim)) if x.ndim else x).astype(x.dtype)
+
+
+define("aten::logcumsumexp(Tensor self, int dim) -> Tensor", infer=_infer_log, reference=_reference_log,
+       kernel="cumulative")  # fmt: skip
