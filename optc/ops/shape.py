@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim, fresh, product
+from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, normalize_dims
 from optc.ops.registry import define
@@ -574,44 +574,6 @@ define(
     infer=lambda x, repeats, dim, size: x.with_shape(_interleaved(known_shape(x), repeats, dim)[2]),
     reference=lambda x, repeats, dim, size: np.repeat(x, repeats, dim),
     decompose=_decompose_interleave,
-)
-
-
-def _reference_repeated(x: Array, repeats: Array, dim: int | None, size: int | None) -> Array:
-    if repeats.dtype.kind != "i" or repeats.itemsize < 4:
-        raise RuntimeError("repeats has to be Long or Int tensor")
-    if repeats.size and repeats.min() < 0:
-        raise RuntimeError("repeats can not be negative")
-    extent = x.size if dim is None else x.shape[normalize_dim(dim, x.ndim)]
-    if repeats.ndim > 1 or repeats.size not in (1, extent):
-        raise RuntimeError(
-            "repeats must have the same size as input along dim, but got "
-            f"repeats.size(0) = {repeats.size} and input.size({dim or 0}) = {extent}"
-        )
-    return np.repeat(x, repeats if repeats.ndim else repeats.reshape(1), dim)
-
-
-def _infer_repeated(x: TensorType, repeats: TensorType, dim: int | None, size: Dim | None) -> TensorType:
-    shape, place, _ = _interleaved(known_shape(x), 1, dim)
-    return x.with_shape((*shape[:place], fresh() if size is None else size, *shape[place + 1 :]))
-
-
-define(
-    "aten::repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=None, *, SymInt? output_size=None) "
-    "-> Tensor",
-    infer=_infer_repeated,
-    reference=_reference_repeated,
-    interpreted="how often an element is repeated is data",
-    may_fail=True,
-)
-define(
-    "aten::repeat_interleave.Tensor(Tensor repeats, *, SymInt? output_size=None) -> Tensor",
-    infer=lambda repeats, size: repeats.with_shape((fresh() if size is None else size,)),
-    reference=lambda repeats, size: _reference_repeated(
-        np.arange(repeats.size, dtype=repeats.dtype), repeats, None, size
-    ),
-    interpreted="how often an element is repeated is data",
-    may_fail=True,
 )
 
 

@@ -50,11 +50,6 @@ ARRANGEMENTS: dict[str, list[Any]] = {
     "aten::_reshape_copy": [(normal(2, 6), [3, -1]), (normal(4, 3).T, [12])],
     "aten::as_strided_copy": [(normal(6), [2, 2], [1, 2]), (normal(6), [2], [2], 1)],
     "aten::as_strided_scatter": [(normal(6), normal(2, 2), [2, 2], [1, 2]), (normal(6), normal(2), [2], [2], 1)],
-    "aten::repeat_interleave.self_Tensor": [
-        (normal(2, 3), np.array([1, 2]), 0), (normal(2, 3), np.array([2]), 1), (normal(3), np.array([0, 1, 2])),
-        (normal(3), np.array([1, 2])), (normal(2), np.array([-1, 1])),
-    ],
-    "aten::repeat_interleave.Tensor": [np.array([1, 0, 2])],
     "aten::tril_indices": [(3, 4), (3, 4, 1), (4, 3, -1), (0, 2)],
     "aten::triu_indices": [(3, 4), (3, 4, 1), (4, 3, -1), (0, 2)],
     "aten::empty_permuted": [], "aten::new_empty_strided": [],

@@ -400,7 +400,6 @@ TABLE: dict[str, list[Any]] = {
                                             (floats(2, 2), np.array([1, 2])), (floats(2, 3), np.array([0, 0]), 0)],
     "aten::isin.Tensor_Tensor": [(integers(2, 3), np.array([1, 2])), (floats(3), floats(3)[1:], False, True), (integers(3), np.zeros((0,), np.int64))],
     "aten::isin.Tensor_Scalar": [(integers(2, 3), 2), (integers(3), 2, False, True)], "aten::isin.Scalar_Tensor": [(2, integers(2, 3)), (2, integers(4), False, True)],
-    **{f"aten::{name}": [(3, 4), (3, 4, -1), (2, 5, 1, dtypes.INT32.code), (0, 3), (-1, 2), (2, 2, 0, dtypes.FLOAT32.code)] for name in ("tril_indices", "triu_indices")},
     "aten::logcumsumexp": [(floats(2, 3), 1), (floats(3, 40), 0), (floats(2, 40), 1), (special()[:9], 0), (floats(), 0), (floats(3, dtype="float16"), 0), (integers(3), 0),
                            (np.array([-np.inf, -np.inf, 3, np.inf], np.float32), 0), (floats(2, 0), 1)],
     "aten::copy": [(floats(2, 3), floats(3)), (integers(2, 3), floats(2, 1)), (floats(3), floats(2, 3))],
