@@ -215,12 +215,17 @@ def _operator_function(name: str) -> Callable[..., Any]:
     return function
 
 
+_made: dict[str, Callable[..., Any]] = {}
+"""Functions by name. They do not become globals of this module: some have names of Python's own functions."""
+
+
 def __getattr__(name: str) -> Any:
     """The function of an operator. Raises AttributeError where there is no such operator."""
-    if name.startswith("_") or not any(map(dispatch.concerns_tensors, overloads(f"aten::{name}"))):
-        raise AttributeError(f"module 'optc' has no attribute '{name}'")
-    function = globals()[name] = _operator_function(name)
-    return function
+    if name not in _made:
+        if name.startswith("_") or not any(map(dispatch.concerns_tensors, overloads(f"aten::{name}"))):
+            raise AttributeError(f"module 'optc' has no attribute '{name}'")
+        _made[name] = _operator_function(name)
+    return _made[name]
 
 
 def in_namespace(namespace: str, name: str) -> Any:

@@ -145,3 +145,11 @@ def test_several_results_carry_their_names() -> None:
     assert repr(result) == "torch.return_types.max(\nvalues=tensor([1., 1.]),\nindices=tensor([0, 0]))"
     values, _ = result
     assert values is result.values
+
+
+def test_functions_named_like_those_of_python_leave_them_alone() -> None:
+    tensor = f.tensor([1.0, 2.0])
+    assert f.any(tensor) and f.all(tensor)
+    assert float(f.max(tensor)) == 2.0 and float(f.sum(tensor)) == 3.0
+    assert f.broadcast_shapes((2, 1), (3,)) == (2, 3)
+    assert f.log_softmax(tensor, 0).shape == (2,)

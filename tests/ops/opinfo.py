@@ -17,7 +17,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ MODES = ("eager", "static", "dynamic")
 REQUIRED = ("float32", "int64", "int32", "uint8", "bool")
 """The element types that count: with all samples of these equal in all modes, an operator is whole."""
 
-PATIENCE = 300.0
+PATIENCE = 900.0
 """Seconds after which an operator that has no outcome counts as crashed."""
 
 Outcomes = dict[str, dict[str, dict[str, Any]]]
@@ -41,12 +42,34 @@ Table = dict[str, dict[str, str]]
 # Judging, in other processes ------------------------------------------------------------------------------------------
 
 
-def sweep(names: Sequence[str], samples: int, modes: Sequence[str] = MODES, workers: int = 2) -> dict[str, Outcomes]:
-    """The outcomes of these operators. A process that dies is an outcome of the operator it was at."""
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried: at most so many samples of an operator and element type, in these modes, by so many processes."""
+
+    samples: int
+    modes: Sequence[str] = MODES
+    dtypes: Sequence[str] = DTYPES
+    workers: int = 2
+
+
+def sweep(
+    names: Sequence[str], effort: Effort, told: Callable[[str, Outcomes], None] = lambda name, outcomes: None
+) -> dict[str, Outcomes]:
+    """The outcomes of these operators; `told` is called with each. A process that dies is an outcome of the operator it
+    was at.
+    """
     results: dict[str, Outcomes] = {}
+
+    def judge_all(names: Sequence[str]) -> None:
+        rest = list(names)
+        while rest:
+            for name, outcomes in _outcomes(rest, effort):
+                results[name] = outcomes
+                told(name, outcomes)
+            rest = [name for name in rest if name not in results]
+
     threads = [
-        threading.Thread(target=_judge_all, args=(names[place::workers], samples, modes, results))
-        for place in range(workers)
+        threading.Thread(target=judge_all, args=(names[place :: effort.workers],)) for place in range(effort.workers)
     ]
     for thread in threads:
         thread.start()
@@ -55,43 +78,41 @@ def sweep(names: Sequence[str], samples: int, modes: Sequence[str] = MODES, work
     return {name: results[name] for name in names}
 
 
-def _judge_all(names: Sequence[str], samples: int, modes: Sequence[str], results: dict[str, Outcomes]) -> None:
-    rest = list(names)
-    while rest:
-        for message in _messages(rest, samples, modes):
-            if "outcomes" in message:
-                results[message["name"]] = message["outcomes"]
-            elif "died" in message:
-                results[message["name"]] = {"float32": {mode: _crashed(message["died"]) for mode in MODES}}
-        rest = [name for name in rest if name not in results]
-
-
 def _crashed(text: str) -> dict[str, Any]:
     return {"equal": 0, "refused": 0, "wrong": 0, "crash": 1, "fallbacks": [], "first": {"crash": text}}
 
 
-def _messages(names: Sequence[str], samples: int, modes: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What one process says about the operators, and of its death where it dies early."""
-    command = [sys.executable, "-m", "tests.ops.opinfo_judge", str(samples), ",".join(modes), *names]
+def _outcomes(names: Sequence[str], effort: Effort) -> Iterator[tuple[str, Outcomes]]:
+    """What one process finds out about the operators, until it ends; where it dies, of the one it was at."""
+    options = (str(effort.samples), ",".join(effort.modes), ",".join(effort.dtypes))
+    command = [sys.executable, "-m", "tests.ops.opinfo_judge", *options, *names]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stderr is not None
     errors: list[str] = []
     listener = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
     listener.start()
-    current, watch = names[0], threading.Timer(PATIENCE, process.kill)
-    watch.start()
+    current = names[0]
+    watch = _watch(process)
     for line in process.stdout:
         watch.cancel()
+        watch = _watch(process)
         message = json.loads(line)
         current = message["name"]
-        watch = threading.Timer(PATIENCE, process.kill)
-        watch.start()
-        yield message
+        if "outcomes" in message:
+            yield current, message["outcomes"]
     code = process.wait()
     watch.cancel()
     listener.join()
     if code:
-        yield {"name": current, "died": f"process ended with {code}: {''.join(errors[-5:])}"}
+        text = f"process ended with {code}: {''.join(errors[-5:])}"
+        yield current, {"float32": {mode: _crashed(text) for mode in MODES}}
+
+
+def _watch(process: subprocess.Popen[str]) -> threading.Timer:
+    """Ends a process that takes too long over one operator."""
+    watch = threading.Timer(PATIENCE, process.kill)
+    watch.start()
+    return watch
 
 
 # The table ------------------------------------------------------------------------------------------------------------
@@ -99,7 +120,7 @@ def _messages(names: Sequence[str], samples: int, modes: Sequence[str]) -> Itera
 
 def cells(outcomes: Outcomes) -> dict[str, str]:
     """The line of an operator."""
-    return {dtype: _cell(outcomes[dtype]) if dtype in outcomes else "-" for dtype in DTYPES}
+    return {dtype: _cell(modes) if modes else "-" for dtype, modes in outcomes.items()}
 
 
 def _cell(modes: dict[str, dict[str, Any]]) -> str:
@@ -123,7 +144,10 @@ def table_text(table: Table) -> str:
     """The table as it is committed and printed."""
     width = max(map(len, table), default=0)
     head = [f"# {summary(table)}", f"# {'':{width - 2}} " + " ".join(f"{dtype:9}" for dtype in DTYPES)]
-    lines = [f"{name:{width}} " + " ".join(f"{table[name][dtype]:9}" for dtype in DTYPES) for name in sorted(table)]
+    lines = [
+        f"{name:{width}} " + " ".join(f"{table[name].get(dtype, '...'):9}" for dtype in DTYPES)
+        for name in sorted(table)
+    ]
     return "\n".join(line.rstrip() for line in [*head, *lines]) + "\n"
 
 
@@ -131,7 +155,8 @@ def summary(table: Table) -> str:
     """How many operators are whole."""
     whole = sum(is_whole(line) for line in table.values())
     native = sum(
-        is_whole(line) and not any(set("sd") & set(line[dtype]) for dtype in REQUIRED) for line in table.values()
+        is_whole(line) and not any(set("sd") & set(line.get(dtype, "")) for dtype in REQUIRED)
+        for line in table.values()
     )
     wrong = sum("!" in "".join(line.values()) for line in table.values())
     return (
@@ -142,7 +167,7 @@ def summary(table: Table) -> str:
 
 def is_whole(line: dict[str, str]) -> bool:
     """True where every sample of the element types that count is equal in every mode."""
-    return all(line[dtype].upper() in ("ESD", "-") for dtype in REQUIRED) and set(line.values()) != {"-"}
+    return all(line.get(dtype, "...").upper() in ("ESD", "-") for dtype in REQUIRED) and set(line.values()) != {"-"}
 
 
 def losses(before: Table, now: Table) -> list[str]:
@@ -150,7 +175,7 @@ def losses(before: Table, now: Table) -> list[str]:
     return [
         f"{name} {dtype}: {old} -> {now[name][dtype]}"
         for name, line in before.items() if name in now
-        for dtype, old in line.items() if not all(map(_holds, old, now[name][dtype]))
+        for dtype, old in line.items() if dtype in now[name] and not all(map(_holds, old, now[name][dtype]))
     ]  # fmt: skip
 
 
@@ -164,7 +189,7 @@ def added(before: Table, now: Table) -> Table:
     for name, line in now.items():
         known = grown.setdefault(name, dict(line))
         for dtype, cell in line.items():
-            known[dtype] = cell if all(map(_holds, known[dtype], cell)) else known[dtype]
+            known[dtype] = cell if all(map(_holds, known.get(dtype, "..."), cell)) else known[dtype]
     return grown
 
 
@@ -172,20 +197,26 @@ def main() -> int:
     """The command. Exit code 1 when something in the table does not pass any more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="operators as PyTorch's tests name them; all when absent")
-    parser.add_argument("--samples", type=int, default=64, help="at most so many of an operator, variant and type")
-    parser.add_argument("--details", type=Path, help="where to write the first case of everything that is not equal")
+    parser.add_argument("--samples", type=int, default=64, help="at most so many of an operator and element type")
+    parser.add_argument("--dtypes", default=",".join(DTYPES), help="element types, with commas between them")
     parser.add_argument("--eager", action="store_true", help="compile nothing, and leave the table alone")
+    parser.add_argument("--details", type=Path, help="where to write, as lines of JSON, what is not equal and why")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    modes = MODES[:1] if given.eager else MODES
-    results = sweep(given.names or all_names(), given.samples, modes, given.workers)
-    if given.details:
-        given.details.write_text(json.dumps(results, indent=1))
+    effort = Effort(given.samples, MODES[:1] if given.eager else MODES, given.dtypes.split(","), given.workers)
+
+    def told(name: str, outcomes: Outcomes) -> None:
+        print(name, *(f"{dtype}:{cell}" for dtype, cell in cells(outcomes).items() if cell != "-"), flush=True)
+        if given.details:
+            with given.details.open("a") as stream:
+                stream.write(json.dumps({name: outcomes}) + "\n")
+
+    results = sweep(given.names or all_names(), effort, told)
     before, now = read_table(), {name: cells(outcomes) for name, outcomes in results.items()}
     lost = losses(before, now)
     if not given.eager:
         TABLE.write_text(table_text(added(before, now)))
-    print(table_text(now), *lost, sep="\n")
+    print(summary(now), *lost, sep="\n")
     return int(bool(lost))
 
 

@@ -1,6 +1,6 @@
 """What optc makes of PyTorch's samples: every call eager, compiled for its extents, and compiled with symbols for them.
 
-`python -m tests.ops.opinfo_judge SAMPLES MODES NAME ...` prints, for every name, a line of JSON when it begins and one
+`python -m tests.ops.opinfo_judge SAMPLES MODES DTYPES NAME ...` prints, for every name, a line of JSON when it begins and one
 with the outcome. It is a process of its own so that whatever happens in it is an outcome (`tests/ops/opinfo.py`).
 """
 
@@ -19,7 +19,6 @@ import torch
 
 import optc
 from tests.ops.opinfo_samples import (
-    DTYPES,
     SEED,
     UNINITIALISED,
     Sample,
@@ -81,13 +80,14 @@ class Case:
         return self.sample.mine(*option(arguments), **option(keywords))
 
 
-def judge(name: str, limit: int, modes: Sequence[str] = MODES) -> dict[str, dict[str, Outcome]]:
-    """The outcome for every element type and mode. At most `limit` samples of a type are tried, spread over all."""
+def judge(name: str, limit: int, modes: Sequence[str], dtypes: Sequence[str]) -> dict[str, dict[str, Outcome]]:
+    """The outcome for every element type and mode, empty for types PyTorch has no samples of. At most `limit` samples of a type are tried, spread over all."""
     outcomes: dict[str, dict[str, Outcome]] = {}
     if is_missing(name):
-        return {dtype: {mode: Outcome(refused=1) for mode in MODES} for dtype in DTYPES}
-    for dtype in DTYPES:
+        return {dtype: {mode: Outcome(refused=1) for mode in MODES} for dtype in dtypes}
+    for dtype in dtypes:
         cases = list(_cases(name, dtype, limit))
+        outcomes[dtype] = {}
         if cases:
             outcomes[dtype] = {mode: Outcome() for mode in (modes if dtype != "complex64" else MODES[:1])}
             _judge_cases(name, cases, outcomes[dtype])
@@ -187,11 +187,12 @@ def _holds_tensors(result: Any) -> bool:
 
 
 def _judge_batch(batch: list[Case], mode: str, outcome: Outcome, blind: bool) -> None:
-    """All in one program; where that is not equal, or not native, every one in a program of its own."""
+    """All in one program; where that is not equal, every one in a program of its own."""
     fallbacks: list[str] = []
     verdict, text = _judge_program(batch, mode, blind, fallbacks)
-    if verdict == "equal" and not fallbacks:
+    if verdict == "equal":
         outcome.equal += len(batch)
+        outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
     elif len(batch) > 1:
         for case in batch:
             _judge_batch([case], mode, outcome, blind)
@@ -253,9 +254,10 @@ def main(arguments: list[str]) -> None:
     optc.set_num_threads(1)
     torch.set_grad_enabled(False)
     np.seterr(all="ignore")
-    for name in arguments[2:]:
+    limit, modes, dtypes = int(arguments[0]), arguments[1].split(","), arguments[2].split(",")
+    for name in arguments[3:]:
         print(json.dumps({"name": name}), flush=True)
-        found = judge(name, int(arguments[0]), arguments[1].split(","))
+        found = judge(name, limit, modes, dtypes)
         outcomes = {
             dtype: {mode: dataclasses.asdict(made) for mode, made in modes.items()} for dtype, modes in found.items()
         }

@@ -15,7 +15,7 @@ def assert_still_equal(samples: int) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("expecttest")
     table = opinfo.read_table()
-    now = {name: opinfo.cells(outcomes) for name, outcomes in opinfo.sweep(list(table), samples).items()}
+    now = {name: opinfo.cells(outcomes) for name, outcomes in opinfo.sweep(list(table), opinfo.Effort(samples)).items()}
     print(opinfo.table_text(now))
     lost = opinfo.losses(table, now)
     assert not lost, "\n".join(lost)
