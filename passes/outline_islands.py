@@ -72,14 +72,22 @@ def name_of(node: Node) -> str:
 
 
 def outline(seed: Node, reason: str) -> bool:
-    """Put a node, and what cannot be parted from it, into an island. False where that would be the whole program."""
+    """Put a node, and what cannot be parted from it, into an island. False where only all of the program would do."""
     if seed.kind in ("prim::Param", "prim::Return", "prim::Constant", "prim::Island"):
         return False
     members = _region(seed)
-    if members is None:
+    if members is None or any(map(_needs_strides, members)):
         return False
     _Outlining(members).replace(seed, reason)
     return True
+
+
+def _needs_strides(node: Node) -> bool:
+    """True for what an island cannot tell: arrays are handed over without the strides and the memory they came with."""
+    if node.blocks:
+        return any(_needs_strides(inner) for block in node.blocks for inner in block.nodes)
+    operator = operator_of(node)
+    return operator is not None and operator.needs_strides
 
 
 # What may be handed over ---------------------------------------------------------------------------------------------

@@ -116,13 +116,14 @@ class Operator:
     `reference(*arguments)` works on numpy arrays and Python values, one per schema argument (dtypes as torch's
     integer codes), and returns the same. `accepts_untyped`: the rule copes with tensors of unknown type or rank
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
-    extent 0. `functional` is the operator without mutation, for in-place and `out=` forms.
+    extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
+    keeps when it runs the whole program. `functional` is the operator without mutation, for in-place and `out=` forms.
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
-        "accepts_untyped", "needs_elements", "_make_schema", "_schema",
+        "accepts_untyped", "needs_elements", "needs_strides", "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -140,6 +141,7 @@ class Operator:
         functional: Operator | None = None,
         accepts_untyped: bool = False,
         needs_elements: bool = False,
+        needs_strides: bool = False,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -152,6 +154,7 @@ class Operator:
         self.functional = functional
         self.accepts_untyped = accepts_untyped
         self.needs_elements = needs_elements
+        self.needs_strides = needs_strides
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
@@ -230,6 +233,7 @@ def define(
     out: str | None = None,
     accepts_untyped: bool = False,
     needs_elements: bool = False,
+    needs_strides: bool = False,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -263,6 +267,7 @@ def define(
         random=random,
         accepts_untyped=accepts_untyped,
         needs_elements=needs_elements,
+        needs_strides=needs_strides,
     )
     _register(operator)
     if inplace:

@@ -142,12 +142,25 @@ for _name, _first, _second in (
         _transpose,
         lambda x, first, second: x.transpose(_swapped(x.ndim, first, second)),
     )
-for _name in ("mT", "adjoint"):
-    declare_view(
-        f"aten::{_name}(Tensor(a) self) -> Tensor(a)",
-        lambda n, s, o: _transpose(n, s, o, -2, -1),
-        lambda x: x.transpose(_swapped(x.ndim, -2, -1)),
-    )
+
+
+def check_matrices(name: str, rank: int) -> None:
+    """Vectors have no rows and columns to swap. Raises RuntimeError."""
+    if rank == 1:
+        raise RuntimeError(f"tensor.{name} is only supported on matrices or batches of matrices. Got 1-D tensor.")
+
+
+def _matrix_transpose(sizes: Shape, strides: Strides, offset: Dim) -> Triple:
+    check_matrices("mT", len(sizes))
+    return _transpose(sizes, strides, offset, -2, -1) if sizes else (sizes, strides, offset)
+
+
+def _matrix_transpose_reference(x: Array) -> Array:
+    check_matrices("mT", x.ndim)
+    return x.transpose(_swapped(x.ndim, -2, -1)) if x.ndim else x.view()
+
+
+declare_view("aten::mT(Tensor(a) self) -> Tensor(a)", _matrix_transpose, _matrix_transpose_reference)
 for _name in ("movedim", "moveaxis"):
     for _overload, _type in (("int", "int"), ("intlist", "int[]")):
         declare_view(
@@ -690,21 +703,28 @@ define(
     infer=_unknown_strides,
     reference=lambda x: list(element_strides(x)),
     interpreted=_STRIDES,
+    needs_strides=True,
 )
 define(
     "aten::stride.int(Tensor self, int dim) -> int",
     infer=_unknown_strides,
     reference=lambda x, dim: _stride_of(element_strides(x), dim),
     interpreted=_STRIDES,
+    needs_strides=True,
 )
 define(
-    "aten::is_contiguous(Tensor self) -> bool", infer=_unknown_strides, reference=is_contiguous, interpreted=_STRIDES
+    "aten::is_contiguous(Tensor self) -> bool",
+    infer=_unknown_strides,
+    reference=is_contiguous,
+    interpreted=_STRIDES,
+    needs_strides=True,
 )
 define(
     "aten::is_contiguous.memory_format(Tensor self, MemoryFormat memory_format) -> bool",
     infer=_unknown_strides,
     reference=lambda x, memory_format: is_contiguous(x),
     interpreted=_STRIDES,
+    needs_strides=True,
 )
 define(
     "aten::is_same_size(Tensor self, Tensor other) -> bool",

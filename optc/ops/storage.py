@@ -73,6 +73,7 @@ define(
     infer=_infer_strided,
     reference=_reference_strided,
     interpreted="native code does not keep the memory layout that it asks for",
+    needs_strides=True,
     may_fail=True,
 )
 
@@ -116,6 +117,7 @@ define(
     infer=_infer_strided_scatter,
     reference=_reference_strided_scatter,
     interpreted="native code does not keep the memory layout that it asks for",
+    needs_strides=True,
     may_fail=True,
 )
 

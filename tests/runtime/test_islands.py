@@ -567,3 +567,20 @@ def test_a_plan_holds_islands(program: str, tmp_path: Path, monkeypatch: pytest.
     assert [answer[0] for answer in said] == ["False", "True"]
     assert said[0][1:3] == said[1][1:3] and said[1][1] == "1"
     assert said[1][3] == "False"
+
+
+def test_what_depends_on_memory_layout_is_left_to_the_interpreter_with_all_of_its_program() -> None:
+    @jit.script
+    def by_layout(x: optc.Tensor) -> optc.Tensor:
+        if x.is_contiguous():
+            return x + x.stride(0)
+        return x - x.stride(0)
+
+    def part(x: optc.Tensor) -> optc.Tensor:
+        return optc.as_strided(x, (2,), (2,), 0) + 1
+
+    numbers = optc.arange(6.0).view(2, 3)
+    for program in (by_layout, part):
+        for given in (numbers, numbers.t(), numbers[1:]):
+            agree(compiled(program)(given), program(given))
+    assert compiled(by_layout, example_inputs=numbers).fallbacks
