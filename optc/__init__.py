@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import optc.ops  # noqa: F401 - declares the operators
-from optc import errors, fft, functional, linalg, nn, special
+from optc import errors, fft, functional, linalg, masked, nn, signal, special
 from optc.eager import functions as _functions
 from optc.eager.functions import NAMES as _NAMES
 from optc.functional import NAMES as _FUNCTIONAL
@@ -39,6 +39,6 @@ def __getattr__(name: str) -> Any:
     return getattr(_functions, name)
 
 
-__all__ = ["compile", "errors", "fft", "functional", "linalg", "nn", "special"]
+__all__ = ["compile", "errors", "fft", "functional", "linalg", "masked", "nn", "signal", "special"]
 __all__ += list(_NAMES)
 __all__ += list(_FUNCTIONAL)

@@ -18,7 +18,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ops"}),
     frozenset({"eager"}),
     frozenset({"interpreter", "rewrite", "pipeline", "instruments"}),
-    frozenset({"nn", "jit", "archive", "passes", "codegen", "fft", "functional", "linalg", "special"}),
+    frozenset(
+        {"nn", "jit", "archive", "passes", "codegen", "fft", "functional", "linalg", "masked", "signal", "special"}
+    ),
     frozenset({"interop", "runtime", "compiler"}),
     frozenset({"", "cli", "__main__"}),
 )

@@ -319,6 +319,9 @@ def empty_strided(
 ) -> Any:
     """A tensor with the given strides (in elements) whose elements are not set."""
     require_cpu(device)
+    if dispatch.current_recorder() is not None:
+        options = {"dtype": _code(dtype, "empty_strided"), "layout": None, "device": "cpu", "pin_memory": pin_memory}
+        return _finished(dispatch.call("aten::empty_strided", (size, stride), options), None, requires_grad)
     kind = (dtype or promotion.default_float()).numpy
     extent = 1 + sum((length - 1) * step for length, step in zip(size, stride)) if all(size) else 0
     flat = np.empty(extent, kind)

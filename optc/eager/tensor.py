@@ -454,6 +454,7 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
     __imul__ = OPERATORS["__imul__"]
     __truediv__ = OPERATORS["__truediv__"]
     __rtruediv__ = OPERATORS["__rtruediv__"]
+    __rdiv__ = __rtruediv__
     __itruediv__ = OPERATORS["__itruediv__"]
     __floordiv__ = OPERATORS["__floordiv__"]
     __rfloordiv__ = OPERATORS["__rfloordiv__"]

@@ -6,6 +6,7 @@ Two operators see the same memory as pairs of numbers or as complex ones; the ot
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.promotion import complex_type, operand_type, real_type
 from optc.ops.registry import define
+from optc.ops.shape import check_matrices
 from optc.ops.shapes import broadcast_shapes, known_shape
 
 Array = np.ndarray[Any, Any]
@@ -111,6 +113,29 @@ def _conjugate(b: Any, x: Any) -> Any:
 declare_composite("aten::conj_physical(Tensor self) -> Tensor", _conjugate, inplace=True, out="out")
 declare_composite("aten::conj(Tensor(a) self) -> Tensor(a)", _conjugate)
 declare_composite("aten::_conj(Tensor(a) self) -> Tensor(a)", _conjugate)
+
+
+def _adjoint(name: str) -> Callable[..., Any]:
+    """The conjugate of the transposed matrices of a batch. Raises RuntimeError for vectors."""
+
+    def build(b: Any, x: Any) -> Any:
+        check_matrices(name, len(b.shape(x)))
+        return _conjugate(b, b("aten::mT", x))
+
+    return build
+
+
+def _matrix_adjoint(b: Any, x: Any) -> Any:
+    rank = len(b.shape(x))
+    if rank not in (0, 2):
+        hint = " For batches of matrices, consider using tensor.mH" if rank > 2 else ""
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {rank}-D tensor.{hint}")
+    return _conjugate(b, b("aten::t", x))
+
+
+declare_composite("aten::adjoint(Tensor(a) self) -> Tensor(a)", _adjoint("adjoint()"))
+declare_composite("aten::mH(Tensor(a) self) -> Tensor(a)", _adjoint("mH"))
+declare_composite("aten::matrix_H(Tensor(a) self) -> Tensor(a)", _matrix_adjoint)
 for _name in ("resolve_conj", "resolve_neg"):
     declare_composite(f"aten::{_name}(Tensor(a) self) -> Tensor(a)", lambda b, x: x)
 for _name in ("is_conj", "is_neg"):

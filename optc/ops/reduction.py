@@ -19,7 +19,7 @@ from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
 from optc.ops.elementwise import truth
-from optc.ops.promotion import compute_type, operand_type, sum_type
+from optc.ops.promotion import compute_type, float_result, operand_type, sum_type
 from optc.ops.registry import Reduction, define
 from optc.ops.scalar import function
 from optc.ops.shapes import Shape, known_shape, reduced_shape
@@ -531,25 +531,23 @@ for _name, _root in (("var", False), ("std", True)):
 
 
 def _infer_logsumexp(x: TensorType, dims: Dims, keepdim: bool) -> TensorType:
-    dtype = operand_type(x)
-    return reduced(x, dims, keepdim, dtype if dtype.kind == "float" else dtypes.FLOAT32)
+    return reduced(x, dims, keepdim, float_result(operand_type(x)))
 
 
 def _reference_logsumexp(x: Array, dims: Dims, keepdim: bool) -> Array:
-    dtype = operand_type(x) if operand_type(x).kind == "float" else dtypes.FLOAT32
+    dtype = float_result(operand_type(x))
     with np.errstate(all="ignore"):
-        values, places = x.astype(np.float64), axes(x, dims)
-        top = np.max(values, axis=places, keepdims=True, initial=-np.inf)
+        values, places = x.astype(np.complex128 if dtype.is_complex else np.float64), axes(x, dims)
+        top = np.max(values.real, axis=places, keepdims=True, initial=-np.inf)
         top = np.where(np.isinf(top), 0.0, top)
         total = np.log(np.sum(np.exp(values - top), axis=places, keepdims=True)) + top
         return np.asarray(total if keepdim else np.squeeze(total, places)).astype(dtype.numpy)
 
 
 def _decompose_logsumexp(b: Any, x: Any, dims: Dims, keepdim: bool) -> Any:
-    dtype = operand_type(b.type(x))
-    target = dtype if dtype.kind == "float" else dtypes.FLOAT32
+    target = float_result(operand_type(b.type(x)))
     x = narrowed(b, x, compute_type(target))
-    top = b("aten::amax", x, dims, True)
+    top = b("aten::amax", b("aten::real", x) if target.is_complex else x, dims, True)
     top = b("aten::where.ScalarSelf", b("aten::isinf", top), 0.0, top)
     total = b("aten::sum.dim_IntList", b("aten::exp", b("aten::sub.Tensor", x, top)), dims, True)
     result = b("aten::add.Tensor", b("aten::log", total), top)

@@ -43,13 +43,7 @@ def _reference_diag(x: Array, diagonal: int) -> Array:
 def _decompose_diag(b: Any, x: Any, diagonal: int) -> Any:
     if len(b.shape(x)) == 2:
         return b("aten::clone", b("aten::diagonal", x, diagonal, 0, 1))
-    count = b.shape(x)[0]
-    padded = b("aten::constant_pad_nd", x, [max(diagonal, 0), max(-diagonal, 0)])
-    size: Dim = count + abs(diagonal)
-    numbers = b("aten::arange", size)
-    here = b("aten::sub.Tensor", b("aten::unsqueeze", numbers, 0), b("aten::unsqueeze", numbers, 1))
-    columns = b("aten::unsqueeze", padded, 0)
-    return b("aten::where.ScalarOther", b("aten::eq.Scalar", here, diagonal), columns, 0)
+    return b("aten::diag_embed", x, diagonal, -2, -1)
 
 
 define("aten::diag(Tensor self, int diagonal=0) -> Tensor", infer=_infer_diag, reference=_reference_diag,

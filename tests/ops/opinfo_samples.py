@@ -132,7 +132,7 @@ def _by_name(name: str) -> Callable[..., Any] | None:
     found: Any = optc
     for part in path:
         found = getattr(found, part, None)
-    if found is None and len(path) == 1:
+    if not callable(found) and len(path) == 1:  # `optc.cfloat` is an element type
         found = getattr(optc.Tensor, path[0], None)
     if found is None and overloads(f"aten::{path[-1]}") and len(path) == 1:
         return lambda *arguments, **keywords: dispatch.call(f"aten::{path[0]}", arguments, keywords)
