@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import concatenation, gathers, places, products, scans, scatters, searches, sorting, writes
+from optc.codegen import concatenation, gathers, padding, places, products, scans, scatters, searches, sorting, writes
 from optc.codegen.copies import place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
@@ -86,6 +86,7 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "fill": fill,
     "arange": arange,
     "concatenate": concatenation.emit,
+    "pad": padding.emit,
     "matmul": products.emit,
     "triangle": triangle,
     "gather": gathers.emit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from optc.codegen import vector_math, writes
+from optc.codegen import padding, vector_math, writes
 from optc.codegen.checks import guard_division, guard_number
 from optc.codegen.driver import Driver
 from optc.codegen.expression import ExpressionEmitter, cast
@@ -204,5 +204,6 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "arange": arange,
     "copy": copy,
     "concatenate": concatenate,
+    "pad": padding.emit_in_registers,
     "select_scatter": writes.scatter_in_registers,
 }

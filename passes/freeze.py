@@ -19,7 +19,9 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Slot
 from optc.ir.types import Type, unrefined
 from optc.ops.builder import constant_type
-from optc.passes.aliasing import Aliasing
+from optc.ops.reference import apply_operator
+from optc.ops.registry import operator_of
+from optc.passes.aliasing import Aliasing, is_reference
 from optc.passes.inline import inline
 from optc.passes.object_constants import insert_held
 from optc.passes.settled_branches import take_settled_branches
@@ -79,8 +81,41 @@ class _Freezer:
             for node in list(self.graph.walk()):
                 if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
                     self.settle_read(node)
+            self.settle_tables(assigned)
             if not take_settled_branches(self.graph):
                 return
+
+    def settle_tables(self, assigned: set[tuple[int, str]]) -> None:
+        """What is looked up in lists and dictionaries of plain values that nobody changes becomes constants."""
+        reads: dict[tuple[int, str], list[Node]] = {}
+        for node in self.graph.walk():
+            if self.is_known(node, "prim::GetAttr") and isinstance(self.attribute(node), dict | list):
+                reads.setdefault(self.key(node), []).append(node)
+        for key, nodes in reads.items():
+            uses = [use.node for node in nodes for use in node.output.uses]
+            if key in assigned or not all(map(_is_look, uses)):
+                continue
+            for node in dict.fromkeys(uses):
+                self.settle_look(node, self.attribute(nodes[0]), {read.output for read in nodes})
+
+    def settle_look(self, node: Node, table: Any, reads: set[Value]) -> None:
+        """Compute an operator that reads `table`; one that fails stays, to fail where the program runs it."""
+        others = [value for value in node.inputs if value not in reads]
+        if not all(value.is_constant and value.constant is not None for value in others):
+            return
+        operator = operator_of(node)
+        assert operator is not None
+        try:
+            found = apply_operator(operator.name, *(table if v in reads else v.constant for v in node.inputs))
+        except (LookupError, RuntimeError, TypeError, ValueError):
+            return
+        if found is not None and not isinstance(found, bool | int | float | str):
+            return
+        with self.graph.inserting(node):
+            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            value = self.graph.insert_constant(found, constant_type(found))
+        node.output.replace_all_uses_with(value)
+        node.destroy()
 
     def settle_read(self, node: Node) -> None:
         found = self.attribute(node)
@@ -243,6 +278,14 @@ class _Freezer:
         self.graph.block.param_node.remove_output(0)
         for slot in self.context.slots:
             slot.input -= 1
+
+
+def _is_look(node: Node) -> bool:
+    """True for an operator that reads its arguments and gives a number, a string or None: nothing that could change."""
+    operator = operator_of(node)
+    if operator is None or operator.mutates or node.blocks:
+        return False
+    return len(node.outputs) == 1 and not is_reference(node.output.type)
 
 
 def _present_type(value: Any, declared: Type) -> Type:

@@ -156,6 +156,14 @@ def _dictionary_parts(graph: Graph, node: Node) -> bool:
     return _new_list(graph, node, items)
 
 
+def _new_dictionary(graph: Graph, node: Node) -> bool:
+    """dict() = {}, and dict({"k": a}) = {"k": a}, as nobody changes either."""
+    if node.inputs:
+        return node.inputs[0].type == node.output.type and _replace(node, node.inputs[0])
+    with graph.inserting(node):
+        return _replace(node, graph.insert("prim::DictConstruct", (), (node.output.type,)).output)
+
+
 def _length(graph: Graph, node: Node) -> bool:
     """len([a, b, c]) = 3, len({"k": a}) = 1."""
     made = node.inputs[0].node
@@ -279,6 +287,7 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::any": _fold,
     "aten::all": _fold,
     "aten::__contains__": _has_key,
+    "aten::dict": _new_dictionary,
     "aten::keys": _dictionary_parts,
     "aten::values": _dictionary_parts,
     "aten::items": _dictionary_parts,

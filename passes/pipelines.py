@@ -32,7 +32,9 @@ from optc.passes import (
     growing_lists,
     infer_shapes,
     inline,
+    layout,
     list_buffers,
+    local_containers,
     loop_batching,
     loop_invariant_hoisting,
     loop_trip_counts,
@@ -50,15 +52,16 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, functionalize, infer_shapes, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, loop_invariant_hoisting,
-    loop_batching,
-    addmm_fusion, drop_messages, outline_islands,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, functionalize, infer_shapes, lower_containers,
+    split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
+    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
+    loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
 pipeline.name_pipeline(
-    "capture", "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, functionalize"
+    "capture",
+    "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, local-containers, functionalize",
 )
 pipeline.name_pipeline(
     "simplify",
@@ -68,8 +71,8 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, list-buffers, "
-    "flatten-outputs, repeat(decompose, simplify), loop-invariant-hoisting, loop-batching, addmm-fusion, simplify, "
-    "drop-messages, dead-code-elimination, outline-islands, dead-code-elimination",
+    "flatten-outputs, repeat(decompose, simplify), layout, simplify, loop-invariant-hoisting, loop-batching, "
+    "addmm-fusion, simplify, drop-messages, dead-code-elimination, outline-islands, dead-code-elimination",
 )
 
 

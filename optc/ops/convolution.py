@@ -15,7 +15,8 @@ from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
-from optc.ops.promotion import operand_type
+from optc.ops.promotion import compute_type, operand_type
+from optc.ops.reduction import narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape
 
@@ -163,11 +164,13 @@ def convolved(x: Array, weight: Array, bias: Array | None, dilation: list[int], 
     return _convolved(x, weight, bias, how).astype(x.dtype)
 
 
-def build_windows(b: Any, x: Any, kernel: Sequence[Dim], stride: Sequence[int], dilation: Sequence[int]) -> Any:
-    """`windows_of` as views."""
-    first = len(b.shape(x)) - len(kernel)
+def build_windows(
+    b: Any, x: Any, kernel: Sequence[Dim], stride: Sequence[int], dilation: Sequence[int], first: int | None = None
+) -> Any:
+    """`windows_of` as views; over the dimensions from `first` on, where those are not the last."""
+    begin = len(b.shape(x)) - len(kernel) if first is None else first
     for place, (extent, step, gap) in enumerate(zip(kernel, stride, dilation)):
-        x = b("aten::unfold", x, first + place, window_span(extent, gap), step)
+        x = b("aten::unfold", x, begin + place, window_span(extent, gap), step)
         if gap != 1:
             last = len(b.shape(x)) - 1
             x = b("aten::slice.Tensor", x, last, 0, b.shape(x)[last], gap)
@@ -179,54 +182,95 @@ def pad_list(pads: Sequence[tuple[int, int]]) -> list[int]:
     return [number for pair in reversed(pads) for number in pair]
 
 
+def channels_last(spatial: int) -> list[int]:
+    """The permutation that puts the channels of a batch behind what is convolved."""
+    return [0, *range(2, 2 + spatial), 1]
+
+
+def channels_first(spatial: int) -> list[int]:
+    """The inverse of `channels_last`."""
+    return [0, 1 + spatial, *range(1, 1 + spatial)]
+
+
 def decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
-    """The result as a product of windows and filters."""
-    filters = b.shape(weight)
-    how = _described(filters, *arguments)
+    """The result as a product of windows and filters.
+
+    The channels of the windows lie beside each other, so that windows are copied in long runs and products write what
+    the next convolution reads: the pass `layout` lets the permutations around convolutions meet.
+    """
+    how = _described(b.shape(weight), *arguments)
     batched = len(b.shape(x)) == how.spatial + 2
     x = x if batched else b("aten::unsqueeze", x, 0)
+    x = b("aten::permute", x, channels_last(how.spatial))
     if any(number != 0 for pair in how.pads for number in pair):
-        x = b("aten::constant_pad_nd", x, pad_list(how.pads), 0)
-    result = _build(b, x, weight, bias, how)
+        x = b("aten::constant_pad_nd", x, [0, 0, *pad_list(how.pads)], 0)
+    result = b("aten::permute", _build(b, x, weight, bias, how), channels_first(how.spatial))
     return result if batched else b("aten::squeeze.dim", result, 0)
-
-
-def _build(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
-    return _whole(b, x, weight, bias, how) if how.groups == 1 else _by_groups(b, x, weight, bias, how)
 
 
 def build_convolution(b: Any, x: Any, weight: Any, bias: Any, dilation: list[int], groups: int) -> Any:
     """`convolved` as operators."""
-    return _build(b, x, weight, bias, Convolution([1] * len(dilation), [(0, 0)] * len(dilation), dilation, groups))
+    spatial = len(dilation)
+    how = Convolution([1] * spatial, [(0, 0)] * spatial, dilation, groups)
+    x = b("aten::permute", x, channels_last(spatial))
+    return b("aten::permute", _build(b, x, weight, bias, how), channels_first(spatial))
+
+
+def _build(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    """The convolution of padded input; the channels of input and result are the last dimension."""
+    if how.groups == 1:
+        return _whole(b, x, weight, bias, how)
+    return _by_channels(b, x, weight, bias, how) if b.shape(weight)[1] == 1 else _by_groups(b, x, weight, bias, how)
+
+
+def build_last_windows(
+    b: Any, x: Any, kernel: Sequence[Dim], stride: Sequence[int], dilation: Sequence[int], first: int = 1
+) -> Any:
+    """Windows over the dimensions between the first ones and the last: (*batch, *places, *kernel, channels)."""
+    windows = build_windows(b, x, kernel, stride, dilation, first)
+    outer = first + len(kernel)
+    return b("aten::permute", windows, [*range(outer), *range(outer + 1, outer + 1 + len(kernel)), outer])
 
 
 def _whole(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
-    filters, spatial = b.shape(weight), how.spatial
-    windows = build_windows(b, x, filters[2:], how.stride, how.dilation)
-    count, places = b.shape(windows)[0], b.shape(windows)[2 : 2 + spatial]
-    order = [0, *range(2, 2 + spatial), 1, *range(2 + spatial, 2 + 2 * spatial)]
-    size = product(filters[1:])
-    rows = b("aten::reshape", b("aten::permute", windows, order), [count * product(places), size])
-    found = b("aten::linear", rows, b("aten::reshape", weight, [filters[0], size]), bias)
-    found = b("aten::reshape", found, [count, *places, filters[0]])
-    return b("aten::permute", found, [0, 1 + spatial, *range(1, 1 + spatial)])
+    outputs, channels, *kernel = b.shape(weight)
+    windows = build_last_windows(b, x, kernel, how.stride, how.dilation)
+    places = b.shape(windows)[: 1 + how.spatial]
+    size = product(kernel) * channels
+    rows = b("aten::reshape", windows, [product(places), size])
+    filters = b("aten::reshape", b("aten::permute", weight, channels_last(how.spatial)), [outputs, size])
+    return b("aten::reshape", b("aten::linear", rows, filters, bias), [*places, outputs])
+
+
+def _by_channels(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    """Filters of one channel each: products of elements, summed over the window."""
+    outputs, _, *kernel = b.shape(weight)
+    spatial, dtype = how.spatial, b.type(x).dtype
+    windows = build_last_windows(b, x, kernel, how.stride, how.dilation)
+    windows = b("aten::unsqueeze", narrowed(b, windows, compute_type(dtype)), -1)
+    filters = b("aten::reshape", weight, [how.groups, outputs // how.groups, *kernel])
+    filters = b("aten::permute", filters, [*range(2, 2 + spatial), 0, 1])
+    summed = list(range(1 + spatial, 1 + 2 * spatial))
+    found = b("aten::sum.dim_IntList", b("aten::mul.Tensor", windows, filters), summed)
+    found = narrowed(b, b("aten::reshape", found, [*b.shape(found)[: 1 + spatial], outputs]), dtype)
+    return found if bias is None else b("aten::add.Tensor", found, bias)
 
 
 def _by_groups(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
-    filters, spatial, shape = b.shape(weight), how.spatial, b.shape(x)
-    x = b("aten::reshape", x, [shape[0], how.groups, filters[1], *shape[2:]])
-    windows = build_windows(b, x, filters[2:], how.stride, how.dilation)
-    count, places = shape[0], b.shape(windows)[3 : 3 + spatial]
-    order = [1, 0, *range(3, 3 + spatial), 2, *range(3 + spatial, 3 + 2 * spatial)]
-    size, each_group = product(filters[1:]), filters[0] // how.groups
-    rows = b("aten::reshape", b("aten::permute", windows, order), [how.groups, count * product(places), size])
-    columns = b("aten::transpose.int", b("aten::reshape", weight, [how.groups, each_group, size]), 1, 2)
-    found = b("aten::reshape", b("aten::bmm", rows, columns), [how.groups, count, *places, each_group])
-    found = b("aten::permute", found, [1, 0, 2 + spatial, *range(2, 2 + spatial)])
-    found = b("aten::reshape", found, [count, filters[0], *places])
-    if bias is None:
-        return found
-    return b("aten::add.Tensor", found, b("aten::reshape", bias, [filters[0], *[1] * spatial]))
+    outputs, channels, *kernel = b.shape(weight)
+    groups, spatial = how.groups, how.spatial
+    windows = build_last_windows(b, x, kernel, how.stride, how.dilation)
+    places = b.shape(windows)[: 1 + spatial]
+    windows = b("aten::reshape", windows, [*b.shape(windows)[:-1], groups, channels])
+    last = 1 + 2 * spatial
+    rows = b("aten::permute", windows, [last, *range(last), last + 1])
+    size = product(kernel) * channels
+    rows = b("aten::reshape", rows, [groups, product(places), size])
+    filters = b("aten::permute", weight, channels_last(spatial))
+    filters = b("aten::reshape", filters, [groups, outputs // groups, size])
+    found = b("aten::bmm", rows, b("aten::transpose.int", filters, 1, 2))
+    found = b("aten::reshape", b("aten::transpose.int", found, 0, 1), [*places, outputs])
+    return found if bias is None else b("aten::add.Tensor", found, bias)
 
 
 for _spatial, _ones, _zeros in ((1, "[1]", "[0]"), (2, "[1, 1]", "[0, 0]"), (3, "[1, 1, 1]", "[0, 0, 0]")):

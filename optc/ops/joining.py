@@ -443,7 +443,7 @@ for _overload, _extra in (("", ""), (".indexing", ", *, str indexing")):
 # Padding -------------------------------------------------------------------------------------------------------------
 
 
-def _pads(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
+def pad_pairs(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
     """Before and after for every dimension; the list starts with the last one."""
     if len(pad) % 2:
         raise RuntimeError(f"Length of pad must be even but instead it equals {len(pad)}")
@@ -458,37 +458,20 @@ def _pads(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
 
 def _infer_pad(x: TensorType, pad: Sequence[Dim], value: Any) -> TensorType:
     shape = known_shape(x)
-    return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, _pads(shape, pad))))
+    return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, pad_pairs(shape, pad))))
 
 
 def _reference_pad(x: Array, pad: Sequence[int], value: Any) -> Array:
-    pairs = [known(pair) for pair in _pads(x.shape, pad)]
+    pairs = [known(pair) for pair in pad_pairs(x.shape, pad)]
     kept = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
     fill = np.asarray(value).astype(from_numpy(x.dtype).numpy)
     widths = [(max(a, 0), max(b, 0)) for a, b in pairs]
     return np.pad(kept, widths, constant_values=fill) if widths else kept.copy()
 
 
-def _decompose_pad(b: Any, x: Any, pad: Sequence[Any], value: Any) -> Any:
-    for dim, (before, after) in enumerate(_pads(b.shape(x), pad)):
-        x = _pad_side(b, _pad_side(b, x, dim, before, value, front=True), dim, after, value, front=False)
-    return x
-
-
-def _pad_side(b: Any, x: Any, dim: int, count: Dim, value: Any, front: bool) -> Any:
-    shape = b.shape(x)
-    if count == 0:
-        return x
-    if isinstance(count, int) and count < 0:
-        bounds = (-count, shape[dim]) if front else (0, shape[dim] + count)
-        return b("aten::slice.Tensor", x, dim, *bounds, 1)
-    fill = b("aten::full", [*shape[:dim], count, *shape[dim + 1 :]], value, dtype=b.type(x).dtype.code)
-    return b("aten::cat", [fill, x] if front else [x, fill], dim)
-
-
 define(
     "aten::constant_pad_nd(Tensor self, SymInt[] pad, Scalar value=0) -> Tensor",
     infer=_infer_pad,
     reference=_reference_pad,
-    decompose=_decompose_pad,
+    kernel="pad",
 )

@@ -12,7 +12,7 @@ import numpy as np
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
-from optc.ops.convolution import build_windows, each, pad_list, window_span, windows_of
+from optc.ops.convolution import build_last_windows, each, pad_list, window_span, windows_of
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
@@ -90,6 +90,21 @@ def _inner(how: Pooling) -> tuple[int, ...]:
     return tuple(range(-len(how.kernel), 0))
 
 
+def _build_pooled(b: Any, x: Any, how: Pooling, value: float, reduction: str) -> Any:
+    """All windows reduced to one element each, in the input's order of dimensions.
+
+    Channels are put last for it, as convolutions do: what is reduced together lies in other rows, not beside each other.
+    """
+    spatial, rank = len(how.kernel), len(b.shape(x))
+    batch = range(rank - spatial - 1)
+    x = b("aten::permute", x, [*batch, *range(rank - spatial, rank), rank - spatial - 1])
+    if any(number for pair in how.pads for number in pair):
+        x = b("aten::constant_pad_nd", x, [0, 0, *pad_list(how.pads)], value)
+    windows = build_last_windows(b, x, how.kernel, how.stride, how.dilation, len(batch))
+    found = b(reduction, windows, list(range(rank - 1, rank - 1 + spatial)))
+    return b("aten::permute", found, [*batch, rank - 1, *range(len(batch), rank - 1)])
+
+
 def build_padded(b: Any, x: Any, how: Pooling, value: float) -> Any:
     if not any(number for pair in how.pads for number in pair):
         return x
@@ -115,8 +130,7 @@ def _declare_max(spatial: int, schema: str) -> None:
 
     def decompose(b: Any, x: Any, *arguments: Any) -> Any:
         how = describe(b.shape(x), *arguments)
-        whole = build_padded(b, x, how, -math.inf)
-        return b("aten::amax", build_windows(b, whole, how.kernel, how.stride, how.dilation), list(_inner(how)))
+        return _build_pooled(b, x, how, -math.inf, "aten::amax")
 
     define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
 
@@ -178,10 +192,7 @@ def _declare_mean(spatial: int, schema: str) -> None:
     ) -> Any:  # fmt: skip
         dtype, shape = b.type(x).dtype, b.shape(x)
         how = describe(shape, kernel, stride, padding, ceil_mode)
-        whole = build_padded(b, narrowed(b, x, compute_type(dtype)), how, 0.0)
-        total = b(
-            "aten::sum.dim_IntList", build_windows(b, whole, how.kernel, how.stride, how.dilation), list(_inner(how))
-        )
+        total = _build_pooled(b, narrowed(b, x, compute_type(dtype)), how, 0.0, "aten::sum.dim_IntList")
         edgeless = not any(number for pair in how.pads for number in pair)
         if edgeless or override is not None or (includes_pad and not ceil_mode):
             return narrowed(b, b("aten::div.Scalar", total, override or math.prod(how.kernel)), dtype)
@@ -239,6 +250,8 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
     def decompose(b: Any, x: Any, size: Any) -> Any:
         dtype, shape = b.type(x).dtype, b.shape(x)
         counts, extents = outputs(shape, size), shape[-spatial:]
+        if tuple(counts) == tuple(extents):
+            return b("aten::clone", x)
         x = narrowed(b, x, compute_type(dtype))
         if all(count == 1 for count in counts):
             return narrowed(b, b("aten::mean.dim", x, list(range(-spatial, 0)), True), dtype)
