@@ -614,7 +614,8 @@ declare_host("prim::index(Device self) -> int?", lambda device: int(str(device).
              if ":" in str(device) else None, _VALUES)  # fmt: skip
 declare_host("aten::warn(str message, int stacklevel=2) -> ()", _warn, "it talks to the user", pure=False)
 declare_host("aten::is_scripting() -> bool", lambda: True, _VALUES)
-declare_host("aten::is_grad_enabled() -> bool", lambda: False, _VALUES, pure=False)
+for _mode in ("is_grad_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled"):
+    declare_host(f"aten::{_mode}() -> bool", lambda: False, _VALUES, rule=lambda: False)
 declare_host("aten::set_grad_enabled(bool val) -> ()", lambda mode: None, _VALUES, pure=False)
 declare_host("aten::_get_tracing_state() -> bool", lambda: False, _VALUES)
 declare_host("aten::has_torch_function(...) -> bool", lambda *values: False, _VALUES)
