@@ -156,7 +156,7 @@ def _dictionary_parts(graph: Graph, node: Node) -> bool:
     return _new_list(graph, node, items)
 
 
-def _new_dictionary(graph: Graph, node: Node) -> bool:
+def _dictionary_call(graph: Graph, node: Node) -> bool:
     """dict() = {}, and dict({"k": a}) = {"k": a}, as nobody changes either."""
     if node.inputs:
         return node.inputs[0].type == node.output.type and _replace(node, node.inputs[0])
@@ -287,7 +287,7 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::any": _fold,
     "aten::all": _fold,
     "aten::__contains__": _has_key,
-    "aten::dict": _new_dictionary,
+    "aten::dict": _dictionary_call,
     "aten::keys": _dictionary_parts,
     "aten::values": _dictionary_parts,
     "aten::items": _dictionary_parts,
