@@ -64,7 +64,9 @@ def run(folder: Path) -> dict[str, Any]:
         differences = [(place, difference(*pair)) for place, pair in enumerate(zip(results, expected))]
         problems += [f"{path.stem}, result {place}: {text}" for place, text in differences if text]
     fallbacks = [str(fallback) for fallback in fast.fallbacks]
-    return {"problems": problems, "fallbacks": fallbacks, "seconds": times, "torch": "torch" in sys.modules}
+    kinds = sorted({node.kind for node in fast.graph.walk()})
+    found = {"problems": problems, "fallbacks": fallbacks, "seconds": times, "kinds": kinds}
+    return {**found, "torch": "torch" in sys.modules}
 
 
 if __name__ == "__main__":

@@ -5,12 +5,7 @@ Every model runs in a process of its own, for two sizes of its inputs: whole (no
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,25 +14,14 @@ pytest.importorskip("transformers")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 from tests.models.exporting import export, randomise
+from tests.models.processes import outcome
 from tests.models.transformers_models import FIXED_SIZE, MODELS, build
-
-ROOT = Path(__file__).parents[2]
 
 USUAL = (
     "BERT", "DistilBERT", "RoBERTa", "DeBERTa", "GPT-2", "Llama", "T5", "Blenderbot", "ViT", "DINOv2", "CLIP", "Whisper",
     "wav2vec 2.0",
 )  # fmt: skip
 """One of each kind; the others are tried by `pytest -m "peers and slow"`."""
-
-
-def outcome(folder: Path) -> dict[str, Any]:
-    """What `run_archive.py` says about the archive in a folder."""
-    command = [sys.executable, str(ROOT / "tests" / "models" / "run_archive.py"), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OPTC_CACHE_DIR": str(folder / "cache")}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""Models of torchvision: traced and scripted by PyTorch, loaded and compiled without it.
+
+Every model runs in processes of its own: whole (nothing falls back), equal to PyTorch, and with nothing left of what
+scripted programs ask about their arguments.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+import tests.models.torchvision_operators  # noqa: F401
+
+pytest.importorskip("torchvision")
+
+from tests.models.exporting import export
+from tests.models.processes import outcome
+from tests.models.vision_models import MODELS, build
+
+UNTRACEABLE = ("RAFT",)
+"""Traced with loops over Python numbers, which is the same program many times over."""
+SLOW = ("ResNet-50", "ResNeXt-50", "MaxViT", "Swin V2", "R(2+1)D", "FCN", "RAFT", "Inception")
+"""Much the same as others, or large."""
+
+
+QUESTIONS = {
+    "prim::If", "prim::Loop", "prim::RaiseException", "prim::isinstance", "prim::unchecked_cast", "aten::format", "aten::warn",
+    "aten::__contains__", "aten::__getitem__", "aten::__is__", "aten::__isnot__", "aten::len", "aten::dim", "aten::size",
+    "aten::eq", "aten::ne", "aten::append",
+}  # fmt: skip
+"""What scripted programs do beside computing, and what nothing is left of once shapes are known."""
+
+
+def found_for(program: Any, inputs: Any, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    assert export(program, inputs, folder) >= 1
+    found = outcome(folder)
+    assert not found["torch"]
+    assert found["problems"] == []
+    assert found["fallbacks"] == []
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in MODELS]
+)
+def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
+    module, inputs = build(MODELS[name])
+    with torch.no_grad():
+        scripted = found_for(torch.jit.script(module), inputs, tmp_path / "scripted")
+        if name in UNTRACEABLE:
+            return
+        traced = torch.jit.trace(module, inputs[0], check_trace=False, strict=False)
+        traced = found_for(traced, inputs, tmp_path / "traced")
+    assert not QUESTIONS & (set(scripted["kinds"]) - set(traced["kinds"]))
