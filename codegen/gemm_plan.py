@@ -173,14 +173,18 @@ def _steps(shape: Shape, tile: Tile, packs_b: bool) -> int:
     if not shape.keeps_sums:
         return 0
     most = _PANEL_BYTES // (tile.columns * element_bytes(shape.element)) // 8 * 8
-    if shape.m is not None and shape.m <= tile.rows:
+    is_one_tile = shape.m is not None and shape.m <= tile.rows
+    if is_one_tile:
         if shape.source != "rows" or packs_b:
             return 0
         most = _FAR_STEPS if shape.is_spread else _IN_PLACE_STEPS
+    if shape.k is not None and shape.k <= most:
+        return 0
+    if shape.source != "packed" and not is_one_tile:
+        # A panel is packed on the way, again for every chunk of A: with fewer steps chunks have more rows.
+        most = most // 2 // 8 * 8
     if shape.k is None:
         return most
-    if shape.k <= most:
-        return 0
     blocks = -(-shape.k // most)
     return -(-shape.k // blocks // 8) * 8
 
