@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import NONE, IntType, TensorType, TupleType
+from optc.ir.types import NONE, IntType, ListType, TensorType, TupleType
+from optc.ops.builder import constant_type
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
 
@@ -27,9 +28,23 @@ def _simplify(graph: Graph) -> bool:
     changed = False
     for node in graph.walk():
         simplify = _SIMPLIFIERS.get(node.kind)
-        if simplify is not None and node.owner is not None:
-            changed |= simplify(graph, node)
+        if simplify is None or node.owner is None:
+            continue
+        if node.kind in _READ_ITEMS:
+            _spell_out(graph, node)
+        changed |= simplify(graph, node)
     return changed
+
+
+def _spell_out(graph: Graph, node: Node) -> None:
+    """Constant lists that a node takes apart are built from their items."""
+    for slot, value in enumerate(node.inputs):
+        if not (value.is_constant and isinstance(value.constant, list) and isinstance(value.type, ListType)):
+            continue
+        with graph.inserting(node):
+            graph.current_source, graph.current_scope = value.node.source, value.node.scope
+            items = [graph.insert_constant(item, constant_type(item)) for item in value.constant]
+            node.set_input(slot, graph.insert("prim::ListConstruct", items, (value.type,)).output)
 
 
 def _replace(node: Node, value: Value) -> bool:
@@ -234,6 +249,34 @@ def _new_list(graph: Graph, node: Node, items: list[Value]) -> bool:
     return _replace(node, made)
 
 
+def _slice(graph: Graph, node: Node) -> bool:
+    """[a, b, c][1:] = [b, c]."""
+    if node.overload != "t" or node.inputs[0].node.kind != "prim::ListConstruct":
+        return False
+    bounds = node.inputs[1:]
+    if not all(value.is_constant for value in bounds) or bounds[2].constant == 0:
+        return False
+    return _new_list(graph, node, list(node.inputs[0].node.inputs[slice(*(value.constant for value in bounds))]))
+
+
+def _copy(graph: Graph, node: Node) -> bool:
+    """list([a]) = [a], as nobody changes either."""
+    source = node.inputs[0]
+    return len(node.inputs) == 1 and source.type == node.output.type and _replace(node, source)
+
+
+def _repeat(graph: Graph, node: Node) -> bool:
+    """[a] * 2 = [a, a]."""
+    if node.overload not in ("left_t", "right_"):
+        return False
+    items, count = node.inputs if node.overload == "left_t" else reversed(node.inputs)
+    if items.node.kind != "prim::ListConstruct" or not count.is_constant:
+        return False
+    if len(items.node.inputs) * count.constant > LONGEST:
+        return False
+    return _new_list(graph, node, list(items.node.inputs) * count.constant)
+
+
 def _add(graph: Graph, node: Node) -> bool:
     """[a] + [b] = [a, b]."""
     makers = [value.node for value in node.inputs[:2]]
@@ -280,6 +323,10 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::__getitem__": _get_item,
     "aten::len": _length,
     "aten::add": _add,
+    "aten::slice": _slice,
+    "aten::list": _copy,
+    "aten::copy": _copy,
+    "aten::mul": _repeat,
     "aten::cat": _concatenate,
     "prim::min": _fold,
     "prim::max": _fold,
@@ -301,3 +348,12 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "prim::ListInsert": _insert_list_item,
     "prim::ListWithout": _drop_list_item,
 }
+
+_READ_ITEMS = frozenset(
+    ("aten::__getitem__", "aten::add", "aten::slice", "aten::mul", "prim::ListUnpack", "prim::ListAppend",
+     "prim::ListSet", "prim::ListInsert", "prim::ListWithout")
+)  # fmt: skip
+"""Kinds that see single items of the lists they read."""
+
+LONGEST = 4096
+"""Longer lists are not written out."""
