@@ -262,7 +262,7 @@ NAMES: Final[dict[str, Any]] = {
             (settings, ("get_default_dtype", "set_default_dtype", "get_num_threads", "set_num_threads",
                         "get_num_interop_threads", "set_num_interop_threads", "use_deterministic_algorithms",
                         "are_deterministic_algorithms_enabled")),
-            (numerics, ("finfo", "iinfo", "result_type", "promote_types", "can_cast", "equal", "isclose", "allclose")),
+            (numerics, ("finfo", "iinfo", "result_type", "promote_types", "can_cast", "equal", "allclose")),
             (seeding, ("Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state")),
             (printing, ("set_printoptions",)),
         )

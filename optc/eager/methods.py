@@ -117,7 +117,6 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "retain_grad": _retain_grad,
     "equal": numerics.equal,
     "allclose": numerics.allclose,
-    "isclose": numerics.isclose,
 }
 
 

@@ -99,35 +99,6 @@ def equal(input: Any, other: Any) -> bool:
     return np.array_equal(input._array, other._array)
 
 
-def isclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Any:
-    """Where |input - other| <= atol + rtol * |other|, element by element; equal infinities are close.
-
-    Raises RuntimeError for different dtypes or negative tolerances.
-    """
-    left, right = input._array, other._array
-    if left.dtype != right.dtype:
-        mine, theirs = dtypes.from_numpy(left.dtype), dtypes.from_numpy(right.dtype)
-        raise RuntimeError(f"{mine.label} did not match {theirs.label}")
-    if rtol < 0 or atol < 0:
-        name, value = ("rtol", rtol) if rtol < 0 else ("atol", atol)
-        raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
-    with np.errstate(all="ignore"):
-        close = left == right
-        if equal_nan:
-            close |= np.isnan(left) & np.isnan(right)
-        if rtol or atol:
-            wide_left, wide_right = _wide(left), _wide(right)
-            allowed = atol + np.abs(rtol * wide_right)
-            close |= np.isfinite(wide_left - wide_right) & (np.abs(wide_left - wide_right) <= allowed)
-    return dispatch.wrap(np.asarray(close))
-
-
-def _wide(array: Any) -> Any:
-    if array.dtype.kind in "biu" or array.dtype.name in ("float16", "bfloat16"):
-        return array.astype(np.float64 if array.dtype.kind in "biu" else np.float32)
-    return array
-
-
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """True when `isclose` holds everywhere. Raises RuntimeError for different dtypes or negative tolerances."""
-    return bool(np.all(isclose(input, other, rtol, atol, equal_nan)._array))
+    return bool(np.all(dispatch.call("aten::isclose", (input, other, rtol, atol, equal_nan))._array))

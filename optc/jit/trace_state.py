@@ -252,7 +252,8 @@ class TraceState:
         if isinstance(type_, OptionalType):
             type_ = type_.element
         if isinstance(type_, ListType):
-            return self._list_argument(type_.element, value)
+            listed = value if isinstance(value, list | tuple) else [value] * (type_.size or 1)
+            return self._list_argument(type_.element, listed)
         if isinstance(type_, TensorType):
             return self._tensor_value(value)
         return self._number(type_, value)

@@ -10,8 +10,9 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.arithmetic import C_NAMES, declare_binary
+from optc.ops.composite import declare_composite
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
-from optc.ops.promotion import operand_type, result_type
+from optc.ops.promotion import float_result, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, select
 from optc.ops.shapes import broadcast_shapes, known_shape
@@ -88,22 +89,30 @@ def _sign_bit(x: Expr) -> Expr:
     return x.bitcast(bits.get(x.dtype, x.dtype)) < 0
 
 
-def _decompose_isclose(b: Any, x: Any, y: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
-    distance = b("aten::abs", b("aten::sub.Tensor", x, y))
-    allowed = b("aten::add.Scalar", b("aten::mul.Scalar", b("aten::abs", y), rtol), atol)
-    near = b("aten::logical_and", b("aten::isfinite", distance), b("aten::le.Tensor", distance, allowed))
-    close = b("aten::logical_or", b("aten::eq.Tensor", x, y), near)
-    if not equal_nan:
+def _isclose(b: Any, x: Any, y: Any, rtol: float, atol: float, equal_nan: bool) -> Any:
+    """|x - y| <= atol + |rtol * y|, in the element type; equal infinities are close."""
+    left, right = b.type(x).dtype, b.type(y).dtype
+    if left is not right:
+        raise RuntimeError(f"{left.label} did not match {right.label}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
+    close = b("aten::eq.Tensor", x, y)
+    if equal_nan and left.kind in ("float", "complex"):
+        both = b("aten::logical_and", b("aten::ne.Tensor", x, x), b("aten::ne.Tensor", y, y))
+        close = b("aten::logical_or", close, both)
+    if rtol == 0 and atol == 0:
         return close
-    both = b("aten::logical_and", b("aten::isnan", x), b("aten::isnan", y))
-    return b("aten::logical_or", close, both)
+    x, y = (b("aten::to.dtype", item, float_result(left).code) for item in (x, y))
+    allowed = b("aten::add.Scalar", b("aten::abs", b("aten::mul.Scalar", y, rtol)), atol)
+    distance = b("aten::abs", b("aten::sub.Tensor", x, y))
+    near = b("aten::logical_and", b("aten::isfinite", distance), b("aten::le.Tensor", distance, allowed))
+    return b("aten::logical_or", close, near)
 
 
-define(
+declare_composite(
     "aten::isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
-    infer=lambda x, y, *rest: TensorType(dtypes.BOOL, broadcast_shapes(known_shape(x), known_shape(y))),
-    reference=lambda x, y, rtol, atol, equal_nan: np.asarray(np.isclose(x, y, rtol, atol, equal_nan)),
-    decompose=_decompose_isclose,
+    _isclose,
 )
 
 

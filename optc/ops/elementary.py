@@ -12,7 +12,7 @@ from optc.ir.dtypes import DType
 from optc.ops import special
 from optc.ops.abstract import UndecidedShape
 from optc.ops.elementwise import Compute, Result, declare_pointwise
-from optc.ops.promotion import default_float, operand_type, real_type, result_type
+from optc.ops.promotion import compute_type, default_float, float_result, operand_type, real_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, function, literal, select
 
@@ -276,9 +276,12 @@ define(
 
 
 def _logit(b: Any, x: Any, eps: float | None) -> Any:
+    result = float_result(operand_type(b.type(x)))
+    work = b("aten::to.dtype", x, compute_type(result).code)
     if eps is not None:
-        x = b("aten::clamp", x, eps, 1.0 - eps)
-    return b("aten::log", b("aten::div.Tensor", x, b("aten::rsub.Scalar", x, 1.0)))
+        work = b("aten::clamp", work, eps, 1.0 - eps)
+    odds = b("aten::div.Tensor", work, b("aten::rsub.Scalar", work, 1.0))
+    return b("aten::to.dtype", b("aten::log", odds), result.code)
 
 
 def _logit_reference(x: Array, eps: float | None) -> Array:

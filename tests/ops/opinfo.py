@@ -184,12 +184,14 @@ def _holds(old: str, new: str) -> bool:
 
 
 def added(before: Table, now: Table) -> Table:
-    """The table with what passes now; cells that lost something stay as they were."""
+    """The table with what passes now; cells that lost something stay as they were, modes that were not tried as well."""
     grown = {name: dict(line) for name, line in before.items()}
     for name, line in now.items():
-        known = grown.setdefault(name, dict(line))
+        known = grown.setdefault(name, {})
         for dtype, cell in line.items():
-            known[dtype] = cell if all(map(_holds, known.get(dtype, "..."), cell)) else known[dtype]
+            old = known.get(dtype, "")
+            if all(map(_holds, old, cell)):
+                known[dtype] = cell + ("" if cell == "-" else old[len(cell) :])
     return grown
 
 
@@ -199,7 +201,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="operators as PyTorch's tests name them; all when absent")
     parser.add_argument("--samples", type=int, default=64, help="at most so many of an operator and element type")
     parser.add_argument("--dtypes", default=",".join(DTYPES), help="element types, with commas between them")
-    parser.add_argument("--eager", action="store_true", help="compile nothing, and leave the table alone")
+    parser.add_argument("--eager", action="store_true", help="compile nothing")
     parser.add_argument("--details", type=Path, help="where to write, as lines of JSON, what is not equal and why")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
@@ -214,8 +216,7 @@ def main() -> int:
     results = sweep(given.names or all_names(), effort, told)
     before, now = read_table(), {name: cells(outcomes) for name, outcomes in results.items()}
     lost = losses(before, now)
-    if not given.eager:
-        TABLE.write_text(table_text(added(before, now)))
+    TABLE.write_text(table_text(added(before, now)))
     print(summary(now), *lost, sep="\n")
     return int(bool(lost))
 

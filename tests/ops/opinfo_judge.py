@@ -20,8 +20,8 @@ import torch
 import optc
 from tests.ops.opinfo_samples import (
     SEED,
-    UNINITIALISED,
     Sample,
+    comparable,
     copied,
     difference,
     is_missing,
@@ -90,7 +90,7 @@ def judge(name: str, limit: int, modes: Sequence[str], dtypes: Sequence[str]) ->
         outcomes[dtype] = {}
         if cases:
             outcomes[dtype] = {mode: Outcome() for mode in (modes if dtype != "complex64" else MODES[:1])}
-            _judge_cases(name, cases, outcomes[dtype])
+            _judge_cases(cases, outcomes[dtype])
     return outcomes
 
 
@@ -140,11 +140,10 @@ def _second(case: Case) -> tuple[list[torch.Tensor], Any] | None:
 # Verdicts -------------------------------------------------------------------------------------------------------------
 
 
-def _judge_cases(name: str, cases: list[Case], outcomes: dict[str, Outcome]) -> None:
-    blind = name in UNINITIALISED
+def _judge_cases(cases: list[Case], outcomes: dict[str, Outcome]) -> None:
     compilable: list[Case] = []
     for case in cases:
-        verdict, text = _verdict(lambda case=case: _run_eager(case), case.expected, blind)
+        verdict, text = _verdict(lambda case=case: [_run_eager(case)], [case], [case.expected])
         outcomes["eager"].note(verdict, f"{case.sample.text()}: {text}" if text else "")
         if verdict == "equal" and _holds_tensors(case.expected):
             compilable.append(case)
@@ -159,18 +158,38 @@ def _judge_cases(name: str, cases: list[Case], outcomes: dict[str, Outcome]) -> 
         singles += [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
     for mode in MODES[1:]:
         for batch in singles:
-            _judge_batch(batch, mode, outcomes[mode], blind)
+            _judge_batch(batch, mode, outcomes[mode])
 
 
-def _verdict(run: Callable[[], Any], expected: Any, blind: bool) -> tuple[str, str]:
+def _verdict(run: Callable[[], Any], cases: list[Case], expected: list[Any]) -> tuple[str, str]:
+    """What a run of all cases comes to, and why; it gives a list of their results."""
     try:
-        text = difference(plain(run()), expected, blind)
+        text = _first_difference(cases, run(), expected)
     except REFUSALS as refusal:
         return "refused", f"{type(refusal).__name__}: {str(refusal).splitlines()[0][:200] if str(refusal) else ''}"
     except Exception as crash:
         verdict = "refused" if str(crash).startswith(MISSING) else "crash"
         return verdict, f"{type(crash).__name__}: {crash}"
     return ("wrong", text) if text else ("equal", "")
+
+
+def _first_difference(cases: list[Case], results: list[Any], expected: list[Any]) -> str:
+    for case, result, other in zip(cases, results, expected):
+        mine = plain(result)
+        text = difference(mine, other)
+        if text and not difference(_shapes(mine), _shapes(other)):
+            text = difference(comparable(case.sample, mine), comparable(case.sample, other))
+        if text:
+            return text
+    return ""
+
+
+def _shapes(result: Any) -> Any:
+    return (
+        [_shapes(item) for item in result]
+        if isinstance(result, list)
+        else [str(getattr(result, "shape", type(result)))]
+    )
 
 
 def _run_eager(case: Case) -> Any:
@@ -186,22 +205,22 @@ def _holds_tensors(result: Any) -> bool:
     return isinstance(result, np.ndarray)
 
 
-def _judge_batch(batch: list[Case], mode: str, outcome: Outcome, blind: bool) -> None:
+def _judge_batch(batch: list[Case], mode: str, outcome: Outcome) -> None:
     """All in one program; where that is not equal, every one in a program of its own."""
     fallbacks: list[str] = []
-    verdict, text = _judge_program(batch, mode, blind, fallbacks)
+    verdict, text = _judge_program(batch, mode, fallbacks)
     if verdict == "equal":
         outcome.equal += len(batch)
         outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
     elif len(batch) > 1:
         for case in batch:
-            _judge_batch([case], mode, outcome, blind)
+            _judge_batch([case], mode, outcome)
     else:
         outcome.note(verdict, f"{batch[0].sample.text()}: {text}" if text else "")
         outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
 
 
-def _judge_program(batch: list[Case], mode: str, blind: bool, fallbacks: list[str]) -> tuple[str, str]:
+def _judge_program(batch: list[Case], mode: str, fallbacks: list[str]) -> tuple[str, str]:
     counts = [len(case.tensors) for case in batch]
 
     def program(*tensors: Any) -> list[Any]:
@@ -220,13 +239,13 @@ def _judge_program(batch: list[Case], mode: str, blind: bool, fallbacks: list[st
         optc.manual_seed(SEED)
         return compiled[0](*given())
 
-    verdict = _verdict(run, [case.expected for case in batch], blind)
+    verdict = _verdict(run, batch, [case.expected for case in batch])
     if compiled:
         fallbacks += [f"{item.operator}: {item.reason}" for item in compiled[0].fallbacks]
     if verdict[0] != "equal" or mode == "static" or batch[0].second is None:
         return verdict
     expected = [case.second[1] for case in batch if case.second is not None]
-    verdict = _verdict(lambda: compiled[0](*given(second=True)), expected, blind)
+    verdict = _verdict(lambda: compiled[0](*given(second=True)), batch, expected)
     if verdict[0] == "equal" or (len(batch) == 1 and not _trace_generalises(batch[0])):
         return "equal", ""
     return verdict[0], f"second size {[list(tensor.shape) for tensor in batch[0].second[0]]}: {verdict[1]}"
@@ -242,7 +261,7 @@ def _trace_generalises(case: Case) -> bool:
 
     try:
         traced = torch.jit.trace(program, tuple(map(copied, case.tensors)), check_trace=False)
-        return not difference(plain(traced(*map(copied, case.second[0]))), case.second[1])
+        return not _first_difference([case], [traced(*map(copied, case.second[0]))], [case.second[1]])
     except Exception:
         return False
 
