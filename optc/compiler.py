@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
 from optc.jit.frontend.hooks import function_with_hooks
-from optc.jit.module import ObjectModule, ScriptFunction, ScriptMethod
+from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
 from optc.runtime.collector import collector_paused
@@ -81,9 +80,9 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
     if isinstance(module, str | os.PathLike):
         return capture(api.load(module))
     if is_torch(module) or any(is_torch_class(base) for base in type(module).__mro__):
-        from optc.interop.torch import archive_of
+        from optc.interop.torch_modules import module_of
 
-        return capture(api.load(io.BytesIO(archive_of(module, example_inputs))))
+        return capture(RecursiveScriptModule(module_of(module, example_inputs)))
     if isinstance(module, ScriptFunction):
         return module._function, None, module.name
     if isinstance(module, ScriptMethod):

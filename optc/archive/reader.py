@@ -17,7 +17,7 @@ from optc.archive.storages import (
     rebuild_tensor,
     storage_class,
 )
-from optc.archive.zip_reader import ZipReader
+from optc.archive.zip_reader import MappedFile, Source, ZipReader
 from optc.eager.tensor import Tensor
 from optc.errors import ExecutionError
 from optc.ir.function import ClassType, Function, ScriptObject
@@ -31,7 +31,7 @@ _DEEPEST_TREE, _MOST_MODULES = 200, 100_000
 class ModuleArchive:
     """An open archive: `module()` gives the object it holds, `extra_files` what was stored beside it."""
 
-    def __init__(self, source: str | os.PathLike[str] | bytes | BinaryIO) -> None:
+    def __init__(self, source: Source | MappedFile) -> None:
         self.archive = ZipReader(source)
         self.folder = folder_of(self.archive)
         self.version = self._version()

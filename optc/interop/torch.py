@@ -1,8 +1,7 @@
-"""PyTorch objects in and out: the only file that imports torch, and only once a torch object has been passed in."""
+"""PyTorch tensors in and out. Only this folder imports torch, and only once a torch object has been passed in."""
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,17 +33,6 @@ def to_torch(value: TensorBase) -> Any:
     return torch.from_numpy(value._array)
 
 
-def archive_of(module: Any, example_inputs: Any) -> bytes:
-    """A torch module as a TorchScript archive: scripted modules as they are, others traced (or scripted without inputs)."""
-    scripted = module
-    buffer = io.BytesIO()
-    with quiet_torch():
-        if not isinstance(module, torch.jit.ScriptModule):
-            scripted = torch.jit.script(module) if example_inputs is None else _trace(module, example_inputs)
-        torch.jit.save(scripted, buffer)
-    return buffer.getvalue()
-
-
 @contextmanager
 def quiet_torch() -> Iterator[None]:
     """Keep torch from telling optc's users that torch.jit is deprecated."""
@@ -52,8 +40,3 @@ def quiet_torch() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=FutureWarning)
         yield
-
-
-def _trace(module: Any, example_inputs: Any) -> Any:
-    trace: Any = torch.jit.trace
-    return trace(module, example_inputs)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import tracemalloc
+
 import pytest
 
 import optc
 
 torch = pytest.importorskip("torch")
+from optc.interop.torch_modules import module_of
+
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 
@@ -61,3 +66,56 @@ def test_capturing_a_torch_module_says_what_to_do_instead(verb: str) -> None:
     arguments = (torch.ones(1, 2),) if verb == "trace" else ()
     with pytest.raises(TypeError, match=rf"optc.compile\(module, example_inputs\).*torch.jit.{verb}"):
         getattr(optc.jit, verb)(module, *arguments)
+
+
+class Stateful(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(64, 64)
+        self.register_buffer("seen", torch.zeros(2))
+        self.table = {"a": torch.ones(2)}
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.seen.add_(1)
+        return self.linear(x) + self.seen.sum() + self.table["a"].sum()
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_parameters_are_those_of_the_torch_module(scripted: bool) -> None:
+    net = Stateful()
+    module = module_of(torch.jit.script(net) if scripted else net, None)
+    linear = module.values["linear"].values
+    assert linear["weight"]._array.ctypes.data == net.linear.weight.data_ptr()
+    assert linear["bias"]._array.ctypes.data == net.linear.bias.data_ptr()
+    assert module.values["seen"]._array.ctypes.data == net.seen.data_ptr()
+    assert linear["weight"].requires_grad and not module.values["seen"].requires_grad
+
+
+def test_state_that_compiled_code_writes_is_seen_by_torch() -> None:
+    net, x = Stateful(), torch.rand(3, 64)
+    expected = [Stateful.forward(copy.deepcopy(net), x).detach()]
+    fast = optc.compile(net)
+    torch.testing.assert_close(fast(x), expected[0])
+    assert net.seen.tolist() == [1.0, 1.0]
+    torch.testing.assert_close(fast(x), net(x).detach() - 2)
+
+
+class Shifted(torch.nn.Module):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return x + torch.tensor([1.0, 2.0]).sum()
+
+
+def test_nothing_of_the_archive_in_memory_is_kept() -> None:
+    """Constants in traced code are copied out of it, so that not all weights are held a second time for them."""
+    net = torch.nn.Sequential(torch.nn.Linear(1024, 1024), Shifted())
+    tracemalloc.start()
+    module = module_of(net, (torch.ones(1, 1024),))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 3_000_000 and module.values["0"].values["weight"]._array.nbytes == 4 << 20
+
+
+def test_tensors_that_torch_keeps_in_another_way_are_copied() -> None:
+    net = torch.nn.Linear(2, 2)
+    net.weight = torch.nn.Parameter(torch.view_as_real(torch.ones(2, 2, dtype=torch.complex64))[..., 0])
+    torch.testing.assert_close(optc.compile(net)(torch.ones(1, 2)), net(torch.ones(1, 2)).detach())
