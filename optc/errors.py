@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import accumulate
 
 
@@ -39,10 +40,9 @@ class SourceRange:
 
     def extent(self) -> tuple[int, int]:
         """Where the place begins and ends in the bytes of `text`; (0, 0) when the text does not have it."""
-        lines = self.text.encode().split(b"\n")
-        starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        starts = _line_starts(self.text)
         row, last = self.line - self.first_line, (self.end_line or self.line) - self.first_line
-        if not 0 <= row <= last < len(lines):
+        if not 0 <= row <= last < len(starts) - 1:
             return 0, 0
         start = min(starts[row] + self.column, starts[row + 1] - 1)
         end = min(starts[last] + self.end_column, starts[last + 1] - 1) if self.end_column else starts[row + 1] - 1
@@ -62,6 +62,12 @@ class SourceRange:
         shown.append(" " * self.column + "~" * stop + " <--- HERE" + (f" {message}" if message else ""))
         shown.extend(lines[index + 1 : index + 1 + context])
         return "\n".join(shown)
+
+
+@lru_cache(maxsize=8)
+def _line_starts(text: str) -> tuple[int, ...]:
+    """The byte at which each line begins, and where one more would. Many places are asked for in the same text."""
+    return tuple(accumulate((len(line) + 1 for line in text.encode().split(b"\n")), initial=0))
 
 
 class OptcError(RuntimeError):

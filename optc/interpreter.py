@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import traceback
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import cmp_to_key
 from operator import itemgetter
@@ -52,6 +54,31 @@ def run(program: Graph | Function, arguments: Sequence[Any]) -> Any:
         return prepared.call(arguments)
     except _Failure as failure:
         raise ExecutionError(failure.text()) from failure.error
+
+
+class _Budget:
+    """How many turns of loops and calls a program may still take."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("it runs for too long")
+
+
+_BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
+
+
+@contextmanager
+def limited(turns: int) -> Iterator[None]:
+    """Programs that run inside fail after so many turns of loops and calls: for code that nobody asked to run."""
+    token = _BUDGET.set(_Budget(turns))
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
 
 
 def program_of(function: Function) -> Program:
@@ -335,7 +362,10 @@ class Program:
             limit, proceeds = registers[trip_count], registers[condition]
             values: Sequence[Any] = initial(registers)
             count = 0
+            budget = _BUDGET.get()
             while proceeds and count < limit:
+                if budget is not None:
+                    budget.spend()
                 registers[counter] = count
                 for slot, value in zip(carried, values):
                     registers[slot] = value
@@ -372,6 +402,9 @@ class Program:
         def step(registers: Registers) -> None:
             arguments = gather(registers)
             function = callee(arguments)
+            budget = _BUDGET.get()
+            if budget is not None:
+                budget.spend()
             try:
                 result = _call_function(function, arguments)
             except _Failure as failure:

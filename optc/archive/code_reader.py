@@ -18,6 +18,7 @@ from optc.errors import ArchiveError, ScriptError, SourceRange
 from optc.ir.function import NATIVE_CLASSES, ClassAttribute, ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import FLOAT, NONE, EnumType, TupleType, Type
+from optc.jit.code_dependencies import contained_types
 from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.enumerations import register_enum
 from optc.jit.frontend.missing_operators import ArchivedNamespace, ArchivedNamespaces
@@ -30,6 +31,7 @@ from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
 from optc.jit.recursive import RECURSION
 
+_MOST_FIELDS = 10_000
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nanj": complex(0, math.nan)}
 
 
@@ -42,6 +44,7 @@ class ArchiveCode:
         self.version = version
         self.constants: tuple[Any, ...] = ()
         self.types: dict[str, Type] = {}
+        self.sizes: dict[str, int] = {}
         self.functions: dict[str, Function] = {}
         self.resolver = ArchiveResolver(self)
         self._files: dict[str, _CodeFile | None] = {}
@@ -246,8 +249,20 @@ class _ClassReader:
         fields = [each for each in self.node.body if isinstance(each, ast.AnnAssign)]
         names = tuple(each.target.id for each in fields if isinstance(each.target, ast.Name))
         elements = tuple(self.types.parse(each.annotation) for each in fields)
-        made = self.code.types[self.name] = TupleType(elements, self.name, names)
+        made = TupleType(elements, self.name, names)
+        size = self.code.sizes[self.name] = sum(map(self._size, elements))
+        if size > _MOST_FIELDS:
+            raise ScriptError(f"{self.name} has more than {_MOST_FIELDS} fields inside of fields")
+        self.code.types[self.name] = made
         return made
+
+    def _size(self, type_: Type) -> int:
+        """How many types a type is made of: NamedTuples inside NamedTuples may double it with every line of code."""
+        if isinstance(type_, TupleType) and type_.name is not None:
+            return self.code.sizes.get(type_.name, 1)
+        if isinstance(type_, ClassType):
+            return 1
+        return 1 + sum(map(self._size, contained_types(type_)))
 
     def _enum(self) -> EnumType:
         members: list[tuple[str, object]] = []

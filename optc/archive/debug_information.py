@@ -25,6 +25,7 @@ class DebugInformation:
     def __init__(self, text: str, read: Callable[[], bytes | memoryview]) -> None:
         self._text = text
         self._read = read
+        self._sources: dict[int, tuple[str, bytes, str, int]] = {}
 
     def original(self, line: int, column: int) -> SourceRange | None:
         """The place in the user's source behind a place (1-based line, column in bytes) in the code; None if unknown."""
@@ -59,11 +60,14 @@ class DebugInformation:
 
     def _range(self, record: tuple[int, Any, int, int]) -> SourceRange | None:
         _, source, start, end = record
-        try:
-            text, filename, first_line = self._source(source)
-        except (TypeError, ValueError, IndexError):
-            return None
-        data = text.encode("utf-8", "surrogatepass")
+        found = self._sources.get(id(source))
+        if found is None:
+            try:
+                found = self._source(source)
+            except (TypeError, ValueError, IndexError):
+                return None
+            self._sources[id(source)] = found  # records are kept, and with them this source
+        text, data, filename, first_line = found
         if not filename or not 0 <= start <= end <= len(data):
             return None
         if (start, end) == (0, len(data)):
@@ -74,14 +78,15 @@ class DebugInformation:
         end_line = first_line + data.count(b"\n", 0, end)
         return SourceRange(filename, line, column, text, first_line, "", end_line, end_column)
 
-    def _source(self, source: Any) -> tuple[str, str, int]:
+    def _source(self, source: Any) -> tuple[str, bytes, str, int]:
+        """Text, the text's bytes, file and first line. Raises TypeError, ValueError, IndexError for what is none."""
         text, filename, first_line = source
         if self._table is not None:
             text = "".join(self._table[number] for number in text)
             filename = self._table[filename] if type(filename) is int else filename
         if not isinstance(text, str) or not isinstance(filename, str | None) or type(first_line) is not int:
             raise TypeError("a record is no source range")
-        return text, filename or "", first_line
+        return text, text.encode("utf-8", "surrogatepass"), filename or "", first_line
 
 
 def _record(item: Any) -> tuple[int, Any, int, int] | None:

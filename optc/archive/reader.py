@@ -8,7 +8,6 @@ from typing import Any, BinaryIO
 from optc import interpreter
 from optc.archive.code_reader import ArchiveCode
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
-from optc.archive.pickle_writer import QuantizedTensor
 from optc.archive.state_dict import folder_of
 from optc.archive.storages import (
     Storages,
@@ -17,15 +16,17 @@ from optc.archive.storages import (
     rebuild_tensor,
     storage_class,
 )
+from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import MappedFile, Source, ZipReader
-from optc.eager.tensor import Tensor
 from optc.errors import ExecutionError
 from optc.ir.function import ClassType, Function, ScriptObject
-from optc.ir.types import FLOAT, EnumType, IntType, OptionalType, TensorType, Type
+from optc.ir.types import FLOAT, EnumType, OptionalType
 from optc.jit.frontend.enumerations import enum_class
 
 OLDEST_VERSION, NEWEST_VERSION = 1, 10
 _DEEPEST_TREE, _MOST_MODULES = 200, 100_000
+_MOST_TURNS = 100_000
+"""Turns of loops and calls that an object may take to restore itself."""
 
 
 class ModuleArchive:
@@ -111,6 +112,7 @@ class ModuleGlobals:
     def __init__(self, code: ArchiveCode, storages: Storages) -> None:
         self._code = code
         self._storages = storages
+        self._fitting = Fitting()
         self._known = {
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
             ("torch._utils", "_rebuild_qtensor"): Callee("_rebuild_qtensor", rebuild_quantized_tensor),
@@ -159,42 +161,35 @@ class ModuleGlobals:
         if target.type.is_native:
             target.values["state"] = state
         elif restore is not None:
-            _restore(target, restore, state)
+            self._restore(target, restore, state)
         elif isinstance(state, dict):
-            _fill(target, state)
+            self._fill(target, state)
         else:
             raise PickleError(f"the state of {target.type.name} is no dictionary")
         return target
 
+    def _restore(self, target: ScriptObject, restore: Function, state: Any) -> None:
+        name = target.type.name
+        arguments = restore.schema.arguments
+        if len(arguments) != 2 or not self._fitting.fits(state, arguments[1].type):
+            raise PickleError(f"the state of {name} is not what its __setstate__ takes")
+        try:
+            with interpreter.limited(_MOST_TURNS):
+                interpreter.run(restore, [target, state])
+        except ExecutionError as error:
+            raise PickleError(f"{name}.__setstate__ failed: {error}") from error
+        for attribute, declared in target.type.attributes.items():
+            if attribute not in target.values and not isinstance(declared.type, OptionalType):
+                raise PickleError(f"{name}.__setstate__ leaves the attribute {attribute} without a value")
 
-def _restore(target: ScriptObject, restore: Function, state: Any) -> None:
-    try:
-        interpreter.run(restore, [target, state])
-    except ExecutionError as error:
-        raise PickleError(f"{target.type.name}.__setstate__ failed: {error}") from error
-
-
-def _fill(target: ScriptObject, state: dict[Any, Any]) -> None:
-    for name, attribute in target.type.attributes.items():
-        if name not in state:
-            raise PickleError(f"{target.type.name} has no value for its attribute {name}")
-        target.values[name] = _fitting(target, name, attribute.type, state[name])
-
-
-def _fitting(target: ScriptObject, name: str, type_: Type, value: Any) -> Any:
-    """The value of an attribute, checked as far as crashes depend on it."""
-    if isinstance(type_, OptionalType):
-        if value is None:
-            return None
-        type_ = type_.element
-    if type_ is FLOAT and type(value) is int:
-        return float(value)
-    wrong_tensor = isinstance(type_, TensorType) != isinstance(value, Tensor | QuantizedTensor)
-    wrong_class = isinstance(type_, ClassType) and not isinstance(value, ScriptObject)
-    wrong_number = isinstance(type_, IntType) and type(value) is not int
-    if (wrong_tensor and isinstance(type_, TensorType | IntType)) or wrong_class or wrong_number:
-        raise PickleError(f"the attribute {name} of {target.type.name} is no {type_.annotation}")
-    return value
+    def _fill(self, target: ScriptObject, state: dict[Any, Any]) -> None:
+        for name, attribute in target.type.attributes.items():
+            if name not in state:
+                raise PickleError(f"{target.type.name} has no value for its attribute {name}")
+            value = state[name]
+            if not self._fitting.fits(value, attribute.type):
+                raise PickleError(f"the attribute {name} of {target.type.name} is no {attribute.type.annotation}")
+            target.values[name] = float(value) if attribute.type is FLOAT else value
 
 
 def _typed_container(value: Any, *_: Any) -> Any:

@@ -38,11 +38,12 @@ class Dependencies:
             if type_ in self._known:
                 return
             self.add(type_)
-        for inner in _contained(type_):
+        for inner in contained_types(type_):
             self.add_type(inner)
 
 
-def _contained(type_: Type) -> tuple[Type, ...]:
+def contained_types(type_: Type) -> tuple[Type, ...]:
+    """The types that a type is directly made of; of a class those of its attributes."""
     if isinstance(type_, TupleType):
         return type_.elements
     if isinstance(type_, UnionType):

@@ -20,6 +20,7 @@ import pytest
 import optc
 from optc import nn
 from optc.errors import ArchiveError, OptcError
+from optc.jit.code_printer import print_function
 from tests.archive.handmade import EMPTY_OBJECT, archive
 
 SECONDS, BYTES = 5.0, 1 << 30
@@ -39,7 +40,7 @@ def outcome(data: bytes) -> str:
     """Load, print and run: "loaded", or the name of the error. Anything but an OptcError fails the test."""
     try:
         module = optc.jit.load(io.BytesIO(data))
-        _ = [getattr(module, name).code for name in module._c.type.methods], repr(module), module.state_dict()
+        _ = [print_function(method) for method in module._c.type.methods.values()], repr(module), module.state_dict()
         if "forward" in module._c.type.methods:  # a damaged name is as good as another
             module(optc.ones(1, 2))
     except OptcError as error:
@@ -144,6 +145,37 @@ def with_code(expression: str) -> bytes:
     return archive({"__torch__.py": METHOD.format(expression)}, EMPTY_OBJECT)
 
 
+def restored_by(body: str, functions: str = "") -> bytes:
+    """A module that runs this code while it is loaded."""
+    code = (
+        f"{functions}class M(Module):\n  a : int\n"
+        "  def __getstate__(self: __torch__.M) -> int:\n    return self.a\n"
+        f"  def __setstate__(self: __torch__.M,\n    s: int) -> NoneType:\n{body}    return None\n"
+    )
+    return archive({"__torch__.py": code}, b"\x80\x02c__torch__\nM\n)\x81K\x03b.")
+
+
+def calls_that_double(depth: int) -> str:
+    lines = [
+        f"def f{place}(x: int) -> int:\n  return torch.add(__torch__.f{place + 1}(x, ), __torch__.f{place + 1}(x, ))\n"
+        for place in range(depth)
+    ]
+    return "".join(lines) + f"def f{depth}(x: int) -> int:\n  return x\n"
+
+
+def types_that_double(depth: int) -> bytes:
+    lines = [
+        f"class N{place}(NamedTuple):\n  a : __torch__.N{place + 1}\n  b : __torch__.N{place + 1}\n"
+        for place in range(depth)
+    ]
+    last = f"class N{depth}(NamedTuple):\n  a : int\nclass M(Module):\n  a : __torch__.N0\n"
+    return archive({"__torch__.py": "".join(lines) + last}, plain_attribute(b")"))
+
+
+def plain_attribute(value: bytes) -> bytes:
+    return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a" + value + b"sb."
+
+
 FLOATS = {"data/0": b"\0" * 16}
 LISTS = "List[List[int]]"
 REFUSED = {
@@ -163,6 +195,20 @@ REFUSED = {
     "a hundred thousand parentheses": lambda: with_code("(" * 100_000 + "x" + ")" * 100_000),
     "a hundred thousand calls inside each other": lambda: with_code("torch.neg(" * 100_000 + "x" + ")" * 100_000),
     "a name that shadows a builtin": lambda: with_code("open('/etc/passwd')"),
+    "an object that restores itself for ever": lambda: restored_by("    while True:\n      s = torch.add(s, 1)\n"),
+    "an object that restores itself for long": lambda: restored_by("    for i in range(1000000000):\n      pass\n"),
+    "calls that double": lambda: restored_by("    self.a = __torch__.f0(s, )\n", calls_that_double(60)),
+    "types that double": lambda: types_that_double(60),
+    "an object that restores nothing": lambda: restored_by(""),
+    "an integer of 200 bytes": lambda: with_attribute("int", plain_attribute(b"\x8a\xc8" + b"\x01" * 200)),
+    "text for a number": lambda: with_attribute("float", plain_attribute(b"X\x01\x00\x00\x00a")),
+    "text in a list of numbers": lambda: with_attribute("List[int]", plain_attribute(b"](X\x01\x00\x00\x00ae")),
+    "a list as a key": lambda: with_attribute("Dict[str, int]", plain_attribute(b"}(]K\x01u")),
+    "a tuple that is too short": lambda: with_attribute("Tuple[int, int]", plain_attribute(b"K\x01\x85")),
+    "a module inside itself": lambda: archive(
+        {"__torch__.py": "class M(Module):\n  a : __torch__.M\n"},
+        b"\x80\x02c__torch__\nM\n)\x81q\x00}X\x01\x00\x00\x00ah\x00sb.",
+    ),
     "a parameter called like a module": lambda: archive(
         {"__torch__.py": METHOD.format("torch.relu(x)").replace("x: Tensor", "torch: Tensor")}, EMPTY_OBJECT
     ),
