@@ -354,9 +354,9 @@ class ArchiveResolver(StringResolver):
         if name == "__torch__":
             return _QualifiedName(self.code, name)
         if name == "torch":
-            return ArchivedNamespace("aten", self.code.archive.filename)
+            return ArchivedNamespace("aten", self.code.archive.filename, self.code.version)
         if name == "ops":
-            return ArchivedNamespaces(self.code.archive.filename)
+            return ArchivedNamespaces(self.code.archive.filename, self.code.version)
         return super().value(name, writer, source)
 
     def type(self, name: str, source: SourceRange | None) -> Type | None:

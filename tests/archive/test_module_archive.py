@@ -150,12 +150,6 @@ def test_a_minimal_archive() -> None:
     assert module(optc.full((2,), -1.0)).tolist() == [0.0, 0.0]
 
 
-@pytest.mark.parametrize(("version", "expected"), [("3", [1, -1]), ("4", [1.5, -1.5])])
-def test_division_means_what_it_meant_when_the_archive_was_written(version: str, expected: list[float]) -> None:
-    module = loads(archive({"__torch__.py": FORWARD.format("", "torch.div(x, 2)")}, EMPTY_OBJECT, version))
-    assert module(optc.tensor([3, -3])).tolist() == expected
-
-
 @pytest.mark.parametrize(("version", "dtype"), [("4", "float32"), ("5", "int64")])
 def test_so_does_full(version: str, dtype: str) -> None:
     module = loads(archive({"__torch__.py": FORWARD.format("", "torch.full([2], 3)")}, EMPTY_OBJECT, version))

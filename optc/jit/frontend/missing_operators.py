@@ -9,21 +9,27 @@ from __future__ import annotations
 from typing import Any
 
 from optc.errors import ScriptError, SourceRange
-from optc.ir.types import UNKNOWN
+from optc.ir.types import NONE, UNKNOWN
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
-from optc.jit.schema_matching import Arguments
+from optc.jit.schema_matching import Arguments, NamedValue
+
+_NEEDS_STEPS_SINCE = {"aten::linspace": 8, "aten::logspace": 9}
+"""Operators whose number of steps was 100 where it was not given, and the archive version since which it must be."""
 
 
 class ArchivedOperator(BuiltinValue):
     """An operator in the code of `archive`. A call that fits no overload becomes a node of unknown result."""
 
-    def __init__(self, name: str, archive: str) -> None:
+    def __init__(self, name: str, archive: str, version: int) -> None:
         super().__init__(name)
         self.archive = archive
+        self.version = version
 
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
+        if self.version < _NEEDS_STEPS_SINCE.get(self.name, 0):
+            args = _with_steps(args, kwargs)
         try:
             return super().call(writer, source, args, kwargs)
         except ScriptError:
@@ -34,17 +40,27 @@ class ArchivedOperator(BuiltinValue):
             return SimpleValue(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
 
 
+def _with_steps(args: Arguments, kwargs: Arguments) -> Arguments:
+    """The arguments start, end, steps, with 100 steps where there were none."""
+    if len(args) < 2 or any(argument.name == "steps" for argument in kwargs):
+        return args
+    if len(args) > 2 and args[2].type is not NONE:
+        return args
+    return [*args[:2], NamedValue(None, constant=100), *args[3:]]
+
+
 class ArchivedNamespace(SugaredValue):
     """`torch`, or `ops.quantized`, in the code of `archive`: its attributes are operators."""
 
     kind = "builtin module"
 
-    def __init__(self, space: str, archive: str) -> None:
+    def __init__(self, space: str, archive: str, version: int) -> None:
         self.space = space
         self.archive = archive
+        self.version = version
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
-        return ArchivedOperator(f"{self.space}::{name}", self.archive)
+        return ArchivedOperator(f"{self.space}::{name}", self.archive, self.version)
 
 
 class ArchivedNamespaces(SugaredValue):
@@ -52,8 +68,9 @@ class ArchivedNamespaces(SugaredValue):
 
     kind = "ops"
 
-    def __init__(self, archive: str) -> None:
+    def __init__(self, archive: str, version: int) -> None:
         self.archive = archive
+        self.version = version
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
-        return ArchivedNamespace(name, self.archive)
+        return ArchivedNamespace(name, self.archive, self.version)
