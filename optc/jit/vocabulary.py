@@ -45,8 +45,10 @@ _BUILTINS: dict[int, str] = {
 
 _BUILTIN_NAMES = {
     f"optc.nn.functional.{name}": f"aten::{name}"
-    for name in ("_no_grad_embedding_renorm_", "assert_int_or_pair", "_list_with_default")
-}
+    for name in (
+        "_no_grad_embedding_renorm_", "assert_int_or_pair", "_list_with_default", "_single", "_pair", "_triple",
+    )
+} | {"optc.nn.functional._infer_size": "aten::broadcast_shapes"}  # fmt: skip
 
 _SPECIAL_FORMS: dict[int, str] = {
     id(markers.annotate): "annotate",

@@ -9,12 +9,60 @@ operators, the order and the variable names that show up in the code PyTorch pri
 import warnings
 from typing import Any, Final
 
-from optc.eager import device, functions
+from optc.eager import functions
 from optc.eager.gradient import no_grad
 from optc.eager.tensor import Tensor
-from optc.ir.dtypes import DType
-from optc.nn import _reduction
+from optc.ir import dtypes
+from optc.jit.markers import is_scripting
+from optc.nn.activation_functions import (
+    _get_softmax_dim,  # noqa: F401 - compiled by scripts under this module's name
+    celu,
+    elu,
+    glu,
+    gumbel_softmax,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    rrelu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softmin,
+    softsign,
+    tanh,
+    tanhshrink,
+    threshold,
+)
 from optc.nn.interpolation import interpolate
+from optc.nn.loss_functions import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cross_entropy,
+    ctc_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    nll_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from optc.nn.pooling_functions import (
     adaptive_avg_pool2d,
     adaptive_avg_pool3d,
@@ -25,6 +73,25 @@ from optc.nn.pooling_functions import (
     max_pool2d,
     max_pool3d,
 )
+from optc.nn.sampling_functions import (
+    affine_grid,
+    fold,
+    grid_sample,
+    unfold,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
+from optc.nn.unpooling_functions import (
+    fractional_max_pool2d,
+    fractional_max_pool3d,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_unpool1d,
+    max_unpool2d,
+    max_unpool3d,
+)
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -32,37 +99,63 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "celu",
+    "cosine_embedding_loss",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
     "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
+    "gaussian_nll_loss",
     "glu",
-    "gumbel_softmax",
+    "grid_sample",
     "group_norm",
+    "gumbel_softmax",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
     "instance_norm",
     "interpolate",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "local_response_norm",
     "log_softmax",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "pad",
+    "poisson_nll_loss",
     "relu",
     "relu6",
     "rms_norm",
@@ -71,12 +164,19 @@ __all__ = [
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softsign",
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -87,9 +187,11 @@ _OPERATORS: Final = {
     "avg_pool3d": "avg_pool3d",
     "bilinear": "bilinear",
     "celu_": "celu_",
+    "channel_shuffle": "channel_shuffle",
     "conv1d": "conv1d",
     "conv2d": "conv2d",
     "conv3d": "conv3d",
+    "conv_tbc": "conv_tbc",
     "conv_transpose1d": "conv_transpose1d",
     "conv_transpose2d": "conv_transpose2d",
     "conv_transpose3d": "conv_transpose3d",
@@ -101,6 +203,7 @@ _OPERATORS: Final = {
     "leaky_relu_": "leaky_relu_",
     "linear": "linear",
     "logsigmoid": "log_sigmoid",
+    "native_channel_shuffle": "native_channel_shuffle",
     "one_hot": "one_hot",
     "pairwise_distance": "pairwise_distance",
     "pdist": "pdist",
@@ -244,223 +347,6 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     )
 
 
-# Activations
-
-
-def _threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
-    """x where x > threshold, else value."""
-    if inplace:
-        result = functions.threshold_(input, threshold, value)
-    else:
-        result = functions.threshold(input, threshold, value)
-    return result
-
-
-# An argument has the function's name; PyTorch prints the function as `_threshold`.
-threshold = _threshold
-
-
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """max(0, x)."""
-    if inplace:
-        result = functions.relu_(input)
-    else:
-        result = functions.relu(input)
-    return result
-
-
-def glu(input: Tensor, dim: int = -1) -> Tensor:
-    """The first half of `dim` times the sigmoid of the second half."""
-    if input.dim() == 0:
-        raise RuntimeError("glu does not support scalars because halving size must be even")
-    return functions.glu(input, dim)
-
-
-def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
-    """x clamped to [min_val, max_val]."""
-    if min_val > max_val:
-        raise ValueError("min_val cannot be greater than max_val")
-    if inplace:
-        result = functions.hardtanh_(input, min_val, max_val)
-    else:
-        result = functions.hardtanh(input, min_val, max_val)
-    return result
-
-
-def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(0, x), 6)."""
-    if inplace:
-        result = functions.relu6_(input)
-    else:
-        result = functions.relu6(input)
-    return result
-
-
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """x where x > 0, else alpha * (exp(x) - 1)."""
-    if inplace:
-        result = functions.elu_(input, alpha)
-    else:
-        result = functions.elu(input, alpha)
-    return result
-
-
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
-    """scale * (x where x > 0, else alpha * (exp(x) - 1)), with the constants of the SELU paper."""
-    if inplace:
-        result = functions.selu_(input)
-    else:
-        result = functions.selu(input)
-    return result
-
-
-def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
-    """max(0, x) + min(0, alpha * (exp(x / alpha) - 1))."""
-    if inplace:
-        result = functions.celu_(input, alpha)
-    else:
-        result = functions.celu(input, alpha)
-    return result
-
-
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    """x where x > 0, else negative_slope * x."""
-    if inplace:
-        result = functions.leaky_relu_(input, negative_slope)
-    else:
-        result = functions.leaky_relu(input, negative_slope)
-    return result
-
-
-def rrelu(
-    input: Tensor,
-    lower: float = 1.0 / 8,
-    upper: float = 1.0 / 3,
-    training: bool = False,
-    inplace: bool = False,
-) -> Tensor:
-    """Leaky ReLU with a slope drawn from U(lower, upper) in training, their mean otherwise."""
-    if inplace:
-        result = functions.rrelu_(input, lower, upper, training)
-    else:
-        result = functions.rrelu(input, lower, upper, training)
-    return result
-
-
-def tanhshrink(input: Tensor) -> Tensor:
-    """x - tanh(x)."""
-    return input - input.tanh()
-
-
-def softsign(input: Tensor) -> Tensor:
-    """x / (abs(x) + 1)."""
-    return input / (input.abs() + 1)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """tanh(x)."""
-    return input.tanh()
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return input.sigmoid()
-
-
-def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(0, x + 3), 6) / 6."""
-    if inplace:
-        return functions.hardsigmoid_(input)
-    return functions.hardsigmoid(input)
-
-
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * sigmoid(x)."""
-    if inplace:
-        return functions.silu_(input)
-    return functions.silu(input)
-
-
-def mish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * tanh(softplus(x))."""
-    if inplace:
-        return functions.mish_(input)
-    return functions.mish(input)
-
-
-def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """x * min(max(0, x + 3), 6) / 6."""
-    if inplace:
-        return functions.hardswish_(input)
-    return functions.hardswish(input)
-
-
-# Softmax
-
-
-def _get_softmax_dim(name: str, ndim: int, stacklevel: int) -> int:
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=stacklevel,
-    )
-    if ndim == 0 or ndim == 1 or ndim == 3:
-        ret = 0
-    else:
-        ret = 1
-    return ret
-
-
-def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
-    """softmax(-x) along `dim`."""
-    if dim is None:
-        dim = _get_softmax_dim("softmin", input.dim(), _stacklevel)
-    if dtype is None:
-        ret = (-input).softmax(dim)
-    else:
-        ret = (-input).softmax(dim, dtype=dtype)
-    return ret
-
-
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
-    """exp(x) / sum(exp(x)) along `dim`, computed in `dtype` when that is given."""
-    if dim is None:
-        dim = _get_softmax_dim("softmax", input.dim(), _stacklevel)
-    if dtype is None:
-        ret = input.softmax(dim)
-    else:
-        ret = input.softmax(dim, dtype=dtype)
-    return ret
-
-
-def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
-    """softmax((logits + Gumbel noise) / tau); `hard` makes it one-hot. `eps` has no effect (Jang et al., 2016)."""
-    if eps != 1e-10:
-        warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-
-    gumbels = -functions.empty_like(logits, memory_format=device.CONTIGUOUS_FORMAT).exponential_().log()
-    gumbels = (logits + gumbels) / tau
-    y_soft = gumbels.softmax(dim)
-
-    if hard:
-        index = y_soft.max(dim, keepdim=True)[1]
-        y_hard = functions.zeros_like(logits, memory_format=device.CONTIGUOUS_FORMAT).scatter_(dim, index, 1.0)
-        ret = y_hard - y_soft.detach() + y_soft
-    else:
-        ret = y_soft
-    return ret
-
-
-def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: DType | None = None) -> Tensor:
-    """log(softmax(x)) along `dim`, computed in `dtype` when that is given."""
-    if dim is None:
-        dim = _get_softmax_dim("log_softmax", input.dim(), _stacklevel)
-    if dtype is None:
-        ret = input.log_softmax(dim)
-    else:
-        ret = input.log_softmax(dim, dtype=dtype)
-    return ret
-
-
 # Embedding
 
 
@@ -501,6 +387,101 @@ def embedding(
         input = input.contiguous()
         _no_grad_embedding_renorm_(weight, input, max_norm, norm_type)
     return functions.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum of bags of rows of `weight`. ValueError for arguments that do not fit each other."""
+    if weight.dtype == dtypes.INT64 and input.is_floating_point():
+        warnings.warn(
+            "Argument order of nn.functional.embedding_bag was changed. "
+            "Usage `embedding_bag(weight, input, ...)` is deprecated, "
+            "and should now be `embedding_bag(input, weight, ...)`.",
+            stacklevel=2,
+        )
+        weight, input = input, weight
+
+    if per_sample_weights is not None and input.size() != per_sample_weights.size():
+        raise ValueError(
+            f"embedding_bag: If per_sample_weights ({per_sample_weights.shape}) is not None, "
+            f"then it must have the same shape as the input ({input.shape})"
+        )
+
+    if not weight.dim() == 2:
+        raise ValueError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.dim()}")
+
+    if input.dim() == 2:
+        if offsets is not None:
+            type_str = "<unknown>"
+            if not is_scripting():
+                type_str = str(type(offsets))
+            raise ValueError(
+                "if input is 2D, then offsets has to be None"
+                ", as input is treated is a mini-batch of"
+                " fixed length sequences. However, found "
+                f"offsets of type {type_str}"
+            )
+        offsets = functions.arange(0, input.numel(), input.size(1), dtype=input.dtype, device=input.device)
+        include_last_offset = False
+        input = input.reshape(-1)
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights.reshape(-1)
+    elif input.dim() == 1:
+        if offsets is None:
+            raise ValueError("offsets has to be a 1D Tensor but got None")
+        if offsets.dim() != 1:
+            raise ValueError("offsets has to be a 1D Tensor")
+    else:
+        raise ValueError(f"input has to be 1D or 2D Tensor, but got Tensor of dimension {input.dim()}")
+    if mode == "sum":
+        mode_enum = 0
+    elif mode == "mean":
+        mode_enum = 1
+    elif mode == "max":
+        mode_enum = 2
+
+        if scale_grad_by_freq:
+            raise ValueError("max mode does not support scaling the gradient by the frequency")
+
+        if sparse:
+            raise ValueError("max mode does not support sparse weights")
+
+    else:
+        raise ValueError("mode has to be one of sum, mean or max")
+
+    if max_norm is not None:
+        _no_grad_embedding_renorm_(weight, input, max_norm, norm_type)
+
+    if per_sample_weights is not None and mode != "sum":
+        raise NotImplementedError(
+            "embedding_bag: per_sample_weights was not None. "
+            "per_sample_weights is only supported for mode='sum' "
+            f"(got mode='{mode}'). Please open a feature request on GitHub."
+        )
+
+    ret, _, _, _ = functions.embedding_bag(
+        weight,
+        input,
+        offsets,
+        scale_grad_by_freq,
+        mode_enum,
+        sparse,
+        per_sample_weights,
+        include_last_offset,
+        padding_idx,
+    )
+    return ret
 
 
 # Normalisation
@@ -595,6 +576,30 @@ def group_norm(
     return functions.group_norm(input, num_groups, weight, bias, eps, True)
 
 
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """x / (k + alpha * mean of x ** 2 over `size` neighbouring channels) ** beta. ValueError for less than 3 dimensions."""
+    dim = input.dim()
+    if dim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality                          input (got {dim} dimensions)")
+
+    if input.numel() == 0:
+        return input
+
+    div = input.mul(input)
+    if dim == 3:
+        div = div.unsqueeze(1)
+        div = pad(div, [0, 0, size // 2, (size - 1) // 2])
+        div = functions.avg_pool2d(div, (size, 1), stride=1).squeeze(1)
+    else:
+        sizes = input.size()
+        div = div.view(sizes[0], 1, sizes[1], sizes[2], -1)
+        div = pad(div, [0, 0, 0, 0, size // 2, (size - 1) // 2])
+        div = functions.avg_pool3d(div, (size, 1, 1), stride=1).squeeze(1)
+        div = div.view(sizes)
+    div = div.mul(alpha).add(k).pow(beta)
+    return input / div
+
+
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Tensor | None = None) -> Tensor:
     """x / max(norm(x, p), eps) along `dim`."""
     if out is None:
@@ -610,144 +615,3 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, o
 def pad(input: Tensor, pad: list[int], mode: str = "constant", value: float | None = None) -> Tensor:
     """Add elements at the ends of the last dimensions: `pad` is (left, right) of the last, then of the one before."""
     return functions.pad(input, pad, mode, value)
-
-
-# Losses
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-) -> Tensor:
-    """-input[target] for log-probabilities (N, C, ...) and class indices (N, ...)."""
-    if size_average is not None or reduce is not None:
-        reduction = _reduction.legacy_get_string(size_average, reduce)
-    return functions.nll_loss_nd(input, target, weight, _reduction.get_enum(reduction), ignore_index)
-
-
-def cross_entropy(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    size_average: bool | None = None,
-    ignore_index: int = -100,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """nll_loss of log_softmax(input), for class indices or class probabilities."""
-    if size_average is not None or reduce is not None:
-        reduction = _reduction.legacy_get_string(size_average, reduce)
-    return functions.cross_entropy_loss(
-        input,
-        target,
-        weight,
-        _reduction.get_enum(reduction),
-        ignore_index,
-        label_smoothing,
-    )
-
-
-def l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """abs(input - target)."""
-    if target.size() != input.size():
-        warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=2,
-        )
-    if size_average is not None or reduce is not None:
-        reduction = _reduction.legacy_get_string(size_average, reduce)
-
-    expanded_input, expanded_target = functions.broadcast_tensors(input, target)
-
-    if weight is not None:
-        if weight.size() != input.size():
-            raise ValueError("Weights and input must have the same size.")
-        absolute_errors = functions.abs(expanded_input - expanded_target)
-        weighted_absolute_errors = absolute_errors * weight
-
-        if reduction == "none":
-            return weighted_absolute_errors
-        if reduction == "sum":
-            return functions.sum(weighted_absolute_errors)
-        if reduction == "mean":
-            return functions.sum(weighted_absolute_errors) / functions.sum(weight)
-        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
-    return functions.l1_loss(expanded_input, expanded_target, _reduction.get_enum(reduction))
-
-
-def mse_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    weight: Tensor | None = None,
-) -> Tensor:
-    """(input - target) ** 2."""
-    if target.size() != input.size():
-        warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=2,
-        )
-    if size_average is not None or reduce is not None:
-        reduction = _reduction.legacy_get_string(size_average, reduce)
-
-    expanded_input, expanded_target = functions.broadcast_tensors(input, target)
-
-    if weight is not None:
-        if weight.size() != input.size():
-            raise ValueError("Weights and input must have the same size.")
-        squared_errors = functions.pow(expanded_input - expanded_target, 2)
-        weighted_squared_errors = squared_errors * weight
-
-        if reduction == "none":
-            return weighted_squared_errors
-        if reduction == "sum":
-            return functions.sum(weighted_squared_errors)
-        if reduction == "mean":
-            return functions.sum(weighted_squared_errors) / functions.sum(weight)
-        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
-    return functions.mse_loss(expanded_input, expanded_target, _reduction.get_enum(reduction))
-
-
-def smooth_l1_loss(
-    input: Tensor,
-    target: Tensor,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    beta: float = 1.0,
-) -> Tensor:
-    """0.5 * d ** 2 / beta where abs(d) < beta, else abs(d) - 0.5 * beta, with d = input - target."""
-    if target.size() != input.size():
-        warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. "
-            "Please ensure they have the same size.",
-            stacklevel=2,
-        )
-    if size_average is not None or reduce is not None:
-        reduction = _reduction.legacy_get_string(size_average, reduce)
-
-    expanded_input, expanded_target = functions.broadcast_tensors(input, target)
-
-    if beta == 0.0:
-        return functions.l1_loss(expanded_input, expanded_target, _reduction.get_enum(reduction))
-    return functions.smooth_l1_loss(expanded_input, expanded_target, _reduction.get_enum(reduction), beta)

@@ -7,14 +7,16 @@ its shape rule. Errors are those of the operators it calls, as in torch's own co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import from_numpy
-from optc.ir.types import TensorType
+from optc.ir.graph import Value
+from optc.ir.types import IntType, ListType, TensorType
+from optc.ops.abstract import UndecidedShape, Unknown, unknown_int
 from optc.ops.builder import Builder
 from optc.ops.registry import Operator, define, lookup
 
@@ -70,26 +72,53 @@ def _completed(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) 
     return operator, Builder.complete(operator, arguments, keywords)
 
 
-_REFERENCES, _TYPES = References(), Types()
+REFERENCES, TYPES = References(), Types()
 
 
-def declare_composite(schema: str, build: Callable[..., Any], **traits: Any) -> Operator:
+def declare_composite(
+    schema: str, build: Callable[..., Any], *, check: Callable[..., None] | None = None, **traits: Any
+) -> Operator:
     """Declare an operator by what it is made of; `traits` are those of `define`.
 
-    Where the composition hands back an argument, the reference copies it unless the schema says that it is a view.
+    Numbers and flags that only running tells are left to the interpreter: `build` may branch on them. Extents in lists
+    may be symbols. `check(*arguments)` looks at the elements of a reference's arguments first. Where the composition
+    hands back an argument, the reference copies it unless the schema says that it is a view.
     """
     is_view = "(a)" in schema.partition("(")[2]
 
-    def reference(*arguments: Any) -> Any:
-        return _own(build(_REFERENCES, *arguments), [] if is_view else arguments)
+    def infer(*arguments: Any) -> Any:
+        require_settled(arguments)
+        return build(TYPES, *arguments)
 
-    return define(
-        schema,
-        infer=lambda *arguments: build(_TYPES, *arguments),
-        reference=reference,
-        decompose=build,
-        **traits,
-    )
+    def reference(*arguments: Any) -> Any:
+        if check is not None:
+            check(*arguments)
+        return _own(build(REFERENCES, *arguments), [] if is_view else arguments)
+
+    def decompose(b: Any, *arguments: Any) -> Any:
+        given = [_as_dims(argument) for argument in arguments]
+        require_settled(given)
+        return build(b, *given)
+
+    return define(schema, infer=infer, reference=reference, decompose=decompose, **traits)
+
+
+def require_settled(arguments: Sequence[Any]) -> None:
+    """Raise UndecidedShape where a number, flag or text is not known before the program runs."""
+    for argument in arguments:
+        if isinstance(argument, Unknown | Symbolic):
+            raise UndecidedShape(f"{argument} is needed before the program runs")
+        if isinstance(argument, Value) and not isinstance(argument.type, TensorType | ListType):
+            raise UndecidedShape(f"%{argument.name} is needed before the program runs")
+
+
+def _as_dims(argument: Any) -> Any:
+    """Lists of int values as lists of the dimensions they stand for."""
+    if not isinstance(argument, list):
+        return argument
+    return [
+        unknown_int(item) if isinstance(item, Value) and isinstance(item.type, IntType) else item for item in argument
+    ]
 
 
 def _own(result: Any, arguments: Any) -> Any:

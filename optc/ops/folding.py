@@ -11,6 +11,7 @@ import numpy as np
 
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
+from optc.ops.composite import declare_composite
 from optc.ops.convolution import build_windows, each, pad_list, window_span, windows_of
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
@@ -157,7 +158,7 @@ def _reference_columns(x: Array, *arguments: Any) -> Array:
     windows = windows_of(padded, how.kernel, how.stride, how.dilation)
     moved = np.moveaxis(windows, (-2, -1), (-4, -3))
     count = x.shape[-3] * how.kernel[0] * how.kernel[1]
-    return np.ascontiguousarray(moved).reshape(*x.shape[:-3], count, -1)
+    return np.ascontiguousarray(moved).reshape(*x.shape[:-3], count, math.prod(how.places))
 
 
 def _decompose_columns(b: Any, x: Any, *arguments: Any) -> Any:
@@ -258,3 +259,27 @@ define(
     reference=_reference_image,
     decompose=_decompose_image,
 )
+
+
+# Channels in another order -------------------------------------------------------------------------------------------
+
+
+def _build_shuffle(b: Any, x: Any, groups: Any) -> Any:
+    shape = b.shape(x)
+    if len(shape) < 3:
+        raise RuntimeError(
+            f"channel_shuffle expects input with > 2 dims, but got input with sizes {format_shape(shape)}"
+        )
+    if groups <= 0:
+        raise RuntimeError(f"Number of groups to divide channels in must be positive. Value of groups:{groups}")
+    channels = shape[1]
+    if isinstance(channels, int) and channels % groups:
+        raise RuntimeError(
+            f"Number of channels must be divisible by groups. Got {channels} channels and {groups} groups."
+        )
+    parted = b("aten::reshape", x, [shape[0], groups, channels // groups, *shape[2:]])
+    return b("aten::reshape", b("aten::clone", b("aten::transpose.int", parted, 1, 2)), list(shape))
+
+
+for _name in ("channel_shuffle", "native_channel_shuffle"):
+    declare_composite(f"aten::{_name}(Tensor self, SymInt groups) -> Tensor", _build_shuffle)

@@ -95,6 +95,7 @@ for _kind in _KINDS:
         f"aten::fft_{_kind}(Tensor self, int? n=None, int dim=-1, str? norm=None) -> Tensor",
         _infer_single(_kind),
         _compute_single(_kind),
+        symbolic=True,
         out="out",
     )
 
@@ -211,4 +212,4 @@ def _frequencies(half: bool) -> Any:
 
 for _name, _half in (("fft_fftfreq", False), ("fft_rfftfreq", True)):
     _infer, _compute = _frequencies(_half)
-    declare_hosted(f"aten::{_name}(int n, float d=1., *, {_OPTIONS}) -> Tensor", _infer, _compute)
+    declare_hosted(f"aten::{_name}(int n, float d=1., *, {_OPTIONS}) -> Tensor", _infer, _compute, symbolic=True)

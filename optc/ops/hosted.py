@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir.types import TensorType
+from optc.ops.composite import require_settled
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.registry import Operator, define
@@ -43,9 +44,18 @@ def declare_hosted(
     compute: Callable[..., Any],
     *,
     reason: str = REASON,
+    symbolic: bool = False,
     **traits: Any,
 ) -> Operator:
-    """Declare an operator that numpy computes; `traits` are those of `define`."""
+    """Declare an operator that numpy computes; `traits` are those of `define`.
+
+    `symbolic`: the rule copes with numbers that are symbols. Others are not asked about them.
+    """
+
+    def rule(*arguments: Any) -> Any:
+        if not symbolic:
+            require_settled(arguments)
+        return infer(*arguments)
 
     def reference(*arguments: Any) -> Any:
         result = infer(*types_of(arguments))
@@ -55,7 +65,7 @@ def declare_hosted(
             return tuple(_stored(value, type_) for value, type_ in zip(values, result, strict=True))
         return _stored(values, result)
 
-    return define(schema, infer=infer, reference=reference, interpreted=reason, **traits)
+    return define(schema, infer=rule, reference=reference, interpreted=reason, **traits)
 
 
 def _stored(value: Any, type_: Any) -> Any:

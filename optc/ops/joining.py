@@ -475,3 +475,11 @@ define(
     reference=_reference_pad,
     kernel="pad",
 )
+
+for _name in ("broadcast_shapes", "_infer_size"):
+    define(
+        f"aten::{_name}(int[] a, int[] b) -> int[]",
+        infer=lambda a, b: list(broadcast_shapes(a, b)),
+        reference=lambda a, b: list(broadcast_shapes(a, b)),
+        decompose=lambda b, first, second: list(broadcast_shapes(first, second)),
+    )

@@ -6,7 +6,6 @@ half and bfloat16 are computed in float32.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from optc.ir.graph import Value
 from optc.ir.types import STRING, TensorType
-from optc.ops.abstract import UndecidedShape, Unknown, normalize_dim, same_dim
+from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.reduction import narrowed
@@ -216,56 +215,6 @@ _declare_loss(
     "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
     lambda x, target: np.log1p(np.exp(-target * x)),
     _softened,
-)
-
-
-def _hinge(x: Array, target: Array, margin: float) -> Array:
-    return np.where(target != 1, np.maximum(margin - x, 0), 0) + np.where(target != -1, x, 0)
-
-
-def _build_hinge(b: Any, x: Any, target: Any, margin: float) -> Any:
-    close = b("aten::clamp_min", _sub(b, margin, x), 0)
-    apart = b("aten::where.ScalarOther", b("aten::ne.Scalar", target, 1), close, 0)
-    return _add(b, apart, b("aten::where.ScalarOther", b("aten::ne.Scalar", target, -1), x, 0))
-
-
-_declare_loss(
-    "aten::hinge_embedding_loss(Tensor self, Tensor target, float margin=1., int reduction=1) -> Tensor",
-    _hinge,
-    _build_hinge,
-)
-_declare_loss(
-    "aten::margin_ranking_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
-    lambda x, y, target, margin: np.maximum(margin - target * (x - y), 0),
-    lambda b, x, y, target, margin: b(
-        "aten::clamp_min", _add(b, b("aten::neg", _mul(b, target, _sub(b, x, y))), margin), 0
-    ),
-)
-
-
-def _poisson(x: Array, target: Array, log_input: bool, full: bool, eps: float) -> Array:
-    loss: Array = np.exp(x) - target * x if log_input else x - target * np.log(x + eps)
-    if not full:
-        return loss
-    return loss + np.where(target > 1, target * np.log(target) - target + 0.5 * np.log(2 * math.pi * target), 0)
-
-
-def _build_poisson(b: Any, x: Any, target: Any, log_input: bool, full: bool, eps: float) -> Any:
-    if log_input:
-        loss = _sub(b, b("aten::exp", x), _mul(b, target, x))
-    else:
-        loss = _sub(b, x, _mul(b, target, b("aten::log", _add(b, x, eps))))
-    if not full:
-        return loss
-    stirling = _sub(b, _mul(b, target, b("aten::log", target)), target)
-    stirling = _add(b, stirling, _mul(b, b("aten::log", _mul(b, target, 2 * math.pi)), 0.5))
-    return _add(b, loss, b("aten::where.ScalarOther", b("aten::gt.Scalar", target, 1), stirling, 0))
-
-
-_declare_loss(
-    "aten::poisson_nll_loss(Tensor input, Tensor target, bool log_input, bool full, float eps, int reduction) -> Tensor",
-    _poisson,
-    _build_poisson,
 )
 
 
@@ -580,155 +529,4 @@ define(
     reference=_reference_cross_entropy,
     decompose=_decompose_cross_entropy,
     may_fail=True,
-)
-
-
-# Distances -----------------------------------------------------------------------------------------------------------
-
-
-def _infer_similarity(x: TensorType, y: TensorType, dim: int, eps: float) -> TensorType:
-    dtype = result_type(x, y)
-    if dtype.kind != "float":
-        raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {dtype.label}")
-    shape = broadcast_shapes(known_shape(x), known_shape(y))
-    return TensorType(dtype, reduced_shape(shape, [normalize_dim(dim, len(shape))] if shape else [], False))
-
-
-def _reference_similarity(x: Array, y: Array, dim: int, eps: float) -> Array:
-    dtype = operand_type(_infer_similarity(array_type(x), array_type(y), dim, eps)).numpy
-    left, right = np.broadcast_arrays(x.astype(np.float64), y.astype(np.float64))
-    if not left.ndim:
-        left, right, dim = left.reshape(1), right.reshape(1), 0
-    with np.errstate(all="ignore"):
-        sizes = [np.maximum(np.sqrt(np.square(item).sum(dim, keepdims=True)), eps) for item in (left, right)]
-        return np.asarray(np.sum(left / sizes[0] * (right / sizes[1]), dim)).astype(dtype)
-
-
-def _decompose_similarity(b: Any, x: Any, y: Any, dim: int, eps: Any) -> Any:
-    dtype = result_type(b.type(x), b.type(y))
-    shape = list(broadcast_shapes(b.shape(x), b.shape(y)))
-    directions = []
-    for item in (x, y):
-        whole = b("aten::expand", narrowed(b, item, compute_type(dtype)), shape)
-        size = b("aten::clamp_min", b("aten::linalg_vector_norm", whole, 2, [dim], True), eps)
-        directions.append(b("aten::div.Tensor", whole, size))
-    return narrowed(b, b("aten::sum.dim_IntList", _mul(b, *directions), [dim]), dtype)
-
-
-define(
-    "aten::cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-08) -> Tensor",
-    infer=_infer_similarity,
-    reference=_reference_similarity,
-    decompose=_decompose_similarity,
-)
-
-
-def _infer_distance(x: TensorType, y: TensorType, p: float, eps: float, keepdim: bool) -> TensorType:
-    shape = broadcast_shapes(known_shape(x), known_shape(y))
-    dtype = result_type(x, y)
-    return TensorType(dtype, reduced_shape(shape, [len(shape) - 1] if shape else [], keepdim))
-
-
-def _distance(x: Array, y: Array, p: float, eps: float, keepdim: bool) -> Array:
-    with np.errstate(all="ignore"):
-        size = np.abs(x.astype(np.float64) - y.astype(np.float64) + eps)
-        axis = -1 if size.ndim else None
-        if math.isinf(p):
-            return np.asarray((np.max if p > 0 else np.min)(size, axis=axis, keepdims=keepdim))
-        if p == 0:
-            return np.asarray(np.sum(size != 0, axis=axis, keepdims=keepdim), np.float64)
-        return np.asarray(np.sum(size**p, axis=axis, keepdims=keepdim) ** (1 / p))
-
-
-def _build_norm_of_difference(b: Any, x: Any, y: Any, p: float, eps: float, keepdim: bool = False) -> Any:
-    difference = _add(b, _sub(b, x, y), eps)
-    return b("aten::norm.ScalarOpt_dim", difference, p, [-1] if b.shape(difference) else [], keepdim)
-
-
-define(
-    "aten::pairwise_distance(Tensor x1, Tensor x2, float p=2., float eps=9.9999999999999995e-07, bool keepdim=False) "
-    "-> Tensor",
-    infer=_infer_distance,
-    reference=lambda x, y, p, eps, keepdim: _distance(x, y, p, eps, keepdim).astype(result_type(x, y).numpy),
-    decompose=_build_norm_of_difference,
-)
-
-
-def _infer_triplet(
-    anchor: TensorType, positive: TensorType, negative: TensorType, margin: float, p: float, eps: float, swap: bool,
-    reduction: int,
-) -> TensorType:  # fmt: skip
-    _known(margin, p, eps, swap, reduction)
-    ranks = [len(known_shape(item)) for item in (anchor, positive, negative)]
-    if len(set(ranks)) > 1:
-        raise RuntimeError(
-            "The anchor, positive, and negative tensors are expected to have the same number of dimensions, but got: "
-            f"anchor {ranks[0]}D, positive {ranks[1]}D, and negative {ranks[2]}D inputs"
-        )
-    shape = broadcast_shapes(*map(known_shape, (anchor, positive, negative)))
-    return _reduced_type(TensorType(result_type(anchor, positive, negative), shape[:-1]), reduction)
-
-
-def _reference_triplet(
-    anchor: Array, positive: Array, negative: Array, margin: float, p: float, eps: float, swap: bool, reduction: int
-) -> Array:
-    types = array_type(anchor), array_type(positive), array_type(negative)
-    dtype = operand_type(_infer_triplet(*types, margin, p, eps, swap, reduction)).numpy
-    near, far = _distance(anchor, positive, p, eps, False), _distance(anchor, negative, p, eps, False)
-    far = np.minimum(far, _distance(positive, negative, p, eps, False)) if swap else far
-    return _reduced_array(np.maximum(margin + near - far, 0), reduction).astype(dtype)
-
-
-def _decompose_triplet(
-    b: Any, anchor: Any, positive: Any, negative: Any, margin: float, p: float, eps: float, swap: bool, reduction: int
-) -> Any:
-    near = _build_norm_of_difference(b, anchor, positive, p, eps)
-    far = _build_norm_of_difference(b, anchor, negative, p, eps)
-    if swap:
-        far = b("aten::minimum", far, _build_norm_of_difference(b, positive, negative, p, eps))
-    return _build_reduced(b, b("aten::clamp_min", _sub(b, _add(b, near, margin), far), 0), reduction)
-
-
-define(
-    "aten::triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, float margin=1., float p=2., "
-    "float eps=9.9999999999999995e-07, bool swap=False, int reduction=1) -> Tensor",
-    infer=_infer_triplet,
-    reference=_reference_triplet,
-    decompose=_decompose_triplet,
-)
-
-_TINY = 1e-12
-"""Added to squared lengths in cosine_embedding_loss, as PyTorch does."""
-
-
-def _infer_cosine_loss(x: TensorType, y: TensorType, target: TensorType, margin: float, reduction: int) -> TensorType:
-    _known(margin, reduction)
-    shape = broadcast_shapes(known_shape(x), known_shape(y))
-    whole = broadcast_shapes(known_shape(target), shape[:-1])
-    return _reduced_type(TensorType(result_type(x, y), whole), reduction)
-
-
-def _reference_cosine_loss(x: Array, y: Array, target: Array, margin: float, reduction: int) -> Array:
-    dtype = operand_type(_infer_cosine_loss(array_type(x), array_type(y), array_type(target), margin, reduction))
-    left, right = x.astype(np.float64), y.astype(np.float64)
-    sizes = (np.square(left).sum(-1) + _TINY) * (np.square(right).sum(-1) + _TINY)
-    cosine = (left * right).sum(-1) / np.sqrt(sizes)
-    loss = np.where(target == 1, 1 - cosine, 0) + np.where(target == -1, np.maximum(cosine - margin, 0), 0)
-    return _reduced_array(loss, reduction).astype(dtype.numpy)
-
-
-def _decompose_cosine_loss(b: Any, x: Any, y: Any, target: Any, margin: float, reduction: int) -> Any:
-    lengths = [_add(b, b("aten::sum.dim_IntList", _mul(b, item, item), [-1]), _TINY) for item in (x, y)]
-    cosine = b("aten::div.Tensor", b("aten::sum.dim_IntList", _mul(b, x, y), [-1]), b("aten::sqrt", _mul(b, *lengths)))
-    alike = b("aten::where.ScalarOther", b("aten::eq.Scalar", target, 1), _sub(b, 1, cosine), 0)
-    apart = b("aten::clamp_min", _sub(b, cosine, margin), 0)
-    loss = _add(b, alike, b("aten::where.ScalarOther", b("aten::eq.Scalar", target, -1), apart, 0))
-    return _build_reduced(b, loss, reduction)
-
-
-define(
-    "aten::cosine_embedding_loss(Tensor input1, Tensor input2, Tensor target, float margin=0., int reduction=1) -> Tensor",
-    infer=_infer_cosine_loss,
-    reference=_reference_cosine_loss,
-    decompose=_decompose_cosine_loss,
 )

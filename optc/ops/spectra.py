@@ -74,8 +74,7 @@ declare_hosted(
 def _infer_old_svd(a: TensorType, some: bool, compute: bool) -> Any:
     if len(known_shape(a)) < 2:
         raise RuntimeError(
-            "linalg.svd: input should have at least 2 dimensions, but has "
-            + f"{len(known_shape(a))} dimensions instead"
+            f"linalg.svd: input should have at least 2 dimensions, but has {len(known_shape(a))} dimensions instead"
         )
     u, s, v = _infer_svd(a, not some and compute, None)
     batch, rows, columns = check_matrix(a, "linalg.svd")

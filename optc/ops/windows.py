@@ -68,7 +68,9 @@ def _declare(name: str, overload: str, arguments: str, compute: Callable[..., Ar
         numbers = numbers or fixed
         return compute(np.arange(count, dtype=np.float64), steps, *numbers).astype(work)
 
-    declare_hosted(f"aten::{name}{overload}(int window_length, {arguments}*, {_OPTIONS}) -> Tensor", infer, run)
+    declare_hosted(
+        f"aten::{name}{overload}(int window_length, {arguments}*, {_OPTIONS}) -> Tensor", infer, run, symbolic=True
+    )
 
 
 for _name, _compute in (

@@ -32,10 +32,16 @@ RECURRENT = [
     "RNN(2, 3, nonlinearity='relu', num_layers=2)",
 ]  # fmt: skip
 
+NOT_SCRIPTED = (
+    "gaussian_nll_loss", "triplet_margin_with_distance_loss", "lp_pool1d", "lp_pool2d", "lp_pool3d", "upsample",
+    "upsample_nearest", "upsample_bilinear",
+)  # fmt: skip
+"""PyTorch does not compile these either, or compiles them as unions and overloads that have no text of their own."""
+
 FUNCTIONS = [
     name for name in (*functional.__all__, "_verify_batch_size", "_verify_spatial_size", "_get_softmax_dim")
     if isinstance(vars(functional).get(name), types.FunctionType) and name not in functional._OPERATORS
-    and choice_of(vars(functional)[name]) is None and not overloads_of(vars(functional)[name])
+    and name not in NOT_SCRIPTED and choice_of(vars(functional)[name]) is None and not overloads_of(vars(functional)[name])
 ]  # fmt: skip
 
 
@@ -60,7 +66,8 @@ def test_functions(name: str) -> None:
     ours = optc.jit.script(getattr(functional, name))
     theirs = torch.jit.script(getattr(torch.nn.functional, name))
     assert ours.code == theirs.code
-    assert str(ours.schema) == str(theirs.schema)
+    if name not in ("fold", "unfold", "max_unpool1d", "max_unpool2d", "max_unpool3d"):  # PyTorch fails to print these
+        assert str(ours.schema) == str(theirs.schema)
 
 
 @pytest.mark.parametrize("name", ["get_enum", "legacy_get_string", "legacy_get_enum"])

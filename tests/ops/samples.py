@@ -13,6 +13,7 @@ from optc.ops.registry import Operator, Pointwise
 from tests.ops.arrangement_samples import ARRANGEMENTS, COPIES
 from tests.ops.image_samples import IMAGES
 from tests.ops.linear_samples import LINEAR
+from tests.ops.loss_samples import LOSSES
 from tests.ops.neural_samples import NEURAL
 from tests.ops.signal_samples import SIGNALS
 
@@ -151,6 +152,8 @@ TABLE: dict[str, list[Any]] = {
     **NEURAL,
     **LINEAR,
     **SIGNALS, **ARRANGEMENTS,
+    **LOSSES,
+    **SIGNALS,
     **IMAGES,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],

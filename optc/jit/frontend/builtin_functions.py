@@ -116,6 +116,9 @@ _define("aten::_check", "(bool cond) -> NoneType", _assert, 8, 2)
 _define("aten::_check", "(bool cond, str message) -> NoneType", _assert, 8, 2)
 _define("aten::__contains__", "(str self, str key) -> bool", _contains, 5, 11)
 _define("aten::_list_with_default", "(int[] out_size, int[] defaults) -> int[]", _list_with_default, 3, 2)
+for _name in ("_single", "_pair", "_triple"):
+    for _element in ("int", "float"):
+        _define(f"aten::{_name}", f"({_element}[] x) -> {_element}[]", lambda writer, inputs, source: inputs[0], None)
 _define("prim::RaiseException", "(str msg, str? cls=None) -> NoneType", _raise, None)
 _define("prim::ndim", "(Tensor a) -> int", _renamed("aten::dim"), 3)
 _define("prim::T", "(Tensor a) -> Tensor", _renamed("aten::numpy_T"), 5)
