@@ -61,9 +61,9 @@ def declare_hosted(
         result = infer(*types_of(arguments))
         with np.errstate(all="ignore"):
             values = compute(*arguments)
-        if isinstance(result, tuple):
-            return tuple(_stored(value, type_) for value, type_ in zip(values, result, strict=True))
-        return _stored(values, result)
+            if isinstance(result, tuple):
+                return tuple(_stored(value, type_) for value, type_ in zip(values, result, strict=True))
+            return _stored(values, result)
 
     return define(schema, infer=rule, reference=reference, interpreted=reason, **traits)
 

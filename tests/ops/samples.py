@@ -16,6 +16,7 @@ from tests.ops.linear_samples import LINEAR
 from tests.ops.loss_samples import LOSSES
 from tests.ops.neural_samples import NEURAL
 from tests.ops.signal_samples import SIGNALS
+from tests.ops.special_samples import SPECIAL
 
 Arguments = tuple[Any, ...]
 HALF, FLOAT64, INT64, UINT8, TRUTH = (
@@ -153,6 +154,7 @@ TABLE: dict[str, list[Any]] = {
     **LINEAR,
     **SIGNALS, **ARRANGEMENTS,
     **LOSSES,
+    **SPECIAL,
     **SIGNALS,
     **IMAGES,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),

@@ -123,6 +123,7 @@ OTHER_WORDS = (
     "aten::cumsum_",
     "aten::addbmm_",
     "aten::addr_",
+    "aten::mvlgamma_",
 )
 """In-place forms with checks, and words for them, of their own in PyTorch."""
 FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]

@@ -1,0 +1,36 @@
+"""Arguments to try special functions with, where generated ones are of no use; see `tests.ops.samples`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_PLACES = np.array([-30, -8.5, -2.5, -1, -0.5, 0, 0.3, 1, 2.5, 7.5, 8.5, 40, np.inf, np.nan], np.float32)
+_DEGREES = np.array([0, 1, 2, 5, 9, -1])
+_POLYNOMIALS = [
+    *(f"{kind}chebyshev_polynomial_{letter}" for kind in ("", "shifted_") for letter in "tuvw"),
+    "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p",
+]  # fmt: skip
+
+SPECIAL: dict[str, list[Any]] = {
+    **{f"aten::special_{name}": [_PLACES, np.linspace(-1, 2, 7), np.arange(4)]
+       for name in ("erfcx", "log_ndtr", "spherical_bessel_j0", "modified_bessel_k0", "scaled_modified_bessel_k1")},
+    **{f"aten::special_{name}": [_PLACES, np.arange(4), np.ones(2, np.float16)] for name in ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "airy_ai")},
+    "aten::special_ndtri": [np.array([0, 1e-8, 0.01, 0.3, 0.5, 0.8, 1, 1.5, np.nan], np.float32), np.linspace(0, 1, 9)],
+    **{f"aten::special_{name}": [(np.linspace(-1.5, 1.5, 7)[:, None].astype(np.float32), _DEGREES)] for name in _POLYNOMIALS},
+    **{f"aten::special_{name}.x_scalar": [(0.5, _DEGREES)] for name in _POLYNOMIALS},
+    **{f"aten::special_{name}.n_scalar": [(np.linspace(-1.5, 1.5, 7), 3)] for name in _POLYNOMIALS},
+    "aten::polygamma": [(n, np.array([-1.5, 0.3, 1, 4.5, 20], np.float32)) for n in (0, 1, 2, 4)] + [(-1, np.ones(2, np.float32)), (1, np.arange(1, 4))],
+    "aten::special_polygamma": [(2, np.array([0.5, 3]))],
+    "aten::special_zeta": [(np.array([0.5, 1, 1.5, 2, 3], np.float32)[:, None], np.array([-1.5, -1, 0, 0.5, 4, 20], np.float32))],
+    "aten::special_zeta.self_scalar": [(2, np.array([0.5, 3], np.float32))], "aten::special_zeta.other_scalar": [(np.array([2.5, 3]), 1)],
+    "aten::mvlgamma": [(np.array([1.5, 4], np.float32), 2), (np.array([3, 4]), 3), (np.ones(2, np.float32), 0)],
+    "aten::special_multigammaln": [(np.array([1.5, 4]), 2)],
+    **{f"aten::{name}": [(np.array([0, 0.5, 3, 40, np.inf], np.float32)[:, None], np.array([0, 0.2, 3, 50, np.inf, -1], np.float32))]
+       for name in ("igamma", "igammac", "special_gammainc", "special_gammaincc")},
+    "aten::special_logit": [(np.array([0.1, 0.5, 0.9], np.float32), 1e-6)],
+    "aten::special_round": [(np.array([0.123, 4.567], np.float32),)],
+}  # fmt: skip
