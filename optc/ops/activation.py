@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from optc.errors import UnsupportedError
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
@@ -15,6 +14,7 @@ from optc.ops.abstract import ShapeError, normalize_dim
 from optc.ops.elementary import sigmoid, sigmoid_array
 from optc.ops.elementwise import declare_pointwise, pointwise_reference
 from optc.ops.promotion import operand_type
+from optc.ops.reference import apply_operator
 from optc.ops.registry import define
 from optc.ops.scalar import Expr, function, literal, select
 from optc.ops.shapes import known_shape
@@ -279,21 +279,21 @@ define("aten::glu(Tensor self, int dim=-1) -> Tensor", infer=_infer_glu, referen
 
 
 def _infer_rrelu(x: TensorType, lower: Any, upper: Any, training: Any, generator: Any) -> TensorType:
-    _check_rrelu(operand_type(x), training)
+    _float_only("rrelu_with_noise_out_cpu")(operand_type(x))
     return x.with_shape(x.shape)
 
 
-def _check_rrelu(dtype: DType, training: bool) -> None:
-    _float_only("rrelu_with_noise_out_cpu")(dtype)
-    if training:
-        raise UnsupportedError(
-            "rrelu draws random slopes in training mode, which optc does not have; call eval() first"
-        )
-
-
 def _rrelu_reference(x: Array, lower: float, upper: float, training: bool, generator: Any) -> Array:
-    _check_rrelu(operand_type(x), training)
+    _float_only("rrelu_with_noise_out_cpu")(operand_type(x))
+    if training:
+        return np.asarray(x * apply_operator("prim::RandomSlopes", x, lower, upper, generator)).astype(x.dtype)
     return np.asarray(np.where(x > 0, x, x * ((lower + upper) / 2))).astype(x.dtype)
+
+
+def _rrelu(b: Any, x: Any, lower: Any, upper: Any, training: Any, generator: Any) -> Any:
+    if training:
+        return b("aten::mul.Tensor", x, b("prim::RandomSlopes", x, lower, upper, generator))
+    return b("aten::leaky_relu", x, (lower + upper) / 2)
 
 
 define(
@@ -301,6 +301,7 @@ define(
     "Generator? generator=None) -> Tensor",
     infer=_infer_rrelu,
     reference=_rrelu_reference,
-    decompose=lambda b, x, lower, upper, training, generator: b("aten::leaky_relu", x, (lower + upper) / 2),
+    decompose=_rrelu,
+    random=True,
     inplace=True,
 )

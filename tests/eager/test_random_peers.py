@@ -7,6 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import optc
 from optc.eager import random
 from optc.eager.random import Generator
 
@@ -185,3 +186,23 @@ def test_states_can_be_exchanged() -> None:
     ours.restore_bytes(theirs.get_state().numpy())
     random.fill_uniform(array, 0, 1, ours)
     assert agree(torch.empty(100, dtype=torch.float64).uniform_(generator=theirs), array, 0)
+
+
+def test_poisson_numbers_are_pytorchs() -> None:
+    rates = np.random.default_rng(0).uniform(0, 30, (6, 7)).astype(np.float32)
+    rates[0], rates[1] = 0, rates[1] / 10
+    torch.manual_seed(5)
+    optc.manual_seed(5)
+    assert np.array_equal(optc.poisson(optc.tensor(rates)).numpy(), torch.poisson(torch.tensor(rates)).numpy())
+    assert optc.rand(1).item() == torch.rand(1).item()
+
+
+def test_slopes_of_rrelu_in_training_are_pytorchs() -> None:
+    values = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
+    torch.manual_seed(5)
+    optc.manual_seed(5)
+    expected = torch.nn.functional.rrelu(torch.tensor(values), 0.1, 0.3, training=True)
+    assert np.array_equal(
+        optc.nn.functional.rrelu(optc.tensor(values), 0.1, 0.3, training=True).numpy(), expected.numpy()
+    )
+    assert optc.rand(1).item() == torch.rand(1).item()
