@@ -15,7 +15,15 @@ _POLYNOMIALS = [
     "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p",
 ]  # fmt: skip
 
+_ROWS = np.array([[3.0, 1, 2, 5], [np.nan, 4, 0, 1], [-1, 2, 2, 7]], np.float32)
+_QUANTILES = [(_ROWS, 0.3), (_ROWS, 0.5, 1, True), (_ROWS[:, 1:], 0.4, 0, False, "midpoint"), (_ROWS, 0.3, 1, False, "x"),
+              (np.arange(4), 0.5), (_ROWS, 1.5), (_ROWS[:0], 0.5), (_ROWS, 0.6, 1, False, "higher")]  # fmt: skip
+_FRACTIONS = np.array([0, 0.25, 0.9], np.float32)
+
 SPECIAL: dict[str, list[Any]] = {
+    "aten::quantile.scalar": _QUANTILES, "aten::nanquantile.scalar": _QUANTILES,
+    **{f"aten::{name}": [(_ROWS, _FRACTIONS, 1), (_ROWS, np.array(0.25, np.float32), 0, True), (_ROWS, _FRACTIONS + 1), (_ROWS, _FRACTIONS.astype("f8")),
+                         (_ROWS, _FRACTIONS, 1, True, "nearest")] for name in ("quantile", "nanquantile")},
     **{f"aten::special_{name}": [_PLACES, np.linspace(-1, 2, 7), np.arange(4)]
        for name in ("erfcx", "log_ndtr", "spherical_bessel_j0", "modified_bessel_k0", "scaled_modified_bessel_k1")},
     **{f"aten::special_{name}": [_PLACES, np.arange(4), np.ones(2, np.float16)] for name in ("bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "airy_ai")},
