@@ -356,10 +356,7 @@ def _no_grad_embedding_renorm_(weight: Tensor, input: Tensor, max_norm: float, n
     In scripts PyTorch has an operator of this name instead, which changes nothing.
     """
     with no_grad():
-        for row in sorted(set(input.reshape(-1).tolist())):
-            norm = weight[row].norm(norm_type).item()
-            if norm > max_norm:
-                weight[row].mul_(max_norm / (norm + 1e-7))
+        functions.embedding_renorm_(weight, input, max_norm, norm_type)
 
 
 def embedding(

@@ -119,7 +119,7 @@ declare_pointwise(
 def _prelu_weight_shape(x: tuple[Any, ...], weight: tuple[Any, ...]) -> list[Any]:
     count = 1 if len(weight) == 0 else weight[0]
     if count == 1 or len(x) < 2:
-        return [1] * max(len(x), 1)
+        return [1] * len(x)
     if isinstance(x[1], int) and isinstance(count, int) and count != x[1]:
         raise ShapeError(
             "Mismatch of parameter numbers and input channel size. "

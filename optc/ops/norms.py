@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dtypes import DType
+from optc.ir.dtypes import BOOL, INT64, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, known_dtype, normalize_dims
 from optc.ops.composite import declare_composite
@@ -241,4 +241,33 @@ declare_composite(
 declare_composite(
     "aten::dist(Tensor self, Tensor other, Scalar p=2) -> Tensor",
     lambda b, x, y, p: b("aten::linalg_vector_norm", b("aten::sub.Tensor", x, y), p),
+)
+
+
+# Rows of a table -----------------------------------------------------------------------------------------------------
+
+
+def _embedding_renorm(b: Any, weight: Any, indices: Any, max_norm: float, norm_type: float) -> Any:
+    """The table with the rows that `indices` name scaled down to the norm `max_norm` where theirs is greater."""
+    if len(b.shape(weight)) != 2:
+        raise RuntimeError(
+            f"Expected 2-dimensional tensor, but got {len(b.shape(weight))}-dimensional tensor for argument"
+        )
+    rows = b.shape(weight)[0]
+    unnamed = b("aten::zeros", [rows], dtype=BOOL.code)
+    places = b("aten::to.dtype", b("aten::reshape", indices, [-1]), INT64.code)
+    named = b("aten::index_fill.int_Scalar", unnamed, 0, places, True)
+    lengths = b("aten::linalg_vector_norm", weight, norm_type, [1])
+    scale = b("aten::mul.Scalar", b("aten::reciprocal", b("aten::add.Scalar", lengths, 1e-7)), max_norm)
+    long = b("aten::logical_and", named, b("aten::gt.Scalar", lengths, max_norm))
+    factors = b("aten::where.ScalarOther", long, scale, 1.0)
+    return b(
+        "aten::mul.Tensor", weight, b("aten::unsqueeze", b("aten::to.dtype", factors, b.type(weight).dtype.code), 1)
+    )
+
+
+declare_composite(
+    "aten::embedding_renorm(Tensor self, Tensor indices, float max_norm, float norm_type) -> Tensor",
+    _embedding_renorm,
+    inplace=True,
 )

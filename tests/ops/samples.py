@@ -332,6 +332,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::scalar_tensor": [(2.5,), (3, INT64)],
     "aten::embedding": [(floats(5, 3), _INDEX), (floats(5, 3), np.array([7])), (floats(5, 3), floats(2))],
     "aten::_no_grad_embedding_renorm_": [(floats(5, 3), _INDEX, 1.0, 2.0)],
+    "aten::embedding_renorm": [(floats(5, 3), _INDEX, 1.0, 2.0), (floats(5, 3), _INDEX, 0.5, 1.0)],
     "prim::Largest": [(floats(2, 3), [1], True), (floats(2, 0), [1], True), (floats(0, 3), [1])],
     "aten::index_select": [(floats(3, 4), 0, np.array([2, 0])), (floats(3, 4), 1, np.array([3])), (floats(3), 0, np.array([3])),
                            (floats(3, 4), 0, np.array(1)), (floats(), 0, np.array([0]))],
