@@ -1,7 +1,7 @@
 """How much of PyTorch's operators is here: its own samples of arguments, judged in other processes, and kept in a table.
 
-    python -m tests.ops.opinfo                   judge all, and add to the table what passes now
-    python -m tests.ops.opinfo add nn.functional.pad --samples 100000 --details out.json
+    python -m tests.ops.opinfo                   judge all as CI does, and add to the table what passes now
+    python -m tests.ops.opinfo add nn.functional.pad --samples 100000 --details out.jsonl
 
 A line of the table is an operator, a column an element type, and a cell has three places: E for eager calls, S for
 programs compiled for the extents of their arguments, D for programs compiled with symbols for them (and run for two
@@ -199,7 +199,7 @@ def main() -> int:
     """The command. Exit code 1 when something in the table does not pass any more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="operators as PyTorch's tests name them; all when absent")
-    parser.add_argument("--samples", type=int, default=64, help="at most so many of an operator and element type")
+    parser.add_argument("--samples", type=int, default=6, help="at most so many of an operator and element type")
     parser.add_argument("--dtypes", default=",".join(DTYPES), help="element types, with commas between them")
     parser.add_argument("--eager", action="store_true", help="compile nothing")
     parser.add_argument("--details", type=Path, help="where to write, as lines of JSON, what is not equal and why")

@@ -234,6 +234,7 @@ def _diagonalised(result: Any) -> Any:
 
 
 FACTORS: dict[str, Callable[[Any], Any]] = {
+    "linalg.cholesky_ex": lambda result: result if not result[1].any() else result[1:],
     "linalg.eigvals": _eigenvalues, "linalg.eigh": _hermitian, "linalg.eig": _diagonalised,
 }  # fmt: skip
 
@@ -276,10 +277,15 @@ def _different_elements(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any])
 
 
 def second_size(tensor: torch.Tensor) -> torch.Tensor:
-    """The same numbers over and over in a tensor whose every extent but 0 and 1 is greater by one."""
+    """A tensor whose every extent but 0 and 1 is greater by one: the same numbers and, where they have a fraction, others
+    close to them (matrices with equal rows have no inverse).
+    """
     shape = [extent + 1 if extent > 1 else extent for extent in tensor.shape]
     count = math.prod(shape)
     if tensor.numel() == 0:
         return torch.empty(shape, dtype=tensor.dtype)
     flat = tensor.detach().reshape(-1)
-    return flat.repeat(-(-count // flat.numel()))[:count].reshape(shape).clone()
+    numbers = flat.repeat(-(-count // flat.numel()))[:count].clone()
+    if tensor.is_floating_point():
+        numbers[flat.numel() :] *= (1 + 0.1 * torch.arange(flat.numel(), count).sin()).to(tensor.dtype)
+    return numbers.reshape(shape)
