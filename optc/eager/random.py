@@ -19,11 +19,12 @@ such memory (fastest stride innermost), and takes its words under the generator'
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,12 @@ LongWords = npt.NDArray[np.uint64]
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
+Snapshot: TypeAlias = tuple[int, bool, float | None, np.random.Generator | None, bytes | None]
+
 STATE_WORDS: Final = 624
+_TWISTER_BYTES: Final = 4 * (STATE_WORDS + 1)
+"""numpy's twister in memory: its words, and the place of the next one."""
+
 _BLOCK_ROWS: Final = 512
 """Rows of sixteen that the normal transform takes at once: its temporaries then stay in the first cache levels."""
 
@@ -153,6 +159,20 @@ class Generator:
             self._untouched = left == 1 and int(record["next"]) == 0
             self._spare_normal = float(record["spare"]) if record["spare_valid"] else None
 
+    def snapshot(self) -> Snapshot:
+        """The state for `go_back`: much cheaper than `state_bytes`, and of use to this generator only."""
+        with self.lock:
+            stream = self._stream
+            state = None if stream is None else ctypes.string_at(_address_of(stream), _TWISTER_BYTES)
+            return self._seed, self._untouched, self._spare_normal, stream, state
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Continue from a state that `snapshot` gave."""
+        with self.lock:
+            self._seed, self._untouched, self._spare_normal, self._stream, state = snapshot
+            if self._stream is not None and state is not None:
+                ctypes.memmove(_address_of(self._stream), state, _TWISTER_BYTES)
+
     def words(self, count: int) -> Words:
         """The next `count` 32-bit words. The caller holds the lock."""
         if count > 0:
@@ -186,6 +206,11 @@ class Generator:
         normal = np.concatenate((spare, made))
         self._spare_normal = float(normal[count]) if normal.size > count else None
         return normal[:count]
+
+
+def _address_of(stream: np.random.Generator) -> int:
+    """Where the state of numpy's twister lies."""
+    return int(stream.bit_generator.ctypes.state_address)
 
 
 def _stream_from(state: Any) -> np.random.Generator:

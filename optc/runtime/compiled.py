@@ -17,7 +17,7 @@ import numpy as np
 from optc import config, interpreter
 from optc.eager.dispatch import concerns_tensors
 from optc.eager.settings import get_default_dtype
-from optc.errors import OptcError, OptcWarning
+from optc.errors import InvalidIR, OptcError, OptcWarning
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram
@@ -220,10 +220,9 @@ class CompiledFunction:
         """A mistake of optc's own compiler costs speed, visibly; it does not cost the user the result."""
         try:
             self._compile_anew(specialization, values)
-        except (OptcError, MemoryError):
-            raise
         except Exception as error:
-            if self._fallback == "error" or config.watches_passes():
+            is_mistake = not isinstance(error, OptcError | MemoryError) or isinstance(error, InvalidIR)
+            if not is_mistake or self._fallback == "error" or config.watches_passes():
                 raise
             specialization.native = None
             reason = f"optc failed to compile it, please report this: {type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,17 @@ from optc.codegen.entry import InputSpec, OutputSpec, numpy_dtype
 from optc.codegen.island_code import IslandCode
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
-from optc.eager.random import default_generator
+from optc.eager.random import Generator, Snapshot, default_generator
 from optc.errors import OptcError
 from optc.messages import repeating, said
 
 
 @dataclass
 class Journal:
-    """What the islands of one run have done to the process: messages shown, and the generator's state before."""
+    """What the islands of one run have done to the process: messages shown, and what generators held before."""
 
-    messages: int
-    generator: np.ndarray[Any, Any]
+    messages: int = 0
+    generators: dict[Generator, Snapshot] = field(default_factory=dict)
 
 
 class Islands:
@@ -55,7 +55,7 @@ class Islands:
         keeps = any(spec.kind == "object" for spec in code.outputs)
         arguments = [_argument(spec, reader, context, keeps) for spec in code.inputs]
         if code.has_effects:
-            with self._noted(context):
+            with self._noted(context, arguments):
                 results = program.call(arguments)
         else:
             results = program.call(arguments)
@@ -65,23 +65,27 @@ class Islands:
             _put(spec, value, reader, context, extents)
 
     @contextmanager
-    def _noted(self, context: Context) -> Iterator[None]:
+    def _noted(self, context: Context, arguments: Sequence[Any]) -> Iterator[None]:
         """Keep what a second run of the program has to know of what happens inside."""
         if not context["effects"]:
-            self._journals[context.address] = Journal(0, default_generator.state_bytes())
+            self._journals[context.address] = Journal()
         context["effects"] += 1
-        before = said()
+        journal, before = self._journals[context.address], said()
+        for generator in (default_generator, *(value for value in arguments if isinstance(value, Generator))):
+            if generator not in journal.generators:
+                journal.generators[generator] = generator.snapshot()
         try:
             yield
         finally:
-            self._journals[context.address].messages += said() - before
+            journal.messages += said() - before
 
     def undo(self, context: Context) -> Journal | None:
-        """The generator goes back to where the failed run began to draw. Returns what was said."""
+        """Generators go back to where the failed run began to draw. Returns what was said."""
         journal = self._journals.pop(context.address, None)
         if journal is None or not context["effects"]:
             return None
-        default_generator.restore_bytes(journal.generator)
+        for generator, state in journal.generators.items():
+            generator.go_back(state)
         return journal
 
 
@@ -95,12 +99,12 @@ def second_run(journal: object) -> Iterator[None]:
 @contextmanager
 def unnoticed() -> Iterator[None]:
     """Inside, programs run that nobody asked for: they say nothing, and the numbers they draw are drawn again."""
-    state = default_generator.state_bytes()
+    state = default_generator.snapshot()
     try:
         with repeating(sys.maxsize):
             yield
     finally:
-        default_generator.restore_bytes(state)
+        default_generator.go_back(state)
 
 
 # Native memory -------------------------------------------------------------------------------------------------------

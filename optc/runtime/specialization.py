@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optc.eager.base import NO_GRADIENT, TensorBase
+from optc.eager.random import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.structure import Literal
-from optc.ir.types import IntType, TensorType
+from optc.ir.types import GENERATOR, IntType, TensorType
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     if isinstance(type_, dict):
         same = isinstance(value, dict) and list(value) == list(type_)
         return same and all(fits(value[key], part, None, symbols) for key, part in type_.items())
+    if type_ is GENERATOR:
+        return isinstance(value, Generator)
     if isinstance(type_, Literal):
         return type(value) is str and value == type_.value
     if isinstance(type_, IntType) and type_.dim is not None:

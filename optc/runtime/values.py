@@ -10,6 +10,7 @@ import numpy as np
 from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
 from optc.eager.dispatch import wrap
+from optc.eager.random import Generator
 from optc.ir import dtypes, types
 from optc.ir.structure import Literal
 from optc.ir.types import Type
@@ -95,6 +96,8 @@ def type_of(value: Any) -> Any:
         return {key: type_of(item) for key, item in value.items()}
     if isinstance(value, str):
         return Literal(value)
+    if isinstance(value, Generator):
+        return types.GENERATOR
     simple: dict[type, Type] = {int: types.INT, float: types.FLOAT, bool: types.BOOL}
     return simple.get(type(value))
 

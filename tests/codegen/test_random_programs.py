@@ -86,12 +86,14 @@ class Computation(Program):
         self.pool.append((self.insert("aten::where", [condition, value, self.pick(shape)[0]]), shape))
 
 
-def random_function(choices: random.Random, shape: Shape, length: int, writes: float) -> Function:
+def random_function(
+    choices: random.Random, shape: Shape, length: int, writes: float, kind_of_program: type[Computation] = Computation
+) -> Function:
     """A function of two tensors, a condition and a trip count that returns up to four tensors."""
     graph = Graph()
     x, y = graph.add_input(TENSOR, "x"), graph.add_input(TENSOR, "y")
     condition, count = graph.add_input(BOOL, "c"), graph.add_input(INT, "n")
-    program = Computation(graph, choices, [], condition, count, writes=writes)
+    program = kind_of_program(graph, choices, [], condition, count, writes=writes)
     program.pool = [(program.insert("aten::clone", [value, program.none()]), shape) for value in (x, y)]
     for _ in range(length):
         program.statement()

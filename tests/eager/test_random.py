@@ -116,3 +116,16 @@ def test_large_permutations_shuffle_inside_out() -> None:
 def test_weights_that_are_no_distribution_are_refused(weights: list[float]) -> None:
     with pytest.raises(RuntimeError, match="probability tensor|invalid multinomial"):
         random.multinomial(np.array(weights), 1, True, Generator())
+
+
+@pytest.mark.parametrize("drawn", [0, 3, 700])
+def test_a_generator_goes_back_to_a_snapshot(drawn: int) -> None:
+    generator = random.Generator(4)
+    random.fill_normal(np.empty(drawn), 0.0, 1.0, generator)
+    snapshot, before = generator.snapshot(), generator.state_bytes()
+    random.fill_normal(np.empty(999), 0.0, 1.0, generator)
+    generator.go_back(snapshot)
+    assert np.array_equal(generator.state_bytes(), before)
+    generator.manual_seed(9)
+    generator.go_back(snapshot)
+    assert np.array_equal(generator.state_bytes(), before)
