@@ -25,6 +25,7 @@ from optc.codegen.entry import (
     Constant,
     EntryPoint,
     InputSpec,
+    NamedItems,
     OutputSpec,
     OutputTree,
     Passthrough,
@@ -160,6 +161,8 @@ def _tree_to_json(tree: OutputTree) -> Any:
         return {"argument": tree.index}
     if isinstance(tree, Constant):
         return {"constant": tree.value}
+    if isinstance(tree, dict | NamedItems):
+        raise TypeError("frozen programs give tuples and lists")
     branches = [_tree_to_json(branch) for branch in tree]
     return {"tuple": branches} if isinstance(tree, tuple) else branches
 

@@ -13,7 +13,7 @@ When `run` returns an error code, `on_failure(failure, args)` raises (or returns
 import ctypes
 import itertools
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -73,7 +73,18 @@ class Constant:
     value: object
 
 
-OutputTree = OutputSpec | Passthrough | Constant | tuple["OutputTree", ...] | list["OutputTree"]
+@dataclass(frozen=True, slots=True)
+class NamedItems:
+    """A tuple of a class of its own, such as a NamedTuple's."""
+
+    kind: Callable[..., tuple[object, ...]]
+    items: tuple["OutputTree", ...]
+
+
+OutputTree = (
+    OutputSpec | Passthrough | Constant | NamedItems | tuple["OutputTree", ...] | list["OutputTree"]
+    | dict[object, "OutputTree"]
+)  # fmt: skip
 InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"]
 """An argument taken apart: leaves, objects that must be passed as they are (None), and containers of them."""
 
@@ -117,9 +128,17 @@ def leaves(tree: OutputTree) -> Iterator[OutputSpec]:
     """The computed results in the order of the outputs array."""
     if isinstance(tree, OutputSpec):
         yield tree
-    if isinstance(tree, tuple | list):
-        for branch in tree:
-            yield from leaves(branch)
+    for branch in branches(tree):
+        yield from leaves(branch)
+
+
+def branches(tree: OutputTree) -> Sequence[OutputTree]:
+    """What a container holds; nothing for leaves."""
+    if isinstance(tree, dict):
+        return list(tree.values())
+    if isinstance(tree, NamedItems):
+        return tree.items
+    return tree if isinstance(tree, tuple | list) else ()
 
 
 @dataclass(frozen=True)
@@ -376,5 +395,9 @@ def _assemble(tree: OutputTree, arguments: tuple[object, ...], computed: Iterato
         return arguments[tree.index]
     if isinstance(tree, Constant):
         return tree.value
-    branches = [_assemble(branch, arguments, computed) for branch in tree]
-    return tuple(branches) if isinstance(tree, tuple) else branches
+    items: list[object] = [_assemble(branch, arguments, computed) for branch in branches(tree)]
+    if isinstance(tree, dict):
+        return dict(zip(tree, items, strict=True))
+    if isinstance(tree, NamedItems):
+        return tree.kind(*items)
+    return tuple(items) if isinstance(tree, tuple) else items

@@ -14,9 +14,11 @@ from optc.codegen.entry import (
     EntryPoint,
     InputSpec,
     InputTree,
+    NamedItems,
     OutputSpec,
     OutputTree,
     Passthrough,
+    branches,
     numpy_dtype,
 )
 from optc.codegen.entry_layout import (
@@ -210,11 +212,22 @@ def _place_tree(records: Records, tree: OutputTree, container: int, position: in
         records.placements.append([container, position, SOURCES["object"], records.address(tree.value)])
     else:
         number = len(records.containers)
-        kind = "tuple" if isinstance(tree, tuple) else "list"
-        records.containers.append([CONTAINER_KINDS[kind], len(tree)])
-        for place, branch in enumerate(tree):
+        items = branches(tree)
+        kind, model = _container(tree)
+        records.containers.append([CONTAINER_KINDS[kind], len(items), records.address(model)])
+        places = map(records.address, tree) if isinstance(tree, dict) else range(len(items))
+        for place, branch in zip(places, items):
             _place_tree(records, branch, number, place)
         records.placements.append([container, position, SOURCES["container"], number])
+
+
+def _container(tree: OutputTree) -> tuple[str, object]:
+    """What kind of container, and what it is made from."""
+    if isinstance(tree, dict):
+        return "dictionary", dict.fromkeys(tree)
+    if isinstance(tree, NamedItems):
+        return "named", tree.kind
+    return ("tuple" if isinstance(tree, tuple) else "list"), None
 
 
 def _describe_updates(records: Records) -> None:

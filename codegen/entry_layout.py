@@ -39,9 +39,11 @@ INPUT = _positions("kind source dtype exchange_dtype itemsize rank written fixed
 OUTPUT = _positions("kind dtype exchange_dtype itemsize rank preallocated family plain0 plain1 wrapped0 wrapped1 dims")
 """A computed result, with the last two arrays (and wrappers) that were returned; `dims` as for inputs."""
 
-CONTAINER = _positions("kind length")
+CONTAINER = _positions("kind length model")
+"""A container of the result; `model` is the class of a named tuple, or a dictionary with the keys."""
+
 PLACEMENT = _positions("container position source item")
-"""Where a result goes: item `position` of a container, or (container -1) the result itself."""
+"""Where a result goes: item `position` of a container (its key in a dictionary), or (container -1) the result itself."""
 
 UPDATE = _positions("kind output holder key record words input")
 """What becomes of a result that is the new value of some state: an entry of a dictionary, or a copy into an input.
@@ -52,7 +54,7 @@ UPDATE = _positions("kind output holder key record words input")
 PART_KINDS = _positions("tuple list object")
 INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
-CONTAINER_KINDS = _positions("tuple list")
+CONTAINER_KINDS = _positions("tuple list named dictionary")
 SOURCES = _positions("computed value object container")
 UPDATE_KINDS = _positions("rebind copy")
 FAMILIES = _positions("numpy wrapped torch caller")

@@ -74,7 +74,7 @@ def _next_output(code: Code, record: Value, words: Value) -> tuple[Value, Value]
 
 
 def _prepare_containers(code: Code) -> None:
-    """Tuples and lists first, so that nothing can fail while they are filled."""
+    """Containers first, dictionaries with all keys, so that nothing can fail while they are filled."""
     with code.define("prepare_containers", "i1", "ptr description", "ptr scratch") as (description, scratch):
         b = code.b
         records = code.word(description, DESCRIPTION, "containers", "ptr")
@@ -83,9 +83,20 @@ def _prepare_containers(code: Code) -> None:
         with b.for_loop(0, count) as loop:
             record = b.gep("i64", records, b.mul(loop.index, len(CONTAINER)))
             length = code.word(record, CONTAINER, "length")
-            is_tuple = b.icmp("eq", code.word(record, CONTAINER, "kind"), CONTAINER_KINDS["tuple"])
-            create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
-            container = b.call_pointer(create, "ptr", length)
+            kind, model = code.word(record, CONTAINER, "kind"), code.word(record, CONTAINER, "model", "ptr")
+            with b.if_then_else(b.icmp("ule", kind, CONTAINER_KINDS["list"]), likely=True) as (plain, special):
+                with plain:
+                    is_tuple = b.icmp("eq", kind, CONTAINER_KINDS["tuple"])
+                    create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
+                    plain.yield_([b.call_pointer(create, "ptr", length)])
+                with special:
+                    with b.if_then_else(b.icmp("eq", kind, CONTAINER_KINDS["named"])) as (named, dictionary):
+                        with named:
+                            named.yield_([code.python("PyType_GenericAlloc", "ptr", model, length)])
+                        with dictionary:
+                            dictionary.yield_([code.python("PyDict_Copy", "ptr", model)])
+                    special.yield_([named.results[0]])
+            container = plain.results[0]
             b.store(container, b.gep("ptr", made, loop.index), 8)
             with b.if_then(code.is_null(container), likely=False):
                 with b.for_loop(0, loop.index) as earlier:
@@ -266,19 +277,30 @@ def _assemble(code: Code) -> None:
                 with inner:
                     record = b.gep("i64", records, b.mul(container, len(CONTAINER)))
                     object_ = b.load("ptr", b.gep("ptr", containers, container), 8)
-                    is_tuple = b.icmp("eq", code.word(record, CONTAINER, "kind"), CONTAINER_KINDS["tuple"])
-                    with b.if_then_else(is_tuple, likely=True) as (tuple_, list_):
-                        with tuple_:
-                            tuple_.yield_([code.items_of_tuple(object_)])
-                        with list_:
-                            list_.yield_([code.items_of_list(object_)])
-                    position = code.word(placement, PLACEMENT, "position")
-                    b.store(value, b.gep("ptr", tuple_.results[0], position), 8)
+                    _put_in(code, placement, code.word(record, CONTAINER, "kind"), object_, value)
                     inner.yield_([loop.carried[0]])
                 with outermost:
                     outermost.yield_([value])
             loop.yield_([inner.results[0]])
         b.ret(loop.results[0])
+
+
+def _put_in(code: Code, placement: Value, kind: Value, container: Value, value: Value) -> None:
+    """Make a value an item of a container, which takes the reference over. Keys are there already: nothing can fail."""
+    b = code.b
+    with b.if_then_else(b.icmp("eq", kind, CONTAINER_KINDS["dictionary"]), likely=False) as (dictionary, sequence):
+        with dictionary:
+            key = code.word(placement, PLACEMENT, "position", "ptr")
+            code.python("PyDict_SetItem", "i32", container, key, value)
+            code.python("Py_DecRef", "void", value)
+        with sequence:
+            is_list = b.icmp("eq", kind, CONTAINER_KINDS["list"])
+            with b.if_then_else(is_list, likely=False) as (list_, tuple_):
+                with list_:
+                    list_.yield_([code.items_of_list(container)])
+                with tuple_:
+                    tuple_.yield_([code.items_of_tuple(container)])
+            b.store(value, b.gep("ptr", list_.results[0], code.word(placement, PLACEMENT, "position")), 8)
 
 
 def _other_item(code: Code, placement: Value, values: Value, containers: Value) -> Value:

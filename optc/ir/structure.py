@@ -79,9 +79,14 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
 def make_tuple(items: Sequence[Any], type_: Type | None) -> tuple[Any, ...]:
     """The items as a tuple, or as a NamedTuple with the fields that its type names."""
     if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
-        made: tuple[Any, ...] = _named_tuple_class(type_.name.rpartition(".")[2], type_.fields)(*items)
+        made: tuple[Any, ...] = tuple_class(type_)(*items)
         return made
     return tuple(items)
+
+
+def tuple_class(type_: TupleType) -> Any:
+    """The class of a NamedTuple's values."""
+    return _named_tuple_class((type_.name or "").rpartition(".")[2], type_.fields)
 
 
 @cache

@@ -12,6 +12,7 @@ from optc.codegen.entry import (
     EntryPoint,
     InputSpec,
     InputTree,
+    NamedItems,
     OutputSpec,
     OutputTree,
     Signature,
@@ -20,7 +21,7 @@ from optc.codegen.entry import (
 )
 from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.schema import Argument as Parameter
-from optc.ir.structure import Structure
+from optc.ir.structure import Structure, tuple_class
 from optc.ir.types import IntType, TupleType
 
 
@@ -29,7 +30,8 @@ def with_python_form(
 ) -> EntryPoint | None:
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
-    None when only the slow path can take or build what the program does: dictionaries, NamedTuples, objects.
+    None when only the slow path can take or build what the program does: dictionaries as arguments, results that may
+    be None, objects.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
@@ -63,7 +65,7 @@ def with_python_form(
 
 
 def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
-    """The results put together as the program returns them; None when the entry cannot (dictionaries, NamedTuples)."""
+    """The results put together as the program returns them; None when the entry cannot (what may be None)."""
     assert isinstance(leaves, tuple)
     if structure is None:
         return leaves[0] if len(leaves) == 1 else None
@@ -77,9 +79,13 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
         return Constant(None)
     items = [_tree(leaves, item) for item in structure.items]
     present = [item for item in items if item is not None]
-    named = isinstance(structure.type, TupleType) and bool(structure.type.fields)
-    if structure.kind in ("dict", "optional") or named or len(present) != len(items) or not present:
+    type_ = structure.type
+    if structure.kind == "optional" or len(present) != len(items) or not present:
         return None
+    if structure.kind == "dict":
+        return dict(zip(structure.keys, present))
+    if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
+        return NamedItems(tuple_class(type_), tuple(present))
     return present if structure.kind == "list" else tuple(present)
 
 

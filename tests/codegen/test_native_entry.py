@@ -5,7 +5,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from optc.codegen.entry import (
     Constant,
     EntryPoint,
     InputSpec,
+    NamedItems,
     OutputSpec,
     OutputTree,
     Passthrough,
@@ -157,6 +158,24 @@ def test_containers_are_taken_apart() -> None:
     assert flatten(1, [2, (3,)]) == flatten(1, rest=[2, (3,)]) == (3, [1, 2], 3)
     for wrong in ([2], [2, 3], (2, (3,)), [2, [3]], [2, (3, 4)], None, 5, [2, (None,)]):
         assert flatten(1, wrong)[0] == "slow"
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+def test_dictionaries_and_named_tuples_are_put_together() -> None:
+    tree: OutputTree = {
+        "point": NamedItems(Point, (OutputSpec("int"), Passthrough(0))), 7: [OutputSpec("int")], "last": OutputSpec("int")
+    }  # fmt: skip
+    build = make(Signature(INTS, tree), copies_words(3))
+    for _ in range(3):
+        found = build(10, 20, 30)
+        assert found == {"point": Point(10, 10), 7: [20], "last": 30}
+        assert list(found) == ["point", 7, "last"] and type(found["point"]) is Point
+    first, second = build(1, 2, 3), build(4, 5, 6)
+    assert first["last"] == 3 and second["point"].x == 4
 
 
 def test_a_container_that_loses_its_items_while_native_code_runs_does_no_harm() -> None:
