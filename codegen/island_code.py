@@ -37,6 +37,8 @@ class IslandCode:
     outputs: tuple[OutputSpec, ...]
     parts: tuple[IslandPart, ...]
     has_effects: bool = False
+    follows_memory: bool = False
+    """What it computes depends on the order of elements in the arguments' memory."""
 
     def __getstate__(self) -> dict[str, Any]:
         """The graph as its text. Raises TypeError for a graph that its text does not tell all of."""

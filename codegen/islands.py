@@ -22,7 +22,7 @@ from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
 from optc.ir.text import print_graph
 from optc.ir.types import BOOL, FLOAT, IntType, TensorType
-from optc.ops.effects import has_effects
+from optc.ops.effects import follows_memory, has_effects
 
 
 def emit(driver: Driver, node: Node) -> None:
@@ -152,7 +152,7 @@ def _code(driver: Driver, node: Node) -> IslandCode:
     inputs = tuple(InputSpec(*_spec(value)) for value in node.inputs)
     outputs = tuple(OutputSpec(*_spec(value)) for value in node.outputs)
     parts = tuple(IslandPart(*part) for part in node.attributes["parts"])
-    return IslandCode(body, inputs, outputs, parts, has_effects(node))
+    return IslandCode(body, inputs, outputs, parts, has_effects(node), any(map(follows_memory, body.walk())))
 
 
 def _spec(value: IRValue) -> tuple[Kind, str, tuple[EntryDim, ...]]:

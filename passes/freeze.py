@@ -35,9 +35,12 @@ class NotFreezable(UnsupportedError):
 
 @graph_pass("freeze", after={"inline": "methods of submodules read attributes"})
 def freeze(graph: Graph, *, context: Context) -> bool:
-    """Turn the module's attributes into constants, and those the program writes into inputs and outputs."""
+    """Turn the module's attributes into constants, and those the program writes into inputs and outputs.
+
+    Branches that constants decide are taken, so that what they leave out is gone before anybody asks what is written.
+    """
     if context.self_object is None or not graph.inputs or not isinstance(graph.inputs[0].type, ClassType):
-        return False
+        return take_settled_branches(graph)
     if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
         return False
     _Freezer(graph, context).run()

@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from optc.errors import UnsupportedError
 from optc.ir.dims import Dim, symbol, symbols
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
 from optc.ir.symbols import binders, plain_symbol, told_dims, type_symbols
 from optc.ir.types import BOOL, FLOAT, NONE, IntType, TensorType
 from optc.ops.abstract import UndecidedShape, abstract
-from optc.ops.effects import has_effects
+from optc.ops.effects import follows_memory, has_effects
 from optc.ops.registry import Interpreted, operator_of
+from optc.passes.memory_order import draws_in_rows
 from optc.pipeline import graph_pass
 
 
@@ -36,6 +38,10 @@ from optc.pipeline import graph_pass
 )
 def outline_islands(graph: Graph) -> bool:
     """Put what has no native form, with everything that shares values only Python can hold, into islands."""
+    for node in graph.walk():
+        if follows_memory(node) and not draws_in_rows(node):
+            text = f"{name_of(node)} draws in an order of memory that native code does not keep"
+            raise UnsupportedError(text, node.source)
     changed = False
     for node in list(graph.walk()):
         if node.owner is None or not node.is_inside(graph.block):

@@ -37,6 +37,20 @@ def has_effects(node: Node) -> bool:
     return operator is None or operator.has_effects
 
 
+def follows_memory(node: Node) -> bool:
+    """True for a node that draws random numbers for a tensor it is given, in the order in which its elements lie."""
+    operator = operator_of(node)
+    return operator is not None and operator.random and any(map(has_memory_order, node.inputs))
+
+
+def has_memory_order(value: Value) -> bool:
+    """True for tensors, but for those with at most one dimension that has more than one element, and lists of them."""
+    if value.node.kind == "prim::ListConstruct":
+        return any(map(has_memory_order, value.node.inputs))
+    type_ = value.type
+    return isinstance(type_, TensorType) and (type_.shape is None or sum(dim != 1 for dim in type_.shape) > 1)
+
+
 def may_fail(node: Node) -> bool:
     """True when running the node can raise, as far as its types tell.
 

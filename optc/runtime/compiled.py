@@ -31,7 +31,15 @@ from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
-from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS, Fallback, Specialization, extents_of, show
+from optc.runtime.specialization import (
+    WRAPPED_CLASS,
+    WRAPPED_SLOTS,
+    Fallback,
+    Specialization,
+    extents_of,
+    in_rows,
+    show,
+)
 from optc.runtime.state import RunFailed, drop_unwritten, run_program
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
 
@@ -119,6 +127,8 @@ class CompiledFunction:
 
     def _run(self, specialization: Specialization, values: list[Any]) -> Any:
         if specialization.checked is None or specialization.program is None:
+            return self._interpret(values)
+        if specialization.follows_memory and not in_rows(values):
             return self._interpret(values)
         try:
             return run_program(specialization.program, specialization.checked, values)

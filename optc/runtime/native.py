@@ -115,8 +115,9 @@ def connect(
         plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
         wrap_by_default=True,
     )  # fmt: skip
+    specialization.follows_memory = any(code.follows_memory for code in native.islands)
     point = with_python_form(fast, program, parameters)
-    if point is not None:
+    if point is not None and not specialization.follows_memory:
         specialization.entry = native_entry(point)
 
 

@@ -44,6 +44,8 @@ class Specialization:
     checked: Callable[..., Any] | None = None
     fallbacks: list[Fallback] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    follows_memory: bool = False
+    """Results depend on the order of elements in memory: only arguments that lie row by row go to native code."""
     held: tuple[tuple[Slot, TensorType], ...] = ()
     """The tensors that are read from attributes, and the types that the code was compiled for."""
 
@@ -77,6 +79,15 @@ class Specialization:
     def __str__(self) -> str:
         shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]
         return f"({', '.join(shown)})"
+
+
+def in_rows(value: Any) -> bool:
+    """True when the tensors in an argument lie row by row without gaps."""
+    if isinstance(value, dict):
+        return all(map(in_rows, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(in_rows, value))
+    return not isinstance(value, TensorBase) or bool(value._array.flags.c_contiguous)
 
 
 def extents_of(values: Sequence[Any], types: Sequence[Any]) -> dict[str, int]:

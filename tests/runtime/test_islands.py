@@ -350,6 +350,42 @@ def test_random_numbers_are_those_of_eager_code(program: Callable[..., Any]) -> 
     assert is_partly_native(fast), fast.fallbacks
 
 
+def draws_for_turned_tensors(x):
+    return nn.functional.dropout(x.t(), 0.3, True), optc.rand_like(x)
+
+
+def draws_with_gaps(x):
+    part = optc.empty(20, 50)
+    part[:, 3:9].normal_()
+    return part[:, 3:9] + x[:, :6]
+
+
+def draws_for_products(x):
+    noise = optc.empty(30, 20).uniform_()
+    return nn.functional.dropout(x @ noise, 0.3, True), optc.bernoulli(optc.sigmoid(x[2:]))
+
+
+def draws_for_what_a_loop_carries(x):
+    for i in range(3):
+        x = nn.functional.dropout(x, 0.3, True) + i
+    return x
+
+
+REFUSED = [draws_for_turned_tensors, draws_with_gaps]
+
+
+@pytest.mark.parametrize("program", [*REFUSED, draws_for_products, draws_for_what_a_loop_carries])
+def test_numbers_are_drawn_in_the_order_of_memory(program: Callable[..., Any]) -> None:
+    scripted = jit.script(program)
+    fast = compiled(scripted)
+    for x in (optc.rand(20, 30), optc.rand(30, 20).t(), optc.rand(40, 60)[::2, ::2], optc.rand(20, 30)):
+        optc.manual_seed(7)
+        expected = scripted(x)
+        optc.manual_seed(7)
+        agree(fast(x), expected)
+    assert is_partly_native(fast) == (program not in REFUSED), fast.fallbacks
+
+
 def fails_behind_effects(x, index: int):
     noise = optc.rand(40)
     print("before")
