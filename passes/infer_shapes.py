@@ -514,6 +514,7 @@ class _Folding:
         self.graph = graph
         self.inference = inference
         self.shape_symbols = {name for value in _values(graph) for name in tensor_symbols(value.type)}
+        self.number_symbols = {name for node in graph.walk() for name in _told(node)}
 
     def run(self) -> bool:
         changed = False
@@ -555,9 +556,14 @@ class _Folding:
         drop_unreachable(raising)
 
     def fold_size(self, node: Node) -> bool:
-        """Arithmetic on sizes that a trace did with 0-d tensors: the result is a dimension, and cannot fail."""
+        """Arithmetic on sizes that a trace did with 0-d tensors: the result is a dimension, and cannot fail.
+
+        Sizes that are still numbers of their own may turn out to be others, which a `prim::Dim` would not notice.
+        """
         size = self.inference.sizes[node.output]
         if node.kind in ("prim::NumToTensor", "prim::Dim") or not self.is_shape(size):
+            return False
+        if isinstance(size, Symbolic) and symbols(size) & self.number_symbols:
             return False
         is_tensor = isinstance(node.output.type, TensorType)
         with self.graph.inserting(node):
@@ -642,15 +648,17 @@ def _reads_shape(node: Node) -> bool:
     """Symbolic results become `prim::Dim` where they came out of a tensor or list; int arithmetic stays."""
     if node.kind == "prim::Dim" or node.blocks:
         return False
-    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _tells_data(node)
+    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _told(node)
 
 
-def _tells_data(node: Node) -> bool:
-    """True when the output itself binds a symbol of its dimension: an int read from a tensor's elements."""
+def _told(node: Node) -> set[str]:
+    """The symbols that an int result binds itself: it is read from a tensor's elements, or from an unknown shape."""
+    type_ = node.outputs[0].type if node.outputs else None
+    if not isinstance(type_, IntType) or type_.dim is None or node.kind == "prim::Dim":
+        return set()
     read: set[str] = set()
     for value in node.inputs:
         read |= type_symbols(value.type)
         if not value.is_parameter and value.node.kind == "prim::ListConstruct":
             read |= set().union(*(type_symbols(item.type) for item in value.node.inputs))
-    type_ = node.outputs[0].type
-    return isinstance(type_, IntType) and type_.dim is not None and not symbols(type_.dim) <= read
+    return set(symbols(type_.dim)) - read
