@@ -514,7 +514,7 @@ class _Folding:
         self.graph = graph
         self.inference = inference
         self.shape_symbols = {name for value in _values(graph) for name in tensor_symbols(value.type)}
-        self.number_symbols = {name for node in graph.walk() for name in _told(node)}
+        self.number_symbols = {name for name, value in binders(graph).items() if isinstance(value.type, IntType)}
 
     def run(self) -> bool:
         changed = False
@@ -648,17 +648,15 @@ def _reads_shape(node: Node) -> bool:
     """Symbolic results become `prim::Dim` where they came out of a tensor or list; int arithmetic stays."""
     if node.kind == "prim::Dim" or node.blocks:
         return False
-    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _told(node)
+    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _tells_data(node)
 
 
-def _told(node: Node) -> set[str]:
-    """The symbols that an int result binds itself: it is read from a tensor's elements, or from an unknown shape."""
-    type_ = node.outputs[0].type if node.outputs else None
-    if not isinstance(type_, IntType) or type_.dim is None or node.kind == "prim::Dim":
-        return set()
+def _tells_data(node: Node) -> bool:
+    """True when the output itself binds a symbol of its dimension: an int read from a tensor's elements."""
     read: set[str] = set()
     for value in node.inputs:
         read |= type_symbols(value.type)
         if not value.is_parameter and value.node.kind == "prim::ListConstruct":
             read |= set().union(*(type_symbols(item.type) for item in value.node.inputs))
-    return set(symbols(type_.dim)) - read
+    type_ = node.outputs[0].type
+    return isinstance(type_, IntType) and type_.dim is not None and not symbols(type_.dim) <= read

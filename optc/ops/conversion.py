@@ -100,6 +100,10 @@ declare_cast(
 )
 declare_cast_like("aten::type_as(Tensor self, Tensor other) -> Tensor")
 declare_cast("aten::cpu(Tensor(a) self) -> Tensor(b|a)", lambda mine: mine)
+declare_cast(
+    "aten::as_tensor(Tensor(a) data, *, ScalarType? dtype=None, Device? device=None) -> Tensor(b|a)",
+    lambda mine, dtype, *rest: dtype_of_code(dtype, mine),
+)
 for _label in ("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double"):
     declare_cast(
         f"aten::_cast_{_label}(Tensor self, bool non_blocking=False) -> Tensor",

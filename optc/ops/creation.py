@@ -459,16 +459,16 @@ def _reference_tensor(data: Any, code: int | None, *rest: Any) -> Array:
     return cast_array(array, dtype).copy()
 
 
-for _overload, _type in ((".float", "float"), (".int", "int"), (".bool", "bool")):
-    define(
-        f"aten::tensor{_overload}({_type} t, *, ScalarType? dtype=None, Device? device=None, "
-        "bool requires_grad=False) -> Tensor",
-        infer=lambda value, dtype, *rest: TensorType(_tensor_type(value, dtype), ()),
-        reference=_reference_tensor,
-        decompose=lambda b, value, dtype, *rest, type_=_type: b(
-            "aten::full", [], value, dtype=_SCALAR_TYPES[type_]().code if dtype is None else dtype
-        ),
-    )
+for _type in ("float", "int", "bool"):
+    for _name, _rest in (("tensor", ", bool requires_grad=False"), ("as_tensor", "")):
+        define(
+            f"aten::{_name}.{_type}({_type} t, *, ScalarType? dtype=None, Device? device=None{_rest}) -> Tensor",
+            infer=lambda value, dtype, *rest: TensorType(_tensor_type(value, dtype), ()),
+            reference=_reference_tensor,
+            decompose=lambda b, value, dtype, *rest, type_=_type: b(
+                "aten::full", [], value, dtype=_SCALAR_TYPES[type_]().code if dtype is None else dtype
+            ),
+        )
 _SCALAR_TYPES: dict[str, Callable[[], DType]] = {
     "float": default_float, "int": lambda: dtypes.INT64, "bool": lambda: dtypes.BOOL,
 }  # fmt: skip
