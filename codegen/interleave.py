@@ -23,8 +23,13 @@ from optc.codegen.kernel import (
 )
 from optc.ir.dims import symbol
 
-ROWS = ((4, 4), (32, 2))
-"""Rows of at most so many vectors, and how many of them at once."""
+ROWS = ((4, 4), (16, 2))
+"""Rows of at most so many vectors, and how many of them at once. Longer ones have more to do than to wait for, and get
+into each other's way in the cache."""
+LONG_WAITS = 40
+"""A loop with so many instructions for a vector has chains of them: rows that have one are worked on two at a time up to
+a length of `WAITING_ROW` vectors."""
+WAITING_ROW = 28
 HEAVY = 48
 """Bodies with more instructions keep too much in registers to be worth it more than twice."""
 
@@ -110,8 +115,18 @@ def _rows(loop: Loop) -> int:
             if not statement.lanes or not isinstance(length, int):
                 return 1
             longest = max(longest, -(-length // statement.lanes))
-    limits = ROWS if any(isinstance(statement, Fold) for statement in loop.body) else ROWS[:1]
-    return next((count for limit, count in limits if longest <= limit), 1)
+    if not any(isinstance(statement, Fold) for statement in loop.body):
+        return ROWS[0][1] if longest <= ROWS[0][0] else 1
+    count = next((count for limit, count in ROWS if longest <= limit), 1)
+    if count == 1 and longest <= WAITING_ROW and _operations_of_a_vector(loop) > LONG_WAITS:
+        return 2
+    return count
+
+
+def _operations_of_a_vector(loop: Loop) -> int:
+    """Of the longest loop body inside."""
+    inside = [s for s in statements(loop.body) if isinstance(s, Loop) and s.lanes]
+    return max((body_operations(inner.body) * inner.lanes // inner.step for inner in inside), default=0)
 
 
 def _joined(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:
