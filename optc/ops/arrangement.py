@@ -96,17 +96,12 @@ def _diagonal_scatter(b: Any, x: Any, source: Any, offset: int, dim1: int, dim2:
     for mine, other in zip(b.shape(source), diagonal):
         require_same(mine, other, message)
     row, column = normalize_dim(dim1, len(shape)), normalize_dim(dim2, len(shape))
-    along, across = (row, column) if offset >= 0 else (column, row)
-    filled = _padded(b, b("aten::to.dtype", source, b.type(x).dtype.code), 0, _rest(shape[along], diagonal[-1]))
-    filled = b("aten::movedim.intlist", b("aten::unsqueeze", filled, -1), [-2, -1], [along, across])
-    outside = _off_diagonal(b, len(shape), row, column, (shape[row], shape[column]), offset)
-    return b("aten::where.self", outside, x, filled)
-
-
-def _rest(extent: Dim, length: Dim) -> int:
-    if not (isinstance(extent, int) and isinstance(length, int)):
-        raise UndecidedShape("the length of a diagonal depends on extents that only running tells")
-    return extent - length
+    steps = b("aten::arange", diagonal[-1])
+    places = [b("aten::add.Scalar", steps, before) for before in (max(-offset, 0), max(offset, 0))]
+    values = b("aten::movedim.int", b("aten::to.dtype", source, b.type(x).dtype.code), -1, 0)
+    matrices = b("aten::movedim.intlist", x, [row, column], [0, 1])
+    written = b("prim::IndexPut", matrices, places, values, False)
+    return b("aten::movedim.intlist", written, [0, 1], [row, column])
 
 
 declare_composite(

@@ -331,6 +331,16 @@ def _write_reshaped(graph: Graph, view: Node, base: Value, new: Value) -> Value 
     return _insert_node(graph, "aten::reshape", "", new, size)
 
 
+def _write_moved(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    """movedim: the dimensions go back where they came from."""
+    source, destination = view.inputs[1:]
+    return _insert_node(graph, view.kind, view.overload or "", new, destination, source)
+
+
+def _write_diagonal(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    return _insert_node(graph, "aten::diagonal_scatter", "", base, new, *view.inputs[1:])
+
+
 def _write_alias(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
     return new
 
@@ -341,13 +351,21 @@ VIEWS: dict[str, WriteThrough] = {
     "aten::narrow": _write_narrow,
     "aten::t": _write_same,
     "aten::transpose.int": _write_same,
+    **dict.fromkeys(("aten::swapaxes", "aten::swapdims", "aten::numpy_T", "aten::mT", "aten::adjoint"), _write_same),
     "aten::permute": _write_permute,
+    "aten::movedim.int": _write_moved,
+    "aten::movedim.intlist": _write_moved,
+    "aten::moveaxis.int": _write_moved,
+    "aten::moveaxis.intlist": _write_moved,
+    "aten::diagonal": _write_diagonal,
+    "aten::linalg_diagonal": _write_diagonal,
     "aten::unsqueeze": _write_reshaped,
     "aten::squeeze": _write_reshaped,
     "aten::squeeze.dim": _write_reshaped,
     "aten::squeeze.dims": _write_reshaped,
     "aten::view": _write_reshaped,
     "aten::view_as": _write_reshaped,
+    "aten::unflatten.int": _write_reshaped,
     "aten::detach": _write_alias,
     "aten::alias": _write_alias,
 }
