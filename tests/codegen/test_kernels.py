@@ -19,7 +19,9 @@ from optc.codegen.kernel import (
     Fold,
     Kernel,
     Loop,
+    Scatter,
     Store,
+    at,
     copied,
     index_value,
     load,
@@ -122,6 +124,14 @@ def transposed() -> Kernel:
     return Kernel("transposed", (x, out), ("m", "n"), (body,))
 
 
+def sums_by_number() -> Kernel:
+    """out[number[i]] += x[i], turn by turn: rows of x by lanes, numbers that come twice add up in order."""
+    number, x, out = Buffer("number", INT64, "input"), Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    base = apply("maximum", literal(0, INT64), apply("minimum", load(number, I), literal(1, INT64))) * index_value(N)
+    row = Loop("j", 0, N, 1, (Scatter("out", base, J, at(out, base, J) + load(x, I * N + J)),), lanes=1)
+    return Kernel("sums_by_number", (number, x, out), ("m", "n"), (Loop("i", 0, M, 1, (row,)),))
+
+
 def masks() -> Kernel:
     """out[j] = x[j] > 0 and m[j]: booleans as bytes."""
     x, m, out = Buffer("x", FLOAT32, "input"), Buffer("mask", BOOL, "input"), Buffer("out", BOOL, "output")
@@ -137,6 +147,7 @@ def shapes_of(kernel: Kernel, m: int, n: int) -> list[int]:
         "column_sum": [m * n, n],
         "transposed": [m * n, m * n],
         "masks": [n, n, n],
+        "sums_by_number": [m, m * n, 2 * n],
     }[kernel.name]
 
 
@@ -169,6 +180,7 @@ KERNELS: list[Callable[[], Kernel]] = [
     column_sum,
     transposed,
     masks,
+    sums_by_number,
 ]
 
 
