@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen import concatenation, gathers, padding, places, products, scans, scatters, searches, sorting, writes
+from optc.codegen import (
+    concatenation,
+    gathers,
+    padding,
+    places,
+    products,
+    scans,
+    scatters,
+    searches,
+    sorting,
+    suppression,
+    writes,
+)
 from optc.codegen.copies import place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
@@ -93,6 +105,7 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "index": gathers.index,
     "arg_reduce": scans.arg_reduce,
     "true_places": places.true_places,
+    "kept_boxes": suppression.kept_boxes,
     "sorted_places": searches.sorted_places,
     "sort": sorting.sort,
     "scatter": scatters.emit,
