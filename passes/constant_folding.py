@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.origins import remember
+from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects
@@ -55,7 +56,7 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
         for output, result in zip(node.outputs, results):
             constant = graph.insert_constant(result, constant_type(result))
             constant.name = output.name
-            output.replace_all_uses_with(constant)
+            replace_value(graph, output, constant)
     node.destroy()
     return True
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from optc.errors import OptcError
-from optc.ir.dims import Dim, Symbolic, fresh, symbol, symbols
+from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbol, symbols
 from optc.ir.dtypes import FLOAT32, INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
@@ -65,6 +65,7 @@ class _Inference:
         self.sizes: dict[Value, Dim] = {}
         self.failed: dict[Node, Exception] = {}
         self.owners = binders(graph)
+        self.resolved: dict[str, Dim] = {}
         self.graph = graph
         self.types_before = {value: value.type for value in _values(graph)}
 
@@ -152,8 +153,18 @@ class _Inference:
         type_ = _with_own_extents(type_)
         bindings = {**self.kept_names(output, type_, newest), **renamed}
         renamed |= bindings
-        output.type = substitute_type(type_, bindings)
+        made = substitute_type(type_, bindings)
+        self.note_resolved(output, made)
+        output.type = made
         self.learn(output, result, bindings)
+
+    def note_resolved(self, output: Value, type_: Type) -> None:
+        """A symbol that this value told turns out to be something else: then so does every `prim::Dim` of it."""
+        before, now = _dims(output.type), _dims(type_)
+        for old, new in zip(before, now) if len(before) == len(now) else ():
+            name = plain_symbol(old)
+            if name is not None and new is not None and new != old and self.owners.get(name) is output:
+                self.resolved[name] = new
 
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
         """What the rule found out, what the schema says, or (for type variables) what the graph said."""
@@ -434,6 +445,7 @@ def _constant(inference: _Inference, node: Node) -> None:
 
 
 def _dim(inference: _Inference, node: Node) -> None:
+    node.attributes["dim"] = substitute(node.attributes["dim"], inference.resolved)
     node.output.type = IntType(node.attributes["dim"])
 
 
