@@ -58,7 +58,7 @@ def reason_of(node: Node) -> str | None:
         return None
     operator = operator_of(node)
     if operator is None:
-        return "it runs in the interpreter" if has_effects(node) else None
+        return "native code cannot do it" if has_effects(node) else None
     if isinstance(operator.lowering, Interpreted):
         return operator.lowering.reason
     untyped = [value for value in node.outputs if isinstance(value.type, TensorType) and not value.type.is_typed]
