@@ -6,8 +6,9 @@
 import math
 from typing import Any
 
-from optc.eager import functions
+from optc.eager import dispatch, functions
 from optc.eager.tensor import Tensor
+from optc.ir import dtypes
 from optc.jit.markers import is_scripting, overload
 from optc.nn.pooling_functions import adaptive_avg_pool2d, adaptive_avg_pool3d, of_functional
 
@@ -120,6 +121,10 @@ def interpolate(
             raise AssertionError("scale_factors is unexpectedly None")
         if is_scripting():
             output_size = [math.floor(float(input.size(i + 2)) * scale_factors[i]) for i in range(dim)]
+        elif dispatch.current_recorder() is not None:
+            # As tensors, so that the trace computes them from the sizes it meets.
+            factors = [functions.tensor(scale_factors[i], dtype=dtypes.FLOAT32) for i in range(dim)]
+            output_size = [functions.floor(input.size(i + 2).float() * factors[i]).long() for i in range(dim)]
         else:
             output_size = [int(input.size(i + 2) * scale_factors[i]) for i in range(dim)]
         scale_factors = None
