@@ -612,7 +612,9 @@ declare_host("aten::device.with_index(str type, int index) -> Device", lambda ki
 declare_host("prim::type(Device self) -> str", lambda device: str(device).partition(":")[0], _VALUES)
 declare_host("prim::index(Device self) -> int?", lambda device: int(str(device).partition(":")[2])
              if ":" in str(device) else None, _VALUES)  # fmt: skip
-declare_host("aten::warn(str message, int stacklevel=2) -> ()", _warn, "it talks to the user", pure=False)
+MESSAGE = "it talks to the user"
+"""The reason of operators that compute nothing: they run in the interpreter, and no code could do better."""
+declare_host("aten::warn(str message, int stacklevel=2) -> ()", _warn, MESSAGE, pure=False)
 declare_host("aten::is_scripting() -> bool", lambda: True, _VALUES)
 for _mode in ("is_grad_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled"):
     declare_host(f"aten::{_mode}() -> bool", lambda: False, _VALUES, rule=lambda: False)

@@ -18,6 +18,7 @@ from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import Argument
 from optc.ir.types import TensorType
+from optc.ops.containers import MESSAGE
 from optc.runtime.calling import with_python_form
 from optc.runtime.islands import Islands
 from optc.runtime.specialization import Fallback, Specialization
@@ -101,7 +102,7 @@ def connect(
     assert program is not None
     specialization.native = native
     specialization.fallbacks += [
-        Fallback(p.operator, p.reason, p.source) for code in native.islands for p in code.parts
+        Fallback(p.operator, p.reason, p.source) for code in native.islands for p in code.parts if p.reason != MESSAGE
     ]
     islands = Islands(native.islands) if native.islands else None
     specialization.seconds.update(native.seconds)

@@ -620,3 +620,16 @@ def test_what_depends_on_memory_layout_is_left_to_the_interpreter_with_all_of_it
         for given in (numbers, numbers.t(), numbers[1:]):
             agree(compiled(program)(given), program(given))
     assert compiled(by_layout, example_inputs=numbers).fallbacks
+
+
+def warns(x):
+    warnings.warn("look out", stacklevel=2)
+    return x.relu()
+
+
+def test_a_warning_is_given_by_every_call_and_is_no_fallback() -> None:
+    fast = optc.compile(jit.script(warns), fallback="error")
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="look out"):
+            fast(optc.ones(300, 3))
+    assert fast.fallbacks == []
