@@ -37,7 +37,7 @@ def _is_composite(node: Node) -> bool:
     operator = operator_of(node)
     if operator is None or operator.mutates or not isinstance(operator.lowering, Decomposition):
         return False
-    return all(_is_typed(value) for value in (*node.inputs, *node.outputs))
+    return all(map(_is_typed, (*node.inputs, *(value for value in node.outputs if value.has_uses))))
 
 
 def _is_typed(value: Value) -> bool:

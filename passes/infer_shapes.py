@@ -136,6 +136,11 @@ class _Inference:
         self.sizes[output] = size
         return size if is_int else result
 
+    def is_apart(self, left: Value, right: Value) -> bool:
+        """True when one is an argument of the program and the other was made by it."""
+        pairs = (left, right), (right, left)
+        return any(_is_made_here(made) and given.node is self.graph.block.param_node for made, given in pairs)
+
     def forget(self, node: Node, operator: Operator) -> None:
         for output, declared in zip(node.outputs, operator.schema.returns):
             self.known.pop(output, None)
@@ -491,6 +496,24 @@ def _number_to_tensor(inference: _Inference, node: Node) -> None:
         inference.sizes[node.output] = size
 
 
+def _identity(inference: _Inference, node: Node) -> None:
+    """`a is b` of tensors. Two arguments of the program may be one object, and views may be what they are views of."""
+    operator = operator_of(node)
+    assert operator is not None
+    inference.operator(node, operator)
+    left, right = node.inputs
+    if not all(isinstance(value.type, TensorType) for value in (left, right)):
+        return
+    if left is right or _is_made_here(left) and _is_made_here(right) or inference.is_apart(left, right):
+        inference.known[node.output] = (left is right) == (node.kind == "aten::__is__")
+
+
+def _is_made_here(value: Value) -> bool:
+    """True for a tensor that its node makes."""
+    operator = None if value.is_parameter else operator_of(value.node)
+    return operator is not None and not operator.is_view and not operator.mutates
+
+
 def _unwrap(inference: _Inference, node: Node) -> None:
     source = node.inputs[0].type
     inner = source.element if isinstance(source, OptionalType) else source
@@ -514,6 +537,8 @@ _SPECIAL = {
     "prim::unchecked_unwrap_optional": _unwrap,
     "aten::_unwrap_optional": _unwrap,
     "prim::NumToTensor": _number_to_tensor,
+    "aten::__is__": _identity,
+    "aten::__isnot__": _identity,
     "prim::If": _Inference.branch,
     "prim::Loop": _Inference.loop,
 }

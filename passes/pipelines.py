@@ -15,7 +15,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram
 from optc.ir.structure import Literal, Structure
-from optc.ir.types import NONE, STRING, TENSOR, DictType, ListType, OptionalType, TupleType, Type
+from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.passes import (
     addmm_fusion,
@@ -136,7 +136,7 @@ def _take_in(graph: Graph, name: str, given: Any, declared: Type, leaves: list[V
     if given is NONE:
         return graph.insert_constant(None, NONE), Structure("none")
     if isinstance(given, Literal):
-        return graph.insert_constant(given.value, STRING), Structure("text", keys=(given.value,))
+        return graph.insert_constant(given.value, constant_type(given.value)), Structure("text", keys=(given.value,))
     if isinstance(given, TupleType):
         given = tuple(given.elements)
     if isinstance(given, tuple | list | dict):

@@ -13,9 +13,9 @@ from optc.ir.types import TupleType, Type
 
 @dataclass(frozen=True)
 class Literal(Type):
-    """The type of an argument that is always the same text."""
+    """The type of an argument that is always the same text, or the same truth value."""
 
-    value: str
+    value: str | bool
 
     def __str__(self) -> str:
         return repr(self.value)
@@ -25,7 +25,7 @@ class Literal(Type):
 class Structure:
     """One level of a nested value.
 
-    `kind` is "leaf" (of type `type`), "none", "text" (`keys` has it), "optional" (whether there is
+    `kind` is "leaf" (of type `type`), "none", "text" (a `Literal`: `keys` has it), "optional" (whether there is
     a value, and the value), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
     keys. A tuple's `type` tells a NamedTuple.
     """

@@ -39,6 +39,7 @@ from optc.nn.activation_functions import (
     tanhshrink,
     threshold,
 )
+from optc.nn.attention_functions import multi_head_attention_forward
 from optc.nn.interpolation import interpolate
 from optc.nn.loss_functions import (
     binary_cross_entropy,
@@ -149,6 +150,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",

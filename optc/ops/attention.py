@@ -10,9 +10,11 @@ import numpy as np
 from optc.errors import UnsupportedError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, product
+from optc.ir.graph import Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
+from optc.ops.failing import refuse
 from optc.ops.matrix import c_name
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
@@ -22,11 +24,14 @@ from optc.ops.shapes import Shape, broadcast_shapes, known, known_shape
 Array = np.ndarray[Any, Any]
 
 
+TWO_MASKS = "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+
+
 def _check(
     query: TensorType, key: TensorType, value: TensorType, mask: TensorType | None, dropout: Any, causal: Any
 ) -> None:
-    if any(isinstance(flag, Unknown) for flag in (dropout, causal)):
-        raise UndecidedShape("the flags of attention are needed before the program runs")
+    if isinstance(dropout, Unknown):
+        raise UndecidedShape("the rate of dropout in attention is needed before the program runs")
     types = [operand_type(item) for item in (query, key, value)]
     if len(set(types)) > 1:
         names = [c_name(dtype) for dtype in types]
@@ -40,8 +45,8 @@ def _check(
             "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
             f"{ranks[0]}, key.dim: {ranks[1]} and value.dim: {ranks[2]} instead."
         )
-    if mask is not None and causal:
-        raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+    if mask is not None and causal is True:
+        raise RuntimeError(TWO_MASKS)
     if dropout:
         raise UnsupportedError("attention does not apply dropout")
 
@@ -112,7 +117,7 @@ def _reference(
 
 
 def _decompose(
-    b: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float, causal: bool, scale: Any, shared: bool
+    b: Any, query: Any, key: Any, value: Any, mask: Any, dropout: float, causal: Any, scale: Any, shared: bool
 ) -> Any:
     """As written above. Rows that may see nothing give zeros, not nan; only masks can bring them about."""
     dtype = b.type(query).dtype
@@ -123,10 +128,10 @@ def _decompose(
         *(_with_repeated_heads(b, narrowed(b, item, work), times) for item in (key, value)),
     )
     scores = b("aten::matmul", _scaled(b, q, scale), b("aten::transpose.int", k, -2, -1))
-    if causal:
-        rows, columns = b.shape(scores)[-2:]
-        ones = b("aten::ones", [rows, columns], dtype=dtypes.BOOL.code)
-        scores = b("aten::masked_fill.Scalar", scores, b("aten::logical_not", b("aten::tril", ones)), -math.inf)
+    if causal is not False:
+        scores = b("aten::masked_fill.Scalar", scores, _later(b, b.shape(scores)[-2:], causal), -math.inf)
+    if mask is not None and isinstance(causal, Value):
+        refuse(b, causal, TWO_MASKS)
     if mask is None:
         return narrowed(b, b("aten::matmul", b("aten::softmax.int", scores, -1), v), dtype)
     if b.type(mask).dtype is dtypes.BOOL:
@@ -136,6 +141,12 @@ def _decompose(
     blind = b("aten::all.dim", b("aten::eq.Scalar", scores, -math.inf), -1, True)
     weights = b("aten::masked_fill.Scalar", b("aten::softmax.int", scores, -1), blind, 0.0)
     return narrowed(b, b("aten::matmul", weights, v), dtype)
+
+
+def _later(b: Any, shape: Shape, causal: bool | Value) -> Any:
+    """True where the key comes after the query, if `causal` holds; a program may decide that while it runs."""
+    later = b("aten::logical_not", b("aten::tril", b("aten::ones", list(shape), dtype=dtypes.BOOL.code)))
+    return later if causal is True else b("aten::logical_and", later, b("prim::NumToTensor.bool", causal))
 
 
 def _scaled(b: Any, query: Any, scale: Any) -> Any:

@@ -12,9 +12,10 @@ import numpy as np
 
 from optc.ir import dtypes
 from optc.ir.dims import Symbolic, fresh
-from optc.ir.types import STRING, TensorType
+from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, Unknown
 from optc.ops.elementwise import array_type
+from optc.ops.failing import refuse
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import known_shape
@@ -69,17 +70,6 @@ def packed_rows(b: Any, steps: Any, sizes: Any, count: Any) -> Any:
     return b("aten::index_select", flat, 0, places)
 
 
-def _refuse(b: Any, condition: Any, message: str) -> None:
-    """Raise RuntimeError when the program runs and the condition, a bool, is true."""
-    graph = b.graph
-    branch = graph.insert("prim::If", [condition])
-    raising = branch.add_block()
-    branch.add_block()
-    with graph.inserting(raising):
-        texts = [graph.insert_constant(text, STRING) for text in (message, "RuntimeError")]
-        graph.insert("prim::RaiseException", texts)
-
-
 # Packing -------------------------------------------------------------------------------------------------------------
 
 
@@ -124,7 +114,7 @@ def _reference_pack(x: Array, lengths: Array, batch_first: bool) -> tuple[Array,
 def _decompose_pack(b: Any, x: Any, lengths: Any, batch_first: bool) -> Any:
     entries, batch = b.shape(lengths)[0], b.shape(x)[0 if batch_first else 1]
     if entries != batch:
-        _refuse(
+        refuse(
             b, b("aten::ne.int", b.value(entries), b.value(batch)), "Expected `len(lengths)` to be equal to batch_size"
         )
     last = b("aten::sub.int", b.value(entries), 1)
@@ -134,7 +124,7 @@ def _decompose_pack(b: Any, x: Any, lengths: Any, batch_first: bool) -> Any:
         (b("aten::lt.Tensor", lengths, following), UNSORTED),
         (b("aten::le.Scalar", lengths, 0), EMPTY),
     ):
-        _refuse(b, b("aten::Bool.Tensor", b("aten::any", wrong)), message)
+        refuse(b, b("aten::Bool.Tensor", b("aten::any", wrong)), message)
     steps = b("aten::transpose.int", x, 0, 1) if batch_first else x
     longest = b("aten::Int.Tensor", b("aten::select.int", lengths, 0, 0))
     times = b("aten::arange", longest, dtype=dtypes.INT64.code)
@@ -190,7 +180,7 @@ def _reference_pad(data: Array, sizes: Array, batch_first: bool, value: Any, tot
 def _decompose_pad(b: Any, data: Any, sizes: Any, batch_first: bool, value: Any, total: Any) -> Any:
     if b.abstract(total) not in (0, -1):
         steps, asked = b.value(b.shape(sizes)[0]), b.value(total)
-        _refuse(b, b("aten::gt.int", steps, asked), TOO_SHORT)
+        refuse(b, b("aten::gt.int", steps, asked), TOO_SHORT)
         missing = b("aten::sub.int", asked, steps)
         sizes = b("aten::cat", [sizes, b("aten::zeros", [missing], dtype=dtypes.INT64.code)], 0)
     batch = b("aten::Int.Tensor", b("aten::select.int", sizes, 0, 0))

@@ -22,6 +22,7 @@ from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import tracking
+from optc.ir.structure import Literal
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
@@ -381,9 +382,11 @@ def comparing(values: list[Any]) -> list[Instrument]:
 
 
 def pinned_type(value: Any, type_: Any) -> Any:
-    """The type of an argument with its value where that is an int: element types and sizes often are."""
+    """The type of an argument with its value where that is an int or a bool: element types, sizes and flags."""
     if type(value) is int:
         return IntType(value)
+    if type(value) is bool:
+        return Literal(value)
     return tuple(map(pinned_type, value, type_)) if isinstance(type_, tuple) else type_
 
 

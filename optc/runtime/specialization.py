@@ -123,7 +123,7 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     if type_ is GENERATOR:
         return isinstance(value, Generator)
     if isinstance(type_, Literal):
-        return type(value) is str and value == type_.value
+        return type(value) is type(type_.value) and bool(value == type_.value)
     if isinstance(type_, IntType) and type_.dim is not None:
         return type(value) is int and bool(value == type_.dim)
     if not isinstance(type_, TensorType):

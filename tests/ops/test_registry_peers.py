@@ -110,9 +110,9 @@ def is_callable(operator: Operator) -> bool:
     return not generic and not only_numbers and peer_of(operator) is not None and operator.name not in UNREACHABLE
 
 
-UNREACHABLE = ("aten::device.with_index", "aten::sum.int", "aten::sum.bool", "aten::sum.float", "aten::_local_scalar_dense",
+UNREACHABLE = ("aten::_nested_tensor_from_mask", "aten::device.with_index", "aten::sum.int", "aten::sum.bool", "aten::sum.float", "aten::_local_scalar_dense",
                "aten::_no_grad_embedding_renorm_", "aten::divmod.int_float", "aten::divmod.float_int")  # fmt: skip
-"""The Python binding takes another overload for these, or checks nothing."""
+"""The Python binding takes another overload for these, or checks nothing, or makes what optc has not."""
 
 OTHER_WORDS = (
     "aten::clamp_",

@@ -30,6 +30,7 @@ from optc.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
+from optc.nn.modules.attention import MultiheadAttention
 from optc.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from optc.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from optc.nn.modules.conv import (
@@ -40,6 +41,7 @@ from optc.nn.modules.conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from optc.nn.modules.distance import CosineSimilarity, PairwiseDistance
 from optc.nn.modules.dropout import (
     AlphaDropout,
     Dropout,
@@ -49,15 +51,34 @@ from optc.nn.modules.dropout import (
     FeatureAlphaDropout,
 )
 from optc.nn.modules.flatten import Flatten, Unflatten
+from optc.nn.modules.fold import Fold, Unfold
 from optc.nn.modules.instancenorm import (
     InstanceNorm1d,
     InstanceNorm2d,
     InstanceNorm3d,
 )
 from optc.nn.modules.linear import Bilinear, Identity, Linear
-from optc.nn.modules.loss import CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
+from optc.nn.modules.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CosineEmbeddingLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MarginRankingLoss,
+    MSELoss,
+    MultiLabelSoftMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+    SoftMarginLoss,
+    TripletMarginLoss,
+)
 from optc.nn.modules.module import Module
-from optc.nn.modules.normalization import GroupNorm, LayerNorm, RMSNorm
+from optc.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from optc.nn.modules.padding import (
     CircularPad1d,
     CircularPad2d,
@@ -95,6 +116,13 @@ from optc.nn.modules.pooling import (
 )
 from optc.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from optc.nn.modules.sparse import Embedding
+from optc.nn.modules.transformer import (
+    Transformer,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 from optc.nn.modules.upsampling import (
     Upsample,
     UpsamplingBilinear2d,
@@ -208,4 +236,27 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "MultiheadAttention",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
+    "KLDivLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
+    "SoftMarginLoss",
+    "CosineEmbeddingLoss",
+    "MarginRankingLoss",
+    "MultiLabelSoftMarginLoss",
+    "PoissonNLLLoss",
+    "GaussianNLLLoss",
+    "TripletMarginLoss",
+    "CosineSimilarity",
+    "PairwiseDistance",
+    "Fold",
+    "Unfold",
+    "LocalResponseNorm",
 ]
