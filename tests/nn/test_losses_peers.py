@@ -1,0 +1,64 @@
+"""Losses, distances, folding and local response normalisation against PyTorch's modules, in every engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+
+def normal(*shape: int) -> Any:
+    return np.random.default_rng([5, *shape]).standard_normal(shape).astype(np.float32)
+
+
+def between(*shape: int) -> Any:
+    return np.random.default_rng([6, *shape]).random(shape).astype(np.float32)
+
+
+def signs(*shape: int) -> Any:
+    return np.where(normal(*shape) > 0, 1, -1).astype(np.float32)
+
+
+CASES: list[tuple[str, list[Any]]] = [
+    ("KLDivLoss(reduction='batchmean')", [normal(3, 4), between(3, 4)]),
+    ("KLDivLoss(reduction='sum', log_target=True)", [normal(3, 4), normal(3, 4) - 1]),
+    ("BCELoss()", [between(3, 4), between(3, 4) / 2]),
+    ("BCEWithLogitsLoss(reduction='sum')", [normal(3, 4), between(3, 4)]),
+    ("HingeEmbeddingLoss(0.5)", [normal(3, 4), signs(3, 4)]),
+    ("HuberLoss(delta=0.3)", [normal(3, 4), between(3, 4)]),
+    ("SoftMarginLoss()", [normal(3, 4), signs(3, 4)]),
+    ("CosineEmbeddingLoss(0.1)", [normal(3, 4), between(3, 4), signs(3)]),
+    ("MarginRankingLoss(0.1)", [normal(3), between(3), signs(3)]),
+    ("MultiLabelSoftMarginLoss()", [normal(3, 4), (signs(3, 4) + 1) / 2]),
+    ("PoissonNLLLoss(full=True)", [normal(3, 4), between(3, 4) * 4]),
+    ("GaussianNLLLoss(full=True)", [normal(3, 4), between(3, 4), between(3, 1)]),
+    ("GaussianNLLLoss(reduction='none')", [normal(3, 4), between(3, 4), between(3)]),
+    ("TripletMarginLoss(swap=True)", [normal(3, 4), between(3, 4), signs(3, 4)]),
+    ("CosineSimilarity()", [normal(3, 4), between(3, 4)]),
+    ("PairwiseDistance(1.0, keepdim=True)", [normal(3, 4), between(3, 4)]),
+    ("Fold((5, 6), (2, 3))", [normal(2, 12, 16)]),
+    ("Unfold(2, padding=1, stride=2)", [normal(2, 3, 5, 6)]),
+    ("LocalResponseNorm(3, k=2.0)", [normal(2, 5, 4, 3)]),
+    ("LocalResponseNorm(4)", [normal(2, 5, 4)]),
+]
+
+
+@pytest.mark.parametrize(("expression", "inputs"), CASES)
+def test_is_the_module_of_pytorch(expression: str, inputs: list[Any]) -> None:
+    theirs, ours = (eval(expression, vars(package.nn)) for package in (torch, optc))
+    assert repr(ours) == repr(theirs)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    expected = theirs(*map(torch.from_numpy, inputs)).numpy()
+    given = [optc.from_numpy(item) for item in inputs]
+    engines = [ours]
+    if not expression.startswith("Gaussian"):  # nor does PyTorch compile its source
+        scripted = optc.jit.script(ours)
+        engines += [scripted, optc.compile(scripted, fallback="error")]
+    for engine in engines:
+        np.testing.assert_allclose(engine(*given).numpy(), expected, rtol=1e-5, atol=1e-6)
