@@ -99,6 +99,9 @@ def optimize(
         pipeline.run(graph, text or config.PASSES() or "default", watching, context, records=records)
     except UnsupportedError as error:
         return OptimizedProgram(None, records, [], [Island(error.message, error.source)], structures)
+    if any(isinstance(value.type, ClassType) for value in graph.inputs):
+        # Islands that need the module itself see its state where native code does not keep it: all of it is interpreted.
+        return OptimizedProgram(None, records, [], islands_of(graph), structures)
     return OptimizedProgram(graph, records, context.slots, islands_of(graph), structures, context.output_structure)
 
 
