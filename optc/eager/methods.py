@@ -54,6 +54,15 @@ def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
 
 
+def _unique_consecutive(
+    self: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The elements without repetitions that follow each other; with them, on demand, where each went and how often."""
+    output, inverse, counts = dispatch.call("aten::unique_consecutive", (self, return_inverse, return_counts, dim))
+    rest = [item for item, wanted in ((inverse, return_inverse), (counts, return_counts)) if wanted]
+    return (output, *rest) if rest else output
+
+
 def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The vector norm of order `p` over `dim` (all dimensions when absent); "nuc" is the nuclear norm of matrices."""
     code = None if dtype is None else dtype.code
@@ -110,6 +119,7 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "tensor_split": _tensor_split,
     **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit")},
     "norm": _norm,
+    "unique_consecutive": _unique_consecutive,
     "stft": _stft,
     "where": _where,
     "pin_memory": _same,

@@ -19,7 +19,7 @@ from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
 from optc.ops.elementwise import truth
-from optc.ops.promotion import compute_type, float_result, operand_type, sum_type
+from optc.ops.promotion import compute_type, float_result, operand_type, real_type, sum_type
 from optc.ops.registry import Reduction, define
 from optc.ops.scalar import function
 from optc.ops.shapes import Shape, known_shape, reduced_shape
@@ -428,7 +428,7 @@ def _check_deviation(name: str, dtype: DType | None) -> None:
 def _infer_deviation(name: str) -> Callable[..., TensorType]:
     def infer(x: TensorType, dims: Dims, correction: Any, keepdim: bool) -> TensorType:
         _check_deviation(name, x.dtype)
-        return reduced(x, dims, keepdim)
+        return reduced(x, dims, keepdim, real_type(operand_type(x)))
 
     return infer
 
@@ -438,7 +438,7 @@ def _variance(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
     with np.errstate(all="ignore"):
         places, values = axes(x, dims), wide(x)
         count = math.prod(x.shape[axis] for axis in places)
-        squares = np.square(values - np.sum(values, axis=places, keepdims=True) / np.float64(count))
+        squares = np.square(np.abs(values - np.sum(values, axis=places, keepdims=True) / np.float64(count)))
         freedom = max(0.0, count - (1 if correction is None else correction))
         return np.asarray(np.sum(squares, axis=places, keepdims=keepdim) / np.float64(freedom))
 
@@ -447,7 +447,7 @@ def _reference_deviation(name: str, root: bool) -> Callable[..., Array]:
     def reference(x: Array, dims: Dims, correction: Any, keepdim: bool) -> Array:
         _check_deviation(name, operand_type(x))
         result = _variance(x, dims, correction, keepdim)
-        return np.asarray(np.sqrt(result) if root else result).astype(x.dtype)
+        return np.asarray(np.sqrt(result) if root else result).astype(real_type(operand_type(x)).numpy)
 
     return reference
 
@@ -456,7 +456,8 @@ def decompose_variance(b: Any, x: Any, dims: Dims, correction: Any, keepdim: boo
     """Sum of squared distances from the mean over the degrees of freedom; x is float32 or float64."""
     shape = b.shape(x)
     centred = b("aten::sub.Tensor", x, b("aten::mean.dim", x, dims, True))
-    total = b("aten::sum.dim_IntList", b("aten::mul.Tensor", centred, centred), dims, keepdim)
+    distance = b("aten::abs", centred) if b.type(x).dtype.is_complex else centred
+    total = b("aten::sum.dim_IntList", b("aten::mul.Tensor", distance, distance), dims, keepdim)
     return b("aten::div.Scalar", total, _degrees_of_freedom(b, count_of(shape, dims), correction))
 
 
@@ -469,7 +470,7 @@ def _degrees_of_freedom(b: Any, count: Dim, correction: Any) -> Any:
 
 def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: bool, root: bool) -> Any:
     result = decompose_variance(b, widened(b, x), dims, correction, keepdim)
-    return narrowed(b, b("aten::sqrt", result) if root else result, b.type(x).dtype)
+    return narrowed(b, b("aten::sqrt", result) if root else result, real_type(b.type(x).dtype))
 
 
 def _decompose_both(b: Any, x: Any, root: bool, dims: Dims, correction: Any, keepdim: bool) -> tuple[Any, Any]:
@@ -518,7 +519,10 @@ for _name, _root in (("var", False), ("std", True)):
     ):
         define(
             f"aten::{_name}_mean{_overload}(Tensor self, {_arguments}) -> (Tensor, Tensor)",
-            infer=lambda x, *rest, parse=_parse, infer=_infer_both: (infer(x, *parse(*rest)),) * 2,
+            infer=lambda x, *rest, parse=_parse, infer=_infer_both: (
+                infer(x, *parse(*rest)),
+                reduced(x, parse(*rest)[0], parse(*rest)[2]),
+            ),
             reference=lambda x, *rest, parse=_parse, reference=_reference_both: (
                 reference(x, *parse(*rest)),
                 _reference_mean(x, parse(*rest)[0], parse(*rest)[2], None),

@@ -26,7 +26,6 @@ def test_what_was_equal_to_pytorch_is_equal() -> None:
     assert not lost, "\n".join(lost)
 
 
-@pytest.mark.peers
 @pytest.mark.exhaustive
 def test_no_sample_of_any_type_is_wrong() -> None:
     wrong = [lost for lost in losses(opinfo.Effort(1_000_000)) if "!" in lost]
