@@ -107,7 +107,8 @@ def _tuple_text(value: tuple[Any, ...], type_: Type, constants: ConstantTable) -
 
 def default_text(argument: Argument, constants: ConstantTable) -> str:
     """The default value of a parameter, as its declaration has it."""
-    return constant_text(expanded_default(argument), argument.type, constants)
+    default = expanded_default(argument)
+    return constant_text(getattr(default, "_array", default), argument.type, constants)
 
 
 def expanded_default(argument: Argument) -> Any:

@@ -258,3 +258,30 @@ def test_a_flipped_byte_never_crashes(seed: int) -> None:
 def test_a_file_that_is_not_there() -> None:
     with pytest.raises(ValueError, match="The provided filename nowhere.pt does not exist"):
         optc.jit.load("nowhere.pt")
+
+
+def test_a_tensor_as_a_default_is_written_again() -> None:
+    code = FORWARD.format("", "torch.add(x, y)").replace("x: Tensor)", "x: Tensor,\n    y: Tensor=CONSTANTS.c0)")
+    tensor = (
+        b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000"
+        b"X\3\0\0\0cpuK\1tQK\0K\1\x85K\1\x85\x89ccollections\nOrderedDict\n)RtR\x85."
+    )
+    data = zipfile_with(
+        archive({"__torch__.py": code}, EMPTY_OBJECT), "m/constants.pkl", tensor, "m/constants/0", b"\0\0\0@"
+    )
+    once = loads(data)
+    twice = loads(once.save_to_buffer())
+    assert once(optc.ones(1)).tolist() == twice(optc.ones(1)).tolist() == [3.0]
+
+
+def zipfile_with(data: bytes, *changes: Any) -> bytes:
+    """An archive with other contents, or more entries."""
+    entries = {
+        name: zipfile.ZipFile(io.BytesIO(data)).read(name) for name in zipfile.ZipFile(io.BytesIO(data)).namelist()
+    }
+    entries.update(zip(changes[::2], changes[1::2]))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as out:
+        for name, content in entries.items():
+            out.writestr(name, content)
+    return buffer.getvalue()
