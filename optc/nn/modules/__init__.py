@@ -32,6 +32,7 @@ from optc.nn.modules.activation import (
 )
 from optc.nn.modules.attention import MultiheadAttention
 from optc.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from optc.nn.modules.channelshuffle import ChannelShuffle
 from optc.nn.modules.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from optc.nn.modules.conv import (
     Conv1d,
@@ -63,6 +64,7 @@ from optc.nn.modules.loss import (
     BCEWithLogitsLoss,
     CosineEmbeddingLoss,
     CrossEntropyLoss,
+    CTCLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
     HuberLoss,
@@ -70,7 +72,9 @@ from optc.nn.modules.loss import (
     L1Loss,
     MarginRankingLoss,
     MSELoss,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
     NLLLoss,
     PoissonNLLLoss,
     SmoothL1Loss,
@@ -110,9 +114,15 @@ from optc.nn.modules.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
+    LPPool1d,
+    LPPool2d,
+    LPPool3d,
     MaxPool1d,
     MaxPool2d,
     MaxPool3d,
+    MaxUnpool1d,
+    MaxUnpool2d,
+    MaxUnpool3d,
 )
 from optc.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
 from optc.nn.modules.sparse import Embedding
@@ -259,4 +269,14 @@ __all__ = [
     "Fold",
     "Unfold",
     "LocalResponseNorm",
+    "CTCLoss",
+    "MultiLabelMarginLoss",
+    "MultiMarginLoss",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+    "ChannelShuffle",
 ]

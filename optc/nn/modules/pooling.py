@@ -1,5 +1,5 @@
 """Pooling layers: the largest, or the mean, of windows; of a given size, or as many as asked for."""
-# mypy: disable-error-code="no-any-return"
+# mypy: disable-error-code="no-any-return, arg-type"
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from optc.nn.modules.sizes import Numbers, repeated
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
 ]  # fmt: skip
 
 
@@ -202,3 +203,89 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPoolNd):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.adaptive_avg_pool3d(input, self.output_size)
+
+
+class _LPPoolNd(Module):
+    __constants__ = ["norm_type", "kernel_size", "stride", "ceil_mode"]
+    norm_type: float
+    ceil_mode: bool
+
+    def __init__(
+        self, norm_type: float, kernel_size: Numbers, stride: Numbers | None = None, ceil_mode: bool = False
+    ) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPoolNd):
+    """The norm of windows of (N, C, L) or (C, L): (sum of x ** norm_type) ** (1 / norm_type)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool2d(_LPPoolNd):
+    """The norm of windows of (N, C, H, W) or (C, H, W): (sum of x ** norm_type) ** (1 / norm_type)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPoolNd):
+    """The norm of windows of (N, C, D, H, W) or (C, D, H, W): (sum of x ** norm_type) ** (1 / norm_type)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return functional.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class _MaxUnpoolNd(Module):
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpoolNd):
+    """The largest elements back where `indices` says they were in (N, C, L) or (C, L), and zeros elsewhere."""
+
+    def __init__(self, kernel_size: Numbers, stride: Numbers | None = None, padding: Numbers = 0) -> None:
+        super().__init__()
+        self.kernel_size = repeated(kernel_size, 1)
+        self.stride = repeated(stride if (stride is not None) else kernel_size, 1)
+        self.padding = repeated(padding, 1)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return functional.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpoolNd):
+    """The largest elements back where `indices` says they were in (N, C, H, W) or (C, H, W), and zeros elsewhere."""
+
+    def __init__(self, kernel_size: Numbers, stride: Numbers | None = None, padding: Numbers = 0) -> None:
+        super().__init__()
+        self.kernel_size = repeated(kernel_size, 2)
+        self.stride = repeated(stride if (stride is not None) else kernel_size, 2)
+        self.padding = repeated(padding, 2)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return functional.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool3d(_MaxUnpoolNd):
+    """The largest elements back where `indices` says they were in (N, C, D, H, W) or (C, D, H, W), and zeros elsewhere."""
+
+    def __init__(self, kernel_size: Numbers, stride: Numbers | None = None, padding: Numbers = 0) -> None:
+        super().__init__()
+        self.kernel_size = repeated(kernel_size, 3)
+        self.stride = repeated(stride if (stride is not None) else kernel_size, 3)
+        self.padding = repeated(padding, 3)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: list[int] | None = None) -> Tensor:
+        return functional.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
