@@ -47,12 +47,13 @@ from optc.passes import (
     scalar_replacement,
     split_dictionaries,
     split_optionals,
+    unpack_views,
 )
 from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, functionalize, infer_shapes, lower_containers,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, unpack_views, functionalize, infer_shapes, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, outline_islands,
@@ -61,7 +62,8 @@ PASSES = (
 
 pipeline.name_pipeline(
     "capture",
-    "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, local-containers, functionalize",
+    "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, local-containers, "
+    "unpack-views, functionalize",
 )
 pipeline.name_pipeline(
     "simplify",

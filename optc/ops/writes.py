@@ -341,6 +341,11 @@ def _write_diagonal(graph: Graph, view: Node, base: Value, new: Value) -> Value 
     return _insert_node(graph, "aten::diagonal_scatter", "", base, new, *view.inputs[1:])
 
 
+def _refuse(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
+    """Views in which one element of memory shows in several places are only read."""
+    return None
+
+
 def _write_alias(graph: Graph, view: Node, base: Value, new: Value) -> Value | None:
     return new
 
@@ -366,6 +371,7 @@ VIEWS: dict[str, WriteThrough] = {
     "aten::view": _write_reshaped,
     "aten::view_as": _write_reshaped,
     "aten::unflatten.int": _write_reshaped,
+    **dict.fromkeys(("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold"), _refuse),
     "aten::detach": _write_alias,
     "aten::alias": _write_alias,
 }

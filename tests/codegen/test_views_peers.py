@@ -31,7 +31,10 @@ def program(random: np.random.Generator) -> str:
     for step in range(random.integers(3, 9)):
         name = str(random.choice(list(names)))
         number = int(random.integers(0, 2))
-        if names[name] == 2 and random.integers(3) == 0:
+        if names[name] == 2 and random.integers(8) == 0:
+            lines.append(f"u{step}, v{step} = {name}.chunk(2)")
+            names |= {f"u{step}": 2, f"v{step}": 2}
+        elif names[name] == 2 and random.integers(3) == 0:
             kind = int(random.integers(len(VIEWS)))
             lines.append(f"v{step} = " + VIEWS[kind].format(x=name, k=number))
             names[f"v{step}"] = 1 if kind in VECTORS else 2
