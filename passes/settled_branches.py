@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from optc.ir.graph import Graph, Node
+from optc.ir.types import BOOL
 from optc.passes.branch_simplification import splice
 from optc.passes.constant_folding import fold_node
 
 _LARGEST = 4096
+_IDENTITY = {"aten::__is__": True, "aten::__isnot__": False}
+"""What questions for identity give for one and the same value: here, before copies are taken for what they copy."""
 
 
 def take_settled_branches(graph: Graph) -> bool:
@@ -30,6 +33,11 @@ def _once(graph: Graph) -> bool:
         if node.kind == "prim::If" and node.inputs[0].is_constant:
             taken = node.blocks[0 if node.inputs[0].constant else 1]
             splice(node, taken, list(taken.outputs))
+            changed = True
+        elif node.kind in _IDENTITY and node.inputs[0] is node.inputs[1]:
+            with graph.inserting(node):
+                node.output.replace_all_uses_with(graph.insert_constant(_IDENTITY[node.kind], BOOL))
+            node.destroy()
             changed = True
         elif _is_scalar(node):
             changed |= fold_node(graph, node, _LARGEST)

@@ -465,3 +465,20 @@ def test_loops_with_continue_fold_away() -> None:
     assert set(kinds(graph_of(optimized(module, x, symbolic=False)))) == {"aten::add"}
     fast = torch.compile(module, fallback="error")
     np.testing.assert_array_equal(fast(x).numpy(), module(x).numpy())
+
+
+class Attention(nn.Module):
+    def attend(self, query, key):
+        if query is key:
+            return query.relu()
+        return query @ key
+
+    def forward(self, x):
+        return self.attend(x, x)
+
+
+def test_one_value_is_itself() -> None:
+    scripted = torch.jit.script(Attention())
+    program = optimize(scripted._forward_method._function, scripted._c, [TensorType(dtypes.FLOAT32, (3, 3))])
+    assert program.graph is not None
+    assert [node.kind for node in program.graph.nodes] == ["aten::relu"]
