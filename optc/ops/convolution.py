@@ -15,7 +15,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
-from optc.ops.promotion import compute_type, operand_type
+from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape
@@ -135,26 +135,27 @@ def windows_of(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation:
 
 
 def reference(x: Array, weight: Array, bias: Array | None, *arguments: Any) -> Array:
-    """The result, summed in float64."""
+    """The result, summed in double."""
     bias_type = None if bias is None else array_type(bias)
     result = infer(array_type(x), array_type(weight), bias_type, *arguments)
     how = _described(weight.shape, *arguments)
-    batched = (x if x.ndim == how.spatial + 2 else x[None]).astype(np.float64)
+    batched = x if x.ndim == how.spatial + 2 else x[None]
     padded = np.pad(batched, [(0, 0), (0, 0), *how.pads])
     return _convolved(padded, weight, bias, how).astype(x.dtype).reshape(result.shape)
 
 
 def _convolved(padded: Array, weight: Array, bias: Array | None, how: Convolution) -> Array:
-    """The convolution of a batch that has its padding, in float64."""
-    windows = windows_of(padded.astype(np.float64), weight.shape[2:], how.stride, how.dilation)
+    """The convolution of a batch that has its padding, in double."""
+    work = exact_type(operand_type(padded)).numpy
+    windows = windows_of(padded.astype(work), weight.shape[2:], how.stride, how.dilation)
     count, places, kernel = len(padded), windows.shape[2 : 2 + how.spatial], weight.shape[2:]
     grouped = windows.reshape(count, how.groups, weight.shape[1], *places, *kernel)
-    filters = weight.astype(np.float64).reshape(how.groups, weight.shape[0] // how.groups, *weight.shape[1:])
+    filters = weight.astype(work).reshape(how.groups, weight.shape[0] // how.groups, *weight.shape[1:])
     letters, inner = "xyz"[: how.spatial], "uvw"[: how.spatial]
     found = np.einsum(f"ngc{letters}{inner},goc{inner}->ngo{letters}", grouped, filters, optimize=True)
     found = found.reshape(count, weight.shape[0], *places)
     if bias is not None:
-        found = found + bias.astype(np.float64).reshape(-1, *[1] * how.spatial)
+        found = found + bias.astype(work).reshape(-1, *[1] * how.spatial)
     return np.ascontiguousarray(found)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from optc.ir.graph import Value
 from optc.ir.types import STRING, TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.composite import declare_composite
 from optc.ops.elementwise import array_type
-from optc.ops.promotion import compute_type, operand_type, result_type
+from optc.ops.promotion import compute_type, exact_type, operand_type, result_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape, reduced_shape
@@ -63,7 +64,7 @@ def _build_reduced(b: Any, x: Any, reduction: int) -> Any:
 
 
 def _double(item: Any) -> Any:
-    return item.astype(np.float64) if isinstance(item, np.ndarray) else item
+    return item.astype(exact_type(operand_type(item)).numpy) if isinstance(item, np.ndarray) else item
 
 
 # Operators the formulas are written with -----------------------------------------------------------------------------
@@ -171,8 +172,9 @@ _declare_loss(
     "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
     lambda x, y: np.square(x - y), _build_square,
 )  # fmt: skip
-_declare_loss(
-    "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor", lambda x, y: np.abs(x - y), _build_distance
+declare_composite(
+    "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
+    lambda b, x, y, reduction: _build_reduced(b, _build_distance(b, x, y), reduction),
 )
 _declare_loss(
     "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor",

@@ -240,15 +240,20 @@ define(
     decompose=lambda b, x, vector: b("aten::squeeze.dim", b("aten::mm", x, _column(b, vector)), 1),
     out="out",
 )
-for _name, _other in (("dot", "tensor"), ("vdot", "other")):
-    define(
-        f"aten::{_name}(Tensor self, Tensor {_other}) -> Tensor",
-        infer=_infer_dot,
-        reference=_reference_dot,
-        decompose=lambda b, x, y: b(
-            "aten::reshape", b("aten::mm", b("aten::unsqueeze", x, 0), b("aten::unsqueeze", y, 1)), []
-        ),
-    )
+define(
+    "aten::dot(Tensor self, Tensor tensor) -> Tensor",
+    infer=_infer_dot,
+    reference=_reference_dot,
+    decompose=lambda b, x, y: b(
+        "aten::reshape", b("aten::mm", b("aten::unsqueeze", x, 0), b("aten::unsqueeze", y, 1)), []
+    ),
+)
+define(
+    "aten::vdot(Tensor self, Tensor other) -> Tensor",
+    infer=_infer_dot,
+    reference=lambda x, y: _reference_dot(np.conj(x) if x.dtype.kind == "c" else x, y),
+    decompose=lambda b, x, y: b("aten::dot", b("aten::conj_physical", x), y),
+)
 for _name in ("outer", "ger"):
     define(
         f"aten::{_name}(Tensor self, Tensor vec2) -> Tensor",

@@ -17,7 +17,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, same_dim
-from optc.ops.promotion import compute_type, operand_type
+from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import decompose_variance, narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known, known_shape
@@ -220,11 +220,12 @@ define(
 def _reference_rms_norm(x: Array, normalized: Sequence[int], weight: Array | None, eps: float | None) -> Array:
     count = _check_normalized(x.shape, normalized, ("weight", weight))
     places = tuple(range(x.ndim - count, x.ndim))
-    values = x.astype(np.float64)
+    work = exact_type(operand_type(x)).numpy
+    values = x.astype(work)
     with np.errstate(all="ignore"):
         squares = np.square(values).mean(axis=places, keepdims=True)
         result = values / np.sqrt(squares + _rms_epsilon(operand_type(x), eps))
-    scaled = result if weight is None else result * weight.astype(np.float64)
+    scaled = result if weight is None else result * weight.astype(work)
     return np.asarray(scaled).astype(x.dtype)
 
 

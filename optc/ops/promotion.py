@@ -140,6 +140,11 @@ def compute_type(dtype: DType) -> DType:
     return FLOAT32 if dtype in (FLOAT16, BFLOAT16) else dtype
 
 
+def exact_type(dtype: DType) -> DType:
+    """The widest type of a kind, in which references compute: double, or complex of doubles."""
+    return COMPLEX128 if dtype.is_complex else FLOAT64
+
+
 def sum_type(dtype: DType) -> DType:
     """The type of sums and products: integers and bools become int64."""
     return INT64 if dtype.kind in ("bool", "int") else dtype
