@@ -3,6 +3,10 @@
 Overload resolution follows the order of declaration, so operators on tensors come before those on numbers.
 """
 
+import warnings
+
+import numpy as np
+
 from optc.ops import (
     activation,
     alignment_loss,
@@ -72,6 +76,9 @@ from optc.ops import (
     windows,
     writes,
 )
+
+# A reference that forgets the imaginary parts of complex numbers is refused, not wrong. Casts that may, say so themselves.
+warnings.filterwarnings("error", category=np.exceptions.ComplexWarning, module=r"optc\.")
 
 __all__ = [
     "activation",

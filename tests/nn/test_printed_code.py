@@ -24,6 +24,10 @@ LAYERS = [
     "Dropout2d()", "Dropout3d()", "AlphaDropout()", "FeatureAlphaDropout()", "Embedding(4, 4)",
     "Embedding(4, 4, padding_idx=-1)", "Flatten()", "Unflatten(1, (2, 2))", "RNNCell(4, 4)",
     "RNNCell(4, 4, nonlinearity='relu')", "LSTMCell(4, 4)", "GRUCell(3, 4, bias=False)", "MSELoss()", "L1Loss()",
+    "BCELoss()", "BCEWithLogitsLoss()", "KLDivLoss()", "HuberLoss()", "PoissonNLLLoss()", "SoftMarginLoss()",
+    "HingeEmbeddingLoss()", "MarginRankingLoss()", "CosineEmbeddingLoss()", "MultiMarginLoss()", "MultiLabelMarginLoss()",
+    "MultiLabelSoftMarginLoss()", "TripletMarginLoss()", "CTCLoss()", "PairwiseDistance()", "CosineSimilarity()",
+    "Fold(4, 2)", "Unfold(2)", "ChannelShuffle(2)", "LocalResponseNorm(2)", "EmbeddingBag(4, 4)",
     "SmoothL1Loss()", "CrossEntropyLoss()", "NLLLoss()", "Sequential(N.Linear(4, 4), N.Sequential(N.Tanh()))",
 ]  # fmt: skip
 

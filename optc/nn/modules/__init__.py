@@ -125,7 +125,7 @@ from optc.nn.modules.pooling import (
     MaxUnpool3d,
 )
 from optc.nn.modules.rnn import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell, RNNCellBase
-from optc.nn.modules.sparse import Embedding
+from optc.nn.modules.sparse import Embedding, EmbeddingBag
 from optc.nn.modules.transformer import (
     Transformer,
     TransformerDecoder,
@@ -194,6 +194,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "GRUCell",
