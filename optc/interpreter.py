@@ -14,7 +14,6 @@ writes) gets the run-time values themselves, tensors included, so that what it s
 from __future__ import annotations
 
 import traceback
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -83,9 +82,9 @@ def limited(turns: int) -> Iterator[None]:
 
 def program_of(function: Function) -> Program:
     """The function's graph, prepared for running."""
-    found = _programs.get(function)
+    found: Program | None = function.prepared
     if found is None or found.graph is not function.graph:
-        found = _programs[function] = Program(_with_numbers(function.graph), function.base_name)
+        found = function.prepared = Program(_with_numbers(function.graph), function.base_name)
         found.graph = function.graph
     return found
 
@@ -481,9 +480,6 @@ class Program:
             registers[output] = substitute(dim, bound)
 
         return step
-
-
-_programs: weakref.WeakKeyDictionary[Function, Program] = weakref.WeakKeyDictionary()
 
 
 class _DimSources:

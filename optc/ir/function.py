@@ -34,6 +34,8 @@ class Function:
         self._define = define
         self.python_function: Callable[..., Any] | None = None
         self.documentation: str | None = None
+        self.prepared: Any = None
+        """What the interpreter made of the graph. Kept here so that both go together: a graph refers to functions."""
 
     def ensure_defined(self) -> None:
         """Compile the function now if that has not happened yet."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import gc
 import io
+import weakref
 
 import pytest
 
@@ -67,3 +69,12 @@ def test_what_a_missing_operator_returns_is_compiled_around() -> None:
     module = layer("torch.relu(ops.quantized.unheard_of(torch.neg(x)))")
     with pytest.raises(ExecutionError, match="has no operator quantized::unheard_of"):
         optc.compile(module, fallback="allow")(optc.ones(2))
+
+
+def test_a_module_that_has_run_is_freed_with_its_graphs() -> None:
+    module = layer("torch.neg(x)")
+    module(optc.ones(1))
+    forward = weakref.ref(module._c.type.methods["forward"])
+    del module
+    gc.collect()
+    assert forward() is None
