@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import TupleType
+from optc.passes.object_constants import insert_held
 from optc.pipeline import graph_pass
 
 
@@ -22,7 +23,7 @@ def _forward(graph: Graph) -> bool:
     for node in graph.walk():
         if node.owner is None or node.kind not in ("prim::TupleUnpack", "prim::TupleIndex", "prim::TupleSlice"):
             continue
-        source = node.inputs[0].node
+        source = _spelled_out(graph, node.inputs[0])
         if source.kind != "prim::TupleConstruct":
             continue
         changed |= _read_elements(graph, node, source.inputs)
@@ -31,6 +32,16 @@ def _forward(graph: Graph) -> bool:
             node.destroy()
             changed = True
     return changed
+
+
+def _spelled_out(graph: Graph, value: Value) -> Node:
+    """The node that makes a tuple; constant ones are built from their elements."""
+    if not (value.is_constant and isinstance(value.constant, tuple) and isinstance(value.type, TupleType)):
+        return value.node
+    with graph.inserting(value.node):
+        graph.current_source, graph.current_scope = value.node.source, value.node.scope
+        made = insert_held(graph, value.constant, value.type)
+    return value.node if made is None else made.node
 
 
 def _read_elements(graph: Graph, node: Node, elements: tuple[Value, ...]) -> bool:
