@@ -68,6 +68,9 @@ def _infer_mirrored(mode: str, x: TensorType, pad: Sequence[Dim], spatial: int |
 
 def _reference_mirrored(mode: str, x: Array, pad: Sequence[int], spatial: int | None = None) -> Array:
     pairs = [known(pair) for pair in _pairs(mode, x.shape, pad, spatial)]
+    if mode == "circular":
+        cropped = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
+        return np.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in pairs], mode="wrap")
     widened = np.pad(x, [(max(a, 0), max(b, 0)) for a, b in pairs], mode=_MODES[mode])
     kept = tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(widened.shape, pairs))
     return np.ascontiguousarray(widened[kept])
@@ -83,13 +86,20 @@ def _decompose_mirrored(mode: str, b: Any, x: Any, pad: Sequence[Any]) -> Any:
 
 def _places(mode: str, b: Any, extent: Dim, before: Dim, after: Dim) -> Any:
     """Which element of the dimension each element of the padded dimension is."""
+    if mode == "circular":
+        return _wrapped_places(b, extent, before, after)
     places = b("aten::arange.start", -1 * before, extent + after)
     if mode == "replicate":
         return b("aten::clamp", places, 0, extent - 1)
-    if mode == "circular":
-        return b("aten::remainder.Scalar", places, extent)
     mirrored = b("aten::abs", places)
     return b("aten::rsub.Scalar", b("aten::abs", b("aten::rsub.Scalar", mirrored, extent - 1)), extent - 1)
+
+
+def _wrapped_places(b: Any, extent: Any, before: Any, after: Any) -> Any:
+    """What negative padding cuts off is gone before the rest goes round."""
+    first, last = max(-before, 0), extent - max(-after, 0)
+    places = b("aten::arange.start", -max(before, 0), last - first + max(after, 0))
+    return b("aten::add.Scalar", b("aten::remainder.Scalar", places, last - first), first)
 
 
 for _mode, _name in _OPERATORS.items():
