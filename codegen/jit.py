@@ -33,6 +33,14 @@ CODEGEN_VERSION = 2
 
 _PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
 
+LARGE_TEXT = 1 << 20
+"""Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
+
+
+def pipeline_of(text: str) -> tuple[str, ...]:
+    """LLVM's passes for a module."""
+    return _PIPELINE if len(text) <= LARGE_TEXT else tuple(name for name in _PIPELINE if name != "gvn")
+
 
 @dataclass
 class Counts:
@@ -179,7 +187,7 @@ def _emit_all(texts: Sequence[str], target: Target) -> list[bytes]:
         while waiting and not failures:
             try:
                 text = waiting.pop()
-                made[text] = _backend().emit_object(text, target, _PIPELINE)
+                made[text] = _backend().emit_object(text, target, pipeline_of(text))
             except IndexError:
                 return
             except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
@@ -238,7 +246,7 @@ def _compile_generated(
 
 def _emit(text: str, target: Target) -> bytes:
     counts.compiled += 1
-    compiled: bytes = _backend().emit_object(text, target, _PIPELINE)
+    compiled: bytes = _backend().emit_object(text, target, pipeline_of(text))
     return compiled
 
 
@@ -257,20 +265,20 @@ def _remembered(key: str, make: Callable[[], bytes], cached: bool) -> bytes:
 
 def assembly(text: str, target: Target | None = None) -> str:
     """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
-    shown: str = _backend().emit_assembly(text, target or host_target(), _PIPELINE)
+    shown: str = _backend().emit_assembly(text, target or host_target(), pipeline_of(text))
     return shown
 
 
 def optimized(text: str, target: Target | None = None) -> str:
     """The module after LLVM's passes, as text.  Raises: InvalidIR."""
-    with _backend().optimized_module(text, target or host_target(), _PIPELINE) as module:
+    with _backend().optimized_module(text, target or host_target(), pipeline_of(text)) as module:
         return str(module)
 
 
 def object_key(text: str, target: Target) -> str:
     """Under which name the disk cache keeps the object of a module's text."""
     machine = (target.triple, target.cpu, target.features)
-    return digest_of("object", text, str(CODEGEN_VERSION), ",".join(_PIPELINE), toolchain(), *machine)
+    return digest_of("object", text, str(CODEGEN_VERSION), ",".join(pipeline_of(text)), toolchain(), *machine)
 
 
 def digest_of(*parts: str) -> str:
