@@ -76,7 +76,7 @@ class _Recipes:
         self.steps: list[tuple[Any, ...]] = []
         self.origins = origins
         self.families: dict[int, list[np.ndarray[Any, Any]]] = {}
-        for array in (*key.arrays, *origins):
+        for array in (*key.arrays, *filter(self.is_made_anew, origins)):
             self.families.setdefault(id(_owner(array)), []).append(array)
         self.places: dict[int, int] = {}
         for number, array in enumerate(key.arrays):
@@ -107,6 +107,11 @@ class _Recipes:
             return list(_arrays(origin.arguments))
         base = self.base(array)
         return [] if base is None else [base]
+
+    def is_made_anew(self, array: np.ndarray[Any, Any]) -> bool:
+        """The array is no view of what it was made of: that may be looked for in it, and would wait for itself."""
+        origin = self.origins.of(array)
+        return origin is None or all(_owner(item) is not _owner(array) for item in _arrays(origin.arguments))
 
     def base(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any] | None:
         """An array that has a step of its own and holds all of this one."""

@@ -45,6 +45,14 @@ def test_an_equal_program_is_restored_and_computes_the_same() -> None:
     assert np.allclose(second(x)._array, network()(x)._array, atol=1e-5)
 
 
+def test_constants_made_of_views_of_one_another_have_a_plan() -> None:
+    """The weights of an average beside padding are counted in an array, which is then looked at in other shapes."""
+    x, layer = optc.randn(2, 4, 9), nn.AvgPool1d(3, padding=1, count_include_pad=False)
+    first, second = optc.compile(layer, x), optc.compile(layer, x)
+    assert (is_restored(first), is_restored(second)) == (False, True)
+    assert np.array_equal(first(x)._array, second(x)._array)
+
+
 def changed_weight() -> Any:
     module = network()
     module[2].weight._array[7, 199] += 1
