@@ -39,8 +39,16 @@ def has_effects(node: Node) -> bool:
 
 def follows_memory(node: Node) -> bool:
     """True for a node that draws random numbers for a tensor it is given, in the order in which its elements lie."""
+    return _draws(node) and any(map(has_memory_order, node.inputs))
+
+
+def _draws(node: Node) -> bool:
+    """True for random operators, but for those that a flag of theirs, `train`, tells to do nothing."""
     operator = operator_of(node)
-    return operator is not None and operator.random and any(map(has_memory_order, node.inputs))
+    if operator is None or not operator.random:
+        return False
+    flags = [value for argument, value in zip(operator.schema.arguments, node.inputs) if argument.name == "train"]
+    return not any(flag.is_constant and flag.constant is False for flag in flags)
 
 
 def has_memory_order(value: Value) -> bool:
