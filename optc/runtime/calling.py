@@ -58,8 +58,9 @@ def with_python_form(
         return None
     written = [slot for slot in program.state if slot.output is not None]
     updates = tuple(_update(slot, visible, states.get(id(slot)), signature) for slot in written)
+    inputs = (*(spec for form in shown for spec in _specs(form)), *signature.inputs[count:])
     return replace(
-        point, signature=replace(signature, outputs=tree, hidden=tuple(hidden)), arguments=arguments,
+        point, signature=replace(signature, inputs=inputs, outputs=tree, hidden=tuple(hidden)), arguments=arguments,
         state=tuple(states.values()), updates=updates,
     )  # fmt: skip
 
@@ -102,6 +103,15 @@ def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None
     if structure.kind == "dict" or len(present) != len(items):
         return None
     return present if structure.kind == "list" else tuple(present)
+
+
+def _specs(form: InputTree) -> Iterator[InputSpec]:
+    """The leaves of what may be passed, in order; those of numbers that must have one value say so."""
+    if isinstance(form, InputSpec):
+        yield form
+    elif not isinstance(form, Constant):
+        for item in form:
+            yield from _specs(item)
 
 
 def _state(slot: Slot, spec: InputSpec) -> State:

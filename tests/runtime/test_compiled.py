@@ -297,3 +297,17 @@ def test_a_mistake_of_the_compiler_costs_speed_and_not_the_result(monkeypatch: p
     assert fast.specializations[0].native is None
     with pytest.raises(AttributeError):
         torch.compile(lambda x: x + 1, (torch.ones(2),), fallback="error")
+
+
+@torch.jit.script
+def converted(x: torch.Tensor, flag: bool, dtype: int):
+    return x.to(dtype=dtype) if flag else x, dtype + 1
+
+
+def test_numbers_that_a_version_was_made_for_are_checked_by_the_native_entry() -> None:
+    fast, x = torch.compile(converted, fallback="error"), torch.ones(2)
+    for flag, dtype in ((True, 6), (True, 7), (True, 6), (False, 3), (True, 3), (True, 7)):
+        result, number = fast(x, flag, dtype)
+        expected, _ = converted(x, flag, dtype)
+        assert (result.dtype, number) == (expected.dtype, dtype + 1)
+    assert all(version.entry is not None for version in fast.specializations)
