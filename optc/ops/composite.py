@@ -42,6 +42,11 @@ class References:
         """A tensor that is always the same."""
         return array
 
+    def require(self, condition: Any, message: str) -> None:
+        """A check of what the elements are. Raises RuntimeError where it does not hold."""
+        if not condition:
+            raise RuntimeError(message)
+
 
 class Types:
     """A `Builder` whose values are abstract: every operator is its shape rule."""
@@ -63,6 +68,9 @@ class Types:
     def constant(self, array: np.ndarray[Any, Any]) -> Any:
         """The type of a tensor that is always the same."""
         return TensorType(from_numpy(array.dtype), tuple(array.shape))
+
+    def require(self, condition: TensorType, message: str) -> None:
+        """Types say nothing of elements."""
 
 
 def _completed(name: str, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Operator, list[Any]]:

@@ -64,6 +64,9 @@ def _between(b: Any, ordered: Any, ranks: Any, mode: str) -> Any:
 
 def _build(b: Any, x: Any, q: Any, dim: int | None, keepdim: bool, mode: str, ignore_nan: bool, is_tensor: bool) -> Any:
     _check(b.type(x), b.type(q) if is_tensor else q, mode)
+    if is_tensor:
+        inside = b("aten::logical_and", b("aten::ge.Scalar", q, 0), b("aten::le.Scalar", q, 1))
+        b.require(b("aten::all", inside), "quantile() q values must be in the range [0, 1]")
     shape = b.shape(x)
     rank = len(shape)
     if dim is None or not rank:
@@ -85,19 +88,12 @@ def _build(b: Any, x: Any, q: Any, dim: int | None, keepdim: bool, mode: str, ig
     return b("aten::reshape", moved, [b.shape(fractions)[0], *kept] if listed else kept)
 
 
-def _check_fractions(x: Array, q: Any, *rest: Any) -> None:
-    if isinstance(q, np.ndarray) and not np.all((q >= 0) & (q <= 1)):
-        _check(TensorType(operand_type(x), x.shape), TensorType(operand_type(q), q.shape), rest[2])
-        raise RuntimeError("quantile() q values must be in the range [0, 1]")
-
-
 def _declare(name: str, overload: str, ignore_nan: bool) -> Operator:
     is_tensor = not overload
     return declare_composite(
         f"aten::{name}{overload}(Tensor self, {'Tensor' if is_tensor else 'float'} q, int? dim=None, bool keepdim=False, "
         '*, str interpolation="linear") -> Tensor',
         lambda b, x, q, dim, keepdim, mode: _build(b, x, q, dim, keepdim, mode, ignore_nan, is_tensor),
-        check=_check_fractions,
         may_fail=is_tensor,
         out="out" if is_tensor else "scalar_out",
     )
