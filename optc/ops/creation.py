@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import DType
 from optc.ir.types import FLOAT, TensorType
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
@@ -224,12 +224,11 @@ def _range_length(start: Any, end: Any, step: Any) -> Dim:
             return math.ceil((end - start) / step)
     if any(isinstance(bound, Unknown | float) for bound in (start, end, step)):
         raise UndecidedShape("the length of arange depends on numbers that only running tells")
-    length: Dim = end - start if step == 1 else (end - start + step + (-1 if _is_positive(step) else 1)) // step
+    if isinstance(step, Symbolic):
+        backwards: Dim = (start - end) // step
+        return -backwards
+    length: Dim = end - start if step == 1 else (end - start + step + (-1 if step > 0 else 1)) // step
     return length
-
-
-def _is_positive(step: Any) -> bool:
-    return isinstance(step, int) and step > 0
 
 
 def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorType:

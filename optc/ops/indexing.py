@@ -378,10 +378,10 @@ def _check_put_shape(target: Shape, values: Shape) -> None:
 
 
 def _reference_index_put(x: Array, indices: Indices, values: Array, accumulate: bool, *rest: Any) -> Array:
-    _check_put_type(x, values)
     result = x.copy()
     index = _numpy_index(indices, x.shape)
     _check_put_shape(result[index].shape, values.shape)
+    _check_put_type(x, values)
     if accumulate:
         with np.errstate(all="ignore"):
             np.add.at(result, index, values)
@@ -391,8 +391,8 @@ def _reference_index_put(x: Array, indices: Indices, values: Array, accumulate: 
 
 
 def _infer_index_put(x: TensorType, indices: Indices, values: TensorType, accumulate: Any, *rest: Any) -> TensorType:
-    _check_put_type(x, values)
     _check_put_shape(_indexed_shape(known_shape(x), indices), known_shape(values))
+    _check_put_type(x, values)
     return x.with_shape(x.shape)
 
 

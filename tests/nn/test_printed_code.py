@@ -38,9 +38,10 @@ RECURRENT = [
 
 NOT_SCRIPTED = (
     "gaussian_nll_loss", "triplet_margin_with_distance_loss", "lp_pool1d", "lp_pool2d", "lp_pool3d", "upsample",
-    "upsample_nearest", "upsample_bilinear",
+    "upsample_nearest", "upsample_bilinear", "multi_head_attention_forward",
 )  # fmt: skip
-"""PyTorch does not compile these either, or compiles them as unions and overloads that have no text of their own."""
+"""PyTorch does not compile these either, or compiles them as unions and overloads that have no text of their own; or
+they are made of other functions here."""
 
 FUNCTIONS = [
     name for name in (*functional.__all__, "_verify_batch_size", "_verify_spatial_size", "_get_softmax_dim")

@@ -38,7 +38,7 @@ LOSSES: dict[str, list[Any]] = {
     "aten::grid_sampler_3d": [(_VOLUME, _PLACES, mode, padding, False) for mode in (0, 1) for padding in (0, 2)],
     "aten::affine_grid_generator": [(_numbers(2, 2, 3), [2, 3, 4, 5], corners) for corners in (False, True)]
     + [(_numbers(1, 3, 4), [1, 2, 2, 1, 3], False)],
-    "aten::max_unpool2d": [(_numbers(1, 2, 2), _BOX, [3, 4]), (_numbers(1, 2, 2), _BOX + 9, [3, 4]), (_numbers(1, 2, 2), _BOX, [3])],
+    "aten::max_unpool2d": [(_numbers(1, 2, 2), _BOX, [3, 4]), (_numbers(1, 2, 2), _BOX + 2, [3, 4]), (_numbers(1, 2, 2), _BOX, [3])],
     "aten::max_unpool3d": [(_numbers(1, 1, 2, 2), _BOX[None], [2, 3, 4], [1, 1, 1], [0, 0, 0])],
     "aten::fractional_max_pool2d": [(_IMAGE, [2, 2], [3, 2], np.abs(_numbers(2, 3, 2)) % 1), (_IMAGE[0], [2, 3], [4, 4], np.zeros((1, 3, 2), "f4")),
                                     (_IMAGE, [3, 3], [9, 9], _numbers(2, 3, 2))],

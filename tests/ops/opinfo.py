@@ -86,23 +86,23 @@ def _outcomes(names: Sequence[str], effort: Effort) -> Iterator[tuple[str, Outco
     """What one process finds out about the operators, until it ends; where it dies, of the one it was at."""
     options = (str(effort.samples), ",".join(effort.modes), ",".join(effort.dtypes))
     command = [sys.executable, "-m", "tests.ops.opinfo_judge", *options, *names]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stderr is not None
     errors: list[str] = []
-    listener = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
-    listener.start()
     current = names[0]
-    watch = _watch(process)
-    for line in process.stdout:
-        watch.cancel()
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        listener = threading.Thread(target=lambda: errors.extend(process.stderr or ()))
+        listener.start()
         watch = _watch(process)
-        message = json.loads(line)
-        current = message["name"]
-        if "outcomes" in message:
-            yield current, message["outcomes"]
-    code = process.wait()
-    watch.cancel()
-    listener.join()
+        for line in process.stdout:
+            watch.cancel()
+            watch = _watch(process)
+            message = json.loads(line)
+            current = message["name"]
+            if "outcomes" in message:
+                yield current, message["outcomes"]
+        code = process.wait()
+        watch.cancel()
+        listener.join()
     if code:
         text = f"process ended with {code}: {''.join(errors[-5:])}"
         yield current, {"float32": {mode: _crashed(text) for mode in MODES}}
