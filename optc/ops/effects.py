@@ -104,7 +104,20 @@ def is_removable(node: Node) -> bool:
     operator = operator_of(node)
     if operator is not None and operator.needs_elements:
         return True  # half of `max(dim)` is often unused; PyTorch drops unused extremes, of no elements too
-    return not has_effects(node) and not may_fail(node)
+    return not has_effects(node) and not may_fail(node) and not _may_miss(node)
+
+
+def _may_miss(node: Node) -> bool:
+    """True for views, such as `select`, of a place that a tensor has for some of the extents the code is made for."""
+    operator = operator_of(node)
+    if operator is None or not operator.may_fail or not isinstance(operator.lowering, Layout):
+        return False
+    shape = node.inputs[0].type.shape if node.inputs and isinstance(node.inputs[0].type, TensorType) else None
+    dims = [value for argument, value in zip(operator.schema.arguments, node.inputs) if argument.name == "dim"]
+    if shape is None or len(dims) != 1 or not dims[0].is_constant:
+        return False
+    place = dims[0].constant
+    return -len(shape) <= place < len(shape) and isinstance(shape[place], Symbolic)
 
 
 def is_repeatable(node: Node) -> bool:
