@@ -213,9 +213,7 @@ def test_a_forked_child_makes_its_own_workers(make_caller: Make) -> None:
 
 @pytest.mark.slow
 def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
-    """Two units of work side by side, against half the time of both on one thread; the better rounds of many in turn,
-    as the other core is not always ours.
-    """
+    """Two units of work side by side, against half the time of both on one thread; medians over rounds in turn."""
     module = Module("rounds")
     parameters = [Parameter("ptr", name) for name in ("context", "parallel", "task", "words")]
     b = Builder(module.function("rounds", "void", [*parameters, Parameter("i64", "count")]))
@@ -240,4 +238,4 @@ def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
     Caller(pool, together).counts(10)  # wakes the worker
     costs = sorted(seconds(together) - seconds(alone) / 2 for _ in range(101))
     pool.stop()
-    assert costs[25] < 0.5e-6
+    assert costs[50] < 0.5e-6
