@@ -1,12 +1,14 @@
 """The operators: importing this package declares all of them.
 
-Overload resolution follows the order of declaration, so operators on tensors come before those on numbers.
+Overload resolution follows the order of declaration, so operators on tensors come before those on lists, text,
+dictionaries and numbers.
 """
 
 import warnings
 
 import numpy as np
 
+# isort: off
 from optc.ops import (
     activation,
     alignment_loss,
@@ -16,7 +18,6 @@ from optc.ops import (
     bessel,
     comparison,
     complex_numbers,
-    containers,
     conversion,
     convolution,
     copies,
@@ -29,6 +30,7 @@ from optc.ops import (
     elementary,
     embedding_bags,
     error_functions,
+    extents,
     factorizations,
     folding,
     fourier,
@@ -52,14 +54,15 @@ from optc.ops import (
     orthogonal_polynomials,
     packed,
     padding,
+    parts,
     pooled_maxima,
     pooling,
     quantiles,
     recurrent,
     reduction,
+    repeats,
     resampling,
     running,
-    scalars,
     scatters,
     selection,
     shape,
@@ -76,6 +79,8 @@ from optc.ops import (
     windows,
     writes,
 )
+from optc.ops import lists, strings, dictionaries, values, scalars
+# isort: on
 
 # A reference that forgets the imaginary parts of complex numbers is refused, not wrong. Casts that may, say so themselves.
 warnings.filterwarnings("error", category=np.exceptions.ComplexWarning, module=r"optc\.")
@@ -89,19 +94,20 @@ __all__ = [
     "bessel",
     "comparison",
     "complex_numbers",
-    "containers",
     "conversion",
     "convolution",
     "copies",
     "counting",
     "creation",
     "detection",
+    "dictionaries",
     "distances",
     "distinct",
     "einsum",
     "elementary",
     "embedding_bags",
     "error_functions",
+    "extents",
     "factorizations",
     "folding",
     "fourier",
@@ -112,6 +118,7 @@ __all__ = [
     "joining",
     "least_squares",
     "linear_systems",
+    "lists",
     "loss",
     "margins",
     "masks",
@@ -125,11 +132,13 @@ __all__ = [
     "orthogonal_polynomials",
     "packed",
     "padding",
+    "parts",
     "pooled_maxima",
     "pooling",
     "quantiles",
     "recurrent",
     "reduction",
+    "repeats",
     "resampling",
     "running",
     "scalars",
@@ -141,9 +150,11 @@ __all__ = [
     "spectrograms",
     "statistics",
     "storage",
+    "strings",
     "transformer",
     "transposed_convolution",
     "unpooling",
+    "values",
     "vectors",
     "weight_norm",
     "windows",

@@ -18,7 +18,7 @@ from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import Argument
 from optc.ir.types import TensorType
-from optc.ops.containers import MESSAGE
+from optc.ops.values import MESSAGE
 from optc.runtime.calling import with_python_form
 from optc.runtime.islands import Islands
 from optc.runtime.specialization import Fallback, Specialization
