@@ -1,29 +1,24 @@
 """The pass `infer-shapes`: forward abstract interpretation of a functional graph, from the types of its inputs.
 
-First the whole graph is interpreted with the operators' shape rules; only types change (and `known` collects what is
+First the whole graph is interpreted with the operators' shape rules; only types change (and `Facts` collect what is
 certain about ints, bools and lists). Values that loops carry start with the type of their first value; a dimension
 that changes becomes a symbol of its own, and the body is interpreted again until nothing changes. Then, in one walk,
-certain results become constants and operators that must fail become `prim::RaiseException`.
+certain results become constants and operators that must fail become `prim::RaiseException` (`optc.passes.facts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from optc.errors import OptcError
 from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbol, symbols
-from optc.ir.dtypes import FLOAT32, INT64
+from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
 from optc.ir.types import (
-    BOOL,
-    FLOAT,
-    INT,
     NONE,
-    STRING,
     TENSOR,
     DictType,
     IntType,
@@ -40,7 +35,7 @@ from optc.ops.abstract import UndecidedShape, Unknown, abstract, tensor_type_of
 from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
-from optc.passes.branch_simplification import drop_unreachable, splice
+from optc.passes.facts import Facts, is_fact, is_same_fact, type_of, write_facts
 from optc.pipeline import graph_pass
 
 _ROUNDS = 12
@@ -55,38 +50,27 @@ def infer_shapes(graph: Graph) -> bool:
     """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
     inference = _Inference(graph)
     inference.block(graph.block)
-    folded = _Folding(graph, inference).run()
+    folded = write_facts(graph, inference.facts)
     return inference.types_changed() or folded
 
 
 class _Inference:
     def __init__(self, graph: Graph) -> None:
-        self.known: dict[Value, Any] = {}
-        self.sizes: dict[Value, Dim] = {}
-        self.failed: dict[Node, Exception] = {}
+        self.facts = Facts()
         self.owners = binders(graph)
         self.resolved: dict[str, Dim] = {}
         self.graph = graph
-        self.types_before = {value: value.type for value in _values(graph)}
+        self.types_before = {value: value.type for value in graph.values()}
 
     def types_changed(self) -> bool:
         return any(
             value in self.types_before and not _is_same(self.types_before[value], value.type)
-            for value in _values(self.graph)
+            for value in self.graph.values()
         )
 
     def block(self, block: Block) -> None:
         for node in block.nodes:
             self.node(node)
-
-    def abstract(self, value: Value) -> Any:
-        """What is known of a value: see `optc.ops.abstract`."""
-        if value in self.known:
-            return self.known[value]
-        if not value.is_parameter and value.node.kind in ("prim::ListConstruct", "prim::TupleConstruct"):
-            items = [self.abstract(item) for item in value.node.inputs]
-            return items if value.node.kind == "prim::ListConstruct" else tuple(items)
-        return abstract(value)
 
     def node(self, node: Node) -> None:
         """Give the outputs of one node their types."""
@@ -100,16 +84,16 @@ class _Inference:
 
     def operator(self, node: Node, operator: Operator) -> None:
         """Apply the operator's rule. A rule that cannot decide leaves what the schema says."""
-        self.failed.pop(node, None)
+        self.facts.failed.pop(node, None)
         newest = fresh()
         try:
-            arguments = [self.abstract(value) for value in node.inputs]
+            arguments = [self.facts.abstract(value) for value in node.inputs]
             result = self.with_size(node, operator, arguments, operator.infer(*arguments))
         except (UndecidedShape, TypeError):  # TypeError: a rule that has no answer to symbols
             self.forget(node, operator)
             return
         except (OptcError, IndexError, RuntimeError, ValueError) as error:
-            self.failed[node] = error
+            self.facts.failed[node] = error
             self.forget(node, operator)
             return
         results = (result,) if len(node.outputs) == 1 else tuple(result)
@@ -124,8 +108,8 @@ class _Inference:
         if not is_int and not (is_tensor and result.shape == () and result.dtype is INT64):
             return result
         output = node.output
-        self.sizes.pop(output, None)
-        sizes = {place: self.sizes[value] for place, value in enumerate(node.inputs) if value in self.sizes}
+        self.facts.sizes.pop(output, None)
+        sizes = {place: self.facts.sizes[value] for place, value in enumerate(node.inputs) if value in self.facts.sizes}
         sizes |= {place: int(value.constant) for place, value in enumerate(node.inputs) if _holds_size(value)}
         tensors = [place for place, argument in enumerate(arguments) if isinstance(argument, TensorType)]
         if not tensors or any(place not in sizes for place in tensors):
@@ -133,7 +117,7 @@ class _Inference:
         size = sizes[tensors[0]] if operator.is_view else size_of_result(operator, arguments, sizes)
         if size is None:
             return result
-        self.sizes[output] = size
+        self.facts.sizes[output] = size
         return size if is_int else result
 
     def is_apart(self, left: Value, right: Value) -> bool:
@@ -143,7 +127,7 @@ class _Inference:
 
     def forget(self, node: Node, operator: Operator) -> None:
         for output, declared in zip(node.outputs, operator.schema.returns):
-            self.known.pop(output, None)
+            self.facts.known.pop(output, None)
             if isinstance(output.type, TensorType) and isinstance(declared.type, TensorType):
                 output.type = TENSOR
 
@@ -174,7 +158,7 @@ class _Inference:
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
         """What the rule found out, what the schema says, or (for type variables) what the graph said."""
         if isinstance(result, list):
-            return ListType(self.join_all([_type_of(item) for item in result]) or _element(output.type))
+            return ListType(self.join_all([type_of(item) for item in result]) or _element(output.type))
         if isinstance(result, Unknown) and isinstance(result.type, ListType):
             return result.type
         type_ = result_type(result, declared)
@@ -203,12 +187,12 @@ class _Inference:
 
     def learn(self, output: Value, result: Any, bindings: dict[str, Dim]) -> None:
         """Keep what is certain beyond the type: bools, floats, strings, None, and lists item by item."""
-        self.known.pop(output, None)
+        self.facts.known.pop(output, None)
         if isinstance(result, TensorType | Unknown | int | Symbolic) and not isinstance(result, bool):
             return
         if isinstance(result, list | tuple) and bindings:
             return
-        self.known[output] = result
+        self.facts.known[output] = result
 
     def join_all(self, types: list[Type]) -> Type | None:
         result: Type | None = None
@@ -263,7 +247,7 @@ class _Inference:
         """prim::If: an output is what both branches agree on."""
         for block in node.blocks:
             self.block(block)
-        condition = self.abstract(node.inputs[0])
+        condition = self.facts.abstract(node.inputs[0])
         possible = [block for block in node.blocks if not self.never_returns(block)] or node.blocks
         if isinstance(condition, bool):
             possible = [node.blocks[0 if condition else 1]]
@@ -274,7 +258,7 @@ class _Inference:
 
     def never_returns(self, block: Block) -> bool:
         """True for blocks that certainly raise."""
-        return any(node.kind == "prim::RaiseException" or node in self.failed for node in block.nodes)
+        return any(node.kind == "prim::RaiseException" or node in self.facts.failed for node in block.nodes)
 
     def merge(self, output: Value, sources: list[Value]) -> None:
         old = output.type
@@ -284,10 +268,10 @@ class _Inference:
         output.type = type_
         for value in sources:
             self.type_empty_list(value, type_)
-        self.known.pop(output, None)
-        facts = [self.abstract(value) for value in sources]
-        if all(_is_fact(fact) and _same_fact(fact, facts[0]) for fact in facts):
-            self.known[output] = facts[0]
+        self.facts.known.pop(output, None)
+        facts = [self.facts.abstract(value) for value in sources]
+        if all(is_fact(fact) and is_same_fact(fact, facts[0]) for fact in facts):
+            self.facts.known[output] = facts[0]
 
     def join_values(self, left: Type, right: Type, sources: list[Value], place: Value, old: Type) -> Type:
         if isinstance(left, ListType) and isinstance(right, ListType):
@@ -302,7 +286,7 @@ class _Inference:
             value.type = type_
 
     def known_items(self, value: Value) -> Any:
-        found = self.abstract(value)
+        found = self.facts.abstract(value)
         return found if isinstance(found, list) else None
 
     def loop(self, node: Node) -> None:
@@ -313,10 +297,10 @@ class _Inference:
         olds = [value.type for value in carried]
         for parameter, start in zip(carried, node.inputs[2:]):
             parameter.type = start.type
-            self.known.pop(parameter, None)
-            fact = self.abstract(start)
-            if _is_fact(fact):
-                self.known[parameter] = fact
+            self.facts.known.pop(parameter, None)
+            fact = self.facts.abstract(start)
+            if is_fact(fact):
+                self.facts.known[parameter] = fact
         for _ in range(_ROUNDS):
             self.block(body)
             rows = zip(carried, node.inputs[2:], body.outputs[1:], olds)
@@ -337,14 +321,14 @@ class _Inference:
 
     def widen(self, parameter: Value, result: Value, old: Type) -> bool:
         """Make a carried value's type hold for the next iteration too. True when it had to change."""
-        fact = self.known.get(parameter)
-        outcome = self.abstract(result)
+        fact = self.facts.known.get(parameter)
+        outcome = self.facts.abstract(result)
         joined = self.join_values(parameter.type, result.type, [parameter, result], parameter, old)
         if _binds_itself(parameter, self.owners):
             joined = self.keep_own(parameter.type, joined)
-        lost = parameter in self.known and not (_is_fact(outcome) and _same_fact(fact, outcome))
+        lost = parameter in self.facts.known and not (is_fact(outcome) and is_same_fact(fact, outcome))
         if lost:
-            del self.known[parameter]
+            del self.facts.known[parameter]
         changed = not _is_same(joined, parameter.type)
         parameter.type = joined
         return changed or lost
@@ -385,17 +369,6 @@ def _binds_itself(parameter: Value, owners: dict[str, Value]) -> bool:
     return any(owners.get(name) is parameter for name in type_symbols(parameter.type))
 
 
-def _is_fact(fact: Any) -> bool:
-    """True for certain knowledge that its type does not hold already."""
-    if isinstance(fact, Unknown | TensorType | Symbolic):
-        return False
-    return isinstance(fact, bool) or not isinstance(fact, int)
-
-
-def _same_fact(left: Any, right: Any) -> bool:
-    return type(left) is type(right) and repr(left) == repr(right)
-
-
 def _is_same(left: Type, right: Type) -> bool:
     """True for equal types that know the same number of an int."""
     if left is right:
@@ -428,17 +401,6 @@ def _mentions_variables(type_: Type) -> bool:
 
 def _element(type_: Type) -> Type:
     return type_.element if isinstance(type_, ListType) else TENSOR
-
-
-def _type_of(item: Any) -> Type:
-    if isinstance(item, TensorType):
-        return item
-    if isinstance(item, Unknown):
-        return item.type
-    if isinstance(item, list):
-        return ListType(_type_of(item[0]) if item else TENSOR)
-    simple: dict[type, Type] = {bool: BOOL, float: FLOAT, str: STRING, type(None): NONE}
-    return simple.get(type(item), INT)
 
 
 def _constant(inference: _Inference, node: Node) -> None:
@@ -477,12 +439,12 @@ def _tuple_unpack(inference: _Inference, node: Node) -> None:
 
 
 def _list_unpack(inference: _Inference, node: Node) -> None:
-    items = inference.abstract(node.inputs[0])
+    items = inference.facts.abstract(node.inputs[0])
     source = node.inputs[0].type
     for place, output in enumerate(node.outputs):
         if isinstance(items, list) and len(items) == len(node.outputs):
             item = items[place]
-            output.type = IntType(item) if isinstance(item, int | Symbolic) else _type_of(item)
+            output.type = IntType(item) if isinstance(item, int | Symbolic) else type_of(item)
         elif isinstance(source, ListType) and isinstance(source.element, TensorType):
             inference.settle(output, source.element)
 
@@ -491,9 +453,9 @@ def _number_to_tensor(inference: _Inference, node: Node) -> None:
     operator = operator_of(node)
     assert operator is not None
     inference.operator(node, operator)
-    size = inference.abstract(node.inputs[0])
+    size = inference.facts.abstract(node.inputs[0])
     if isinstance(size, int | Symbolic) and not isinstance(size, bool):
-        inference.sizes[node.output] = size
+        inference.facts.sizes[node.output] = size
 
 
 def _identity(inference: _Inference, node: Node) -> None:
@@ -505,7 +467,7 @@ def _identity(inference: _Inference, node: Node) -> None:
     if not all(isinstance(value.type, TensorType) for value in (left, right)):
         return
     if left is right or _is_made_here(left) and _is_made_here(right) or inference.is_apart(left, right):
-        inference.known[node.output] = (left is right) == (node.kind == "aten::__is__")
+        inference.facts.known[node.output] = (left is right) == (node.kind == "aten::__is__")
 
 
 def _is_made_here(value: Value) -> bool:
@@ -521,9 +483,9 @@ def _unwrap(inference: _Inference, node: Node) -> None:
         return
     if is_subtype(unrefined(inner), unrefined(node.output.type)):
         node.output.type = inner
-        fact = inference.abstract(node.inputs[0])
-        if _is_fact(fact):
-            inference.known[node.output] = fact
+        fact = inference.facts.abstract(node.inputs[0])
+        if is_fact(fact):
+            inference.facts.known[node.output] = fact
 
 
 _SPECIAL = {
@@ -542,158 +504,3 @@ _SPECIAL = {
     "prim::If": _Inference.branch,
     "prim::Loop": _Inference.loop,
 }
-
-
-class _Folding:
-    """Writes what inference found out into the graph."""
-
-    def __init__(self, graph: Graph, inference: _Inference) -> None:
-        self.graph = graph
-        self.inference = inference
-        self.shape_symbols = {name for value in _values(graph) for name in tensor_symbols(value.type)}
-        self.number_symbols = {name for name, value in binders(graph).items() if isinstance(value.type, IntType)}
-
-    def run(self) -> bool:
-        changed = False
-        for node in list(self.graph.walk()):
-            if node.owner is None or node.kind in ("prim::Constant", "prim::Loop"):
-                continue
-            if node in self.inference.failed:
-                self.fail(node, self.inference.failed[node])
-                changed = True
-            elif node.kind == "prim::If" and self.take_branch(node):
-                changed = True
-            elif any(output in self.inference.sizes for output in node.outputs):
-                changed |= self.fold_size(node)
-            elif self.foldable(node):
-                for output in node.outputs:
-                    changed |= self.fold(node, output)
-        return changed
-
-    def foldable(self, node: Node) -> bool:
-        if node.kind in ("prim::ListConstruct", "prim::TupleConstruct"):
-            return False
-        if node.kind in ("prim::If", "prim::Dim", "prim::ListUnpack", "prim::unchecked_cast"):
-            return True
-        operator = operator_of(node)
-        return operator is not None and not operator.has_effects
-
-    def fail(self, node: Node, error: Exception) -> None:
-        """The operator raises whenever it runs: say so, with the text it would raise with; nothing after it runs."""
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
-            message = error.message if isinstance(error, OptcError) else str(error)
-            text = self.graph.insert_constant(message, STRING)
-            name = self.graph.insert_constant("IndexError" if isinstance(error, IndexError) else "RuntimeError", STRING)
-            raising = self.graph.insert("prim::RaiseException", [text, name])
-            for output in node.outputs:
-                made = self.graph.insert("prim::Uninitialized", (), (placeholder_type(output.type),)).output
-                output.replace_all_uses_with(made)
-        node.destroy()
-        drop_unreachable(raising)
-
-    def fold_size(self, node: Node) -> bool:
-        """Arithmetic on sizes that a trace did with 0-d tensors: the result is a dimension, and cannot fail.
-
-        Sizes that are still numbers of their own may turn out to be others, which a `prim::Dim` would not notice.
-        """
-        size = self.inference.sizes[node.output]
-        if node.kind in ("prim::NumToTensor", "prim::Dim") or not self.is_shape(size):
-            return False
-        if isinstance(size, Symbolic) and symbols(size) & self.number_symbols:
-            return False
-        is_tensor = isinstance(node.output.type, TensorType)
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
-            made = self.write(size, INT)
-            if is_tensor:
-                made = self.graph.insert("prim::NumToTensor", (made,), (node.output.type,), overload="Scalar").output
-        made.name = node.output.name
-        node.output.replace_all_uses_with(made)
-        node.destroy()
-        return True
-
-    def take_branch(self, node: Node) -> bool:
-        """A branch whose condition is certain is taken now: the other one's types need not fit."""
-        condition = self.inference.abstract(node.inputs[0])
-        if not isinstance(condition, bool):
-            return False
-        block = node.blocks[0 if condition else 1]
-        splice(node, block, list(block.outputs))
-        return True
-
-    def fold(self, node: Node, output: Value) -> bool:
-        if not output.has_uses:
-            return False
-        known = self.inference.known.get(output, _NOTHING)
-        if isinstance(output.type, IntType) and output.type.dim is not None:
-            known = output.type.dim
-            if isinstance(known, Symbolic) and not _reads_shape(node):
-                return False
-        if known is _NOTHING or not _is_writable(known) or not self.is_shape(known):
-            return False
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
-            value = self.write(known, output.type)
-        value.name = output.name
-        output.replace_all_uses_with(value)
-        return True
-
-    def is_shape(self, known: Any) -> bool:
-        """True when every symbol is an extent of some tensor: then `prim::Dim` can tell it wherever it is read."""
-        items = known if isinstance(known, list) else [known]
-        return all(symbols(item) <= self.shape_symbols for item in items if isinstance(item, Symbolic))
-
-    def write(self, known: Any, type_: Type) -> Value:
-        if isinstance(known, list):
-            return self.graph.insert("prim::ListConstruct", [self.write(item, INT) for item in known], (type_,)).output
-        if isinstance(known, Symbolic):
-            return self.graph.insert("prim::Dim", (), (IntType(known),), {"dim": known}).output
-        if isinstance(known, int) and not isinstance(known, bool):
-            return self.graph.insert_constant(known, IntType(known))
-        return self.graph.insert_constant(known, _type_of(known))
-
-
-def _values(graph: Graph) -> Iterator[Value]:
-    """Every value of the graph: parameters of all blocks and outputs of all nodes."""
-    for block in graph.blocks():
-        yield from block.inputs
-        for node in block.nodes:
-            yield from node.outputs
-
-
-def tensor_symbols(type_: Type) -> frozenset[str]:
-    """The symbols in the extents of a tensor; none for other types."""
-    return type_symbols(type_) if isinstance(type_, TensorType) else frozenset()
-
-
-def placeholder_type(type_: Type) -> Type:
-    """The type of a value that is never made; core form wants some element type and rank for every tensor."""
-    return TensorType(FLOAT32, ()) if isinstance(type_, TensorType) and not type_.is_typed else type_
-
-
-_NOTHING = object()
-
-
-def _is_writable(known: Any) -> bool:
-    if isinstance(known, list):
-        return bool(known) and all(isinstance(item, int | Symbolic) and not isinstance(item, bool) for item in known)
-    return known is None or isinstance(known, bool | int | float | str | Symbolic)
-
-
-def _reads_shape(node: Node) -> bool:
-    """Symbolic results become `prim::Dim` where they came out of a tensor or list; int arithmetic stays."""
-    if node.kind == "prim::Dim" or node.blocks:
-        return False
-    return any(not isinstance(value.type, IntType) for value in node.inputs) and not _tells_data(node)
-
-
-def _tells_data(node: Node) -> bool:
-    """True when the output itself binds a symbol of its dimension: an int read from a tensor's elements."""
-    read: set[str] = set()
-    for value in node.inputs:
-        read |= type_symbols(value.type)
-        if not value.is_parameter and value.node.kind == "prim::ListConstruct":
-            read |= set().union(*(type_symbols(item.type) for item in value.node.inputs))
-    type_ = node.outputs[0].type
-    return isinstance(type_, IntType) and type_.dim is not None and not symbols(type_.dim) <= read

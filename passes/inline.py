@@ -19,8 +19,6 @@ def inline(graph: Graph) -> bool:
 
 def erase_types(graph: Graph) -> None:
     """Forget the dimensions a trace has recorded: they are those of its example, not of this call."""
-    for block in graph.blocks():
-        parameters = block.inputs if block is not graph.block else []
-        for value in [*parameters, *(output for node in block.nodes for output in node.outputs)]:
-            if not value.is_constant:
-                value.type = unrefined(value.type)
+    for value in graph.values():
+        if not value.is_constant and value.node is not graph.block.param_node:
+            value.type = unrefined(value.type)

@@ -386,6 +386,13 @@ class Graph:
         for node in self.walk():
             yield from node.blocks
 
+    def values(self) -> Iterator[Value]:
+        """Every value, block by block, outer first: the parameters of a block, then what its nodes make."""
+        for block in self.blocks():
+            yield from block.inputs
+            for node in block.nodes:
+                yield from node.outputs
+
     def add_input(self, type_: Type = TENSOR, name: str = "") -> Value:
         """Append a parameter."""
         return self.block.add_input(type_, name)

@@ -61,13 +61,9 @@ def told_dims(value: Value) -> tuple[Dim, ...]:
 def binders(graph: Graph) -> dict[str, Value]:
     """For every symbol, the first value (outer blocks first) that tells what it is."""
     found: dict[str, Value] = {}
-    for block in graph.blocks():
-        values = [*block.inputs, *(value for node in block.nodes for value in node.outputs)]
-        for value in values:
-            for dim in told_dims(value):
-                name = plain_symbol(dim)
-                if name is not None:
-                    found.setdefault(name, value)
+    for value in graph.values():
+        for name in filter(None, map(plain_symbol, told_dims(value))):
+            found.setdefault(name, value)
     return found
 
 
