@@ -6,7 +6,7 @@ import warnings
 from optc.eager import device, functions
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
-from optc.nn.pooling_functions import of_functional
+from optc.nn.functional_names import of_functional
 
 __all__ = [
     "celu",

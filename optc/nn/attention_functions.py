@@ -10,6 +10,7 @@ from optc.eager import functions
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
+from optc.nn.functional_names import of_functional
 
 __all__ = ["multi_head_attention_forward"]
 
@@ -116,6 +117,7 @@ def _check_mask(attn_mask: Tensor, length: int, keys: int, heads: int) -> Tensor
     return attn_mask
 
 
+@of_functional
 def multi_head_attention_forward(
     query: Tensor,
     key: Tensor,

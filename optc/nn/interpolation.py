@@ -10,7 +10,8 @@ from optc.eager import dispatch, functions
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
 from optc.jit.markers import is_scripting, overload
-from optc.nn.pooling_functions import adaptive_avg_pool2d, adaptive_avg_pool3d, of_functional
+from optc.nn.functional_names import of_functional
+from optc.nn.pooling_functions import adaptive_avg_pool2d, adaptive_avg_pool3d
 
 __all__ = ["interpolate"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from optc.eager import functions
 from optc.eager.tensor import Tensor
 from optc.nn import _reduction
-from optc.nn.pooling_functions import of_functional
+from optc.nn.functional_names import of_functional
 
 __all__ = [
     "binary_cross_entropy",

@@ -1,13 +1,14 @@
 """The poolings of `optc.nn.functional`: the largest, or the mean, of windows of lines, images and volumes."""
 # mypy: disable-error-code="no-any-return"
 
-from typing import Any, TypeVar
+from typing import Any
 
 from optc.eager import functions
 from optc.eager.tensor import Tensor
 from optc.jit.choices import chosen_by
 from optc.jit.markers import annotate
 from optc.nn.broadcasting import BroadcastingList1, BroadcastingList2, BroadcastingList3
+from optc.nn.functional_names import of_functional
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -19,14 +20,6 @@ __all__ = [
     "max_pool2d",
     "max_pool3d",
 ]
-
-Function = TypeVar("Function")
-
-
-def of_functional(function: Function) -> Function:
-    """Scripts and archives know these functions by the names they have in `nn.functional`."""
-    function.__module__ = "optc.nn.functional"
-    return function
 
 
 @of_functional

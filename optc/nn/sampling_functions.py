@@ -7,8 +7,8 @@ from typing import Any
 from optc.eager import functions
 from optc.eager.tensor import Tensor
 from optc.nn.broadcasting import BroadcastingList2
+from optc.nn.functional_names import of_functional
 from optc.nn.interpolation import interpolate
-from optc.nn.pooling_functions import of_functional
 from optc.nn.unpooling_functions import _pair
 
 __all__ = [

@@ -8,7 +8,8 @@ from optc.eager.tensor import Tensor
 from optc.jit.choices import chosen_by
 from optc.jit.markers import annotate, is_scripting
 from optc.nn.broadcasting import BroadcastingList1, BroadcastingList2, BroadcastingList3
-from optc.nn.pooling_functions import max_pool1d, max_pool2d, max_pool3d, of_functional
+from optc.nn.functional_names import of_functional
+from optc.nn.pooling_functions import max_pool1d, max_pool2d, max_pool3d
 
 __all__ = [
     "fractional_max_pool2d",

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 
 import pytest
 
@@ -252,3 +253,24 @@ def test_parameter_shares_memory_and_computes_tensors() -> None:
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype can require gradients"):
         nn.Parameter(optc.ones(1, dtype=optc.int64))
     assert nn.Parameter(optc.ones(1, dtype=optc.int64), requires_grad=False).dtype is optc.int64
+
+
+LAYERS = [thing for name in dir(nn) if isinstance(thing := getattr(nn, name), type) and issubclass(thing, nn.Module)]
+
+
+def test_every_layer_is_found_where_it_says_it_is() -> None:
+    """Pickle and archives look classes up by module and name, whichever file they stand in."""
+    lost = [layer for layer in LAYERS if getattr(sys.modules[layer.__module__], layer.__qualname__, None) is not layer]
+    assert not lost
+
+
+def test_a_layer_that_names_another_module_is_pickled() -> None:
+    attention = pickle.loads(pickle.dumps(nn.MultiheadAttention(4, 2)))
+    assert type(attention) is nn.MultiheadAttention
+
+
+@pytest.mark.parametrize(
+    "name", ["max_pool2d_with_indices", "fractional_max_pool3d_with_indices", "_pair", "dropout1d"]
+)
+def test_nn_functional_has_what_its_files_declare(name: str) -> None:
+    assert getattr(nn.functional, name).__module__ == "optc.nn.functional"

@@ -10,6 +10,7 @@ from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
 from optc.nn import functional
 from optc.nn import init as initialisers
+from optc.nn.modules.attention import MultiheadAttention
 from optc.nn.modules.module import Module
 from optc.nn.parameter import Parameter
 
@@ -26,6 +27,7 @@ __all__ = [
     "LogSigmoid",
     "LogSoftmax",
     "Mish",
+    "MultiheadAttention",
     "PReLU",
     "RReLU",
     "ReLU",
