@@ -13,27 +13,24 @@ writes) gets the run-time values themselves, tensors included, so that what it s
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from functools import cmp_to_key
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 from optc.eager import dispatch
-from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE, RaisedByProgram
-from optc.eager.script_values import (
-    Future,
-    as_run_time_value,
-)
-from optc.errors import ExecutionError, OptcError, SourceRange, UnsupportedError
+from optc.eager.failures import Failure, PythonError
+from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE
+from optc.eager.script_values import Future, as_run_time_value
+from optc.errors import ExecutionError, UnsupportedError
 from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.lifetimes import last_readers
 from optc.ir.literals import Elided
-from optc.ir.types import DictType, IntType, ListType, OptionalType, TensorType, TupleType, Type, VariableType
+from optc.ir.types import IntType, ListType, TensorType, Type, VariableType
 from optc.ops.number_constants import has_number_constants, take_number_constants
 from optc.ops.registry import Operator, operator_of
 
@@ -51,7 +48,7 @@ def run(program: Graph | Function, arguments: Sequence[Any]) -> Any:
     prepared = Program(program, "") if isinstance(program, Graph) else program_of(program)
     try:
         return prepared.call(arguments)
-    except _Failure as failure:
+    except Failure as failure:
         raise ExecutionError(failure.text()) from failure.error
 
 
@@ -98,60 +95,6 @@ def _with_numbers(captured: Graph) -> Graph:
     return graph
 
 
-class _Failure(Exception):
-    """An error on its way out, and the calls it passed, innermost first."""
-
-    def __init__(self, error: Exception, node: Node, function: str) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.frames: list[SourceRange] = []
-        self.passed(node, function)
-
-    def passed(self, node: Node, function: str) -> None:
-        """Note that the error left `node` of the function called `function`."""
-        if node.source is not None:
-            self.frames.append(replace(node.source, function=node.source.function or function))
-
-    def text(self) -> str:
-        """The message in torch's layout."""
-        head = "The following operation failed in the TorchScript interpreter.\n"
-        serialized = [source.excerpt() for source in reversed(self.frames)]
-        originals = [_original(source).excerpt() for source in reversed(self.frames) if source.origin is not None]
-        if not originals:
-            return "\n".join([f"{head}Traceback of TorchScript {_LAST}", *serialized, _reason(self.error)])
-        head += f"Traceback of TorchScript, serialized code {_LAST}"
-        middle = f"\nTraceback of TorchScript, original code {_LAST}"
-        return "\n".join([head, *serialized, middle, *originals, _reason(self.error)])
-
-
-_LAST = "(most recent call last):"
-
-
-def _original(source: SourceRange) -> SourceRange:
-    """The user's own place behind generated code; the generated one where it is not known."""
-    found = source.original()
-    return source if found is None else replace(found, function=source.function)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, RaisedByProgram):
-        return error.text
-    if isinstance(error, OptcError):
-        return f"RuntimeError: {error.message}"
-    if isinstance(error, KeyError) and error.args:
-        return f"RuntimeError: KeyError: {error.args[0]}"
-    return f"RuntimeError: {error}"
-
-
-class _PythonError(Exception):
-    """An error raised by a Python function that a program called."""
-
-    def __init__(self, error: Exception) -> None:
-        frames = traceback.extract_tb(error.__traceback__)[1:]
-        places = "\n".join(f"  {frame.filename}({frame.lineno}): {frame.name}" for frame in reversed(frames))
-        super().__init__(f"{type(error).__name__}: {error}\n\nAt:\n{places}\n")
-
-
 class _Code:
     """The steps of one block and, for errors, the node behind each."""
 
@@ -163,16 +106,16 @@ class _Code:
         self.nodes: dict[Step, Node] = {}
 
     def execute(self, registers: Registers) -> None:
-        """Run the steps. Raises _Failure for whatever they raise."""
+        """Run the steps. Raises Failure for whatever they raise."""
         step: Step | None = None
         try:
             for step in self.steps:
                 step(registers)
-        except (_Failure, Warning):
+        except (Failure, Warning):
             raise
         except Exception as error:
             assert step is not None
-            raise _Failure(error, self.nodes[step], self.function) from error
+            raise Failure(error, self.nodes[step], self.function) from error
 
 
 class Program:
@@ -193,7 +136,7 @@ class Program:
         self._is_single = len(graph.outputs) == 1
 
     def call(self, arguments: Sequence[Any]) -> Any:
-        """Run on these arguments. Raises _Failure, and TypeError for a wrong number of arguments."""
+        """Run on these arguments. Raises Failure, and TypeError for a wrong number of arguments."""
         if len(arguments) != self._count:
             raise TypeError(f"{self.function or 'the graph'} takes {self._count} arguments, not {len(arguments)}")
         registers = self.registers.copy()
@@ -211,7 +154,7 @@ class Program:
         registers[slot] = entered
         try:
             self._code.execute(registers)
-        except _Failure:
+        except Failure:
             while entered:
                 _call_special(entered.pop(), "__exit__", None, None, None)
             raise
@@ -241,7 +184,7 @@ class Program:
 
     def _block(self, block: Block) -> _Code:
         code = _Code(self.function)
-        freed = _last_readers(block)
+        freed = last_readers(block)
         for node in block.nodes:
             if node.kind == "prim::Constant" and not isinstance(node.attributes.get("value"), Elided):
                 self._constant(node)
@@ -406,7 +349,7 @@ class Program:
                 budget.spend()
             try:
                 result = _call_function(function, arguments)
-            except _Failure as failure:
+            except Failure as failure:
                 failure.passed(node, caller)
                 raise
             if len(outputs) == 1:
@@ -429,7 +372,7 @@ class Program:
         def fork(arguments: Sequence[Any]) -> Future:
             try:
                 return Future(program.call(arguments))
-            except _Failure as failure:
+            except Failure as failure:
                 return Future(error=failure)
 
         return self._apply_to_list(node, fork)
@@ -522,37 +465,6 @@ class _DimSources:
         self._sources = before
 
 
-def _last_readers(block: Block) -> dict[Node, list[Value]]:
-    """For each node of the block, the values defined in the block that nobody reads after it."""
-    block.number_nodes()
-    result: dict[Node, list[Value]] = {}
-    for node in block.nodes:
-        if node.kind == "prim::Constant":
-            continue
-        for value in node.outputs:
-            if not _is_worth_freeing(value.type):
-                continue
-            last = max(
-                (_in_block(use.node, block) for use in value.uses), key=lambda reader: reader.position, default=node
-            )
-            if last is not block.return_node:
-                result.setdefault(last, []).append(value)
-    return result
-
-
-def _is_worth_freeing(type_: Type) -> bool:
-    return isinstance(type_, TensorType | ListType | TupleType | DictType | OptionalType)
-
-
-def _in_block(node: Node, block: Block) -> Node:
-    """The node of `block` that `node` is, or is nested in."""
-    while node.owner is not block:
-        owner = node.block.owning_node
-        assert owner is not None
-        node = owner
-    return node
-
-
 def _forget(slots: list[int]) -> Step:
     def step(registers: Registers) -> None:
         for slot in slots:
@@ -573,7 +485,7 @@ def _call_python(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     except Warning:
         raise
     except Exception as error:
-        raise _PythonError(error) from error
+        raise PythonError(error) from error
 
 
 def _method_of(receiver: Any, name: str) -> Function:

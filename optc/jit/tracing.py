@@ -22,7 +22,8 @@ from optc.jit.trace_scopes import ATTRIBUTE, inline_scopes, scopes_to_methods, t
 from optc.jit.trace_state import TraceState
 from optc.jit.trace_values import check_traceable
 from optc.jit.traced_module import traced_module
-from optc.nn.modules.module import Module, intercept_forward
+from optc.nn.modules.hooked_call import intercept_forward
+from optc.nn.modules.module import Module
 
 
 def is_tracing() -> bool:

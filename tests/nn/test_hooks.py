@@ -7,7 +7,7 @@ import pytest
 import optc
 from optc import nn
 from optc.nn.hooks import RemovableHandle, register_module_forward_hook, register_module_forward_pre_hook
-from optc.nn.modules.module import intercept_forward
+from optc.nn.modules.hooked_call import intercept_forward
 
 
 class AddScaled(nn.Module):

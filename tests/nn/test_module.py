@@ -269,6 +269,11 @@ def test_a_layer_that_names_another_module_is_pickled() -> None:
     assert type(attention) is nn.MultiheadAttention
 
 
+def test_nn_functional_has_every_name_it_lists() -> None:
+    missing = [name for name in nn.functional.__all__ if not hasattr(nn.functional, name)]
+    assert not missing
+
+
 @pytest.mark.parametrize(
     "name", ["max_pool2d_with_indices", "fractional_max_pool3d_with_indices", "_pair", "dropout1d"]
 )
