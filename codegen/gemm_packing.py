@@ -10,6 +10,14 @@ from collections.abc import Sequence
 
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value, vector_of
 
+
+def _declare(module: Module, name: str, matrix: str, extents: Sequence[str]) -> Function:
+    """`void name(matrix, extents..., out)`, private to `module`."""
+    numbers = [Parameter("i64", extent) for extent in extents]
+    parameters = [Parameter("ptr", matrix, "readonly"), *numbers, Parameter("ptr", "out", "noalias")]
+    return module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+
+
 # B at run time ---------------------------------------------------------------------------------------------------
 
 
@@ -18,14 +26,7 @@ def panel_packing(module: Module, element: str, source: str, lanes: int, vectors
     name = f"pack_{element}_{source}_{vectors * lanes}_by{lanes}"
     if name in module.functions:
         return module.functions[name]
-    parameters = [
-        Parameter("ptr", "b", "readonly"),
-        Parameter("i64", "ldb"),
-        Parameter("i64", "k"),
-        Parameter("i64", "columns"),
-        Parameter("ptr", "out", "noalias"),
-    ]
-    function = module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+    function = _declare(module, name, "b", ("ldb", "k", "columns"))
     b = Builder(function)
     write = _pack_panel_rows if source == "rows" else _pack_panel_columns
     write(b, element, lanes, vectors, *function.arguments)
@@ -38,14 +39,7 @@ def column_packing(module: Module, element: str) -> Function:
     name = f"pack_{element}_columns"
     if name in module.functions:
         return module.functions[name]
-    parameters = [
-        Parameter("ptr", "b", "readonly"),
-        Parameter("i64", "ldb"),
-        Parameter("i64", "k"),
-        Parameter("i64", "columns"),
-        Parameter("ptr", "out", "noalias"),
-    ]
-    function = module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+    function = _declare(module, name, "b", ("ldb", "k", "columns"))
     source, ldb, k, columns, out = function.arguments
     b = Builder(function)
     with b.for_loop(0, columns) as column:
@@ -145,14 +139,7 @@ def tile_packing(module: Module, element: str, source: str, lanes: int) -> Funct
     name = f"pack_{element}_{source}_tile_by{lanes}"
     if name in module.functions:
         return module.functions[name]
-    parameters = [
-        Parameter("ptr", "a", "readonly"),
-        Parameter("i64", "lda"),
-        Parameter("i64", "rows"),
-        Parameter("i64", "k"),
-        Parameter("ptr", "out", "noalias"),
-    ]
-    function = module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+    function = _declare(module, name, "a", ("lda", "rows", "k"))
     a, lda, rows, k, out = function.arguments
     b = Builder(function)
     if source == "columns":

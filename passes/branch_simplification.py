@@ -40,7 +40,7 @@ def _visit_branch(node: Node, known: dict[Value, bool]) -> bool:
     if decided is not None:
         taken = node.blocks[0 if decided else 1]
         _visit(taken, known)
-        splice(node, taken, list(taken.outputs))
+        splice(node, taken)
         return True
     for value, block in ((True, node.blocks[0]), (False, node.blocks[1])):
         changed |= _visit(block, known | {condition: value})
@@ -54,15 +54,11 @@ def _visit_branch(node: Node, known: dict[Value, bool]) -> bool:
     return changed
 
 
-def splice(node: Node, block: Block, results: list[Value]) -> None:
-    """Replace `node` by the nodes of one of its blocks; `results` stand for its outputs."""
-    for inner in block.nodes:
-        inner.move_before(node)
-    for output, result in zip(node.outputs, results):
-        if not result.name:
-            result.name = output.name
-        output.replace_all_uses_with(result)
-    node.destroy()
+def splice(node: Node, block: Block) -> None:
+    """Replace `node` by the nodes of one of its blocks; results without a name get that of the output they stand for."""
+    for output, result in zip(node.outputs, block.outputs):
+        result.name = result.name or output.name
+    node.give_way_to(block)
 
 
 def _negate(node: Node) -> bool:

@@ -139,8 +139,7 @@ class _Writer:
         condition = self.facts.abstract(node.inputs[0])
         if not isinstance(condition, bool):
             return False
-        block = node.blocks[0 if condition else 1]
-        splice(node, block, list(block.outputs))
+        splice(node, node.blocks[0 if condition else 1])
         return True
 
     def fold(self, node: Node, output: Value) -> bool:

@@ -157,7 +157,7 @@ def _neighbours(members: set[Node], block: Block) -> set[Node] | None:
         for value in node.outputs:
             if _is_native(value):
                 continue
-            readers = {_standing_in(use.node, block) for use in value.uses}
+            readers = {use.node.standing_in(block) for use in value.uses}
             if block.return_node in readers and block.owning_node is not None:
                 return None
             joined |= readers - {block.return_node}
@@ -179,15 +179,6 @@ def _read(node: Node) -> Iterator[Value]:
 def _belongs(value: Value, node: Node) -> bool:
     """True for what is defined by a node or inside of it."""
     return value.node is node or any(value.node.is_inside(block) for block in node.blocks)
-
-
-def _standing_in(node: Node, block: Block) -> Node:
-    """The node of a block that a node is, or is nested in."""
-    while node.owner is not block:
-        owner = node.block.owning_node
-        assert owner is not None
-        node = owner
-    return node
 
 
 def _between(members: set[Node], block: Block) -> set[Node]:
@@ -221,7 +212,7 @@ class _Needs:
             if inner.kind == "prim::Dim":
                 values += [self.owners[name] for name in symbols(inner.attributes["dim"]) if name in self.owners]
         return {
-            _standing_in(value.node, self.block) for value in values if value.node.is_inside(self.block)
+            value.node.standing_in(self.block) for value in values if value.node.is_inside(self.block)
         } - {node}  # fmt: skip
 
     def closure(self, nodes: list[Node], members: set[Node], backwards: bool = False) -> set[Node]:
@@ -325,7 +316,7 @@ class _Outlining:
         inside = set(self.members)
 
         def is_outside(node: Node) -> bool:
-            return _standing_in(node, self.block) not in inside if node.is_inside(self.block) else True
+            return node.standing_in(self.block) not in inside if node.is_inside(self.block) else True
 
         given = [value for node in self.members for value in node.outputs]
         read = [value for value in given if any(is_outside(use.node) for use in value.uses)]

@@ -32,7 +32,7 @@ def _once(graph: Graph) -> bool:
             continue
         if node.kind == "prim::If" and node.inputs[0].is_constant:
             taken = node.blocks[0 if node.inputs[0].constant else 1]
-            splice(node, taken, list(taken.outputs))
+            splice(node, taken)
             changed = True
         elif node.kind in _IDENTITY and node.inputs[0] is node.inputs[1]:
             with graph.inserting(node):

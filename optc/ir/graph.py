@@ -226,6 +226,14 @@ class Node:
         if self.owner is not None:
             self.unlink()
 
+    def give_way_to(self, block: Block) -> None:
+        """Put the nodes of one of this node's blocks in its place; what the block returns stands for its outputs."""
+        for inner in block.nodes:
+            inner.move_before(self)
+        for output, result in zip(self.outputs, block.outputs):
+            output.replace_all_uses_with(result)
+        self.destroy()
+
     def is_after(self, other: Node) -> bool:
         """True when this node runs after `other`: later in the same block, or nested below a later node."""
         node: Node = self
@@ -237,6 +245,15 @@ class Node:
             return False
         other.block.number_nodes()
         return node.position > other.position
+
+    def standing_in(self, block: Block) -> Node:
+        """The node of `block` that this node is, or is nested in."""
+        node: Node = self
+        while node.owner is not block:
+            owner = node.block.owning_node
+            assert owner is not None
+            node = owner
+        return node
 
     def is_inside(self, block: Block) -> bool:
         """True when this node stands in `block` or in a block nested below it."""

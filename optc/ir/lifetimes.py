@@ -17,7 +17,7 @@ def last_readers(block: Block) -> dict[Node, list[Value]]:
             if not _may_hold_tensors(value.type):
                 continue
             last = max(
-                (_in_block(use.node, block) for use in value.uses), key=lambda reader: reader.position, default=node
+                (use.node.standing_in(block) for use in value.uses), key=lambda reader: reader.position, default=node
             )
             if last is not block.return_node:
                 result.setdefault(last, []).append(value)
@@ -27,12 +27,3 @@ def last_readers(block: Block) -> dict[Node, list[Value]]:
 def _may_hold_tensors(type_: Type) -> bool:
     """Whether freeing a value gives memory back."""
     return isinstance(type_, TensorType | ListType | TupleType | DictType | OptionalType)
-
-
-def _in_block(node: Node, block: Block) -> Node:
-    """The node of `block` that `node` is, or is nested in."""
-    while node.owner is not block:
-        owner = node.block.owning_node
-        assert owner is not None
-        node = owner
-    return node

@@ -258,8 +258,4 @@ def _flatten(block: Block) -> None:
             continue
         own = node.blocks[0]
         _flatten(own)
-        for nested in own.nodes:
-            nested.move_before(node)
-        for value, inner in zip(node.outputs, own.outputs):
-            value.replace_all_uses_with(inner)
-        node.destroy()
+        node.give_way_to(own)

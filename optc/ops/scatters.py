@@ -232,18 +232,22 @@ def divided(b: Any, total: Any, count: Any) -> Any:
     return b("aten::div.Tensor", total, count)
 
 
+def _combined(b: Any, operator: str, x: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+    """What comes of combining elements of `source` with those of x; a mean is a sum by a count of both."""
+    if reduce != "mean":
+        return b(operator, x, dim, index, source, reduce)
+    total = b(operator, x, dim, index, source, "sum")
+    counts = b("aten::full", list(b.shape(x)), int(include_self), dtype=b.type(x).dtype.code)
+    counts = b(operator, counts, dim, index, b("aten::ones_like", source), "sum")
+    return divided(b, total, b("aten::clamp_min", counts, 1))
+
+
 def _decompose_scatter_reduce(
     b: Any, x: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool
 ) -> Any:
-    dtype = b.type(x).dtype
     if not include_self:
-        x = b("aten::scatter.value", x, dim, index, neutral_element(reduce, dtype))
-    if reduce != "mean":
-        return b("prim::ScatterReduce", x, dim, index, source, reduce)
-    total = b("prim::ScatterReduce", x, dim, index, source, "sum")
-    counts = b("aten::full", list(b.shape(x)), int(include_self), dtype=dtype.code)
-    counts = b("prim::ScatterReduce", counts, dim, index, b("aten::ones_like", source), "sum")
-    return divided(b, total, b("aten::clamp_min", counts, 1))
+        x = b("aten::scatter.value", x, dim, index, neutral_element(reduce, b.type(x).dtype))
+    return _combined(b, "prim::ScatterReduce", x, dim, index, source, reduce, include_self)
 
 
 define(
@@ -400,16 +404,10 @@ def _reference_index_reduce(x: Array, dim: int, index: Array, source: Array, red
 
 
 def _decompose_index_reduce(b: Any, x: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
-    dtype = b.type(x).dtype
     if not include_self:
         wide = b("aten::to.dtype", index, dtypes.INT64.code)
-        x = b("aten::index_fill.int_Scalar", x, dim, wide, neutral_element(reduce, dtype))
-    if reduce != "mean":
-        return b("prim::IndexReduce", x, dim, index, source, reduce)
-    total = b("prim::IndexReduce", x, dim, index, source, "sum")
-    counts = b("aten::full", list(b.shape(x)), int(include_self), dtype=dtype.code)
-    counts = b("prim::IndexReduce", counts, dim, index, b("aten::ones_like", source), "sum")
-    return divided(b, total, b("aten::clamp_min", counts, 1))
+        x = b("aten::index_fill.int_Scalar", x, dim, wide, neutral_element(reduce, b.type(x).dtype))
+    return _combined(b, "prim::IndexReduce", x, dim, index, source, reduce, include_self)
 
 
 define(

@@ -112,11 +112,7 @@ def _constant(graph: Graph, value: Any, type_: Type) -> Value | None:
 def _inline_branch(node: Node) -> None:
     chosen = node.blocks[0 if node.inputs[0].constant else 1]
     _block(chosen)
-    for inner in chosen.nodes:
-        inner.move_before(node)
-    for output, value in zip(node.outputs, chosen.outputs):
-        output.replace_all_uses_with(value)
-    node.destroy()
+    node.give_way_to(chosen)
 
 
 def _remove_equal_outputs(node: Node) -> bool:
