@@ -467,8 +467,7 @@ def replace(graph: Graph, item: Rule, match: Match) -> bool:
     """
     node = match.node
     marker = graph.create("prim::Marker").insert_before(node)
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         try:
             put = build(item.put, match, Builder(graph))
         except UndecidedShape as error:

@@ -51,8 +51,7 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
         if isinstance(result, np.ndarray):
             only = len(operator.schema.returns) == 1
             remember(result, apply_operator, operator.name, *arguments, result=None if only else place)
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         for output, result in zip(node.outputs, results):
             constant = graph.insert_constant(result, constant_type(result))
             constant.name = output.name

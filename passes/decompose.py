@@ -51,8 +51,7 @@ def _replace(graph: Graph, node: Node) -> bool:
     operator = operator_of(node)
     assert operator is not None and isinstance(operator.lowering, Decomposition)
     before = node.previous
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         builder = Builder(graph)
         try:
             result = operator.lowering.function(builder, *map(decomposition_argument, node.inputs))

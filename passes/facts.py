@@ -101,8 +101,7 @@ class _Writer:
 
     def fail(self, node: Node, error: Exception) -> None:
         """The operator raises whenever it runs: say so, with the text it would raise with; nothing after it runs."""
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             message = error.message if isinstance(error, OptcError) else str(error)
             text = self.graph.insert_constant(message, STRING)
             name = self.graph.insert_constant("IndexError" if isinstance(error, IndexError) else "RuntimeError", STRING)
@@ -124,8 +123,7 @@ class _Writer:
         if isinstance(size, Symbolic) and symbols(size) & self.number_symbols:
             return False
         is_tensor = isinstance(node.output.type, TensorType)
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             made = self.write(size, INT)
             if is_tensor:
                 made = self.graph.insert("prim::NumToTensor", (made,), (node.output.type,), overload="Scalar").output
@@ -152,8 +150,7 @@ class _Writer:
                 return False
         if known is _NOTHING or not _is_writable(known) or not self.is_shape(known):
             return False
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             value = self.write(known, output.type)
         value.name = output.name
         output.replace_all_uses_with(value)

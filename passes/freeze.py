@@ -114,8 +114,7 @@ class _Freezer:
             return
         if found is not None and not isinstance(found, bool | int | float | str):
             return
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             value = self.graph.insert_constant(found, constant_type(found))
         node.output.replace_all_uses_with(value)
         node.destroy()
@@ -124,8 +123,7 @@ class _Freezer:
         found = self.attribute(node)
         if found is not None and not isinstance(found, bool | int | float | str):
             return
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             value = self.graph.insert_constant(found, constant_type(found))
         value.name = node.output.name
         node.output.replace_all_uses_with(value)
@@ -195,8 +193,7 @@ class _Freezer:
         while chain[-1].inputs[0].node.kind == "prim::GetAttr":
             chain.append(chain[-1].inputs[0].node)
         owner = chain[-1].inputs[0]
-        with self.graph.inserting(next(self.graph.nodes)):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node, before=next(self.graph.nodes)):
             for step in reversed(chain[1:]):
                 read = self.graph.insert("prim::GetAttr", [owner], (step.output.type,), dict(step.attributes)).output
                 self.objects[read], self.paths[read] = self.objects[step.output], self.paths[step.output]
@@ -258,8 +255,7 @@ class _Freezer:
             if not self.is_known(node, "prim::GetAttr") or node.output in self.objects:
                 continue
             found = self.attribute(node)
-            with self.graph.inserting(node):
-                self.graph.current_source, self.graph.current_scope = node.source, node.scope
+            with self.graph.replacing(node):
                 value = self.constant(found, node)
             value.name = node.output.name
             node.output.replace_all_uses_with(value)

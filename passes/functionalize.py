@@ -177,8 +177,7 @@ class _Functionalizer:
         place = self.aliasing.places.get(target)
         if place is None or operator is None:
             raise NotFunctional(f"{node.kind} writes to what is not known", node.source)
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             new = self.new_contents(node, operator, place)
             self.put(place, new, node)
         for output, declared in zip(node.outputs, operator.schema.returns):

@@ -90,14 +90,12 @@ def _collect(graph: Graph, loop: Node, place: int, element: Value, turns: Dim) -
     assert isinstance(type_, TensorType) and type_.shape is not None and type_.dtype is not None
     rows = TensorType(type_.dtype, (turns, *type_.shape))
     append = body.outputs[place + 1].node
-    with graph.inserting(loop):
-        graph.current_source, graph.current_scope = append.source, append.scope
+    with graph.replacing(append, before=loop):
         start = Builder(graph)("aten::full", [turns, *type_.shape], 0, dtype=type_.dtype.code)
     loop.set_input(place + 2, start)
     parameter, output = body.inputs[place + 1], loop.outputs[place]
     items_type, parameter.type = output.type, rows
-    with graph.inserting(append):
-        graph.current_source, graph.current_scope = append.source, append.scope
+    with graph.replacing(append):
         builder = Builder(graph)
         written = builder("aten::select_scatter", parameter, element, 0, body.inputs[0])
     append.output.replace_all_uses_with(written)
@@ -115,8 +113,7 @@ def _replace_readers(graph: Graph, items: Value, rows: Value, turns: Dim, items_
         reader = use.node
         if use.slot != 0 or not _is_known_reader(reader):
             continue
-        with graph.inserting(reader):
-            graph.current_source, graph.current_scope = reader.source, reader.scope
+        with graph.replacing(reader):
             reader.output.replace_all_uses_with(read_rows(Builder(graph), reader, rows, turns))
         reader.destroy()
     if not items.has_uses:
@@ -162,7 +159,6 @@ def _refuse_empty(builder: Builder, reader: Node, turns: Dim) -> None:
     branch = graph.insert("prim::If", [empty])
     raising = branch.add_block()
     branch.add_block()
-    with graph.inserting(raising):
-        graph.current_source, graph.current_scope = reader.source, reader.scope
+    with graph.replacing(reader, before=raising):
         words = [graph.insert_constant(word, STRING) for word in (text, "RuntimeError")]
         graph.insert("prim::RaiseException", words)

@@ -49,8 +49,7 @@ def _move(graph: Graph, node: Node) -> bool:
     if operator is None or operator.random or not _is_typed(node.output):
         return False
     for rewrite in (_permuted_result, _flat_result):
-        with graph.inserting(node):
-            graph.current_source, graph.current_scope = node.source, node.scope
+        with graph.replacing(node):
             before = node.previous
             try:
                 result = rewrite(Builder(graph), node, operator)

@@ -204,8 +204,7 @@ class _Conversion:
 
     def start(self, node: Node) -> None:
         b = self.builder
-        with self.graph.inserting(node):
-            self.graph.current_source, self.graph.current_scope = node.source, node.scope
+        with self.graph.replacing(node):
             if node.inputs:
                 buffer = b("aten::stack", [self.row(value) for value in node.inputs], 0)
             else:
@@ -230,8 +229,7 @@ class _Conversion:
 
     def append(self, node: Node, rows: _Rows) -> None:
         b, graph = self.builder, self.graph
-        with graph.inserting(node):
-            graph.current_source, graph.current_scope = node.source, node.scope
+        with graph.replacing(node):
             is_full = b("aten::eq.int", rows.count, b("aten::size.int", rows.buffer, 0))
             branch = graph.insert("prim::If", [is_full], (self.type(),))
             for block, doubled in ((branch.add_block(), True), (branch.add_block(), False)):
@@ -244,8 +242,7 @@ class _Conversion:
     def read(self, node: Node) -> None:
         b, graph = self.builder, self.graph
         rows = self.rows[node.inputs[0]]
-        with graph.inserting(node):
-            graph.current_source, graph.current_scope = node.source, node.scope
+        with graph.replacing(node):
             if node.kind == "aten::len":
                 found = rows.count
             else:

@@ -163,8 +163,7 @@ _READS: dict[str, Callable[[Node, Node, Items], bool]] = {
 
 def _replace(graph: Graph, made: Node, use: Node, items: Items) -> None:
     """Write one use without the container; `items` is what it holds by then."""
-    with graph.inserting(use):
-        graph.current_source, graph.current_scope = use.source, use.scope
+    with graph.replacing(use):
         if not _step(made, use, dict(items)):
             present = _built(graph, made, items)
             for place, value in enumerate(use.inputs):

@@ -169,8 +169,7 @@ class _Batching:
                 continue
             if not self.is_whole(whole, value):
                 continue
-            with self.graph.inserting(value.node):
-                self.graph.current_source, self.graph.current_scope = value.node.source, value.node.scope
+            with self.graph.replacing(value.node):
                 part = self.builder("aten::select.int", whole, front, self.index[value])
             part.name = value.name
             for use in readers:

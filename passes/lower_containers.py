@@ -41,8 +41,7 @@ def _spell_out(graph: Graph, node: Node) -> None:
     for slot, value in enumerate(node.inputs):
         if not (value.is_constant and isinstance(value.constant, list) and isinstance(value.type, ListType)):
             continue
-        with graph.inserting(node):
-            graph.current_source, graph.current_scope = value.node.source, value.node.scope
+        with graph.replacing(value.node, before=node):
             items = [graph.insert_constant(item, constant_type(item)) for item in value.constant]
             node.set_input(slot, graph.insert("prim::ListConstruct", items, (value.type,)).output)
 
@@ -93,8 +92,7 @@ def _entry(made: Node, key: Value) -> tuple[int, Value] | None:
 
 
 def _new_dictionary(graph: Graph, node: Node, entries: list[tuple[Value, Value]]) -> bool:
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         pairs = [value for entry in entries for value in entry]
         made = graph.insert("prim::DictConstruct", pairs, (node.output.type,)).output
     return _replace(node, made)
@@ -164,8 +162,7 @@ def _dictionary_parts(graph: Graph, node: Node) -> bool:
         return False
     if node.kind != "aten::items":
         return _new_list(graph, node, [entry[node.kind == "aten::values"] for entry in entries])
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         kinds = [TupleType((key.type, value.type)) for key, value in entries]
         items = [graph.insert("prim::TupleConstruct", entry, (kind,)).output for entry, kind in zip(entries, kinds)]
     return _new_list(graph, node, items)
@@ -243,8 +240,7 @@ def _drop_list_item(graph: Graph, node: Node) -> bool:
 
 
 def _new_list(graph: Graph, node: Node, items: list[Value]) -> bool:
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         made = graph.insert("prim::ListConstruct", items, (node.output.type,)).output
     return _replace(node, made)
 
@@ -292,8 +288,7 @@ def _fold(graph: Graph, node: Node) -> bool:
     if operation is None or made.kind != "prim::ListConstruct" or not made.inputs:
         return False
     result, *rest = made.inputs
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         kind, _, overload = operation.partition(".")
         type_ = IntType() if isinstance(node.output.type, IntType) else node.output.type
         for value in rest:

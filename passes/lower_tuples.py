@@ -38,8 +38,7 @@ def _spelled_out(graph: Graph, value: Value) -> Node:
     """The node that makes a tuple; constant ones are built from their elements."""
     if not (value.is_constant and isinstance(value.constant, tuple) and isinstance(value.type, TupleType)):
         return value.node
-    with graph.inserting(value.node):
-        graph.current_source, graph.current_scope = value.node.source, value.node.scope
+    with graph.replacing(value.node):
         made = insert_held(graph, value.constant, value.type)
     return value.node if made is None else made.node
 
@@ -56,8 +55,7 @@ def _read_elements(graph: Graph, node: Node, elements: tuple[Value, ...]) -> boo
     else:
         begin, end = node.attributes["beg"], node.attributes["end"]
         part = elements[begin:end]
-        with graph.inserting(node):
-            graph.current_source, graph.current_scope = node.source, node.scope
+        with graph.replacing(node):
             made = graph.insert("prim::TupleConstruct", part, (TupleType(tuple(value.type for value in part)),))
         node.output.replace_all_uses_with(made.output)
     node.destroy()

@@ -40,8 +40,7 @@ def _is_read_of_constant(node: Node) -> bool:
 def _replace(graph: Graph, node: Node) -> bool:
     held = node.inputs[0].constant.values[str(node.attributes["name"])]
     before = node.previous
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         value = insert_held(graph, held, node.output.type)
     if value is None:
         while node.previous is not None and node.previous is not before:

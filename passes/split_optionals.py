@@ -152,8 +152,7 @@ def _answer(reader: Node, is_there: Value) -> Value:
 def _require(reader: Node, is_there: Value) -> None:
     """Fail where there is no value."""
     graph = reader.graph
-    with graph.inserting(reader):
-        graph.current_source, graph.current_scope = reader.source, reader.scope
+    with graph.replacing(reader):
         branch = graph.insert("prim::If", [is_there])
     branch.add_block()
     with graph.inserting(branch.add_block()):

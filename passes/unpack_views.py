@@ -35,8 +35,7 @@ def _unpack(graph: Graph, unpacking: Node) -> bool:
         return False
     following = unpacking.next
     assert following is not None
-    with graph.inserting(following):
-        graph.current_source, graph.current_scope = splitting.source, splitting.scope
+    with graph.replacing(splitting, before=following):
         for number, output in read:
             made = part(graph, splitting, number)
             made.name = output.name

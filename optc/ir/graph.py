@@ -454,7 +454,11 @@ class Graph:
 
     def inserting(self, point: Node | Block) -> InsertPoint:
         """`with graph.inserting(node):` new nodes go just before `node` (a block means its end)."""
-        return InsertPoint(self, point.return_node if isinstance(point, Block) else point)
+        return InsertPoint(self, point)
+
+    def replacing(self, node: Node, before: Node | Block | None = None) -> InsertPoint:
+        """Like `inserting(before or node)`, for what stands in for `node`: it has the same place in the source."""
+        return InsertPoint(self, before or node, node)
 
     def copy(self) -> Graph:
         """A deep copy; constants' values are shared."""
@@ -471,13 +475,16 @@ class Graph:
 class InsertPoint:
     """Context manager that moves a graph's insertion point and puts it back."""
 
-    def __init__(self, graph: Graph, point: Node) -> None:
+    def __init__(self, graph: Graph, point: Node | Block, replaced: Node | None = None) -> None:
         self.graph = graph
-        self.point = point
+        self.point = point.return_node if isinstance(point, Block) else point
+        self.replaced = replaced
 
     def __enter__(self) -> Graph:
         self.saved = self.graph.insertion_point, self.graph.current_source, self.graph.current_scope
         self.graph.insertion_point = self.point
+        if self.replaced is not None:
+            self.graph.current_source, self.graph.current_scope = self.replaced.source, self.replaced.scope
         return self.graph
 
     def __exit__(self, *_: object) -> None:
