@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,7 @@ def package_problem(edge: Import, standard: frozenset[str]) -> str:
     return "" if known else f"{top} is no dependency of optc"
 
 
+@cache
 def all_imports() -> list[Import]:
     """Every import in the source."""
     found: list[Import] = []
