@@ -206,6 +206,8 @@ def cast(b: Builder, value: Value, source: DType, target: DType) -> Value:
     if source is target:
         return value
     wanted = like(value.type, _LLVM_TYPES[target])
+    if source is dtypes.BFLOAT16 and target.kind != "float":
+        value, source = b.fpext(value, "float"), dtypes.FLOAT32
     if target is dtypes.BOOL:
         return b.fcmp("une", value, 0.0) if source.kind == "float" else b.icmp("ne", value, 0)
     if source.kind == "float" and target.kind == "float":
@@ -213,13 +215,21 @@ def cast(b: Builder, value: Value, source: DType, target: DType) -> Value:
     if source.kind == "float":
         return _float_to_integer(b, value, target)
     if target.kind == "float":
-        wide = value if source is not dtypes.BOOL else b.zext(value, "i32")
-        return b.uitofp(wide, wanted) if source in (dtypes.UINT8, dtypes.BOOL) else b.sitofp(wide, wanted)
+        return _integer_to_float(b, value, source, target)
     if source.itemsize == target.itemsize and source is not dtypes.BOOL:
         return value
     if target.itemsize < source.itemsize:
         return b.trunc(value, wanted)
     return b.zext(value, wanted) if source in (dtypes.UINT8, dtypes.BOOL) else b.sext(value, wanted)
+
+
+def _integer_to_float(b: Builder, value: Value, source: DType, target: DType) -> Value:
+    """By way of float32 to the types of two bytes, as in PyTorch."""
+    wide = value if source is not dtypes.BOOL else b.zext(value, "i32")
+    convert = b.uitofp if source in (dtypes.UINT8, dtypes.BOOL) else b.sitofp
+    if target.itemsize == 2:
+        return b.fptrunc(convert(wide, "float"), _LLVM_TYPES[target])
+    return convert(wide, _LLVM_TYPES[target])
 
 
 def _cast_float(b: Builder, value: Value, source: DType, target: DType) -> Value:

@@ -185,6 +185,8 @@ class InstructionWriter:
         left, right = self._pair(first, second)
         if not is_float(left.type):
             raise TypeError(f"fcmp of {left.type}")
+        if element_type(left.type) == "bfloat":
+            return self.fcmp(predicate, self.fpext(left, "float"), self.fpext(right, "float"))
         return self._result(like(left.type, "i1"), f"fcmp {predicate} {left}, {right.name}")
 
     def select(self, condition: Value, first: Operand, second: Operand) -> Value:
@@ -212,10 +214,24 @@ class InstructionWriter:
         return self._cast("sext", value, target)
 
     def fpext(self, value: Value, target: str) -> Value:
-        return self._cast("fpext", value, target)
+        if element_type(value.type) != "bfloat":
+            return self._cast("fpext", value, target)
+        wide = self.shl(self.zext(self.bitcast(value, like(value.type, "i16")), "i32"), 16)
+        return self._cast("fpext", self.bitcast(wide, like(value.type, "float")), target)
 
     def fptrunc(self, value: Value, target: str) -> Value:
+        """Rounds to the nearest, ties to even."""
+        if element_type(target) == "bfloat" != element_type(value.type):
+            return self._rounded_to_bfloat(value)
         return self._cast("fptrunc", value, target)
+
+    def _rounded_to_bfloat(self, value: Value) -> Value:
+        """A float as bfloat16: see `Module`."""
+        bits = self.bitcast(value, like(value.type, "i32"))
+        upper = self.lshr(bits, 16)
+        rounded = self.lshr(self.add(self.add(bits, 0x7FFF), self.and_(upper, 1)), 16)
+        chosen = self.select(self.fcmp("uno", value, value), self.or_(upper, 0x40), rounded)
+        return self.bitcast(self.trunc(chosen, "i16"), like(value.type, "bfloat"))
 
     def sitofp(self, value: Value, target: str) -> Value:
         return self._cast("sitofp", value, target)

@@ -1,5 +1,6 @@
 """Modules, functions and blocks of LLVM IR, as text that grows."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -31,6 +32,11 @@ class Declaration:
     def __str__(self) -> str:
         attributes = f" {self.attributes}" if self.attributes else ""
         return f"declare {self.return_type} {symbol(self.name)}({', '.join(self.parameter_types)}){attributes}"
+
+
+_BFLOAT = re.compile(r"\bbfloat\b")
+"""To LLVM a bfloat16 is sixteen bits. Of its own type LLVM makes calls of a library that is not there, wherever the
+processor has no instructions for it, and where it has, they take small numbers for zero."""
 
 
 class Module:
@@ -123,7 +129,7 @@ class Module:
             [str(function) for function in self.functions.values()],
             self._metadata,
         ]
-        return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+        return _BFLOAT.sub("i16", "\n\n".join("\n".join(section) for section in sections if section) + "\n")
 
 
 @dataclass(eq=False, slots=True)

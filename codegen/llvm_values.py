@@ -87,7 +87,7 @@ def mangled(type_: str) -> str:
     if type_ == "ptr":
         return "p0"
     if type_ == "bfloat":
-        return "bf16"
+        return "i16"
     return f"f{_FLOAT_BITS[type_]}" if type_ in _FLOAT_BITS else type_
 
 
@@ -145,7 +145,7 @@ def _float_constant(type_: str, value: float) -> str:
     if type_ == "half":
         return f"0xH{_packed('<e', value):04X}"
     if type_ == "bfloat":
-        return f"0xR{_bfloat_bits(value):04X}"
+        return str(_bfloat_bits(value))
     if type_ == "float":
         value = struct.unpack("<f", struct.pack("<I", _packed("<f", value)))[0]
     return f"0x{_packed('<d', value):016X}"

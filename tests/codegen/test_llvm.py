@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from optc.codegen import jit
 from optc.codegen.llvm import NOALIAS, NOALIAS_READONLY, Builder, Module, Parameter, Value, constant, vector_of
 
 C_TYPES: dict[str, Any] = {
+    "i16": ctypes.c_uint16,
     "i32": ctypes.c_int32,
     "i64": ctypes.c_int64,
     "float": ctypes.c_float,
@@ -68,8 +70,8 @@ def test_float_constants_are_exact(type_: str, value: float) -> None:
     [
         ("half", 1.5, "0xH3E00"),
         ("half", 1e6, "0xH7C00"),
-        ("bfloat", 1.0, "0xR3F80"),
-        ("bfloat", math.nan, "0xR7FC0"),
+        ("bfloat", 1.0, "16256"),
+        ("bfloat", math.nan, "32704"),
         ("float", 0.1, "0x3FB99999A0000000"),
         ("i1", True, "true"),
         ("i8", 255, "255"),
@@ -173,6 +175,20 @@ def test_casts() -> None:
     assert run("i64", ["i32"], lambda b, n: b.zext(n, "i64"), -1) == 0xFFFFFFFF
     assert run("i32", ["float"], lambda b, x: b.bitcast(x, "i32"), 1.0) == 0x3F800000
     assert run("float", ["double"], lambda b, x: b.fptrunc(x, "float"), 0.1) == np.float32(0.1)
+
+
+def test_bfloat_is_rounded_to_even_on_every_processor() -> None:
+    ties = [1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-8 + 2.0**-20, -1.01, 3.3961e38, 1e-40, 0.0, -0.0]
+    numbers = np.array([*ties, math.inf, -math.inf, math.nan, 0.1], np.float32)
+    rounded = vector_run(
+        f"<{len(numbers)} x float>", f"<{len(numbers)} x i16>",
+        lambda b, p: b.bitcast(b.fptrunc(p, "bfloat"), f"<{len(numbers)} x i16>"), numbers, dtype=np.uint16,
+    )  # fmt: skip
+    expected = numbers.astype(ml_dtypes.bfloat16)
+    assert np.array_equal(rounded.view(ml_dtypes.bfloat16), expected, equal_nan=True)
+    assert np.array_equal(np.signbit(rounded.view(ml_dtypes.bfloat16)), np.signbit(expected))
+    one = run("i16", ["float"], lambda b, x: b.bitcast(b.fptrunc(x, "bfloat"), "i16"), 0.1)
+    assert one == int(expected[-1].view(np.uint16))
 
 
 def test_compares_with_nan() -> None:
