@@ -8,12 +8,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from optc.codegen.host import Target
-
-ElementKind = Literal["float", "double", "half", "bfloat", "i64", "i32", "i16", "i8"]
-"""What the matrices hold, as LLVM names it."""
 
 _BYTES = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
 

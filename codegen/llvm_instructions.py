@@ -226,7 +226,7 @@ class InstructionWriter:
         return self._cast("fptrunc", value, target)
 
     def _rounded_to_bfloat(self, value: Value) -> Value:
-        """A float as bfloat16: see `Module`."""
+        """A float as bfloat16, which is sixteen bits: see `optc.codegen.llvm_module`."""
         bits = self.bitcast(value, like(value.type, "i32"))
         upper = self.lshr(bits, 16)
         rounded = self.lshr(self.add(self.add(bits, 0x7FFF), self.and_(upper, 1)), 16)
@@ -241,16 +241,10 @@ class InstructionWriter:
 
     def fptosi(self, value: Value, target: str, *, saturating: bool = False) -> Value:
         """Rounds towards zero.  Out of range or NaN: the nearest limit or 0 if `saturating`, else undefined."""
-        return self._float_to_integer("fptosi", value, target, saturating)
-
-    def fptoui(self, value: Value, target: str, *, saturating: bool = False) -> Value:
-        return self._float_to_integer("fptoui", value, target, saturating)
-
-    def _float_to_integer(self, operation: str, value: Value, target: str, saturating: bool) -> Value:
-        target = like(value.type, element_type(target))
         if not saturating:
-            return self._cast(operation, value, target)
-        return self.intrinsic(f"{operation}.sat", target, value, overload=(target, value.type))
+            return self._cast("fptosi", value, target)
+        target = like(value.type, element_type(target))
+        return self.intrinsic("fptosi.sat", target, value, overload=(target, value.type))
 
     def bitcast(self, value: Value, target: str) -> Value:
         """Reinterprets the bits; unlike the other conversions `target` is the whole type."""

@@ -54,11 +54,6 @@ def relative(text: str) -> str:
     return text.replace(f"{ROOT}/", "").rstrip()
 
 
-def shell(arguments: list[str]) -> str:
-    """A command as one types it, and its output."""
-    return f"```\n$ optc {' '.join(arguments)}\n{output_of(arguments)}\n```"
-
-
 def tutorial() -> str:
     """The table of the main job."""
     finished = subprocess.run(
@@ -93,11 +88,6 @@ def kernel_decisions() -> str:
     return (
         "```\n$ optc dump --kernels examples/networks.py:chain --shape 1024x1024\n" + "\n".join(titles) + "\n...\n```"
     )
-
-
-def first_sentence(text: str) -> str:
-    """The first line of a docstring."""
-    return text.strip().splitlines()[0]
 
 
 def operators() -> str:

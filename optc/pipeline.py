@@ -38,7 +38,6 @@ class Context:
 
     self_object: ScriptObject | None = None
     slots: list[Slot] = field(default_factory=list)
-    input_structure: Any = None
     output_structure: Any = None
 
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from optc.ir.graph import Graph
-from optc.ir.schema import Argument, FunctionSchema
+from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
 
 
@@ -80,12 +80,6 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
-
-
-def schema_of_graph(name: str, graph: Graph, defaults: tuple[Argument, ...] = ()) -> FunctionSchema:
-    """A schema without defaults made from a graph's inputs and outputs."""
-    arguments = defaults or tuple(Argument(value.name.split(".")[0], value.type) for value in graph.inputs)
-    return FunctionSchema(name, "", arguments, tuple(Argument("", value.type) for value in graph.outputs))
 
 
 NATIVE_CLASSES = "__torch__.torch.classes."

@@ -70,12 +70,6 @@ class Value:
         for use in self.uses:
             use.node.set_input(use.slot, other)
 
-    def replace_uses_after(self, node: Node, other: Value) -> None:
-        """Replace the uses by nodes that come after `node` (in its block or nested below later nodes)."""
-        for use in self.uses:
-            if use.node.is_after(node):
-                use.node.set_input(use.slot, other)
-
 
 class Node:
     """An operation: `kind` (`aten::add`), inputs, outputs, attributes, nested blocks, and where it came from.

@@ -40,11 +40,6 @@ class Argument:
         """True when the operator writes through this argument."""
         return "!" in self.alias
 
-    @property
-    def alias_set(self) -> str:
-        """The letter of the alias set, empty when the argument aliases nothing."""
-        return self.alias.split("!")[0].split("->")[0]
-
     def __str__(self) -> str:
         text = _with_alias(self.type, self.alias)
         if self.name:

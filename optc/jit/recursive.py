@@ -215,12 +215,6 @@ def compile_module(module: Any) -> ScriptObject:
         return RECURSION.modules.compile(module)
 
 
-def script_object(value: Any) -> ScriptObject | None:
-    """The object for an instance of a class that is a script class, or behind a compiled module; None for others."""
-    existing = script_object_of(value)
-    return existing if existing is not None else RECURSION.classes.object_of(value)
-
-
 def compile_class(class_: type) -> ClassType:
     """Compile a Python class as a script class. Raises ScriptError."""
     with _lock:

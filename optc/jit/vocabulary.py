@@ -96,11 +96,6 @@ def special_form(value: Any) -> str | None:
     return _SPECIAL_FORMS.get(id(value))
 
 
-def is_ordinary_function(value: Any) -> bool:
-    """True for Python functions that can be compiled from their source."""
-    return inspect.isfunction(value)
-
-
 def constant_of(value: Any) -> tuple[Any, str] | None:
     """Codes of dtypes, layouts and memory formats, text of devices, each with the name of its type in graphs."""
     if isinstance(value, DType | Layout | MemoryFormat):

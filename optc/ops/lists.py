@@ -104,8 +104,8 @@ def _whatever(*arguments: Any) -> Any:
 
 
 declare_host("aten::len.t(t[] a) -> int", len, _LISTS, rule=_length_rule)
-for _name, _list in (("__getitem__", "list"), ("select", "list")):
-    declare_host(f"aten::{_name}.t(t[](a) {_list}, int idx) -> t(*)", _get, _LISTS, rule=_get_rule, may_fail=True)
+for _name in ("__getitem__", "select"):
+    declare_host(f"aten::{_name}.t(t[](a) list, int idx) -> t(*)", _get, _LISTS, rule=_get_rule, may_fail=True)
 declare_host("aten::slice.t(t[] l, int? start=None, int? end=None, int step=1) -> t[]",
              lambda items, start, end, step: items[start:end:step], _LISTS, rule=_slice_rule)  # fmt: skip
 declare_host("aten::add.t(t[] a, t[] b) -> t[]", lambda left, right: [*left, *right], _LISTS, rule=_joined_rule)

@@ -33,11 +33,6 @@ def shape_of(operand: Any) -> Shape:
     return known_shape(operand) if isinstance(operand, TensorType) else operand.shape
 
 
-def infer_written(x: TensorType, *rest: Any) -> TensorType:
-    """A tensor with some of its elements written."""
-    return x.with_shape(x.shape)
-
-
 def _is_certainly_empty(shape: Shape) -> bool:
     return any(extent == 0 for extent in shape)
 

@@ -79,11 +79,6 @@ def unwrap_optional(type_: Type) -> Type:
     return type_.element if isinstance(type_, OptionalType) else type_
 
 
-def is_union(type_: Type) -> bool:
-    """True for Union and for Optional, which is a union with None."""
-    return isinstance(type_, UnionType | OptionalType)
-
-
 def union_members(type_: Type) -> tuple[Type, ...]:
     """The alternatives of a type, itself when it has none."""
     if isinstance(type_, OptionalType):
