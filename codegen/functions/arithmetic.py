@@ -38,6 +38,13 @@ def polynomial(x: Expr, coefficients: Sequence[float | Expr]) -> Expr:
     return result
 
 
+def split_polynomial(x: Expr, coefficients: Sequence[float]) -> Expr:
+    """The same by two chains half as long, of even and odd powers: for many coefficients on processors that wait for
+    one sum after the other."""
+    square = x * x
+    return fma(polynomial(square, coefficients[1::2]), x, polynomial(square, coefficients[::2]))
+
+
 def magnitude(x: Expr) -> Expr:
     """|x|."""
     return function("abs", x)
@@ -78,6 +85,17 @@ def rounded_bits(shifted: Expr) -> Expr:
 def power_of_two(exponent: Expr, dtype: DType) -> Expr:
     """2**exponent for integers in the range of normal numbers."""
     return ((exponent + _BIAS[dtype]) << MANTISSA_BITS[dtype]).bitcast(dtype)
+
+
+def rounded_power_of_two(x: Expr, factor: float) -> tuple[Expr, Expr]:
+    """n = x * factor, rounded, as a float, and 2**n, in float32 for n in the range of normal exponents.
+
+    The sum that rounds adds the bias of exponents as well, so its low bits are those of the power.
+    """
+    shift = ROUNDING[FLOAT32] + _BIAS[FLOAT32]
+    shifted = fma(x, factor, shift)
+    power = (shifted.bitcast(INT32) << MANTISSA_BITS[FLOAT32]).bitcast(FLOAT32)
+    return shifted - shift, power
 
 
 def scale(x: Expr, exponent: Expr) -> Expr:

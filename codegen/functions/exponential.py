@@ -16,6 +16,7 @@ from optc.codegen.functions.arithmetic import (
     power_of_two,
     reduced,
     rounded_bits,
+    rounded_power_of_two,
     scale,
 )
 from optc.codegen.host import Target
@@ -37,6 +38,11 @@ SERIES = {
     ),
 }  # fmt: skip
 """P in e**r = 1 + r + r**2 P(r) for |r| <= ln(2) / 2."""
+_WIDE_SERIES = (
+    0.5000003576278687, 0.16666613519191742, 0.04166126623749733, 0.008336103521287441, 0.0014104482252150774,
+    0.00019611601601354778,
+)  # fmt: skip
+"""The same for |r| <= ln(2)."""
 _LOWEST = {FLOAT32: -104.0, FLOAT64: -746.0}
 _HIGHEST = {FLOAT32: 90.0, FLOAT64: 711.0}
 
@@ -50,9 +56,11 @@ _LOG2_E_LOW = _LOG2_E - _LOG2_E_HIGH
 
 
 def exp(x: Expr, target: Target) -> Expr:
-    """e**x, 1 ulp (1.8 in float32 on AVX-512): x = n ln 2 + r, e**r = 1 + r + r**2 P(r)."""
+    """e**x, 1 ulp (1.8 in float32): x = n ln 2 + r, e**r = 1 + r + r**2 P(r)."""
     if target.avx512 and x.dtype is FLOAT32:
         return _power_by_steps(x, _LOG2_E_HIGH, _LOG2_E_LOW)
+    if x.dtype is FLOAT32:
+        return _by_even_powers(x)
     rest, exponent = reduce_by_ln2(x, target)
     return times_power(series(rest) + 1.0, exponent, target)
 
@@ -122,6 +130,20 @@ def exp2_of_sum(x: Expr, low: Expr) -> Expr:
     shifted = x + _STEP_ROUNDING
     number = shifted - _STEP_ROUNDING
     return _root_times_series(shifted, number, (x - number) + low)
+
+
+def _by_even_powers(x: Expr) -> Expr:
+    """e**x in float32, with an even n: 2**n is a square, and times its root twice is right for denormals, too."""
+    bounded = at_most(at_least(x, _LOWEST[FLOAT32]), _HIGHEST[FLOAT32])
+    half, root = rounded_power_of_two(bounded, _LOG2_E / 2.0)
+    rest = reduced(bounded, half, [2.0 * part for part in LN2[FLOAT32]])
+    return (fma(rest * rest, polynomial(rest, _WIDE_SERIES), rest) + 1.0) * root * root
+
+
+def decayed(x: Expr) -> Expr:
+    """e**x - 1 in float32 for -80 < x <= 0, 1.5 ulp."""
+    number, power = rounded_power_of_two(x, _LOG2_E)
+    return fma(series(reduced(x, number, LN2[FLOAT32])), power, power - 1.0)
 
 
 def _power_by_steps(x: Expr, factor: float, factor_low: float) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from optc.codegen.functions.arithmetic import at_most, magnitude, polynomial, square_root, with_sign_of
-from optc.codegen.functions.exponential import expm1, inverse_power, reduce_by_ln2, series, times_power
+from optc.codegen.functions.exponential import decayed, expm1, inverse_power, reduce_by_ln2, series, times_power
 from optc.codegen.functions.logarithm import log1p
 from optc.codegen.host import Target
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32
@@ -67,7 +67,7 @@ def tanh(x: Expr, target: Target) -> Expr:
         index = apply("lshr", (size + _PART_OFFSET).bitcast(INT32), literal(21, INT32))
         centre, *coefficients = (table(index, part, FLOAT32) for part in _PARTS)
         return with_sign_of(polynomial(size - centre, coefficients), x)
-    grown = expm1(size * -2.0, target)
+    grown = decayed(size * -2.0) if x.dtype is FLOAT32 else expm1(size * -2.0, target)
     return with_sign_of(grown / (grown + 2.0), x)
 
 
