@@ -5,7 +5,7 @@ part. So the weights are packed interleaved: a panel holds the columns of some u
 all parts of its units in registers when the sums are finished; what follows (sigmoid, tanh, the new state) is computed
 there and stored once. Panels are independent, so threads share them, each its own units in every step.
 
-Every element is one sum in the order of K, whatever the tile.
+Every element is one sum in the order of K, whatever the tile, of parts where K is long (see `gemm_kernel`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.gemm_kernel import digest, multiply_add
+from optc.codegen.gemm_kernel import PART, digest, is_cut, multiply_add, sums_of_parts
 from optc.codegen.gemm_tiles import element_bytes
 from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, vector_of
@@ -90,6 +90,7 @@ Conclude = Callable[[Builder, list[Value], Spot], None]
 class GatedProduct:
     """The function `name`: (a, lda, panels, m, k, reverse, *parameters, start, stop) computes panels start to stop.
 
+    k: None where it is only known at run time; what is known only decides whether sums are cut into parts.
     `key` says everything that decides the code of `conclude`. `reverse` (i64): take the panels from the last to the
     first, so that a step begins with the weights that the step before has left in the cache.
     """
@@ -99,9 +100,14 @@ class GatedProduct:
     parts: int
     width: int
     rows: int | None
+    k: int | None
     key: str
     parameters: tuple[Parameter, ...]
     conclude: Conclude
+
+    @property
+    def is_cut(self) -> bool:
+        return is_cut(self.k, self.element)
 
     @property
     def panels(self) -> int:
@@ -111,7 +117,8 @@ class GatedProduct:
     def name(self) -> str:
         rows = "any" if self.rows is None else str(self.rows)
         tile = f"{self.tile.rows}x{self.tile.units}by{self.tile.lanes}"
-        return f"gated_{self.element}_{rows}x{self.parts}x{self.width}_{tile}_{digest(self.key)}"
+        cut = f"_cut{PART}" if self.is_cut else ""
+        return f"gated_{self.element}_{rows}x{self.parts}x{self.width}_{tile}{cut}_{digest(self.key)}"
 
     @property
     def all_parameters(self) -> tuple[Parameter, ...]:
@@ -206,16 +213,24 @@ class _Writer:
         count = self.gated.parts * self.tile.units
         pointers = [b.gep(element, self.a, b.mul(b.add(row, r), self.lda)) for r in range(rows)]
         zeros = [b.constant(self.vector, 0)] * (rows * count)
-        with b.for_loop(0, self.k, carried=[panel, *zeros]) as loop:
-            position, *sums = loop.carried
-            columns = [
-                b.load(self.vector, b.gep(element, position, v * self.tile.lanes), self.tile.lanes * element_bytes(element))
-                for v in range(count)
-            ]  # fmt: skip
-            updated: list[Value] = []
-            for r, pointer in enumerate(pointers):
-                factor = b.splat(b.load(element, b.gep(element, pointer, loop.index)), self.tile.lanes)
-                mine = sums[r * count : (r + 1) * count]
-                updated += [multiply_add(b, factor, column, total) for column, total in zip(columns, mine, strict=True)]
-            loop.yield_([b.gep(element, position, count * self.tile.lanes), *updated])
-        return loop.results[1:]
+
+        def sum_part(
+            start: Value, stop: Value, moving: list[Value], sums: list[Value]
+        ) -> tuple[list[Value], list[Value]]:
+            with b.for_loop(start, stop, carried=[*moving, *sums]) as loop:
+                position, *sums = loop.carried
+                alignment = self.tile.lanes * element_bytes(element)
+                columns = [
+                    b.load(self.vector, b.gep(element, position, v * self.tile.lanes), alignment) for v in range(count)
+                ]
+                updated: list[Value] = []
+                for r, pointer in enumerate(pointers):
+                    factor = b.splat(b.load(element, b.gep(element, pointer, loop.index)), self.tile.lanes)
+                    mine = sums[r * count : (r + 1) * count]
+                    updated += [multiply_add(b, factor, column, total) for column, total in zip(columns, mine)]
+                loop.yield_([b.gep(element, position, count * self.tile.lanes), *updated])
+            return loop.results[:1], loop.results[1:]
+
+        if self.gated.is_cut:
+            return sums_of_parts(b, self.k, [panel], zeros, sum_part)
+        return sum_part(b.constant("i64", 0), self.k, [panel], zeros)[1]

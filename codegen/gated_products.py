@@ -91,12 +91,13 @@ class _GatedGroup:
         arguments = [memory.pointer for memory in self.operands()]
         arguments += [written.memory.pointer for written in self.written]
         arguments += [emit_dim(b, self.movement(memory)[0], driver.symbols) for memory in self.operands()]
+        k = left.shape[1]
         described = gated.GatedProduct(
-            element, tile, self.parts, self.width, known, self.key(), self.parameters(), self.conclude
-        )
+            element, tile, self.parts, self.width, known, k if isinstance(k, int) else None, self.key(),
+            self.parameters(), self.conclude,
+        )  # fmt: skip
         if described.name not in driver.modules:
             driver.modules[described.name] = described.module()
-        k = left.shape[1]
         numbers = [emit_dim(b, dim, driver.symbols) for dim in (left.strides[0], self.rows, k)]
         reverse = b.constant("i64", 0) if driver.turn is None else b.and_(driver.turn, 1)
         values = [left.pointer, numbers[0], packed, numbers[1], numbers[2], reverse, *arguments]

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue
-from optc.codegen.gemm_kernel import Kernel, Order
+from optc.codegen.gemm_kernel import PART, Kernel, Order, is_cut
 from optc.codegen.gemm_plan import GROUPS, Plan, Source
 from optc.codegen.gemm_tiles import Tile, element_bytes
 from optc.codegen.llvm import Declaration, Parameter
@@ -68,10 +68,17 @@ class Gemm:
     def __post_init__(self) -> None:
         if self.source == "packed" and self.n is None:
             raise ValueError("packed weights have a known number of columns")
+        if self.is_cut and self.plan.steps % PART:
+            raise ValueError(f"blocks of {self.plan.steps} steps end within parts of {PART}")
 
     @property
     def tile(self) -> Tile:
         return self.plan.tile
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the sums are added up in parts, apart from vectors along K, whose lanes are parts already."""
+        return not self.plan.along and is_cut(self.k, self.element)
 
     @property
     def name(self) -> str:
@@ -80,7 +87,7 @@ class Gemm:
         packing = "".join(
             letter for letter, holds in (("A", plan.packs_a), ("B", plan.packs_b), ("C", plan.copies_b)) if holds
         )
-        cut = f"{plan.rows}by{plan.steps}{packing}"
+        cut = f"{plan.rows}by{plan.steps}{packing}" + (f"_ahead{plan.ahead}" if plan.ahead else "")
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
         layout = f"{self.source}{'_turned' if self.a == 'columns' else ''}"
         return (
@@ -131,6 +138,7 @@ class Gemm:
             copies=copies,
             batched=self.is_batched,
             along=plan.along,
+            cut=self.is_cut,
         )
 
     def declaration(self) -> Declaration:

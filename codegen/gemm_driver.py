@@ -258,7 +258,7 @@ class _DriverWriter:
         """Packed panels, `k` rows long, lie one behind the other."""
         if not self.plan.prefetch:
             return None
-        b, apart = self.b, self.b.constant("i64", self.plan.prefetch * self._line_elements())
+        b, apart = self.b, self.b.constant("i64", self.plan.ahead or self.plan.prefetch * self._line_elements())
         return _Following(self._moved(pointer, b.mul(width, k)), apart, b.mul(block.steps, apart))
 
     def _next_rows(self, place: Value, width: Value) -> _Following | None:
@@ -355,7 +355,10 @@ class _DriverWriter:
         """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""
         b = self.b
         tile = b.udiv(b.sub(row, block.start), self.tile.rows)
-        last = -(-self.tile.vectors // self.plan.prefetch) - 1
+        lines = -(-self.tile.columns // self._line_elements())
+        last = -(-lines // self.plan.prefetch) - 1
+        if self.plan.ahead:
+            last = -(-self.tile.columns // self.plan.ahead) - 1
         part = b.mul(b.intrinsic("smin", "i64", tile, b.constant("i64", last)), following.part)
         return [b.gep(self.gemm.element, following.pointer, part, inbounds=False), following.apart]
 

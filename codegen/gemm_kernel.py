@@ -1,8 +1,9 @@
 """The kernels of matrix products: an R x V tile of accumulator vectors that stays in registers while K goes by.
 
 The K loop is never unrolled (that spills). Every element of C is one sum in the order of K, whatever the kernel, so a
-row of the result does not depend on the rows that were computed with it. Where K is cut into blocks, the sums wait in
-C between them, which rounds nothing.
+row of the result does not depend on the rows that were computed with it. A long K is summed in parts (`PART`), and the
+sums of the parts are added up in their order: the rounding errors of a sum grow with its length. Where K is cut into
+blocks, which end where parts end, what there is so far waits in C between them, which rounds nothing.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ _COPYING = (Parameter("ptr", "copy", "noalias"),)
 _BLOCKED = (Parameter("i64", "first"), Parameter("i64", "final"))
 _BATCHED = (Parameter("i64", "batch"),)
 
+PART = 256
+"""So many products are summed one after the other. Decided by K alone: how rows and columns are cut must not matter."""
+
 _UNROLLED_OPERATIONS = 200  # a longer epilogue of a whole tile becomes a loop over its rows
 _LINE_BYTES = 64
 
@@ -59,6 +63,33 @@ def added(b: Builder, left: Value, right: Value) -> Value:
     return b.fadd(left, right) if is_float(left.type) else b.add(left, right)
 
 
+def is_cut(k: int | None, element: str) -> bool:
+    """Whether sums of K products of such elements (None: any number of them) are added up in parts."""
+    return is_float(sum_type(element)) and (k is None or k > PART)
+
+
+SumPart = Callable[[Value, Value, list[Value], list[Value]], tuple[list[Value], list[Value]]]
+"""Gets where a part of K begins and ends, the pointers that move along K and the sums so far; gives the last two
+behind the part."""
+
+
+def sums_of_parts(b: Builder, k: Value, moving: list[Value], totals: list[Value], sum_part: SumPart) -> list[Value]:
+    """`totals` plus the sum of every part of K. The totals wait on the stack while a part has the registers."""
+    vector = totals[0].type
+    waiting = b.alloca(vector, len(totals), 64)
+    places = [b.gep(vector, waiting, number) for number in range(len(totals))]
+    for place, total in zip(places, totals, strict=True):
+        b.store(total, place)
+    zeros = [b.constant(vector, 0)] * len(totals)
+    with b.for_loop(0, k, PART, carried=moving) as part:
+        stop = b.intrinsic("smin", "i64", b.add(part.index, PART), k)
+        moved, sums = sum_part(part.index, stop, part.carried, zeros)
+        for place, value in zip(places, sums, strict=True):
+            b.store(added(b, b.load(vector, place), value), place)
+        part.yield_(moved)
+    return [b.load(vector, place) for place in places]
+
+
 @dataclass(frozen=True)
 class Kernel:
     """One register tile, with its epilogue: C[row:, column:] = epilogue(a @ b).
@@ -71,6 +102,7 @@ class Kernel:
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
     and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
+    cut: K is summed in parts, which begin where a block begins. Else blocks go on with the sums that wait in C.
     """
 
     element: str
@@ -85,6 +117,7 @@ class Kernel:
     copies: bool = False
     batched: bool = False
     along: int = 0
+    cut: bool = False
 
     @property
     def name(self) -> str:
@@ -98,6 +131,7 @@ class Kernel:
             f"ahead{self.prefetch}": bool(self.prefetch),
             "copying": self.copies,
             "batched": self.batched,
+            f"cut{PART}": self.cut,
             self.epilogue.result: bool(self.epilogue.result),
             digest(self.epilogue.key): bool(self.epilogue.key),
         }
@@ -229,42 +263,56 @@ class _KernelWriter:
     def _all_sums(self, starts: list[Value]) -> list[Value]:
         if self.kernel.along:
             return self._sums_along_k()
-        return self._transposed_sums(starts) if self.kernel.b == "columns" else self._sums(starts)
+        k = self.named["k"]
+        transposes = self.kernel.b == "columns"
+        moving, sum_part = ([], self._transposed_part()) if transposes else (self._moving(), self._part())
+        if self.kernel.cut:
+            return sums_of_parts(self.b, k, moving, starts, sum_part)
+        return sum_part(self.b.constant("i64", 0), k, moving, starts)[1]
 
-    def _sums(self, starts: list[Value]) -> list[Value]:
+    def _moving(self) -> list[Value]:
+        """The pointers that move along K: B, a packed tile of A, what is asked for ahead, where B is copied to."""
+        kernel, named = self.kernel, self.named
+        names = {"b": True, "a": kernel.a == "columns", "ahead": bool(kernel.prefetch), "copy": kernel.copies}
+        return [named[name] for name, moves in names.items() if moves]
+
+    def _part(self) -> SumPart:
         """The products of the tile, row by row."""
-        b, named = self.b, self.named
-        factors, moving = self._factors()
-        flags = {"ahead": bool(self.kernel.prefetch), "copy": self.kernel.copies}
-        optional = [name for name, holds in flags.items() if holds]
-        pointers = [named["b"], *moving, *(named[name] for name in optional)]
-        with b.for_loop(0, named["k"], carried=[*pointers, *starts]) as loop:
-            position, sums = loop.carried[0], loop.carried[len(pointers) :]
-            optional_pointers = dict(zip(optional, loop.carried[1 + len(moving) :]))
-            columns = [self._column(position, v) for v in range(self.tile.vectors)]
-            following = [b.gep(self.element, position, named["ldb"])]
-            if moving:
-                following.append(b.gep(self.element, loop.carried[1], named["lda"]))
-            if self.kernel.prefetch:
-                following.append(self._prefetch(optional_pointers["ahead"]))
-            if self.kernel.copies:
-                following.append(self._copy(columns, optional_pointers["copy"]))
-            wide = [widened(b, column, self.element) for column in columns]
-            updated = self._row_by_row(factors, loop.index, loop.carried[1] if moving else None, wide, sums)
-            loop.yield_([*following, *updated])
-        return loop.results[len(pointers) :]
+        b, named, kernel = self.b, self.named, self.kernel
+        factors = self._factors()
+
+        def sum_part(
+            start: Value, stop: Value, moving: list[Value], sums: list[Value]
+        ) -> tuple[list[Value], list[Value]]:
+            with b.for_loop(start, stop, carried=[*moving, *sums]) as loop:
+                position, *others = loop.carried[: len(moving)]
+                columns = [self._column(position, v) for v in range(self.tile.vectors)]
+                following = [b.gep(self.element, position, named["ldb"])]
+                tile = others.pop(0) if kernel.a == "columns" else None
+                if tile is not None:
+                    following.append(b.gep(self.element, tile, named["lda"]))
+                if kernel.prefetch:
+                    following.append(self._prefetch(others.pop(0)))
+                if kernel.copies:
+                    following.append(self._copy(columns, others.pop(0)))
+                wide = [widened(b, column, self.element) for column in columns]
+                updated = self._row_by_row(factors, loop.index, tile, wide, loop.carried[len(moving) :])
+                loop.yield_([*following, *updated])
+            return loop.results[: len(moving)], loop.results[len(moving) :]
+
+        return sum_part
 
     def _copy(self, columns: Sequence[Value], copy: Value) -> Value:
         for v, column in enumerate(columns):
             self.b.store(column, self.b.gep(self.element, copy, v * self.tile.lanes))
         return self.b.gep(self.element, copy, self.tile.vectors * self.tile.lanes)
 
-    def _factors(self) -> tuple[list[Value], list[Value]]:
-        """Pointers to the rows of A, or the one that moves along K."""
+    def _factors(self) -> list[Value]:
+        """Pointers to the rows of A where they are."""
         if self.kernel.a == "columns":
-            return [], [self.named["a"]]
+            return []
         b, lda = self.b, self.named["lda"]
-        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in range(self.tile.rows)], []
+        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in range(self.tile.rows)]
 
     def _column(self, position: Value, vector: int) -> Value:
         b = self.b
@@ -293,30 +341,35 @@ class _KernelWriter:
 
     # The loop over K where the columns of B are to be transposed
 
-    def _transposed_sums(self, starts: list[Value]) -> list[Value]:
-        b, lanes, k = self.b, self.tile.lanes, self.named["k"]
-        columns = self._column_pointers()
-        factors, _ = self._factors()
-        whole = b.sub(k, b.urem(k, lanes))
+    def _transposed_part(self) -> SumPart:
+        b, lanes = self.b, self.tile.lanes
+        columns, factors = self._column_pointers(), self._factors()
         type_ = vector_of(self.element, lanes)
-        with b.for_loop(0, whole, lanes, carried=starts) as loop:
-            square = [b.load(type_, b.gep(self.element, column, loop.index)) for column in columns]
-            sums = loop.carried
-            for step, column in enumerate(transpose(b, square)):
-                wide = widened(b, column, self.element)
-                sums = self._row_by_row(factors, b.add(loop.index, step), None, [wide], sums)
-            loop.yield_(sums)
-        with b.for_loop(whole, k, carried=loop.results) as rest:
-            column = widened(b, self._collected(columns, rest.index), self.element)
-            rest.yield_(self._row_by_row(factors, rest.index, None, [column], rest.carried))
-        return rest.results
+
+        def sum_part(
+            start: Value, stop: Value, moving: list[Value], sums: list[Value]
+        ) -> tuple[list[Value], list[Value]]:
+            whole = b.sub(stop, b.urem(b.sub(stop, start), lanes))
+            with b.for_loop(start, whole, lanes, carried=sums) as loop:
+                square = [b.load(type_, b.gep(self.element, column, loop.index)) for column in columns]
+                sums = loop.carried
+                for step, column in enumerate(transpose(b, square)):
+                    wide = widened(b, column, self.element)
+                    sums = self._row_by_row(factors, b.add(loop.index, step), None, [wide], sums)
+                loop.yield_(sums)
+            with b.for_loop(whole, stop, carried=loop.results) as rest:
+                column = widened(b, self._collected(columns, rest.index), self.element)
+                rest.yield_(self._row_by_row(factors, rest.index, None, [column], rest.carried))
+            return moving, rest.results
+
+        return sum_part
 
     # Vectors along K
 
     def _sums_along_k(self) -> list[Value]:
         """A vector of sums for every row and column; what is left of K fills a part of one more."""
         b, k, width = self.b, self.named["k"], self.kernel.along
-        rows, columns = self._factors()[0], self._column_pointers()
+        rows, columns = self._factors(), self._column_pointers()
         none = b.constant(vector_of(self.total, width), 0)
         whole = b.sub(k, b.urem(k, width))
         with b.for_loop(0, whole, width, carried=[none] * (len(rows) * len(columns))) as loop:

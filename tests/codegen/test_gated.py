@@ -64,8 +64,9 @@ def run(target: Target, element: str, rows: int, parts: int, width: int, k: int,
     assert tile is not None
     parameters = (Parameter("ptr", "total"), Parameter("ptr", "multiplied"))
     kernel = gated.GatedProduct(
-        element, tile, parts, width, rows if known else None, "test", parameters, sum_and_product(parts, width)
-    )
+        element, tile, parts, width, rows if known else None, k if known else None, "test", parameters,
+        sum_and_product(parts, width),
+    )  # fmt: skip
     library = jit.link([jit.compile_module(str(kernel.module()), target, cached=False)])
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p if p.type == "ptr" else ctypes.c_int64
                                         for p in kernel.all_parameters])(library.address(kernel.name))  # fmt: skip
@@ -84,7 +85,9 @@ def run(target: Target, element: str, rows: int, parts: int, width: int, k: int,
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 @pytest.mark.parametrize("element", ["float", "double"])
-@pytest.mark.parametrize(("rows", "parts", "width", "k"), [(1, 4, 64, 9), (1, 3, 17, 1), (3, 4, 20, 5), (9, 2, 33, 7)])
+@pytest.mark.parametrize(
+    ("rows", "parts", "width", "k"), [(1, 4, 64, 9), (1, 3, 17, 1), (3, 4, 20, 5), (9, 2, 33, 7), (2, 3, 20, 600)]
+)
 def test_products_are_numpys(target: Target, element: str, rows: int, parts: int, width: int, k: int) -> None:
     for known in (True, False):
         for reverse in (True, False):

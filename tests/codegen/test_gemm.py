@@ -13,7 +13,7 @@ from optc.codegen import jit
 from optc.codegen.gemm import Gemm
 from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import BIAS, PLAIN, Epilogue, then
-from optc.codegen.gemm_kernel import Kernel, Order
+from optc.codegen.gemm_kernel import PART, Kernel, Order
 from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
 from optc.codegen.gemm_tiles import Tile, choose_tile, max_rows
 from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
@@ -184,7 +184,7 @@ def test_packed_rows(name: str, source: Source, order: Order) -> None:
     tile = choose_tile(target, "float", None, 70, packed_rows=True)
     plan = Plan(tile, 2 * tile.rows, 24, packs_a=True, packs_b=source == "columns")
     for m in (None, 4 * tile.rows + 3):
-        gemm = Gemm("float", plan, m, 70, None, order, source, BIAS_RELU)
+        gemm = Gemm("float", plan, m, 70, 61, order, source, BIAS_RELU)
         check(gemm, target, 4 * tile.rows + 3, 70, 61)
 
 
@@ -199,13 +199,37 @@ def test_a_row_does_not_depend_on_its_company() -> None:
     """The same bits, however many rows there are, wherever B comes from and whichever kernels they fall to."""
     target = jit.host_target()
     rng = np.random.default_rng(0)
-    a, b = rng.standard_normal((140, 333)).astype(np.float32), rng.standard_normal((333, 270)).astype(np.float32)
-    first = multiply(gemm_of(target, "float", 140, 270, 333), target, a, b)
-    for source in SOURCES:
-        for m in (140, 17, 2, 1):
-            cut = gemm_of(target, "float", m, 270, 333, source)
-            for gemm in (cut, replace(cut, plan=replace(cut.plan, steps=40))):
-                assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, gemm.plan)
+    for k, steps in ((PART - 3, 40), (2 * PART + 88, PART)):
+        a, b = rng.standard_normal((140, k)).astype(np.float32), rng.standard_normal((k, 270)).astype(np.float32)
+        first = multiply(gemm_of(target, "float", 140, 270, k), target, a, b)
+        for source in SOURCES:
+            for m in (140, 17, 2, 1):
+                cut = gemm_of(target, "float", m, 270, k, source)
+                unknown = replace(gemm_of(target, "float", None, 270, None, source), k=k if k <= PART else None)
+                for gemm in (cut, replace(cut, plan=replace(cut.plan, steps=steps)), unknown):
+                    assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, gemm.plan)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("m", [1, 3, 20])
+def test_long_sums_are_added_up_in_parts(source: Source, m: int) -> None:
+    """Errors grow with the root of the length of a part, not of the whole sum."""
+    target, k = jit.host_target(), 36 * PART
+    rng = np.random.default_rng(0)
+    a, b = rng.random((m, k), np.float32), rng.random((k, 40), np.float32)
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+
+    def error(gemm: Gemm) -> float:
+        return float(np.sqrt(np.mean((multiply(gemm, target, a, b) / exact - 1) ** 2)))
+
+    one_after_the_other = np.cumsum(a[0, :, None] * b, 0, np.float32)[-1]
+    naive = float(np.sqrt(np.mean((one_after_the_other / exact[0] - 1) ** 2)))
+    assert error(gemm_of(target, "float", m, 40, k, source)) < naive / 3
+
+
+def test_blocks_end_where_parts_end() -> None:
+    with pytest.raises(ValueError, match="end within parts"):
+        Gemm("float", Plan(Tile(6, 2, 8), 6, steps=PART + 8), None, 32, None)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -261,15 +285,19 @@ def test_packed_weights_need_their_width() -> None:
 
 
 def hot_loop(assembly: str, multiply_add: str) -> list[str]:
-    """The instructions of the loop with the most multiply-adds, from its label to the jump back."""
+    """The instructions of the innermost loop with the most multiply-adds, from its label to the jump back."""
     lines = [line.strip() for line in assembly.splitlines() if not line.strip().startswith(("#", "//"))]
     labels = {line.split(":")[0]: number for number, line in enumerate(lines) if re.match(r"\.?L?BB\S*:", line)}
     loops = []
     for number, line in enumerate(lines):
         jump = re.match(r"(?:j\w+|b\.\w+|cb\w+.*,|b)\s+(\S*BB\S+)$", line)
         if jump and labels.get(jump[1], number) < number:
-            loops.append(lines[labels[jump[1]] : number + 1])
-    return max(loops, key=lambda loop: (sum(multiply_add in line for line in loop), -len(loop)))
+            loops.append((labels[jump[1]], number + 1))
+    inner = [
+        lines[start:stop] for start, stop in loops
+        if not any((start, stop) != other and start <= other[0] and other[1] <= stop for other in loops)
+    ]  # fmt: skip
+    return max(inner, key=lambda loop: (sum(multiply_add in line for line in loop), -len(loop)))
 
 
 MULTIPLY_ADD = {"skylake-avx512": "vfmadd", "haswell": "vfmadd", "x86-64": "mulps", "neoverse-n1": "fmla"}
@@ -298,7 +326,7 @@ def test_the_k_loop_keeps_its_sums_in_registers(target: Target) -> None:
         order: Order = "rows" if tile.rows <= 8 else "columns"
         kernels = [
             Kernel("float", tile, PLAIN, order),
-            Kernel("float", tile, BIAS, order, blocked=True, prefetch=1),
+            Kernel("float", tile, BIAS, order, blocked=True, prefetch=1, cut=True),
             Kernel("float", tile, LONG, order, batched=True),
         ]
         if tile.rows > 1:
@@ -316,8 +344,9 @@ def test_columns_are_transposed_in_registers(target: Target) -> None:
     for m in range(1, 7):
         plan = plan_product(target, Shape("float", m, 100, 100, "rows", "columns"))
         if plan.transposes:
-            loop = hot_loop_of(Kernel("float", plan.tile, PLAIN, b="columns"), target)
-            assert stack_traffic(loop) == [], plan.tile
+            for cut in (False, True):
+                loop = hot_loop_of(Kernel("float", plan.tile, PLAIN, b="columns", cut=cut), target)
+                assert stack_traffic(loop) == [], plan.tile
 
 
 @pytest.mark.parametrize("target", FOREIGN, ids=lambda target: target.cpu)
@@ -341,6 +370,21 @@ def test_chosen_tiles_fit(target: Target, m: int | None, n: int | None) -> None:
     assert tile.rows <= max_rows(target, tile.vectors)
     assert tile.lanes == target.vector_bytes // 4
     assert m is None or tile.rows <= m
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(128, 768, 768), (64, 1024, 1024), (504, 512, 512), (7, 512, 512)])
+def test_narrow_tiles_fetch_the_next_panel_in_equal_parts(m: int, n: int, k: int) -> None:
+    """All tiles of a chunk together ask for all of it; wide tiles for whole lines at every step."""
+    plan = plan_product(AVX2, Shape("float", m, n, k, "rows", "packed", k))
+    tiles = -(-min(plan.rows, m) // plan.tile.rows)
+    assert plan.ahead * tiles >= plan.tile.columns > (plan.ahead - 1) * tiles
+    assert plan_product(AVX512, Shape("float", m, n, k, "rows", "packed", k)).ahead == 0
+
+
+def test_chunks_fit_the_second_level_cache() -> None:
+    for target, most in ((AVX512, 768 << 10), (AVX2, 384 << 10)):
+        plan = plan_product(target, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
+        assert most * 3 // 4 < plan.rows * 512 * 4 <= most
 
 
 def test_an_epilogue_sees_rows_columns_and_masks() -> None:
