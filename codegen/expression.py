@@ -97,9 +97,25 @@ class ExpressionEmitter:
             return self.b.bitcast(args[0], register_type(expr.dtype, self.lanes))
         if expr.op == "cast":
             return cast(self.b, args[0], expr.args[0].dtype, expr.dtype)
-        if expr.op == "fma" and not self.target.fma:
-            return self.b.fadd(self.b.fmul(args[0], args[1], ""), args[2], "")
+        if expr.op == "fma":
+            return self._fused(args, expr.args[2])
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
+
+    def _fused(self, args: list[Value], addend: Expr) -> Value:
+        """args[0] * args[1] + args[2].
+
+        Constants of polynomials are more than 16 registers hold, and LLVM would load them one by one: there, they are
+        read by the instruction that adds them.
+        """
+        b, target = self.b, self.target
+        if not target.fma:
+            return b.fadd(b.fmul(args[0], args[1], ""), args[2], "")
+        element_bytes = addend.dtype.itemsize
+        if addend.op != "const" or not target.has_few_registers or self.lanes * element_bytes != target.vector_bytes:
+            return b.fma(*args)
+        element = register_type(addend.dtype)
+        address = b.module.repeated_data(element, addend.value, self.lanes, target.vector_bytes)
+        return b.fma(args[0], args[1], b.load(args[2].type, address, target.vector_bytes))
 
     def _emit_rarely(self, condition: Expr, unusual: Expr, usual: Expr) -> Value:
         """The unusual case is computed lane by lane: it needs to be short, not fast."""

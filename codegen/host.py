@@ -45,6 +45,11 @@ class Target:
         return self.triple.startswith("x86_64")
 
     @property
+    def has_few_registers(self) -> bool:
+        """Whether vectors in use leave no registers for constants."""
+        return self.vector_registers < 32
+
+    @property
     def avx512(self) -> bool:
         """The AVX-512 instructions that scale, split and look up (F, VL, DQ and BW)."""
         return self.is_x86 and self.vector_bytes == 64

@@ -89,6 +89,16 @@ class Module:
         elements = ", ".join(f"{type_} {scalar_constant(type_, value)}" for value in values)
         return self._global(name, f"[{len(values)} x {type_}] [{elements}]", "constant", align)
 
+    def repeated_data(self, type_: str, value: float, lanes: int, align: int) -> Value:
+        """A vector with `value` in all lanes, in memory; returns its address, another one every time.
+
+        Nothing ever writes to it, but LLVM is not told: what it knows to be constant, or to have loaded before, it
+        would rather keep in a register.
+        """
+        element = f"{type_} {scalar_constant(type_, value)}"
+        name = f"repeated.{len(self._globals)}"
+        return self._global(name, f"[{lanes} x {type_}] [{', '.join([element] * lanes)}]", "global", align)
+
     def variable(self, name: str, type_: str, align: int = 8) -> Value:
         """A zero-initialised mutable global, private to the module; returns its address."""
         return self._global(name, f"{type_} zeroinitializer", "global", align)
