@@ -44,7 +44,9 @@ def choose_tile(target: Target, element: str, rows: int | None, parts: int, widt
         return None
     vectors = -(-width // lanes)
     units = 1
-    while _height(free, rows, parts * units) * units * parts < _ENOUGH_SUMS and 4 * units * parts <= free:
+    # For a single row the multiply-adds of x86 read the weights, which need no registers.
+    wanted = 2 if rows == 1 and target.is_x86 and target.fma else 4
+    while _height(free, rows, parts * units) * units * parts < _ENOUGH_SUMS and wanted * units * parts <= free:
         if units * 2 > vectors:
             break
         units *= 2

@@ -13,7 +13,7 @@ import pytest
 import optc
 from optc import jit as script
 from optc.codegen import gated, jit
-from optc.codegen.host import AVX2, GENERIC, Target
+from optc.codegen.host import AVX2, AVX512, GENERIC, Target
 from optc.codegen.llvm import Builder, Parameter, Value
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
@@ -34,9 +34,17 @@ def test_tiles_fit_the_registers(target: Target, parts: int) -> None:
         tile = gated.choose_tile(target, "float", rows, parts, 256)
         assert tile is not None
         vectors = tile.units * parts
-        assert (tile.rows + 1) * vectors + 1 <= target.vector_registers or tile.rows == tile.units == 1
+        reads_weights_in_memory = rows == 1 and target.fma or tile.units == 1
+        columns = 0 if tile.rows == 1 and reads_weights_in_memory else vectors
+        assert tile.rows * vectors + columns + 1 <= target.vector_registers
         assert vectors + 2 <= target.vector_registers
         assert rows is None or tile.rows <= rows
+
+
+def test_a_single_row_has_enough_sums_to_hide_their_latency() -> None:
+    assert gated.choose_tile(AVX2, "float", 1, 4, 256) == gated.Tile(1, 2, 8)
+    assert gated.choose_tile(AVX512, "float", 1, 4, 256) == gated.Tile(1, 2, 16)
+    assert gated.choose_tile(AVX2, "float", 2, 4, 256) == gated.Tile(2, 1, 8)
 
 
 def sum_and_product(parts: int, width: int) -> gated.Conclude:
