@@ -198,6 +198,7 @@ class EntryPoint:
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
     the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
     containers, defaults and state.  sites: what the code allocates, by the numbers it gives when there is no memory.
+    apart: inputs that must not share memory, by their positions; the native entry sees to it.
     """
 
     run: int
@@ -214,6 +215,7 @@ class EntryPoint:
     state: tuple[State, ...] = ()
     updates: tuple[Update, ...] = ()
     sites: tuple[str, ...] = ()
+    apart: tuple[tuple[int, int], ...] = ()
 
     @property
     def parameters(self) -> tuple[Argument, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_layout import (
     ANY,
+    APART,
     BINDS,
     DESCRIPTION,
     EXACT,
@@ -36,6 +37,7 @@ def write_argument_functions(code: Code) -> None:
     _read_exchanged(code)
     _read_tensor(code)
     _read_number(code)
+    _lie_apart(code)
     _read_inputs(code)
 
 
@@ -151,7 +153,36 @@ def _read_inputs(code: Code) -> None:
                     code.require(code.call("read_number", record, value, target))
             dims = code.place(record, INPUT, "dims")
             loop.yield_([b.gep("i64", dims, b.mul(rank, 2)), b.gep("i64", target, b.add(rank, 1))])
+        with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "apart_count"), 0), likely=False):
+            b.ret(code.call("lie_apart", description, scratch))
         b.ret(True)
+
+
+def _lie_apart(code: Code) -> None:
+    """True when the inputs that must not share memory do not. Copies say nothing of where their originals lie."""
+    with code.define("lie_apart", "i1", "ptr description", "ptr scratch") as (description, scratch):
+        b = code.b
+        code.require(b.icmp("eq", code.word(scratch, SCRATCH, "copies"), 0))
+        words = code.region(scratch, description, DESCRIPTION, "inputs_at")
+        pairs = code.word(description, DESCRIPTION, "aparts", "ptr")
+        with b.for_loop(0, code.word(description, DESCRIPTION, "apart_count")) as loop:
+            pair = b.gep("i64", pairs, b.mul(loop.index, len(APART)))
+            first, first_end = _range_of(code, pair, words, "first")
+            second, second_end = _range_of(code, pair, words, "second")
+            code.require(b.or_(b.icmp("sle", first_end, second), b.icmp("sle", second_end, first)))
+        b.ret(True)
+
+
+def _range_of(code: Code, pair: Value, words: Value, which: str) -> tuple[Value, Value]:
+    """The addresses of an input's first byte and behind its last; a tensor without elements takes one byte too."""
+    b = code.b
+    place = b.gep("i64", words, code.word(pair, APART, which))
+    size = code.word(pair, APART, f"{which}_itemsize")
+    with b.for_loop(0, code.word(pair, APART, f"{which}_rank"), carried=[size]) as loop:
+        extent = b.load("i64", b.gep("i64", b.gep("i64", place, 1), loop.index), 8)
+        loop.yield_([b.mul(loop.carried[0], extent)])
+    address = b.load("i64", place, 8)
+    return address, b.add(address, b.intrinsic("smax", "i64", loop.results[0], b.constant("i64", 1)))
 
 
 _TENSOR = ("ptr description", "ptr record", "ptr value", "ptr target", "ptr scratch", "ptr symbols")

@@ -85,6 +85,7 @@ def describe(point: EntryPoint) -> Records:
     records = Records(point)
     _describe_arguments(records)
     _describe_inputs(records)
+    _describe_apart(records)
     outputs = _describe_outputs(records)
     _place_tree(records, point.signature.outputs, -1, 0)
     records.table("container", records.containers)
@@ -155,6 +156,16 @@ def _describe_inputs(records: Records) -> None:
         row = [INPUT_KINDS[kind], source, dtype, exchange, itemsize, rank, int(number in written), fixed, *dims]
         records.inputs.append(row)
     records.table("input", records.inputs)
+
+
+def _describe_apart(records: Records) -> None:
+    inputs = records.point.signature.inputs
+    starts = list(accumulate((spec.words for spec in inputs), initial=0))
+    sizes = [
+        (start, len(spec.dims), numpy_dtype(spec.dtype).itemsize if spec.dtype else 0)
+        for start, spec in zip(starts, inputs)
+    ]
+    records.table("apart", [[*sizes[first], *sizes[second]] for first, second in records.point.apart])
 
 
 def _element(records: Records, name: str) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ DESCRIPTION = _positions(
     "run contexts idle slow_path failed create_context drop_context release_gil holds "
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
-    "update_count updates "
+    "update_count updates apart_count aparts "
     "wrapper array_slot weak_slot constant_count constants wraps_by_default "
     "scratch_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
 )
@@ -50,6 +50,9 @@ UPDATE = _positions("kind output holder key record words input")
 
 `record`, `words` and `input` are places of the output's record, its words and the input's words.
 """
+
+APART = _positions("first first_rank first_itemsize second second_rank second_itemsize")
+"""Two inputs that must not share memory: where their words begin, and what tells their size."""
 
 PART_KINDS = _positions("tuple list object")
 INPUT_KINDS = _positions("tensor int float bool pinned")

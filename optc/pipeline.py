@@ -39,6 +39,8 @@ class Context:
     self_object: ScriptObject | None = None
     slots: list[Slot] = field(default_factory=list)
     output_structure: Any = None
+    compares_arguments: bool = False
+    """The program has asked whether two tensors it was given are one object, and was answered for this call."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def freeze(graph: Graph, *, context: Context) -> bool:
     Branches that constants decide are taken, so that what they leave out is gone before anybody asks what is written.
     """
     if context.self_object is None or not graph.inputs or not isinstance(graph.inputs[0].type, ClassType):
-        return take_settled_branches(graph)
+        return take_settled_branches(graph, context)
     if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
         return False
     _Freezer(graph, context).run()
@@ -85,7 +85,7 @@ class _Freezer:
                 if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
                     self.settle_read(node)
             self.settle_tables(assigned)
-            if not take_settled_branches(self.graph):
+            if not take_settled_branches(self.graph, self.context):
                 return
 
     def settle_tables(self, assigned: set[tuple[int, str]]) -> None:

@@ -36,7 +36,8 @@ from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
 from optc.passes.facts import Facts, is_fact, is_same_fact, type_of, write_facts
-from optc.pipeline import graph_pass
+from optc.passes.settled_branches import is_one_object
+from optc.pipeline import Context, graph_pass
 
 _ROUNDS = 12
 
@@ -46,16 +47,17 @@ _ROUNDS = 12
     functional=True,
     after={"inline": "rules see one graph at a time", "functionalize": "a list that grows has no one length"},
 )
-def infer_shapes(graph: Graph) -> bool:
+def infer_shapes(graph: Graph, *, context: Context) -> bool:
     """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
-    inference = _Inference(graph)
+    inference = _Inference(graph, context)
     inference.block(graph.block)
     folded = write_facts(graph, inference.facts)
     return inference.types_changed() or folded
 
 
 class _Inference:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, context: Context) -> None:
+        self.context = context
         self.facts = Facts()
         self.owners = binders(graph)
         self.resolved: dict[str, Dim] = {}
@@ -119,11 +121,6 @@ class _Inference:
             return result
         self.facts.sizes[output] = size
         return size if is_int else result
-
-    def is_apart(self, left: Value, right: Value) -> bool:
-        """True when one is an argument of the program and the other was made by it."""
-        pairs = (left, right), (right, left)
-        return any(_is_made_here(made) and given.node is self.graph.block.param_node for made, given in pairs)
 
     def forget(self, node: Node, operator: Operator) -> None:
         for output, declared in zip(node.outputs, operator.schema.returns):
@@ -459,21 +456,14 @@ def _number_to_tensor(inference: _Inference, node: Node) -> None:
 
 
 def _identity(inference: _Inference, node: Node) -> None:
-    """`a is b` of tensors. Two arguments of the program may be one object, and views may be what they are views of."""
+    """`a is b` of tensors: each node makes objects of its own."""
     operator = operator_of(node)
     assert operator is not None
     inference.operator(node, operator)
     left, right = node.inputs
-    if not all(isinstance(value.type, TensorType) for value in (left, right)):
-        return
-    if left is right or _is_made_here(left) and _is_made_here(right) or inference.is_apart(left, right):
-        inference.facts.known[node.output] = (left is right) == (node.kind == "aten::__is__")
-
-
-def _is_made_here(value: Value) -> bool:
-    """True for a tensor that its node makes."""
-    operator = None if value.is_parameter else operator_of(value.node)
-    return operator is not None and not operator.is_view and not operator.mutates
+    answer = is_one_object(inference.graph, left, right, inference.context)
+    if answer is not None:
+        inference.facts.known[node.output] = answer == (node.kind == "aten::__is__")
 
 
 def _unwrap(inference: _Inference, node: Node) -> None:

@@ -15,7 +15,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram
 from optc.ir.structure import Literal, Structure
-from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TupleType, Type
+from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.passes import (
     addmm_fusion,
@@ -84,17 +84,20 @@ def optimize(
     input_types: Sequence[Any] | None = None,
     *,
     text: str | None = None,
+    sharing: Sequence[int] = (),
     instruments: Sequence[pipeline.Instrument] = (),
 ) -> OptimizedProgram:
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
 
     `input_types` has one entry per argument (self excluded): a type (NONE and `Literal` make it a constant), or a list, tuple or dictionary of such for
     arguments that are taken apart; None, for one argument or all, keeps what is declared. `text` replaces the default
-    pipeline.
+    pipeline. `sharing` says for every tensor among the arguments' leaves which one of them it is (the first that is the
+    same object); without it, all are different objects.
     """
     graph = (program.graph if isinstance(program, Function) else program).copy()
     context = pipeline.Context(self_object)
     structures = specialize_inputs(graph, input_types)
+    _share_inputs(graph, sharing)
     watching = [*instruments_from_environment(), *instruments]
     records: list[pipeline.PassRecord] = []
     try:
@@ -104,7 +107,15 @@ def optimize(
     if any(isinstance(value.type, ClassType) for value in graph.inputs):
         # Islands that need the module itself see its state where native code does not keep it: all of it is interpreted.
         return OptimizedProgram(None, records, [], islands_of(graph), structures)
-    return OptimizedProgram(graph, records, context.slots, islands_of(graph), structures, context.output_structure)
+    return OptimizedProgram(
+        graph,
+        records,
+        context.slots,
+        islands_of(graph),
+        structures,
+        context.output_structure,
+        context.compares_arguments,
+    )
 
 
 def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[Structure]:
@@ -118,6 +129,14 @@ def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[S
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
     return [_specialize(graph, value, value.type if type_ is None else type_) for value, type_ in zip(arguments, given)]
+
+
+def _share_inputs(graph: Graph, sharing: Sequence[int]) -> None:
+    """Make one value of the inputs that are one tensor."""
+    tensors = [value for value in graph.inputs if isinstance(value.type, TensorType)]
+    for value, first in zip(tensors, sharing):
+        if tensors[first] is not value:
+            value.replace_all_uses_with(tensors[first])
 
 
 def _specialize(graph: Graph, value: Value, given: Any) -> Structure:

@@ -63,3 +63,5 @@ class OptimizedProgram:
     islands: list[Island] = field(default_factory=list)
     input_structures: list[Structure] = field(default_factory=list)
     output_structure: Structure | None = None
+    compares_arguments: bool = False
+    """What the program does depends on which of its tensor arguments are one object."""

@@ -32,6 +32,7 @@ from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
+from optc.runtime.sharing import is_apart, overlaps, sharing_of
 from optc.runtime.specialization import (
     WRAPPED_CLASS,
     WRAPPED_SLOTS,
@@ -42,7 +43,7 @@ from optc.runtime.specialization import (
     show,
 )
 from optc.runtime.state import RunFailed, drop_unwritten, run_program
-from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, to_tensor, type_of
+from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, tensors_of, type_of
 
 if TYPE_CHECKING:
     from optc.codegen.native_program import NativeProgram
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
 SPECIALIZATION_LIMIT = 64
 """After so many versions of one program, dimensions that still change are made symbols at once, and the oldest
 version makes room for the next."""
+
+
+OVERLAPPING = "it writes to a tensor that shares memory with another one of the call"
 
 
 class CompiledFunction:
@@ -82,9 +86,7 @@ class CompiledFunction:
     def _dispatch(self, *arguments: Any, **keywords: Any) -> Any:
         """The slow path: any arguments the function takes. Raises what the interpreter raises."""
         kind = kind_of(arguments, keywords)
-        given = map_structure(to_tensor, tuple(arguments))
-        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
-        values = self._bind(given, named)
+        values = self._bind(*tensors_of(arguments, keywords))
         specialization = self._find(values)
         result = self._run(specialization, values)
         if kind == "torch" and specialization.entry is not None:
@@ -95,9 +97,7 @@ class CompiledFunction:
 
     def prepare(self, *arguments: Any, **keywords: Any) -> None:
         """Compile for these arguments without running."""
-        given = map_structure(to_tensor, tuple(arguments))
-        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
-        self._find(self._bind(given, named))
+        self._find(self._bind(*tensors_of(arguments, keywords)))
 
     def _bind(self, arguments: Sequence[Any], keywords: dict[str, Any]) -> list[Any]:
         bound = bind_arguments(self._function.schema, arguments, keywords, self._receiver)
@@ -168,6 +168,8 @@ class CompiledFunction:
                     continue
                 tried.append(show(types))
                 specialization = self._compile(values, types)
+                if specialization.is_overlapping:
+                    return specialization
                 if specialization.native is None:
                     continue
                 partial.append((freedom, specialization))
@@ -180,8 +182,23 @@ class CompiledFunction:
         return best
 
     def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
+        """A version for these types; where it matters, for which of the tensors are one object, or share memory."""
+        sharing = sharing_of(values)
+        specialization = self._compile_for(values, types, tuple(range(len(sharing))))
+        if not specialization.depends_on_sharing:
+            return specialization
+        if not is_apart(sharing):
+            specialization = self._compile_for(values, types, sharing)
+        assert specialization.program is not None
+        if overlaps(specialization.program, values):
+            specialization.is_overlapping, specialization.native, specialization.entry = True, None, None
+            specialization.checked = None
+            specialization.fallbacks = [Fallback(self._function.name, OVERLAPPING, "")]
+        return specialization
+
+    def _compile_for(self, values: list[Any], types: Sequence[Any], sharing: tuple[int, ...]) -> Specialization:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
-        specialization = Specialization(tuple(types), others, extents_of(values, types))
+        specialization = Specialization(tuple(types), others, extents_of(values, types), sharing=sharing)
         key = self._plan_key(specialization)
         if key is not None and self._restore(specialization, key):
             return specialization
@@ -199,7 +216,8 @@ class CompiledFunction:
             return None
         from optc.codegen import jit
 
-        options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()))
+        options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
+                   str(specialization.sharing))  # fmt: skip
         types, others = specialization.types, specialization.others
         return program_key(self._function, self._receiver, types, others, self.__name__, np.__version__, *options)
 
@@ -208,19 +226,19 @@ class CompiledFunction:
         started = time.perf_counter()
         from optc.runtime import plan
 
-        native = plan.restore(key, specialization, lambda: self._whole(specialization.types))
+        native = plan.restore(key, specialization, lambda: self._whole(specialization))
         if native is None:
             return False
         self._connect(specialization, native)
         specialization.seconds["restore"] = time.perf_counter() - started
         return True
 
-    def _whole(self, types: Sequence[Any]) -> tuple[OptimizedProgram, NativeProgram]:
+    def _whole(self, specialization: Specialization) -> tuple[OptimizedProgram, NativeProgram]:
         """What a plan leaves out: passes and code generation again, for those who look at graphs and kernels."""
         from optc.passes.pipelines import optimize
         from optc.runtime.native import generate_with_islands
 
-        program = optimize(self._function, self._receiver, types)
+        program = optimize(self._function, self._receiver, specialization.types, sharing=specialization.sharing)
         drop_unwritten(program)
         assert program.graph is not None
         native = generate_with_islands(program.graph, self.__name__)
@@ -247,7 +265,9 @@ class CompiledFunction:
 
         started = time.perf_counter()
         watching = comparing(values) if config.COMPARE() else []
-        program = optimize(self._function, self._receiver, specialization.types, instruments=watching)
+        program = optimize(
+            self._function, self._receiver, specialization.types, sharing=specialization.sharing, instruments=watching
+        )
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
         for island in program.islands:
@@ -279,7 +299,7 @@ class CompiledFunction:
     def _on_failure(self, failure: Any, arguments: tuple[Any, ...]) -> Any:
         """What happens when native code says that the program raises: the interpreter raises the exact error."""
         kind = kind_of(arguments, {})
-        given = self._bind([map_structure(to_tensor, value) for value in arguments], {})
+        given = self._bind(*tensors_of(arguments, {}))
         with second_run(failure.shown):
             result = self._interpret(given)
         warnings.warn(
@@ -338,9 +358,7 @@ class CompiledFunction:
         """
         from optc.runtime.profile import profile_call  # brings llvmlite
 
-        given = map_structure(to_tensor, tuple(arguments))
-        named = {name: map_structure(to_tensor, value) for name, value in keywords.items()}
-        values = self._bind(given, named)
+        values = self._bind(*tensors_of(arguments, keywords))
         return profile_call(self, self._find(values), values, lambda: self(*arguments, **keywords))
 
     @property

@@ -14,6 +14,7 @@ from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.structure import Literal
 from optc.ir.types import GENERATOR, IntType, TensorType
+from optc.runtime.sharing import overlaps, sharing_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Specialization:
     seconds: dict[str, float] = field(default_factory=dict)
     follows_memory: bool = False
     """Results depend on the order of elements in memory: only arguments that lie row by row go to native code."""
+    sharing: tuple[int, ...] = ()
+    """For every tensor of the call, the first that is the same object (see `optc.runtime.sharing`)."""
+    depends_on_sharing: bool = False
+    is_overlapping: bool = False
+    """For calls in which what is written shares memory with something else, and which the interpreter therefore runs."""
     held: tuple[tuple[Slot, TensorType], ...] = ()
     """The tensors that are read from attributes, and the types that the code was compiled for."""
 
@@ -66,7 +72,12 @@ class Specialization:
             len(values) == len(self.types)
             and all(fits(value, type_, other, symbols) for value, type_, other in zip(values, self.types, self.others))
             and (self.native is None or self._accepts_state(symbols))
+            and (not self.depends_on_sharing or self._accepts_sharing(values))
         )
+
+    def _accepts_sharing(self, values: Sequence[Any]) -> bool:
+        assert self.program is not None
+        return sharing_of(values) == self.sharing and overlaps(self.program, values) == self.is_overlapping
 
     def _accepts_state(self, symbols: dict[str, int]) -> bool:
         """Tensors that programs assign to attributes may have another shape or type in the next call."""

@@ -48,6 +48,19 @@ def map_structure(convert: Callable[[Any], Any], value: Any) -> Any:
     return convert(value)
 
 
+def tensors_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments with Tensors for arrays and torch tensors; what is one object stays one."""
+    made: dict[int, Any] = {}
+
+    def convert(value: Any) -> Any:
+        if id(value) not in made:
+            made[id(value)] = to_tensor(value)
+        return made[id(value)]
+
+    given = tuple(map_structure(convert, value) for value in arguments)
+    return given, {name: map_structure(convert, value) for name, value in keywords.items()}
+
+
 def to_tensor(value: Any) -> Any:
     """numpy arrays (and torch tensors) as Tensors over the same memory; the rest as it is."""
     if isinstance(value, np.ndarray):
