@@ -19,8 +19,9 @@ import numpy as np
 
 from bench.counts import TARGETS
 from bench.workloads import Workload
-from optc.codegen import context as calling
 from optc.codegen import jit
+from optc.codegen.context import FIELDS
+from optc.codegen.context_code import RUN_PARAMETERS
 from optc.codegen.entry import (
     Constant,
     EntryPoint,
@@ -52,7 +53,7 @@ class StaleBaseline(Exception):
 
 def convention() -> str:
     """What a frozen program relies on: the layout of the context and the parameters of `run`."""
-    facts = repr((sorted(calling.FIELDS.items()), calling.RUN_PARAMETERS))
+    facts = repr((sorted(FIELDS.items()), RUN_PARAMETERS))
     return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 
+from optc.codegen.context import BLOCK_CLASSES
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value
 
 ALIGNMENT = 64
@@ -108,7 +109,6 @@ def write_output_allocation(module: Module, allocate: Function) -> None:
 # Sizes that are only known at run time: what a call gives back is kept in the context and handed out again, hottest
 # first, so that no call after the first asks the system for memory. Sizes are rounded up to four steps per power of two.
 
-CLASSES = 4 * 64
 _HEADER = ALIGNMENT  # in front of a block: its class, and the next free block while it is free
 _PAGED_CLASS = 4 * (PAGED.bit_length() - 1)  # from this class on, a page stands in front of a block
 
@@ -117,7 +117,7 @@ def write_block_functions(module: Module, allocate: Function, release: Function,
     """`ptr take_block(context, bytes)`, null without memory, `void give_block(context, block)`, which takes null, and
     `void drop_blocks(context)`, which gives all free blocks back to the system.
 
-    `lists` is the offset of the `CLASSES` lists of free blocks in a context.
+    `lists` is the offset of the `BLOCK_CLASSES` lists of free blocks in a context.
     """
     _take_block(module, allocate, lists)
     _give_block(module, lists)
@@ -172,7 +172,7 @@ def _give_block(module: Module, lists: int) -> None:
 def _drop_blocks(module: Module, release: Function, lists: int) -> None:
     function = module.function("drop_blocks", "void", [Parameter("ptr", "context")])
     b = Builder(function)
-    with b.for_loop(0, CLASSES) as loop:
+    with b.for_loop(0, BLOCK_CLASSES) as loop:
         head = b.gep("i64", b.gep("i8", function.arguments[0], lists), loop.index)
         with b.while_loop(carried=[b.load("ptr", head, 8)]) as chain:
             block = chain.carried[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from optc.codegen import context as calling
+from optc.codegen import context_code as calling
 from optc.codegen.driver import Driver
 from optc.codegen.frame import tensor_type
 from optc.codegen.llvm import Value

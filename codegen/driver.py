@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optc.codegen import concatenation, grouping
-from optc.codegen import context as calling
+from optc.codegen import context_code as calling
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.clock import Clock
 from optc.codegen.expression import SUPPORTED_DTYPES, is_native_tensor

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from optc.codegen.context import KEPT_CONTEXTS, field_address, load_field
+from optc.codegen.context import KEPT_CONTEXTS
+from optc.codegen.context_code import field_address, load_field
 from optc.codegen.entry_arguments import write_argument_functions
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_layout import DESCRIPTION, SCRATCH

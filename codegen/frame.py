@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen import context as calling
+from optc.codegen import context_code as calling
 from optc.codegen.clock import Clock
+from optc.codegen.context import OUT_OF_MEMORY
 from optc.codegen.copies import copy_kernel
 from optc.codegen.expression import SUPPORTED_DTYPES, memory_type
 from optc.codegen.extents import emit_estimate, may_overflow
@@ -316,7 +317,7 @@ class Frame:
         """Leave the function when an allocation gave nothing; the error says how much was wanted, and what for."""
         with self.b.if_then(self.b.icmp("eq", pointer, 0), likely=False):
             calling.store_details(self.b, self.context, [bytes_, self.b.constant("i64", len(self.sites))])
-            self.leave(calling.OUT_OF_MEMORY)
+            self.leave(OUT_OF_MEMORY)
         self.sites.append(site)
 
     def arena_pointer(self) -> Value:

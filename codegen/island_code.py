@@ -13,10 +13,6 @@ from typing import Any
 
 from optc.codegen.entry import InputSpec, OutputSpec
 from optc.ir.graph import Graph
-from optc.ir.parser import parse_graph
-from optc.ir.text import HIDDEN_ATTRIBUTES, print_graph
-
-_LINKS = frozenset(HIDDEN_ATTRIBUTES) - {"Subgraph"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,11 @@ class IslandCode:
 
     def __getstate__(self) -> dict[str, Any]:
         """The graph as its text. Raises TypeError for a graph that its text does not tell all of."""
-        if any(node.attributes.keys() & _LINKS for node in self.graph.walk()):
+        from optc.ir.parser import parse_graph  # only programs with islands pay for it
+        from optc.ir.text import HIDDEN_ATTRIBUTES, print_graph
+
+        links = frozenset(HIDDEN_ATTRIBUTES) - {"Subgraph"}
+        if any(node.attributes.keys() & links for node in self.graph.walk()):
             raise TypeError("the island refers to other parts of the program")
         text = print_graph(self.graph, exact=True)
         if print_graph(parse_graph(text), exact=True) != text:
@@ -50,4 +50,6 @@ class IslandCode:
         return {**vars(self), "graph": text}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        from optc.ir.parser import parse_graph
+
         vars(self).update(state, graph=parse_graph(state["graph"]))

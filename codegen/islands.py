@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optc.codegen import context as calling
+from optc.codegen import context_code as calling
+from optc.codegen.context import ISLAND_FAILED
 from optc.codegen.driver import Driver
 from optc.codegen.driver import as_word as scalar_word
 from optc.codegen.entry import Dim as EntryDim
@@ -46,7 +47,7 @@ def emit(driver: Driver, node: Node) -> None:
     with driver.timed(name, operators, lambda: Work(0, _bytes(driver, node))):
         failed = calling.call_island(b, driver.context, number, words)
     with b.if_then(b.icmp("ne", failed, 0), likely=False):
-        driver.leave(calling.ISLAND_FAILED)
+        driver.leave(ISLAND_FAILED)
     place = len(arguments)
     for value in node.outputs:
         _take(driver, value, places[value], b.gep("i64", words, place))

@@ -14,7 +14,7 @@ from optc.codegen.context import ContextPool, Islands
 from optc.codegen.entry import Signature
 from optc.codegen.host import Target
 from optc.codegen.island_code import IslandCode
-from optc.codegen.thread_pool import OPERATIONS_PER_MICROSECOND
+from optc.codegen.pool_layout import OPERATIONS_PER_MICROSECOND
 from optc.codegen.threads import threads_of_calls
 from optc.ir.dims import Dim, substitute
 from optc.ir.graph import Graph

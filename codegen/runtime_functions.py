@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from optc.codegen.allocation import write_allocation, write_block_functions, write_output_allocation
-from optc.codegen.context import FREE_BLOCKS, field_address, load_field
+from optc.codegen.context import FREE_BLOCKS
+from optc.codegen.context_code import field_address, load_field
 from optc.codegen.llvm import Builder, Function, Module, Parameter
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optc.codegen import context as calling
+from optc.codegen import context_code as calling
 from optc.codegen.host import Target
 from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value
-from optc.codegen.thread_pool import OPERATIONS_PER_MICROSECOND
+from optc.codegen.pool_layout import OPERATIONS_PER_MICROSECOND
 from optc.ir.dims import Dim
 
 SPLIT_WORTH = 3 * OPERATIONS_PER_MICROSECOND

@@ -16,14 +16,11 @@ a share of the threads.
 Nothing here allocates. The pool's memory is one block that lives as long as the process (`optc.codegen.threads`).
 """
 
-from optc.codegen.context import field_address, load_field
+from optc.codegen.context_code import field_address, load_field
 from optc.codegen.llvm import Block, Builder, Function, Module, Operand, Parameter, Value
 from optc.codegen.parking import Parking
 from optc.codegen.placement import Placement
-from optc.thread_count import MOST_THREADS
-
-OPERATIONS_PER_MICROSECOND = 80_000
-"""What a core does with 64-byte vectors, more than one instruction a cycle; narrower vectors count accordingly more."""
+from optc.codegen.pool_layout import HEADER, OPERATIONS_PER_MICROSECOND, SEAT, SEAT_BYTES, SEATS
 
 _THREAD_WORTH = 1_500 * OPERATIONS_PER_MICROSECOND // 1000
 """One more thread takes part for each 1.5 microseconds of work."""
@@ -44,45 +41,6 @@ _SETTLED = 200
 _STACK_BYTES = 2 << 20
 """A worker's stack. Kernels keep scratch there (`parallelise.STACK_BYTES`), and some systems give threads very little."""
 
-_HEADER = (
-    # Only touched by who holds `busy`.
-    {"busy": 0, "generation": 8, "started": 16, "late": 24, "rest": 32, "woken": 40}
-    | {"inside": 128}
-    | {"bell": 256, "parked": 264, "stopping": 272}
-    | {"waiting": 384}
-    | {"spins": 512, "count": 520}
-    | {"lock": 640, "condition": 768}
-)
-"""Byte offsets; what different threads write lies in different pairs of cache lines."""
-
-_SEATS = 1024
-_SEAT_BYTES = 256
-_SEAT = {
-    "claim": 0,  # generation << 32 | chunks that have not begun
-    "task": 8,
-    "arguments": 16,
-    "start": 24,
-    "stop": 32,
-    "chunks": 40,
-    "seats": 48,  # how many seats take part in the job
-    "float_mode": 56,  # how the caller rounds and treats denormals
-    "processor": 64,  # where the caller runs
-    "done": 128,  # chunks ever finished; whoever runs one adds to it
-    "due": 192,  # what `done` will be when the job is finished; only the caller's
-    "pool": 200,
-    "thread": 208,
-}
-
-POOL_BYTES = _SEATS + MOST_THREADS * _SEAT_BYTES
-RESET_BYTES = _HEADER["spins"]
-"""In a forked child everything in front of `spins`, and all seats, start from zero again."""
-
-SPINS, COUNT, SEATS_OFFSET = _HEADER["spins"], _HEADER["count"], _SEATS
-"""What `optc.codegen.threads` fills in: how many turns a wait spins, and the address of the number of threads."""
-
-STARTED, REST, PARKED = _HEADER["started"], _HEADER["rest"], _HEADER["parked"]
-"""What it reads: the number of workers, of jobs they are not asked to join, and of workers that sleep."""
-
 
 def pool_module(triple: str) -> Module:
     """The module with `parallel`, `spin` (to find out how long a turn takes), `prepare` and `stop`."""
@@ -96,7 +54,7 @@ class _PoolModule:
         self.is_x86 = triple.startswith("x86_64")
         self.is_arm = triple.startswith(("aarch64", "arm64"))
         self.module = Module("thread_pool")
-        self.parking = Parking.of(triple, self.module, _HEADER["lock"], _HEADER["condition"])
+        self.parking = Parking.of(triple, self.module, HEADER["lock"], HEADER["condition"])
         self.placement = Placement(self.module, triple)
         self.spin()
         self.run_chunks = self.write_run_chunks()
@@ -125,11 +83,11 @@ class _PoolModule:
             b.intrinsic("aarch64.hint", "void", b.constant("i32", 1), overload=())
 
     def seat(self, b: Builder, pool: Value, number: Operand) -> Value:
-        first = b.gep("i8", pool, _SEATS)
-        return b.gep("i8", first, b.mul(b.constant("i64", _SEAT_BYTES), number))
+        first = b.gep("i8", pool, SEATS)
+        return b.gep("i8", first, b.mul(b.constant("i64", SEAT_BYTES), number))
 
     def save_float_mode(self, b: Builder, seat: Value) -> None:
-        place = b.gep("i8", seat, _SEAT["float_mode"])
+        place = b.gep("i8", seat, SEAT["float_mode"])
         if self.is_x86:
             b.intrinsic("x86.sse.stmxcsr", "void", place, overload=())
         elif self.is_arm:
@@ -137,7 +95,7 @@ class _PoolModule:
 
     def load_float_mode(self, b: Builder, seat: Value) -> None:
         """A thread computes as the caller does, whatever denormal or rounding mode that has set."""
-        place = b.gep("i8", seat, _SEAT["float_mode"])
+        place = b.gep("i8", seat, SEAT["float_mode"])
         if self.is_x86:
             b.intrinsic("x86.sse.ldmxcsr", "void", place, overload=())
         elif self.is_arm:
@@ -157,7 +115,7 @@ class _PoolModule:
     def write_run_chunks(self) -> Function:
         """`i64 run_chunks(pool, seat, generation)`: runs chunks of a seat until none is left; how many it ran."""
         b, (pool, seat, generation) = self.begin("run_chunks", "i64", "ptr pool", "ptr seat", "i64 generation")
-        claim = b.gep("i8", seat, _SEAT["claim"])
+        claim = b.gep("i8", seat, SEAT["claim"])
         with b.while_loop([b.constant("i64", 0)]) as loop:
             word = b.atomic_load("i64", claim)
             rest = b.and_(word, 0xFFFFFFFF)
@@ -182,14 +140,14 @@ class _PoolModule:
         first = b.add(start, b.udiv(b.mul(length, number), chunks))
         last = b.add(start, b.udiv(b.mul(length, b.add(number, 1)), chunks))
         b.call_pointer(self.field(b, seat, "task", "ptr"), "void", self.field(b, seat, "arguments", "ptr"), first, last)
-        done = b.gep("i8", seat, _SEAT["done"])
+        done = b.gep("i8", seat, SEAT["done"])
         b.atomic("add", done, b.constant("i64", 1), "seq_cst")
-        waits = b.atomic_load("i64", b.gep("i8", pool, _HEADER["waiting"]), "seq_cst")
+        waits = b.atomic_load("i64", b.gep("i8", pool, HEADER["waiting"]), "seq_cst")
         with b.if_then(b.icmp("ne", waits, 0), likely=False):
             self.parking.wake(b, pool, done)
 
     def field(self, b: Builder, seat: Value, name: str, type_: str = "i64") -> Value:
-        return b.load(type_, b.gep("i8", seat, _SEAT[name]), 8)
+        return b.load(type_, b.gep("i8", seat, SEAT[name]), 8)
 
     def run_seats(self, b: Builder, pool: Value, seats: Value, generation: Value) -> Value:
         """Runs what has not begun, wherever it lies; how many chunks that was."""
@@ -233,17 +191,17 @@ class _PoolModule:
     def write_await_job(self) -> Function:
         """`i64 await_job(pool, seat, seen)`: a generation other than `seen`, -1 when the pool stops."""
         b, (pool, seat, seen) = self.begin("await_job", "i64", "ptr pool", "ptr seat", "i64 seen")
-        bell = b.gep("i8", pool, _HEADER["bell"])
+        bell = b.gep("i8", pool, HEADER["bell"])
         with b.while_loop() as forever:
             forever.while_(b.constant("i1", True))
-            with b.for_loop(0, b.load("i64", b.gep("i8", pool, _HEADER["spins"]))) as spinning:
+            with b.for_loop(0, b.load("i64", b.gep("i8", pool, HEADER["spins"]))) as spinning:
                 self.leave_with_job(b, seat, seen)
                 self.pause(b)
                 spinning.yield_([])
             before = b.atomic_load("i32", bell)
-            b.atomic("add", b.gep("i8", pool, _HEADER["parked"]), b.constant("i64", 1), "seq_cst")
+            b.atomic("add", b.gep("i8", pool, HEADER["parked"]), b.constant("i64", 1), "seq_cst")
             self.leave_with_job(b, seat, seen)
-            stopping = b.atomic_load("i64", b.gep("i8", pool, _HEADER["stopping"]), "seq_cst")
+            stopping = b.atomic_load("i64", b.gep("i8", pool, HEADER["stopping"]), "seq_cst")
             with b.if_then(b.icmp("ne", stopping, 0)):
                 b.ret(-1)
             self.parking.wait(b, pool, bell, before)
@@ -252,15 +210,15 @@ class _PoolModule:
         return b.function
 
     def leave_with_job(self, b: Builder, seat: Value, seen: Value) -> None:
-        generation = b.lshr(b.atomic_load("i64", b.gep("i8", seat, _SEAT["claim"])), 32)
+        generation = b.lshr(b.atomic_load("i64", b.gep("i8", seat, SEAT["claim"])), 32)
         with b.if_then(b.icmp("ne", generation, seen), likely=False):
             b.ret(generation)
 
     def write_ring(self) -> Function:
         """`void ring(pool)`: wakes every worker. Who is about to sleep has read the bell before it counts itself."""
         b, (pool,) = self.begin("ring", "void", "ptr pool")
-        b.atomic("xchg", b.gep("i8", pool, _HEADER["parked"]), b.constant("i64", 0), "seq_cst")
-        bell = b.gep("i8", pool, _HEADER["bell"])
+        b.atomic("xchg", b.gep("i8", pool, HEADER["parked"]), b.constant("i64", 0), "seq_cst")
+        bell = b.gep("i8", pool, HEADER["bell"])
         b.atomic("add", bell, b.constant("i32", 1), "seq_cst")
         self.parking.wake(b, pool, bell)
         b.ret()
@@ -272,7 +230,7 @@ class _PoolModule:
         initialise = self.module.declare("pthread_attr_init", "i32", ["ptr"])
         set_stack = self.module.declare("pthread_attr_setstacksize", "i32", ["ptr", "i64"])
         b, (pool, workers) = self.begin("start", "i64", "ptr pool", "i64 workers")
-        started = b.gep("i8", pool, _HEADER["started"])
+        started = b.gep("i8", pool, HEADER["started"])
         present = b.load("i64", started)
         with b.if_then(b.icmp("uge", present, workers), likely=True):
             b.ret(present)
@@ -284,8 +242,8 @@ class _PoolModule:
             loop.while_(b.icmp("ult", number, workers))
             following = b.add(number, 1)
             seat = self.seat(b, pool, following)
-            b.store(pool, b.gep("i8", seat, _SEAT["pool"]))
-            code = b.call(create, b.gep("i8", seat, _SEAT["thread"]), attributes, self.worker.pointer, seat)
+            b.store(pool, b.gep("i8", seat, SEAT["pool"]))
+            code = b.call(create, b.gep("i8", seat, SEAT["thread"]), attributes, self.worker.pointer, seat)
             with b.if_then(b.icmp("ne", code, 0)):
                 b.ret(number)
             b.store(following, started)
@@ -300,14 +258,14 @@ class _PoolModule:
         b, (context, task, arguments, count, operations) = self.begin("parallel", "void", *parameters, private=False)
         pool = load_field(b, context, "pool")
         own = load_field(b, context, "threads")
-        common = b.load("i64", b.load("ptr", b.gep("i8", pool, _HEADER["count"])))
+        common = b.load("i64", b.load("ptr", b.gep("i8", pool, HEADER["count"])))
         limit = b.select(b.icmp("eq", own, 0), common, own)
         worth = b.add(b.udiv(operations, _THREAD_WORTH), 1)
         wanted = b.intrinsic("umin", "i64", b.intrinsic("umin", "i64", limit, worth), count)
         with b.if_then(b.icmp("ule", wanted, 1)):
             b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
             b.ret()
-        inside = b.gep("i8", pool, _HEADER["inside"])
+        inside = b.gep("i8", pool, HEADER["inside"])
         callers = b.add(b.atomic("add", inside, b.constant("i64", 1)), 1)
         share = b.intrinsic("umin", "i64", wanted, b.udiv(limit, callers))
         crew = b.call(self.hire, context, pool, share, operations)
@@ -316,7 +274,7 @@ class _PoolModule:
                 b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
             with together:
                 b.call(self.conduct, pool, crew, task, arguments, count, operations)
-                b.atomic_store(b.constant("i64", 0), b.gep("i8", pool, _HEADER["busy"]))
+                b.atomic_store(b.constant("i64", 0), b.gep("i8", pool, HEADER["busy"]))
         b.atomic("sub", inside, b.constant("i64", 1))
         b.ret()
 
@@ -325,21 +283,21 @@ class _PoolModule:
         held for it."""
         parameters = ("ptr context", "ptr pool", "i64 wanted", "i64 operations")
         b, (context, pool, wanted, operations) = self.begin("hire", "i64", *parameters)
-        busy = b.gep("i8", pool, _HEADER["busy"])
+        busy = b.gep("i8", pool, HEADER["busy"])
         with b.if_then(b.icmp("ule", wanted, 1)):
             b.ret(1)
         _, taken = b.compare_exchange(busy, b.constant("i64", 0), 1)
         with b.if_then(b.not_(taken), likely=False):
             b.ret(1)
         alone = b.new_block("alone")
-        rest = b.gep("i8", pool, _HEADER["rest"])
+        rest = b.gep("i8", pool, HEADER["rest"])
         resting = b.load("i64", rest)
         with b.if_then(b.icmp("ne", resting, 0), likely=False):
             b.store(b.sub(resting, 1), rest)
             b.br(alone)
-        started = b.load("i64", b.gep("i8", pool, _HEADER["started"]))
+        started = b.load("i64", b.gep("i8", pool, HEADER["started"]))
         workers = b.sub(wanted, 1)
-        parked = b.atomic_load("i64", b.gep("i8", pool, _HEADER["parked"]))
+        parked = b.atomic_load("i64", b.gep("i8", pool, HEADER["parked"]))
         asleep = b.or_(b.icmp("ne", parked, 0), b.icmp("ult", started, workers))
         with b.if_then(asleep, likely=False):
             self.wake(b, context, pool, operations, alone)
@@ -359,7 +317,7 @@ class _PoolModule:
         with b.if_then(b.icmp("ult", b.add(expected, operations), _WAKE_WORTH)):
             b.store(b.add(expected, operations), place)
             b.br(alone)
-        b.store(b.constant("i64", 1), b.gep("i8", pool, _HEADER["woken"]))
+        b.store(b.constant("i64", 1), b.gep("i8", pool, HEADER["woken"]))
         b.call(self.ring, pool)
 
     def write_conduct(self) -> Function:
@@ -367,7 +325,7 @@ class _PoolModule:
         join = self.write_join()
         parameters = ("ptr pool", "i64 crew", "ptr task", "ptr arguments", "i64 count", "i64 operations")
         b, (pool, crew, task, arguments, count, operations) = self.begin("conduct", "void", *parameters)
-        place = b.gep("i8", pool, _HEADER["generation"])
+        place = b.gep("i8", pool, HEADER["generation"])
         generation = b.and_(b.add(b.load("i64", place), 1), 0xFFFFFFFF)
         b.store(generation, place)
         by_work = b.udiv(b.udiv(operations, crew), _CHUNK_WORTH)
@@ -386,13 +344,13 @@ class _PoolModule:
                 "seats": crew,
             }
             for name, word in words.items():
-                b.store(word, b.gep("i8", seat, _SEAT[name]), 8)
+                b.store(word, b.gep("i8", seat, SEAT[name]), 8)
             self.save_float_mode(b, seat)
-            b.store(processor, b.gep("i8", seat, _SEAT["processor"]))
-            due = b.gep("i8", seat, _SEAT["due"])
+            b.store(processor, b.gep("i8", seat, SEAT["processor"]))
+            due = b.gep("i8", seat, SEAT["due"])
             b.store(b.add(b.load("i64", due), chunks), due)
             claim = b.or_(b.shl(generation, 32), chunks)
-            b.atomic_store(claim, b.gep("i8", seat, _SEAT["claim"]))
+            b.atomic_store(claim, b.gep("i8", seat, SEAT["claim"]))
             loop.yield_([])
         ran = self.run_seats(b, pool, crew, generation)
         with b.for_loop(0, crew, carried=[b.constant("i64", 0)]) as joining:
@@ -405,13 +363,13 @@ class _PoolModule:
     def write_join(self) -> Function:
         """`i64 join(pool, seat)`: returns when the seat's chunks are done; 1 if spinning did not suffice."""
         b, (pool, seat) = self.begin("join", "i64", "ptr pool", "ptr seat")
-        due, done = self.field(b, seat, "due"), b.gep("i8", seat, _SEAT["done"])
-        with b.for_loop(0, b.load("i64", b.gep("i8", pool, _HEADER["spins"]))) as spinning:
+        due, done = self.field(b, seat, "due"), b.gep("i8", seat, SEAT["done"])
+        with b.for_loop(0, b.load("i64", b.gep("i8", pool, HEADER["spins"]))) as spinning:
             with b.if_then(b.icmp("eq", b.atomic_load("i64", done), due)):
                 b.ret(0)
             self.pause(b)
             spinning.yield_([])
-        waiting = b.gep("i8", pool, _HEADER["waiting"])
+        waiting = b.gep("i8", pool, HEADER["waiting"])
         b.atomic("xchg", waiting, b.constant("i64", 1), "seq_cst")
         with b.while_loop() as sleeping:
             now = b.atomic_load("i64", done, "seq_cst")
@@ -433,17 +391,17 @@ class _PoolModule:
         """
         alone = b.and_(b.icmp("ugt", chunks, 1), b.icmp("uge", b.add(ran, 1), total))
         is_short = b.and_(b.icmp("eq", chunks, 1), b.icmp("ult", operations, 4 * _CHUNK_WORTH))
-        woken = b.gep("i8", pool, _HEADER["woken"])
+        woken = b.gep("i8", pool, HEADER["woken"])
         awake = b.icmp("eq", b.load("i64", woken), 0)
         b.store(b.constant("i64", 0), woken)
         is_late = b.and_(b.icmp("ne", waited, 0), b.or_(is_short, b.and_(alone, awake)))
-        place = b.gep("i8", pool, _HEADER["late"])
+        place = b.gep("i8", pool, HEADER["late"])
         late = b.load("i64", place)
         less = b.intrinsic("usub.sat", "i64", late, b.constant("i64", 1))
         score = b.select(is_late, b.add(late, _LATE), less)
         b.store(score, place)
         with b.if_then(b.icmp("uge", score, _LATE_LIMIT), likely=False):
-            b.store(b.constant("i64", _REST), b.gep("i8", pool, _HEADER["rest"]))
+            b.store(b.constant("i64", _REST), b.gep("i8", pool, HEADER["rest"]))
             b.store(b.constant("i64", _LATE_LIMIT - _LATE), place)
 
     # Beginning and end
@@ -458,15 +416,15 @@ class _PoolModule:
         """`void stop(pool)`: ends all workers, once the job that runs is done; afterwards every caller works alone."""
         join = self.module.declare("pthread_join", "i32", ["ptr", "ptr"])
         b, (pool,) = self.begin("stop", "void", "ptr pool", private=False)
-        busy = b.gep("i8", pool, _HEADER["busy"])
+        busy = b.gep("i8", pool, HEADER["busy"])
         with b.while_loop() as loop:
             _, taken = b.compare_exchange(busy, b.constant("i64", 0), 1)
             loop.while_(b.not_(taken))
             self.parking.give_way(b)
             loop.yield_([])
-        b.atomic("xchg", b.gep("i8", pool, _HEADER["stopping"]), b.constant("i64", 1), "seq_cst")
+        b.atomic("xchg", b.gep("i8", pool, HEADER["stopping"]), b.constant("i64", 1), "seq_cst")
         b.call(self.ring, pool)
-        started = b.gep("i8", pool, _HEADER["started"])
+        started = b.gep("i8", pool, HEADER["started"])
         with b.for_loop(0, b.load("i64", started)) as joining:
             seat = self.seat(b, pool, b.add(joining.index, 1))
             b.call(join, self.field(b, seat, "thread", "ptr"), 0)

@@ -13,17 +13,7 @@ from functools import cache
 
 from optc.codegen import jit
 from optc.codegen.context import Threads
-from optc.codegen.thread_pool import (
-    COUNT,
-    PARKED,
-    POOL_BYTES,
-    RESET_BYTES,
-    REST,
-    SEATS_OFFSET,
-    SPINS,
-    STARTED,
-    pool_module,
-)
+from optc.codegen.pool_layout import COUNT, PARKED, POOL_BYTES, RESET_BYTES, REST, SEATS, SPINS, STARTED
 from optc.thread_count import count_address
 
 SPIN_SECONDS = 80e-6
@@ -63,7 +53,7 @@ class ThreadPool:
     def forget_workers(self) -> None:
         """After a fork: the child has none of the threads, and whoever held the pool does not exist here."""
         ctypes.memset(self.address, 0, RESET_BYTES)
-        ctypes.memset(self.address + SEATS_OFFSET, 0, POOL_BYTES - SEATS_OFFSET)
+        ctypes.memset(self.address + SEATS, 0, POOL_BYTES - SEATS)
         self._call("prepare")
 
     @property
@@ -99,7 +89,13 @@ class ThreadPool:
 
 def compiled_pool(triple: str) -> bytes:
     """The object of the pool for a system."""
-    return jit.compile_generated(f"pool {triple}", lambda: (str(pool_module(triple)), ()))[0]
+    return jit.compile_generated(f"pool {triple}", lambda: _written(triple))[0]
+
+
+def _written(triple: str) -> tuple[str, tuple[str, ...]]:
+    from optc.codegen.thread_pool import pool_module
+
+    return str(pool_module(triple)), ()
 
 
 @cache

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import context, jit, python_layout
-from optc.codegen.context import RUN_PARAMETERS, ContextPool, Failure
+from optc.codegen import context, context_code, jit, python_layout
+from optc.codegen.context import ContextPool, Failure
+from optc.codegen.context_code import RUN_PARAMETERS
 from optc.codegen.entry import (
     Constant,
     EntryPoint,
@@ -94,7 +95,7 @@ def copy_words(count: int) -> Body:
 def fill_ones(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
     """Allocates a vector with as many ones as the int argument says."""
     count = b.load("i64", inputs)
-    data = context.call_allocate_output(b, context_, 0, b.mul(count, 4))
+    data = context_code.call_allocate_output(b, context_, 0, b.mul(count, 4))
     b.store(data, outputs, 8)
     b.store(count, b.gep("i64", outputs, 1))
     with b.for_loop(0, count) as loop:
@@ -192,7 +193,7 @@ def test_an_output_of_unknown_extent_is_allocated_by_the_native_code(build: Call
 
 def test_an_error_code_reaches_the_handler_with_its_details(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
-        context.store_details(b, context_, [b.constant("i64", 11), b.load("i64", inputs)])
+        context_code.store_details(b, context_, [b.constant("i64", 11), b.load("i64", inputs)])
         b.ret(b.select(b.icmp("eq", b.load("i64", inputs), 0), b.constant("i32", 0), 7))
 
     pool = ContextPool()
@@ -240,7 +241,7 @@ class Failing:
 
 def test_an_island_runs_python_and_its_error_reaches_the_handler(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
-        b.ret(context.call_island(b, context_, 42, inputs))
+        b.ret(context_code.call_island(b, context_, 42, inputs))
 
     islands = Failing(KeyError("the island"))
     function = build(Signature((), Constant("done")), body, contexts=ContextPool(islands=islands))
@@ -253,7 +254,7 @@ def test_an_island_runs_python_and_its_error_reaches_the_handler(build: Callable
 
 def test_an_interrupted_island_interrupts_the_call(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
-        b.ret(context.call_island(b, context_, 42, inputs))
+        b.ret(context_code.call_island(b, context_, 42, inputs))
 
     pool = ContextPool(islands=Failing(KeyboardInterrupt()))
     function = build(Signature((), Constant("done")), body, contexts=pool)
@@ -266,12 +267,12 @@ def test_an_interrupted_island_interrupts_the_call(build: Callable[..., Any]) ->
 def test_the_arena_grows_and_scratch_memory_is_aligned(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
         bytes_ = b.load("i64", inputs)
-        arena = context.call_grow_arena(b, context_, bytes_)
+        arena = context_code.call_grow_arena(b, context_, bytes_)
         b.memset(arena, 7, bytes_)
-        scratch = context.call_allocate(b, context_, bytes_)
+        scratch = context_code.call_allocate(b, context_, bytes_)
         b.store(b.intrinsic("ptrmask", "ptr", scratch, b.constant("i64", 63), overload=("ptr", "i64")), outputs, 8)
-        b.store(context.load_field(b, context_, "arena_bytes"), b.gep("i64", outputs, 1))
-        context.call_release(b, context_, scratch)
+        b.store(context_code.load_field(b, context_, "arena_bytes"), b.gep("i64", outputs, 1))
+        context_code.call_release(b, context_, scratch)
         b.ret(0)
 
     sizes = build(
@@ -286,7 +287,7 @@ def test_constants_come_through_the_context(build: Callable[..., Any]) -> None:
     weights = [np.full(4, value, np.float32) for value in (3, 5)]
 
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
-        vectors = [b.load("<4 x float>", context.constant_pointer(b, context_, index)) for index in (0, 1)]
+        vectors = [b.load("<4 x float>", context_code.constant_pointer(b, context_, index)) for index in (0, 1)]
         b.store(b.fsub(vectors[1], vectors[0]), b.load("ptr", outputs, 8))
         b.ret(0)
 
@@ -394,7 +395,7 @@ def test_calls_neither_leak_nor_lose_references(build: Callable[..., Any]) -> No
 
 def test_failed_calls_do_not_leak(build: Callable[..., Any]) -> None:
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
-        b.store(context.call_allocate_output(b, context_, 1, b.constant("i64", 8)), b.gep("i64", outputs, 3), 8)
+        b.store(context_code.call_allocate_output(b, context_, 1, b.constant("i64", 8)), b.gep("i64", outputs, 3), 8)
         b.ret(3)
 
     tree = (MATRIX_RESULT, OutputSpec("tensor", "float32", ("u0",)))
@@ -423,7 +424,7 @@ def test_many_threads_call_at_once(build: Callable[..., Any], release_gil: bool)
 
     def body(b: Builder, context_: Value, inputs: Value, outputs: Value) -> None:
         value = b.load("i64", inputs)
-        arena = context.load_field(b, context_, "arena")
+        arena = context_code.load_field(b, context_, "arena")
         b.store(value, arena)
         with b.for_loop(0, 20_000):
             b.atomic("add", b.gep("i64", arena, 1), b.constant("i64", 1))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from optc.codegen import jit, python_layout
-from optc.codegen.context import KEPT_CONTEXTS, RUN_PARAMETERS, ContextPool
+from optc.codegen.context import KEPT_CONTEXTS, ContextPool
+from optc.codegen.context_code import RUN_PARAMETERS
 from optc.codegen.entry import (
     Argument,
     Constant,

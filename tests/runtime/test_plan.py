@@ -271,7 +271,8 @@ optc.manual_seed(0)
 module = nn.Sequential(nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 8)).eval()
 x = optc.ones(3, 64)
 compiled = optc.compile(module, x)
-print(compiled(x)._array.tobytes().hex(), jit.counts.compiled, "llvmlite" in sys.modules)
+written = [name for name in ("llvmlite", "optc.codegen.llvm", "optc.ir.parser") if name in sys.modules]
+print(compiled(x)._array.tobytes().hex(), jit.counts.compiled, *written)
 """
 
 
@@ -280,10 +281,11 @@ def run_program() -> list[str]:
     return done.stdout.split()
 
 
-def test_another_process_neither_runs_nor_loads_llvm() -> None:
+def test_another_process_runs_no_llvm_and_loads_no_emitter() -> None:
     first, second = run_program(), run_program()
     assert int(first[1]) > 0
-    assert second == [first[0], "0", "False"]
+    assert "optc.codegen.llvm" in first
+    assert second == [first[0], "0"]
 
 
 def test_processes_may_write_the_same_plan_at_once() -> None:
