@@ -101,33 +101,48 @@ def _take_apart(code: Code) -> None:
         b = code.b
         states = code.word(description, DESCRIPTION, "states", "ptr")
         with b.for_loop(0, code.word(description, DESCRIPTION, "state_count")) as loop:
-            state = b.gep("i64", states, b.mul(loop.index, len(STATE)))
-            holder, key = (code.word(state, STATE, name, "ptr") for name in ("holder", "key"))
-            found = code.python("PyDict_GetItem", "ptr", holder, key)
-            code.require(code.is_set(found))
-            b.store(found, b.gep("ptr", values, code.word(state, STATE, "target")), 8)
+            _look_up(code, b.gep("i64", states, b.mul(loop.index, len(STATE))), values)
         parts = code.word(description, DESCRIPTION, "parts", "ptr")
         with b.for_loop(0, code.word(description, DESCRIPTION, "part_count")) as loop:
-            part = b.gep("i64", parts, b.mul(loop.index, len(PART)))
-            value = b.load("ptr", b.gep("ptr", values, code.word(part, PART, "source")), 8)
-            kind, expected = code.word(part, PART, "kind"), code.word(part, PART, "object", "ptr")
-            with b.if_then_else(b.icmp("eq", kind, PART_KINDS["object"])) as (exact, container):
-                with exact:
-                    code.require(b.icmp("eq", value, expected))
-                with container:
-                    code.require(b.icmp("eq", code.field(value, TYPE), expected))
-                    length = code.word(part, PART, "length")
-                    code.require(b.icmp("eq", code.field(value, HEADER, "i64"), length))
-                    with b.if_then_else(b.icmp("eq", kind, PART_KINDS["tuple"])) as (tuple_, list_):
-                        with tuple_:
-                            tuple_.yield_([code.items_of_tuple(value)])
-                        with list_:
-                            list_.yield_([code.items_of_list(value)])
-                    target = b.gep("ptr", values, code.word(part, PART, "target"))
-                    with b.for_loop(0, length) as items:
-                        item = b.load("ptr", b.gep("ptr", tuple_.results[0], items.index), 8)
-                        b.store(item, b.gep("ptr", target, items.index), 8)
+            _take_part(code, b.gep("i64", parts, b.mul(loop.index, len(PART))), values)
         b.ret(True)
+
+
+def _look_up(code: Code, state: Value, values: Value) -> None:
+    """What an attribute of the module is now."""
+    b = code.b
+    holder, key = (code.word(state, STATE, name, "ptr") for name in ("holder", "key"))
+    found = code.python("PyDict_GetItem", "ptr", holder, key)
+    code.require(code.is_set(found))
+    b.store(found, b.gep("ptr", values, code.word(state, STATE, "target")), 8)
+
+
+def _take_part(code: Code, part: Value, values: Value) -> None:
+    """One object that has to be itself, or one container of the type and the length that it had."""
+    b = code.b
+    value = b.load("ptr", b.gep("ptr", values, code.word(part, PART, "source")), 8)
+    kind, expected = code.word(part, PART, "kind"), code.word(part, PART, "object", "ptr")
+    with b.if_then_else(b.icmp("eq", kind, PART_KINDS["object"])) as (exact, container):
+        with exact:
+            code.require(b.icmp("eq", value, expected))
+        with container:
+            code.require(b.icmp("eq", code.field(value, TYPE), expected))
+            _copy_items(code, part, kind, value, values)
+
+
+def _copy_items(code: Code, part: Value, kind: Value, container: Value, values: Value) -> None:
+    b = code.b
+    length = code.word(part, PART, "length")
+    code.require(b.icmp("eq", code.field(container, HEADER, "i64"), length))
+    with b.if_then_else(b.icmp("eq", kind, PART_KINDS["tuple"])) as (tuple_, list_):
+        with tuple_:
+            tuple_.yield_([code.items_of_tuple(container)])
+        with list_:
+            list_.yield_([code.items_of_list(container)])
+    target = b.gep("ptr", values, code.word(part, PART, "target"))
+    with b.for_loop(0, length) as items:
+        item = b.load("ptr", b.gep("ptr", tuple_.results[0], items.index), 8)
+        b.store(item, b.gep("ptr", target, items.index), 8)
 
 
 # From values to words --------------------------------------------------------------------------------------------

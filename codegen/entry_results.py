@@ -81,22 +81,7 @@ def _prepare_containers(code: Code) -> None:
         made = code.region(scratch, description, DESCRIPTION, "made_containers_at")
         count = code.word(description, DESCRIPTION, "container_count")
         with b.for_loop(0, count) as loop:
-            record = b.gep("i64", records, b.mul(loop.index, len(CONTAINER)))
-            length = code.word(record, CONTAINER, "length")
-            kind, model = code.word(record, CONTAINER, "kind"), code.word(record, CONTAINER, "model", "ptr")
-            with b.if_then_else(b.icmp("ule", kind, CONTAINER_KINDS["list"]), likely=True) as (plain, special):
-                with plain:
-                    is_tuple = b.icmp("eq", kind, CONTAINER_KINDS["tuple"])
-                    create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
-                    plain.yield_([b.call_pointer(create, "ptr", length)])
-                with special:
-                    with b.if_then_else(b.icmp("eq", kind, CONTAINER_KINDS["named"])) as (named, dictionary):
-                        with named:
-                            named.yield_([code.python("PyType_GenericAlloc", "ptr", model, length)])
-                        with dictionary:
-                            dictionary.yield_([code.python("PyDict_Copy", "ptr", model)])
-                    special.yield_([named.results[0]])
-            container = plain.results[0]
+            container = _new_container(code, b.gep("i64", records, b.mul(loop.index, len(CONTAINER))))
             b.store(container, b.gep("ptr", made, loop.index), 8)
             with b.if_then(code.is_null(container), likely=False):
                 with b.for_loop(0, loop.index) as earlier:
@@ -105,6 +90,31 @@ def _prepare_containers(code: Code) -> None:
                     b.store(b.constant("ptr", 0), b.gep("ptr", made, every.index), 8)
                 b.ret(False)
         b.ret(True)
+
+
+def _new_container(code: Code, record: Value) -> Value:
+    """A tuple, list, named tuple or dictionary whose items are to come; null with an exception set."""
+    b = code.b
+    length = code.word(record, CONTAINER, "length")
+    kind, model = code.word(record, CONTAINER, "kind"), code.word(record, CONTAINER, "model", "ptr")
+    with b.if_then_else(b.icmp("ule", kind, CONTAINER_KINDS["list"]), likely=True) as (plain, special):
+        with plain:
+            is_tuple = b.icmp("eq", kind, CONTAINER_KINDS["tuple"])
+            create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
+            plain.yield_([b.call_pointer(create, "ptr", length)])
+        with special:
+            special.yield_([_new_special_container(code, kind, model, length)])
+    return plain.results[0]
+
+
+def _new_special_container(code: Code, kind: Value, model: Value, length: Value) -> Value:
+    b = code.b
+    with b.if_then_else(b.icmp("eq", kind, CONTAINER_KINDS["named"])) as (named, dictionary):
+        with named:
+            named.yield_([code.python("PyType_GenericAlloc", "ptr", model, length)])
+        with dictionary:
+            dictionary.yield_([code.python("PyDict_Copy", "ptr", model)])
+    return named.results[0]
 
 
 def _family_of(code: Code, record: Value, scratch: Value) -> Value:
