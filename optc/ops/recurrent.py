@@ -297,16 +297,29 @@ def _run_layers(
     return x, finals
 
 
+_FLAGS = "bool has_biases, int num_layers, float dropout, bool train, bool bidirectional"
+
+
+def _states_of(cell: Cell, hx: Any) -> Sequence[Any]:
+    return _pair(cell.name, hx) if cell.states == 2 else (hx,)
+
+
+def _hidden_argument(cell: Cell) -> str:
+    return "Tensor[] hx" if cell.states == 2 else "Tensor hx"
+
+
+def _returned(cell: Cell) -> str:
+    return f"({', '.join(['Tensor'] * (1 + cell.states))})"
+
+
+def _stacked(finals: list[States], dtype: Any) -> tuple[Array, ...]:
+    """The last states of all layers and directions, state by state."""
+    return tuple(np.stack(list(final)).astype(dtype) for final in zip(*finals))
+
+
 def _declare_layers(cell: Cell) -> None:
-    pair = cell.states == 2
-    hidden, returns = ("Tensor[] hx", "(Tensor, Tensor, Tensor)") if pair else ("Tensor hx", "(Tensor, Tensor)")
-    flags = "bool has_biases, int num_layers, float dropout, bool train, bool bidirectional"
-
-    def states_of(hx: Any) -> Sequence[Any]:
-        return _pair(cell.name, hx) if pair else (hx,)
-
     def infer(x: TensorType, hx: Any, parameters: Any, *options: Any) -> Any:
-        states = states_of(hx)
+        states = _states_of(cell, hx)
         layers = _layers(cell, states, list(parameters), *options)
         shape = _time_first(layers, known_shape(x))
         _check_layers(shape, states, layers)
@@ -318,9 +331,9 @@ def _declare_layers(cell: Cell) -> None:
         )
 
     def reference(x: Array, hx: Any, parameters: list[Array], *options: Any) -> Any:
-        states = [np.asarray(state) for state in states_of(hx)]
+        states = [np.asarray(state) for state in _states_of(cell, hx)]
         layers = _layers(cell, states, parameters, *options)
-        infer(array_type(x), [*map(array_type, states)] if pair else array_type(states[0]),
+        infer(array_type(x), [*map(array_type, states)] if cell.states == 2 else array_type(states[0]),
               [*map(array_type, parameters)], *options)  # fmt: skip
         moved = x.swapaxes(0, 1) if layers.batch_first else x
         output, finals = _run_layers(
@@ -330,13 +343,10 @@ def _declare_layers(cell: Cell) -> None:
             lambda shown: np.concatenate(shown, -1),
         )  # fmt: skip
         output = output.swapaxes(0, 1) if layers.batch_first else output
-        return (
-            np.ascontiguousarray(output).astype(x.dtype),
-            *(np.stack(list(final)).astype(x.dtype) for final in zip(*finals)),
-        )
+        return np.ascontiguousarray(output).astype(x.dtype), *_stacked(finals, x.dtype)
 
     def decompose(b: Any, x: Any, hx: Any, parameters: Any, *options: Any) -> Any:
-        states = [b.value(state) for state in states_of(hx)]
+        states = [b.value(state) for state in _states_of(cell, hx)]
         layers = _layers(cell, [b.type(state) for state in states], [b.value(item) for item in parameters], *options)
         output, finals = _run_layers(
             b("aten::transpose.int", x, 0, 1) if layers.batch_first else x, states, layers,
@@ -348,21 +358,24 @@ def _declare_layers(cell: Cell) -> None:
         return (output, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
 
     define(
-        f"aten::{cell.name}.input(Tensor input, {hidden}, Tensor[] params, {flags}, bool batch_first) -> {returns}",
+        f"aten::{cell.name}.input(Tensor input, {_hidden_argument(cell)}, Tensor[] params, {_FLAGS}, "
+        f"bool batch_first) -> {_returned(cell)}",
         infer=infer,
         reference=reference,
         decompose=decompose,
     )
 
-    def infer_packed(x: TensorType, sizes: TensorType, hx: Any, parameters: Any, *options: Any) -> Any:
-        states = states_of(hx)
+
+def _declare_packed_layers(cell: Cell) -> None:
+    def infer(x: TensorType, sizes: TensorType, hx: Any, parameters: Any, *options: Any) -> Any:
+        states = _states_of(cell, hx)
         layers = _layers(cell, states, list(parameters), *options)
         dtype = operand_type(x)
         shown = (known_shape(x)[0], known_shape(states[0])[-1] * layers.directions)
         return (TensorType(dtype, shown), *(TensorType(dtype, known_shape(state)) for state in states))
 
-    def reference_packed(x: Array, sizes: Array, hx: Any, parameters: list[Array], *options: Any) -> Any:
-        states = [np.asarray(state) for state in states_of(hx)]
+    def reference(x: Array, sizes: Array, hx: Any, parameters: list[Array], *options: Any) -> Any:
+        states = [np.asarray(state) for state in _states_of(cell, hx)]
         layers = _layers(cell, states, parameters, *options)
         steps = [int(size) for size in sizes]
         output, finals = _run_layers(
@@ -371,11 +384,11 @@ def _declare_layers(cell: Cell) -> None:
             lambda state, place: state[place].astype(np.float64),
             lambda shown: np.concatenate(shown, -1),
         )  # fmt: skip
-        return output.astype(x.dtype), *(np.stack(list(final)).astype(x.dtype) for final in zip(*finals))
+        return output.astype(x.dtype), *_stacked(finals, x.dtype)
 
-    def decompose_packed(b: Any, x: Any, sizes: Any, hx: Any, parameters: Any, *options: Any) -> Any:
+    def decompose(b: Any, x: Any, sizes: Any, hx: Any, parameters: Any, *options: Any) -> Any:
         """All sequences take part in all steps; those that have ended keep their states."""
-        states = [b.value(state) for state in states_of(hx)]
+        states = [b.value(state) for state in _states_of(cell, hx)]
         layers = _layers(cell, [b.type(state) for state in states], [b.value(item) for item in parameters], *options)
         batch = b.shape(states[0])[1]
         present = packed.is_present(b, sizes, batch)
@@ -389,10 +402,11 @@ def _declare_layers(cell: Cell) -> None:
         return (rows, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
 
     define(
-        f"aten::{cell.name}.data(Tensor data, Tensor batch_sizes, {hidden}, Tensor[] params, {flags}) -> {returns}",
-        infer=infer_packed,
-        reference=reference_packed,
-        decompose=decompose_packed,
+        f"aten::{cell.name}.data(Tensor data, Tensor batch_sizes, {_hidden_argument(cell)}, Tensor[] params, {_FLAGS}) "
+        f"-> {_returned(cell)}",
+        infer=infer,
+        reference=reference,
+        decompose=decompose,
     )
 
 
@@ -455,3 +469,4 @@ def _dtype(b: Any, x: Any) -> DType:
 
 for _cell in (LSTM, GRU, TANH, RELU):
     _declare_layers(_cell)
+    _declare_packed_layers(_cell)
