@@ -19,45 +19,64 @@ from optc.ir.graph import Value as IRValue
 
 def emit_if(driver: Driver, node: Node) -> None:
     """Both sides stay native: numbers and small tensors merge in registers, larger ones by their addresses."""
-    memories = {output: driver.allocate(output) for output in node.outputs if _has_one_place(driver, output)}
-    axes = {output: open_axes(driver, output) for output in node.outputs if needs_memory(output)}
-    lenders: dict[IRValue, list[Slot]] = {output: [] for output in node.outputs}
-    models: list[Native] = []
+    branch = _Branch(driver, node)
     with driver.b.if_then_else(driver.scalar(node.inputs[0])) as arms:
         for arm, block in zip(arms, node.blocks):
             with arm, driver.scope():
-                heap = list(driver.heap)
-                mover = Mover(driver, block)
-                _give_places(driver, block, node, memories)
-                driver.block(block)
-                if driver.b.block.terminated:
-                    continue
-                shown: list[Value] = []
-                natives: list[Native] = []
-                for result, output in zip(block.outputs, node.outputs):
-                    if output in memories:
-                        _put(driver, result, output, memories[output])
-                    elif output in axes:
-                        moved, slots = mover.lend(result, axes[output])
-                        lenders[output] += slots
-                        shown += moved.values()
-                    else:
-                        natives.append(merged(driver, result, output))
-                        shown += flatten(natives[-1])
-                _end_scope(driver, block, heap, [slot for slots in lenders.values() for slot in slots])
-                arm.yield_(shown)
-                models = models or natives
-                _require_same_form(node, models, natives)
-    if not arms[0].incoming and not arms[1].incoming:
-        return
-    values, forms = iter(arms[0].results), iter(models)
-    for output in node.outputs:
-        if output in memories:
-            driver.define(output, memories[output])
-        elif output in axes:
-            Moved.take(axes[output], values).define(driver, output, lenders[output])
-        else:
-            driver.define(output, rebuild(next(forms), values))
+                shown = branch.side(block)
+                if shown is not None:
+                    arm.yield_(shown)
+    if arms[0].incoming or arms[1].incoming:
+        branch.define(arms[0].results)
+
+
+class _Branch:
+    """How the results of two sides become one: in memory that both write, by address, or in registers."""
+
+    def __init__(self, driver: Driver, node: Node) -> None:
+        self.driver = driver
+        self.node = node
+        self.memories = {output: driver.allocate(output) for output in node.outputs if _has_one_place(driver, output)}
+        self.axes = {output: open_axes(driver, output) for output in node.outputs if needs_memory(output)}
+        self.lenders: dict[IRValue, list[Slot]] = {output: [] for output in node.outputs}
+        self.models: list[Native] = []
+
+    def side(self, block: Block) -> list[Value] | None:
+        """Emit one side; the values it hands over, None where it never comes to its end."""
+        driver = self.driver
+        heap = list(driver.heap)
+        mover = Mover(driver, block)
+        _give_places(driver, block, self.node, self.memories)
+        driver.block(block)
+        if driver.b.block.terminated:
+            return None
+        shown: list[Value] = []
+        natives: list[Native] = []
+        for result, output in zip(block.outputs, self.node.outputs):
+            if output in self.memories:
+                _put(driver, result, output, self.memories[output])
+            elif output in self.axes:
+                moved, slots = mover.lend(result, self.axes[output])
+                self.lenders[output] += slots
+                shown += moved.values()
+            else:
+                natives.append(merged(driver, result, output))
+                shown += flatten(natives[-1])
+        _end_scope(driver, block, heap, [slot for slots in self.lenders.values() for slot in slots])
+        self.models = self.models or natives
+        _require_same_form(self.node, self.models, natives)
+        return shown
+
+    def define(self, results: Sequence[Value]) -> None:
+        """The outputs of the node, from the merged values."""
+        values, forms = iter(results), iter(self.models)
+        for output in self.node.outputs:
+            if output in self.memories:
+                self.driver.define(output, self.memories[output])
+            elif output in self.axes:
+                Moved.take(self.axes[output], values).define(self.driver, output, self.lenders[output])
+            else:
+                self.driver.define(output, rebuild(next(forms), values))
 
 
 def _has_one_place(driver: Driver, output: IRValue) -> bool:
