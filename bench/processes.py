@@ -7,7 +7,6 @@ is no such signal (Windows), engines only get time to fall asleep.
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import os
@@ -23,6 +22,7 @@ import numpy as np
 
 from bench.workloads import WORKLOADS
 from optc.cli.timing import Times, calls_per_sample, sample
+from optc.runtime.collector import collector_paused
 
 PREPARATION_SECONDS = 60
 SETTLING_SECONDS = 0.02
@@ -142,24 +142,36 @@ def _serve(connection: Connection, engine: str, threads: int, folder: str) -> No
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     engines.use_threads(threads)
-    run: Callable[[], Any] | None = None
+    serving = _Serving(lambda workload: engines.ENGINES[engine](WORKLOADS[workload], threads), engines.as_arrays)
     connection.send((True, None))
     with engines.inference_mode():
         while True:
-            question, argument = connection.recv()
-            try:
-                if question == "prepare":
-                    run = None
-                    run = engines.ENGINES[engine](WORKLOADS[argument], threads)
-                    answer: Any = _prepared(run, engines.as_arrays)
-                else:
-                    assert run is not None
-                    answer = _sampled(run, argument)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked shows it
-                text = str(error).strip() or "no message"
-                connection.send((False, f"{type(error).__name__}: {text.splitlines()[0][:150]}"))
-            else:
-                connection.send((True, answer))
+            connection.send(serving.answer(*connection.recv()))
+
+
+class _Serving:
+    """What an engine's process does when it is asked: prepare a workload, and run it."""
+
+    def __init__(self, prepare: Callable[[str], Callable[[], Any]], as_arrays: Callable[[Any], Arrays]) -> None:
+        self.prepare = prepare
+        self.as_arrays = as_arrays
+        self.run: Callable[[], Any] | None = None
+
+    def answer(self, question: str, argument: Any) -> tuple[bool, Any]:
+        """Whether it went well, and the result or the error in one line."""
+        try:
+            return True, self._answer(question, argument)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the process that asked shows it
+            text = str(error).strip() or "no message"
+            return False, f"{type(error).__name__}: {text.splitlines()[0][:150]}"
+
+    def _answer(self, question: str, argument: Any) -> Any:
+        if question == "prepare":
+            self.run = None  # two workloads need not fit the memory
+            self.run = self.prepare(argument)
+            return _prepared(self.run, self.as_arrays)
+        assert self.run is not None
+        return _sampled(self.run, argument)
 
 
 def _prepared(run: Callable[[], Any], as_arrays: Callable[[Any], Arrays]) -> tuple[Arrays, int]:
@@ -170,8 +182,5 @@ def _prepared(run: Callable[[], Any], as_arrays: Callable[[Any], Arrays]) -> tup
 
 def _sampled(run: Callable[[], Any], calls: int) -> float:
     run()
-    gc.disable()
-    try:
+    with collector_paused():
         return sample(run, calls)
-    finally:
-        gc.enable()

@@ -44,6 +44,7 @@ from bench.counts import OF_MACHINE_CODE, TARGETS, counts_of, grown, llvm_versio
 from bench.workloads import GUARDED, WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
 from optc.codegen import jit
+from optc.runtime.collector import collector_paused
 from optc.runtime.roofs import multiply_add_runner
 from optc.thread_count import usable_processors
 
@@ -119,14 +120,11 @@ def ratio_in_turns(run: Runner, reference: Runner, pairs: int = PAIRS) -> float:
     draw = random.Random(0)
     ratios: list[float] = []
     gc.collect()
-    gc.disable()
-    try:
+    with collector_paused():
         for _ in range(pairs):
             order = draw.sample((0, 1), 2)
             taken = {index: processor_time((run, reference)[index], counts[index]) for index in order}
             ratios.append(taken[0] / taken[1])
-    finally:
-        gc.enable()
     return statistics.median(ratios)
 
 

@@ -13,7 +13,7 @@ those that were permuted the same way, numbers, what is broadcast, and constants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optc.errors import OptcError
@@ -49,22 +49,26 @@ def _move(graph: Graph, node: Node) -> bool:
     if operator is None or operator.random or not _is_typed(node.output):
         return False
     for rewrite in (_permuted_result, _flat_result):
-        with graph.replacing(node):
-            before = node.previous
-            try:
-                result = rewrite(Builder(graph), node, operator)
-            except OptcError:
-                result = None
-            if result is None:
-                while node.previous is not None and node.previous is not before:
-                    node.previous.destroy()
-                continue
-        if not result.name:
-            result.name = node.output.name
-        node.output.replace_all_uses_with(result)
-        node.destroy()
-        return True
+        result = _rewritten(graph, node, operator, rewrite)
+        if result is not None:
+            result.name = result.name or node.output.name
+            node.output.replace_all_uses_with(result)
+            node.destroy()
+            return True
     return False
+
+
+def _rewritten(graph: Graph, node: Node, operator: Operator, rewrite: Callable[..., Value | None]) -> Value | None:
+    """What stands in for the node; None, and nothing left behind, where the rewrite does not apply."""
+    before = node.previous
+    with graph.replacing(node):
+        try:
+            result = rewrite(Builder(graph), node, operator)
+        except OptcError:
+            result = None
+    while result is None and node.previous is not None and node.previous is not before:
+        node.previous.destroy()
+    return result
 
 
 def _is_typed(value: Value) -> bool:

@@ -166,9 +166,7 @@ def _replace(graph: Graph, made: Node, use: Node, items: Items) -> None:
     with graph.replacing(use):
         if not _step(made, use, dict(items)):
             present = _built(graph, made, items)
-            for place, value in enumerate(use.inputs):
-                if value is made.output:
-                    use.set_input(place, present)
+            use.set_inputs([present if value is made.output else value for value in use.inputs])
             return
         if use.kind == "aten::__getitem__":
             use.output.replace_all_uses_with(items[_key(made, use.inputs[1], items)])

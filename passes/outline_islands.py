@@ -167,13 +167,8 @@ def _neighbours(members: set[Node], block: Block) -> set[Node] | None:
 def _read(node: Node) -> Iterator[Value]:
     """What a node, with everything in its blocks, reads from outside."""
     for inner in node.walk():
-        for value in inner.inputs:
-            if not _belongs(value, node):
-                yield value
-        for block in inner.blocks:
-            for value in block.outputs:
-                if not _belongs(value, node):
-                    yield value
+        read = [*inner.inputs, *(value for block in inner.blocks for value in block.outputs)]
+        yield from (value for value in read if not _belongs(value, node))
 
 
 def _belongs(value: Value, node: Node) -> bool:

@@ -39,13 +39,15 @@ def matching_numbers(old: list[str], new: list[str]) -> dict[str, str]:
     matcher = difflib.SequenceMatcher(None, [_shape(line) for line in old], [_shape(line) for line in new], False)
     known: dict[str, str] = {}
     taken: set[str] = set()
-    for block in matcher.get_matching_blocks():
-        for offset in range(block.size):
-            pairs = zip(_defined(new[block.b + offset]), _defined(old[block.a + offset]))
-            for mine, theirs in pairs:
-                if mine not in known and theirs not in taken:
-                    known[mine] = theirs
-                    taken.add(theirs)
+    lines = [
+        (new[block.b + offset], old[block.a + offset])
+        for block in matcher.get_matching_blocks()
+        for offset in range(block.size)
+    ]
+    for mine, theirs in (pair for line in lines for pair in zip(*map(_defined, line))):
+        if mine not in known and theirs not in taken:
+            known[mine] = theirs
+            taken.add(theirs)
     return known
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from optc.runtime.collector import collector_paused
 
 SAMPLE_SECONDS = 0.002
 """A sample repeats calls until it takes so long, so that the clock's own cost does not count."""
@@ -66,15 +67,9 @@ def in_turn(
     preparations = before or {}
     counts = {name: calls_per_sample(run) for name, run in candidates.items()}
     taken: dict[str, list[float]] = {name: [] for name in candidates}
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for name, run in candidates.items():
-                if name in preparations:
-                    preparations[name]()
-                taken[name].append(sample(run, counts[name]))
-    finally:
-        if was_enabled:
-            gc.enable()
+    with collector_paused():
+        for name in [*candidates] * rounds:
+            if name in preparations:
+                preparations[name]()
+            taken[name].append(sample(candidates[name], counts[name]))
     return {name: Times(tuple(samples)) for name, samples in taken.items()}

@@ -155,11 +155,10 @@ def _check_uses(graph: Graph) -> None:
         for node in (*block.nodes, block.return_node)
         for slot, value in enumerate(node.inputs)
     }
-    for node in (*(block.param_node for block in graph.blocks()), *graph.walk()):
-        for value in node.outputs:
-            for use in value.uses:
-                if readings.pop((use.node, use.slot), None) is not value:
-                    raise fail(node, f"%{value.name} is said to be input {use.slot} of {use.node!r}, which it is not")
+    for value in graph.values():
+        for use in value.uses:
+            if readings.pop((use.node, use.slot), None) is not value:
+                raise fail(value.node, f"%{value.name} is said to be input {use.slot} of {use.node!r}, which it is not")
     for (node, slot), value in readings.items():
         raise fail(node, f"%{value.name}, input {slot} of {node.kind}, does not know that it is read here")
 
