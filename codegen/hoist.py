@@ -8,6 +8,7 @@ from optc.codegen.kernel import (
     Accumulate,
     Assign,
     Define,
+    Fetch,
     Fold,
     Kernel,
     Loop,
@@ -66,7 +67,7 @@ class _Hoisting:
             case Scatter(_, base, _, value):
                 places = self.value(base, changing, moved)
                 return replace(statement, base=places, value=self.value(value, changing, moved))
-            case Fold() | Tile():
+            case Fold() | Tile() | Fetch():
                 return statement
 
     def value(self, expr: Expr, changing: _Changing, moved: dict[Expr, str]) -> Expr:

@@ -10,6 +10,7 @@
               | Store(buffer, index, value)
               | Scatter(buffer, base, offset, value)         buffer[base + offset] = value
               | Tile(scratch, buffer, index, stride, size)  a square of the buffer, rows and columns exchanged
+              | Fetch(buffer, index)                       an element's cache line will be wanted; it need not exist
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
 `index(dim)`, the integer value of a dimension; and `at(buffer, offset, base)`, an element at `offset` behind the place
@@ -142,7 +143,15 @@ class Tile:
     size: int
 
 
-Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Scatter | Tile
+@dataclass(frozen=True)
+class Fetch:
+    """Brings the cache line of buffer[index] nearer. Changes nothing; beyond the buffer it does nothing."""
+
+    buffer: str
+    index: Dim
+
+
+Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Scatter | Tile | Fetch
 
 
 START, STOP = "range.start", "range.stop"
@@ -305,6 +314,8 @@ class _Copy:
                 return Scatter(buffer, rewrite(base, self.node), place, rewrite(value, self.node))
             case Tile(_, buffer, index, stride):
                 return replace(statement, index=self.place(buffer, index), stride=self.dim(stride))
+            case Fetch(buffer, index):
+                return Fetch(buffer, self.place(buffer, index))
             case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
                 return replace(statement, name=self.name(name), value=rewrite(value, self.node))
 
@@ -368,6 +379,8 @@ def _print_statement(statement: Statement) -> str:
             return f"{buffer}[{show(base)} + {offset}] = {show(value)}"
         case Tile(scratch, buffer, index, stride, size):
             return f"{scratch} = {size} x {size} of {buffer}[{index}], columns {stride} apart"
+        case Fetch(buffer, index):
+            return f"fetch {buffer}[{index}]"
 
 
 def _combination(combine: Expr) -> str:
@@ -495,6 +508,8 @@ class _Verifier:
                     self.fail(f"{value.dtype.name} is scattered into {target.role} {buffer} by {base.dtype.name}")
             case Tile():
                 self.tile(statement, lanes)
+            case Fetch(buffer, index):
+                self.access(buffer, index)
 
     def loop(self, loop: Loop, lanes: int) -> None:
         if loop.variable in self.known:

@@ -13,6 +13,7 @@ from optc.codegen.kernel import (
     Assign,
     Buffer,
     Define,
+    Fetch,
     Fold,
     Kernel,
     Loop,
@@ -134,6 +135,10 @@ class _KernelEmitter:
                 self.scan(statement)
             case Tile():
                 self.tile(statement)
+            case Fetch(buffer, index):
+                element = memory_type(self.kernel.buffer(buffer).dtype)
+                place = emit_dim(self.b, index, self.names)
+                self.b.prefetch(self.b.gep(element, self.buffers[buffer], place, inbounds=False), locality=2)
             case Store(buffer, index, value):
                 self.store(self.buffers[buffer], buffer, index, self.value(value, self.lanes))
             case Scatter(buffer, base, offset, value):

@@ -13,6 +13,7 @@ from optc.codegen.kernel import (
     Accumulate,
     Assign,
     Define,
+    Fetch,
     Fold,
     Kernel,
     Loop,
@@ -87,6 +88,8 @@ class _Machine:
                 self.locals[carry] = np.broadcast_to(total, self.locals[carry].shape).copy()
             case Tile():
                 self.tile(statement)
+            case Fetch():
+                pass
             case Scatter():
                 self.scatter(statement)
             case Store(buffer, index, value):

@@ -277,6 +277,25 @@ def test_hot_loops_keep_vectors_in_registers(
         assert not [found for pattern in traffic for found in pattern.findall(loops)], f"{scheduled}\n{loops}"
 
 
+def fetches(columns: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What softmax of so many columns asks for ahead of its use."""
+    _, kernels = compiled_kernels(HOT["softmax"], [optc.zeros(64, columns)] * 3, monkeypatch, target)
+    lines = "\n".join(str(schedule(kernel, target).kernel) for kernel in kernels).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("fetch")]
+
+
+def test_the_next_row_is_asked_for_while_a_row_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The input while exponentials are computed, the result, which waits there, while they are scaled."""
+    found = fetches(1024, AVX2, monkeypatch)
+    assert found == ["fetch in0[1024*i0 + i1 + 1024]", "fetch out0[1024*i0 + i1 + 1024]"]
+
+
+def test_rows_that_are_near_or_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetches(100, AVX2, monkeypatch) == []
+    assert fetches(100_000, AVX2, monkeypatch) == []
+    assert fetches(1024, AVX512, monkeypatch) == []
+
+
 def test_spills_are_seen() -> None:
     spill, reload = "\tvmovups\t%zmm3, 64(%rsp)", "\tvaddps\t-64(%rsp), %zmm3, %zmm4"
     scratch, scalar = "\tvmovups\t%zmm3, 64(%rsp,%rax,4)", "\tmovq\t%rax, 8(%rsp)"
