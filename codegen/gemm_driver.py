@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from optc.codegen.gemm import ALIGNMENT, BATCHED, PARAMETERS, RANGE, Gemm
 from optc.codegen.gemm_kernel import Kernel
 from optc.codegen.gemm_packing import column_packing, panel_packing, tile_packing
-from optc.codegen.gemm_tiles import element_bytes, last_columns
+from optc.codegen.gemm_tiles import element_bytes, has_cheap_masks, last_columns
 from optc.codegen.llvm import Builder, Module, Value
 
 
@@ -189,9 +190,47 @@ class _DriverWriter:
         with b.if_then(b.icmp("sgt", last, whole)):
             column = b.mul(whole, columns)
             if known is None:
-                self._unknown_columns(block, column)
-            else:
-                self._rest_of_columns(block, column, known % columns)
+                self._last_columns(block, self.tile.vectors, lambda: self._unknown_columns(block, column))
+                return
+            rest = known % columns
+            needed = -(-rest // self.tile.lanes)
+            self._last_columns(block, needed, lambda: self._rest_of_columns(block, column, rest))
+
+    def _last_columns(self, block: _Block, vectors: int, otherwise: Callable[[], None]) -> None:
+        """What no whole panel holds: a panel of `vectors` that ends with the last column, where that is possible.
+
+        The columns that it shares with the panel before it are computed twice, to the same bits.
+        """
+        fits = self._overlaps(vectors * self.tile.lanes)
+        if fits is False:
+            otherwise()
+            return
+        column = self.b.sub(self.n, vectors * self.tile.lanes)
+        if fits is True:
+            self._tiles(block, self._panel(block, column, vectors, None))
+            return
+        with self.b.if_then_else(fits) as (whole, parts):
+            with whole:
+                self._tiles(block, self._panel(block, column, vectors, None))
+            with parts:
+                otherwise()
+
+    def _overlaps(self, columns: int) -> Value | bool:
+        """Whether there are so many columns at least, they need not lie packed, and no sums wait in C between blocks of
+        K, which would count twice; and whether doing without masks is worth it."""
+        b, gemm, plan, conditions = self.b, self.gemm, self.plan, []
+        if gemm.source == "packed" or plan.transposes or plan.along or has_cheap_masks(self.tile.lanes, gemm.element):
+            return False
+        n, k = _known(self.n), _known(self.k)
+        if n is None:
+            conditions.append(b.icmp("sge", self.n, columns))
+        elif n < columns:
+            return False
+        if plan.steps and k is None:
+            conditions.append(b.icmp("sle", self.k, plan.steps))
+        elif plan.steps and k is not None and k > plan.steps:
+            return False
+        return reduce(b.and_, conditions) if conditions else True
 
     def _unknown_columns(self, block: _Block, column: Value) -> None:
         """Halving numbers of vectors while they fit, then one after the other with a mask."""
@@ -314,7 +353,7 @@ class _DriverWriter:
 
     def _tiles(self, block: _Block, panel: _Panel) -> None:
         """One panel times all tiles of rows."""
-        if not self.plan.copies_b or panel.columns is not None:
+        if not self.plan.copies_b or panel.columns is not None or panel.vectors != self.tile.vectors:
             self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
             return
         # The first tile leaves the panel packed behind it.

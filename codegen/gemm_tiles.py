@@ -72,6 +72,14 @@ def product_lanes(target: Target, element: str, n: int | None) -> int:
     return min(full, max(least, 1 << (n - 1).bit_length())) if n > 0 else full
 
 
+def has_cheap_masks(lanes: int, element: str) -> bool:
+    """Whether part of a vector is stored as fast as a whole one: where masks have registers of their own.
+
+    Where they are vectors, such a store takes some processors the time of ten, and a full tile leaves no register.
+    """
+    return lanes * element_bytes(sum_type(element)) == _WIDEST_BYTES
+
+
 def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]]:
     """How columns that do not fill a tile are computed: vectors and their lanes, for one kernel after the other.
 

@@ -232,6 +232,32 @@ def test_blocks_end_where_parts_end() -> None:
         Gemm("float", Plan(Tile(6, 2, 8), 6, steps=PART + 8), None, 32, None)
 
 
+def kernel_names(target: Target, m: int | None, n: int | None, k: int | None, source: Source) -> list[str]:
+    return [name for name in product_modules(gemm_of(target, "float", m, n, k, source)) if name.startswith("gemm")]
+
+
+def test_the_last_columns_are_computed_twice_where_masks_are_dear() -> None:
+    """A panel that ends with the last column needs no mask; there is none for fewer columns than a vector has."""
+    for source in SOURCES[1:]:
+        assert not any("masked" in name for name in kernel_names(AVX2, 60, 89, 100, source))
+        assert any("masked" in name for name in kernel_names(AVX2, 60, 7, 100, source))
+        assert any("masked" in name for name in kernel_names(AVX512, 60, 89, 100, source))
+    assert any("masked" in name for name in kernel_names(AVX2, 60, 89, 100, "packed"))
+
+
+@pytest.mark.parametrize("name", ["AVX2", "generic"])
+@pytest.mark.parametrize(("n", "k"), [(89, 30), (17, 30), (5, 30), (23, 6000)])
+def test_the_last_columns_count_once(name: str, n: int, k: int) -> None:
+    """Also where sums wait in C between blocks of K, and with extents that the run tells."""
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip(f"this machine is not {name}")
+    for source in SOURCES[1:]:
+        for known in (True, False):
+            extents = (25, n, k) if known else (None, None, None)
+            check(gemm_of(target, "float", *extents, source, BIAS_RELU), target, 25, n, k)
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_ranges_do_not_matter(source: Source) -> None:
     target = jit.host_target()
