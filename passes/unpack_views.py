@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import INT, TENSOR, IntType
+from optc.ir.types import INT, NONE, TENSOR, IntType
 from optc.ops.registry import operator_of
 from optc.pipeline import graph_pass, writes_memory
 
@@ -17,43 +18,75 @@ Part = Callable[[Graph, Node, int], Value]
 """(graph, splitting node, number of the part) -> the part as a view."""
 
 
+@dataclass(frozen=True)
+class Splitting:
+    """How to take a part of a tensor that an operator splits; `fits` says if it is known to give so many parts."""
+
+    part: Part
+    fits: Callable[[Node, int], bool]
+
+
 @graph_pass("unpack-views", after={"inline": "tensors are split in one function and written in another"})
 def unpack_views(graph: Graph) -> bool:
     """Take the parts of split tensors one by one, in programs that write to memory."""
     if not any(map(writes_memory, graph.walk())):
         return False
-    unpacking = [node for node in graph.walk() if node.kind == "prim::ListUnpack" and _part_of(node.inputs[0].node)]
+    unpacking = [node for node in graph.walk() if node.kind == "prim::ListUnpack" and _splitting(node) is not None]
     changed = [_unpack(graph, node) for node in unpacking]
     return any(changed)
 
 
 def _unpack(graph: Graph, unpacking: Node) -> bool:
-    splitting = unpacking.inputs[0].node
-    part = _part_of(splitting)
+    node, splitting = unpacking.inputs[0].node, _splitting(unpacking)
     read = [(number, output) for number, output in enumerate(unpacking.outputs) if output.has_uses]
-    if part is None or not read or not _is_plain(splitting, len(unpacking.outputs)):
+    if splitting is None or not read or not splitting.fits(node, len(unpacking.outputs)):
         return False
     following = unpacking.next
     assert following is not None
-    with graph.replacing(splitting, before=following):
+    with graph.replacing(node, before=following):
         for number, output in read:
-            made = part(graph, splitting, number)
+            made = splitting.part(graph, node, number)
             made.name = output.name
             output.replace_all_uses_with(made)
     return True
 
 
-def _part_of(node: Node) -> Part | None:
+def _splitting(unpacking: Node) -> Splitting | None:
+    """How the list that is unpacked was made by splitting; None when it was not."""
+    node = unpacking.inputs[0].node
     operator = operator_of(node) if node.kind.startswith("aten::") else None
-    return _PARTS.get(operator.name) if operator is not None else None
+    return _SPLITTINGS.get(operator.name) if operator is not None else None
 
 
-def _is_plain(splitting: Node, count: int) -> bool:
-    """False where numbers that a part is computed from are not known: how many chunks there are to be."""
-    if splitting.kind == "aten::chunk":
-        chunks = splitting.inputs[1]
-        return chunks.is_constant and chunks.constant == count
+def _always(node: Node, count: int) -> bool:
     return True
+
+
+def _says_count(node: Node, count: int) -> bool:
+    """True for so many chunks or sections."""
+    number = node.inputs[1]
+    return number.is_constant and bool(number.constant == count)
+
+
+def _lists_sizes(node: Node, count: int) -> bool:
+    return _is_list(node.inputs[1], count)
+
+
+def _lists_edges(node: Node, count: int) -> bool:
+    return _is_list(node.inputs[1], count - 1)
+
+
+def _is_list(value: Value, count: int) -> bool:
+    if value.is_constant:
+        return isinstance(value.constant, list) and len(value.constant) == count
+    return value.node.kind == "prim::ListConstruct" and len(value.node.inputs) == count
+
+
+def _items(graph: Graph, value: Value) -> list[Value]:
+    """The items of a list that `_is_list`."""
+    if value.is_constant:
+        return [graph.insert_constant(item, INT) for item in value.constant]
+    return list(value.node.inputs)
 
 
 def _integer(graph: Graph, kind: str, *operands: Value | int) -> Value:
@@ -87,8 +120,42 @@ def _chunk(graph: Graph, node: Node, number: int) -> Value:
     return _slice(graph, x, dim, start, end)
 
 
-_PARTS: dict[str, Part] = {
-    "aten::unbind.int": _row,
-    "aten::split.Tensor": _equal_part,
-    "aten::chunk": _chunk,
+def _sized_part(graph: Graph, node: Node, number: int) -> Value:
+    x, sizes, dim = node.inputs
+    edges = [graph.insert_constant(0, INT)]
+    for size in _items(graph, sizes)[: number + 1]:
+        edges.append(_integer(graph, "aten::add", edges[-1], size))
+    return _slice(graph, x, dim, *edges[-2:])
+
+
+def _section(graph: Graph, node: Node, number: int) -> Value:
+    """The first sections are longer by one where the extent cannot be divided."""
+    x, sections, dim = node.inputs
+    extent = graph.insert("aten::size", [x, dim], (IntType(),), overload="int").output
+    short, longer = (_integer(graph, kind, extent, sections) for kind in ("aten::floordiv", "aten::remainder"))
+
+    def edge(place: int) -> Value:
+        return _integer(
+            graph, "aten::add", _integer(graph, "aten::mul", short, place), _integer(graph, "prim::min", longer, place)
+        )
+
+    return _slice(graph, x, dim, edge(number), edge(number + 1))
+
+
+def _between_edges(graph: Graph, node: Node, number: int) -> Value:
+    x, edges, dim = node.inputs
+    listed = [graph.insert_constant(0, INT), *_items(graph, edges), graph.insert_constant(None, NONE)]
+    return _slice(graph, x, dim, listed[number], listed[number + 1])
+
+
+_SPLITTINGS: dict[str, Splitting] = {
+    "aten::unbind.int": Splitting(_row, _always),
+    **dict.fromkeys(("aten::split.Tensor", "aten::unsafe_split.Tensor"), Splitting(_equal_part, _always)),
+    **dict.fromkeys(("aten::chunk", "aten::unsafe_chunk"), Splitting(_chunk, _says_count)),
+    **dict.fromkeys(
+        ("aten::split", "aten::split.sizes", "aten::split_with_sizes", "aten::unsafe_split_with_sizes"),
+        Splitting(_sized_part, _lists_sizes),
+    ),
+    "aten::tensor_split.sections": Splitting(_section, _says_count),
+    "aten::tensor_split.indices": Splitting(_between_edges, _lists_edges),
 }
