@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import NONE, IntType, ListType, TensorType, TupleType
+from optc.ir.types import BOOL, FLOAT, NONE, TENSOR, IntType, ListType, TensorType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
@@ -314,6 +315,44 @@ def _concatenate(graph: Graph, node: Node) -> bool:
     return isinstance(type_, TensorType) and type_.is_typed and _replace(node, made.inputs[0])
 
 
+def _tensor_to_list(graph: Graph, node: Node) -> bool:
+    """tensor.tolist() = [int(tensor[0]), int(tensor[1])], where the extents are known."""
+    x, rank, element = node.inputs
+    type_ = x.type
+    if not isinstance(type_, TensorType) or type_.dtype is None or type_.shape is None or not element.is_constant:
+        return False
+    kind, conversion, number = _NUMBERS.get(element.constant, ("", "", NONE))
+    if kind != type_.dtype.kind or not rank.is_constant or rank.constant != len(type_.shape):
+        return False
+    extents = [dim for dim in type_.shape if isinstance(dim, int)]
+    if len(extents) != len(type_.shape) or math.prod(extents) > LONGEST:
+        return False
+    with graph.inserting(node):
+        graph.current_source, graph.current_scope = node.source, node.scope
+        return _replace(node, _items_of(graph, x, extents, node.output.type, conversion, number))
+
+
+_NUMBERS: dict[int, tuple[str, str, Type]] = {
+    0: ("int", "aten::Int", IntType()),
+    1: ("float", "aten::Float", FLOAT),
+    2: ("bool", "aten::Bool", BOOL),
+}
+"""By the code that `prim::tolist` has for elements: the kind of their type, and how one becomes a number of which type."""
+
+
+def _items_of(graph: Graph, x: Value, extents: list[int], type_: Type, conversion: str, number: Type) -> Value:
+    """The elements of a tensor in lists in lists, one level for each of its extents."""
+    if not extents:
+        return graph.insert(conversion, [x], (number,), overload="Tensor").output
+    assert isinstance(type_, ListType)
+    zero, items = graph.insert_constant(0, IntType(0)), []
+    for index in range(extents[0]):
+        place = graph.insert_constant(index, IntType(index))
+        row = graph.insert("aten::select", [x, zero, place], (TENSOR,), overload="int").output
+        items.append(_items_of(graph, row, extents[1:], type_.element, conversion, number))
+    return graph.insert("prim::ListConstruct", items, (type_,)).output
+
+
 _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::__getitem__": _get_item,
     "aten::len": _length,
@@ -338,6 +377,7 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "prim::DictUpdate": _update,
     "prim::DictWithout": _drop_key,
     "prim::ListUnpack": _unpack_list,
+    "prim::tolist": _tensor_to_list,
     "prim::ListAppend": _append,
     "prim::ListSet": _set_list_item,
     "prim::ListInsert": _insert_list_item,

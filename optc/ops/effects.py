@@ -18,7 +18,7 @@ _STRUCTURAL = frozenset(
 )  # fmt: skip
 """Kinds that are no operators: they build, take apart and name values."""
 
-_FAILING = frozenset(("prim::ListUnpack", "prim::unchecked_unwrap_optional", "prim::RaiseException"))
+_FAILING = frozenset(("prim::ListUnpack", "prim::tolist", "prim::unchecked_unwrap_optional", "prim::RaiseException"))
 
 
 def has_effects(node: Node) -> bool:
