@@ -24,6 +24,7 @@ from optc.ops.registry import operator_of
 from optc.passes.aliasing import Aliasing, is_reference
 from optc.passes.inline import inline
 from optc.passes.object_constants import insert_held
+from optc.passes.running_statistics import write_running_statistics
 from optc.passes.settled_branches import take_settled_branches
 from optc.passes.variables import Variable
 from optc.pipeline import Context, graph_pass
@@ -40,7 +41,8 @@ def freeze(graph: Graph, *, context: Context) -> bool:
     Branches that constants decide are taken, so that what they leave out is gone before anybody asks what is written.
     """
     if context.self_object is None or not graph.inputs or not isinstance(graph.inputs[0].type, ClassType):
-        return take_settled_branches(graph, context)
+        changed = take_settled_branches(graph, context)
+        return write_running_statistics(graph) or changed
     if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
         return False
     _Freezer(graph, context).run()
@@ -60,6 +62,7 @@ class _Freezer:
         while inline(self.graph):
             self.resolve_objects()
         self.settle()
+        write_running_statistics(self.graph)
         self.promote_assigned()
         self.share_reads()
         self.make_state()

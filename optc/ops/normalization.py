@@ -415,6 +415,47 @@ def _decompose_batch_norm(
     return narrowed(b, _scaled_and_shifted(b, result, weight, bias, work), dtype)
 
 
+def _infer_running(x: TensorType, running: TensorType, momentum: Any) -> TensorType:
+    _check_channels(known_shape(x), running, "running_mean")
+    return running
+
+
+def _running_mean(b: Any, x: Any, running: Any, momentum: float) -> Any:
+    wide = narrowed(b, x, compute_type(b.type(x).dtype))
+    return _moved(b, running, b("aten::mean.dim", wide, list(_batch_places(len(b.shape(x)))), False), momentum)
+
+
+def _running_variance(b: Any, x: Any, running: Any, momentum: float) -> Any:
+    wide = narrowed(b, x, compute_type(b.type(x).dtype))
+    return _moved(b, running, decompose_variance(b, wide, list(_batch_places(len(b.shape(x)))), 1, False), momentum)
+
+
+def _moved(b: Any, running: Any, batch: Any, momentum: float) -> Any:
+    """(1 - momentum) running + momentum batch, in the element type of what is running."""
+    dtype = b.type(running).dtype
+    kept = b("aten::mul.Scalar", narrowed(b, running, b.type(batch).dtype), 1 - momentum)
+    return narrowed(b, b("aten::add.Tensor", kept, b("aten::mul.Scalar", batch, momentum)), dtype)
+
+
+def _running_reference(is_mean: bool) -> Any:
+    def reference(x: Array, running: Array, momentum: float) -> Array:
+        values, places, result = x.astype(np.float64), _batch_places(x.ndim), running.copy()
+        count = values.size // max(x.shape[1], 1)
+        statistics = (result, None) if is_mean else (None, result)
+        _update_statistics(*statistics, values.mean(axis=places), values.var(axis=places), count, momentum)
+        return result
+
+    return reference
+
+
+for _name, _is_mean, _updated in (("Mean", True, _running_mean), ("Variance", False, _running_variance)):
+    define(
+        f"prim::Running{_name}(Tensor input, Tensor running, float momentum) -> Tensor",
+        infer=_infer_running,
+        reference=_running_reference(_is_mean),
+        decompose=_updated,
+    )
+
 _STATISTICS = "Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps"
 define(
     f"aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, {_STATISTICS}, bool cudnn_enabled) -> Tensor",
