@@ -327,8 +327,7 @@ def _tensor_to_list(graph: Graph, node: Node) -> bool:
     extents = [dim for dim in type_.shape if isinstance(dim, int)]
     if len(extents) != len(type_.shape) or math.prod(extents) > LONGEST:
         return False
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         return _replace(node, _items_of(graph, x, extents, node.output.type, conversion, number))
 
 

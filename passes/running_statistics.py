@@ -42,8 +42,7 @@ def _is_there(value: Value) -> bool:
 
 def _spell_out(graph: Graph, node: Node) -> None:
     given = _arguments(node)
-    with graph.inserting(node):
-        graph.current_source, graph.current_scope = node.source, node.scope
+    with graph.replacing(node):
         nothing = graph.insert_constant(None, NONE)
         for name, kind in (("running_mean", "prim::RunningMean"), ("running_var", "prim::RunningVariance")):
             running = given[name]

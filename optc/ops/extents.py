@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from optc.ir.dims import Dim, product
+from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim
 from optc.ops.registry import define
@@ -47,6 +50,21 @@ define(
     infer=lambda x: product(known_shape(x)),
     reference=lambda x: x.size,
     decompose=lambda b, x: b.dim(product(b.shape(x))),
+)
+
+
+def _decompose_shape_as_tensor(b: Any, x: Any) -> Any:
+    extents = b.shape(x)
+    if not extents:
+        return b("aten::zeros", [0], dtype=INT64.code)
+    return b("aten::stack", [b("prim::NumToTensor.Scalar", b.value(dim)) for dim in extents], 0)
+
+
+define(
+    "aten::_shape_as_tensor(Tensor self) -> Tensor",
+    infer=lambda x: TensorType(INT64, (len(known_shape(x)),)),
+    reference=lambda x: np.array(x.shape, np.int64),
+    decompose=_decompose_shape_as_tensor,
 )
 
 
