@@ -441,8 +441,8 @@ def _running_reference(is_mean: bool) -> Any:
     def reference(x: Array, running: Array, momentum: float) -> Array:
         values, places, result = x.astype(np.float64), _batch_places(x.ndim), running.copy()
         count = values.size // max(x.shape[1], 1)
-        statistics = (result, None) if is_mean else (None, result)
-        _update_statistics(*statistics, values.mean(axis=places), values.var(axis=places), count, momentum)
+        mean, variance = (result, None) if is_mean else (None, result)
+        _update_statistics(mean, variance, values.mean(axis=places), values.var(axis=places), count, momentum)
         return result
 
     return reference

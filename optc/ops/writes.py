@@ -156,8 +156,19 @@ def _slice_scatter(b: Builder, self: Value, source: Value, dim: int, start: Any,
     here = b("aten::logical_and", here, b("aten::lt.Scalar", slot, length))
     if length == 1:
         return choose(b, here, source, self)
+    if step == 1 and not isinstance(length, int):
+        return choose(b, here, _padded(b, source, place, first, shape[place]), self)
     flat = b("aten::view", b("aten::clamp", slot, 0, length - 1), [shape[place]])
     return choose(b, here, b("aten::index_select", source, place, flat), self)
+
+
+def _padded(b: Builder, source: Value, place: int, first: Dim, extent: Dim) -> Value:
+    """The source moved to where the slice begins, which works where it has no elements: there is nothing to look up."""
+    shape = b.shape(source)
+    behind = 2 * (len(shape) - place - 1)
+    pads: list[Dim] = [*([0] * behind), first, extent - first - shape[place]]
+    padded: Value = b("aten::constant_pad_nd", source, pads, 0)
+    return padded
 
 
 def _known(bound: Any) -> Any:
