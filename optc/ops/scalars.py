@@ -12,107 +12,26 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dims, dtypes
-from optc.ir.dims import Dim, Symbolic, fresh
+from optc.ir.dims import Dim
 from optc.ops import arithmetic, special
-from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, same_dim
+from optc.ops.abstract import same_dim
+from optc.ops.number_rules import (
+    PAIRS,
+    Number,
+    Reference,
+    as_float,
+    declare_function,
+    declare_pairs,
+    in_float,
+    in_numpy,
+    number_rule,
+    pair_rule,
+    together,
+    wrap,
+)
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, apply, function, literal, select
 from optc.ops.shapes import is_extent
-
-Number = Any
-Reference = Callable[..., Any]
-
-_UNKNOWN: dict[str, Callable[[], Any]] = {
-    "int": fresh, "float": lambda: UNKNOWN_FLOAT, "bool": lambda: UNKNOWN_BOOL, "Scalar": lambda: UNKNOWN,
-}  # fmt: skip
-_PAIRS = (("int", "int"), ("float", "float"), ("int", "float"), ("float", "int"))
-
-
-def wrap(value: int) -> int:
-    """An integer as 64 bits hold it."""
-    return (value + 2**63) % 2**64 - 2**63
-
-
-def is_known(value: Any) -> bool:
-    """True for a number that is known before the program runs."""
-    return isinstance(value, int | float | complex)
-
-
-def number_rule(reference: Reference, kind: str, symbolic: Reference | None = None) -> Reference:
-    """The rule of an operator on numbers: computed when all are known, with symbols where `symbolic` can.
-
-    An operator that fails on known numbers fails when it runs, not before: dead code may hold it.
-    """
-
-    def infer(*arguments: Any) -> Any:
-        if all(map(is_known, arguments)):
-            try:
-                return reference(*arguments)
-            except RuntimeError:
-                return _UNKNOWN[kind]()
-        if symbolic is not None and all(isinstance(item, int | Symbolic) for item in arguments):
-            result = symbolic(*arguments)
-            return _UNKNOWN[kind]() if result is None else result
-        if kind == "Scalar" and any(isinstance(item, Unknown) and item is UNKNOWN_FLOAT for item in arguments):
-            return UNKNOWN_FLOAT
-        return _UNKNOWN[kind]()
-
-    return infer
-
-
-def as_float(x: Expr) -> Expr:
-    """The number as a float64."""
-    return x.cast(dtypes.FLOAT64)
-
-
-def _together(function_of: ScalarFunction) -> ScalarFunction:
-    """Both operands as floats unless both are ints."""
-
-    def scalar(x: Expr, y: Expr) -> Expr:
-        if dtypes.FLOAT64 in (x.dtype, y.dtype):
-            return function_of(as_float(x), as_float(y))
-        return function_of(x.cast(dtypes.INT64), y.cast(dtypes.INT64))
-
-    return scalar
-
-
-def _in_float(function_of: ScalarFunction) -> ScalarFunction:
-    return lambda *operands: function_of(*map(as_float, operands))
-
-
-def declare_pairs(
-    name: str,
-    scalar: ScalarFunction | None,
-    reference: Reference,
-    *,
-    results: tuple[str, str, str] = ("int", "float", "Scalar"),
-    symbolic: Reference | None = None,
-    interpreted: str | None = None,
-    commutative: bool = False,
-    may_fail: bool = False,
-    generic: str = "",
-    argument_names: tuple[str, str] = ("a", "b"),
-) -> None:
-    """The overloads `.int`, `.float`, `.int_float`, `.float_int` and the generic one on two Scalars.
-
-    `results` are the result types for two ints, for a float among them, and for Scalars.
-    """
-    first, second = argument_names
-    for left, right in (*_PAIRS, ("Scalar", "Scalar")):
-        overload = generic if left == "Scalar" else left if left == right else f"{left}_{right}"
-        kind = results[0] if left == right == "int" else results[2] if left == "Scalar" else results[1]
-        dotted = f".{overload}" if overload else ""
-        define(
-            f"{name}{dotted}({left} {first}, {right} {second}) -> {kind}",
-            infer=number_rule(reference, kind, symbolic),
-            reference=reference,
-            scalar=scalar,
-            interpreted=interpreted,
-            promotion="none",
-            commutative=commutative,
-            may_fail=may_fail,
-        )
-
 
 # Arithmetic ----------------------------------------------------------------------------------------------------------
 
@@ -194,15 +113,15 @@ def _checked(symbolic: Callable[[Dim, Dim], Dim]) -> Reference:
     return lambda x, y: symbolic(x, y) if isinstance(y, int) and y > 0 else None
 
 
-declare_pairs("aten::add", _together(lambda x, y: x + y), _wrapped(lambda x, y: x + y), symbolic=dims.add,
+declare_pairs("aten::add", together(lambda x, y: x + y), _wrapped(lambda x, y: x + y), symbolic=dims.add,
               commutative=True)  # fmt: skip
-declare_pairs("aten::sub", _together(lambda x, y: x - y), _wrapped(lambda x, y: x - y),
+declare_pairs("aten::sub", together(lambda x, y: x - y), _wrapped(lambda x, y: x - y),
               symbolic=lambda x, y: dims.add(x, dims.multiply(y, -1)))  # fmt: skip
-declare_pairs("aten::mul", _together(lambda x, y: x * y), _wrapped(lambda x, y: x * y), symbolic=dims.multiply,
+declare_pairs("aten::mul", together(lambda x, y: x * y), _wrapped(lambda x, y: x * y), symbolic=dims.multiply,
               commutative=True)  # fmt: skip
-declare_pairs("aten::floordiv", _together(_floor_quotient_expr), _floor_quotient, symbolic=_checked(dims.floordiv),
+declare_pairs("aten::floordiv", together(_floor_quotient_expr), _floor_quotient, symbolic=_checked(dims.floordiv),
               may_fail=True)  # fmt: skip
-declare_pairs("aten::remainder", _together(_rest_expr), _rest, symbolic=_checked(dims.modulo), may_fail=True)
+declare_pairs("aten::remainder", together(_rest_expr), _rest, symbolic=_checked(dims.modulo), may_fail=True)
 _name: str
 _scalar: ScalarFunction
 _reference: Reference
@@ -212,7 +131,7 @@ for _overload, _type in ((".int", "int"), (".float", "float"), ("", "Scalar")):
         f"aten::div{_overload}({_type} a, {_type} b) -> float",
         infer=number_rule(_quotient, "float"),
         reference=_quotient,
-        scalar=_in_float(lambda x, y: x / y),
+        scalar=in_float(lambda x, y: x / y),
         promotion="none",
     )
 define(
@@ -223,7 +142,7 @@ define(
     promotion="none",
     may_fail=True,
 )
-declare_pairs("aten::pow", _in_float(lambda x, y: arithmetic.power(x, y)), _power_float,
+declare_pairs("aten::pow", in_float(lambda x, y: arithmetic.power(x, y)), _power_float,
               results=("float", "float", "float"), generic="Scalar_Scalar", may_fail=True)  # fmt: skip
 define(
     "aten::pow.int_to_int(int a, int b) -> int",
@@ -239,24 +158,16 @@ def _fmod(x: Number, y: Number) -> float:
         return float(np.fmod(np.float64(x), np.float64(y)))
 
 
-def _in_numpy(compute: Callable[..., Any]) -> Reference:
-    def reference(*operands: Number) -> float:
-        with np.errstate(all="ignore"):
-            return float(compute(*map(np.float64, operands)))
-
-    return reference
-
-
 def _ieee_remainder(x: Number, y: Number) -> float:
     return math.remainder(x, y) if y and math.isfinite(x) else math.nan
 
 
 for _name, _scalar, _reference in (
     ("fmod", lambda x, y: function("fmod", x, y), _fmod),
-    ("atan2", lambda x, y: function("atan2", x, y), _in_numpy(np.arctan2)),
-    ("copysign", lambda x, y: function("copysign", x, y), _in_numpy(np.copysign)),
+    ("atan2", lambda x, y: function("atan2", x, y), in_numpy(np.arctan2)),
+    ("copysign", lambda x, y: function("copysign", x, y), in_numpy(np.copysign)),
 ):
-    declare_pairs(f"aten::{_name}", _in_float(_scalar), _reference, results=("float", "float", "float"),
+    declare_pairs(f"aten::{_name}", in_float(_scalar), _reference, results=("float", "float", "float"),
                   generic="Scalar_Scalar" if _name == "atan2" else "")  # fmt: skip
 
 
@@ -297,7 +208,7 @@ for _name, _scalar, _reference, _symbolic in (
     ("gt", lambda x, y: x > y, lambda x, y: x > y, _order(positive=True, strict=True)),
     ("ge", lambda x, y: x >= y, lambda x, y: x >= y, _order(positive=True, strict=False)),
 ):
-    declare_pairs(f"aten::{_name}", _together(_scalar), _reference, results=("bool", "bool", "bool"),
+    declare_pairs(f"aten::{_name}", together(_scalar), _reference, results=("bool", "bool", "bool"),
                   symbolic=_symbolic, commutative=_name in ("eq", "ne"))  # fmt: skip
     if _name in ("eq", "ne"):
         define(
@@ -323,8 +234,8 @@ def _number_of(x: Number, y: Number, first: bool) -> Number:
     return float(chosen) if isinstance(x, float) or isinstance(y, float) else chosen
 
 
-declare_pairs("prim::min", _together(lambda x, y: select(x < y, x, y)), _smaller, symbolic=dims.minimum)
-declare_pairs("prim::max", _together(lambda x, y: select(x > y, x, y)), _larger, symbolic=dims.maximum)
+declare_pairs("prim::min", together(lambda x, y: select(x < y, x, y)), _smaller, symbolic=dims.minimum)
+declare_pairs("prim::max", together(lambda x, y: select(x > y, x, y)), _larger, symbolic=dims.maximum)
 
 
 # Logic and bits ------------------------------------------------------------------------------------------------------
@@ -365,27 +276,6 @@ define(
 # One number ----------------------------------------------------------------------------------------------------------
 
 
-def declare_function(
-    name: str,
-    scalar: ScalarFunction,
-    reference: Reference,
-    *,
-    results: tuple[str, str, str] = ("float", "float", "Scalar"),
-    symbolic: Reference | None = None,
-    may_fail: bool = False,
-) -> None:
-    """The overloads `.int`, `.float` and `.Scalar` of a function of one number, with their result types."""
-    for type_, kind in zip(("int", "float", "Scalar"), results):
-        define(
-            f"{name}.{type_}({type_} a) -> {kind}",
-            infer=number_rule(reference, kind, symbolic if type_ == "int" else None),
-            reference=reference,
-            scalar=scalar,
-            promotion="none",
-            may_fail=may_fail,
-        )
-
-
 def _to_integer(compute: Callable[[float], float]) -> Reference:
     """Rounding that gives an int. Raises RuntimeError for what has none."""
 
@@ -419,17 +309,17 @@ declare_function("aten::ceil", _rounded("ceil"), _to_integer(math.ceil), results
                  symbolic=lambda x: x, may_fail=True)  # fmt: skip
 declare_function("aten::floor", _rounded("floor"), _to_integer(math.floor), results=("int", "int", "Scalar"),
                  symbolic=lambda x: x, may_fail=True)  # fmt: skip
-declare_function("aten::round", _in_float(lambda x: function("round", x)), _in_numpy(np.rint))
-declare_function("aten::fabs", _in_float(lambda x: function("abs", x)), _in_numpy(np.abs))
+declare_function("aten::round", in_float(lambda x: function("round", x)), in_numpy(np.rint))
+declare_function("aten::fabs", in_float(lambda x: function("abs", x)), in_numpy(np.abs))
 for _name, _compute in (
     ("sqrt", np.sqrt), ("exp", np.exp), ("expm1", np.expm1), ("log", np.log), ("log10", np.log10), ("log1p", np.log1p),
     ("sin", np.sin), ("cos", np.cos), ("tan", np.tan), ("asin", np.arcsin), ("acos", np.arccos), ("atan", np.arctan),
     ("sinh", np.sinh), ("cosh", np.cosh), ("tanh", np.tanh), ("asinh", np.arcsinh), ("acosh", np.arccosh),
     ("atanh", np.arctanh), ("erf", special.erf), ("erfc", special.erfc), ("lgamma", special.lgamma),
 ):  # fmt: skip
-    declare_function(f"aten::{_name}", _in_float(lambda x, name=_name: function(name, x)), _in_numpy(_compute))
-declare_function("aten::degrees", _in_float(lambda x: x * (180.0 / math.pi)), _in_numpy(np.degrees))
-declare_function("aten::radians", _in_float(lambda x: x * (math.pi / 180.0)), _in_numpy(np.radians))
+    declare_function(f"aten::{_name}", in_float(lambda x, name=_name: function(name, x)), in_numpy(_compute))
+declare_function("aten::degrees", in_float(lambda x: x * (180.0 / math.pi)), in_numpy(np.degrees))
+declare_function("aten::radians", in_float(lambda x: x * (math.pi / 180.0)), in_numpy(np.radians))
 
 
 def _gamma(x: Number) -> float:
@@ -452,12 +342,12 @@ for _overload, _type, _kind in (("int", "int", "float"), ("float", "float", "flo
         reference=_gamma,
         interpreted="the gamma function has no native form",
     )
-for _left, _right in (*_PAIRS, ("Scalar", "Scalar")):
+for _left, _right in (*PAIRS, ("Scalar", "Scalar")):
     define(
         f"aten::log.{_left}_{_right}({_left} a, {_right} b) -> float",
-        infer=number_rule(_in_numpy(lambda x, y: np.log(x) / np.log(y)), "float"),
-        reference=_in_numpy(lambda x, y: np.log(x) / np.log(y)),
-        scalar=_in_float(lambda x, y: function("log", x) / function("log", y)),
+        infer=number_rule(in_numpy(lambda x, y: np.log(x) / np.log(y)), "float"),
+        reference=in_numpy(lambda x, y: np.log(x) / np.log(y)),
+        scalar=in_float(lambda x, y: function("log", x) / function("log", y)),
         promotion="none",
     )
 for _name, _scalar, _compute in (
@@ -486,23 +376,11 @@ define("aten::gcd.int(int a, int b) -> int", infer=number_rule(math.gcd, "int"),
        interpreted=_INTEGERS)  # fmt: skip
 define(
     "aten::ldexp(float x, int i) -> float",
-    infer=number_rule(_in_numpy(lambda x, i: x * np.exp2(i)), "float"),
-    reference=_in_numpy(lambda x, i: x * np.exp2(i)),
+    infer=number_rule(in_numpy(lambda x, i: x * np.exp2(i)), "float"),
+    reference=in_numpy(lambda x, i: x * np.exp2(i)),
     scalar=lambda x, i: x * function("exp2", as_float(i)),
     promotion="none",
 )
-
-
-def _pair_rule(reference: Reference, kinds: tuple[str, str]) -> Reference:
-    def infer(*arguments: Any) -> Any:
-        if all(map(is_known, arguments)):
-            try:
-                return reference(*arguments)
-            except RuntimeError:
-                pass
-        return tuple(_UNKNOWN[kind]() for kind in kinds)
-
-    return infer
 
 
 def _modf(x: float) -> tuple[float, float]:
@@ -510,9 +388,9 @@ def _modf(x: float) -> tuple[float, float]:
     return float(fraction), float(whole)
 
 
-define("aten::frexp(float a) -> (float, int)", infer=_pair_rule(math.frexp, ("float", "int")), reference=math.frexp,
+define("aten::frexp(float a) -> (float, int)", infer=pair_rule(math.frexp, ("float", "int")), reference=math.frexp,
        interpreted="it returns two numbers")  # fmt: skip
-define("aten::modf(float a) -> (float, float)", infer=_pair_rule(_modf, ("float", "float")), reference=_modf,
+define("aten::modf(float a) -> (float, float)", infer=pair_rule(_modf, ("float", "float")), reference=_modf,
        interpreted="it returns two numbers")  # fmt: skip
 
 
@@ -534,15 +412,15 @@ def _require_finite(value: float) -> None:
 
 define(
     "aten::divmod.int(int x, int y) -> (int, int)",
-    infer=_pair_rule(_divmod, ("int", "int")),
+    infer=pair_rule(_divmod, ("int", "int")),
     reference=_divmod,
     decompose=lambda b, x, y: (b("aten::floordiv.int", x, y), b("aten::remainder.int", x, y)),
     may_fail=True,
 )
-for _left, _right in _PAIRS[1:]:
+for _left, _right in PAIRS[1:]:
     define(
         f"aten::divmod.{_left if _left == _right else f'{_left}_{_right}'}({_left} x, {_right} y) -> (float, float)",
-        infer=_pair_rule(_divmod, ("float", "float")),
+        infer=pair_rule(_divmod, ("float", "float")),
         reference=_divmod,
         interpreted="it returns two numbers",
         may_fail=True,
