@@ -30,7 +30,7 @@ class Fallback:
         return f"{self.operator}: {self.reason}{place}"
 
 
-@dataclass
+@dataclass(repr=False)
 class Specialization:
     """Compiled code with the types it was compiled for. `native` is None when the interpreter runs all of it."""
 
@@ -86,6 +86,9 @@ class Specialization:
             for slot, type_ in self.held
             if slot.owner is not None
         )
+
+    def __repr__(self) -> str:
+        return f"<Specialization {self}>"
 
     def __str__(self) -> str:
         shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]

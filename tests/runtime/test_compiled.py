@@ -63,6 +63,11 @@ def test_defaults_and_keywords(compiled: Any) -> None:
     assert torch.equal(compiled(x=x, factor=2.0), compiled(x, factor=2.0))
 
 
+def test_specialisations_say_in_a_line_what_they_are_for(compiled: Any) -> None:
+    compiled(torch.rand(2, 4))
+    assert repr(compiled.specializations) == "[<Specialization (Float(2, 4), float)>]"
+
+
 def test_results_are_fresh(compiled: Any) -> None:
     x = torch.rand(2, 4)
     first = compiled(x)
