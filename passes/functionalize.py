@@ -11,14 +11,14 @@ a program that still reads it is refused with the reason. So is a program that w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from optc.errors import UnsupportedError
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
 from optc.ir.optimized import Slot
 from optc.ir.schema import Argument
-from optc.ir.types import TENSOR, OptionalType, TensorType, Type
+from optc.ir.types import INT, NONE, TENSOR, OptionalType, TensorType, Type
 from optc.ops.effects import has_effects
 from optc.ops.registry import Operator, lookup, operator_of
 from optc.ops.writes import VIEWS
@@ -206,8 +206,10 @@ class _Functionalizer:
 
     def new_container(self, node: Node, operator: Operator) -> Value:
         """The changed list or dictionary; an output that takes an element out of it is replaced by a reader of the old list."""
-        form = _CONTAINERS.get(operator.name)
         items = node.inputs[0]
+        if operator.schema.name in _REARRANGED:
+            return _REARRANGED[operator.schema.name](self.graph, node)
+        form = _CONTAINERS.get(operator.name)
         if form is None:
             raise NotFunctional(f"{operator.name} is not known in a form without mutation", node.source)
         if operator.schema.name == "aten::pop":
@@ -362,6 +364,34 @@ def functional_form(operator: Operator) -> Operator | None:
     return lookup(f"{name.removesuffix('_')}{dot}{overload}") if name.endswith("_") else None
 
 
+def _reverse(graph: Graph, items: Value) -> Value:
+    none = graph.insert_constant(None, NONE)
+    bounds = (none, none, graph.insert_constant(-1, INT))
+    return graph.insert("aten::slice", (items, *bounds), (items.type,), overload="t").output
+
+
+def _sort(graph: Graph, node: Node) -> Value:
+    items, descending = node.inputs
+    if not descending.is_constant:
+        raise NotFunctional("the direction of a sort is only known when the program runs", node.source)
+    result = graph.insert("aten::sorted", (items,), (items.type,), overload=node.overload).output
+    return _reverse(graph, result) if descending.constant else result
+
+
+def _remove(graph: Graph, node: Node) -> Value:
+    """Raises where the interpreter does: the element is looked for first."""
+    items = node.inputs[0]
+    place = graph.insert("aten::index", node.inputs, (INT,), overload=f"list_{node.overload}").output
+    return graph.insert("prim::ListWithout", (items, place), (items.type,)).output
+
+
+_REARRANGED: dict[str, Callable[[Graph, Node], Value]] = {
+    "aten::reverse": lambda graph, node: _reverse(graph, node.inputs[0]),
+    "aten::sort": _sort,
+    "aten::remove": _remove,
+}
+"""Changes of lists that are made of several operators on values."""
+
 _KEYS = ("str", "int", "float", "bool")
 
 _CONTAINERS = {
@@ -369,6 +399,7 @@ _CONTAINERS = {
     "aten::insert.t": "prim::ListInsert",
     "aten::_set_item.t": "prim::ListSet",
     "aten::pop.t": "prim::ListWithout",
+    "aten::Delete.t": "prim::ListWithout",
     "aten::extend.t": "aten::add",
     "aten::add_.t": "aten::add",
     "aten::clear.t": "prim::ListConstruct",

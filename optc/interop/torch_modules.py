@@ -23,14 +23,14 @@ from optc.ir.function import ScriptObject
 
 
 def module_of(module: Any, example_inputs: Any) -> ScriptObject:
-    """A torch module: scripted modules as they are, others traced (or scripted without inputs).
+    """A torch module or function: scripted ones as they are, others traced (or scripted without inputs).
 
     Raises what torch raises for modules it cannot capture or save.
     """
     buffer = io.BytesIO()
     with quiet_torch():
         scripted = module
-        if not isinstance(module, torch.jit.ScriptModule):
+        if not isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
             scripted = torch.jit.script(module) if example_inputs is None else _trace(module, example_inputs)
         torch.jit.save(scripted, buffer)
     name = f"<{type(module).__name__}>"
@@ -39,7 +39,7 @@ def module_of(module: Any, example_inputs: Any) -> ScriptObject:
     owned = _Owned()
     archive.code.constants = tuple(owned.value(constant, None) for constant in archive.code.constants)
     archive.code.archive = _code_of(archive.archive, name)
-    owned.object(result, scripted._c)
+    owned.object(result, getattr(scripted, "_c", None))  # functions have no attributes
     return result
 
 

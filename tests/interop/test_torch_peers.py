@@ -40,6 +40,16 @@ def test_a_scripted_torch_module_is_taken_as_it_is() -> None:
     torch.testing.assert_close(optc.compile(net, fallback="error")(x, 2.5), net(x, 2.5).detach())
 
 
+@pytest.mark.parametrize(
+    "capture", [torch.jit.script, lambda f: torch.jit.trace(f, (torch.ones(1),))], ids=["script", "trace"]
+)
+def test_a_captured_torch_function_is_taken_as_it_is(capture) -> None:  # type: ignore[no-untyped-def]
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    assert optc.compile(capture(twice), fallback="error")(torch.arange(3.0)).tolist() == [0.0, 2.0, 4.0]
+
+
 def test_with_example_inputs_a_torch_module_is_traced() -> None:
     net, x = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh()), torch.rand(3, 4)
     fast = optc.compile(net, (x,), fallback="error")

@@ -482,3 +482,16 @@ def test_one_value_is_itself() -> None:
     program = optimize(scripted._forward_method._function, scripted._c, [TensorType(dtypes.FLOAT32, (3, 3))])
     assert program.graph is not None
     assert [node.kind for node in program.graph.nodes] == ["aten::relu"]
+
+
+def test_lists_that_are_rearranged_are_known_item_by_item() -> None:
+    @optc.jit.script
+    def program(x: optc.Tensor) -> optc.Tensor:
+        rows = [x[0], x[1] * 2, x[2]]
+        rows.reverse()
+        del rows[0]
+        return optc.stack(rows)
+
+    x = optc.rand(3, 4)
+    fast = optc.compile(program, fallback="error")
+    assert fast(x).tolist() == program(x).tolist()
