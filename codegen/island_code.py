@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from optc.codegen.entry import InputSpec, OutputSpec
-from optc.ir.graph import Graph
+from optc.ir.function import ScriptObject
+from optc.ir.graph import Graph, Node
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class IslandCode:
         from optc.ir.text import HIDDEN_ATTRIBUTES, print_graph
 
         links = frozenset(HIDDEN_ATTRIBUTES) - {"Subgraph"}
-        if any(node.attributes.keys() & links for node in self.graph.walk()):
+        if any(node.attributes.keys() & links or _holds_object(node) for node in self.graph.walk()):
             raise TypeError("the island refers to other parts of the program")
         text = print_graph(self.graph, exact=True)
         if print_graph(parse_graph(text), exact=True) != text:
@@ -53,3 +54,7 @@ class IslandCode:
         from optc.ir.parser import parse_graph
 
         vars(self).update(state, graph=parse_graph(state["graph"]))
+
+
+def _holds_object(node: Node) -> bool:
+    return node.kind == "prim::Constant" and isinstance(node.attributes.get("value"), ScriptObject)

@@ -20,6 +20,8 @@ from functools import cmp_to_key
 from operator import itemgetter
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from optc.eager import dispatch
 from optc.eager.failures import Failure, PythonError
 from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE
@@ -32,6 +34,7 @@ from optc.ir.lifetimes import last_readers
 from optc.ir.literals import Elided
 from optc.ir.types import IntType, ListType, TensorType, Type, VariableType
 from optc.ops.number_constants import has_number_constants, take_number_constants
+from optc.ops.packed_parameters import native_method
 from optc.ops.registry import Operator, operator_of
 
 Registers: TypeAlias = list[Any]
@@ -324,6 +327,10 @@ class Program:
     def call_method_step(self, node: Node) -> Step:
         name = str(node.attributes["name"])
         receiver = node.inputs[0].type
+        native = native_method(str(receiver), name) if len(node.inputs) == 1 else None
+        if native is not None:
+            compute = native.function
+            return self._apply(node, lambda owner: _with_tensors(compute(owner)))
         method = receiver.methods.get(name) if isinstance(receiver, ClassType) and not receiver.is_interface else None
         if method is not None:
             return self._call(node, node.inputs, lambda arguments: method)
@@ -471,6 +478,13 @@ def _forget(slots: list[int]) -> Step:
             registers[slot] = None
 
     return step
+
+
+def _with_tensors(value: Any) -> Any:
+    """What a method of a native object gives, with tensors for arrays."""
+    if isinstance(value, tuple):
+        return tuple(map(_with_tensors, value))
+    return dispatch.wrap(value) if isinstance(value, np.ndarray) else value
 
 
 def _call_function(function: Function, arguments: Sequence[Any]) -> Any:

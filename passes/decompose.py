@@ -41,9 +41,13 @@ def _is_composite(node: Node) -> bool:
 
 
 def _is_typed(value: Value) -> bool:
+    """True where all is known that decompositions ask for; they know nothing of quantised tensors."""
     if value.type is UNKNOWN:
         return False
-    return not isinstance(value.type, TensorType) or value.type.is_typed
+    if not isinstance(value.type, TensorType):
+        return True
+    dtype = value.type.dtype
+    return value.type.is_typed and dtype is not None and not dtype.is_quantized
 
 
 def _replace(graph: Graph, node: Node) -> bool:

@@ -75,7 +75,7 @@ class _Freezer:
             if node.kind != "prim::GetAttr" or node.inputs[0] not in self.objects:
                 continue
             found = self.attribute(node)
-            if isinstance(found, ScriptObject):
+            if isinstance(found, ScriptObject) and not found.type.is_native:
                 self.objects[node.output] = found
                 self.paths[node.output] = self.path(node)
                 node.output.type = found.type

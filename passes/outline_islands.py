@@ -103,7 +103,7 @@ def _is_native(value: Value) -> bool:
     """True for what native code can hold."""
     type_ = value.type
     if isinstance(type_, TensorType):
-        return type_.is_typed and type_.dtype is not None and not type_.dtype.is_complex
+        return type_.is_typed and type_.dtype is not None and type_.dtype.kind in ("bool", "int", "float")
     return isinstance(type_, IntType) or type_ in (FLOAT, BOOL)
 
 

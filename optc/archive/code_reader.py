@@ -15,9 +15,9 @@ from optc.archive.keyword_names import has_keyword_members, with_keywords_as_nam
 from optc.archive.upgraders import upgrade
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
-from optc.ir.function import NATIVE_CLASSES, ClassAttribute, ClassType, Function
+from optc.ir.function import ClassAttribute, ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
-from optc.ir.types import FLOAT, NONE, EnumType, TupleType, Type
+from optc.ir.types import FLOAT, NATIVE_CLASSES, NONE, EnumType, TupleType, Type
 from optc.jit.code_dependencies import contained_types
 from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.enumerations import register_enum

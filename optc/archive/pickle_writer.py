@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -37,6 +36,7 @@ from optc.ir.types import (
     TupleType,
     Type,
 )
+from optc.ops.quantizers import Quantizer, quantizer_of
 
 _SCALARS: dict[type, Type] = {bool: BOOL, int: IntType(), float: FLOAT, complex: COMPLEX, str: STRING, type(None): NONE}
 _LIST_FUNCTIONS: dict[Type, str] = {
@@ -55,6 +55,8 @@ STORAGE_NAMES = {
         (dtypes.COMPLEX128, "ComplexDouble"),
     )
 }  # fmt: skip
+
+QUANTIZED_STORAGES = {dtype: f"{dtype.label}Storage" for dtype in dtypes.QUANTIZED}
 
 
 class StoredTensor:
@@ -76,19 +78,6 @@ class StoredTensor:
     def content(self) -> memoryview:
         """The storage's bytes, where they are."""
         return self.base.reshape(-1).view(np.uint8).data
-
-
-@dataclass(frozen=True, eq=False)
-class QuantizedTensor:
-    """A quantised tensor, which optc keeps and saves again but does not compute with.
-
-    numbers: the stored integers as a tensor.  kind: the name of its storage's class.  quantizer: the scheme's name,
-    then its parameters.
-    """
-
-    numbers: Tensor
-    kind: str
-    quantizer: tuple[Any, ...]
 
 
 def _owner(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any] | None, int]:
@@ -145,8 +134,6 @@ class PickleWriter:
             self._tensor(value)
         elif isinstance(value, np.ndarray):
             self._tensor(_viewed(value))
-        elif isinstance(value, QuantizedTensor):
-            self._shared(value, lambda: self._quantized(value))
         elif isinstance(value, ScriptObject):
             self._object(value)
         elif isinstance(value, Enum):
@@ -287,6 +274,10 @@ class PickleWriter:
 
     def _tensor(self, tensor: Tensor) -> None:
         stored = StoredTensor(tensor._array)
+        if stored.dtype.is_quantized:
+            quantizer = quantizer_of(tensor._array)
+            self._shared(tensor, lambda: self._quantized(stored, quantizer))
+            return
         self._shared(tensor, lambda: self._stored(stored, tensor.requires_grad and tensor.is_leaf))
 
     def _stored(self, stored: StoredTensor, requires_grad: bool) -> None:
@@ -306,17 +297,25 @@ class PickleWriter:
                 self._int(number)
             self._out += b"t"
 
-    def _quantized(self, tensor: QuantizedTensor) -> None:
-        stored = StoredTensor(tensor.numbers._array)
-        scheme, *parameters = tensor.quantizer
+    def _quantized(self, stored: StoredTensor, quantizer: Quantizer) -> None:
         self._global("torch._utils", "_rebuild_qtensor")
         self._out += b"("
-        self._storage(stored, tensor.kind)
+        self._storage(stored, QUANTIZED_STORAGES[stored.dtype])
         self._extents(stored)
         self._out += b"("
-        self._global("torch", scheme)
-        for parameter in parameters:
-            self.write(parameter, ANY)
+        if quantizer.axis is None:
+            self._global("torch", "per_tensor_affine")
+            self.write(quantizer.scale, ANY)
+            self.write(quantizer.zero_point, ANY)
+        else:
+            self._global("torch", f"per_channel_affine{'_float_qparams' * quantizer.has_float_points}")
+            point_type = np.float32 if quantizer.has_float_points else np.int64
+            scale_type = np.float32 if quantizer.has_float_points else np.float64
+            for numbers, kind in ((quantizer.scales, scale_type), (quantizer.zero_points, point_type)):
+                parameter = np.array(numbers, kind)
+                self._kept.append(parameter)  # its address stands for it in the memo
+                self.write(parameter, ANY)
+            self.write(quantizer.axis, ANY)
         self._out += b"t\x89"
         self._global("collections", "OrderedDict")
         self._out += b")RtR"
@@ -378,7 +377,7 @@ def type_of_value(value: Any) -> Type:
     from_scalar = _SCALARS.get(type(value))
     if from_scalar is not None:
         return from_scalar
-    if isinstance(value, Tensor | np.ndarray | QuantizedTensor):
+    if isinstance(value, Tensor | np.ndarray):
         return TENSOR
     if isinstance(value, tuple):
         return TupleType(tuple(map(type_of_value, value)))

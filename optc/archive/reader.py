@@ -18,9 +18,10 @@ from optc.archive.storages import (
 )
 from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import MappedFile, Source, ZipReader
+from optc.eager.base import TensorBase
 from optc.errors import ExecutionError
 from optc.ir.function import ClassType, Function, ScriptObject
-from optc.ir.types import FLOAT, EnumType, OptionalType
+from optc.ir.types import FLOAT, NONE, EnumType, OptionalType
 from optc.jit.frontend.enumerations import enum_class
 
 OLDEST_VERSION, NEWEST_VERSION = 1, 10
@@ -159,7 +160,7 @@ class ModuleGlobals:
             raise PickleError("only objects have state")
         restore = target.type.methods.get("__setstate__")
         if target.type.is_native:
-            target.values["state"] = state
+            target.values["state"] = _arrays_of(state)
         elif restore is not None:
             self._restore(target, restore, state)
         elif isinstance(state, dict):
@@ -179,7 +180,8 @@ class ModuleGlobals:
         except ExecutionError as error:
             raise PickleError(f"{name}.__setstate__ failed: {error}") from error
         for attribute, declared in target.type.attributes.items():
-            if attribute not in target.values and not isinstance(declared.type, OptionalType):
+            is_optional = isinstance(declared.type, OptionalType) or declared.type is NONE
+            if attribute not in target.values and not is_optional:
                 raise PickleError(f"{name}.__setstate__ leaves the attribute {attribute} without a value")
 
     def _fill(self, target: ScriptObject, state: dict[Any, Any]) -> None:
@@ -190,6 +192,15 @@ class ModuleGlobals:
             if not self._fitting.fits(value, attribute.type):
                 raise PickleError(f"the attribute {name} of {target.type.name} is no {attribute.type.annotation}")
             target.values[name] = float(value) if attribute.type is FLOAT else value
+
+
+def _arrays_of(state: Any) -> Any:
+    """The state of an object whose class is written in C++, as operators read it: arrays for tensors."""
+    if isinstance(state, TensorBase):
+        return state._array
+    if type(state) in (list, tuple):
+        return type(state)(map(_arrays_of, state))
+    return state
 
 
 def _typed_container(value: Any, *_: Any) -> Any:

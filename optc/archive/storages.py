@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from optc.archive.pickle_reader import Callee, PickleError
-from optc.archive.pickle_writer import STORAGE_NAMES, QuantizedTensor
+from optc.archive.pickle_writer import QUANTIZED_STORAGES, STORAGE_NAMES
 from optc.archive.zip_reader import ZipReader
 from optc.eager.base import LEAF, NO_GRADIENT
 from optc.eager.dispatch import wrap
-from optc.ir import dtypes
 from optc.ir.dtypes import DType
+from optc.ops.quantizers import Quantizer, per_tensor, with_quantizer
 
 _DTYPES = {name: dtype for dtype, name in STORAGE_NAMES.items()}
-_QUANTIZED = {"QInt8Storage": dtypes.INT8, "QUInt8Storage": dtypes.UINT8, "QInt32Storage": dtypes.INT32}
+_QUANTIZED = {name: dtype for dtype, name in QUANTIZED_STORAGES.items()}
 _SCHEMES = ("per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams")
 
 
@@ -116,14 +116,29 @@ def rebuild_tensor(storage: Any, offset: Any, sizes: Any, strides: Any, requires
 
 def rebuild_quantized_tensor(
     storage: Any, offset: Any, sizes: Any, strides: Any, quantizer: Any, requires_grad: Any, *_: Any
-) -> QuantizedTensor:
+) -> Any:
     """`torch._utils._rebuild_qtensor`."""
     if not isinstance(storage, Storage) or storage.kind not in _QUANTIZED:
         raise PickleError("a quantised tensor has no storage of integers")
     if not isinstance(quantizer, tuple) or not quantizer or not isinstance(quantizer[0], Callee):
         raise PickleError("a quantised tensor has no scheme")
-    numbers = storage.tensor(offset, sizes, strides, False)
-    return QuantizedTensor(numbers, storage.kind, (quantizer[0].name, *quantizer[1:]))
+    integers = storage.tensor(offset, sizes, strides, False)._array
+    try:
+        how = _quantizer(_QUANTIZED[storage.kind], quantizer[0].name, *quantizer[1:])
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PickleError(f"the scheme of a quantised tensor is damaged: {error}") from error
+    if how.axis is not None and not (0 <= how.axis < integers.ndim and integers.shape[how.axis] == len(how.scales)):
+        raise PickleError("a quantised tensor has other scales than its axis needs")
+    return wrap(with_quantizer(integers, how))
+
+
+def _quantizer(dtype: DType, scheme: str, scales: Any, zero_points: Any, axis: Any = None) -> Quantizer:
+    if scheme == "per_tensor_affine":
+        return per_tensor(dtype, scales, zero_points)
+    if type(axis) is not int or len(scales) != len(zero_points):
+        raise ValueError("scales, zero points and axis do not belong together")
+    points = tuple(zero_points.tolist())
+    return Quantizer(dtype, tuple(scales.tolist()), points, axis, scheme.endswith("float_qparams"))
 
 
 def rebuild_tensor_without_gradient(storage: Any, offset: Any, sizes: Any, strides: Any) -> Any:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from optc.archive.pickle_writer import QuantizedTensor
 from optc.eager.tensor import Tensor
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import (
@@ -57,7 +56,7 @@ class Fitting:
         if isinstance(type_, UnionType):
             return any(self.fits(value, member) for member in type_.members)
         if isinstance(type_, TensorType):
-            return isinstance(value, Tensor | QuantizedTensor)
+            return isinstance(value, Tensor)
         if isinstance(type_, IntType):
             return type(value) is int and -(1 << 63) <= value < 1 << 63
         if isinstance(type_, EnumType):

@@ -18,6 +18,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node
 from optc.ir.schema import Argument
 from optc.jit.frontend.type_rules import why_not_implemented
+from optc.ops.packed_parameters import native_method
 from optc.ops.registry import Interpreted, operator_of
 from optc.passes.inline import erase_types
 from optc.pipeline import Context, run
@@ -216,6 +217,8 @@ def state_of(node: Node) -> tuple[str, str]:
         return (INTERPRETED, lowering.reason) if isinstance(lowering, Interpreted) else (NATIVE, "")
     if node.kind == "prim::CallMethod":
         owner = node.inputs[0].type
+        if native_method(str(owner), str(node.attributes["name"])) is not None:
+            return INTERPRETED, "its class is written in C++"
         is_native = isinstance(owner, ClassType) and owner.is_native
         return (MISSING, "its class is written in C++") if is_native else (NATIVE, "")
     known = node.kind in STRUCTURAL or node.kind in FUNCTIONS or node.kind in PROCESS_STATE

@@ -243,7 +243,7 @@ _DTYPE_ALIASES: Final = {
 
 NAMES: Final[dict[str, Any]] = {
     **{name: globals()[name] for name in __all__},
-    **{dtype.name: dtype for dtype in dtypes.ALL},
+    **{dtype.name: dtype for dtype in (*dtypes.ALL, *dtypes.QUANTIZED)},
     **_DTYPE_ALIASES,
     **{
         name: globals()[name]

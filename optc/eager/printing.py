@@ -9,7 +9,7 @@ either end of each dimension.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -206,15 +206,17 @@ def format_tensor(
     requires_grad: bool = False,
     parameter: bool = False,
     type_name: str = "tensor",
+    quantizer: Sequence[str] = (),
 ) -> str:
     """The text of a tensor of these elements.
 
     `dtype_name` is the dtype's name without ``torch.``; it is shown unless it is the default float or complex dtype,
-    int64 or bool. `type_name` is what stands before the bracket; `parameter` puts ``Parameter containing:`` above.
+    int64 or bool. `type_name` is what stands before the bracket; `parameter` puts ``Parameter containing:`` above;
+    `quantizer` is what is said of the quantiser of a quantised tensor.
     """
     prefix = type_name + "("
     default_complex = "complex128" if default_dtype_name == "float64" else "complex64"
-    suffixes = []
+    suffixes = [f"size={array.shape}"] if quantizer and array.size else []
     if array.size == 0:
         contents = "[]"
         if array.ndim != 1:
@@ -227,6 +229,7 @@ def format_tensor(
             suffixes.append(f"size={array.shape}")
         if dtype_name not in (default_dtype_name, default_complex, "int64", "bool"):
             suffixes.append(f"dtype=torch.{dtype_name}")
+    suffixes += quantizer
     if requires_grad:
         suffixes.append("requires_grad=True")
     text = _with_suffixes(prefix + contents, suffixes, len(prefix))

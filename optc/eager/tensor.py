@@ -25,6 +25,7 @@ from optc.errors import UnsupportedError
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import promotion
+from optc.ops.quantizers import dequantized, quantizer_of
 
 _LEGACY_NAMES = {
     "float64": "Double", "float32": "Float", "float16": "Half", "bfloat16": "BFloat16", "uint8": "Byte",
@@ -192,7 +193,12 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
         """True when the element type has negative values."""
         return self.dtype.is_signed
 
-    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_nested = is_mps = is_xpu = False
+    is_cuda = is_sparse = is_meta = is_mkldnn = is_nested = is_mps = is_xpu = False
+
+    @property
+    def is_quantized(self) -> bool:
+        """True where integers stand for the numbers: see `optc.quantize_per_tensor`."""
+        return self.dtype.is_quantized
 
     def is_pinned(self) -> bool:
         """False: nothing is pinned."""
@@ -287,12 +293,15 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
         if self._array.size != 1:
             raise RuntimeError(f"a Tensor with {self._array.size} elements cannot be converted to Scalar")
         dispatch.note_conversion(self, "Python number")
-        return self._array.item()
+        return self._numbers().item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a tensor without dimensions."""
         dispatch.note_conversion(self, "Python list")
-        return self._array.tolist()
+        return self._numbers().tolist()
+
+    def _numbers(self) -> npt.NDArray[Any]:
+        return dequantized(self._array) if self.is_quantized else self._array
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
@@ -355,13 +364,26 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
     def _text(self, parameter: bool = False) -> str:
         """What `repr` shows; `parameter` announces a parameter."""
         return format_tensor(
-            self._array,
+            self._numbers(),
             dtype_name=self.dtype.name,
             default_dtype_name=promotion.default_float().name,
             requires_grad=self._gradient == LEAF,
             parameter=parameter,
             type_name=self._printed_name,
+            quantizer=self._quantizer_text(),
         )
+
+    def _quantizer_text(self) -> list[str]:
+        """What `repr` says of the quantiser: nothing for other tensors."""
+        if not self.is_quantized:
+            return []
+        found = quantizer_of(self._array)
+        if found.axis is None:
+            numbers = [f"scale={found.scale}", f"zero_point={found.zero_point}"]
+            return ["quantization_scheme=torch.per_tensor_affine", *numbers]
+        scales, points = (repr(dispatch.wrap(np.array(each))) for each in (found.scales, found.zero_points))
+        scheme = "per_channel_affine" + "_float_qparams" * found.has_float_points
+        return [f"quantization_scheme=torch.{scheme}", f"scale={scales}", f"zero_point={points}", f"axis={found.axis}"]
 
     def __format__(self, specification: str) -> str:
         if self._array.ndim == 0:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from optc.archive.pickle_writer import QuantizedTensor
 from optc.archive.reader import ModuleArchive
 from optc.archive.zip_reader import MappedFile, ZipReader
 from optc.archive.zip_writer import ZipWriter
@@ -94,8 +93,8 @@ class _Owned:
             return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
         elif isinstance(value, Tensor):
             return self._tensor(value, theirs)
-        elif isinstance(value, QuantizedTensor):
-            return QuantizedTensor(self._tensor(value.numbers, None), value.kind, value.quantizer)
+        elif isinstance(value, np.ndarray):  # in the state of an object whose class is written in C++
+            return value.copy()
         return value
 
     def _tensor(self, value: Tensor, theirs: Any) -> Tensor:

@@ -14,7 +14,7 @@ class DType:
     """One element type: torch's names and codes, and numpy's equivalent.
 
     `code` is torch's ScalarType number, `label` the name in IR text (`Float`), `kind` one of "bool", "int",
-    "float", "complex". Instances are singletons, compared by identity.
+    "float", "complex", "quantized". Instances are singletons, compared by identity.
     """
 
     name: str
@@ -43,9 +43,14 @@ class DType:
         return self.kind == "complex"
 
     @property
+    def is_quantized(self) -> bool:
+        """True for integers that stand for floats; `numpy` is then the type of the integers."""
+        return self.kind == "quantized"
+
+    @property
     def is_signed(self) -> bool:
         """True when the type has negative values."""
-        return self.name not in ("bool", "uint8")
+        return self.name not in ("bool", "uint8", "quint8")
 
 
 UINT8 = DType("uint8", "Byte", 0, "int", 1, np.dtype(np.uint8))
@@ -65,15 +70,25 @@ ALL = (
     UINT8, INT8, INT16, INT32, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, COMPLEX128, BOOL, BFLOAT16,
 )  # fmt: skip
 
-BY_CODE = {dtype.code: dtype for dtype in ALL}
-BY_LABEL = {dtype.label: dtype for dtype in ALL}
-BY_NAME = {dtype.name: dtype for dtype in ALL}
+QINT8 = DType("qint8", "QInt8", 12, "quantized", 1, np.dtype(np.int8))
+QUINT8 = DType("quint8", "QUInt8", 13, "quantized", 1, np.dtype(np.uint8))
+QINT32 = DType("qint32", "QInt32", 14, "quantized", 4, np.dtype(np.int32))
+
+QUANTIZED = (QINT8, QUINT8, QINT32)
+"""What only the operators of `optc.ops.quantization` know. How their arrays look: see `optc.ops.quantizers`."""
+
+_EVERY = ALL + QUANTIZED
+BY_CODE = {dtype.code: dtype for dtype in _EVERY}
+BY_LABEL = {dtype.label: dtype for dtype in _EVERY}
+BY_NAME = {dtype.name: dtype for dtype in _EVERY}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in ALL}
 
 
 def from_numpy(dtype: np.dtype[Any]) -> DType:
     """The DType of a numpy dtype. Raises TypeError for types that torch does not have."""
     found = _BY_NUMPY.get(dtype)
+    if found is None and dtype.names is not None:
+        found = BY_NAME.get(dtype.names[0].partition(" ")[0])
     if found is None:
         raise TypeError(f"can't convert a numpy array of dtype {dtype}: it has no tensor equivalent")
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
-from optc.ir.types import Type
+from optc.ir.types import NATIVE_CLASSES, Type
 
 
 class Function:
@@ -80,10 +80,6 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
-
-
-NATIVE_CLASSES = "__torch__.torch.classes."
-"""How the names of classes begin that are written in C++ and that no archive defines."""
 
 
 _SPELLINGS: ContextVar[Mapping[Any, str]] = ContextVar("_SPELLINGS", default=MappingProxyType({}))

@@ -178,6 +178,8 @@ class TypeParser:
         if _VARIABLE.match(name):
             return VariableType(name)
         found = self.named(name) if self.named is not None else None
+        if found is None and name.startswith(types.NATIVE_CLASSES):
+            return types.SimpleType(name, name)
         if found is None:
             raise ParseError(f"unknown type {name!r} in: {self.stream.text.strip()}")
         return found

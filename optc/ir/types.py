@@ -53,6 +53,9 @@ ANY_TUPLE = SimpleType("tuple", "tuple")
 ANY_ENUM = SimpleType("AnyEnumType", "AnyEnumType")
 CAPSULE = SimpleType("Capsule", "Capsule")
 STORAGE = SimpleType("Storage", "Storage")
+NATIVE_CLASSES = "__torch__.torch.classes."
+"""How the names of classes begin that are written in C++ and that no archive defines: known by their names alone."""
+
 UNKNOWN = SimpleType("Unknown", "Any")
 """What an operator that does not exist returns: it fits everywhere, because it is never there."""
 
@@ -258,6 +261,10 @@ def is_subtype(left: Type, right: Type) -> bool:
     """True when a value of type `left` may stand where `right` is expected (TorchScript's rule, no conversions)."""
     if left == right or right is ANY or left is UNKNOWN:
         return True
+    if isinstance(left, SimpleType) or isinstance(right, SimpleType):
+        text = str(right)
+        if text.startswith(NATIVE_CLASSES):
+            return str(left) == text
     if isinstance(left, TensorType) and isinstance(right, TensorType):
         return refines(left, right)
     if isinstance(right, OptionalType):
@@ -277,6 +284,8 @@ def is_subtype(left: Type, right: Type) -> bool:
     if isinstance(left, TupleType) and isinstance(right, TupleType):
         return _is_tuple_subtype(left, right)
     if isinstance(left, ListType) and isinstance(right, ListType):
+        if str(right.element).startswith(NATIVE_CLASSES):
+            return is_subtype(left.element, right.element)
         tensors = isinstance(left.element, TensorType) and isinstance(right.element, TensorType)
         return tensors and is_subtype(left.element, right.element)
     return isinstance(left, FutureType) and isinstance(right, FutureType) and is_subtype(left.element, right.element)

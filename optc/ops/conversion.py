@@ -303,7 +303,8 @@ declare_question("prim::layout(Tensor a) -> Layout", lambda dtype: 0)
 declare_question("prim::device(Tensor a) -> Device", lambda dtype: "cpu")
 declare_question("prim::requires_grad(Tensor a) -> bool", lambda dtype: False)  # compiled code computes no gradients
 declare_question("prim::is_cpu(Tensor a) -> bool", lambda dtype: True)
-for _device in ("cuda", "ipu", "maia", "meta", "mkldnn", "mps", "mtia", "nested", "quantized", "sparse", "sparse_csr",
+declare_question("prim::is_quantized(Tensor a) -> bool", lambda dtype: dtype.is_quantized)
+for _device in ("cuda", "ipu", "maia", "meta", "mkldnn", "mps", "mtia", "nested", "sparse", "sparse_csr",
                 "vulkan", "xla", "xpu"):  # fmt: skip
     declare_question(f"prim::is_{_device}(Tensor a) -> bool", lambda dtype: False)
 

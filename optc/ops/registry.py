@@ -337,7 +337,7 @@ def check_castable(result: DType | None, target: DType | None) -> None:
     """A result may be written into a tensor of its kind or a wider one. Raises RuntimeError with torch's text."""
     if result is None or target is None:
         return
-    order = ("bool", "int", "float", "complex")
+    order = ("bool", "int", "float", "complex", "quantized")
     if order.index(result.kind) > order.index(target.kind):
         raise RuntimeError(f"result type {result.label} can't be cast to the desired output type {target.label}")
 

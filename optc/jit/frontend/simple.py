@@ -27,6 +27,7 @@ from optc.jit.frontend.definitions import compiled_for_call
 from optc.jit.frontend.type_rules import subtype
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.schema_matching import Arguments, Mismatch, NamedValue, bind_variables, substitute
+from optc.ops.packed_parameters import native_method
 from optc.ops.registry import overloads
 
 if TYPE_CHECKING:
@@ -312,7 +313,7 @@ class MethodValue(SugaredValue):
 
 
 class NativeMethod(SugaredValue):
-    """A method of an object whose class is written in C++: the call stands in the graph, and fails when it runs."""
+    """A method of an object whose class is written in C++: one that optc does not know fails when it runs."""
 
     kind = "native method"
 
@@ -322,7 +323,9 @@ class NativeMethod(SugaredValue):
 
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
-        return SimpleValue(writer.call_method(self.name, [self.self_, *values], UNKNOWN, source))
+        known = native_method(str(self.self_.type), self.name)
+        returns = UNKNOWN if known is None or values else known.returns
+        return SimpleValue(writer.call_method(self.name, [self.self_, *values], returns, source))
 
 
 class SugaredTuple(SugaredValue):
