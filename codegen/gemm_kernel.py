@@ -74,20 +74,23 @@ behind the part."""
 
 
 def sums_of_parts(b: Builder, k: Value, moving: list[Value], totals: list[Value], sum_part: SumPart) -> list[Value]:
-    """`totals` plus the sum of every part of K. The totals wait on the stack while a part has the registers."""
+    """`totals` plus the sum of every part of K. The totals wait on the stack while a part has the registers; the sums
+    of the last part never go there."""
     vector = totals[0].type
     waiting = b.alloca(vector, len(totals), 64)
     places = [b.gep(vector, waiting, number) for number in range(len(totals))]
     for place, total in zip(places, totals, strict=True):
         b.store(total, place)
     zeros = [b.constant(vector, 0)] * len(totals)
-    with b.for_loop(0, k, PART, carried=moving) as part:
-        stop = b.intrinsic("smin", "i64", b.add(part.index, PART), k)
-        moved, sums = sum_part(part.index, stop, part.carried, zeros)
+    with b.while_loop([b.constant("i64", 0), *moving]) as loop:
+        start, *moved = loop.carried
+        stop = b.intrinsic("smin", "i64", b.add(start, PART), k)
+        moved, sums = sum_part(start, stop, moved, zeros)
+        loop.while_(b.icmp("slt", stop, k))
         for place, value in zip(places, sums, strict=True):
             b.store(added(b, b.load(vector, place), value), place)
-        part.yield_(moved)
-    return [b.load(vector, place) for place in places]
+        loop.yield_([stop, *moved])
+    return [added(b, b.load(vector, place), value) for place, value in zip(places, sums, strict=True)]
 
 
 @dataclass(frozen=True)
