@@ -127,19 +127,21 @@ def number_to_tensor(number: Any) -> Any:
 
 
 def to_list(tensor: TensorBase, rank: int, element: int) -> Any:
-    """`prim::tolist`: nested lists of `rank` levels; `element` says int, float, complex or bool (0, 1, 2, 3).
+    """`prim::tolist`: nested lists of `rank` levels; `element` says int, float, bool or complex (0, 1, 2, 3).
 
     Raises RuntimeError when the tensor has another rank or element type.
     """
     array = tensor._array
     if array.ndim != rank:
         raise RuntimeError("Output annotation list dimension and runtime tensor dimension must match for tolist()")
-    kinds = ("i", "f", "c", "b")
+    kinds = ("i", "f", "b", "c")
     if (
         array.dtype.kind.replace("u", "i") != kinds[element]
         and dtypes.from_numpy(array.dtype).kind[0] != kinds[element]
     ):
         raise RuntimeError("Output annotation element type and runtime tensor element type must match for tolist()")
+    if array.dtype.kind not in "iub" and array.dtype.itemsize == 2:
+        raise RuntimeError("tolist() gives the numbers of float and double tensors, not of half and bfloat16")
     return array.tolist()
 
 

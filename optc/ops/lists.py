@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from optc.ir.dims import Symbolic, fresh
 from optc.ir.stream_text import printed
 from optc.ir.types import BOOL, FLOAT, STRING, TensorType
 from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
-from optc.ops.python_values import declare_host, is_concrete, unknown_of
+from optc.ops.python_values import array_in, declare_host, is_concrete, unknown_of
 
 _LISTS = "it works on lists"
 
@@ -221,6 +223,48 @@ for _type in ("int", "float", "bool", "str"):
                      may_fail=True)  # fmt: skip
         declare_host(f"prim::{_name}.{_type}_list({_type}[] l, {_type}[] r) -> {_type}[]",
                      _least if _name == "min" else _greatest, _LISTS)  # fmt: skip
+
+
+def _is_equal(left: Any, right: Any) -> bool:
+    """Whether two tensors hold one equal number each. Raises RuntimeError where they hold several."""
+    found = np.equal(array_in(left), array_in(right))
+    if found.size != 1:
+        count = "no values" if found.size == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
+    return bool(found)
+
+
+def _are_equal(left: list[Any], right: list[Any]) -> bool:
+    return len(left) == len(right) and all(map(_is_equal, left, right))
+
+
+def _place_of(items: list[Any], tensor: Any) -> int | None:
+    return next((place for place, item in enumerate(items) if _is_equal(item, tensor)), None)
+
+
+def _index_of_tensor(items: list[Any], tensor: Any) -> int:
+    place = _place_of(items, tensor)
+    if place is None:
+        raise RuntimeError(f"'{tensor}' is not in list")
+    return place
+
+
+def _remove_tensor(items: list[Any], tensor: Any) -> None:
+    place = _place_of(items, tensor)
+    if place is None:
+        raise RuntimeError("list.remove(x): x not in list")
+    del items[place]
+
+
+for _schema, _function in (
+    ("aten::eq.Tensor_list(Tensor[] a, Tensor[] b) -> bool", _are_equal),
+    ("aten::ne.Tensor_list(Tensor[] a, Tensor[] b) -> bool", lambda a, b: not _are_equal(a, b)),
+    ("aten::index.list_Tensor(Tensor[] self, Tensor el) -> int", _index_of_tensor),
+    ("aten::count.Tensor(Tensor[] self, Tensor el) -> int", lambda a, el: sum(_is_equal(item, el) for item in a)),
+    ("aten::remove.Tensor(Tensor[](a!) self, Tensor el) -> ()", _remove_tensor),
+):
+    declare_host(_schema, _function, "a list's tensors are compared by the interpreter", may_fail=True)
+
 declare_host("prim::rangelist(int n) -> int[]", lambda count: list(range(count)), _LISTS)
 declare_host("aten::sorted.any(t[](a) self) -> t[]", sorted, _LISTS, rule=_unordered)
 declare_host("aten::sort.any(t[](a!) self, bool reverse=False) -> ()",
