@@ -1,6 +1,6 @@
-"""What torchvision's detectors compute with boxes: suppression of those that overlap, and crops of feature maps.
+"""What torchvision's detectors do with boxes: suppression of those that overlap.
 
-Formulas from torchvision 0.28, csrc/ops/cpu (nms_kernel.cpp, roi_align_kernel.cpp).
+Formulas from torchvision 0.28, csrc/ops/cpu (nms_kernel.cpp).
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from optc.ops.registry import define
 from optc.ops.shapes import known_shape
 
 Array = np.ndarray[Any, Any]
-
-
-# Suppression ---------------------------------------------------------------------------------------------------------
 
 
 def _check_boxes(boxes: TensorType, scores: TensorType) -> None:
@@ -87,63 +84,4 @@ define(
     infer=_infer_nms,
     reference=_reference_nms,
     decompose=_decompose_nms,
-)
-
-
-# Crops ---------------------------------------------------------------------------------------------------------------
-
-
-def _infer_crops(
-    x: TensorType, boxes: TensorType, scale: Any, height: Any, width: Any, ratio: Any, aligned: Any
-) -> TensorType:
-    shape, found = known_shape(x), known_shape(boxes)
-    if len(found) != 2 or (isinstance(found[1], int) and found[1] != 5):
-        raise RuntimeError("rois must have shape as Tensor[K, 5]")
-    return TensorType(x.dtype, (found[0], shape[1], height, width))
-
-
-def _samples(start: float, size: float, count: int, ratio: int) -> Array:
-    """Where along one side samples are taken: count bins, and as many places in each as `ratio` or the size says."""
-    grid = ratio if ratio > 0 else int(np.ceil(size / count))
-    steps = (np.arange(max(grid, 0)) + 0.5) * (size / count) / max(grid, 1)
-    return np.asarray(start + np.arange(count)[:, None] * (size / count) + steps)
-
-
-def _shares(places: Array, extent: int) -> Array:
-    """Matrices of linear interpolation: for every bin and sample, how much of each element it takes."""
-    inside = (places >= -1.0) & (places <= extent)
-    clamped = np.clip(places, 0, extent - 1)
-    low = np.minimum(np.floor(clamped).astype(np.int64), extent - 1)
-    high = np.minimum(low + 1, extent - 1)
-    part = clamped - low
-    numbers = np.arange(extent)
-    found = (1 - part)[..., None] * (numbers == low[..., None]) + part[..., None] * (numbers == high[..., None])
-    return np.asarray(found * inside[..., None])
-
-
-def _reference_crops(
-    x: Array, boxes: Array, scale: float, height: int, width: int, ratio: int, aligned: bool
-) -> Array:  # fmt: skip
-    result = np.zeros((len(boxes), x.shape[1], height, width), np.float64)
-    shift = 0.5 if aligned else 0.0
-    for place, box in enumerate(boxes.astype(np.float64)):
-        left, top, right, bottom = box[1:] * scale - shift
-        wide, high = right - left, bottom - top
-        if not aligned:
-            wide, high = max(wide, 1.0), max(high, 1.0)
-        rows = _samples(top, high, height, ratio)
-        columns = _samples(left, wide, width, ratio)
-        if not rows.size or not columns.size:
-            continue
-        down, across = _shares(rows, x.shape[2]).mean(1), _shares(columns, x.shape[3]).mean(1)
-        result[place] = np.einsum("cyx,iy,jx->cij", x[int(box[0])].astype(np.float64), down, across, optimize=True)
-    return result.astype(x.dtype)
-
-
-define(
-    "torchvision::roi_align(Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, "
-    "int sampling_ratio, bool aligned) -> Tensor",
-    infer=_infer_crops,
-    reference=_reference_crops,
-    interpreted="where it samples depends on the boxes",
 )

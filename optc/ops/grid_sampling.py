@@ -104,7 +104,7 @@ def _padded(b: Any, x: Any, extent: int, padding: int, corners: bool) -> Any:
     return x
 
 
-def _pixels(b: Any, x: Any, places: list[Any], extents: tuple[int, ...]) -> Any:
+def _pixels(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
     """The pixels (N, C, places) at whole numbers, zero outside. `x` is (N, C, all pixels)."""
     index, inside = None, None
     for place, extent in zip(places, extents):
@@ -134,7 +134,8 @@ def _sum(b: Any, terms: list[Any]) -> Any:
     return total
 
 
-def _linear(b: Any, x: Any, places: list[Any], extents: tuple[int, ...]) -> Any:
+def interpolated(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
+    """What lies at places (N, count) between the pixels of images (N, C, all pixels), zero outside: (N, C, count)."""
     lows = [b("aten::floor", place) for place in places]
     highs = [b("aten::add.Scalar", low, 1) for low in lows]
     upper = [b("aten::sub.Tensor", place, low) for place, low in zip(places, lows)]
@@ -197,7 +198,7 @@ def _sampler(spatial: int | None) -> Any:
         else:
             places = [_padded(b, place, extent, padding, corners) for place, extent in zip(places, extents)]
             rounded = [b("aten::round", place) for place in places] if mode == NEAREST else places
-            found = (_pixels if mode == NEAREST else _linear)(b, rows, rounded, extents)
+            found = (_pixels if mode == NEAREST else interpolated)(b, rows, rounded, extents)
         return b("aten::reshape", found, [batch, channels, *outer])
 
     return build

@@ -15,6 +15,7 @@ from tests.ops.image_samples import IMAGES
 from tests.ops.linear_samples import LINEAR
 from tests.ops.loss_samples import LOSSES
 from tests.ops.neural_samples import NEURAL
+from tests.ops.region_samples import REGIONS
 from tests.ops.signal_samples import SIGNALS
 from tests.ops.special_samples import SPECIAL
 
@@ -148,9 +149,6 @@ _MATRIX = floats(3, 4)
 _WEIGHT = floats(4, seed=5)
 _STATISTICS = (floats(4), np.abs(floats(4, seed=3)) + 0.5)
 _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
-_BOXES = np.array([[0, 0, 4, 4], [1, 1, 5, 5], [0, 1, 4, 4], [8, 8, 9, 9], [8, 8, 9, 10]], np.float32)
-_SCORES = np.array([0.3, 0.9, 0.3, 0.5, 0.7], np.float32)
-_CROPS = np.array([[0, 1, 2, 9, 7], [1, -3, 0, 4, 4], [1, 2, 2, 2, 2]], np.float32)
 
 TABLE: dict[str, list[Any]] = {
     **NEURAL,
@@ -160,6 +158,7 @@ TABLE: dict[str, list[Any]] = {
     **SPECIAL,
     **SIGNALS,
     **IMAGES,
+    **REGIONS,
     "aten::clamp": [(floats(2, 3), -0.5, 0.5), (floats(3), None, 1), (integers(4), -1, 2.5), (special(), 0, None),
                     (floats(3), None, None)],
     "aten::clip": [(floats(2, 3), -0.5, 0.5), (integers(4), 0, 2)],
@@ -366,12 +365,6 @@ TABLE: dict[str, list[Any]] = {
                              (floats(2, 3), truths(2, 3), integers(6)), (floats(3), integers(3), floats(6))],
     **{f"prim::{name}": [(floats(3, 4), [np.array([2, 0])], *rest), (floats(3, 4), [None, np.array([1, -1])], *more)]
        for name, rest, more in (("Index", (), ()), ("IndexPut", (floats(4), False), (floats(3, 1), True)))},
-    "prim::KeptBoxes": [(_BOXES, 0.5), (_BOXES, 0.1), (_BOXES[:0], 0.5)],
-    "torchvision::nms": [(_BOXES, _SCORES, 0.5), (_BOXES, _SCORES, 0.1), (_BOXES[:0], _SCORES[:0], 0.5)],
-    "torchvision::roi_align": [
-        (floats(2, 3, 6, 7), _CROPS, 0.5, 2, 3, 2, False),
-        (floats(2, 3, 6, 7), _CROPS, 1.0, 2, 2, -1, True),
-    ],
     "prim::TruePlaces": [truths(3, 4), truths(4, 3).T, np.zeros((2, 0), bool), np.array(True)],
     "aten::scatter.src": [(floats(3, 3), 0, _INDEX, floats(2, 3)), (floats(2, 3), 1, np.array([[9]]), floats(1, 1))],
     "aten::scatter.value": [(floats(3, 3), 0, _INDEX, 2.0), (floats(2, 3), 0, np.array([0]), 1.0), (floats(), 0, np.array([0]), 3),
