@@ -53,7 +53,10 @@ def patch_maxima(driver: Driver, node: Node, operator: Operator) -> None:
     number = patches.entry("rows") * index_value(patches.x.shape[2]) + patches.entry("columns")
     seen, better = local("seen", values.dtype), local("better", dtypes.BOOL)
     body = patches.nest(
-        [Store("out0", place, literal(lowest(values.dtype), values.dtype)), Store("out1", place, literal(-1, places.dtype))],
+        [
+            Store("out0", place, literal(lowest(values.dtype), values.dtype)),
+            Store("out1", place, literal(-1, places.dtype)),
+        ],
         [Define("number", number.cast(places.dtype))],
         [
             Define("seen", patches.element()),

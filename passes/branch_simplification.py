@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.symbols import replace_value
 from optc.ops.effects import is_removable
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
@@ -58,6 +59,7 @@ def splice(node: Node, block: Block) -> None:
     """Replace `node` by the nodes of one of its blocks; results without a name get that of the output they stand for."""
     for output, result in zip(node.outputs, block.outputs):
         result.name = result.name or output.name
+        replace_value(node.graph, output, result)
     node.give_way_to(block)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from optc.errors import UnsupportedError
 from optc.ir.graph import Graph, Value
+from optc.ir.optimized import ListElements, Slot
 from optc.ir.structure import Structure
 from optc.pipeline import Context, graph_pass
 
@@ -24,7 +26,29 @@ def flatten_outputs(graph: Graph, *, context: Context) -> bool:
     for slot in context.slots:
         if slot.output is not None:
             slot.output += len(leaves) - 1
-    return structure.kind != "leaf"
+    state_changed = _take_lists_apart(graph, context.slots)
+    return structure.kind != "leaf" or state_changed
+
+
+def _take_lists_apart(graph: Graph, slots: list[Slot]) -> bool:
+    """Give back the elements of lists that attributes hold one by one. Raises UnsupportedError for another length."""
+    lists: dict[tuple[int, str], list[Slot]] = {}
+    for slot in slots:
+        if isinstance(slot.owner, ListElements):
+            lists.setdefault((id(slot.owner.owner), slot.owner.name), []).append(slot)
+    for (_, name), elements in lists.items():
+        place, outputs = elements[0].output, graph.outputs
+        assert place is not None
+        made = outputs[place].node
+        if made.kind != "prim::ListConstruct" or len(made.inputs) != len(elements):
+            raise UnsupportedError(f"the list {name} is assigned with another, or an unknown, number of elements")
+        graph.block.return_node.set_inputs([*outputs[:place], *made.inputs, *outputs[place + 1 :]])
+        for slot in slots:
+            if slot.output is not None and slot.output > place:
+                slot.output += len(elements) - 1
+        for number, slot in enumerate(elements):
+            slot.output = place + number
+    return bool(lists)
 
 
 def _take_apart(value: Value, leaves: list[Value]) -> Structure:

@@ -16,7 +16,7 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.optimized import Slot
+from optc.ir.optimized import ListElements, Slot
 from optc.ir.types import Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
@@ -163,6 +163,9 @@ class _Freezer:
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
             type_ = _present_type(owner.values.get(name), type_)
+            if _holds_tensors(owner.values.get(name)):
+                self.promote_list(owner, name, type_, key)
+                continue
             value = self.graph.add_input(type_, name)
             slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=type_)
             variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
@@ -170,6 +173,20 @@ class _Freezer:
             slot.output = len(self.graph.outputs)
             self.graph.add_output(last)
             self.context.slots.append(slot)
+
+    def promote_list(self, owner: ScriptObject, name: str, type_: Type, key: tuple[int, str]) -> None:
+        """The elements of a list that is assigned are inputs; the list at the end is taken apart by `flatten-outputs`."""
+        holder = ListElements(owner, name)
+        elements = []
+        for place, held in enumerate(holder.values):
+            elements.append(self.graph.add_input(constant_type(held._array), f"{name}.{place}"))
+            slot = Slot("attribute", place, len(self.graph.inputs) - 1, owner=holder, type=elements[-1].type)
+            slot.output = len(self.graph.outputs)
+            self.context.slots.append(slot)
+        with self.graph.inserting(next(self.graph.nodes)):
+            start = self.graph.insert("prim::ListConstruct", elements, (type_,)).output
+        variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
+        self.graph.add_output(variable.promote(self.graph.block.nodes, start))
 
     def accesses(self, node: Node, key: tuple[int, str]) -> bool:
         return (self.is_known(node, "prim::GetAttr") or self.is_known(node, "prim::SetAttr")) and self.key(node) == key
@@ -213,7 +230,10 @@ class _Freezer:
         reads = [node for node in reads if node.output not in self.objects]
         self.check_shared_memory(aliasing, reads)
         for slot in self.context.slots:
-            self.recognize_buffer(aliasing, slot)
+            if isinstance(slot.owner, ScriptObject):
+                self.recognize_buffer(aliasing, slot)
+            elif self.is_written(aliasing, self.graph.inputs[slot.input]):
+                raise NotFreezable(f"{slot.path} is changed in place, and the list that holds it is assigned")
         for node in reads:
             if self.is_written(aliasing, node.output):
                 self.make_buffer(node)
@@ -244,7 +264,7 @@ class _Freezer:
         held = [(self.path(node), self.attribute(node), node.output) for node in reads]
         for slot in self.context.slots:
             assert slot.owner is not None
-            held.append((slot.name, slot.owner.values.get(slot.name), self.graph.inputs[slot.input]))
+            held.append((slot.path, slot.present, self.graph.inputs[slot.input]))
         for path, mine, value in held:
             if not isinstance(mine, Tensor) or not self.is_written(aliasing, value):
                 continue
@@ -288,6 +308,11 @@ def _is_look(node: Node) -> bool:
     if operator is None or operator.mutates or node.blocks:
         return False
     return len(node.outputs) == 1 and not is_reference(node.output.type)
+
+
+def _holds_tensors(value: Any) -> bool:
+    """True for a list of tensors."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, Tensor) for item in value)
 
 
 def _present_type(value: Any, declared: Type) -> Type:

@@ -161,6 +161,8 @@ class _Inference:
         type_ = result_type(result, declared)
         if isinstance(type_, IntType) and isinstance(result, Unknown):
             return IntType(fresh())
+        if isinstance(type_, VariableType) and isinstance(result, int | Symbolic) and not isinstance(result, bool):
+            return IntType(result)
         return output.type if _mentions_variables(type_) else type_
 
     def settle(self, output: Value, type_: Type) -> None:

@@ -6,6 +6,10 @@
 
 Works on captured graphs, where the tensors inside may still change in place: it only says which tensor is meant.
 Afterwards `functionalize` has no container left of which it could not say what it holds.
+
+A container is followed from where it is made: what changes it in that very block is understood, what reads it, there
+or in branches and loops, gets a container of its own with what is held by then. The first use that is anything else
+(the container is stored, returned, merged by a branch) gets it made anew, and so does whatever comes behind.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import IntType
+from optc.ir.types import NONE
 from optc.ops.builder import constant_type
 from optc.ops.registry import operator_of
+from optc.passes.lower_containers import SIMPLIFIERS
 from optc.pipeline import graph_pass
 
 Items = dict[Any, Value]
@@ -28,11 +33,18 @@ Items = dict[Any, Value]
     after={"inline": "containers go in and out of calls", "freeze": "the keys are often settings of the module"},
 )
 def local_containers(graph: Graph) -> bool:
-    """See through lists and dictionaries that are made, changed and read in one block and seen by nobody else."""
+    """See through lists and dictionaries for as long as all that happens to them is known."""
+    changed = False
+    while _once(graph):
+        changed = True
+    return changed
+
+
+def _once(graph: Graph) -> bool:
     changed = False
     for node in list(graph.walk()):
         if node.owner is not None and _is_made(node):
-            changed |= _follow(graph, node)
+            changed |= _Followed(graph, node).run()
     return changed
 
 
@@ -47,139 +59,180 @@ def _is_key(value: Value) -> bool:
     return value.is_constant and isinstance(value.constant, str | int)
 
 
-def _is_list(made: Node) -> bool:
-    return made.kind == "prim::ListConstruct"
+class _Followed:
+    """One container on its way through the block that makes it."""
 
+    def __init__(self, graph: Graph, made: Node) -> None:
+        self.graph = graph
+        self.made = made
+        self.is_list = made.kind == "prim::ListConstruct"
+        self.items = _first_items(made)
+        self.is_changed = False
+        """Whether it no longer holds what it was made with."""
 
-def _follow(graph: Graph, made: Node) -> bool:
-    """Replace what is read of a container by what was put into it, if all of it can be followed."""
-    uses = list({use.node: None for use in made.output.uses})
-    if any(use.owner is not made.owner for use in uses):
-        return False
-    uses.sort(key=_Order(made))
-    if not any(_is_written(use, made.output) for use in uses):
-        return False
-    if _is_list(made):
-        items = dict(enumerate(made.inputs))
-    else:
-        items = {key.constant: value for key, value in zip(made.inputs[::2], made.inputs[1::2])}
-    states: list[Items] = []
-    for use in uses:
-        states.append(dict(items))
-        is_last = use is uses[-1]
-        if not _step(made, use, items) and not (is_last or _only_reads(use, made.output)):
+    def run(self) -> bool:
+        """Follow it as far as it is understood; True when the graph has changed."""
+        changed = False
+        for place, uses in self.uses_in_order():
+            if all(map(self.is_read, uses)):
+                changed |= self.read_all(place, uses)
+            elif uses == [place] and self.understands(place):
+                place.destroy()
+                self.is_changed = changed = True
+            else:
+                return changed | self.leave(place)
+        if self.made.output.has_uses:
+            return changed
+        self.made.destroy()
+        return True
+
+    def uses_in_order(self) -> list[tuple[Node, list[Node]]]:
+        """The nodes of the block that use the container, each with the uses in it."""
+        block = self.made.block
+        found: dict[Node, dict[Node, None]] = {}
+        for use in self.made.output.uses:
+            found.setdefault(use.node.standing_in(block), {})[use.node] = None
+        if len(found) < 2:
+            return [(place, list(uses)) for place, uses in found.items()]
+        block.number_nodes()
+        return [(place, list(found[place])) for place in sorted(found, key=lambda node: node.position)]
+
+    # What happens to it ---------------------------------------------------------------------------------------------
+
+    def is_read(self, use: Node) -> bool:
+        """True for what neither changes the container nor holds on to it: elements do not say what holds them."""
+        if use.blocks:
             return False
-        if _is_written(use, made.output) and use.kind not in _CHANGES:
+        if use.kind == "aten::extend":
+            return use.inputs[0] is not self.made.output
+        if use.kind in _READS_ITEMS:
+            return use.inputs[0] is self.made.output
+        operator = operator_of(use)
+        if operator is None or operator.mutates:
             return False
-    for use, state in zip(uses, states):
-        _replace(graph, made, use, state)
-    made.destroy()
-    return True
+        if use.kind in ("aten::__is__", "aten::__isnot__"):
+            return any(value.type is NONE for value in use.inputs)
+        if operator.schema.is_variadic:
+            return operator.pure
+        pairs = zip(use.inputs, operator.schema.arguments, strict=True)
+        return not any(argument.alias for value, argument in pairs if value is self.made.output)
+
+    def understands(self, use: Node) -> bool:
+        """Bring `items` behind a change; False for one that is not understood, or might fail."""
+        change = _CHANGES.get(use.kind)
+        if change is None or use.inputs.count(self.made.output) != 1 or use.inputs[0] is not self.made.output:
+            return False
+        return not any(output.has_uses for output in use.outputs) and change(self, use)
+
+    def key(self, value: Value) -> Any:
+        """The key that a constant stands for, None where it is not known."""
+        if not _is_key(value):
+            return None
+        key = value.constant
+        return key + len(self.items) if self.is_list and isinstance(key, int) and key < 0 else key
+
+    def set(self, use: Node) -> bool:
+        """container[key] = value."""
+        key = self.key(use.inputs[1])
+        if key is None or (self.is_list and key not in self.items):
+            return False
+        self.items[key] = use.inputs[2]
+        return True
+
+    def append(self, use: Node) -> bool:
+        """container.append(value)."""
+        self.items[len(self.items)] = use.inputs[1]
+        return self.is_list
+
+    def insert(self, use: Node) -> bool:
+        """container.insert(place, value)."""
+        place = use.inputs[1]
+        if not self.is_list or not place.is_constant:
+            return False
+        items = list(self.items.values())
+        items.insert(place.constant, use.inputs[2])
+        self.items = dict(enumerate(items))
+        return True
+
+    def extend(self, use: Node) -> bool:
+        """container.extend(others), of which nobody but readers know."""
+        others = use.inputs[1].node
+        if not self.is_list or others.kind != "prim::ListConstruct":
+            return False
+        if not all(_Followed(self.graph, others).is_read(other.node) for other in others.output.uses):
+            return False
+        self.items = dict(enumerate([*self.items.values(), *others.inputs]))
+        return True
+
+    def delete(self, use: Node) -> bool:
+        """del container[key]."""
+        key = self.key(use.inputs[1])
+        if key is None or key not in self.items:
+            return False
+        del self.items[key]
+        if self.is_list:
+            self.items = dict(enumerate(self.items.values()))
+        return True
+
+    # What is put in place of it -------------------------------------------------------------------------------------
+
+    def read_all(self, place: Node, uses: list[Node]) -> bool:
+        """Let the uses inside a node of the block read what is held by then; True when that changed the graph."""
+        present = self.built(place) if self.is_changed else self.made.output
+        changed = [self.read(use, present) for use in uses]
+        return any(changed) or self.is_changed
+
+    def read(self, use: Node, present: Value) -> bool:
+        """See through one reader; True when that changed the graph."""
+        self.replace(use, self.built(use) if use.kind in _COPIES else present)
+        simplify = SIMPLIFIERS.get(use.kind)
+        return simplify is not None and simplify(self.graph, use)
+
+    def leave(self, place: Node) -> bool:
+        """Make the container anew before `place`, for all that comes from there on; True when it had changed."""
+        if not self.is_changed:
+            return False
+        present = self.built(place)
+        present.name = self.made.output.name
+        self.made.output.replace_all_uses_with(present)
+        self.made.destroy()
+        return True
+
+    def replace(self, use: Node, present: Value) -> None:
+        use.set_inputs([present if value is self.made.output else value for value in use.inputs])
+
+    def built(self, before: Node) -> Value:
+        """The container as it is by now."""
+        graph = self.graph
+        with graph.replacing(before):
+            if self.is_list:
+                parts = list(self.items.values())
+            else:
+                keys = [graph.insert_constant(key, constant_type(key)) for key in self.items]
+                parts = [part for pair in zip(keys, self.items.values()) for part in pair]
+            kind = "prim::ListConstruct" if self.is_list else "prim::DictConstruct"
+            return graph.insert(kind, parts, (self.made.output.type,)).output
 
 
-class _Order:
-    """Sorts nodes of one block as they run."""
-
-    def __init__(self, first: Node) -> None:
-        assert first.owner is not None
-        self.places = {node: place for place, node in enumerate([*first.owner.nodes, first.owner.return_node])}
-
-    def __call__(self, node: Node) -> int:
-        return self.places[node]
+def _first_items(made: Node) -> Items:
+    if made.kind == "prim::ListConstruct":
+        return dict(enumerate(made.inputs))
+    return {key.constant: value for key, value in zip(made.inputs[::2], made.inputs[1::2])}
 
 
-def _is_written(use: Node, container: Value) -> bool:
-    operator = operator_of(use)
-    if operator is None:
-        return False
-    return any(value is container and a.is_written for value, a in zip(use.inputs, operator.schema.arguments))
-
-
-def _only_reads(use: Node, container: Value) -> bool:
-    """True for operators that neither change the container nor hold on to it."""
-    operator = operator_of(use)
-    if operator is None or use.blocks:
-        return False
-    given = [a for value, a in zip(use.inputs, operator.schema.arguments) if value is container]
-    return bool(given) and not any(a.alias for a in given) and operator.mutates is False
-
-
-# What happens to the container ----------------------------------------------------------------------------------------
-
-
-def _step(made: Node, use: Node, items: Items) -> bool:
-    """Bring `items` behind a use; False for one that is not understood, or might fail."""
-    if use.inputs.count(made.output) != 1 or use.inputs[0] is not made.output:
-        return False
-    if use.kind in _CHANGES and any(output.has_uses for output in use.outputs):
-        return False
-    step = _CHANGES.get(use.kind) or _READS.get(use.kind)
-    return step is not None and step(made, use, items)
-
-
-def _set(made: Node, use: Node, items: Items) -> bool:
-    key = _key(made, use.inputs[1], items)
-    if key is None or (_is_list(made) and key not in items):
-        return False
-    items[key] = use.inputs[2]
-    return True
-
-
-def _append(made: Node, use: Node, items: Items) -> bool:
-    items[len(items)] = use.inputs[1]
-    return _is_list(made)
-
-
-def _get(made: Node, use: Node, items: Items) -> bool:
-    return _key(made, use.inputs[1], items) in items
-
-
-def _has(made: Node, use: Node, items: Items) -> bool:
-    return not _is_list(made) and _is_key(use.inputs[1])
-
-
-def _length(made: Node, use: Node, items: Items) -> bool:
-    return True
-
-
-def _key(made: Node, value: Value, items: Items) -> Any:
-    """The key that a constant stands for, None where it is not known."""
-    if not _is_key(value):
-        return None
-    key = value.constant
-    return key + len(items) if _is_list(made) and isinstance(key, int) and key < 0 else key
-
-
-_CHANGES: dict[str, Callable[[Node, Node, Items], bool]] = {"aten::_set_item": _set, "aten::append": _append}
-_READS: dict[str, Callable[[Node, Node, Items], bool]] = {
-    "aten::__getitem__": _get,
-    "aten::__contains__": _has,
-    "aten::len": _length,
+_CHANGES: dict[str, Callable[[_Followed, Node], bool]] = {
+    "aten::_set_item": _Followed.set,
+    "aten::append": _Followed.append,
+    "aten::insert": _Followed.insert,
+    "aten::extend": _Followed.extend,
+    "aten::Delete": _Followed.delete,
+    "aten::pop": _Followed.delete,
 }
 
+_READS_ITEMS = frozenset(
+    ("aten::__getitem__", "aten::items", "aten::values", "aten::get", "prim::ListUnpack", "aten::__contains__")
+)
+"""Kinds that give elements, but not what holds them."""
 
-# What is put in place of it -------------------------------------------------------------------------------------------
-
-
-def _replace(graph: Graph, made: Node, use: Node, items: Items) -> None:
-    """Write one use without the container; `items` is what it holds by then."""
-    with graph.replacing(use):
-        if not _step(made, use, dict(items)):
-            present = _built(graph, made, items)
-            use.set_inputs([present if value is made.output else value for value in use.inputs])
-            return
-        if use.kind == "aten::__getitem__":
-            use.output.replace_all_uses_with(items[_key(made, use.inputs[1], items)])
-        elif use.kind in _READS:
-            found = len(items) if use.kind == "aten::len" else use.inputs[1].constant in items
-            type_ = IntType(found) if use.kind == "aten::len" else constant_type(found)
-            use.output.replace_all_uses_with(graph.insert_constant(found, type_))
-    use.destroy()
-
-
-def _built(graph: Graph, made: Node, items: Items) -> Value:
-    """The container as it is by now, made anew."""
-    if _is_list(made):
-        return graph.insert("prim::ListConstruct", list(items.values()), (made.output.type,)).output
-    pairs = [part for key, value in items.items() for part in (graph.insert_constant(key, constant_type(key)), value)]
-    return graph.insert("prim::DictConstruct", pairs, (made.output.type,)).output
+_COPIES = frozenset(("aten::list", "aten::copy", "aten::dict"))
+"""Kinds that give the container itself where nobody changes it."""

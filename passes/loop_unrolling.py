@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from optc.ir.dims import Dim
 from optc.ir.dtypes import INT64
-from optc.ir.graph import Block, Graph, Node, Value, copy_node
-from optc.ir.symbols import bind, renew_symbols
+from optc.ir.graph import Graph, Node, Value, copy_node
+from optc.ir.symbols import bind, introduced_symbols, renew_symbols, replace_value
 from optc.ir.types import IntType, TensorType
 from optc.pipeline import graph_pass
 
@@ -34,16 +34,21 @@ def _unroll(loop: Node, trips: int, nodes: int, bookkeeping: int) -> bool:
     size = sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
     if count > 1 and (count > trips or count * size > nodes) and not _is_bookkeeping(loop, count * size, bookkeeping):
         return False
+    write_out(loop, count)
+    return True
+
+
+def write_out(loop: Node, count: int) -> None:
+    """Put so many copies of the body in the place of a loop."""
     carried = list(loop.inputs[2:])
-    body = loop.blocks[0]
+    introduced = introduced_symbols(loop.blocks[0])
     for iteration in range(count):
-        carried = _insert_iteration(loop, body, iteration, carried)
+        carried = _insert_iteration(loop, introduced, iteration, carried)
     for output, value in zip(loop.outputs, carried):
         if not value.name:
             value.name = output.name
-        output.replace_all_uses_with(value)
+        replace_value(loop.graph, output, value)
     loop.destroy()
-    return True
 
 
 def _is_bookkeeping(loop: Node, size: int, most: int) -> bool:
@@ -74,8 +79,8 @@ def known_trips(loop: Node) -> int | None:
     return int(limit.constant) if going_on.constant else 1
 
 
-def _insert_iteration(loop: Node, body: Block, iteration: int, carried: list[Value]) -> list[Value]:
-    graph = loop.graph
+def _insert_iteration(loop: Node, introduced: set[str], iteration: int, carried: list[Value]) -> list[Value]:
+    graph, body = loop.graph, loop.blocks[0]
     with graph.inserting(loop):
         graph.current_source = loop.source
         number = graph.insert_constant(iteration, IntType(iteration))
@@ -84,5 +89,5 @@ def _insert_iteration(loop: Node, body: Block, iteration: int, carried: list[Val
     for parameter, argument in values.items():
         bind(bindings, parameter.type, argument.type)
     copies = [copy_node(node, graph, values).insert_before(loop) for node in body.nodes]
-    renew_symbols(copies, body, bindings)
+    renew_symbols(copies, introduced, bindings)
     return [values.get(value, value) for value in body.outputs[1:]]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.symbols import replace_value
 from optc.ir.types import BOOL, FLOAT, NONE, TENSOR, IntType, ListType, TensorType, TupleType, Type
 from optc.ops.builder import constant_type
 from optc.pipeline import graph_pass
@@ -28,7 +29,7 @@ def lower_containers(graph: Graph) -> bool:
 def _simplify(graph: Graph) -> bool:
     changed = False
     for node in graph.walk():
-        simplify = _SIMPLIFIERS.get(node.kind)
+        simplify = SIMPLIFIERS.get(node.kind)
         if simplify is None or node.owner is None:
             continue
         if node.kind in _READ_ITEMS:
@@ -48,7 +49,7 @@ def _spell_out(graph: Graph, node: Node) -> None:
 
 
 def _replace(node: Node, value: Value) -> bool:
-    node.output.replace_all_uses_with(value)
+    replace_value(node.graph, node.output, value)
     node.destroy()
     return True
 
@@ -170,11 +171,23 @@ def _dictionary_parts(graph: Graph, node: Node) -> bool:
 
 
 def _dictionary_call(graph: Graph, node: Node) -> bool:
-    """dict() = {}, and dict({"k": a}) = {"k": a}, as nobody changes either."""
+    """dict() = {}, dict([("k", a)]) = {"k": a}, and dict({"k": a}) = {"k": a}, as nobody changes either."""
+    if node.inputs and node.inputs[0].node.kind == "prim::ListConstruct":
+        return _dictionary_of_pairs(graph, node, [value.node for value in node.inputs[0].node.inputs])
     if node.inputs:
         return node.inputs[0].type == node.output.type and _replace(node, node.inputs[0])
     with graph.inserting(node):
         return _replace(node, graph.insert("prim::DictConstruct", (), (node.output.type,)).output)
+
+
+def _dictionary_of_pairs(graph: Graph, node: Node, pairs: list[Node]) -> bool:
+    if not all(pair.kind == "prim::TupleConstruct" and len(pair.inputs) == 2 for pair in pairs):
+        return False
+    keys = [pair.inputs[0] for pair in pairs]
+    if not all(key.is_constant for key in keys):
+        return False
+    entries = {(type(key.constant), key.constant): (key, pair.inputs[1]) for key, pair in zip(keys, pairs)}
+    return _new_dictionary(graph, node, list(entries.values()))
 
 
 def _length(graph: Graph, node: Node) -> bool:
@@ -193,7 +206,7 @@ def _unpack_list(graph: Graph, node: Node) -> bool:
     if made.kind != "prim::ListConstruct" or len(made.inputs) != len(node.outputs):
         return False
     for output, value in zip(node.outputs, made.inputs):
-        output.replace_all_uses_with(value)
+        replace_value(graph, output, value)
     node.destroy()
     return True
 
@@ -352,7 +365,7 @@ def _items_of(graph: Graph, x: Value, extents: list[int], type_: Type, conversio
     return graph.insert("prim::ListConstruct", items, (type_,)).output
 
 
-_SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
+SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::__getitem__": _get_item,
     "aten::len": _length,
     "aten::add": _add,

@@ -23,6 +23,7 @@ from optc.passes import (
     canonicalize,
     common_subexpressions,
     constant_folding,
+    container_loops,
     dead_code_elimination,
     decompose,
     drop_messages,
@@ -45,6 +46,7 @@ from optc.passes import (
     object_constants,
     outline_islands,
     scalar_replacement,
+    settled_branches,
     split_dictionaries,
     split_optionals,
     unpack_views,
@@ -53,7 +55,7 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, unpack_views, functionalize, infer_shapes, lower_containers,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, settled_branches, container_loops, unpack_views, functionalize, infer_shapes, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, outline_islands,
@@ -62,8 +64,8 @@ PASSES = (
 
 pipeline.name_pipeline(
     "capture",
-    "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, local-containers, "
-    "unpack-views, functionalize",
+    "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, "
+    "repeat(local-containers, settled-branches, container-loops, lower-tuples), unpack-views, functionalize",
 )
 pipeline.name_pipeline(
     "simplify",

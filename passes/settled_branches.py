@@ -1,5 +1,6 @@
-"""What `freeze` does first: branches on settings (`self.training`) are taken, so that what they leave out is gone
-before anybody asks what the program writes. Works on captured graphs, where tensors and lists may still change."""
+"""The pass `settled-branches`, which `freeze` begins with too: branches on settings (`self.training`) are taken, so that
+what they leave out is gone before anybody asks what the program writes. Works on captured graphs, where tensors and
+lists may still change."""
 
 from __future__ import annotations
 
@@ -7,17 +8,24 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir.function import ClassType
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import BOOL, TensorType
+from optc.ir.types import BOOL, FLOAT, NONE, STRING, DictType, IntType, ListType, TensorType, TupleType, Type
 from optc.ops.registry import operator_of
 from optc.ops.writes import VIEWS
 from optc.passes.branch_simplification import splice
 from optc.passes.constant_folding import fold_node
-from optc.pipeline import Context
+from optc.pipeline import Context, graph_pass
 
 _LARGEST = 4096
 _IDENTITY = {"aten::__is__": True, "aten::__isnot__": False}
 """What questions for identity give for one and the same value."""
+
+
+@graph_pass("settled-branches", after={"freeze": "settings are constants then"})
+def settled_branches(graph: Graph, *, context: Context) -> bool:
+    """Take the branches that scalars decide, or whether there is a value, while the program still writes to memory."""
+    return take_settled_branches(graph, context)
 
 
 def take_settled_branches(graph: Graph, context: Context) -> bool:
@@ -39,6 +47,12 @@ def _once(graph: Graph, context: Context) -> bool:
             changed = True
         elif node.kind in _IDENTITY:
             changed |= _compare_objects(graph, node, context)
+        elif node.kind == "prim::unchecked_cast" and _is_never_none(node.inputs[0].type):
+            node.output.replace_all_uses_with(node.inputs[0])
+            node.destroy()
+            changed = True
+        elif node.kind == "prim::Loop":
+            changed |= _drop_fixed(node)
         elif _is_scalar(node):
             changed |= fold_node(graph, node, _LARGEST)
     return changed
@@ -58,11 +72,14 @@ def _compare_objects(graph: Graph, node: Node, context: Context) -> bool:
 
 
 def is_one_object(graph: Graph, left: Value, right: Value, context: Context) -> bool | None:
-    """Whether two tensors are one object, None where that is not known.
+    """Whether two tensors, or a value and None, are one object; None where that is not known.
 
     Arguments of the call that are one object are one value (`optc.passes.pipelines.optimize`), and nodes make objects
     of their own, so two values are two objects.
     """
+    none = [value.type is NONE for value in (left, right)]
+    if any(none):
+        return all(none) or (False if _is_never_none((right if none[0] else left).type) else None)
     if not (isinstance(left.type, TensorType) and isinstance(right.type, TensorType)):
         return left is right or None
     given = [value.node is graph.block.param_node for value in (left, right)]
@@ -76,6 +93,27 @@ def _is_made(value: Value) -> bool:
     """True for a tensor that is an object of its own: its node makes it, if only as a view."""
     operator = None if value.is_parameter else operator_of(value.node)
     return operator is not None and not operator.mutates and (not operator.is_view or operator.name in VIEWS)
+
+
+def _is_never_none(type_: Type) -> bool:
+    simple = type_ in (BOOL, FLOAT, STRING)
+    return simple or isinstance(type_, TensorType | ListType | DictType | TupleType | IntType | ClassType)
+
+
+def _drop_fixed(loop: Node) -> bool:
+    """What a loop carries and never changes is what it began with."""
+    changed = False
+    body = loop.blocks[0]
+    for offset in reversed(range(len(loop.outputs))):
+        start, parameter, result = loop.inputs[offset + 2], body.inputs[offset + 1], body.outputs[offset + 1]
+        if result is not parameter and result is not start:
+            continue
+        if not parameter.has_uses and not loop.outputs[offset].has_uses:
+            continue
+        parameter.replace_all_uses_with(start)
+        loop.outputs[offset].replace_all_uses_with(start)
+        changed = True
+    return changed
 
 
 def _is_scalar(node: Node) -> bool:

@@ -12,21 +12,58 @@ from optc.ir.structure import Structure
 from optc.ir.types import Type
 
 
+@dataclass(frozen=True)
+class ListElements:
+    """The elements of a list that an attribute holds, as a `Slot`'s owner whose names are places in the list."""
+
+    owner: ScriptObject
+    name: str
+
+    @property
+    def values(self) -> list[Any]:
+        """The list as it is now."""
+        held: list[Any] = self.owner.values[self.name]
+        return held
+
+
 @dataclass
 class Slot:
     """A place outside the graph that the program writes: state the graph takes as an input and gives back.
 
     `kind` is "attribute" (rebind `name` of `owner` to the output), "buffer" (copy the output into the tensor that the
     attribute holds) or "argument" (copy the output into argument number `input`). `output` is None until some pass
-    found out that the slot is written.
+    found out that the slot is written. The elements of a list all have the list as their output until
+    `flatten-outputs` takes it apart.
     """
 
     kind: str
-    name: str
+    name: Any
     input: int
     output: int | None = None
-    owner: ScriptObject | None = None
+    owner: ScriptObject | ListElements | None = None
     type: Type | None = None
+
+    @property
+    def present(self) -> Any:
+        """What its owner holds now; None where it has none, or the owner nothing of that name."""
+        if isinstance(self.owner, ListElements):
+            held = self.owner.values
+            return held[self.name] if self.name < len(held) else None
+        return None if self.owner is None else self.owner.values.get(self.name)
+
+    @property
+    def path(self) -> str:
+        """The attribute, for messages."""
+        return f"{self.owner.name}[{self.name}]" if isinstance(self.owner, ListElements) else str(self.name)
+
+    def rebind(self, value: Any) -> None:
+        """Let its owner hold another value; a list that an attribute holds is replaced, not changed."""
+        if isinstance(self.owner, ListElements):
+            changed = list(self.owner.values)
+            changed[self.name] = value
+            self.owner.owner.values[self.owner.name] = changed
+        elif self.owner is not None:
+            self.owner.values[self.name] = value
 
 
 @dataclass

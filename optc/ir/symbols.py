@@ -108,16 +108,16 @@ def replace_value(graph: Graph, old: Value, made: Value) -> None:
     equate(graph, bindings)
 
 
-def renew_symbols(nodes: Iterable[Node], origin: Block, bindings: dict[str, Dim]) -> None:
+def renew_symbols(nodes: Iterable[Node], introduced: Iterable[str], bindings: dict[str, Dim]) -> None:
     """Give copies of a block's nodes their own symbols.
 
-    `bindings` says what the block's parameters stand for; symbols that nodes of the block introduce get new names.
+    `bindings` says what the block's parameters stand for; `introduced` are the symbols that only values of the block
+    tell, asked for before there were copies of these values: they get new names.
     """
-    copies = list(nodes)
     bindings = dict(bindings)
-    for name in sorted(_introduced(origin)):
+    for name in sorted(introduced):
         bindings.setdefault(name, fresh())
-    for node in copies:
+    for node in nodes:
         for inner in node.walk():
             _renew_node(inner, bindings)
 
@@ -130,7 +130,7 @@ def _renew_node(node: Node, bindings: Mapping[str, Dim]) -> None:
         value.type = substitute_type(value.type, bindings)
 
 
-def _introduced(block: Block) -> set[str]:
+def introduced_symbols(block: Block) -> set[str]:
     """Symbols that values of the block mention and no value outside of it tells."""
     inside: set[str] = set()
     for node in block.walk():

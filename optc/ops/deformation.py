@@ -15,7 +15,8 @@ from optc.ops.abstract import same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.grid_sampling import interpolated
 
-Pair = tuple[Dim, Dim]
+Sides = tuple[Dim, ...]
+"""One number for rows, one for columns."""
 
 
 def _agree(b: Any, mine: Dim, other: Dim, text: str) -> None:
@@ -31,14 +32,19 @@ def _extent(extent: Dim, kernel: Dim, stride: int, padding: int, dilation: int) 
     return (extent + 2 * padding - (dilation * (kernel - 1) + 1)) // stride + 1
 
 
-def _check_numbers(weight: Pair, stride: Pair, padding: Pair, dilation: Pair) -> None:
-    for name, pair, least in (("weight", weight, 1), ("stride", stride, 1), ("pad", padding, 0), ("dilation", dilation, 1)):
+def _check_numbers(weight: Sides, stride: Sides, padding: Sides, dilation: Sides) -> None:
+    for name, pair, least in (
+        ("weight", weight, 1),
+        ("stride", stride, 1),
+        ("pad", padding, 0),
+        ("dilation", dilation, 1),
+    ):
         if any(isinstance(number, int) and number < least for number in pair):
             raise RuntimeError(f"{name}_h: {pair[0]} {name}_w: {pair[1]}")
 
 
 def _check_shapes(
-    b: Any, x: Any, weight: Any, offset: Any, mask: Any, groups: int, parts: int, use_mask: bool, size: Pair
+    b: Any, x: Any, weight: Any, offset: Any, mask: Any, groups: int, parts: int, use_mask: bool, size: Sides
 ) -> None:
     """Raises RuntimeError with torchvision's text."""
     read = [x, weight, offset, *([mask] if use_mask else [])]

@@ -125,7 +125,9 @@ def _check(x: Any, boxes: Any, name: str) -> None:
         )
     normalize_dim(1, len(shapes[1]))
     if isinstance(shapes[1][1], int) and shapes[1][1] != 5:
-        raise RuntimeError(f"{'Tensor rois should' if name.startswith('ps') else 'rois must'} have shape as Tensor[K, 5]")
+        raise RuntimeError(
+            f"{'Tensor rois should' if name.startswith('ps') else 'rois must'} have shape as Tensor[K, 5]"
+        )
     normalize_dim(3, len(shapes[0]))
     if mine not in (dtypes.FLOAT32, dtypes.FLOAT64, dtypes.FLOAT16):
         raise NotImplementedError(f"\"{name}\" not implemented for '{mine.label}'")
@@ -220,19 +222,31 @@ def _sample_tables(b: Any, first: Any, size: Any, bins: int, counts: Any, most: 
     low = b("aten::floor", clamped)
     high = b("aten::clamp", b("aten::add.Scalar", low, 1), None, extent - 1)
     after = b("aten::sub.Tensor", clamped, low)
-    sides = [b("aten::to.dtype", b("aten::where.ScalarOther", wanted, side, -1.0), dtypes.INT64.code) for side in (low, high)]
+    sides = [
+        b("aten::to.dtype", b("aten::where.ScalarOther", wanted, side, -1.0), dtypes.INT64.code) for side in (low, high)
+    ]
     return b("aten::cat", sides, 2), b("aten::cat", [b("aten::rsub.Scalar", after, 1), after], 2)
 
 
 def _decompose_samples(
-    b: Any, x: Any, boxes: Any, scale: Any, height: int, width: int, ratio: int, shift: float, least: float | None, apart: bool
+    b: Any,
+    x: Any,
+    boxes: Any,
+    scale: Any,
+    height: int,
+    width: int,
+    ratio: int,
+    shift: float,
+    least: float | None,
+    apart: bool,
 ) -> Any:
     """The average of linear interpolations inside of each bin: (K, C, height, width)."""
     rows, columns = (
         (*_span(b, boxes, side, scale, shift, least), bins, extent)
         for side, bins, extent in ((2, height, b.shape(x)[2]), (1, width, b.shape(x)[3]))
     )
-    tables, total = [], None
+    tables: list[Any] = []
+    total = None
     for first, size, bins, extent in (rows, columns):
         counts, most = _sample_counts(b, size, bins, ratio)
         tables += _sample_tables(b, first, size, bins, counts, most, extent)
@@ -298,7 +312,15 @@ def _samples(first: Any, size: Any, bins: int, ratio: int) -> tuple[list[list[An
 
 
 def _reference_samples(
-    x: Array, boxes: Array, scale: float, height: int, width: int, ratio: int, shift: float, least: float | None, apart: bool
+    x: Array,
+    boxes: Array,
+    scale: float,
+    height: int,
+    width: int,
+    ratio: int,
+    shift: float,
+    least: float | None,
+    apart: bool,
 ) -> Array:
     kind = x.dtype.type
     channels = int(_planes(x.shape[1], height, width)) if apart else x.shape[1]

@@ -19,7 +19,8 @@ from optc.codegen.entry import (
     State,
     Update,
 )
-from optc.ir.optimized import OptimizedProgram, Slot
+from optc.ir.function import ScriptObject
+from optc.ir.optimized import ListElements, OptimizedProgram, Slot
 from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
 from optc.ir.types import IntType, TupleType
@@ -31,7 +32,7 @@ def with_python_form(
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
     None when only the slow path can take or build what the program does: dictionaries as arguments, results that may
-    be None, objects.
+    be None, objects, lists as state.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
@@ -51,6 +52,8 @@ def with_python_form(
         for form, parameter in zip(shown, parameters, strict=True)
     )
     held = [slot for slot in program.state if slot.owner is not None]
+    if any(isinstance(slot.owner, ListElements) for slot in held):
+        return None
     states = {id(slot): _state(slot, spec) for slot, spec in zip(held, signature.inputs[count:], strict=True)}
     visible = 1 if program.output_structure is None else program.output_structure.leaf_count
     hidden = [spec for spec in results[visible:] if isinstance(spec, OutputSpec)]
@@ -115,7 +118,7 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
 
 
 def _state(slot: Slot, spec: InputSpec) -> State:
-    assert slot.owner is not None
+    assert isinstance(slot.owner, ScriptObject)
     return State(spec, slot.owner.values, slot.name)
 
 

@@ -81,11 +81,7 @@ class Specialization:
 
     def _accepts_state(self, symbols: dict[str, int]) -> bool:
         """Tensors that programs assign to attributes may have another shape or type in the next call."""
-        return all(
-            fits(slot.owner.values[slot.name], type_, None, symbols)
-            for slot, type_ in self.held
-            if slot.owner is not None
-        )
+        return all(fits(slot.present, type_, None, symbols) for slot, type_ in self.held if slot.owner is not None)
 
     def __repr__(self) -> str:
         return f"<Specialization {self}>"

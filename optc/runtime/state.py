@@ -55,16 +55,15 @@ def drop_unwritten(program: OptimizedProgram) -> None:
 
 def current(slot: Slot, leaves: Sequence[Any]) -> Any:
     """What the state holds before the run."""
-    return leaves[slot.input] if slot.owner is None else slot.owner.values[slot.name]
+    return leaves[slot.input] if slot.owner is None else slot.present
 
 
 def put_back(slot: Slot, value: Any, leaves: Sequence[Any]) -> None:
     """Make the program's last value of a slot visible: rebind the attribute, or copy into the tensor it holds."""
     if slot.kind == "attribute" and slot.owner is not None:
-        slot.owner.values[slot.name] = value
+        slot.rebind(value)
         return
-    target = leaves[slot.input] if slot.owner is None else slot.owner.values[slot.name]
-    target._array[...] = value._array
+    current(slot, leaves)._array[...] = value._array
 
 
 def tensor_of(value: Any) -> Any:

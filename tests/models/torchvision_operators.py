@@ -39,7 +39,9 @@ def output(*command: str) -> str:
 def stand_in_for_cuda(path: Path) -> None:
     """Load libraries that have the names which the C++ part takes from CUDA's; nobody calls them on a CPU."""
     needed = [line.split()[1] for line in output("objdump", "-p", str(path)).splitlines() if "NEEDED" in line]
-    undefined = [line.split()[-1].split("@")[0] for line in output("nm", "-D", "--undefined-only", str(path)).splitlines()]
+    undefined = [
+        line.split()[-1].split("@")[0] for line in output("nm", "-D", "--undefined-only", str(path)).splitlines()
+    ]
     names = sorted({name for name in undefined if "cuda" in name})
     with tempfile.TemporaryDirectory() as folder:
         source, version = Path(folder, "names.c"), Path(folder, "version")

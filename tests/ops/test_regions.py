@@ -9,10 +9,9 @@ import pytest
 
 import optc
 from optc.errors import ExecutionError
-from optc.ir.function import Function
-from tests.codegen.test_operators import calling
 from optc.ops.registry import lookup
 from optc.runtime.compiled import make_compiled
+from tests.codegen.test_operators import calling
 
 IMAGES = np.arange(48, dtype=np.float32).reshape(1, 2, 4, 6)
 CALLS = {"roi_align": (2, 2, -1, False), "ps_roi_align": (1, 2, 0), "roi_pool": (2, 2), "ps_roi_pool": (2, 1)}

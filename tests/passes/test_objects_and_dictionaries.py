@@ -193,3 +193,61 @@ def test_text_arguments_are_constants_of_their_version() -> None:
     for arguments in calls:
         assert repr(fast(*arguments)) == repr(scripted(*arguments))
     assert len(fast.specializations) == 4
+
+
+def boxes_by_image(images: list[optc.Tensor], names: list[str]):
+    """As detectors do: lists of images, of their sizes, of dictionaries, changed in place."""
+    sizes: list[list[int]] = []
+    for i in range(len(images)):
+        image = images[i]
+        if image.dim() != 2:
+            raise ValueError(f"images have two dimensions, not {image.dim()}")
+        sizes.append([image.size(0), image.size(1)])
+        images[i] = image * 2
+    largest = sizes[0]
+    for size in sizes[1:]:
+        for place, extent in enumerate(size):
+            largest[place] = max(largest[place], extent)
+    whole = images[0].new_zeros([len(images), largest[0], largest[1]])
+    for i in range(whole.size(0)):
+        whole[i, : images[i].size(0), : images[i].size(1)].copy_(images[i])
+    result: list[dict[str, optc.Tensor]] = []
+    for row in images:
+        result.append({"sum": row.sum(), "whole": whole.sum()})
+    for i, (found, name) in enumerate(zip(result, names)):
+        result[i]["sum"] = found["sum"] + whole[i].max()
+        if name in found:
+            result[i][name] = found[name] - 1
+    return result, whole
+
+
+def test_lists_of_dictionaries_are_seen_through() -> None:
+    scripted = jit.script(boxes_by_image)
+    fast = optc.compile(scripted, fallback="error")
+    for shapes in ([(3, 5), (4, 2)], [(3, 6), (5, 2)]):
+        given = [optc.rand(*shape) for shape in shapes]
+        expected = scripted([item.clone() for item in given], ["whole", "other"])
+        assert repr(fast(list(given), ["whole", "other"])) == repr(expected)
+
+
+class Anchors(optc.nn.Module):
+    """Holds a list of tensors that a call assigns anew."""
+
+    cells: list[optc.Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = [optc.arange(4.0).reshape(2, 2), optc.ones(3)]
+
+    def forward(self, x):
+        self.cells = [cell.to(x.dtype) + x.sum() for cell in self.cells]
+        return self.cells[0] + x
+
+
+def test_a_list_of_tensors_is_state() -> None:
+    mine, other = jit.script(Anchors()), jit.script(Anchors())
+    fast = optc.compile(mine, fallback="error")
+    for _ in range(3):
+        x = optc.rand(2, 2)
+        assert repr(fast(x)) == repr(other(x))
+        assert repr(mine.cells) == repr(other.cells)
