@@ -49,3 +49,12 @@ def test_script_runs_what_the_readme_says() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "run_readme_command test" in script and "run_readme_command run" in script
     assert script.index("run_readme_command test") < script.index("-m mypy")
+
+
+@pytest.mark.parametrize("folder", ["codegen", "passes"])
+def test_the_page_of_a_folder_names_every_file_that_is_no_pass(folder: str) -> None:
+    page = (ROOT / folder / "README.md").read_text(encoding="utf-8")
+    patterns = re.findall(r"`([\w*]+\.py)`", page)
+    files = [file for file in (ROOT / folder).glob("*.py") if "@graph_pass(" not in file.read_text(encoding="utf-8")]
+    unnamed = [file.name for file in files if not any(map(file.match, [*patterns, "__init__.py"]))]
+    assert unnamed == []

@@ -8,7 +8,7 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 from optc.errors import ScriptError
-from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.function import ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import NONE, Type
 from optc.jit.frontend.library import library_class
@@ -111,13 +111,6 @@ class ClassCompiler:
         getter = self._method(type_, f"__{name}_getter", member.fget)
         setter = self._method(type_, f"__{name}_setter", member.fset) if member.fset is not None else None
         type_.properties[name] = (getter, setter)
-
-    def object_of(self, value: Any) -> ScriptObject | None:
-        """The script object for an instance of a compiled class, its attributes taken over; None for other values."""
-        type_ = self.types.get(type(value))
-        if type_ is None or type_.is_interface:
-            return None
-        return ScriptObject(type_, {name: getattr(value, name) for name in type_.attributes})
 
     def interface(self, class_: type) -> ClassType:
         """The type of a class marked `@interface`: the signatures of its methods."""
