@@ -117,7 +117,7 @@ def plan_product(target: Target, shape: Shape) -> Plan:
     tile = choose_tile(target, shape.element, shape.m, shape.n, packs_a)
     packs_b = _packs_b(target, shape, tile)
     steps = _steps(shape, tile, packs_b)
-    prefetch = _prefetch(shape, tile)
+    prefetch = _prefetch(target, shape, tile)
     rows = _rows(target, shape, tile, steps)
     copies_b = shape.source == "rows" and not packs_b and _copies_b(shape, tile)
     ahead = _ahead(target, shape, tile, rows) if prefetch else 0
@@ -209,7 +209,7 @@ def _rows(target: Target, shape: Shape, tile: Tile, steps: int) -> int:
     return max(1, -(-tiles // max(1, chunks))) * tile.rows
 
 
-def _prefetch(shape: Shape, tile: Tile) -> int:
+def _prefetch(target: Target, shape: Shape, tile: Tile) -> int:
     """Lines per step of K: weights that do not stay in the second-level cache are fetched a panel ahead."""
     if shape.source == "columns":
         return 0
@@ -219,7 +219,8 @@ def _prefetch(shape: Shape, tile: Tile) -> int:
     if shape.m is None:
         return 1
     if shape.m <= tile.rows and (shape.source == "packed" or not shape.is_spread):
-        return 0  # memory that is read once and in order is fetched ahead by the processor
+        # Memory that is read once and in order is fetched ahead by the processor; packed weights too late by Zen 3.
+        return 1 if shape.source == "packed" and target.vector_bytes < _WIDE_BYTES else 0
     lines = -(-tile.columns * element_bytes(shape.element) // _LINE_BYTES)
     return -(-lines // -(-max(shape.m, 1) // tile.rows))
 

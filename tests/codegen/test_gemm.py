@@ -407,6 +407,14 @@ def test_narrow_tiles_fetch_the_next_panel_in_equal_parts(m: int, n: int, k: int
     assert plan_product(AVX512, Shape("float", m, n, k, "rows", "packed", k)).ahead == 0
 
 
+@pytest.mark.parametrize("m", [1, 2, 4, 6])
+def test_few_rows_fetch_weights_ahead_line_by_line_on_avx2(m: int) -> None:
+    """More lines at a time than the processor can fetch meanwhile would hold up what it reads by itself."""
+    assert plan_product(AVX2, Shape("float", m, 1024, 1024, "rows", "packed", 1024)).prefetch == 1
+    assert plan_product(AVX512, Shape("float", m, 1024, 1024, "rows", "packed", 1024)).prefetch == 0
+    assert plan_product(AVX2, Shape("float", m, 256, 256, "rows", "packed", 256)).prefetch == 0
+
+
 def test_chunks_fit_the_second_level_cache() -> None:
     for target, most in ((AVX512, 768 << 10), (AVX2, 384 << 10)):
         plan = plan_product(target, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
