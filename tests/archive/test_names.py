@@ -71,6 +71,17 @@ def test_what_a_missing_operator_returns_is_compiled_around() -> None:
         optc.compile(module, fallback="allow")(optc.ones(2))
 
 
+def test_a_missing_operator_is_not_taken_for_one_that_only_computes() -> None:
+    """Nobody uses its result, but it may have written what is returned."""
+    body = "y = torch.neg(x)\n    _0 = torch.unheard_of(x, 3, out=y)\n    return y"
+    code = LAYER.replace("return {}", body)
+    module = optc.jit.load(io.BytesIO(archive({"__torch__.py": code}, EMPTY_OBJECT)))
+    assert "torch.unheard_of(x, 3, out=y)" in module.code
+    for run in (module, optc.compile(module, fallback="allow"), again(module)):
+        with pytest.raises(ExecutionError, match="has no operator aten::unheard_of"):
+            run(optc.ones(2))
+
+
 def test_a_module_that_has_run_is_freed_with_its_graphs() -> None:
     module = layer("torch.neg(x)")
     module(optc.ones(1))

@@ -171,7 +171,7 @@ class _DeadCode:
         return known
 
     def _find_effects(self, node: Node) -> bool:
-        if node.kind in SIDE_EFFECTS:
+        if node.kind in SIDE_EFFECTS or "archive" in node.attributes:  # an operator that optc does not know may write
             return True
         if any(self._has_effects(inner) for block in node.blocks for inner in block.nodes):
             return True
