@@ -62,6 +62,7 @@ def peer_of(operator: Operator) -> Any:
 
 
 def run_peer(operator: Operator, peer: Any, arguments: tuple[Any, ...]) -> Any:
+    """PyTorch's result. `aten::set_grad_enabled` is among the operators: the mode is put back."""
     positional, keywords = [], {}
     for declared, argument in zip(operator.schema.arguments, arguments):
         value = to_torch(argument)
@@ -74,7 +75,8 @@ def run_peer(operator: Operator, peer: Any, arguments: tuple[Any, ...]) -> Any:
             keywords[declared.name] = value
         else:
             positional.append(value)
-    return from_torch(peer(*positional, **keywords))
+    with torch.enable_grad():
+        return from_torch(peer(*positional, **keywords))
 
 
 def agree(mine: Any, other: Any) -> bool:
@@ -132,6 +134,14 @@ OTHER_WORDS = (
 """In-place forms with checks, and words for them, of their own in PyTorch."""
 FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
 TRIED = [operator for operator in FUNCTIONAL if is_callable(operator) and next(samples(operator), None) is not None]
+
+
+def test_running_an_operator_of_pytorch_leaves_its_gradient_mode() -> None:
+    switch = next(operator for operator in TRIED if operator.name == "aten::set_grad_enabled")
+    for mode in (True, False):
+        with torch.set_grad_enabled(mode):
+            run_peer(switch, peer_of(switch), (not mode,))
+            assert torch.is_grad_enabled() is mode
 
 
 @pytest.mark.parametrize("operator", TRIED, ids=[operator.name for operator in TRIED])
