@@ -251,11 +251,21 @@ def _integer_to_float(b: Builder, value: Value, source: DType, target: DType) ->
 def _cast_float(b: Builder, value: Value, source: DType, target: DType) -> Value:
     wanted = like(value.type, _LLVM_TYPES[target])
     if source.itemsize == target.itemsize:
-        wide = b.fpext(value, like(value.type, "float"))
-        return b.fptrunc(wide, wanted)
+        return _narrowed(b, b.fpext(value, like(value.type, "float")), wanted)
     if source.itemsize == 8 and target.itemsize == 2:
-        return b.fptrunc(_rounded_to_odd(b, value), wanted)
-    return b.fpext(value, wanted) if target.itemsize > source.itemsize else b.fptrunc(value, wanted)
+        return _narrowed(b, _rounded_to_odd(b, value), wanted)
+    return b.fpext(value, wanted) if target.itemsize > source.itemsize else _narrowed(b, value, wanted)
+
+
+def _narrowed(b: Builder, value: Value, wanted: str) -> Value:
+    """The nearest number of a narrower type. For few bfloat16 numbers LLVM would call a library that is not there."""
+    if not wanted.endswith(("bfloat", "bfloat>")) or (value.lanes or 0) >= 8:
+        return b.fptrunc(value, wanted)
+    bits = b.bitcast(value, like(value.type, "i32"))
+    last = b.and_(b.lshr(bits, 16), 1)
+    rounded = b.add(bits, b.add(last, 0x7FFF))
+    quiet = b.select(b.fcmp("uno", value, value), b.or_(bits, 0x400000), rounded)
+    return b.bitcast(b.trunc(b.lshr(quiet, 16), like(value.type, "i16")), wanted)
 
 
 def _rounded_to_odd(b: Builder, value: Value) -> Value:

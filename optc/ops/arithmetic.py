@@ -12,7 +12,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.elementwise import Compute, declare_pointwise, is_constant, pointwise_reference, pointwise_rule
-from optc.ops.promotion import operand_type
+from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import ScalarFunction, define, define_inplace
 from optc.ops.scalar import Expr, apply, function, literal, select
 
@@ -52,13 +52,28 @@ def floor_divide(x: Expr, y: Expr) -> Expr:
         quotient = x / y
         rest = x - quotient * y
         return select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), quotient - 1, quotient)
+    step = _step_of(x, y)
     rest = function("fmod", x, y)
-    quotient = (x - rest) / y
-    quotient = select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), quotient - 1.0, quotient)
+    quotient = step(step(x - rest) / y)
+    quotient = select(rest.not_equal(0) & (rest < 0).not_equal(y < 0), step(quotient - 1.0), quotient)
     floor = function("floor", quotient)
-    floor = select((quotient - floor) > 0.5, floor + 1.0, floor)
+    floor = select((quotient - floor) > 0.5, step(floor + 1.0), floor)
     floor = select(quotient.equal(0.0), function("copysign", literal(0.0, x.dtype), x / y), floor)
     return select(y.equal(0.0), x / y, floor)
+
+
+def _step_of(x: Expr, y: Expr) -> Callable[[Expr], Expr]:
+    """What happens between the steps of a division: halves divided by a tensor of halves are rounded to halves.
+
+    Single numbers are held in double precision (see `optc.ops.elementwise`).
+    """
+    held = [operand.args[0].dtype if operand.op == "cast" else operand.dtype for operand in (x, y)]
+    halves = {dtype for dtype in held if dtype.kind == "float" and dtype.itemsize == 2}
+    is_number = y.op == "const" or held[1] is dtypes.FLOAT64
+    if is_number or y.dtype is not dtypes.FLOAT32 or len(halves) != 1 or dtypes.FLOAT32 in held[:1] and x.op != "const":
+        return lambda value: value
+    half = halves.pop()
+    return lambda value: value.cast(half).cast(value.dtype)
 
 
 def remainder(x: Expr, y: Expr) -> Expr:
@@ -151,7 +166,7 @@ def _divide(x: Expr, y: Expr, rounding_mode: str | None) -> Expr:
     if rounding_mode == "floor":
         return floor_divide(x, y)
     if rounding_mode == "trunc" and x.dtype.kind == "float":
-        return function("trunc", x / y)
+        return function("trunc", _step_of(x, y)(x / y))
     return x / y
 
 
@@ -175,15 +190,26 @@ def _true_divide(x: Array, y: Array) -> Array:
     return np.true_divide(x, y)
 
 
-def _floor_divide_arrays(x: Array, y: Array) -> Array:
+Step = Callable[[Array], Array]
+
+
+def _floor_divide_arrays(x: Array, y: Array, step: Step | None = None) -> Array:
     _refuse_zero(y)
-    return np.floor_divide(x, y)
+    if step is None:
+        return np.floor_divide(x, y)
+    rest = np.fmod(x, y)
+    quotient = step(step(x - rest) / y)
+    quotient = np.where((rest != 0) & ((rest < 0) != (y < 0)), step(quotient - 1), quotient)
+    floor = np.floor(quotient)
+    floor = np.where(quotient - floor > 0.5, step(floor + 1), floor)
+    return np.where(y == 0, x / y, np.where(quotient == 0, np.copysign(np.float32(0), x / y), floor))
 
 
-def _truncating_divide(x: Array, y: Array) -> Array:
+def _truncating_divide(x: Array, y: Array, step: Step | None = None) -> Array:
     _refuse_zero(y)
     if x.dtype.kind == "f":
-        return np.trunc(np.true_divide(x, y))
+        quotient = np.true_divide(x, y)
+        return np.trunc(quotient if step is None else step(quotient))
     quotient = np.floor_divide(x, y)
     inexact = (np.multiply(quotient, y) != x) & ((x < 0) != (y < 0))
     return np.asarray(quotient + inexact.astype(quotient.dtype))
@@ -205,6 +231,8 @@ def _fmod_arrays(x: Array, y: Array) -> Array:
 def _power_arrays(x: Array, y: Array) -> Array:
     if x.dtype.kind == "f":
         return _float_power_arrays(x, y)
+    if x.dtype.kind == "c":
+        return np.power(x, y)
     negative = y < 0
     result = np.power(x, np.where(negative, 0, y))
     if x.dtype.kind == "u":
@@ -301,7 +329,7 @@ def _check_rounding_mode(dtype: DType, x: Any, y: Any, rounding_mode: Any) -> No
 
 
 def _check_integer_division(dtype: DType, *arguments: Any) -> None:
-    if all(operand_type(argument).kind != "float" for argument in arguments[1:3]):
+    if all(operand_type(argument).kind not in ("float", "complex") for argument in arguments[1:3]):
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
             "true division of tensor1 and tensor2. The historic addcdiv behavior can be implemented as "
@@ -420,14 +448,24 @@ def _infer_rounded(x: Any, y: Any, rounding_mode: Any) -> TensorType:
     return pointwise_rule(_rounded_promotion(rounding_mode), check=_check_rounding_mode)(x, y, rounding_mode)
 
 
-def _divide_arrays(x: Array, y: Array, rounding_mode: str | None) -> Array:
-    by_mode = {None: _true_divide, "floor": _floor_divide_arrays, "trunc": _truncating_divide}
-    return by_mode[rounding_mode](x, y)
+def _rounding_step(x: Any, y: Any) -> Step | None:
+    """PyTorch rounds halves after every step of a division, unless the divisor is a single number."""
+    common = result_type(x, y)
+    if common.kind != "float" or common.itemsize != 2 or not isinstance(y, np.ndarray) or y.size == 1:
+        return None
+    return lambda array: array.astype(common.numpy).astype(np.float32)
 
 
 def _reference_rounded(x: Any, y: Any, rounding_mode: str | None) -> Array:
+    step = _rounding_step(x, y)
+
+    def divide(left: Array, right: Array, mode: str | None) -> Array:
+        if mode is None:
+            return _true_divide(left, right)
+        return (_floor_divide_arrays if mode == "floor" else _truncating_divide)(left, right, step)
+
     promotion = _rounded_promotion(rounding_mode)
-    return pointwise_reference(_divide_arrays, promotion, check=_check_rounding_mode)(x, y, rounding_mode)
+    return pointwise_reference(divide, promotion, check=_check_rounding_mode)(x, y, rounding_mode)
 
 
 for _overload, _type in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
@@ -441,10 +479,21 @@ for _overload, _type in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
         inplace=True,
     )
 
-_floor_divide_tensor = declare_pointwise(
+
+def _reference_floor_divide(x: Any, y: Any) -> Array:
+    step = _rounding_step(x, y)
+    check = _refuse_bool("div_floor_cpu")
+    return pointwise_reference(lambda left, right: _floor_divide_arrays(left, right, step), check=check)(x, y)
+
+
+_floor_divide_tensor = define(
     "aten::floor_divide(Tensor self, Tensor other) -> Tensor",
-    floor_divide, _floor_divide_arrays, check=_refuse_bool("div_floor_cpu"), may_fail=True, out="out",
-)  # fmt: skip
+    infer=pointwise_rule(check=_refuse_bool("div_floor_cpu")),
+    reference=_reference_floor_divide,
+    scalar=floor_divide,
+    may_fail=True,
+    out="out",
+)
 define_inplace(_floor_divide_tensor, "Tensor")
 declare_pointwise(
     "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",

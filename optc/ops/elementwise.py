@@ -81,13 +81,20 @@ def pointwise_reference(
         if check is not None:
             check(dtype, *arguments)
         work = compute_type(dtype).numpy
-        prepared = tuple(cast_array(item, work) if is_operand(item) else item for item in arguments)
+        prepared = tuple(_prepared(item, dtype, work) if is_operand(item) else item for item in arguments)
         with np.errstate(all="ignore"):
             value = np.asarray(compute(*prepared))
             value = value.astype(_resulting(result, dtype).numpy, copy=False)
         return value if value.shape == shape else np.array(np.broadcast_to(value, known(shape)))
 
     return reference
+
+
+def _prepared(value: Any, dtype: DType, work: np.dtype[Any]) -> Array:
+    """An operand in the type to compute in. Whole numbers beside halves are rounded to halves, but for single ones."""
+    if dtype.numpy != work and isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size != 1:
+        value = value.astype(np.float32).astype(dtype.numpy)
+    return cast_array(value, work)
 
 
 def cast_array(value: Any, dtype: np.dtype[Any]) -> Array:
@@ -144,9 +151,9 @@ def element_expression(operator: Operator, arguments: Sequence[Any], result: DTy
     operands = [argument for argument in arguments if _is_scalar_operand(argument)]
     target: DType | None = None
     if promotion == "result":
-        target = compute_type(result)
+        target = result
     elif promotion != "none":
-        target = compute_type(promoted_type(promotion, operands))
+        target = promoted_type(promotion, operands)
     prepared = [
         _operand_expression(place, argument, target) if _is_scalar_operand(argument) else argument
         for place, argument in enumerate(arguments)
@@ -160,12 +167,23 @@ def _is_scalar_operand(argument: Any) -> bool:
 
 
 def _operand_expression(place: int, argument: Any, target: DType | None) -> Expr:
-    if isinstance(argument, TensorType | Symbolic | Unknown):
-        expr = variable(place, stored_type(argument))
-        if target is None:
-            return expr.cast(compute_type(expr.dtype))
-        return cast_expression(expr, target)
-    return constant_expression(argument, target or stored_type(argument))
+    if not isinstance(argument, TensorType | Symbolic | Unknown):
+        return constant_expression(argument, compute_type(target or stored_type(argument)))
+    expr = variable(place, stored_type(argument))
+    if target is None:
+        return expr.cast(compute_type(expr.dtype))
+    if isinstance(argument, TensorType) and compute_type(target) is not target:
+        expr = _beside_halves(expr, argument, target)
+    return cast_expression(expr, compute_type(target))
+
+
+def _beside_halves(expr: Expr, type_: TensorType, half: DType) -> Expr:
+    """A tensor among operands that are promoted to a half: of one element it counts as a number, which Python holds in
+    double precision; others are rounded to the half first, which only whole numbers feel.
+    """
+    if type_.shape is not None and all(extent == 1 for extent in type_.shape):
+        return expr.cast(dtypes.FLOAT64) if expr.dtype.kind == "float" else expr
+    return expr.cast(dtypes.FLOAT32).cast(half) if expr.dtype.kind == "int" else expr
 
 
 def stored_type(operand: Any) -> DType:
