@@ -13,7 +13,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from optc.eager import accelerators, device, dispatch, gradient, numerics, printing, random, seeding, settings
+from optc.eager import (
+    accelerators,
+    device,
+    dispatch,
+    gradient,
+    numerics,
+    optional_results,
+    printing,
+    random,
+    seeding,
+    settings,
+)
 from optc.eager.creation import (
     arange,
     as_tensor,
@@ -222,7 +233,7 @@ _made: dict[str, Callable[..., Any]] = {}
 def __getattr__(name: str) -> Any:
     """The function of an operator. Raises AttributeError where there is no such operator."""
     if name not in _made:
-        if name.startswith("_") or not any(map(dispatch.concerns_tensors, overloads(f"aten::{name}"))):
+        if name.startswith("__") or not any(map(dispatch.concerns_tensors, overloads(f"aten::{name}"))):
             raise AttributeError(f"module 'optc' has no attribute '{name}'")
         _made[name] = _operator_function(name)
     return _made[name]
@@ -253,7 +264,7 @@ NAMES: Final[dict[str, Any]] = {
         )
     },
     **{name: _at_least(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
-    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "norm", "unique_consecutive")},
+    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "norm")},
     **{
         name: getattr(module, name)
         for module, names in (
@@ -265,6 +276,7 @@ NAMES: Final[dict[str, Any]] = {
             (numerics, ("finfo", "iinfo", "result_type", "promote_types", "can_cast", "equal", "allclose")),
             (seeding, ("Generator", "manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state")),
             (printing, ("set_printoptions",)),
+            (optional_results, ("unique", "unique_consecutive", "nonzero", "lu")),
         )
         for name in names
     },

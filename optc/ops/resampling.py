@@ -1,7 +1,9 @@
 """Images of another size: `upsample_*` takes, per dimension, a few input places for every output place, weighted.
 
-The places and weights are PyTorch's (aten/src/ATen/native/UpSample.h), computed in float32 as there: they decide which
-neighbour is taken where two are equally near. All forms are separable, so one dimension is done after the other.
+The places and weights are PyTorch's (aten/src/ATen/native/UpSample.h), computed in the same type as there, float32 unless
+the images are of doubles: they decide which neighbour is taken where two are equally near. All forms are separable, so
+one dimension is done after the other, the last one first. Weighted sums of bytes are PyTorch's and Pillow's: weights are
+rounded to 16 bits, sums to bytes after every dimension.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir.dtypes import INT32, UINT8, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown
 from optc.ops.promotion import compute_type, operand_type
@@ -41,50 +44,68 @@ class Taps:
         return found
 
 
-TapRule = Callable[[int, int, bool, float | None], Taps]
-"""The taps for (input extent, output extent, whether corners are aligned, the scale that was given)."""
+@dataclass(frozen=True)
+class Grid:
+    """One dimension of a call: the extents in the input and in the output, whether corners are aligned, the scale that was
+    given, and the type in which PyTorch computes places and weights.
+    """
+
+    extent: int
+    count: int
+    align_corners: bool
+    scale: float | None
+    kind: type[np.floating[Any]]
+
+    def step(self) -> Any:
+        """The distance in the input between neighbours in the output."""
+        if self.scale is not None and self.scale > 0:
+            return self.kind(1.0 / self.scale)
+        return self.kind(self.extent) / self.kind(self.count)
+
+    def numbers(self) -> Array:
+        """The places in the output."""
+        return np.arange(self.count, dtype=self.kind)
+
+    def positions(self) -> Array:
+        """Where the output places lie in the input."""
+        half = self.kind(0.5)
+        if not self.align_corners:
+            return np.asarray((self.numbers() + half) * self.step() - half)
+        step = self.kind(self.extent - 1) / self.kind(self.count - 1) if self.count > 1 else self.kind(0)
+        return np.asarray(self.numbers() * step)
 
 
-def _step(extent: int, count: int, scale: float | None) -> np.float32:
-    """The distance in the input between neighbours in the output."""
-    if scale is not None and scale > 0:
-        return np.float32(1.0 / scale)
-    return np.float32(extent) / np.float32(count)
+TapRule = Callable[[Grid], Taps]
 
 
-def _nearest(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
-    places = np.floor(np.arange(count, dtype=np.float32) * _step(extent, count, scale)).astype(np.int64)
-    return Taps(np.minimum(places, extent - 1)[:, None], None)
+def _floor(positions: Array, grid: Grid) -> Taps:
+    """The places below; PyTorch rounds positions to float32 first."""
+    places = np.floor(positions.astype(np.float32)).astype(np.int64)
+    return Taps(np.minimum(places, grid.extent - 1)[:, None], None)
 
 
-def _nearest_in_images(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
+def _nearest(grid: Grid) -> Taps:
+    return _floor(grid.numbers() * grid.step(), grid)
+
+
+def _nearest_in_images(grid: Grid) -> Taps:
     """PyTorch ignores the scale for images of the same or twice the extent."""
-    if count in (extent, 2 * extent):
-        return Taps((np.arange(count) * extent // count)[:, None], None)
-    return _nearest(extent, count, align_corners, scale)
+    if grid.count in (grid.extent, 2 * grid.extent):
+        return Taps((np.arange(grid.count) * grid.extent // grid.count)[:, None], None)
+    return _nearest(grid)
 
 
-def _nearest_exact(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
-    centres = (np.arange(count, dtype=np.float32) + np.float32(0.5)) * _step(extent, count, scale)
-    return Taps(np.minimum(np.floor(centres).astype(np.int64), extent - 1)[:, None], None)
+def _nearest_exact(grid: Grid) -> Taps:
+    return _floor((grid.numbers() + grid.kind(0.5)) * grid.step(), grid)
 
 
-def _positions(extent: int, count: int, align_corners: bool, scale: float | None) -> Array:
-    """Where the output places lie in the input."""
-    numbers = np.arange(count, dtype=np.float32)
-    if align_corners:
-        step = np.float32(extent - 1) / np.float32(count - 1) if count > 1 else np.float32(0)
-        return np.asarray(numbers * step)
-    return np.asarray((numbers + np.float32(0.5)) * _step(extent, count, scale) - np.float32(0.5))
-
-
-def _linear(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
-    if extent == count:
-        return Taps(np.arange(count)[:, None], None)
-    positions = np.maximum(_positions(extent, count, align_corners, scale), np.float32(0))
-    left = np.minimum(positions.astype(np.int64), extent - 1)
-    right = left + (left < extent - 1)
-    share = np.clip(positions - left.astype(np.float32), 0, 1)
+def _linear(grid: Grid) -> Taps:
+    if grid.extent == grid.count:
+        return Taps(np.arange(grid.count)[:, None], None)
+    positions = np.maximum(grid.positions(), grid.kind(0))
+    left = np.minimum(positions.astype(np.int64), grid.extent - 1)
+    right = left + (left < grid.extent - 1)
+    share = np.clip(positions - left.astype(grid.kind), 0, 1)
     return Taps(np.stack([left, right], 1), np.stack([1 - share, share], 1))
 
 
@@ -96,23 +117,24 @@ def _cubic_weight(distance: Array, sharpness: float) -> Array:
     return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
 
 
-def _cubic(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
-    positions = _positions(extent, count, align_corners, scale)
+def _cubic(grid: Grid) -> Taps:
+    positions = grid.positions()
     first = np.floor(positions)
     share = (positions - first).astype(np.float64)
     offsets = np.arange(-1, 3)
-    places = np.clip(first.astype(np.int64)[:, None] + offsets, 0, extent - 1)
+    places = np.clip(first.astype(np.int64)[:, None] + offsets, 0, grid.extent - 1)
     return Taps(places, _cubic_weight(share[:, None] - offsets, -0.75))
 
 
 def _antialiased(weight: Callable[[Array], Array], width: int) -> TapRule:
     """Every output place averages all inputs below a filter that grows as the image shrinks."""
 
-    def taps(extent: int, count: int, align_corners: bool, scale: float | None) -> Taps:
-        if align_corners:
+    def taps(grid: Grid) -> Taps:
+        extent, count = grid.extent, grid.count
+        if grid.align_corners:
             step = (extent - 1) / (count - 1) if count > 1 else 0.0
         else:
-            step = float(_step(extent, count, scale))
+            step = float(grid.step())
         support = width / 2 * max(step, 1.0)
         centres = step * (np.arange(count) + 0.5)
         starts = np.maximum((centres - support + 0.5).astype(np.int64), 0)
@@ -134,6 +156,8 @@ def _lanczos_weight(x: Array) -> Array:
 _linear_antialiased = _antialiased(lambda x: np.maximum(1 - np.abs(x), 0.0), 2)
 _cubic_antialiased = _antialiased(lambda x: _cubic_weight(x, -0.5), 4)
 _lanczos_antialiased = _antialiased(_lanczos_weight, 6)
+_WEIGHTED = (_linear, _cubic, _linear_antialiased, _cubic_antialiased, _lanczos_antialiased)
+"""The rules whose taps have weights."""
 
 
 # One dimension after the other ---------------------------------------------------------------------------------------
@@ -160,6 +184,23 @@ def _check(name: str, shape: Shape, spatial: int, how: Resampling) -> None:
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got {sizes}")
 
 
+def _check_type(dtype: DType, rule: TapRule, spatial: int) -> None:
+    """Images have fractions, or are of bytes where PyTorch has a kernel for these."""
+    antialiased = rule in (_linear_antialiased, _cubic_antialiased, _lanczos_antialiased)
+    takes_bytes = rule is not _linear or spatial == 2
+    takes_halves = dtype.itemsize != 2 or not antialiased
+    if dtype.kind == "float" and takes_halves or dtype is UINT8 and takes_bytes:
+        return
+    kernel = "upsample_nearest2d_channels_last" if spatial == 2 else "compute_indices_weights_nearest"
+    if antialiased:
+        kernel = "compute_index_ranges_weights"
+    elif rule is _cubic:
+        kernel = "compute_indices_weights_cubic"
+    elif rule is _linear:
+        kernel = "upsample_bilinear2d_channels_last" if spatial == 2 else "compute_indices_weights_linear"
+    raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
+
+
 def _scaled(shape: Shape, spatial: int, sizes: Any, scales: Any) -> tuple[tuple[Any, ...], tuple[float | None, ...]]:
     """Extents and scales of the `.vec` overloads, where exactly one of the two is given."""
     if (sizes is None) == (scales is None):
@@ -176,35 +217,72 @@ def _scaled(shape: Shape, spatial: int, sizes: Any, scales: Any) -> tuple[tuple[
     return tuple(int(extent * scale) for extent, scale in zip(known, scales)), tuple(map(float, scales))
 
 
+def _taps_of(rule: TapRule, how: Resampling, shape: Sequence[Any], dtype: DType) -> list[tuple[int, Taps]]:
+    """The axes and their taps, in the order in which they are done."""
+    kind = np.float32 if dtype.itemsize < 8 and not (dtype is UINT8 and rule in _WEIGHTED) else np.float64
+    found = [
+        (place + 2, rule(Grid(shape[place + 2], count, how.align_corners, scale, kind)))
+        for place, (count, scale) in enumerate(zip(how.extents, how.scales))
+    ]
+    return found[::-1]
+
+
+def _whole(taps: Taps) -> tuple[Taps, int]:
+    """Taps with weights that are whole numbers of 16 bits, and how many of these are behind the point. A place that
+    stands several times in a row, at the edges, has its whole weight the first time.
+    """
+    assert taps.weights is not None
+    weights = taps.weights.astype(np.float64)
+    for tap in range(1, weights.shape[1]):
+        for earlier in range(tap):
+            again = taps.places[:, tap] == taps.places[:, earlier]
+            weights[again, earlier] += weights[again, tap]
+            weights[again, tap] = 0
+    most = float(np.max(weights, initial=0.0))
+    precision = next((bits for bits in range(22) if int(0.5 + most * (1 << (bits + 1))) >= 1 << 15), 22)
+    rounded = np.trunc(weights * (1 << precision) + np.copysign(0.5, weights))
+    return Taps(taps.places, rounded.astype(np.int32)), precision
+
+
 def _resampled(x: Array, rule: TapRule, how: Resampling) -> Array:
-    result = x.astype(np.float64)
-    for place, (count, scale) in enumerate(zip(how.extents, how.scales)):
-        axis = place + 2
-        taps = rule(x.shape[axis], count, how.align_corners, scale)
+    dtype = operand_type(x)
+    result = x.astype(np.int64 if dtype is UINT8 else np.float64)
+    for axis, taps in _taps_of(rule, how, x.shape, dtype):
         if taps.weights is None:
             result = np.take(result, taps.places[:, 0], axis)
+        elif dtype is UINT8:
+            whole, precision = _whole(taps)
+            matrix = whole.matrix(x.shape[axis]).astype(np.int64)
+            total: Any = np.moveaxis(np.moveaxis(result, axis, -1) @ matrix.T, -1, axis)
+            result = np.clip((total + (1 << precision >> 1)) >> precision, 0, 255)
         else:
             moved = np.moveaxis(result, axis, -1) @ taps.matrix(x.shape[axis]).T
             result = np.moveaxis(moved, -1, axis)
-    if x.dtype.kind in "iu":
-        result = np.clip(np.round(result), np.iinfo(x.dtype).min, np.iinfo(x.dtype).max)
     return np.ascontiguousarray(result).astype(x.dtype)
 
 
-def _build(b: Any, x: Any, rule: TapRule, how: Resampling) -> Any:
+def _build(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
+    """The resampled image; `x` is of the type to compute in, `dtype` the type of the image."""
     shape = b.shape(x)
     if not all(isinstance(extent, int) for extent in (*shape[2:], *how.extents)):
         raise UndecidedShape("resampling needs the extents before the program runs")
-    for place, (count, scale) in enumerate(zip(how.extents, how.scales)):
-        taps = rule(shape[place + 2], count, how.align_corners, scale)
-        x = _build_axis(b, x, place + 2, taps)
+    for axis, taps in _taps_of(rule, how, shape, dtype):
+        if taps.weights is None:
+            x = b("aten::index_select", x, axis, b.value(np.ascontiguousarray(taps.places[:, 0])))
+        elif dtype is UINT8:
+            whole, precision = _whole(taps)
+            total = _build_sum(b, x, axis, whole)
+            rounded = b("aten::add.Scalar", total, 1 << precision >> 1)
+            x = b("aten::clamp", b("aten::__rshift__.Scalar", rounded, precision), 0, 255)
+        else:
+            x = _build_sum(b, x, axis, taps)
     return x
 
 
-def _build_axis(b: Any, x: Any, axis: int, taps: Taps) -> Any:
+def _build_sum(b: Any, x: Any, axis: int, taps: Taps) -> Any:
+    """The sum along an axis of the elements at the taps, times their weights."""
     shape, dtype = b.shape(x), b.type(x).dtype
-    if taps.weights is None:
-        return b("aten::index_select", x, axis, b.value(np.ascontiguousarray(taps.places[:, 0])))
+    assert taps.weights is not None
     if taps.places.shape[1] > _FEW:
         matrix = b.value(np.ascontiguousarray(taps.matrix(shape[axis]).T.astype(dtype.numpy)))
         return b("aten::transpose.int", b("aten::matmul", b("aten::transpose.int", x, axis, -1), matrix), axis, -1)
@@ -250,17 +328,19 @@ def _declare(name: str, spatial: int, rule: TapRule, has_corners: bool) -> None:
 
 def _declare_overload(schema: str, rule: TapRule, read: Callable[..., Resampling]) -> None:
     def infer(x: TensorType, *arguments: Any) -> TensorType:
-        shape = known_shape(x)
-        return TensorType(operand_type(x), (*shape[:2], *read(shape, *arguments).extents))
+        shape, how = known_shape(x), read(known_shape(x), *arguments)
+        _check_type(operand_type(x), rule, len(how.extents))
+        return TensorType(operand_type(x), (*shape[:2], *how.extents))
 
     def reference(x: Array, *arguments: Any) -> Array:
-        return _resampled(x, rule, read(x.shape, *arguments))
+        how = read(x.shape, *arguments)
+        _check_type(operand_type(x), rule, len(how.extents))
+        return _resampled(x, rule, how)
 
     def decompose(b: Any, x: Any, *arguments: Any) -> Any:
         how, dtype = read(b.shape(x), *arguments), b.type(x).dtype
-        if dtype.kind != "float":
-            return narrowed(b, b("aten::round", _build(b, b("aten::to.dtype", x, 7), rule, how)), dtype)
-        return narrowed(b, _build(b, narrowed(b, x, compute_type(dtype)), rule, how), dtype)
+        work = INT32 if dtype is UINT8 and rule in _WEIGHTED else compute_type(dtype)
+        return narrowed(b, _build(b, narrowed(b, x, work), rule, how, dtype), dtype)
 
     define(schema, infer=infer, reference=reference, decompose=decompose)
 

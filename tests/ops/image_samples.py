@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from tests.ops.neural_samples import normal
 
 IMAGE = normal(2, 3, 5, 6)
@@ -35,6 +37,9 @@ def resampled(spatial: int, corners: bool) -> Iterator[tuple[str, tuple[Any, ...
         yield ".vec", (x, [5, 8, 3][:spatial], *aligned, None)
         yield ".vec", (x, None, *aligned, None)
         yield "", (x[0], [7, 3, 4][:spatial], *aligned, *[None] * spatial)
+        yield "", (x.astype(np.float64), [7, 3, 4][:spatial], *aligned, *[None] * spatial)
+        yield "", ((x * 50 + 100).clip(0, 255).astype(np.uint8), [7, 3, 4][:spatial], *aligned, *[None] * spatial)
+        yield "", ((x * 50).astype(np.int64), [7, 3, 4][:spatial], *aligned, *[None] * spatial)
 
 
 IMAGES: dict[str, Any] = {
