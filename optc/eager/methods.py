@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from optc.eager import dispatch, numerics
+from optc.eager import dispatch, numerics, optional_results
 from optc.eager.base import TensorBase, is_number
 from optc.eager.casts import CAST_METHODS
 from optc.eager.creation import NEW_METHODS
@@ -52,15 +52,6 @@ def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     """A number of parts as equal as can be, or parts that begin at the given places (numbers, or a tensor of them)."""
     given = indices_or_sections.tolist() if isinstance(indices_or_sections, Tensor) else indices_or_sections
     return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
-
-
-def _unique_consecutive(
-    self: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
-) -> Any:
-    """The elements without repetitions that follow each other; with them, on demand, where each went and how often."""
-    output, inverse, counts = dispatch.call("aten::unique_consecutive", (self, return_inverse, return_counts, dim))
-    rest = [item for item, wanted in ((inverse, return_inverse), (counts, return_counts)) if wanted]
-    return (output, *rest) if rest else output
 
 
 def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
@@ -119,7 +110,10 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "tensor_split": _tensor_split,
     **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit")},
     "norm": _norm,
-    "unique_consecutive": _unique_consecutive,
+    "unique": optional_results.unique,
+    "unique_consecutive": optional_results.unique_consecutive,
+    "nonzero": optional_results.nonzero,
+    "lu": optional_results.lu,
     "stft": _stft,
     "where": _where,
     "pin_memory": _same,

@@ -17,6 +17,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, same_dim
+from optc.ops.composite import declare_composite
 from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import decompose_variance, narrowed
 from optc.ops.registry import define
@@ -104,6 +105,26 @@ for _name, _log in (("special_softmax", False), ("special_log_softmax", True)):
             "aten::log_softmax.int" if log else "aten::softmax.int", x, dim, code
         ),
     )
+
+
+def _build_safe_softmax(b: Any, x: Any, dim: int, code: int | None) -> Any:
+    """Zero, not nan, where all elements are minus infinity."""
+    found = b("aten::softmax.int", x, dim, code)
+    nothing = b("aten::all.dim", b("aten::isneginf", x), dim, True)
+    return b("aten::masked_fill.Scalar", found, nothing, 0.0)
+
+
+def _build_softmax_gradient(b: Any, gradient: Any, found: Any, dim: int, code: int) -> Any:
+    gradient, found = (narrowed(b, item, compute_type(b.type(item).dtype)) for item in (gradient, found))
+    total = b("aten::sum.dim_IntList", b("aten::mul.Tensor", gradient, found), [dim], True)
+    return narrowed(b, b("aten::mul.Tensor", b("aten::sub.Tensor", gradient, total), found), known_dtype(code))
+
+
+declare_composite("aten::_safe_softmax(Tensor self, int dim, ScalarType? dtype=None) -> Tensor", _build_safe_softmax)
+declare_composite(
+    "aten::_softmax_backward_data(Tensor grad_output, Tensor output, int dim, ScalarType input_dtype) -> Tensor",
+    _build_softmax_gradient,
+)
 
 
 # Over the last dimensions --------------------------------------------------------------------------------------------
@@ -322,6 +343,28 @@ define(
 )
 
 
+def _build_group_norm_and_statistics(
+    b: Any, x: Any, weight: Any, bias: Any, batch: Any, channels: Any, size: Any, groups: int, eps: float
+) -> tuple[Any, Any, Any]:
+    """The normalised tensor, and for every group the mean and one over the deviation."""
+    dtype = b.type(x).dtype
+    grouped = b("aten::reshape", narrowed(b, x, compute_type(dtype)), [batch, groups, -1])
+    mean = b("aten::mean.dim", grouped, [2], False)
+    centred = b("aten::sub.Tensor", grouped, b("aten::unsqueeze", mean, 2))
+    spread = b("aten::mean.dim", b("aten::mul.Tensor", centred, centred), [2], False)
+    scale = b("aten::rsqrt", b("aten::add.Scalar", spread, eps))
+    stored = dtype if weight is None else b.type(weight).dtype
+    found = b("aten::group_norm", x, groups, weight, bias, eps)
+    return found, narrowed(b, mean, stored), narrowed(b, scale, stored)
+
+
+declare_composite(
+    "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, "
+    "float eps) -> (Tensor, Tensor, Tensor)",
+    _build_group_norm_and_statistics,
+)
+
+
 # Over batches --------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +379,9 @@ def _check_channels(shape: Shape, statistics: Any, name: str) -> None:
 
 
 def _infer_batch_norm(x: TensorType, weight: Any, bias: Any, mean: Any, *rest: Any) -> TensorType:
+    """PyTorch looks at nothing else of a tensor without elements."""
+    if 0 in known_shape(x):
+        return x.with_shape(x.shape)
     _check_channels(known_shape(x), mean, "running_mean")
     return x.with_shape(x.shape)
 
@@ -356,6 +402,8 @@ def _reference_batch_norm(
     *rest: Any,
 ) -> Array:
     """In training mode the statistics are the batch's, and the running ones are updated in place."""
+    if not x.size:
+        return x.copy()
     _check_channels(x.shape, running_mean, "running_mean")
     shape = known(_channel_shape(x.ndim, x.shape[1]))
     values, places = x.astype(np.float64), _batch_places(x.ndim)
@@ -398,6 +446,8 @@ def _decompose_batch_norm(
 
     Raises UnsupportedError in training mode with running statistics, which would have to be written.
     """
+    if 0 in b.shape(x):
+        return b("aten::clone", x)
     if training and mean is not None:
         raise UnsupportedError("batch_norm in training mode updates its running statistics; call eval() first")
     shape, dtype = b.shape(x), b.type(x).dtype

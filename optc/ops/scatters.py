@@ -47,11 +47,12 @@ def check_along(name: str, x: Any, dim: int, index: Any, source: Any = None) -> 
     """
     shape, index_shape = shape_of(x), shape_of(index)
     place = normalize_dim(dim, len(shape))
-    if operand_type(index) not in (dtypes.INT64, dtypes.INT32):
+    is_empty = _is_certainly_empty(index_shape)
+    if not is_empty and operand_type(index) not in (dtypes.INT64, dtypes.INT32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
     if source is not None and operand_type(source) is not operand_type(x):
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
-    if _is_certainly_empty(index_shape):
+    if is_empty:
         return place
     what = "input" if name == "gather" else "self"
     if max(len(shape), 1) != max(len(index_shape), 1):

@@ -54,6 +54,43 @@ ARRANGEMENTS: dict[str, list[Any]] = {
     "aten::triu_indices": [(3, 4), (3, 4, 1), (4, 3, -1), (0, 2)],
     "aten::empty_permuted": [], "aten::new_empty_strided": [],
     "aten::ldexp.Tensor": [(normal(2, 3), NUMBERS[:3]), (NUMBERS, normal(5))],
+    "aten::gradient.scalarint": [
+        (normal(4),), (normal(3, 4), 0.5), (normal(3, 4), None, -1), (normal(3, 4), 2.0, 0, 2), (normal(2, 3), None, 0, 2),
+        (NUMBERS,), (NUMBERS.astype(np.uint8),), (normal(3), None, 0, 3), (normal(3), None, 1),
+    ],
+    "aten::gradient.scalararray": [(normal(3, 4), 2.0, [0, 1]), (normal(3, 4), 2.0, [1], 2), (normal(3, 4), 1.0, [0, 0])],
+    "aten::gradient.array": [(normal(3, 4), [1, 0]), (normal(3, 4), [1], 2)],
+    "aten::gradient.scalarrayint": [(normal(3, 4), [0.5, 2.0]), (normal(3, 4), [0.5], 1), (normal(3, 4), [0.5])],
+    "aten::gradient.scalarrayarray": [(normal(3, 4), [0.5, 2.0], [1, 0]), (normal(3, 4), [0.5, 2.0], [1])],
+    "aten::gradient.tensorarrayint": [
+        (normal(3, 4), [np.array([0.0, 1.0, 4.0]), np.array([1.0, 2.0, 4.0, 8.0])]), (normal(3, 4), [np.arange(4) ** 2], 1, 2),
+    ],
+    "aten::gradient.tensorarray": [(normal(3, 4), [np.array([1.0, 2.0, 4.0, 8.0])], [1]),
+                                   (normal(4, 4), [np.arange(4) ** 2, np.array([1.0, 2.0, 4.0, 8.0])], [1, 0], 2)],
+    "aten::segment_reduce": [
+        (normal(5), how, np.array([2, 0, 3]), None, None, 0, False, initial)
+        for how in ("sum", "mean", "max", "min", "prod") for initial in (None, 2)
+    ] + [
+        (normal(2, 5, 3), "sum", np.array([[2, 0, 3], [1, 2, 2]]), None, None, 1),
+        (normal(5, 2), "mean", None, None, np.array([0, 2, 2, 5])), (normal(5), "max", np.array([1, 2]), None, None, 0, True),
+        (normal(5), "max", np.array([1, 2])), (normal(5), "least", np.array([5])), (NUMBERS, "sum", np.array([5])),
+        (normal(5), "sum"), (normal(5), "sum", np.array([6, -1])),
+    ],
+    "aten::_chunk_cat": [
+        ([normal(2, 3), normal(2, 5)], 1, 2), ([normal(3, 2), normal(1, 4)], 0, 2), ([normal(2, 3, 1), normal(2, 4)], 1, 3),
+        ([normal(3)], 0, 0), ([normal(4)], -1, 2),
+    ],
+    "aten::nonzero_static": [(NUMBERS > 1, 2), (NUMBERS > 1, 5, -7), (normal(2, 3), 7), (normal(), 2), (NUMBERS, 0),
+                             (NUMBERS, -1)],
+    "aten::_unsafe_masked_index": [
+        (normal(4), np.array([True, False, True]), [np.array([0, 9, -1])], 0.5),
+        (normal(3, 4), np.array([True, False]), [None, np.array([1, -7])], 0), (normal(0), np.array([True]), [np.array([3])], 2),
+        (normal(4), np.array([True]), [np.array([True, False, True, True])], 0),
+    ],
+    "aten::_unsafe_masked_index_put_accumulate": [
+        (normal(4), np.array([True, False, True]), [np.array([1, 9, 1])], normal(3)),
+        (normal(0), np.array([True]), [np.array([3])], normal(1)),
+    ],
     "aten::frexp.Tensor": [normal(2, 3), np.array([0.0, np.inf, -1e-40, 1.0, -0.0]), normal(3).astype(np.float16), NUMBERS],
 }  # fmt: skip
 """Operator -> argument tuples; some of them are refused."""

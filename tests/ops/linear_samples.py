@@ -28,6 +28,14 @@ def _definite(*shape: int, dtype: str = "float32") -> Array:
     return np.asarray(numbers @ np.swapaxes(numbers, -1, -2) + np.eye(shape[-1], dtype=dtype))
 
 
+def _symmetric(*shape: int, dtype: str = "float32") -> Array:
+    """Symmetric matrices with eigenvalues of both signs."""
+    numbers = _numbers(*shape, dtype=dtype)
+    return np.asarray(numbers + np.swapaxes(numbers, -1, -2))
+
+
+_SYMMETRIC, _INDEFINITE = _symmetric(2, 6, 6), np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]], np.float32)
+_HERMITIAN = (_symmetric(4, 4) + 1j * (_numbers(4, 4) - _numbers(4, 4).T)).astype(np.complex64)
 _COMPLEX = (_numbers(2, 3, 3) + 1j * _numbers(2, 3, 3, seed=1) + 3 * np.eye(3)).astype(np.complex64)
 _SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]], np.float32)
 _WHOLE = np.arange(9).reshape(3, 3)
@@ -55,6 +63,15 @@ LINEAR: dict[str, list[Any]] = {
     "aten::linalg_lu_solve": [(_regular(3, 3), np.array([2, 2, 3], np.int32), _numbers(3, 2)),
                               (_regular(3, 3), np.array([2, 2, 3], np.int32), _numbers(2, 2, 3), False, True)],
     "aten::lu_solve": [(_numbers(3, 2), _regular(3, 3), np.array([2, 2, 3], np.int32))],
+    "aten::linalg_ldl_factor": [(_SYMMETRIC,), (_INDEFINITE,), (_symmetric(7, 7, dtype="float64"),), (_HERMITIAN, True),
+                                (_HERMITIAN, False), (_numbers(2, 3),), (_WHOLE,)],
+    "aten::linalg_ldl_factor_ex": [(_SYMMETRIC,), (_INDEFINITE,), (np.zeros((2, 2), np.float32),), (np.zeros((0, 2, 2)),)],
+    "aten::linalg_ldl_solve": [
+        (_symmetric(5, 5), np.array([-3, -3, 3, 5, 5], np.int32), _numbers(5, 2)),
+        (_symmetric(2, 5, 5), np.array([[1, 2, 3, 4, 5], [1, -4, -4, 4, 5]], np.int32), _numbers(5, 2)),
+        (_HERMITIAN, np.array([2, -4, -4, 4], np.int32), _HERMITIAN[..., :2], True),
+        (_numbers(2, 3), np.array([1, 2], np.int32), _numbers(2, 2)),
+    ],
     "aten::linalg_qr": [(_numbers(4, 3),), (_numbers(2, 3, 4), "complete"), (_numbers(3, 2), "r"), (_numbers(3), "reduced"),
                         (_numbers(2, 2), "x")],
     "aten::qr": [(_numbers(4, 3),), (_numbers(4, 3), False)],

@@ -100,11 +100,19 @@ _PAST, _BLIND = ~np.tri(3, dtype=bool), np.ones((3, 3), bool)
 _FEEDING = (*(normal(4, seed=seed) for seed in range(4)), normal(6, 4), normal(6), normal(4, 6), normal(4, seed=9))
 
 
+_BLIND = np.array([[0.0, 1.0, -np.inf], [-np.inf, -np.inf, -np.inf]], np.float32)
+
 NEURAL: dict[str, list[Any]] = {
     **{f"aten::{name}_cell": list(cell(gates, name == "lstm"))
        for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1))},
     **{f"aten::{name}.{overload}": list(layers(gates, name == "lstm", overload == "data"))
        for name, gates in (("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)) for overload in ("input", "data")},
+    "aten::_safe_softmax": [(_BLIND, 1), (_BLIND, 0, 7), (_BLIND.astype(np.float16), -1), (np.arange(4), 0)],
+    "aten::_softmax_backward_data": [(normal(2, 3), np.abs(normal(2, 3)), 1, 6), (normal(3), np.abs(normal(3)), 0, 6)],
+    "aten::native_group_norm": [
+        (normal(2, 4, 3), normal(4), normal(4), 2, 4, 3, 2, 1e-5), (normal(2, 4, 3), None, None, 2, 4, 3, 4, 1e-2),
+        (normal(1, 4, 2, 3).astype(np.float16), None, None, 1, 4, 6, 1, 1e-5), (normal(2, 4, 3), None, None, 2, 4, 3, 3, 1e-5),
+    ],
     "aten::reflection_pad1d": [*_MIRRORED, (normal(4), [1, 1])], "aten::replication_pad1d": [*_MIRRORED, (normal(4), [1, 1])],
     "aten::reflection_pad2d": _FRAMES, "aten::replication_pad2d": _FRAMES,
     "aten::reflection_pad3d": [(normal(2, 3, 3, 4), [1, 2, 0, 1, 1, 1])], "aten::replication_pad3d": [(normal(2, 3, 3, 4), [1, 2, 0, 1, 3, 1])],
