@@ -339,7 +339,8 @@ def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any],
     enabled = gradient.is_grad_enabled()
     if enabled and target._gradient == LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    if plan.in_place and operator.schema.name not in _IDEMPOTENT and overlaps_itself(target._array):
+    writes_results = plan.in_place or operator.functional is not None
+    if writes_results and operator.schema.name not in _IDEMPOTENT and overlaps_itself(target._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation."

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dtypes import INT32, INT64
+from optc.ir.dtypes import FLOAT64, INT32, INT64
 from optc.ops.composite import REFERENCES, declare_composite
 from optc.ops.promotion import operand_type
 from optc.ops.shapes import require_same
@@ -63,11 +63,20 @@ def _build(
         some = b("aten::unsqueeze", b("aten::gt.Scalar", counts, 0), 1)
         winners = b("aten::where.ScalarOther", some, _winners(b, rows, largest, ids, spread, indices), 0)
         return b("aten::where.self", some, largest, empty), ids, counts, winners
+    if include_last and padding is None and b.type(weight).dtype is not FLOAT64:
+        rows = _until_the_last(b, rows, offsets)
     total = b("aten::index_add", empty, 0, ids, rows)
     if mode == MEAN:
         divisor = b("aten::to.dtype", b("aten::clamp_min", counts, 1), b.type(weight).dtype.code)
         total = b("aten::div.Tensor", total, b("aten::unsqueeze", divisor, 1))
     return total, ids, counts, counts
+
+
+def _until_the_last(b: Any, rows: Any, offsets: Any) -> Any:
+    """Indices behind the last offset count for the size of the last bag, but not for its sum, in PyTorch's fast kernels."""
+    last = b("aten::select.int", offsets, 0, b.shape(offsets)[0] - 1)
+    inside = b("aten::lt.Tensor", b("aten::arange", b.shape(rows)[0]), last)
+    return b("aten::where.ScalarOther", b("aten::unsqueeze", inside, 1), rows, 0.0)
 
 
 def _winners(b: Any, rows: Any, largest: Any, ids: Any, spread: Any, indices: Any) -> Any:

@@ -29,7 +29,7 @@ def _is_skipped(shape: Shape) -> bool:
 
 def _joined_shape(shapes: Sequence[Shape], dim: int) -> Shape:
     if not shapes:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for place, shape in enumerate(shapes):
         if not shape:
             raise RuntimeError(f"zero-dimensional tensor (at position {place}) cannot be concatenated")
