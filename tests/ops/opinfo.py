@@ -8,6 +8,9 @@ programs compiled for the extents of their arguments, D for programs compiled wi
 sets of extents). The letter stands where every sample is equal to PyTorch; it is small where the interpreter had to
 run some of them. `.` stands where some are refused or the operator is missing, `!` where some are wrong or crash, `-`
 where PyTorch has no samples.
+
+The last column is for calls that have to fail: E where all do with PyTorch's kind of exception and text, e where a text
+is another one, `.` where an exception is, `!` where there is a result.
 """
 
 from __future__ import annotations
@@ -24,12 +27,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = Path(__file__).with_name("opinfo_table.txt")
-DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "complex64")
+DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "complex64", "errors")
 MODES = ("eager", "static", "dynamic")
 REQUIRED = ("float32", "int64", "bool")
 """The element types that CI tries, and that count: with the samples of these equal in all modes, an operator is whole."""
 
-PATIENCE = 900.0
+PATIENCE = 1800.0
 """Seconds after which an operator that has no outcome counts as crashed."""
 
 Outcomes = dict[str, dict[str, dict[str, Any]]]
@@ -158,10 +161,12 @@ def summary(table: Table) -> str:
         is_whole(line) and not any(set("sd") & set(line.get(dtype, "")) for dtype in REQUIRED)
         for line in table.values()
     )
-    wrong = sum("!" in "".join(line.values()) for line in table.values())
+    wrong = sum("!" in "".join(line.get(dtype, "") for dtype in DTYPES[:-1]) for line in table.values())
+    failing = [line["errors"] for line in table.values() if line.get("errors", "-") not in ("-", "...")]
     return (
         f"{whole} of {len(table)} operators with the samples of {', '.join(REQUIRED)} equal, eager and compiled, "
-        f"{native} of them native; {wrong} wrong somewhere"
+        f"{native} of them native; {wrong} wrong somewhere; {sum(cell in 'Ee' for cell in failing)} of {len(failing)} "
+        "fail where PyTorch's do"
     )
 
 
@@ -195,6 +200,17 @@ def added(before: Table, now: Table) -> Table:
     return grown
 
 
+def replaced(before: Table, now: Table) -> Table:
+    """The table with what was found; modes and element types that were not tried as they were."""
+    changed = {name: dict(line) for name, line in before.items()}
+    for name, line in now.items():
+        known = changed.setdefault(name, {})
+        known.update(
+            {dtype: cell + ("" if cell == "-" else known.get(dtype, "")[len(cell) :]) for dtype, cell in line.items()}
+        )
+    return changed
+
+
 def main() -> int:
     """The command. Exit code 1 when something in the table does not pass any more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -202,7 +218,9 @@ def main() -> int:
     parser.add_argument("--samples", type=int, default=6, help="at most so many of an operator and element type")
     parser.add_argument("--dtypes", default=",".join(REQUIRED), help="element types, with commas between them")
     parser.add_argument("--eager", action="store_true", help="compile nothing")
-    parser.add_argument("--details", type=Path, help="where to write, as lines of JSON, what is not equal and why")
+    parser.add_argument("--details", type=Path, help="where to write, as lines of JSON, what is not equal and why; "
+                        "a sweep goes on where the file ends")  # fmt: skip
+    parser.add_argument("--replace", action="store_true", help="let the table say what was found, losses as well")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     effort = Effort(given.samples, MODES[:1] if given.eager else MODES, given.dtypes.split(","), given.workers)
@@ -213,12 +231,21 @@ def main() -> int:
             with given.details.open("a") as stream:
                 stream.write(json.dumps({name: outcomes}) + "\n")
 
-    results = sweep(given.names or all_names(), effort, told)
+    known = _known(given.details)
+    names = [name for name in given.names or all_names() if name not in known]
+    results = {**known, **sweep(names, effort, told)}
     before, now = read_table(), {name: cells(outcomes) for name, outcomes in results.items()}
     lost = losses(before, now)
-    TABLE.write_text(table_text(added(before, now)))
+    TABLE.write_text(table_text(replaced(before, now) if given.replace else added(before, now)))
     print(summary(now), *lost, sep="\n")
     return int(bool(lost))
+
+
+def _known(details: Path | None) -> dict[str, Outcomes]:
+    """What an earlier sweep wrote into its file."""
+    if details is None or not details.exists():
+        return {}
+    return {name: outcomes for line in details.read_text().splitlines() for name, outcomes in json.loads(line).items()}
 
 
 def all_names() -> list[str]:

@@ -19,11 +19,13 @@ import torch
 
 import optc
 from tests.ops.opinfo_samples import (
+    ERRORS,
     SEED,
     Sample,
     comparable,
     copied,
     difference,
+    error_samples,
     is_missing,
     option,
     plain,
@@ -71,6 +73,8 @@ class Case:
     random: bool
     """PyTorch's results for tensors of other extents; None where it refuses them."""
     second: tuple[list[torch.Tensor], Any] | None = None
+    """PyTorch's own trace of it fits no other extents, or its own result for these is not exact enough to compare with."""
+    particular: bool = False
 
     def call(self, tensors: Sequence[Any]) -> Any:
         """optc's function on these tensors of optc."""
@@ -84,14 +88,23 @@ def judge(name: str, limit: int, modes: Sequence[str], dtypes: Sequence[str]) ->
     """The outcome for every element type and mode, empty for types PyTorch has no samples of. At most `limit` samples of a type are tried, spread over all."""
     outcomes: dict[str, dict[str, Outcome]] = {}
     if is_missing(name):
-        return {dtype: {mode: Outcome(refused=1) for mode in MODES} for dtype in dtypes}
+        return {dtype: _outcome_of_nothing(name, dtype) for dtype in dtypes}
     for dtype in dtypes:
-        cases = list(_cases(name, dtype, limit))
         outcomes[dtype] = {}
+        if dtype == ERRORS:
+            outcomes[dtype] = judge_errors(name)
+            continue
+        cases = list(_cases(name, dtype, limit))
         if cases:
             outcomes[dtype] = {mode: Outcome() for mode in (modes if dtype != "complex64" else MODES[:1])}
             _judge_cases(cases, outcomes[dtype])
     return outcomes
+
+
+def _outcome_of_nothing(name: str, dtype: str) -> dict[str, Outcome]:
+    """The outcome where optc has no such operator: refused, unless PyTorch has nothing to refuse."""
+    expected = error_samples(name) if dtype == ERRORS else _cases(name, dtype, 1)
+    return {mode: Outcome(refused=1) for mode in MODES} if next(iter(expected), None) is not None else {}
 
 
 def _cases(name: str, dtype: str, limit: int) -> Iterator[Case]:
@@ -135,6 +148,42 @@ def _second(case: Case) -> tuple[list[torch.Tensor], Any] | None:
         return tensors, _run_peer(case.sample, tensors)[0]
     except Exception:
         return None
+
+
+# Errors ---------------------------------------------------------------------------------------------------------------
+
+
+def judge_errors(name: str) -> dict[str, Outcome]:
+    """Whether what PyTorch refuses is refused: "equal" by an exception of its class (what says something else is noted among
+    the fallbacks), "refused" by another, "wrong" where there is a result.
+    """
+    outcome = Outcome()
+    for sample in error_samples(name):
+        tensors = [copied(tensor) for tensor in sample.tensors()]
+        try:
+            _run_peer(sample, tensors)
+        except Exception as error:
+            if not str(error).startswith(("descriptor", "'int' object")):  # a method of tensors, called with a number
+                _judge_error(sample, tensors, error, outcome)
+    return {"eager": outcome} if outcome != Outcome() else {}
+
+
+def _judge_error(sample: Sample, tensors: list[torch.Tensor], expected: Exception, outcome: Outcome) -> None:
+    kind = next(base for base in type(expected).__mro__ if base.__module__ == "builtins")
+    try:
+        result = _run_eager(Case(sample, tensors, None, False))
+    except Exception as error:
+        is_right = isinstance(error, kind)
+        texts = [f"{type(one).__name__}: {(str(one).splitlines() or [''])[0]}" for one in (error, expected)]
+        text = f"{sample.text()}: {' instead of '.join(texts)}"
+        if is_right and texts[0].partition(":")[2] != texts[1].partition(":")[2]:
+            outcome.fallbacks.append(text)
+        crashed = not is_right and not isinstance(error, REFUSALS) and not str(error).startswith(MISSING)
+        verdict = "equal" if is_right else "crash" if crashed else "refused"
+        outcome.note(verdict, "" if is_right else text)
+        return
+    shown = str(plain(result)).splitlines()[0][:60]
+    outcome.note("wrong", f"{sample.text()}: {shown} instead of {kind.__name__}: {str(expected).splitlines()[0]}")
 
 
 # Verdicts -------------------------------------------------------------------------------------------------------------
@@ -213,11 +262,25 @@ def _judge_batch(batch: list[Case], mode: str, outcome: Outcome) -> None:
         outcome.equal += len(batch)
         outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
     elif len(batch) > 1:
-        for case in batch:
-            _judge_batch([case], mode, outcome)
+        _judge_apart(batch, mode, outcome, verdict, text)
     else:
         outcome.note(verdict, f"{batch[0].sample.text()}: {text}" if text else "")
         outcome.fallbacks = sorted({*outcome.fallbacks, *fallbacks})
+
+
+def _judge_apart(batch: list[Case], mode: str, outcome: Outcome, verdict: str, text: str) -> None:
+    """Every call in a program of its own. Where all of these are equal, what is not is their being together."""
+    before = outcome.equal
+    for case in batch:
+        _judge_batch([case], mode, outcome)
+    rest = [case for case in batch if not case.particular]
+    if outcome.equal - before < len(batch) or len(rest) < 2:
+        return
+    if len(rest) < len(batch):
+        verdict, text = _judge_program(rest, mode, [])
+        if verdict == "equal":
+            return
+    outcome.note(verdict, f"{len(rest)} calls in one program, all equal alone: {text}")
 
 
 def _judge_program(batch: list[Case], mode: str, fallbacks: list[str]) -> tuple[str, str]:
@@ -245,10 +308,47 @@ def _judge_program(batch: list[Case], mode: str, fallbacks: list[str]) -> tuple[
     if verdict[0] != "equal" or mode == "static" or batch[0].second is None:
         return verdict
     expected = [case.second[1] for case in batch if case.second is not None]
-    verdict = _verdict(lambda: compiled[0](*given(second=True)), batch, expected)
-    if verdict[0] == "equal" or (len(batch) == 1 and not _trace_generalises(batch[0])):
+    results: list[Any] = []
+    verdict = _verdict(lambda: results.append(compiled[0](*given(second=True))) or results[0], batch, expected)
+    if verdict[0] != "equal" and len(batch) == 1:
+        batch[0].particular = _is_as_exact(batch[0], results) or not _trace_generalises(batch[0])
+    if verdict[0] == "equal" or batch[0].particular:
         return "equal", ""
     return verdict[0], f"second size {[list(tensor.shape) for tensor in batch[0].second[0]]}: {verdict[1]}"
+
+
+def _is_as_exact(case: Case, results: list[Any]) -> bool:
+    """True where results are no further from those of doubles than PyTorch's are: numbers made up for other extents may be
+    ill-conditioned, which PyTorch's samples are not.
+    """
+    if not results or case.second is None:
+        return False
+    wide = [tensor.double() if tensor.is_floating_point() else tensor for tensor in case.second[0]]
+    try:
+        exact = _run_peer(case.sample, wide)[0]
+    except Exception:
+        return False
+    mine, other = (list(_arrays(one)) for one in (plain(results[0][0]), case.second[1]))
+    return len(mine) == len(other) and all(
+        _error(one, truth) <= 4 * _error(two, truth) for one, two, truth in zip(mine, other, _arrays(exact))
+    )
+
+
+def _arrays(result: Any) -> Iterator[Any]:
+    if isinstance(result, list):
+        for item in result:
+            yield from _arrays(item)
+    else:
+        yield np.asarray(result)
+
+
+def _error(result: Any, exact: Any) -> float:
+    """The greatest difference; infinite where there is nothing to compare."""
+    if result.shape != exact.shape or result.dtype.kind not in "fc":
+        return 0.0 if result.shape == exact.shape and np.array_equal(result, exact) else np.inf
+    with np.errstate(all="ignore"):
+        distance = np.abs(result.astype(exact.dtype) - exact)
+    return float(np.max(distance, initial=0.0)) if np.isfinite(distance).all() else np.inf
 
 
 def _trace_generalises(case: Case) -> bool:

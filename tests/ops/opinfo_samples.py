@@ -23,9 +23,19 @@ from optc.ir import dtypes
 from optc.ops.registry import overloads
 
 DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "complex64")
+ERRORS = "errors"
+"""What stands for an element type where PyTorch's samples of calls that fail are meant."""
+
 SEED = 42
 
-TOLERANCES = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 1e-5, "complex64": 1e-5, "float64": 1e-9}
+TOLERANCES = {
+    "float16": 2e-3,
+    "bfloat16": 1.6e-2,
+    "float32": 1e-5,
+    "complex64": 1e-5,
+    "float64": 1e-9,
+    "complex128": 1e-9,
+}
 """Relative to the element, and to the largest one of the result (or 1)."""
 
 UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
@@ -97,6 +107,20 @@ def samples(name: str, dtype: str) -> Iterator[Sample]:
             yield Sample(name, peer, mine, (sample.input, *sample.args), sample.kwargs)
 
 
+def error_samples(name: str) -> Iterator[Sample]:
+    """Every call that PyTorch's tests know to fail."""
+    for info in INFOS[name]:
+        if info.error_inputs_func is None:
+            continue
+        peer, mine = functions_of(info)
+        torch.manual_seed(SEED)
+        for error in info.error_inputs("cpu"):
+            given = error.sample_input
+            sample = Sample(name, peer, mine, (given.input, *given.args), given.kwargs)
+            if all(tensor.device.type == "cpu" for tensor in sample.tensors()):
+                yield sample
+
+
 # The same function of optc --------------------------------------------------------------------------------------------
 
 
@@ -107,7 +131,7 @@ def functions_of(info: Any) -> tuple[Callable[..., Any], Callable[..., Any] | No
         return _rebound(info.op, torch), _rebound(info.op, optc)
     if info.name == "slice":
         return info.op, lambda *arguments, **keywords: dispatch.call("aten::slice", arguments, keywords)
-    return info.op, _by_name(info.name)
+    return info.op, _by_name(info.name) or _by_name(info.aten_name)
 
 
 def is_missing(name: str) -> bool:
@@ -233,9 +257,16 @@ def _diagonalised(result: Any) -> Any:
     return [_eigenvalues(values), (vectors * values[..., None, :]) @ np.linalg.pinv(vectors)]
 
 
+def _singular(result: Any) -> Any:
+    left, values, right = result
+    count = values.shape[-1]
+    return [values, (left[..., :count] * values[..., None, :]) @ np.conj(np.swapaxes(right[..., :count], -1, -2))]
+
+
 FACTORS: dict[str, Callable[[Any], Any]] = {
     "linalg.cholesky_ex": lambda result: result if not result[1].any() else result[1:],
     "linalg.eigvals": _eigenvalues, "linalg.eigh": _hermitian, "linalg.eig": _diagonalised,
+    "svd": _singular, "svd_lowrank": _singular, "pca_lowrank": _singular,
 }  # fmt: skip
 
 
@@ -278,8 +309,12 @@ def _different_elements(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any])
 
 def second_size(tensor: torch.Tensor) -> torch.Tensor:
     """A tensor whose every extent but 0 and 1 is greater by one: the same numbers and, where they have a fraction, others
-    close to them (matrices with equal rows have no inverse).
+    close to them (matrices with equal rows have no inverse). Whole numbers in order stay in order: where bags begin, say;
+    PyTorch's sums of bags that begin before the last one are whatever was in memory.
     """
+    is_whole = not tensor.is_floating_point() and not tensor.is_complex()
+    if is_whole and tensor.dim() == 1 and tensor.numel() > 1 and bool((tensor[1:] >= tensor[:-1]).all()):
+        return torch.cat([tensor, tensor[-1:]])
     shape = [extent + 1 if extent > 1 else extent for extent in tensor.shape]
     count = math.prod(shape)
     if tensor.numel() == 0:

@@ -40,3 +40,28 @@ def test_a_letter_that_is_lost_is_a_loss() -> None:
     better = {"add": {**line, "float32": "ESD", "int64": "ESD", "bool": "ESD"}}
     assert not opinfo.losses(before, better)
     assert opinfo.added(before, better) == better
+
+
+def test_a_table_that_is_replaced_keeps_what_was_not_tried() -> None:
+    before = {"add": {"float32": "ESD", "int64": "ESD"}, "sub": {"float32": "E"}}
+    now = {"add": {"float32": "E"}, "sub": {"float32": "!"}, "mul": {"float32": "-"}}
+    assert opinfo.replaced(before, now) == {
+        "add": {"float32": "ESD", "int64": "ESD"}, "sub": {"float32": "!"}, "mul": {"float32": "-"},
+    }  # fmt: skip
+
+
+def test_failing_where_pytorch_fails_is_counted_apart() -> None:
+    line = dict.fromkeys(opinfo.DTYPES, "-") | {"float32": "ESD"}
+    table = {"add": {**line, "errors": "e"}, "sub": {**line, "errors": "!"}, "mul": line}
+    text = opinfo.summary(table)
+    assert "3 of 3 operators" in text and "0 wrong" in text and "1 of 2 fail where" in text
+
+
+def test_an_operator_that_accepts_what_pytorch_refuses_is_wrong() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("expecttest")
+    from tests.ops import opinfo_judge
+
+    found = opinfo_judge.judge("nonzero_static", 1, ["eager"], ["errors"])["errors"]
+    refusing = opinfo_judge.judge("gather", 1, ["eager"], ["errors"])["errors"]["eager"]
+    assert not found and refusing.equal and not refusing.wrong
