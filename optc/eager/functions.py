@@ -264,7 +264,7 @@ NAMES: Final[dict[str, Any]] = {
         )
     },
     **{name: _at_least(name) for name in ("atleast_1d", "atleast_2d", "atleast_3d")},
-    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "norm")},
+    **{name: _tuple_function(name) for name in ("unbind", "chunk", "tensor_split", "hsplit", "vsplit", "dsplit", "norm", "gradient")},
     **{
         name: getattr(module, name)
         for module, names in (

@@ -108,7 +108,7 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "unbind": _parts("unbind"),
     "chunk": _parts("chunk"),
     "tensor_split": _tensor_split,
-    **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit")},
+    **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit", "gradient")},
     "norm": _norm,
     "unique": optional_results.unique,
     "unique_consecutive": optional_results.unique_consecutive,

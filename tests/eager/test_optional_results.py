@@ -48,3 +48,11 @@ def test_a_matrix_of_low_rank_is_the_product_of_its_factors() -> None:
     assert optc.allclose(u @ optc.diag(s) @ v.mT, x, atol=1e-5)
     with pytest.raises(ValueError, match="not greater than min"):
         optc.pca_lowrank(x, q=5)
+
+
+def test_gradients_come_as_a_tuple() -> None:
+    x = optc.tensor([[1.0, 4.0, 9.0], [1.0, 2.0, 3.0]])
+    down, along = optc.gradient(x)
+    assert down.tolist() == [[0, -2, -6], [0, -2, -6]]
+    assert along.tolist() == [[3, 4, 5], [1, 1, 1]]
+    assert isinstance(x.gradient(dim=1, spacing=2.0), tuple)
