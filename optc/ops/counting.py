@@ -5,6 +5,7 @@ Counts are scatters of ones. Native code knows the kernel "sorted_places", a bin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -190,7 +191,7 @@ define(
 def sorted_places(boundaries: Array, values: Array, right: bool) -> Array:
     """Into which gap of boundaries in order each value falls, by bisection: nan lies behind everything."""
     low, high = np.zeros(values.shape, np.int64), np.full(values.shape, boundaries.shape[-1], np.int64)
-    rows = boundaries.reshape(-1, boundaries.shape[-1]) if boundaries.ndim > 1 else boundaries.reshape(1, -1)
+    rows = boundaries.reshape(math.prod(boundaries.shape[:-1]), boundaries.shape[-1])
     lead = np.arange(len(rows)).repeat(values.size // len(rows)) if len(rows) else np.zeros(0, np.int64)
     lead = lead.reshape(values.shape)
     while np.any(low < high):

@@ -40,7 +40,8 @@ def _places(b: Any, x: Any, dims: Sequence[int] | None, order: int, spacings: in
 def _part(b: Any, x: Any, place: int, first: int, last: int) -> Any:
     """The elements from `first` up to `last` along a dimension; `last` counts from the end where it is not positive."""
     extent = b.shape(x)[place]
-    return b("aten::slice.Tensor", x, place, first % extent, last if last > 0 else extent + last, 1)
+    start = first if first >= 0 else extent + first
+    return b("aten::slice.Tensor", x, place, start, last if last > 0 else extent + last, 1)
 
 
 def _combined(b: Any, parts: Sequence[Any], weights: Sequence[Any]) -> Any:

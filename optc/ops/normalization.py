@@ -348,7 +348,9 @@ def _build_group_norm_and_statistics(
 ) -> tuple[Any, Any, Any]:
     """The normalised tensor, and for every group the mean and one over the deviation."""
     dtype = b.type(x).dtype
-    grouped = b("aten::reshape", narrowed(b, x, compute_type(dtype)), [batch, groups, -1])
+    shape = b.shape(x)
+    members = shape[1] // groups * product(shape[2:])
+    grouped = b("aten::reshape", narrowed(b, x, compute_type(dtype)), [shape[0], groups, members])
     mean = b("aten::mean.dim", grouped, [2], False)
     centred = b("aten::sub.Tensor", grouped, b("aten::unsqueeze", mean, 2))
     spread = b("aten::mean.dim", b("aten::mul.Tensor", centred, centred), [2], False)

@@ -43,7 +43,7 @@ def _sizes(x: Array) -> Array:
 def _pivot(a: Array, k: int) -> tuple[int, int]:
     """The row to exchange with, and how many rows the block at k has. The lower triangle counts."""
     last = len(a) - 1
-    here = float(abs(a[k, k]))
+    here = float(_sizes(a[k, k]))
     if k == last:
         return k, 1
     row = k + 1 + int(np.argmax(_sizes(a[k + 1 :, k])))
@@ -54,7 +54,7 @@ def _pivot(a: Array, k: int) -> tuple[int, int]:
     across = float(np.max(others))
     if here >= _THRESHOLD * largest * (largest / across):
         return k, 1
-    return row, 1 if abs(a[row, row]) >= _THRESHOLD * across else 2
+    return row, 1 if _sizes(a[row, row]) >= _THRESHOLD * across else 2
 
 
 def _exchange(a: Array, first: int, second: int, k: int, hermitian: bool) -> None:
@@ -77,7 +77,7 @@ def _factored(a: Array, hermitian: bool) -> tuple[Array, Array, int]:
     count = len(a)
     pivots, info, k = np.zeros(count, np.int32), 0, 0
     while k < count:
-        if not max(float(abs(a[k, k])), float(np.max(_sizes(a[k + 1 :, k]), initial=0.0))) > 0:
+        if not max(float(_sizes(a[k, k])), float(np.max(_sizes(a[k + 1 :, k]), initial=0.0))) > 0:
             info, pivots[k] = info or k + 1, k + 1
             k += 1
             continue
@@ -181,6 +181,8 @@ def _solution(factors: Array, pivots: Array, b: Array, hermitian: bool) -> Array
     batch = np.broadcast_shapes(factors.shape[:-2], b.shape[:-2])
     is_hermitian = hermitian and factors.dtype.kind == "c"
     wide, right = (np.broadcast_to(one, (*batch, *one.shape[-2:])) for one in (factors, b))
+    if not right.size:
+        return right
     rows = np.broadcast_to(pivots, (*batch, pivots.shape[-1]))
     return per_matrix(
         lambda factor, order, vectors: (_solved(factor, order, vectors, is_hermitian),), 1, wide, rows, right

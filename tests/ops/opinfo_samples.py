@@ -266,7 +266,7 @@ def _singular(result: Any) -> Any:
 FACTORS: dict[str, Callable[[Any], Any]] = {
     "linalg.cholesky_ex": lambda result: result if not result[1].any() else result[1:],
     "linalg.eigvals": _eigenvalues, "linalg.eigh": _hermitian, "linalg.eig": _diagonalised,
-    "svd": _singular, "svd_lowrank": _singular, "pca_lowrank": _singular,
+    "linalg.svd": lambda result: _singular([*result[:2], np.conj(np.swapaxes(result[2], -1, -2))]), "svd": _singular, "svd_lowrank": _singular, "pca_lowrank": _singular,
 }  # fmt: skip
 
 
