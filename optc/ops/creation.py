@@ -15,7 +15,7 @@ from optc.ir.types import FLOAT, TensorType
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
 from optc.ops.elementwise import cast_array
 from optc.ops.promotion import default_float, number_type, operand_type
-from optc.ops.registry import define
+from optc.ops.registry import Operator, define, lookup
 from optc.ops.shapes import known, known_shape
 
 Array = np.ndarray[Any, Any]
@@ -518,3 +518,52 @@ define(
         "aten::full", [], value, dtype=dtype_of_code(dtype, default_float()).code
     ),
 )
+
+# Into a tensor that is there -----------------------------------------------------------------------------------------
+
+
+def _declare_out(schema: str, base: str, count: int) -> None:
+    """The form of a creating operator that fills the tensor given as `out`, in that tensor's element type.
+
+    `count` arguments say what is made; the options that follow them in the base's schema are the tensor's.
+    """
+
+    def reference(*arguments: Any) -> Array:
+        operator = lookup(base)
+        assert operator is not None
+        target, code = arguments[-1], dtypes.from_numpy(arguments[-1].dtype).code
+        made = operator.reference(*arguments[:count], code, None, None, None, *_order_of(operator))
+        if made.shape != target.shape:
+            return np.ascontiguousarray(made)
+        target[...] = made
+        filled: Array = target
+        return filled
+
+    define(
+        schema,
+        infer=lambda *arguments: TensorType(arguments[-1].dtype, None),
+        reference=reference,
+        interpreted="it changes the shape of a tensor that is there",
+        may_fail=True,
+    )
+
+
+def _order_of(operator: Operator) -> tuple[None, ...]:
+    """The memory format that some of these operators take last."""
+    return (None,) if operator.schema.arguments[-1].name == "memory_format" else ()
+
+
+_OUT = "*, Tensor(a!) out) -> Tensor(a!)"
+for _base, _overload, _made in (
+    ("full", "out", "SymInt[] size, Scalar fill_value"),
+    ("zeros", "out", "SymInt[] size"),
+    ("ones", "out", "SymInt[] size"),
+    ("linspace", "out", "Scalar start, Scalar end, int steps"),
+    ("logspace", "out", "Scalar start, Scalar end, int steps, float base=10.0"),
+    ("arange", "out", "Scalar end"),
+    ("eye", "out", "SymInt n"),
+    ("eye", "m_out", "SymInt n, SymInt m"),
+):
+    _functional = f"aten::{_base}" + (".m" if _overload == "m_out" else "")
+    _declare_out(f"aten::{_base}.{_overload}({_made}, {_OUT}", _functional, _made.count(",") + 1)
+_declare_out(f"aten::arange.start_out(Scalar start, Scalar end, Scalar step=1, {_OUT}", "aten::arange.start_step", 3)
