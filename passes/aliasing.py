@@ -27,6 +27,7 @@ from optc.ir.types import (
     UnionType,
     VariableType,
 )
+from optc.ops.effects import draws
 from optc.ops.registry import Operator, operator_of
 from optc.ops.writes import VIEWS
 
@@ -207,8 +208,16 @@ class Aliasing:
             place = self.places[node.inputs[0]]
             self.places[node.output] = Place(place.storage, (*place.chain, node))
             return
+        shares = operator.shares is not None and operator.shares(node)
+        if shares and operator.random and not draws(node):
+            self.same(node.output, node.inputs[0])
+            return
         for output, declared in zip(node.outputs, operator.schema.returns):
-            if declared.alias or (_is_generic(declared.type) and not _is_list_of_numbers(declared.type, output.type)):
+            if (
+                declared.alias
+                or shares
+                or (_is_generic(declared.type) and not _is_list_of_numbers(declared.type, output.type))
+            ):
                 self.derive(output, list(node.inputs))
             else:
                 self.allocate(output)

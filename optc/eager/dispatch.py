@@ -45,11 +45,6 @@ _NEVER_ITSELF: Final = frozenset(("aten::detach", "aten::alias", "aten::view_as"
 _IDEMPOTENT: Final = frozenset(("aten::fill_", "aten::zero_"))
 """Operators that may write a place twice."""
 
-_RETURNS_OPERAND: Final = frozenset(
-    f"aten::{name}" for name in ("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout")
-)
-"""Operators that return their operand itself where they change nothing, though their schemas do not say so."""
-
 
 class Recorder(Protocol):
     """What tracing installs: it is told of every operator that runs and of every value that leaves the graph."""
@@ -215,7 +210,7 @@ def _plan(operator: Operator) -> _Plan:
         tuple(_unwrapper(argument.type) for argument in schema.arguments),
         written[0] if written else None,
         bool(written) and not schema.arguments[written[0]].keyword_only,
-        any(returned.alias for returned in schema.returns) or schema.name in _RETURNS_OPERAND,
+        any(returned.alias for returned in schema.returns) or operator.shares is not None,
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
         schema.name.endswith("_like"),

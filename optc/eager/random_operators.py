@@ -18,6 +18,7 @@ from optc.eager.conversion import dtypes_maximum
 from optc.eager.random import Generator, default_generator
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
+from optc.ir.graph import Node
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, dtype_of_code
 from optc.ops.promotion import default_float
@@ -492,6 +493,13 @@ def _alpha_dropout(array: Array, probability: float, train: bool, whole_features
     return np.asarray(array * (noise * kind(scale)) + shift)
 
 
+def _may_drop_nothing(node: Node) -> bool:
+    """True unless it is certain that elements are dropped: the result is the argument itself where none are."""
+    _, probability, train = node.inputs
+    drops = train.is_constant and train.constant is True and probability.is_constant
+    return not (drops and probability.constant > 0)
+
+
 for _name, _reference, _features in (
     ("dropout", _dropout, False),
     ("feature_dropout", _dropout, True),
@@ -508,6 +516,7 @@ for _name, _reference, _features in (
         random=True,
         may_fail=True,
         inplace=True,
+        shares=_may_drop_nothing,
     )
 
 

@@ -12,6 +12,7 @@ from optc.ir.dims import Dim
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim
 from optc.ops.composite import declare_composite
 from optc.ops.promotion import result_type
+from optc.ops.registry import always_shares
 from optc.ops.shapes import format_shape, require_same
 
 # Turning --------------------------------------------------------------------------------------------------------------
@@ -165,7 +166,7 @@ def _cartesian_prod(b: Any, tensors: Sequence[Any]) -> Any:
     return b("aten::stack", columns, 1)
 
 
-declare_composite("aten::cartesian_prod(Tensor[] tensors) -> Tensor", _cartesian_prod)
+declare_composite("aten::cartesian_prod(Tensor[] tensors) -> Tensor", _cartesian_prod, shares=always_shares)
 
 
 def _combinations(b: Any, x: Any, r: int, with_replacement: bool) -> Any:
@@ -207,4 +208,4 @@ def _sum_to_size(b: Any, x: Any, size: Sequence[Dim]) -> Any:
     return b("aten::reshape", b("aten::sum.dim_IntList", x, dims, True), list(size))
 
 
-declare_composite("aten::sum_to_size(Tensor self, SymInt[] size) -> Tensor", _sum_to_size)
+declare_composite("aten::sum_to_size(Tensor self, SymInt[] size) -> Tensor", _sum_to_size, shares=always_shares)

@@ -17,7 +17,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.promotion import complex_type, operand_type, real_type
-from optc.ops.registry import define
+from optc.ops.registry import always_shares, define
 from optc.ops.shape import check_matrices
 from optc.ops.shapes import broadcast_shapes, known_shape
 
@@ -110,7 +110,9 @@ def _conjugate(b: Any, x: Any) -> Any:
     return _whole(b, _part(b, x, 0), b("aten::neg", _part(b, x, 1)))
 
 
-declare_composite("aten::conj_physical(Tensor self) -> Tensor", _conjugate, inplace=True, out="out")
+declare_composite(
+    "aten::conj_physical(Tensor self) -> Tensor", _conjugate, inplace=True, out="out", shares=always_shares
+)
 declare_composite("aten::conj(Tensor(a) self) -> Tensor(a)", _conjugate)
 declare_composite("aten::_conj(Tensor(a) self) -> Tensor(a)", _conjugate)
 

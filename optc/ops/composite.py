@@ -92,7 +92,7 @@ def declare_composite(
     may be symbols. `check(*arguments)` looks at the elements of a reference's arguments first. Where the composition
     hands back an argument, the reference copies it unless the schema says that it is a view.
     """
-    is_view = "(a)" in schema.partition("(")[2]
+    is_view = "(a)" in schema.partition("(")[2] or "shares" in traits
 
     def infer(*arguments: Any) -> Any:
         require_settled(arguments)

@@ -14,7 +14,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, dtype_of_code
 from optc.ops.elementwise import cast_array, truth
 from optc.ops.promotion import number_type, operand_type, result_type
-from optc.ops.registry import define
+from optc.ops.registry import Shares, always_shares, define
 from optc.ops.scalar import Expr
 from optc.ops.shapes import Shape, broadcast_shapes, known_shape
 
@@ -32,7 +32,10 @@ def converted(x: Array, dtype: DType, copy: bool = False) -> Array:
 
 
 def declare_cast(
-    schema: str, dtype_of: Callable[..., DType], copies: Callable[..., bool] = lambda *rest: False
+    schema: str,
+    dtype_of: Callable[..., DType],
+    copies: Callable[..., bool] = lambda *rest: False,
+    shares: Shares | None = None,
 ) -> None:
     """Declare a change of element type; `dtype_of(x's type, *arguments)` is the new one."""
     define(
@@ -41,16 +44,20 @@ def declare_cast(
         reference=lambda x, *rest: converted(x, dtype_of(operand_type(x), *rest), copies(*rest)),
         scalar=lambda x, *rest: x,
         promotion="none",
+        shares=shares,
     )
 
 
-def declare_cast_like(schema: str, copies: Callable[..., bool] = lambda *rest: False) -> None:
+def declare_cast_like(
+    schema: str, copies: Callable[..., bool] = lambda *rest: False, shares: Shares | None = None
+) -> None:
     """Declare a change to the element type of a second tensor, the extents of which do not matter."""
     define(
         schema,
         infer=lambda x, other, *rest: TensorType(operand_type(other), x.shape),
         reference=lambda x, other, *rest: converted(x, operand_type(other), copies(*rest)),
         decompose=lambda b, x, other, *rest: b("aten::to.dtype", x, operand_type(b.type(other)).code),
+        shares=shares,
     )
 
 
@@ -98,7 +105,7 @@ declare_cast(
     lambda mine, dtype, *rest: dtype_of_code(dtype, mine),
     lambda *rest: True,
 )
-declare_cast_like("aten::type_as(Tensor self, Tensor other) -> Tensor")
+declare_cast_like("aten::type_as(Tensor self, Tensor other) -> Tensor", shares=always_shares)
 declare_cast("aten::cpu(Tensor(a) self) -> Tensor(b|a)", lambda mine: mine)
 declare_cast(
     "aten::as_tensor(Tensor(a) data, *, ScalarType? dtype=None, Device? device=None) -> Tensor(b|a)",
@@ -108,6 +115,7 @@ for _label in ("Byte", "Char", "Short", "Int", "Long", "Half", "Float", "Double"
     declare_cast(
         f"aten::_cast_{_label}(Tensor self, bool non_blocking=False) -> Tensor",
         lambda mine, non_blocking, label=_label: dtypes.BY_LABEL[label],
+        shares=always_shares,
     )
 
 

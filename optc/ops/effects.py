@@ -39,10 +39,10 @@ def has_effects(node: Node) -> bool:
 
 def follows_memory(node: Node) -> bool:
     """True for a node that draws random numbers for a tensor it is given, in the order in which its elements lie."""
-    return _draws(node) and any(map(has_memory_order, node.inputs))
+    return draws(node) and any(map(has_memory_order, node.inputs))
 
 
-def _draws(node: Node) -> bool:
+def draws(node: Node) -> bool:
     """True for random operators, but for those that a flag of theirs, `train`, tells to do nothing."""
     operator = operator_of(node)
     if operator is None or not operator.random:

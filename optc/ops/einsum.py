@@ -13,6 +13,7 @@ import numpy as np
 
 from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType, promote
+from optc.ir.graph import Node
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
 from optc.ops.elementwise import array_type
@@ -131,6 +132,9 @@ def _reference_einsum(equation: str, tensors: Sequence[Array], path: Any) -> Arr
     inferred = _infer_einsum(equation, [array_type(tensor) for tensor in tensors], path)
     terms, result = _parse(equation, [tensor.ndim for tensor in tensors])
     numbers = {letter: place for place, letter in enumerate(sorted(set("".join(terms))))}
+    if len(tensors) == 1 and set(terms[0]) == set(result):  # a view: nothing is summed
+        moved: Array = np.einsum(tensors[0], [numbers[letter] for letter in terms[0]], [numbers[x] for x in result])
+        return moved
     dtype = operand_type(inferred)
     work = np.float64 if dtype.kind == "float" else dtype.numpy
     extents = _extents(terms, [tensor.shape for tensor in tensors])
@@ -207,11 +211,18 @@ def _as_matrices(b: Any, x: Any, letters: str, groups: Sequence[list[str]], exte
     return b("aten::reshape", turned, sizes if groups[0] else sizes[1:])
 
 
+def _is_of_one(node: Node) -> bool:
+    """True for an equation on a single tensor, which may only move its dimensions; two are multiplied."""
+    listed = node.inputs[1].node
+    return listed.kind != "prim::ListConstruct" or len(listed.inputs) == 1
+
+
 define(
     "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor",
     infer=_infer_einsum,
     reference=_reference_einsum,
     decompose=_decompose_einsum,
+    shares=_is_of_one,
 )
 
 

@@ -13,7 +13,8 @@ from optc.ir.dtypes import from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
 from optc.ops.promotion import result_type
-from optc.ops.registry import define
+from optc.ops.registry import always_shares, define
+from optc.ops.shape import expand_reference
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
@@ -379,8 +380,9 @@ def _decompose_broadcast(b: Any, tensors: Sequence[Any]) -> list[Any]:
 define(
     "aten::broadcast_tensors(Tensor[] tensors) -> Tensor[]",
     infer=_infer_broadcast,
-    reference=lambda tensors: [np.broadcast_to(tensor, _common_shape(tensors)) for tensor in tensors],
+    reference=lambda tensors: [expand_reference(tensor, _common_shape(tensors)) for tensor in tensors],
     decompose=_decompose_broadcast,
+    shares=always_shares,
 )
 
 
@@ -434,9 +436,10 @@ for _overload, _extra in (("", ""), (".indexing", ", *, str indexing")):
         infer=_infer_grid,
         reference=lambda tensors, indexing="ij": (
             _grid_order(len(tensors), indexing),
-            list(np.meshgrid(*tensors, indexing=indexing)),
+            list(np.meshgrid(*tensors, indexing=indexing, copy=False)),
         )[1],
         decompose=_decompose_grid,
+        shares=always_shares,
     )
 
 

@@ -109,6 +109,14 @@ class Interpreted:
 Lowering: TypeAlias = Pointwise | Reduction | Layout | Kernel | Decomposition | Interpreted
 
 
+Shares: TypeAlias = Callable[[Node], bool]
+
+
+def always_shares(node: Node) -> bool:
+    """For operators whose results may always be memory of an argument."""
+    return True
+
+
 class Operator:
     """Everything about one overload of an operator.
 
@@ -117,13 +125,14 @@ class Operator:
     integer codes), and returns the same. `accepts_untyped`: the rule copes with tensors of unknown type or rank
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
     extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
-    keeps when it runs the whole program. `functional` is the operator without mutation, for in-place and `out=` forms.
+    keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
+    says that it is not. `functional` is the operator without mutation, for in-place and `out=` forms.
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
-        "accepts_untyped", "needs_elements", "needs_strides", "_make_schema", "_schema",
+        "accepts_untyped", "needs_elements", "needs_strides", "shares", "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -142,6 +151,7 @@ class Operator:
         accepts_untyped: bool = False,
         needs_elements: bool = False,
         needs_strides: bool = False,
+        shares: Shares | None = None,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -155,6 +165,7 @@ class Operator:
         self.accepts_untyped = accepts_untyped
         self.needs_elements = needs_elements
         self.needs_strides = needs_strides
+        self.shares = shares
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
@@ -234,6 +245,7 @@ def define(
     accepts_untyped: bool = False,
     needs_elements: bool = False,
     needs_strides: bool = False,
+    shares: Shares | None = None,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -268,6 +280,7 @@ def define(
         accepts_untyped=accepts_untyped,
         needs_elements=needs_elements,
         needs_strides=needs_strides,
+        shares=shares,
     )
     _register(operator)
     if inplace:

@@ -14,7 +14,7 @@ import numpy as np
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, normalize_dims
-from optc.ops.registry import define
+from optc.ops.registry import Shares, always_shares, define
 from optc.ops.shapes import (
     Shape,
     contiguous_strides,
@@ -206,7 +206,11 @@ def _infer_view(x: TensorType, sizes: Sequence[Dim]) -> TensorType:
 
 
 def declare_reshaping(
-    schema: str, shape_of: Callable[..., Sequence[Dim]], must_view: bool = False, layout: bool = True
+    schema: str,
+    shape_of: Callable[..., Sequence[Dim]],
+    must_view: bool = False,
+    layout: bool = True,
+    shares: Shares | None = None,
 ) -> None:
     """Declare an operator that is `view` or `reshape` to `shape_of(shape, *arguments)`."""
     reference = _view_reference if must_view else _reshape_reference
@@ -216,6 +220,7 @@ def declare_reshaping(
         reference=lambda x, *rest: reference(x, shape_of(x.shape, *rest)),
         layout=lambda sizes, strides, offset, *rest: _view_layout(sizes, strides, offset, shape_of(sizes, *rest)),
         may_fail=must_view,
+        shares=shares,
     )
 
 
@@ -277,14 +282,16 @@ declare_reshaping("aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)", _unsq
 declare_reshaping("aten::squeeze(Tensor(a) self) -> Tensor(a)", _squeezed)
 declare_reshaping("aten::squeeze.dim(Tensor(a) self, int dim) -> Tensor(a)", _squeezed)
 declare_reshaping("aten::squeeze.dims(Tensor(a) self, int[] dim) -> Tensor(a)", _squeezed)
-declare_reshaping("aten::atleast_1d(Tensor self) -> Tensor", lambda shape: shape or [1])
+declare_reshaping("aten::atleast_1d(Tensor self) -> Tensor", lambda shape: shape or [1], shares=always_shares)
 declare_reshaping(
     "aten::atleast_2d(Tensor self) -> Tensor",
     lambda shape: shape if len(shape) > 1 else [1, *(shape or [1])],
+    shares=always_shares,
 )
 declare_reshaping(
     "aten::atleast_3d(Tensor self) -> Tensor",
     lambda shape: shape if len(shape) > 2 else [*shape, 1] if len(shape) == 2 else [1, *(shape or [1]), 1],
+    shares=always_shares,
 )
 
 
@@ -302,7 +309,7 @@ def _expand(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[Dim], 
     return shape, (*([0] * missing), *kept), offset
 
 
-def _expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) -> Array:
+def expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) -> Array:
     shape = known(expanded_shape(x.shape, sizes))
     if shape == x.shape:
         return x.view()
@@ -313,13 +320,13 @@ def _expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) ->
 
 declare_view(
     "aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)",
-    _expand, _expand_reference,
+    _expand, expand_reference,
 )  # fmt: skip
-declare_view("aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a)", _expand, _expand_reference)
+declare_view("aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a)", _expand, expand_reference)
 declare_view(
     "aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)",
     lambda sizes, strides, offset, other: _expand(sizes, strides, offset, _shape_of_other(sizes, other)),
-    lambda x, other: _expand_reference(x, other.shape),
+    lambda x, other: expand_reference(x, other.shape),
 )
 
 
