@@ -7,6 +7,7 @@ more. Damaged ones raise PickleError, which the archive's reader turns into an A
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -49,6 +50,49 @@ class Globals(Protocol):
 _LONGEST_LINE = 4096
 """More bytes than any name of a module or class has."""
 
+_MOST_PARTS, _MOST_ALIKE, _LARGE = 1000, 100, 1 << 63
+
+
+class Keys:
+    """Looks at what becomes a key before Python hashes it.
+
+    Python hashes a tuple by hashing its parts: one that is nested without end overflows the stack, one that holds
+    another twice, which holds another twice ..., takes for ever. And hashes of numbers can be chosen, so that a
+    dictionary would have to be searched from end to end for every key.
+    """
+
+    def __init__(self) -> None:
+        self._seen: set[Any] = set()
+        self._hashes: Counter[int] = Counter()
+
+    def checked(self, key: Any) -> Any:
+        """The key. Raises PickleError for one that would do harm, TypeError for what cannot be a key."""
+        if type(key) is str or (type(key) is int and -_LARGE <= key < _LARGE):  # 64 bits: nine may be alike
+            return key
+        if isinstance(key, tuple):
+            _check_parts(key)
+        if key in self._seen:
+            return key
+        self._seen.add(key)
+        hashed = hash(key)
+        self._hashes[hashed] += 1
+        if self._hashes[hashed] > _MOST_ALIKE:
+            raise PickleError(f"more than {_MOST_ALIKE} keys of dictionaries have the same hash")
+        return key
+
+
+def _check_parts(key: tuple[Any, ...]) -> None:
+    """Raise PickleError for a tuple that is made of too much, whatever it holds counted as often as it is held."""
+    waiting: list[Any] = [key]
+    count = 0
+    while waiting:
+        part = waiting.pop()
+        count += 1
+        if count > _MOST_PARTS:
+            raise PickleError(f"a key has more than {_MOST_PARTS} parts")
+        if isinstance(part, tuple):
+            waiting.extend(part[:_MOST_PARTS])
+
 
 class _Mark:
     """Where a tuple, list or dictionary begins on the stack."""
@@ -66,6 +110,7 @@ class PickleReader:
         self._position = 0
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._keys = Keys()
 
     @property
     def position(self) -> int:
@@ -74,14 +119,17 @@ class PickleReader:
 
     def read(self) -> Any:
         """The value. Raises PickleError."""
-        while True:
-            opcode = self._take(1)[0]
+        data, actions = self._data, _ACTIONS
+        while self._position < len(data):
+            opcode = data[self._position]
+            self._position += 1
             if opcode == 0x2E:  # STOP
                 return self._pop()
-            action = _ACTIONS.get(opcode)
+            action = actions.get(opcode)
             if action is None:
                 raise PickleError(f"opcode {opcode:#04x} at byte {self._position - 1} is not allowed")
             action(self)
+        raise PickleError("the pickle is cut off")
 
     # Input
 
@@ -187,7 +235,7 @@ class PickleReader:
             raise PickleError("a dictionary has a key without a value")
         for key, value in zip(items[::2], items[1::2]):
             try:
-                target[key] = value
+                target[self._keys.checked(key)] = value
             except TypeError as error:
                 raise PickleError(f"a dictionary's key is {error}") from error
 
@@ -214,7 +262,7 @@ class PickleReader:
             raise PickleError(f"{callee!r} cannot be called")
         try:
             self._push(callee.apply(*arguments))
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
             raise PickleError(f"{callee.name} was given wrong arguments: {error}") from error
 
     def _build(self) -> None:

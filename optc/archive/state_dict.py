@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from optc.archive.files import ArchiveWriter
 from optc.archive.legacy_state import LegacyStorages, is_legacy
-from optc.archive.pickle_reader import Callee, PickleError, PickleReader
+from optc.archive.pickle_reader import Callee, Keys, PickleError, PickleReader
 from optc.archive.pickle_writer import PickleWriter
 from optc.archive.storages import Storages, rebuild_tensor, rebuild_tensor_without_gradient, storage_class
 from optc.archive.zip_reader import MappedFile, ZipReader, map_file
@@ -169,9 +169,9 @@ class StateGlobals:
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
             ("torch._utils", "_rebuild_tensor"): Callee("_rebuild_tensor", rebuild_tensor_without_gradient),
             ("torch._utils", "_rebuild_parameter"): Callee("_rebuild_parameter", _rebuild_parameter),
-            ("collections", "OrderedDict"): Callee("OrderedDict", OrderedDict),
+            ("collections", "OrderedDict"): Callee("OrderedDict", _ordered),
             ("builtins", "complex"): Callee("complex", complex),
-            ("builtins", "set"): Callee("set", set),
+            ("builtins", "set"): Callee("set", _set),
             ("torch", "Size"): Callee("Size", Size),
             ("torch", "device"): Callee("device", Device),
             ("_codecs", "encode"): Callee("encode", _encode),
@@ -206,6 +206,17 @@ def _rebuild_parameter(data: Any, requires_grad: Any, *_: Any) -> Parameter:
     if not isinstance(data, Tensor):
         raise PickleError("a parameter has no tensor")
     return Parameter(data, bool(requires_grad))
+
+
+def _ordered(pairs: Any = ()) -> OrderedDict[Any, Any]:
+    """An ordered dictionary: empty, as torch.save writes it, or of pairs, as Python 2 wrote it."""
+    keys = Keys()
+    return OrderedDict((keys.checked(key), value) for key, value in pairs)
+
+
+def _set(items: Any = ()) -> set[Any]:
+    keys = Keys()
+    return {keys.checked(item) for item in items}
 
 
 def _encode(text: Any, encoding: Any) -> bytes:

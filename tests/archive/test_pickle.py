@@ -56,6 +56,11 @@ def test_pythons_own_pickles_of_plain_values_are_read() -> None:
         assert PickleReader(pickle.dumps(value, protocol), Plain()).read() == value
 
 
+def test_keys_of_all_kinds_are_read() -> None:
+    value = {(1, ("a", 2)): 1, 1.5: 2, 2**70: 3, None: 4, True: 5, **{number: number for number in range(1000)}}
+    assert PickleReader(pickle.dumps([value] * 200, 2), Plain()).read() == [value] * 200
+
+
 def test_strings_and_shared_lists_are_written_once() -> None:
     shared = [1, 2, 3]
     data = PickleWriter(lambda stored: "0").finish(
@@ -96,7 +101,24 @@ class Boom:
         return (exec, ("raise SystemExit",))
 
 
+def doubled_tuple(levels: int) -> bytes:
+    """A tuple of two references to a tuple of two references to ..., and the dictionary it is a key of."""
+    body = b"".join(
+        b"h" + bytes([level]) + b"h" + bytes([level]) + b"\x86q" + bytes([level + 1]) for level in range(levels)
+    )
+    return b"\x80\x02)q\x00" + body + b"}h" + bytes([levels]) + b"K\x01s."
+
+
+def alike_numbers(count: int) -> bytes:
+    """A dictionary whose keys all have one hash: Python's hash of an integer is its rest modulo 2**61 - 1."""
+    numbers = [((place + 1) * ((1 << 61) - 1) + 5).to_bytes(16, "little") for place in range(count)]
+    return b"\x80\x02}(" + b"".join(b"\x8a\x10" + number + b"K\x01" for number in numbers) + b"u."
+
+
 HOSTILE = {
+    "a key that is nested without end": b"\x80\x02})" + b"\x85" * 1_000_000 + b"K\x01s.",
+    "a key that doubles": doubled_tuple(60),
+    "keys that are all alike": alike_numbers(60_000),
     "a call": pickle.dumps(Boom(), 2),
     "an import": b"\x80\x02cos\nsystem\n.",
     "cut off": b"\x80\x02X\xff\xff\xff\xffabc",

@@ -120,6 +120,18 @@ def test_code_in_a_pickle_is_refused() -> None:
         load(archive_with(pickle.dumps(os.system, 2)))
 
 
+@pytest.mark.parametrize("made", [b"cbuiltins\nset\n](%se\x85R.", b"ccollections\nOrderedDict\n](%sK\x01\x86e\x85R."])
+def test_what_is_hashed_elsewhere_is_looked_at_as_well(made: bytes) -> None:
+    assert load(archive_with(b"\x80\x02" + made % b"K\x01"))
+    with pytest.raises(ArchiveError, match="1000 parts"):
+        load(archive_with(b"\x80\x02" + made % (b")" + b"\x85" * 100_000)))
+
+
+def test_a_device_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ArchiveError, match="zzz"):
+        load(archive_with(b"\x80\x02ctorch\ndevice\nX\x03\x00\x00\x00zzz\x85R."))
+
+
 @pytest.mark.peers
 def test_torch_reads_what_optc_writes(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
