@@ -13,10 +13,13 @@ from functools import cached_property
 from typing import Any
 
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
-from optc.errors import SourceRange
+from optc.errors import ArchiveError, SourceRange
 from optc.jit.trace_frames import TraceRange
 
 _WITH_TABLE = "FORMAT_WITH_STRING_TABLE"
+
+_MOST_TEXT = 64 << 20
+"""Characters of source that are put together: lines are numbers in a table, and any may occur as often as they like."""
 
 
 class DebugInformation:
@@ -26,6 +29,7 @@ class DebugInformation:
         self._text = text
         self._read = read
         self._sources: dict[int, tuple[str, bytes, str, int]] = {}
+        self._room = _MOST_TEXT
 
     def original(self, line: int, column: int) -> SourceRange | None:
         """The place in the user's source behind a place (1-based line, column in bytes) in the code; None if unknown."""
@@ -50,7 +54,7 @@ class DebugInformation:
         self._table: tuple[Any, ...] | None = None
         try:
             found = PickleReader(self._read(), _NoGlobals()).read()
-        except (PickleError, RecursionError):
+        except (PickleError, RecursionError, ArchiveError):
             return []
         if isinstance(found, tuple) and len(found) == 3 and found[0] == _WITH_TABLE and isinstance(found[1], tuple):
             self._table, found = found[1], found[2]
@@ -82,11 +86,23 @@ class DebugInformation:
         """Text, the text's bytes, file and first line. Raises TypeError, ValueError, IndexError for what is none."""
         text, filename, first_line = source
         if self._table is not None:
-            text = "".join(self._table[number] for number in text)
+            text = self._joined(self._table, text)
             filename = self._table[filename] if type(filename) is int else filename
         if not isinstance(text, str) or not isinstance(filename, str | None) or type(first_line) is not int:
             raise TypeError("a record is no source range")
-        return text, text.encode("utf-8", "surrogatepass"), filename or "", first_line
+        filename = filename or ""
+        filename.encode()  # what cannot be written down is no name
+        return text, text.encode(), filename, first_line
+
+    def _joined(self, table: tuple[Any, ...], numbers: Any) -> str:
+        """The lines of these numbers. Raises ValueError when they and those before are too many."""
+        lines = []
+        for number in numbers:
+            lines.append(table[number])
+            self._room -= len(lines[-1]) + 1
+            if self._room < 0:
+                raise ValueError("the sources are too long")
+        return "".join(lines)
 
 
 def _record(item: Any) -> tuple[int, Any, int, int] | None:

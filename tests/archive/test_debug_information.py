@@ -11,7 +11,7 @@ import optc
 from optc import nn
 from optc.archive.debug_information import DebugInformation
 from optc.archive.debug_writer import debug_information
-from optc.errors import ExecutionError, SourceRange
+from optc.errors import ArchiveError, ExecutionError, SourceRange
 from optc.jit.code_sources import Place, SourceMarks, visible_length
 
 
@@ -85,3 +85,24 @@ def test_what_is_written_is_read() -> None:
 
 def test_nothing_is_written_of_code_without_sources() -> None:
     assert debug_information([Place(0, None)]) is None
+
+
+@pytest.mark.parametrize("lines", [2, 20_000])
+def test_a_source_is_only_put_together_while_it_is_of_a_bearable_size(lines: int) -> None:
+    """A table of lines may be referred to without end: here is one line of a megabyte."""
+
+    def text(value: str) -> bytes:
+        return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+    table = b"(" + text("a" * (1 << 20)) + text("user.py") + b"t"
+    source = b"(](" + b"K\x00" * lines + b"eK\x01K\x01t"
+    data = b"\x80\x02(" + text("FORMAT_WITH_STRING_TABLE") + table + b"((K\x00" + source + b"K\x00K\x05ttt."
+    found = DebugInformation("x = 1\n", lambda: data).original(1, 0)
+    assert (found is not None) == (lines == 2)
+
+
+def test_debug_information_that_cannot_be_read_is_none() -> None:
+    def read() -> bytes:
+        raise ArchiveError("the entry is encrypted")
+
+    assert DebugInformation("x = 1\n", read).original(1, 0) is None
