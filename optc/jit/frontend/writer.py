@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from optc.errors import ScriptError, SourceRange
@@ -207,15 +208,21 @@ class GraphWriter:
         return match_schemas(self.graph, source, schemas, args, kwargs)
 
 
+@cache
+def _names_of_operators() -> dict[str, set[str]]:
+    """The full names of operators by what follows their namespace."""
+    names: dict[str, set[str]] = {}
+    for operator in all_operators():
+        name = operator.name.partition(".")[0]
+        names.setdefault(name.partition("::")[2], set()).add(name)
+    return names
+
+
 def _unknown_operator(kind: str) -> str:
     bare = kind.partition("::")[2]
-    similar = sorted(
-        {
-            operator.schema.name
-            for operator in all_operators()
-            if operator.schema.name.partition("::")[2] in (bare + "_", bare.removesuffix("_"), f"_{bare}")
-        }
-    )
+    names = _names_of_operators()
+    variants = (bare + "_", bare.removesuffix("_"), f"_{bare}")
+    similar = sorted(set().union(*(names.get(variant, ()) for variant in variants)))
     text = f"Unknown builtin op: {kind}.\n"
     if not similar:
         return text + (
