@@ -76,6 +76,12 @@ NUM_THREADS = Variable("OPTC_NUM_THREADS", _count, 0, "threads per call (0: the 
 UNPACK_RATIO = Variable(
     "OPTC_UNPACK_RATIO", _count, 64, "an archive may unpack to this many times its size (and to 64 MB in any case)"
 )
+RESTORE_EFFORT = Variable(
+    "OPTC_RESTORE_EFFORT",
+    _count,
+    256,
+    "megabytes that the code of an archive may go through while it is loaded (and 8 times its size in any case)",
+)
 DEBUG = Variable("OPTC_DEBUG", _switch, False, "let the command show tracebacks instead of one line")
 
 

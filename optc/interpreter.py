@@ -13,9 +13,7 @@ writes) gets the run-time values themselves, tensors included, so that what it s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Sequence
 from functools import cmp_to_key
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -23,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from optc.eager import dispatch
+from optc.eager.budget import Budget, current_budget
 from optc.eager.failures import Failure, PythonError
 from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE
 from optc.eager.script_values import Future, as_run_time_value
@@ -33,6 +32,7 @@ from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.lifetimes import last_readers
 from optc.ir.literals import Elided
 from optc.ir.types import IntType, ListType, TensorType, Type, VariableType
+from optc.ops.effort import CALL, STEP
 from optc.ops.number_constants import has_number_constants, take_number_constants
 from optc.ops.packed_parameters import native_method
 from optc.ops.registry import Operator, operator_of
@@ -53,31 +53,6 @@ def run(program: Graph | Function, arguments: Sequence[Any]) -> Any:
         return prepared.call(arguments)
     except Failure as failure:
         raise ExecutionError(failure.text()) from failure.error
-
-
-class _Budget:
-    """How many turns of loops and calls a program may still take."""
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def spend(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise RuntimeError("it runs for too long")
-
-
-_BUDGET: ContextVar[_Budget | None] = ContextVar("_BUDGET", default=None)
-
-
-@contextmanager
-def limited(turns: int) -> Iterator[None]:
-    """Programs that run inside fail after so many turns of loops and calls: for code that nobody asked to run."""
-    token = _BUDGET.set(_Budget(turns))
-    try:
-        yield
-    finally:
-        _BUDGET.reset(token)
 
 
 def program_of(function: Function) -> Program:
@@ -101,24 +76,33 @@ def _with_numbers(captured: Graph) -> Graph:
 class _Code:
     """The steps of one block and, for errors, the node behind each."""
 
-    __slots__ = ("function", "nodes", "steps")
+    __slots__ = ("function", "nodes", "slots", "steps")
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, slots: dict[Value, int]) -> None:
         self.function = function
+        self.slots = slots
         self.steps: list[Step] = []
         self.nodes: dict[Step, Node] = {}
 
     def execute(self, registers: Registers) -> None:
         """Run the steps. Raises Failure for whatever they raise."""
+        budget = current_budget()
         step: Step | None = None
         try:
             for step in self.steps:
+                if budget is not None:
+                    self._spend(budget, step, registers)
                 step(registers)
         except (Failure, Warning):
             raise
         except Exception as error:
             assert step is not None
             raise Failure(error, self.nodes[step], self.function) from error
+
+    def _spend(self, budget: Budget, step: Step, registers: Registers) -> None:
+        node = self.nodes.get(step)
+        if node is not None:
+            budget.spend_on(node, [registers[self.slots[value]] for value in node.inputs])
 
 
 class Program:
@@ -186,7 +170,7 @@ class Program:
     # Blocks and nodes.
 
     def _block(self, block: Block) -> _Code:
-        code = _Code(self.function)
+        code = _Code(self.function, self._slots)
         freed = last_readers(block)
         for node in block.nodes:
             if node.kind == "prim::Constant" and not isinstance(node.attributes.get("value"), Elided):
@@ -307,10 +291,10 @@ class Program:
             limit, proceeds = registers[trip_count], registers[condition]
             values: Sequence[Any] = initial(registers)
             count = 0
-            budget = _BUDGET.get()
+            budget = current_budget()
             while proceeds and count < limit:
                 if budget is not None:
-                    budget.spend()
+                    budget.spend(STEP)
                 registers[counter] = count
                 for slot, value in zip(carried, values):
                     registers[slot] = value
@@ -351,9 +335,9 @@ class Program:
         def step(registers: Registers) -> None:
             arguments = gather(registers)
             function = callee(arguments)
-            budget = _BUDGET.get()
+            budget = current_budget()
             if budget is not None:
-                budget.spend()
+                budget.spend(CALL)
             try:
                 result = _call_function(function, arguments)
             except Failure as failure:

@@ -12,11 +12,15 @@ from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects
+from optc.ops.effort import effort, result_bytes
 from optc.ops.reference import apply_operator
 from optc.ops.registry import Operator, operator_of
 from optc.pipeline import graph_pass
 
 MISSING = object()
+
+_MOST_EFFORT = 1 << 24
+"""Bytes that folding an operator may go through where it is not known how much comes out of it."""
 
 
 @graph_pass(
@@ -42,7 +46,7 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
     arguments = [constant_argument(value) for value in node.inputs]
     if any(argument is MISSING for argument in arguments):
         return False
-    results = compute(operator, arguments)
+    results = compute(operator, arguments) if _is_modest(operator, arguments, limit) else None
     if results is None or len(results) != len(node.outputs) or not _is_small(results, arguments, limit):
         return False
     if not all(map(_is_storable, results, node.outputs)):
@@ -79,11 +83,19 @@ def _is_plain(constant: Any) -> bool:
     return constant is None or isinstance(constant, bool | int | float | str | np.ndarray)
 
 
+def _is_modest(operator: Operator, arguments: list[Any], limit: int) -> bool:
+    """False for what would take very much to compute, or be thrown away because it is large."""
+    given, made = _bytes(arguments), result_bytes(operator, arguments)
+    if given and made is not None:
+        return made <= max(limit, given)
+    return effort(operator, arguments) <= max(_MOST_EFFORT, limit)
+
+
 def compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
     """The results, None when the operator refuses these arguments: then it must fail where the program runs it."""
     try:
         result = apply_operator(operator.name, *arguments)
-    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError):
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, RuntimeError):
         return None
     return [result] if len(operator.schema.returns) == 1 else list(result)
 

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import ast
 import math
+import re
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
+from optc import config
 from optc.archive.debug_information import DebugInformation
 from optc.archive.keyword_names import has_keyword_members, with_keywords_as_names
 from optc.archive.upgraders import upgrade
+from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function
@@ -32,6 +37,11 @@ from optc.jit.frontend.writer import GraphWriter
 from optc.jit.recursive import RECURSION
 
 _MOST_FIELDS = 10_000
+_MOST_WORDS = 400_000
+"""Words and signs that the code of any archive may have. Each takes up to 2 KB in a syntax tree."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_LARGEST = 1 << 63  # with a minus before it, it fits 64 bits
 _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nanj": complex(0, math.nan)}
 
 
@@ -48,6 +58,7 @@ class ArchiveCode:
         self.functions: dict[str, Function] = {}
         self.resolver = ArchiveResolver(self)
         self._files: dict[str, _CodeFile | None] = {}
+        self._words = 0
 
     def fail(self, entry: str, reason: str) -> ArchiveError:
         """The error for something wrong with an entry."""
@@ -104,6 +115,8 @@ class ArchiveCode:
     def literal(self, node: ast.expr) -> Any:
         """The value of a constant expression as archives write them. Raises ScriptError for others."""
         if isinstance(node, ast.Constant):
+            if type(node.value) is int and node.value > _LARGEST:
+                raise ScriptError("Integral constant out of range (must fit in a signed 64 bit integer)")
             return node.value
         if isinstance(node, ast.Name) and node.id in _NUMBERS:
             return _NUMBERS[node.id]
@@ -141,8 +154,14 @@ class ArchiveCode:
 
     def has_module(self, name: str) -> bool:
         """True when some entry's path continues `name`, so that it may be part of a qualified name."""
-        prefix = f"{self.folder}code/{name.replace('.', '/')}"
-        return any(entry == f"{prefix}.py" or entry.startswith(prefix + "/") for entry in self.archive.names)
+        start = f"{self.folder}code/{name.replace('.', '/')}"
+        place = bisect_left(self._entries, f"{start}/")
+        follows = place < len(self._entries) and self._entries[place].startswith(f"{start}/")
+        return follows or f"{start}.py" in self.archive.entries
+
+    @cached_property
+    def _entries(self) -> list[str]:
+        return sorted(self.archive.names)
 
     def check_syntax(self) -> None:
         """Parse all files. Raises ArchiveError for the first that is no code."""
@@ -150,6 +169,13 @@ class ArchiveCode:
         for entry in self.archive.names:
             if entry.startswith(start) and entry.endswith(".py"):
                 self._file(entry)
+
+    def count_words(self, entry: str, text: str) -> None:
+        """Raise ArchiveError for more code than an archive of this size should hold: a syntax tree is large."""
+        self._words += sum(1 for _ in _WORD.finditer(text))
+        self.archive.check_limit(
+            entry, self._words, max(_MOST_WORDS, config.UNPACK_RATIO() * self.archive.size // 16), "words of code"
+        )
 
     def _entry(self, name: str) -> str:
         return f"{self.folder}code/{name.rpartition('.')[0].replace('.', '/')}.py"
@@ -189,6 +215,7 @@ class _CodeFile:
         self.entry = entry
         try:
             text = bytes(code.archive.read(entry)).decode()
+            code.count_words(entry, text)
             tree = _parsed(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise code.fail(entry, f"the code cannot be parsed: {error}") from error
@@ -303,6 +330,8 @@ class _ClassReader:
             return
         type_ = self.types.parse(_without_final(node.annotation))
         value = self.code.literal(node.value)
+        if not Fitting().fits(value, type_):
+            raise ScriptError(f"the constant {name} is no {type_.annotation}", self.file.source.range(node))
         class_.constants[name] = float(value) if type_ is FLOAT and isinstance(value, int) else value
         class_.constant_types[name] = type_
 

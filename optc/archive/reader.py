@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from enum import Enum
+from functools import partial
 from typing import Any, BinaryIO
 
-from optc import interpreter
+from optc import config, interpreter
 from optc.archive.code_reader import ArchiveCode
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.archive.state_dict import folder_of
@@ -19,6 +21,7 @@ from optc.archive.storages import (
 from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import MappedFile, Source, ZipReader
 from optc.eager.base import TensorBase
+from optc.eager.budget import Budget, limited
 from optc.errors import ExecutionError
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.types import FLOAT, NONE, EnumType, OptionalType
@@ -26,8 +29,8 @@ from optc.jit.frontend.enumerations import enum_class
 
 OLDEST_VERSION, NEWEST_VERSION = 1, 10
 _DEEPEST_TREE, _MOST_MODULES = 200, 100_000
-_MOST_TURNS = 100_000
-"""Turns of loops and calls that an object may take to restore itself."""
+_EFFORT_PER_BYTE = 8
+"""Bytes that code may go through at load, in relation to the archive's size."""
 
 
 class ModuleArchive:
@@ -38,6 +41,7 @@ class ModuleArchive:
         self.folder = folder_of(self.archive)
         self.version = self._version()
         self.code = ArchiveCode(self.archive, self.folder, self.version)
+        self.budget = Budget(max(config.RESTORE_EFFORT() << 20, _EFFORT_PER_BYTE * self.archive.size))
 
     def module(self) -> ScriptObject:
         """The module. Raises ArchiveError for everything that is wrong with the archive."""
@@ -98,26 +102,30 @@ class ModuleArchive:
 
     def _unpickled(self, name: str, storages: str) -> Any:
         entry = f"{self.folder}{name}"
-        names = ModuleGlobals(self.code, Storages(self.archive, f"{self.folder}{storages}"))
+        names = ModuleGlobals(self.code, Storages(self.archive, f"{self.folder}{storages}"), self.budget)
         try:
-            return PickleReader(self.archive.read(entry), names).read()
+            value = PickleReader(self.archive.read(entry), names).read()
+            names.check_objects()
         except PickleError as error:
             raise self.archive.fail(entry, str(error)) from error
         except RecursionError as error:
             raise self.archive.fail(entry, "the data is nested too deeply") from error
+        return value
 
 
 class ModuleGlobals:
     """The names that a module's data may use: tensors, typed containers, and the classes of the archive's own code."""
 
-    def __init__(self, code: ArchiveCode, storages: Storages) -> None:
+    def __init__(self, code: ArchiveCode, storages: Storages, budget: Budget) -> None:
         self._code = code
+        self._budget = budget
         self._storages = storages
         self._fitting = Fitting()
+        self._objects: list[ScriptObject] = []
         self._known = {
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
             ("torch._utils", "_rebuild_qtensor"): Callee("_rebuild_qtensor", rebuild_quantized_tensor),
-            ("collections", "OrderedDict"): Callee("OrderedDict", dict),
+            ("collections", "OrderedDict"): Callee("OrderedDict", _empty),
             ("builtins", "complex"): Callee("complex", complex),
             ("torch", "device"): Callee("device", _device),
             **{
@@ -139,7 +147,7 @@ class ModuleGlobals:
             raise PickleError(f"{module}.{name} is not allowed in an archive")
         type_ = self._code.type(f"{module}.{name}")
         if isinstance(type_, EnumType):
-            return Callee(type_.name, enum_class(type_), takes_value=True)
+            return Callee(type_.name, partial(_member, type_), takes_value=True)
         if not isinstance(type_, ClassType):
             raise PickleError(f"{module}.{name} is not defined in the archive's code")
         return type_
@@ -152,7 +160,8 @@ class ModuleGlobals:
         """An object without attributes."""
         if not isinstance(class_, ClassType) or arguments:
             raise PickleError(f"{class_!r} cannot be created")
-        return ScriptObject(class_)
+        self._objects.append(ScriptObject(class_))
+        return self._objects[-1]
 
     def set_state(self, target: Any, state: Any) -> Any:
         """Fill an object: from a dictionary, or by its own `__setstate__`."""
@@ -175,23 +184,44 @@ class ModuleGlobals:
         if len(arguments) != 2 or not self._fitting.fits(state, arguments[1].type):
             raise PickleError(f"the state of {name} is not what its __setstate__ takes")
         try:
-            with interpreter.limited(_MOST_TURNS):
+            with limited(self._budget):
                 interpreter.run(restore, [target, state])
         except ExecutionError as error:
             raise PickleError(f"{name}.__setstate__ failed: {error}") from error
-        for attribute, declared in target.type.attributes.items():
-            is_optional = isinstance(declared.type, OptionalType) or declared.type is NONE
-            if attribute not in target.values and not is_optional:
-                raise PickleError(f"{name}.__setstate__ leaves the attribute {attribute} without a value")
 
     def _fill(self, target: ScriptObject, state: dict[Any, Any]) -> None:
         for name, attribute in target.type.attributes.items():
             if name not in state:
                 raise PickleError(f"{target.type.name} has no value for its attribute {name}")
-            value = state[name]
-            if not self._fitting.fits(value, attribute.type):
-                raise PickleError(f"the attribute {name} of {target.type.name} is no {attribute.type.annotation}")
-            target.values[name] = float(value) if attribute.type is FLOAT else value
+            _check_attribute(self._fitting, target, name, state[name])
+            target.values[name] = float(state[name]) if attribute.type is FLOAT else state[name]
+
+    def check_objects(self) -> None:
+        """Hold all objects against their classes once more when everything is read.
+
+        A pickle may change a list after it has become an attribute, and may leave an object without its state. Raises
+        PickleError.
+        """
+        fitting = Fitting()
+        for target in self._objects:
+            for name, attribute in target.type.attributes.items():
+                if name in target.values:
+                    _check_attribute(fitting, target, name, target.values[name])
+                elif not isinstance(attribute.type, OptionalType) and attribute.type is not NONE:
+                    raise PickleError(f"{target.type.name} has no value for its attribute {name}")
+
+
+def _check_attribute(fitting: Fitting, target: ScriptObject, name: str, value: Any) -> None:
+    type_ = target.type.attributes[name].type
+    if not fitting.fits(value, type_):
+        raise PickleError(f"the attribute {name} of {target.type.name} is no {type_.annotation}")
+
+
+def _member(type_: EnumType, value: Any) -> Enum:
+    """The member of an enumeration with that value."""
+    if not isinstance(value, int | float | str):
+        raise PickleError(f"{type_.name} has no members of such values")
+    return enum_class(type_)(value)
 
 
 def _arrays_of(state: Any) -> Any:
@@ -208,6 +238,11 @@ def _typed_container(value: Any, *_: Any) -> Any:
     if not isinstance(value, list | dict):
         raise PickleError("a typed container is neither list nor dictionary")
     return value
+
+
+def _empty() -> dict[Any, Any]:
+    """The hooks of a tensor, which there are none of."""
+    return {}
 
 
 def _device(name: Any, *_: Any) -> str:

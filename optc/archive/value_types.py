@@ -33,13 +33,18 @@ from optc.ir.types import (
 
 _SIMPLE: dict[Type, Callable[[Any], bool]] = {
     FLOAT: lambda value: type(value) in (float, int),  # PyTorch takes integers for floats here
-    BOOL: lambda value: isinstance(value, bool) or value in (0, 1),
+    BOOL: lambda value: isinstance(value, bool) or (type(value) is int and value in (0, 1)),
     COMPLEX: lambda value: type(value) in (complex, float, int),
     STRING: lambda value: isinstance(value, str),
     NONE: lambda value: value is None,
     NUMBER: lambda value: isinstance(value, int | float | complex),
     DEVICE: lambda value: isinstance(value, str),
 }
+
+
+def _is_same(first: ClassType, second: ClassType) -> bool:
+    """Classes written in C++ are known by their names: operators make objects of them too."""
+    return first is second or (first.is_native and first.name == second.name)
 
 
 class Fitting:
@@ -62,7 +67,7 @@ class Fitting:
         if isinstance(type_, EnumType):
             return isinstance(value, Enum)
         if isinstance(type_, ClassType):
-            return isinstance(value, ScriptObject) and (type_.is_interface or value.type is type_)
+            return isinstance(value, ScriptObject) and (type_.is_interface or _is_same(value.type, type_))
         if isinstance(type_, ListType | DictType | TupleType):
             return self._container_fits(value, type_)
         check = _SIMPLE.get(type_)

@@ -26,6 +26,9 @@ _LIMIT = 0xFFFFFFFF
 _ALWAYS_UNPACKED = 64 << 20
 """So many bytes may be unpacked however small the file is."""
 
+_ALWAYS_READ = 8 << 20
+"""So many bytes of deflated code and pickles may be unpacked: what they describe takes far more memory than they do."""
+
 _LARGEST_RATIO = 1100
 """Deflate cannot pack tighter than 1032 to 1: an entry that claims more is refused unread."""
 
@@ -54,6 +57,7 @@ class ZipReader:
         self.entries = {entry.name: entry for entry in self._directory()}
         self._checked: set[str] = set()
         self._unpacked = 0
+        self._deflated_text = 0
 
     def fail(self, entry: str, reason: str) -> ArchiveError:
         """The error for something wrong with an entry: names file, entry and reason."""
@@ -64,8 +68,22 @@ class ZipReader:
         """The names of all entries, in the order of the directory."""
         return list(self.entries)
 
+    def check_limit(self, entry: str, amount: int, limit: int, unit: str = "bytes") -> None:
+        """Raise ArchiveError for what is more than an archive of this size should hold."""
+        if amount > limit:
+            raise self.fail(entry, f"the archive unpacks to more than {limit} {unit}; OPTC_UNPACK_RATIO can allow more")
+
+    @property
+    def size(self) -> int:
+        """The bytes of the whole file."""
+        return len(self._data)
+
     def read(self, name: str) -> memoryview:
-        """The bytes of an entry, held against their checksum. Raises ArchiveError."""
+        """The bytes of an entry that is code or a pickle, held against their checksum. Raises ArchiveError."""
+        entry = self.entries.get(name)
+        if entry is not None and entry.method != 0 and name not in self._checked:
+            self._deflated_text += entry.size
+            self.check_limit(entry.name, self._deflated_text, max(_ALWAYS_READ, config.UNPACK_RATIO() * self.size // 4))
         data = self.map(name)
         self._check_sum(self.entries[name], data)
         return data
@@ -100,11 +118,7 @@ class ZipReader:
         if entry.size > entry.compressed * _LARGEST_RATIO + 64:
             raise self.fail(entry.name, f"{entry.compressed} bytes cannot unpack to {entry.size}")
         self._unpacked += entry.size
-        limit = max(_ALWAYS_UNPACKED, config.UNPACK_RATIO() * len(self._data))
-        if self._unpacked > limit:
-            raise self.fail(
-                entry.name, f"the archive unpacks to more than {limit} bytes; OPTC_UNPACK_RATIO can allow more"
-            )
+        self.check_limit(entry.name, self._unpacked, max(_ALWAYS_UNPACKED, config.UNPACK_RATIO() * self.size))
         unpacker = zlib.decompressobj(-15)
         try:
             data = unpacker.decompress(raw, entry.size + 1)

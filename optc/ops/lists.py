@@ -13,6 +13,9 @@ from optc.ir.types import BOOL, FLOAT, STRING, TensorType
 from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
 from optc.ops.python_values import array_in, declare_host, is_concrete, unknown_of
 
+_LONGEST = 1 << 16
+"""Lists that are longer are not followed element by element."""
+
 _LISTS = "it works on lists"
 
 
@@ -62,13 +65,13 @@ def _slice_rule(items: Any, start: Any, end: Any, step: Any) -> Any:
 def _joined_rule(left: Any, right: Any) -> Any:
     if isinstance(left, Unknown) or isinstance(right, Unknown):
         return left if isinstance(left, Unknown) else right
-    return [*left, *right]
+    return [*left, *right] if len(left) + len(right) <= _LONGEST else UNKNOWN
 
 
 def _repeated_rule(items: Any, count: Any) -> Any:
     if isinstance(items, Unknown) or not isinstance(count, int):
         return items if isinstance(items, Unknown) else UNKNOWN
-    return items * count
+    return items * count if len(items) * count <= _LONGEST else UNKNOWN
 
 
 def _set(items: list[Any], index: int, value: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from optc.ir.dims import Symbolic, fresh
 from optc.ir.types import IntType, TensorType, Type
 from optc.ops.abstract import Unknown, unknown
+from optc.ops.effort import is_modest
 from optc.ops.registry import Operator, define
 
 
@@ -44,7 +45,7 @@ def declare_host(
 
     def infer(*arguments: Any) -> Any:
         returns = made[0].schema.returns
-        if pure and not made[0].mutates and all(map(is_concrete, arguments)):
+        if pure and not made[0].mutates and all(map(is_concrete, arguments)) and is_modest(made[0], arguments):
             try:
                 return reference(*arguments)
             except (RuntimeError, ValueError):

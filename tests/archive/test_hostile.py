@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
 import zlib
 from collections import Counter
@@ -90,7 +91,7 @@ def zip_bomb() -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
         out.writestr("m/version", "3")
         out.writestr("m/constants.pkl", b"\x80\x02).")
-        out.writestr("m/code/__torch__.py", METHOD.format("x") + "#" * (70 << 20))
+        out.writestr("m/code/__torch__.py", METHOD.format("x") + "#" + " " * (70 << 20))
         out.writestr("m/data.pkl", EMPTY_OBJECT)
     return buffer.getvalue()
 
@@ -172,11 +173,65 @@ def types_that_double(depth: int) -> bytes:
     return archive({"__torch__.py": "".join(lines) + last}, plain_attribute(b")"))
 
 
+def with_object(state: bytes, then: bytes = b"") -> bytes:
+    """A module with a list of numbers and an object, filled with this state; what follows it in the pickle."""
+    code = (
+        "class C(Module):\n  b : int\nclass M(Module):\n  a : List[int]\n  c : Optional[__torch__.C]\n"
+        "  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return torch.mul(x, (self.a)[0])\n"
+    )
+    return archive({"__torch__.py": code}, b"\x80\x02c__torch__\nM\n)\x81}(" + state + b"ub" + then + b".")
+
+
+def with_enumeration(value: bytes, **others: bytes) -> bytes:
+    code = "class E(Enum):\n  A = 1\nclass M(Module):\n  a : __torch__.E\n"
+    return archive({"__torch__.py": code}, plain_attribute(b"c__torch__\nE\n" + value + b"\x85R"), **others)
+
+
+def with_constant(type_: str, value: str) -> bytes:
+    return archive({"__torch__.py": f"class M(Module):\n  a : Final[{type_}] = {value}\n"}, EMPTY_OBJECT)
+
+
+def deflated(entry: str, content: bytes) -> bytes:
+    """An archive whose entries are packed, one of them with this content."""
+    entries = {
+        "version": b"3",
+        "constants.pkl": b"\x80\x02).",
+        "data.pkl": EMPTY_OBJECT,
+        "code/__torch__.py": METHOD.format("x").encode(),
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in {**entries, entry: content}.items():
+            out.writestr(f"m/{name}", data)
+    return buffer.getvalue()
+
+
+def text(value: str) -> bytes:
+    return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+
+def size_of(made: str) -> bytes:
+    """A module that makes a tensor while it is loaded."""
+    return restored_by(f"    self.a = torch.len(torch.size({made}))\n")
+
+
+def many_that_restore_themselves(count: int) -> bytes:
+    """Each does what one may do."""
+    code = (
+        "class C(Module):\n  a : int\n  def __getstate__(self: __torch__.C) -> int:\n    return self.a\n"
+        "  def __setstate__(self: __torch__.C,\n    s: int) -> NoneType:\n    for i in range(90000):\n"
+        "      s = torch.add(s, 1)\n    self.a = s\n    return None\nclass M(Module):\n  pass\n"
+    )
+    objects = b"".join([b"c__torch__\nC\n)\x81K\x03b"] * count)
+    return archive({"__torch__.py": code}, b"\x80\x02" + objects + b"c__torch__\nM\n)\x81}b.")
+
+
 def plain_attribute(value: bytes) -> bytes:
     return b"\x80\x02c__torch__\nM\n)\x81}X\x01\x00\x00\x00a" + value + b"sb."
 
 
 FLOATS = {"data/0": b"\0" * 16}
+THREE_FLOATS = tensor_data(0, 3, 1, 4)[len(plain_attribute(b"")) - 3 : -3]
 LISTS = "List[List[int]]"
 REFUSED = {
     "a zip bomb": zip_bomb,
@@ -209,6 +264,43 @@ REFUSED = {
         {"__torch__.py": "class M(Module):\n  a : __torch__.M\n"},
         b"\x80\x02c__torch__\nM\n)\x81q\x00}X\x01\x00\x00\x00ah\x00sb.",
     ),
+    "a tensor for a flag": lambda: with_attribute("bool", plain_attribute(THREE_FLOATS), **FLOATS),
+    "a tensor for a member": lambda: with_enumeration(THREE_FLOATS, **FLOATS),
+    "a member nested without end": lambda: with_enumeration(b")" + b"\x85" * 100_000),
+    "a list that changes once it is an attribute": lambda: with_object(
+        text("a") + b"]q\x01K\x01a" + text("c") + b"N", b"h\x01" + text("no number") + b"a"
+    ),
+    "an object without state": lambda: with_object(text("a") + b"]" + text("c") + b"c__torch__\nC\n)\x81"),
+    "a constant of another type": lambda: with_constant("int", "'text'"),
+    "a constant that no number holds": lambda: with_constant("float", "0x" + "f" * 100_000),
+    "a packed pickle of lists": lambda: deflated("data.pkl", b"\x80\x02" + b"]" * (60 << 20)),
+    "packed code": lambda: deflated("code/__torch__.py", b"x\n" * 1_000_000),
+    "code that is only long": lambda: deflated("code/__torch__.py", b"#" * (9 << 20)),
+    "an enormous tensor at load": lambda: size_of("torch.zeros([1000000, 1000000])"),
+    "a large tensor at load": lambda: size_of("torch.ones([40000, 50000])"),
+    "a tensor as large as a number at load": lambda: size_of("torch.bincount(torch.full([1], 2000000000, dtype=4))"),
+    "as many products as there are places at load": lambda: restored_by(
+        "    t = torch.ones([10])\n"
+        f"    self.a = torch.len(torch.size(torch.einsum('a,b,c,d,e,f,g,h,i,j->', [{', '.join('t' * 10)}])))\n"
+    ),
+    "products of matrices at load": lambda: restored_by(
+        "    t = torch.ones([3000, 3000])\n    for i in range(100):\n      t = torch.matmul(t, t)\n"
+        "    self.a = torch.len(torch.size(t))\n"
+    ),
+    "large tensors again and again at load": lambda: restored_by(
+        "    for i in range(9000):\n      s = torch.add(s, torch.len(torch.size(torch.ones([3000, 3000]))))\n"
+        "    self.a = s\n"
+    ),
+    "text that doubles at load": lambda: restored_by(
+        "    t = 'ab'\n    for i in range(60):\n      t = torch.add(t, t)\n    self.a = torch.len(t)\n"
+    ),
+    "a list that doubles at load": lambda: restored_by(
+        "    t = [1]\n    for i in range(60):\n      t = torch.add(t, t)\n    self.a = torch.len(t)\n"
+    ),
+    "a text as long as a number at load": lambda: restored_by(
+        "    self.a = torch.len(torch.rjust('a', 10000000000))\n"
+    ),
+    "many objects that restore themselves for long": lambda: many_that_restore_themselves(1000),
     "a parameter called like a module": lambda: archive(
         {"__torch__.py": METHOD.format("torch.relu(x)").replace("x: Tensor", "torch: Tensor")}, EMPTY_OBJECT
     ),
@@ -225,7 +317,11 @@ def test_is_refused(name: str) -> None:
     assert time.process_time() - started < SECONDS
 
 
+ACCEPTABLE = ("loaded", "ArchiveError", "ExecutionError")
 HARMLESS = {
+    "a name of a megabyte": lambda: with_code(f"torch.{'a' * 1_000_000}(x)"),
+    "a tensor with room for nobody": lambda: with_attribute("Tensor", tensor_data(0, 1 << 50, 0, 4), **FLOATS),
+    "a packed pickle of places": lambda: deflated("code/__torch__.py.debug_pkl", b"\x80\x02" + b"]" * (60 << 20)),
     "deep lists": lambda: with_attribute(LISTS, nested_in_attribute(100_000)),
     "a list inside itself": lambda: with_attribute(LISTS, cyclic_list()),
     "a billion laughs": lambda: with_attribute(LISTS, billion_laughs()),
@@ -240,7 +336,7 @@ HARMLESS = {
 def test_does_no_harm(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     started = time.process_time()
-    assert outcome(HARMLESS[name]()) in ("loaded", "ArchiveError")
+    assert outcome(HARMLESS[name]()) in ACCEPTABLE
     assert time.process_time() - started < SECONDS
     assert list(tmp_path.iterdir()) == [] and not Path("/tmp/escaped").exists()
 
@@ -255,14 +351,40 @@ def test_the_whole_corpus_fits_the_stated_memory() -> None:
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert set(run.stdout.strip("{}\n").split(", ")) <= {"'ArchiveError'", "'loaded'"}
+    assert set(run.stdout.strip("{}\n").split(", ")) <= {repr(name) for name in ACCEPTABLE}
 
 
 def test_the_limit_of_unpacking_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     data = zip_bomb()
     assert len(data) < 1 << 20
-    monkeypatch.setenv("OPTC_UNPACK_RATIO", "2000")
+    monkeypatch.setenv("OPTC_UNPACK_RATIO", "5000")
     assert outcome(data) == "loaded"
+
+
+def test_long_text_is_not_made_while_code_is_read() -> None:
+    module = optc.jit.load(io.BytesIO(with_code("torch.add(x, torch.len(torch.rjust('a', 100000000)))")))
+    tracemalloc.start()
+    assert "rjust" in module.code and "rjust" in str(module.inlined_graph)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 50 << 20
+
+
+def test_the_limit_of_what_runs_at_load_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = size_of("torch.ones([100, 1000, 1000])")
+    assert outcome(data) == "ArchiveError"
+    monkeypatch.setenv("OPTC_RESTORE_EFFORT", "1000")
+    assert outcome(data) == "loaded"
+
+
+def test_what_objects_really_do_at_load_is_no_effort() -> None:
+    """Weights that are taken apart, looped over, joined and converted."""
+    body = (
+        "    t = torch.ones([64, 64])\n    parts = annotate(List[Tensor], [])\n    for i in range(64):\n"
+        "      _0 = torch.append(parts, torch.slice(t, 0, i, torch.add(i, 1)))\n"
+        "    u = torch.t(torch.matmul(torch.cat(parts), t))\n    self.a = int(torch.sum(torch.to(u, 4)))\n"
+    )
+    assert optc.jit.load(io.BytesIO(restored_by(body))).a == 64**3
 
 
 def test_a_claimed_size_is_not_believed() -> None:

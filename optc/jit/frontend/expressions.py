@@ -100,7 +100,7 @@ class Expressions(SpecialForms):
     def _constant(self, node: ast.Constant) -> Value:
         value: Any = node.value
         if isinstance(value, int) and not isinstance(value, bool) and value >= _BEYOND_MAX_INT:
-            raise ScriptError(f"integer {value} does not fit in 64 bits", self.range(node))
+            raise ScriptError("Integral constant out of range (must fit in a signed 64 bit integer)", self.range(node))
         if isinstance(value, int | float | complex) and not isinstance(value, bool):
             return self.writer.literal(value, self.range(node))
         return self.writer.constant(value, self.range(node))

@@ -13,6 +13,7 @@ from optc.ir.types import NONE, Type, is_subtype
 from optc.jit.frontend.constants import constant_type, insert_constant, is_known, known
 from optc.jit.frontend.dead_code import SIDE_EFFECTS, remove_loop_value
 from optc.jit.frontend.type_rules import is_mutable
+from optc.ops.effort import is_modest
 from optc.ops.registry import operator_of
 
 _KEPT = frozenset({"prim::Constant", "prim::Uninitialized", "prim::unchecked_unwrap_optional", "prim::CreateObject"})
@@ -89,9 +90,11 @@ def _fold(node: Node) -> bool:
 
 
 def _evaluate(node: Node, inputs: list[Any]) -> list[Any] | None:
-    """The results of the operator's reference; None where it raises: the program then raises when it runs."""
+    """The results of the operator's reference; None where that is much work, or raises: as the program will later."""
     operator = operator_of(node)
     assert operator is not None
+    if not is_modest(operator, inputs):
+        return None
     try:
         result = operator.reference(*inputs)
     except Exception:  # noqa: BLE001 - whatever it is belongs to the run, not to compilation
