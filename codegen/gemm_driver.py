@@ -394,10 +394,8 @@ class _DriverWriter:
         """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""
         b = self.b
         tile = b.udiv(b.sub(row, block.start), self.tile.rows)
-        lines = -(-self.tile.columns // self._line_elements())
-        last = -(-lines // self.plan.prefetch) - 1
-        if self.plan.ahead:
-            last = -(-self.tile.columns // self.plan.ahead) - 1
+        parts = -(-self.tile.vectors // self.plan.prefetch)
+        last = (-(-self.tile.columns // self.plan.ahead) if self.plan.ahead else parts) - 1
         part = b.mul(b.intrinsic("smin", "i64", tile, b.constant("i64", last)), following.part)
         return [b.gep(self.gemm.element, following.pointer, part, inbounds=False), following.apart]
 

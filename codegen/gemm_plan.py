@@ -121,7 +121,7 @@ def plan_product(target: Target, shape: Shape) -> Plan:
     rows = _rows(target, shape, tile, steps)
     copies_b = shape.source == "rows" and not packs_b and _copies_b(shape, tile)
     ahead = _ahead(target, shape, tile, rows) if prefetch else 0
-    return Plan(tile, rows, steps, packs_a, packs_b, False, prefetch, copies_b, ahead=ahead)
+    return Plan(tile, rows, steps, packs_a, packs_b, False, 1 if ahead else prefetch, copies_b, ahead=ahead)
 
 
 def _plan_along_k(target: Target, shape: Shape) -> Plan:
@@ -221,8 +221,8 @@ def _prefetch(target: Target, shape: Shape, tile: Tile) -> int:
     if shape.m <= tile.rows and (shape.source == "packed" or not shape.is_spread):
         # Memory that is read once and in order is fetched ahead by the processor; packed weights too late by Zen 3.
         return 1 if shape.source == "packed" and target.vector_bytes < _WIDE_BYTES else 0
-    lines = -(-tile.columns * element_bytes(shape.element) // _LINE_BYTES)
-    return -(-lines // -(-max(shape.m, 1) // tile.rows))
+    # A line per vector: narrow vectors ask for two panels, which pays where the rows of B are far from each other.
+    return -(-tile.vectors // -(-max(shape.m, 1) // tile.rows))
 
 
 def _ahead(target: Target, shape: Shape, tile: Tile, rows: int) -> int:

@@ -415,6 +415,12 @@ def test_few_rows_fetch_weights_ahead_line_by_line_on_avx2(m: int) -> None:
     assert plan_product(AVX2, Shape("float", m, 256, 256, "rows", "packed", 256)).prefetch == 0
 
 
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
+def test_few_rows_ask_for_a_line_per_vector_of_rows_that_are_far(target: Target) -> None:
+    plan = plan_product(target, Shape("float", 1, 4096, 1024, "rows", "rows", 1024, 4096))
+    assert plan.prefetch == plan.tile.vectors and plan.ahead == 0
+
+
 def test_chunks_fit_the_second_level_cache() -> None:
     for target, most in ((AVX512, 768 << 10), (AVX2, 384 << 10)):
         plan = plan_product(target, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
