@@ -236,6 +236,7 @@ for _overload, _types in (
 
 def _infer_masked_fill(x: TensorType, mask: TensorType, value: Any) -> TensorType:
     _check_mask(mask, len(known_shape(value)) if isinstance(value, TensorType) else 0)
+    _check_filling(operand_type(x), value)
     return TensorType(x.dtype, broadcast_shapes(known_shape(x), known_shape(mask)))
 
 
@@ -250,8 +251,24 @@ def _check_mask(mask: Any, value_rank: int) -> None:
         )
 
 
+def _check_filling(dtype: DType, value: Any) -> None:
+    """Imaginary parts are not forgotten."""
+    is_complex = isinstance(value, complex) or (
+        isinstance(value, TensorType | np.ndarray) and operand_type(value).is_complex
+    )
+    if is_complex and not dtype.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {_SCALAR_NAMES.get(dtype, dtype.name)} without overflow")
+
+
+_SCALAR_NAMES = {
+    **C_NAMES, dtypes.INT64: "int64_t", dtypes.INT16: "int16_t", dtypes.INT8: "int8_t", dtypes.UINT8: "uint8_t",
+}  # fmt: skip
+"""What PyTorch's conversions of numbers call the types."""
+
+
 def _reference_masked_fill(x: Array, mask: Array, value: Any) -> Array:
     _check_mask(mask, value.ndim if isinstance(value, np.ndarray) else 0)
+    _check_filling(from_numpy(x.dtype), value)
     broadcast_shapes(x.shape, mask.shape)
     return np.asarray(np.where(mask, cast_array(value, from_numpy(x.dtype).numpy), x))
 
