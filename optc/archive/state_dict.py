@@ -160,6 +160,10 @@ def folder_of(archive: ZipReader) -> str:
     raise archive.fail("", "the archive is empty")
 
 
+_PYTHON_2 = {"__builtin__": "builtins"}
+"""Modules as pickles of protocol 2 call them, which torch.save writes."""
+
+
 class StateGlobals:
     """The names that files of tensors may use."""
 
@@ -169,6 +173,7 @@ class StateGlobals:
             ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
             ("torch._utils", "_rebuild_tensor"): Callee("_rebuild_tensor", rebuild_tensor_without_gradient),
             ("torch._utils", "_rebuild_parameter"): Callee("_rebuild_parameter", _rebuild_parameter),
+            ("torch._utils", "_rebuild_parameter_with_state"): Callee("_rebuild_parameter", _rebuild_parameter),
             ("collections", "OrderedDict"): Callee("OrderedDict", _ordered),
             ("builtins", "complex"): Callee("complex", complex),
             ("builtins", "set"): Callee("set", _set),
@@ -179,7 +184,7 @@ class StateGlobals:
 
     def find(self, module: str, name: str) -> Any:
         """The meaning of a name. Raises PickleError for all that are not listed."""
-        found = self._known.get((module, name))
+        found = self._known.get((_PYTHON_2.get(module, module), name))
         if found is None and module == "torch":
             found = dtypes.BY_NAME.get(name) or storage_class(name)
         if found is None:

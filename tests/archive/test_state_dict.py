@@ -160,6 +160,19 @@ def test_optc_reads_what_torch_writes(tmp_path: Path) -> None:
 
 
 @pytest.mark.peers
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_what_protocol_2_calls_by_its_old_name_is_read(is_zip: bool) -> None:
+    torch = pytest.importorskip("torch")
+    marked = torch.nn.Parameter(torch.ones(2))
+    marked.group = "weights"  # a state that only Python's side has
+    buffer = io.BytesIO()
+    torch.save({"z": 1 + 2j, "s": {1, 2}, "p": marked}, buffer, _use_new_zipfile_serialization=is_zip)
+    found = load(buffer.getvalue())
+    assert (found["z"], found["s"]) == (1 + 2j, {1, 2})
+    assert type(found["p"]) is Parameter and found["p"].tolist() == [1, 1]
+
+
+@pytest.mark.peers
 def test_files_from_before_the_zip_format_are_read() -> None:
     torch = pytest.importorskip("torch")
     base = torch.arange(12.0).reshape(3, 4)
