@@ -1,4 +1,5 @@
-"""What `freeze` does before it asks what is written: batch norm in training mode writes its running statistics.
+"""What `freeze` does before it asks what is written: batch and instance norms in training mode write their running
+statistics.
 
     y = batch_norm(x, w, b, mean, variance, True, 0.1)   =>   mean.copy_(RunningMean(x, mean, 0.1))
                                                               variance.copy_(RunningVariance(x, variance, 0.1))
@@ -13,10 +14,15 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import BOOL, NONE, TENSOR
 from optc.ops.registry import operator_of
 
+_WRITTEN = {
+    "aten::batch_norm": {"running_mean": "prim::RunningMean", "running_var": "prim::RunningVariance"},
+    "aten::instance_norm": {"running_mean": "prim::RunningMean", "running_var": "prim::RunningInstanceVariance"},
+}
+
 
 def write_running_statistics(graph: Graph) -> bool:
-    """Spell out what batch norms in training mode write."""
-    found = [node for node in graph.walk() if node.kind == "aten::batch_norm" and _updates(node)]
+    """Spell out what batch and instance norms in training mode write."""
+    found = [node for node in graph.walk() if node.kind in _WRITTEN and _updates(node)]
     for node in found:
         _spell_out(graph, node)
     return bool(found)
@@ -29,9 +35,9 @@ def _arguments(node: Node) -> dict[str, Value]:
 
 
 def _updates(node: Node) -> bool:
-    """True for a batch norm that certainly updates statistics, by a momentum that is known."""
+    """True for a norm that certainly updates statistics, by a momentum that is known."""
     given = _arguments(node)
-    training, momentum = given["training"], given["momentum"]
+    training, momentum = given["training" if "training" in given else "use_input_stats"], given["momentum"]
     known = training.is_constant and training.constant is True and momentum.is_constant
     return known and any(_is_there(given[name]) for name in ("running_mean", "running_var"))
 
@@ -44,7 +50,7 @@ def _spell_out(graph: Graph, node: Node) -> None:
     given = _arguments(node)
     with graph.replacing(node):
         nothing = graph.insert_constant(None, NONE)
-        for name, kind in (("running_mean", "prim::RunningMean"), ("running_var", "prim::RunningVariance")):
+        for name, kind in _WRITTEN[node.kind].items():
             running = given[name]
             if not _is_there(running):
                 continue

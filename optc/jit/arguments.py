@@ -236,8 +236,17 @@ def _object(value: Any, type_: ClassType) -> ScriptObject:
     return found
 
 
+def _distance(value: Any, member: Type) -> int:
+    """How far a Python number is from a type of numbers: a bool is an int too, and an int can be a float."""
+    kinds = [bool, int, float, complex]
+    types = [member is BOOL, isinstance(member, IntType), member is FLOAT, member is COMPLEX]
+    if type(value) not in kinds or True not in types:
+        return 0
+    return abs(types.index(True) - kinds.index(type(value)))
+
+
 def _member_of(value: Any, type_: UnionType) -> Any:
-    for member in sorted(type_.members, key=lambda member: isinstance(member, IntType) and isinstance(value, bool)):
+    for member in sorted(type_.members, key=lambda member: _distance(value, member)):
         try:
             return convert(value, member)
         except WrongType:

@@ -482,6 +482,12 @@ def _running_variance(b: Any, x: Any, running: Any, momentum: float) -> Any:
     return _moved(b, running, decompose_variance(b, wide, list(_batch_places(len(b.shape(x)))), 1, False), momentum)
 
 
+def _running_instance_variance(b: Any, x: Any, running: Any, momentum: float) -> Any:
+    wide = narrowed(b, x, compute_type(b.type(x).dtype))
+    each = decompose_variance(b, wide, list(range(2, len(b.shape(x)))), 1, False)
+    return _moved(b, running, b("aten::mean.dim", each, [0], False), momentum)
+
+
 def _moved(b: Any, running: Any, batch: Any, momentum: float) -> Any:
     """(1 - momentum) running + momentum batch, in the element type of what is running."""
     dtype = b.type(running).dtype
@@ -500,11 +506,29 @@ def _running_reference(is_mean: bool) -> Any:
     return reference
 
 
-for _name, _is_mean, _updated in (("Mean", True, _running_mean), ("Variance", False, _running_variance)):
+def _running_instance_reference(x: Array, running: Array, momentum: float) -> Array:
+    result = running.copy()
+    _update_instance_statistics(None, result, x, momentum)
+    return result
+
+
+def _update_instance_statistics(mean: Array | None, variance: Array | None, x: Array, momentum: float) -> None:
+    """The running statistics move towards the mean of what single images have."""
+    values, places = x.astype(np.float64), tuple(range(2, x.ndim))
+    count = int(np.prod(x.shape[2:]))
+    batch_mean, batch_spread = values.mean(axis=places).mean(axis=0), values.var(axis=places).mean(axis=0)
+    _update_statistics(mean, variance, batch_mean, batch_spread, count, momentum)
+
+
+for _name, _reference, _updated in (
+    ("Mean", _running_reference(is_mean=True), _running_mean),
+    ("Variance", _running_reference(is_mean=False), _running_variance),
+    ("InstanceVariance", _running_instance_reference, _running_instance_variance),
+):
     define(
         f"prim::Running{_name}(Tensor input, Tensor running, float momentum) -> Tensor",
         infer=_infer_running,
-        reference=_running_reference(_is_mean),
+        reference=_reference,
         decompose=_updated,
     )
 
@@ -535,6 +559,8 @@ def _reference_instance_norm(
 ) -> Array:
     if not use_input_stats:
         return _reference_batch_norm(x, weight, bias, mean, variance, False, momentum, eps)
+    if x.size:
+        _update_instance_statistics(mean, variance, x, momentum)
     return _reference_group_norm(x, x.shape[1], weight, bias, eps)
 
 
@@ -544,6 +570,8 @@ def _decompose_instance_norm(
 ) -> Any:  # fmt: skip
     if not use_input_stats:
         return _decompose_batch_norm(b, x, weight, bias, mean, variance, False, momentum, eps)
+    if mean is not None or variance is not None:
+        raise UnsupportedError("instance_norm of the input's statistics updates its running statistics")
     return _decompose_group_norm(b, x, b.shape(x)[1], weight, bias, eps)
 
 

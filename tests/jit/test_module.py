@@ -197,3 +197,14 @@ def test_attributes_with_a_declared_type() -> None:
     table(optc.ones(1))
     table(optc.ones(1))
     assert table.counts == {"calls": 2}
+
+
+@pytest.mark.parametrize("value, name", [(3, "int"), (3.0, "float"), (None, "none")])
+def test_a_number_arrives_as_the_nearest_member_of_a_union(value: Any, name: str) -> None:
+    unit = optc.jit.CompilationUnit(
+        "def name_of(x: Union[int, float, None]) -> str:\n"
+        "  if isinstance(x, int):\n    return 'int'\n"
+        "  elif isinstance(x, float):\n    return 'float'\n"
+        "  return 'none'\n"
+    )
+    assert unit.name_of(value) == name
