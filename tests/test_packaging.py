@@ -20,9 +20,11 @@ LINKED = {"optc.passes": "passes", "optc.codegen": "codegen"}
 IMPORT = """
 import sys, time
 start = time.process_time()
+import numpy
+numpy_seconds = time.process_time() - start
 import optc
 seconds = time.process_time() - start
-print(seconds, *sorted({name.partition(".")[0] for name in sys.modules} & {"llvmlite", "torch"}))
+print(seconds / numpy_seconds, *sorted({name.partition(".")[0] for name in sys.modules} & {"llvmlite", "torch"}))
 """
 
 
@@ -69,7 +71,7 @@ def test_mapping_installs_the_linked_folders() -> None:
 def test_import_is_fast_and_light(tmp_path: Path) -> None:
     found = [run_python(IMPORT, tmp_path).split() for _ in range(3)]
     assert all(modules == [] for _, *modules in found), "import optc loads what only compilation needs"
-    assert min(float(seconds) for seconds, *_ in found) < 0.3
+    assert min(float(ratio) for ratio, *_ in found) < 3.5, "import optc takes too many times as long as numpy alone"
 
 
 def test_import_needs_neither_llvmlite_nor_torch(tmp_path: Path) -> None:

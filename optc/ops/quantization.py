@@ -205,7 +205,7 @@ declare_quantized(
 def _integers_type(x: TensorType) -> TensorType:
     dtype = operand_type(x)
     if not dtype.is_quantized:
-        raise ShapeError("int_repr takes a quantized tensor")
+        raise ShapeError("the operator takes a quantized tensor")
     return TensorType(dtypes.from_numpy(dtype.numpy), known_shape(x))
 
 

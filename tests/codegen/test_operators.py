@@ -13,7 +13,7 @@ from optc.errors import ExecutionError, OptcWarning
 from optc.ir.function import Function
 from optc.ir.graph import Graph, Value
 from optc.ir.schema import Argument, FunctionSchema
-from optc.ir.types import BOOL, FLOAT, NONE, STRING, TENSOR, IntType, ListType, TupleType, Type
+from optc.ir.types import BOOL, COMPLEX, FLOAT, NONE, STRING, TENSOR, IntType, ListType, TupleType, Type
 from optc.ops.registry import Interpreted, Operator, all_operators
 from optc.runtime.compiled import make_compiled
 from tests.ops.samples import samples
@@ -61,7 +61,7 @@ def calling(operator: Operator, cases: list[tuple[Any, ...]]) -> tuple[Function,
 def type_of_constant(argument: Any) -> Type:
     if argument is None:
         return NONE
-    return {bool: BOOL, int: IntType(), float: FLOAT, str: STRING}[type(argument)]
+    return {bool: BOOL, int: IntType(), float: FLOAT, complex: COMPLEX, str: STRING}[type(argument)]
 
 
 def split(operator: Operator) -> tuple[list[tuple[Any, ...]], list[Any], list[tuple[Any, ...]]]:
