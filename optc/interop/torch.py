@@ -21,9 +21,10 @@ def from_torch(value: Any) -> Any:
         raise TypeError(f"a torch.{type(value).__name__} is no argument of compiled code")
     if value.device.type != "cpu" or value.layout is not torch.strided:
         raise TypeError(f"compiled code takes dense CPU tensors, not one on {value.device} with layout {value.layout}")
+    value = value.detach().resolve_conj().resolve_neg()
     if value.dtype == torch.bfloat16:  # numpy has no such type of its own
-        return from_numpy(value.detach().view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
-    return from_numpy(value.detach().numpy())
+        return from_numpy(value.view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy))
+    return from_numpy(value.numpy())
 
 
 def to_torch(value: TensorBase) -> Any:

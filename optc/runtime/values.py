@@ -25,15 +25,22 @@ def is_torch(value: Any) -> bool:
 def kind_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
     """Whose tensors the caller uses: "numpy", "torch" or "optc" (also when there are none)."""
     for value in (*arguments, *keywords.values()):
-        items = value if isinstance(value, list | tuple) else (value,)
-        for item in items:
-            if isinstance(item, np.ndarray):
-                return "numpy"
-            if isinstance(item, TensorBase):
-                return "optc"
-            if is_torch(item):
-                return "torch"
+        kind = _kind_in(value)
+        if kind is not None:
+            return kind
     return "optc"
+
+
+def _kind_in(value: Any) -> str | None:
+    """Whose the first tensor in nested containers is, None where there is none."""
+    if isinstance(value, np.ndarray):
+        return "numpy"
+    if isinstance(value, TensorBase):
+        return "optc"
+    if isinstance(value, list | tuple | dict):
+        kinds = map(_kind_in, value.values() if isinstance(value, dict) else value)
+        return next((kind for kind in kinds if kind is not None), None)
+    return "torch" if is_torch(value) else None
 
 
 def map_structure(convert: Callable[[Any], Any], value: Any) -> Any:

@@ -130,3 +130,26 @@ def test_tensors_that_torch_keeps_in_another_way_are_copied() -> None:
     net = torch.nn.Linear(2, 2)
     net.weight = torch.nn.Parameter(torch.view_as_real(torch.ones(2, 2, dtype=torch.complex64))[..., 0])
     torch.testing.assert_close(optc.compile(net)(torch.ones(1, 2)), net(torch.ones(1, 2)).detach())
+
+
+def test_results_are_torch_tensors_however_deep_the_arguments_lie() -> None:
+    @torch.jit.script
+    def total(groups: dict[str, list[torch.Tensor]]) -> torch.Tensor:
+        return groups["a"][0] + groups["b"][0]
+
+    result = optc.compile(total)({"a": [torch.ones(2)], "b": [torch.ones(2)]})
+    assert isinstance(result, torch.Tensor)
+    assert result.tolist() == [2.0, 2.0]
+
+
+def test_views_that_torch_conjugates_and_negates_later_are_taken_for_what_they_show() -> None:
+    numbers = torch.tensor([1 + 2j, 3 - 4j])
+    negative = numbers.conj().imag
+
+    @torch.jit.script
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+    fast = optc.compile(twice, fallback="allow")
+    assert fast(negative).tolist() == [-4.0, 8.0]
+    assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
