@@ -347,6 +347,7 @@ def _build_group_norm_and_statistics(
     b: Any, x: Any, weight: Any, bias: Any, batch: Any, channels: Any, size: Any, groups: int, eps: float
 ) -> tuple[Any, Any, Any]:
     """The normalised tensor, and for every group the mean and one over the deviation."""
+    found = b("aten::group_norm", x, groups, weight, bias, eps)  # first: it checks the groups
     dtype = b.type(x).dtype
     shape = b.shape(x)
     members = shape[1] // groups * product(shape[2:])
@@ -356,7 +357,6 @@ def _build_group_norm_and_statistics(
     spread = b("aten::mean.dim", b("aten::mul.Tensor", centred, centred), [2], False)
     scale = b("aten::rsqrt", b("aten::add.Scalar", spread, eps))
     stored = dtype if weight is None else b.type(weight).dtype
-    found = b("aten::group_norm", x, groups, weight, bias, eps)
     return found, narrowed(b, mean, stored), narrowed(b, scale, stored)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import BOOL, INT, NATIVE_CLASSES, TENSOR, ListType, OptionalType, TupleType, Type
+from optc.ops.quantizers import quantizer_of
 
 Array = np.ndarray[Any, Any]
 
@@ -141,7 +142,8 @@ def embedding_of(packed: Any) -> Array:
 
 
 def pack_embedding(weight: Array) -> ScriptObject:
-    """The table of an embedding as an object."""
+    """The table of an embedding as an object. Raises RuntimeError for one that is not quantised."""
+    quantizer_of(weight)
     return native_object(EMBEDDING, (1, [weight], [], [8, 1]))
 
 

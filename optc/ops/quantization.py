@@ -167,7 +167,7 @@ declare_quantized(
 def _empty_dtype(dtype: Any) -> dtypes.DType:
     kind = None if dtype is None else known_dtype(dtype)
     if kind is None or not kind.is_quantized:
-        raise RuntimeError("empty_affine_quantized() takes a dtype of quantized tensors")
+        raise RuntimeError("Creation of quantized tensor requires quantized dtype like torch.quint8")
     return kind
 
 

@@ -15,7 +15,7 @@ from optc.ir.dims import fresh
 from optc.ir.function import ScriptObject
 from optc.ir.types import TensorType
 from optc.ops import convolution, transposed_convolution
-from optc.ops.abstract import UNKNOWN
+from optc.ops.abstract import UNKNOWN, normalize_dim
 from optc.ops.packed_parameters import (
     CONV2D,
     CONV3D,
@@ -149,17 +149,29 @@ def _unpack(parameters: PackedLinear | PackedConvolution) -> tuple[Array, Array 
     return parameters.weight, parameters.bias
 
 
+def _pack_quantized_linear(weight: Array, bias: Array | None) -> Any:
+    quantizer_of(weight)
+    return pack_linear(weight, bias)
+
+
+def _pack_half_linear(weight: Array, bias: Array | None) -> Any:
+    if weight.ndim == 0:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    normalize_dim(1, weight.ndim)
+    return pack_linear(weight.astype(np.float16).astype(np.float32), bias)
+
+
 _UNPACKED = TensorType(), TensorType()
 
 declare_quantized(
     f"quantized::linear_prepack(Tensor W, Tensor? B=None) -> {LINEAR} W_prepack",
     lambda weight, bias: UNKNOWN,
-    pack_linear,
+    _pack_quantized_linear,
 )
 declare_quantized(
     f"quantized::linear_prepack_fp16(Tensor W, Tensor? B=None) -> {LINEAR} W_prepack",
     lambda weight, bias: UNKNOWN,
-    lambda weight, bias: pack_linear(weight.astype(np.float16).astype(np.float32), bias),
+    _pack_half_linear,
 )
 declare_quantized(
     f"quantized::linear_unpack({LINEAR} W_prepack) -> (Tensor W_origin, Tensor? B_origin)",

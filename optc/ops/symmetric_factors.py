@@ -128,7 +128,7 @@ def _checked_factors(a: Array, hermitian: bool, name: str) -> tuple[Array, ...]:
 
 declare_hosted(
     "aten::linalg_ldl_factor(Tensor self, *, bool hermitian=False) -> (Tensor LD, Tensor pivots)",
-    lambda a, hermitian: _infer_factors(a, hermitian, name="torch.linalg.ldl_factor")[:2],
+    lambda a, hermitian: _infer_factors(a, hermitian)[:2],
     lambda a, hermitian: _checked_factors(a, hermitian, "torch.linalg.ldl_factor")[:2],
     may_fail=True,
 )
