@@ -126,14 +126,14 @@ def test_effects_happen_once_and_in_order(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(10))
 def test_many_programs_with_effects(part: int, capsys: pytest.CaptureFixture[str]) -> None:
     for seed in range(50 * part + 1000, 50 * part + 1050):
         compare_effects(seed, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(20))
+@pytest.mark.parametrize("part", range(10))
 def test_many_programs_with_islands(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(50 * part + 1000, 50 * part + 1050):
         compare(seed, monkeypatch)
