@@ -55,10 +55,6 @@ PAIRS = 80
 FROZEN_TOLERANCE = 1.15
 """Against frozen code: identical code measured at most 1.09 in ten runs beside busy neighbours."""
 
-SHARED_CACHE = {"mlp-1": 3.0}
-"""Limits for workloads that stream megabytes of weights through a cache that neighbours share: identical code measured
-0.4 to 2.7 beside busy ones and 0.9 to 1.1 alone. Their counts are held like all others."""
-
 STALE_BELOW = 0.8
 """Code that is so much faster than its baseline could lose 1.3x unnoticed: take a new baseline."""
 
@@ -153,9 +149,7 @@ def compiled_workload(workload: Workload, plant: float = 1.0) -> tuple[Any, list
 
 def against_frozen(workload: Workload, target: str, plant: float = 1.0) -> Verdict:
     """The workload against the code that optc once generated for it."""
-    limit = SHARED_CACHE.get(workload.name, FROZEN_TOLERANCE)
-    stale_below = 0.0 if workload.name in SHARED_CACHE else STALE_BELOW
-    return judge(workload.name, limit, lambda: frozen_ratio(workload, target, plant), stale_below)
+    return judge(workload.name, FROZEN_TOLERANCE, lambda: frozen_ratio(workload, target, plant), STALE_BELOW)
 
 
 def frozen_ratio(workload: Workload, target: str, plant: float) -> float:
