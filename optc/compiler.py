@@ -8,7 +8,6 @@ from typing import Any
 
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
-from optc.jit.frontend.hooks import function_with_hooks
 from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
@@ -91,7 +90,11 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         target = module._c
         methods = target.type.methods
         forward = methods["forward"] if "forward" in methods else methods["forward__0"]  # the first of its overloads
-        return function_with_hooks(forward, target.type), target, module.original_name
+        if target.type.is_hooked:
+            from optc.jit.frontend.hooks import function_with_hooks  # brings the whole frontend
+
+            forward = function_with_hooks(forward, target.type)
+        return forward, target, module.original_name
     if isinstance(module, Module) or callable(module):
         captured = api.script(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)

@@ -144,6 +144,11 @@ class ClassType(Type):
         """True for a class written in C++: its objects can be kept and passed on, not used."""
         return self.name.startswith(NATIVE_CLASSES)
 
+    @property
+    def is_hooked(self) -> bool:
+        """True for a module whose call does more than its `forward`."""
+        return bool(self.forward_pre_hooks or self.forward_hooks)
+
 
 class ScriptObject:
     """An instance of a `ClassType`: a module or script-class object, its attributes in declaration order."""

@@ -29,7 +29,7 @@ def call_with_hooks(
     """`forward(args)` between the hooks of the module's class: they may replace the arguments and the result."""
     type_ = module.type
     assert isinstance(type_, ClassType)
-    if not type_.forward_pre_hooks and not type_.forward_hooks:
+    if not type_.is_hooked:
         return forward(args)
     inputs = writer.make_tuple([arg.materialize(writer.graph) for arg in args])
     if type_.forward_pre_hooks:
@@ -50,12 +50,10 @@ def call_with_hooks(
 
 
 def function_with_hooks(forward: Function, class_: ClassType) -> Function:
-    """What calling a module does: its `forward`, and the hooks around it where its class has any."""
+    """What calling a module of a class with hooks does: its `forward`, and the hooks around it."""
     # Imported here because writing graphs needs sugared values, of which modules, and so hooks, are some.
     from optc.jit.frontend.writer import GraphWriter
 
-    if not class_.forward_pre_hooks and not class_.forward_hooks:
-        return forward
     graph = Graph()
     called = Function(forward.name, graph=graph)
     writer = GraphWriter(called, graph, ValueNames())
