@@ -178,7 +178,7 @@ def test_baseline_covers_every_guarded_workload() -> None:
         assert all(frozen.path_of(workload, target).exists() for target in TARGETS)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(frozen.host_target_name() is None, reason="there is no baseline for this processor")
 @pytest.mark.parametrize("name", ["loop-1000", "rnn-200", "mlp-64", "softmax-1024"])
 def test_planted_slowdown_is_caught_and_its_absence_is_not(

@@ -211,7 +211,7 @@ def test_a_forked_child_makes_its_own_workers(make_caller: Make) -> None:
     assert caller.counts(10)[0] == [1] * 10
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
     """Two units of work side by side, against half the time of both on one thread; medians over rounds in turn."""
     module = Module("rounds")
