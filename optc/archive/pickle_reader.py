@@ -298,6 +298,7 @@ _ACTIONS: dict[int, Callable[[PickleReader], None]] = {
     0x87: lambda reader: reader._tuple(3),
     ord("]"): lambda reader: reader._push([]),
     ord("l"): lambda reader: reader._push(reader._pop_to_mark()),
+    0x8F: lambda reader: reader._push(set()),
     ord("a"): PickleReader._append,
     ord("e"): PickleReader._appends,
     ord("}"): lambda reader: reader._push({}),

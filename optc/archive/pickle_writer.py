@@ -320,17 +320,17 @@ class PickleWriter:
         self._global("collections", "OrderedDict")
         self._out += b")RtR"
 
-    def _storage(self, stored: StoredTensor, kind: str) -> None:
+    def _storage(self, stored: StoredTensor, kind: str, module: str = "torch", count: int | None = None) -> None:
         memo = ("storage", stored.key, kind)
         if self._refer(memo):
             return
         key = self._store(stored)
         self._out += b"("
         self._string("storage")
-        self._global("torch", kind)
+        self._global(module, kind)
         self._string(key)
         self._string("cpu")
-        self._int(stored.count)
+        self._int(stored.count if count is None else count)
         self._out += b"tQ"
         self._remember(memo)
 

@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 from optc.archive.files import ArchiveWriter
 from optc.archive.legacy_state import LegacyStorages, is_legacy
-from optc.archive.pickle_reader import Callee, Keys, PickleError, PickleReader
-from optc.archive.pickle_writer import PickleWriter
-from optc.archive.storages import Storages, rebuild_tensor, rebuild_tensor_without_gradient, storage_class
+from optc.archive.pickle_reader import PickleError, PickleReader
+from optc.archive.pickle_writer import PickleWriter, StoredTensor
+from optc.archive.state_globals import StateGlobals, checked
+from optc.archive.storages import UNTYPED, Storages
 from optc.archive.zip_reader import MappedFile, ZipReader, map_file
-from optc.eager.device import Device
+from optc.eager.device import Device, Layout
 from optc.eager.size import Size
-from optc.eager.tensor import Tensor
 from optc.errors import ArchiveError
-from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import ANY, Type
 from optc.nn.parameter import Parameter
@@ -42,6 +41,19 @@ class StateWriter(PickleWriter):
         else:
             super().write(value, type_)
 
+    def _stored(self, stored: StoredTensor, requires_grad: bool) -> None:
+        if not stored.dtype.is_held:
+            super()._stored(stored, requires_grad)
+            return
+        self._global("torch._utils", "_rebuild_tensor_v3")
+        self._out += b"("
+        self._storage(stored, UNTYPED, "torch.storage", stored.base.nbytes)
+        self._extents(stored)
+        self._out += b"\x88" if requires_grad else b"\x89"
+        self._empty_ordered_dict()
+        self._global("torch", stored.dtype.name)
+        self._out += b"tR"
+
     def _parameter(self, value: Parameter) -> None:
         self._global("torch._utils", "_rebuild_parameter")
         self._out += b"("
@@ -54,32 +66,46 @@ class StateWriter(PickleWriter):
         self._global("collections", "OrderedDict")
         self._out += b")R"
 
-    def _container(self, value: Any, type_: Type) -> None:
-        if isinstance(value, Size):
-            self._global("torch", "Size")
-            self._out += b"("
-            self._tuple(tuple(value), ANY)
-            self._out += b"tR"
-        else:
-            super()._container(value, type_)
-
     def _tuple(self, value: tuple[Any, ...], type_: Type) -> None:
         self._out += b"("
         for item in value:
             self.write(item)
         self._out += b"t"
 
-    def _list(self, value: list[Any], type_: Type) -> None:
-        self._out += b"]("
+    def _container(self, value: Any, type_: Type) -> None:
+        if isinstance(value, Size):
+            self._global("torch", "Size")
+            self._out += b"("
+            self._tuple(tuple(value), ANY)
+            self._out += b"tR"
+        elif isinstance(value, list | dict) and not isinstance(value, Counter):
+            self._list_or_dict(value)
+        else:
+            super()._container(value, type_)
+
+    def _list_or_dict(self, value: list[Any] | dict[Any, Any]) -> None:
+        """It is known before its items are written: it may be among them."""
+        memo = ("object", id(value))
+        if self._refer(memo):
+            return
+        self._kept.append(value)
+        if isinstance(value, OrderedDict):
+            self._empty_ordered_dict()
+        else:
+            self._out += b"]" if isinstance(value, list) else b"}"
+        self._remember(memo)
+        if isinstance(value, list):
+            self._items(value)
+        else:
+            self._pairs(value)
+
+    def _items(self, value: list[Any]) -> None:
+        self._out += b"("
         for item in value:
             self.write(item)
         self._out += b"e"
 
-    def _dict(self, value: Mapping[Any, Any], type_: Type) -> None:
-        if isinstance(value, OrderedDict):
-            self._empty_ordered_dict()
-        else:
-            self._out += b"}"
+    def _pairs(self, value: Mapping[Any, Any]) -> None:
         self._out += b"("
         for key, item in value.items():
             self.write(key)
@@ -89,11 +115,26 @@ class StateWriter(PickleWriter):
         if metadata is not None:
             self._out += b"}("
             self._string("_metadata")
-            self._dict(metadata, ANY)
+            self._list_or_dict(metadata)
             self._out += b"ub"
 
+    def _dict(self, value: Mapping[Any, Any], type_: Type) -> None:
+        """A counter, which is made of its counts."""
+        self._global("collections", "Counter")
+        self._out += b"}"
+        self._pairs(value)
+        self._out += b"\x85R"
+
     def _other(self, value: Any) -> None:
-        if isinstance(value, DType):
+        if type(value) in (bytes, bytearray):
+            self._bytes(value)
+        elif type(value) is set:
+            self._set(value)
+        elif isinstance(value, Layout):
+            self._global("torch.serialization", "_get_layout")
+            self._string(repr(value))
+            self._out += b"\x85R"
+        elif isinstance(value, DType):
             self._global("torch", value.name)
         elif isinstance(value, Device):
             self._global("torch", "device")
@@ -104,6 +145,21 @@ class StateWriter(PickleWriter):
                 f"optc.save writes tensors, numbers, text and containers of them, no {type(value).__name__}; "
                 "save a module's state_dict()"
             )
+
+    def _bytes(self, value: bytes | bytearray) -> None:
+        """As protocol 2 writes them: as the text of which they are the Latin-1 encoding."""
+        if isinstance(value, bytearray):
+            self._global("builtins", "bytearray")
+        self._global("_codecs", "encode")
+        self._string(value.decode("latin1"))
+        self._string("latin1")
+        self._out += b"\x86R\x85R" if isinstance(value, bytearray) else b"\x86R"
+
+    def _set(self, value: set[Any]) -> None:
+        self._global("builtins", "set")
+        self._out += b"]"
+        self._items(list(value))
+        self._out += b"\x85R"
 
 
 def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
@@ -140,7 +196,7 @@ def load(
     names = StateGlobals(Storages(archive, f"{folder}data/"))
     entry = f"{folder}data.pkl"
     try:
-        return PickleReader(archive.read(entry), names).read()
+        return checked(PickleReader(archive.read(entry), names).read())
     except PickleError as error:
         raise archive.fail(entry, str(error)) from error
 
@@ -148,7 +204,7 @@ def load(
 def _load_legacy(file: MappedFile) -> Any:
     try:
         storages = LegacyStorages(file.data)
-        return PickleReader(file.data[storages.object_start :], StateGlobals(storages)).read()
+        return checked(PickleReader(file.data[storages.object_start :], StateGlobals(storages)).read())
     except PickleError as error:
         raise ArchiveError(f"{file.name}: {error}") from error
 
@@ -158,73 +214,3 @@ def folder_of(archive: ZipReader) -> str:
     for name in archive.names:
         return name.partition("/")[0] + "/" if "/" in name else ""
     raise archive.fail("", "the archive is empty")
-
-
-_PYTHON_2 = {"__builtin__": "builtins"}
-"""Modules as pickles of protocol 2 call them, which torch.save writes."""
-
-
-class StateGlobals:
-    """The names that files of tensors may use."""
-
-    def __init__(self, storages: Storages | LegacyStorages) -> None:
-        self._storages = storages
-        self._known: dict[tuple[str, str], Any] = {
-            ("torch._utils", "_rebuild_tensor_v2"): Callee("_rebuild_tensor_v2", rebuild_tensor),
-            ("torch._utils", "_rebuild_tensor"): Callee("_rebuild_tensor", rebuild_tensor_without_gradient),
-            ("torch._utils", "_rebuild_parameter"): Callee("_rebuild_parameter", _rebuild_parameter),
-            ("torch._utils", "_rebuild_parameter_with_state"): Callee("_rebuild_parameter", _rebuild_parameter),
-            ("collections", "OrderedDict"): Callee("OrderedDict", _ordered),
-            ("builtins", "complex"): Callee("complex", complex),
-            ("builtins", "set"): Callee("set", _set),
-            ("torch", "Size"): Callee("Size", Size),
-            ("torch", "device"): Callee("device", Device),
-            ("_codecs", "encode"): Callee("encode", _encode),
-        }
-
-    def find(self, module: str, name: str) -> Any:
-        """The meaning of a name. Raises PickleError for all that are not listed."""
-        found = self._known.get((_PYTHON_2.get(module, module), name))
-        if found is None and module == "torch":
-            found = dtypes.BY_NAME.get(name) or storage_class(name)
-        if found is None:
-            raise PickleError(f"{module}.{name} is not allowed in a file of tensors")
-        return found
-
-    def persistent(self, identity: Any) -> Any:
-        """The storage of a tensor."""
-        return self._storages.find(identity)
-
-    def create(self, class_: Any, arguments: tuple[Any, ...]) -> Any:
-        """Raises PickleError: there are no objects in files of tensors."""
-        raise PickleError(f"objects of {class_!r} are not allowed in a file of tensors")
-
-    def set_state(self, target: Any, state: Any) -> Any:
-        """State dictionaries carry the versions of their modules in an attribute."""
-        if not isinstance(target, OrderedDict) or not isinstance(state, dict) or set(state) - {"_metadata"}:
-            raise PickleError("only state dictionaries may have attributes")
-        vars(target).update(state)
-        return target
-
-
-def _rebuild_parameter(data: Any, requires_grad: Any, *_: Any) -> Parameter:
-    if not isinstance(data, Tensor):
-        raise PickleError("a parameter has no tensor")
-    return Parameter(data, bool(requires_grad))
-
-
-def _ordered(pairs: Any = ()) -> OrderedDict[Any, Any]:
-    """An ordered dictionary: empty, as torch.save writes it, or of pairs, as Python 2 wrote it."""
-    keys = Keys()
-    return OrderedDict((keys.checked(key), value) for key, value in pairs)
-
-
-def _set(items: Any = ()) -> set[Any]:
-    keys = Keys()
-    return {keys.checked(item) for item in items}
-
-
-def _encode(text: Any, encoding: Any) -> bytes:
-    if not isinstance(text, str) or encoding != "latin1":
-        raise PickleError("bytes are not encoded as expected")
-    return text.encode("latin1")

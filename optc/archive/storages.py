@@ -12,10 +12,14 @@ from optc.archive.pickle_writer import QUANTIZED_STORAGES, STORAGE_NAMES
 from optc.archive.zip_reader import ZipReader
 from optc.eager.base import LEAF, NO_GRADIENT
 from optc.eager.dispatch import wrap
-from optc.ir.dtypes import DType
+from optc.ir.dtypes import UINT8, DType
+from optc.ops.held import record_of
 from optc.ops.quantizers import Quantizer, per_tensor, with_quantizer
 
 _DTYPES = {name: dtype for dtype, name in STORAGE_NAMES.items()}
+UNTYPED = "UntypedStorage"
+"""Storages that only the tensors over them give a type."""
+
 _QUANTIZED = {name: dtype for dtype, name in QUANTIZED_STORAGES.items()}
 _SCHEMES = ("per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams")
 
@@ -27,7 +31,7 @@ def storage_class(name: str) -> Callee | None:
 
 def storage_dtype(name: str) -> DType | None:
     """The type of the elements in a storage of class `FloatStorage`; None for classes that do not exist."""
-    return _DTYPES.get(name) or _QUANTIZED.get(name)
+    return UINT8 if name == UNTYPED else _DTYPES.get(name) or _QUANTIZED.get(name)
 
 
 def quantization_scheme(name: str) -> Callee | None:
@@ -55,14 +59,21 @@ class Storage:
                 f"a tensor of sizes {list(sizes)} and strides {list(strides)} at {offset} reaches outside of its "
                 f"storage of {len(self.elements)} elements"
             )
+        kind = record_of(self.dtype)
         if count == 0:
-            array = np.empty(sizes, self.dtype.numpy)
+            array = np.empty(sizes, kind)
         else:
             itemsize = self.dtype.itemsize
             steps = tuple(stride * itemsize for stride in strides)
-            array = np.ndarray(sizes, self.dtype.numpy, self.elements, offset * itemsize, steps)
+            array = np.ndarray(sizes, kind, self.elements, offset * itemsize, steps)
         wants_gradient = bool(requires_grad) and self.dtype.kind not in ("int", "bool")
         return wrap(array, LEAF if wants_gradient else NO_GRADIENT)
+
+    def of_type(self, dtype: DType) -> Storage:
+        """The same bytes as elements of another type."""
+        data = self.elements.view(np.uint8)
+        whole = data[: len(data) // dtype.itemsize * dtype.itemsize]
+        return Storage(dtype, whole.view(dtype.numpy), self.kind)
 
 
 def _checked(numbers: Any) -> tuple[int, ...]:
@@ -107,11 +118,43 @@ class Storages:
         return np.frombuffer(data, dtype.numpy, count)
 
 
-def rebuild_tensor(storage: Any, offset: Any, sizes: Any, strides: Any, requires_grad: Any, *_: Any) -> Any:
+def rebuild_tensor(
+    storage: Any, offset: Any, sizes: Any, strides: Any, requires_grad: Any, hooks: Any = None, metadata: Any = None
+) -> Any:
     """`torch._utils._rebuild_tensor_v2`."""
     if not isinstance(storage, Storage):
         raise PickleError("a tensor has no storage")
-    return storage.tensor(offset, sizes, strides, requires_grad)
+    return _as_shown(storage.tensor(offset, sizes, strides, requires_grad), metadata)
+
+
+def rebuild_tensor_of_type(
+    storage: Any,
+    offset: Any,
+    sizes: Any,
+    strides: Any,
+    requires_grad: Any,
+    hooks: Any,
+    dtype: Any,
+    metadata: Any = None,
+) -> Any:
+    """`torch._utils._rebuild_tensor_v3`: the tensor, not its storage, has a type."""
+    if not isinstance(storage, Storage) or not isinstance(dtype, DType) or dtype.is_quantized:
+        raise PickleError("a tensor has no storage, or no element type")
+    return _as_shown(storage.of_type(dtype).tensor(offset, sizes, strides, requires_grad), metadata)
+
+
+def _as_shown(tensor: Any, metadata: Any) -> Any:
+    """The tensor that torch shows where it stores numbers to be conjugated or negated when they are read."""
+    if not metadata:
+        return tensor
+    if not isinstance(metadata, dict) or not set(metadata) <= {"conj", "neg"}:
+        raise PickleError("a tensor says of itself what is not known")
+    array = tensor._array
+    if metadata.get("conj"):
+        array = np.conj(array)
+    if metadata.get("neg"):
+        array = np.negative(array)
+    return wrap(np.asarray(array), tensor._gradient)
 
 
 def rebuild_quantized_tensor(
@@ -138,7 +181,8 @@ def _quantizer(dtype: DType, scheme: str, scales: Any, zero_points: Any, axis: A
     if type(axis) is not int or len(scales) != len(zero_points):
         raise ValueError("scales, zero points and axis do not belong together")
     points = tuple(zero_points.tolist())
-    return Quantizer(dtype, tuple(scales.tolist()), points, axis, scheme.endswith("float_qparams"))
+    has_float_points = scheme.endswith("float_qparams") or zero_points.is_floating_point()  # torch.save writes either
+    return Quantizer(dtype, tuple(scales.tolist()), points, axis, has_float_points)
 
 
 def rebuild_tensor_without_gradient(storage: Any, offset: Any, sizes: Any, strides: Any) -> Any:

@@ -93,10 +93,11 @@ def _number(text: str, wanted: Type) -> Any:
 
 def random_tensor(shape: tuple[int, ...], dtype: str, generator: np.random.Generator) -> Any:
     """Uniform values in [-1, 1), small integers, or truth values. Raises UsageError for an unknown dtype."""
-    if dtype not in dtypes.BY_NAME:
-        raise UsageError(f"there is no dtype {dtype!r} (there are: {', '.join(dtypes.BY_NAME)})")
-    storage = dtypes.BY_NAME[dtype].numpy
-    if dtypes.BY_NAME[dtype].kind in ("float", "complex"):
+    known = {each.name: each for each in dtypes.ALL}
+    if dtype not in known:
+        raise UsageError(f"there is no dtype {dtype!r} (there are: {', '.join(known)})")
+    storage = known[dtype].numpy
+    if known[dtype].kind in ("float", "complex"):
         return from_numpy(np.asarray(generator.uniform(-1.0, 1.0, shape), storage))
     return from_numpy(np.asarray(generator.integers(0, INDEX_BOUND, shape), storage))
 

@@ -22,7 +22,8 @@ from optc.eager.memory import in_operand_order, overlaps_itself
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
-from optc.ops.registry import Operator, Pointwise, check_castable, overloads
+from optc.ops.held import is_held
+from optc.ops.registry import Layout, Operator, Pointwise, check_castable, overloads
 
 NUMBERS_AS_TENSORS: Final = frozenset(
     base + suffix
@@ -41,6 +42,16 @@ _WITHOUT_DERIVATIVE: Final = frozenset(
 
 _NEVER_ITSELF: Final = frozenset(("aten::detach", "aten::alias", "aten::view_as", "aten::expand", "aten::view"))
 """Views that are a new tensor even where nothing changes; the others may return their operand."""
+
+_MOVING: Final = frozenset(
+    f"aten::{name}"
+    for name in (
+        "clone", "contiguous", "detach", "flip", "type_as", "to", "size", "sym_size", "dim", "ndimension", "numel",
+        "len", "stride", "is_contiguous", "is_same_size", "is_floating_point", "is_complex", "is_signed",
+        "element_size", "is_conj", "is_neg",
+    )
+)  # fmt: skip
+"""Operators that have no layout rule and do not look at the elements they move or tell something about."""
 
 _IDEMPOTENT: Final = frozenset(("aten::fill_", "aten::zero_"))
 """Operators that may write a place twice."""
@@ -194,6 +205,7 @@ class _Plan(NamedTuple):
     differentiable: bool
     pointwise: bool
     like: bool
+    takes_held: bool
     field_names: tuple[str, ...]
 
 
@@ -214,10 +226,22 @@ def _plan(operator: Operator) -> _Plan:
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
         schema.name.endswith("_like"),
+        _takes_held(operator),
         tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
     )
     _plans[operator] = made
     return made
+
+
+def _takes_held(operator: Operator) -> bool:
+    """True for what moves elements, converts them or tells about them, and does not compute with them."""
+    lowering = operator.lowering
+    if isinstance(lowering, Layout) or operator.schema.name in _MOVING:
+        return True
+    makes_tensor = any(_contains_tensor(returned.type) for returned in operator.schema.returns)
+    if isinstance(lowering, Pointwise) and makes_tensor:
+        return lowering.promotion == "none" and not operator.mutates
+    return operator.schema.name.startswith("prim::") and not makes_tensor
 
 
 def _unwrapper(type_: Type) -> Callable[[Any], Any]:
@@ -243,6 +267,9 @@ def run(operator: Operator, arguments: Sequence[Any]) -> Any:
     """
     plan = _plan(operator)
     values = [unwrap(value) for unwrap, value in zip(plan.unwrap, arguments)]
+    for value in values:
+        if value.__class__ is np.ndarray and value.dtype.names is not None and not plan.takes_held:
+            _refuse_held(operator, value)
     if plan.written is None:
         with np.errstate(all="ignore"):
             result = _wrapped(operator, plan, operator.reference(*values), arguments)
@@ -251,6 +278,15 @@ def run(operator: Operator, arguments: Sequence[Any]) -> Any:
     if _recording.recorder is not None:
         _recording.recorder.record(operator, arguments, result)
     return result
+
+
+def _refuse_held(operator: Operator, array: npt.NDArray[Any]) -> None:
+    """Raise NotImplementedError for an array of a type that nothing computes with."""
+    if is_held(array):
+        raise NotImplementedError(
+            f"\"{operator.name}\" not implemented for '{dtypes.from_numpy(array.dtype).label}': "
+            "convert the tensor with .to(dtype) first"
+        )
 
 
 def _requires_gradient(arguments: Sequence[Any]) -> bool:

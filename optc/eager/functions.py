@@ -254,7 +254,7 @@ _DTYPE_ALIASES: Final = {
 
 NAMES: Final[dict[str, Any]] = {
     **{name: globals()[name] for name in __all__},
-    **{dtype.name: dtype for dtype in (*dtypes.ALL, *dtypes.QUANTIZED)},
+    **{dtype.name: dtype for dtype in (*dtypes.ALL, *dtypes.QUANTIZED, *dtypes.HELD)},
     **_DTYPE_ALIASES,
     **{
         name: globals()[name]

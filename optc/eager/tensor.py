@@ -25,6 +25,7 @@ from optc.errors import UnsupportedError
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import promotion
+from optc.ops.held import is_held, numbers_of
 from optc.ops.quantizers import dequantized, quantizer_of
 
 _LEGACY_NAMES = {
@@ -219,7 +220,7 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
     def type(self, dtype: DType | str | None = None, non_blocking: bool = False) -> Any:
         """The name of the type (``torch.FloatTensor``), or the tensor converted to a dtype or named type."""
         if dtype is None:
-            return f"torch.{_LEGACY_NAMES[self.dtype.name]}Tensor"
+            return f"torch.{_LEGACY_NAMES.get(self.dtype.name, self.dtype.label)}Tensor"
         if isinstance(dtype, str):
             dtype = _dtype_of_legacy_name(dtype)
         return self.to(dtype, non_blocking)
@@ -301,20 +302,22 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
         return self._numbers().tolist()
 
     def _numbers(self) -> npt.NDArray[Any]:
-        return dequantized(self._array) if self.is_quantized else self._array
+        if self._array.dtype.names is None:
+            return self._array
+        return dequantized(self._array) if self.is_quantized else numbers_of(self._array)
 
     def __bool__(self) -> bool:
         if self._array.size != 1:
             count = "no values" if self._array.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
         dispatch.note_conversion(self, "Python boolean")
-        return bool(self._array.item())
+        return bool(self._numbers().item())
 
     def _single(self, target: str) -> Any:
         if self._array.size != 1:
             raise ValueError("only one element tensors can be converted to Python scalars")
         dispatch.note_conversion(self, target)
-        return self._array.item()
+        return self._numbers().item()
 
     def __int__(self) -> int:
         return int(self._single("Python integer"))
@@ -400,7 +403,7 @@ class Tensor(TensorBase, metaclass=_OperatorMethods):
         if self.requires_grad and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         dispatch.note_conversion(self, "NumPy array")
-        return self._array
+        return numbers_of(self._array) if is_held(self._array) else self._array
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         array = self.numpy()

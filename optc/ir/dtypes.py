@@ -14,7 +14,7 @@ class DType:
     """One element type: torch's names and codes, and numpy's equivalent.
 
     `code` is torch's ScalarType number, `label` the name in IR text (`Float`), `kind` one of "bool", "int",
-    "float", "complex", "quantized". Instances are singletons, compared by identity.
+    "float", "complex", "quantized", "held". Instances are singletons, compared by identity.
     """
 
     name: str
@@ -34,13 +34,13 @@ class DType:
 
     @property
     def is_floating_point(self) -> bool:
-        """True for half, bfloat16, float and double."""
-        return self.kind == "float"
+        """True for half, bfloat16, float and double, and for what is held of eight bits."""
+        return self.kind == "float" or (self.kind == "held" and self.name.startswith("float8"))
 
     @property
     def is_complex(self) -> bool:
         """True for the complex types."""
-        return self.kind == "complex"
+        return self.kind == "complex" or self.name == "complex32"
 
     @property
     def is_quantized(self) -> bool:
@@ -48,9 +48,14 @@ class DType:
         return self.kind == "quantized"
 
     @property
+    def is_held(self) -> bool:
+        """True for types that tensors are loaded and saved in and nothing computes with: see `HELD`."""
+        return self.kind == "held"
+
+    @property
     def is_signed(self) -> bool:
         """True when the type has negative values."""
-        return self.name not in ("bool", "uint8", "quint8")
+        return self.name not in ("bool", "uint8", "quint8", "uint16", "uint32", "uint64", "float8_e8m0fnu")
 
 
 UINT8 = DType("uint8", "Byte", 0, "int", 1, np.dtype(np.uint8))
@@ -77,10 +82,26 @@ QINT32 = DType("qint32", "QInt32", 14, "quantized", 4, np.dtype(np.int32))
 QUANTIZED = (QINT8, QUINT8, QINT32)
 """What only the operators of `optc.ops.quantization` know. How their arrays look: see `optc.ops.quantizers`."""
 
-_EVERY = ALL + QUANTIZED
-BY_CODE = {dtype.code: dtype for dtype in _EVERY}
-BY_LABEL = {dtype.label: dtype for dtype in _EVERY}
-BY_NAME = {dtype.name: dtype for dtype in _EVERY}
+UINT16 = DType("uint16", "UInt16", 27, "held", 2, np.dtype(np.uint16))
+UINT32 = DType("uint32", "UInt32", 28, "held", 4, np.dtype(np.uint32))
+UINT64 = DType("uint64", "UInt64", 29, "held", 8, np.dtype(np.uint64))
+FLOAT8_E5M2 = DType("float8_e5m2", "Float8_e5m2", 23, "held", 1, np.dtype(ml_dtypes.float8_e5m2))
+FLOAT8_E4M3FN = DType("float8_e4m3fn", "Float8_e4m3fn", 24, "held", 1, np.dtype(ml_dtypes.float8_e4m3fn))
+FLOAT8_E5M2FNUZ = DType("float8_e5m2fnuz", "Float8_e5m2fnuz", 25, "held", 1, np.dtype(ml_dtypes.float8_e5m2fnuz))
+FLOAT8_E4M3FNUZ = DType("float8_e4m3fnuz", "Float8_e4m3fnuz", 26, "held", 1, np.dtype(ml_dtypes.float8_e4m3fnuz))
+FLOAT8_E8M0FNU = DType("float8_e8m0fnu", "Float8_e8m0fnu", 44, "held", 1, np.dtype(ml_dtypes.float8_e8m0fnu))
+COMPLEX32 = DType("complex32", "ComplexHalf", 8, "held", 4, np.dtype([("real", np.float16), ("imag", np.float16)]))
+
+HELD = (
+    UINT16, UINT32, UINT64, FLOAT8_E5M2, FLOAT8_E4M3FN, FLOAT8_E5M2FNUZ, FLOAT8_E4M3FNUZ, FLOAT8_E8M0FNU, COMPLEX32,
+)  # fmt: skip
+"""What tensors are loaded and saved in; they convert to types of `ALL`, and nothing else computes with them. How their
+arrays look: see `optc.ops.held`."""
+
+_KNOWN = ALL + QUANTIZED
+BY_CODE = {dtype.code: dtype for dtype in _KNOWN}
+BY_LABEL = {dtype.label: dtype for dtype in _KNOWN}
+BY_NAME = {dtype.name: dtype for dtype in _KNOWN + HELD}
 _BY_NUMPY = {dtype.numpy: dtype for dtype in ALL}
 
 

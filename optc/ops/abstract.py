@@ -161,15 +161,31 @@ def same_dim(left: Dim, right: Dim) -> bool | None:
 
 
 def dtype_of_code(code: Dim | None, default: DType) -> DType:
-    """The DType of a `ScalarType?` argument. Raises UndecidedShape for a code that only running the program tells."""
-    return default if code is None else known_dtype(code)
+    """The DType of a `ScalarType?` argument.
+
+    Raises UndecidedShape for a code that only running the program tells, RuntimeError for a type that no tensor is made
+    in without a scale.
+    """
+    if code is None:
+        return default
+    found = known_dtype(code)
+    if found.is_quantized and found is not default:
+        raise RuntimeError(f"a tensor cannot be made in, or converted to, {found}")
+    return found
 
 
 def known_dtype(code: Dim) -> DType:
-    """The DType of a code. Raises UndecidedShape for one that only running the program tells."""
+    """The DType of a code.
+
+    Raises UndecidedShape for one that only running the program tells, RuntimeError for one that nothing computes with.
+    """
     if isinstance(code, Symbolic):
         raise UndecidedShape("an element type is needed before the program runs")
-    return dtypes.BY_CODE[code]
+    found = dtypes.BY_CODE.get(code)
+    if found is None:
+        held = {each.code: each for each in dtypes.HELD}
+        raise RuntimeError(f"a tensor cannot be made in, or converted to, {held.get(code, f'element type {code}')}")
+    return found
 
 
 def normalize_dim(dim: int, rank: int) -> int:

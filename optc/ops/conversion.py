@@ -13,6 +13,7 @@ from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, dtype_of_code
 from optc.ops.elementwise import cast_array, truth
+from optc.ops.held import is_held, numbers_of, record_of
 from optc.ops.promotion import number_type, operand_type, result_type
 from optc.ops.registry import Shares, always_shares, define
 from optc.ops.scalar import Expr
@@ -26,9 +27,13 @@ Array = np.ndarray[Any, Any]
 
 def converted(x: Array, dtype: DType, copy: bool = False) -> Array:
     """x in another type; x itself where nothing changes and no copy is asked for."""
-    if x.dtype == dtype.numpy and not copy:
+    if is_held(x) and not dtype.is_held:
+        x = numbers_of(x)
+        return x.copy() if x.dtype == dtype.numpy else cast_array(x, dtype.numpy)
+    kind = record_of(dtype)
+    if x.dtype == kind and not copy:
         return x
-    return cast_array(x, dtype.numpy) if x.dtype != dtype.numpy else x.copy(order="K")
+    return cast_array(x, kind) if x.dtype != kind else x.copy(order="K")
 
 
 def declare_cast(

@@ -92,15 +92,19 @@ def _quantizer(field: str) -> Quantizer:
     return Quantizer(dtypes.BY_NAME[name], scales, points, about["axis"], about["has_float_points"])
 
 
+_HELD = frozenset(dtype.name for dtype in dtypes.HELD)
+
+
 def is_quantized(array: Any) -> bool:
     """True for a quantised array."""
-    return isinstance(array, np.ndarray) and array.dtype.names is not None
+    return isinstance(array, np.ndarray) and array.dtype.names is not None and array.dtype.names[0] not in _HELD
 
 
 def quantizer_of(array: Array) -> Quantizer:
     """The quantiser of a quantised array. Raises RuntimeError for other arrays."""
-    if array.dtype.names is None:
+    if not is_quantized(array):
         raise RuntimeError("the operator takes a quantized tensor")
+    assert array.dtype.names is not None
     return _quantizer(array.dtype.names[0])
 
 

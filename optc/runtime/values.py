@@ -15,6 +15,7 @@ from optc.ir import dtypes, types
 from optc.ir.structure import Literal
 from optc.ir.types import Type
 from optc.ops.abstract import tensor_type_of
+from optc.ops.held import is_held
 
 
 def is_torch(value: Any) -> bool:
@@ -107,7 +108,7 @@ def from_tensor(kind: str) -> Callable[[Any], Any]:
 def type_of(value: Any) -> Any:
     """The type of an argument: a Type, or a tuple, list or dictionary of them; None for what has no native form."""
     if isinstance(value, TensorBase):
-        return tensor_type_of(value._array)
+        return None if is_held(value._array) else tensor_type_of(value._array)
     if value is None:
         return types.NONE
     if isinstance(value, tuple | list):

@@ -6,18 +6,20 @@ import io
 import os
 import pickle
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import optc
 from optc.archive.state_dict import load, save
-from optc.eager.dispatch import wrap
+from optc.eager.dispatch import call, wrap
 from optc.errors import ArchiveError
 from optc.ir import dtypes
 from optc.nn.parameter import Parameter
+from optc.ops.held import numbers_of, record_of
 
 
 def through_file(value: Any) -> Any:
@@ -28,12 +30,62 @@ def through_file(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     "value",
-    [None, True, 3, -(2**80), 1.5, "text", [1, [2]], (1,), (), {"a": {1: 2}}, OrderedDict(b=1, a=2), dtypes.INT8],
-)
+    [
+        None, True, 3, -(2**80), 1.5, "text", [1, [2]], (1,), (), {"a": {1: 2}}, OrderedDict(b=1, a=2), dtypes.INT8,
+        Counter("hello"), b"a\xff\0", b"", bytearray(b"\x80"), {1, "a"}, set(), dtypes.FLOAT8_E5M2, optc.strided,
+    ],
+)  # fmt: skip
 def test_plain_values(value: Any) -> None:
     result = through_file(value)
     assert result == value
     assert type(result) is type(value)
+
+
+def test_a_list_inside_itself() -> None:
+    value: list[Any] = [1]
+    value.append(value)
+    result = through_file({"a": value})["a"]
+    assert result[1] is result
+
+
+@pytest.mark.parametrize("dtype", dtypes.HELD, ids=lambda dtype: dtype.name)
+def test_what_nothing_computes_with_is_kept_moved_and_converted(dtype: dtypes.DType) -> None:
+    content = bytes(range(0, 36, 3)) * dtype.itemsize
+    held = wrap(np.frombuffer(bytearray(content), record_of(dtype)).reshape(3, 4))
+    result = through_file([held, wrap(held._array[1:])])
+    assert result[0].dtype is dtype and result[0]._array.tobytes() == content
+    assert result[0].untyped_storage().data_ptr() == result[1].untyped_storage().data_ptr()
+    moved = result[0].t()[1:].clone()
+    assert moved.dtype is dtype and moved.shape == (3, 3)
+    expected = numbers_of(held._array).T[1:].astype(np.complex64)
+    np.testing.assert_array_equal(moved.to(optc.complex64).numpy(), expected)
+    assert str(dtype) in repr(moved)
+
+
+@pytest.mark.parametrize("name", ["add", "matmul", "sort", "sum", "relu", "copy_", "eq", "item"])
+def test_nothing_computes_with_what_is_only_held(name: str) -> None:
+    held = wrap(np.zeros((2, 2), record_of(dtypes.FLOAT8_E4M3FN)))
+    others = () if name in ("sort", "sum", "relu", "item") else (optc.ones(2, 2),)
+    with pytest.raises(NotImplementedError, match=rf"aten::{name}.*Float8_e4m3fn"):
+        call(f"aten::{name}", (held, *others))
+
+
+def test_a_compiled_program_takes_what_is_only_held() -> None:
+    held = wrap(np.ones((2, 2), record_of(dtypes.UINT16)))
+
+    @optc.jit.script
+    def twice(x: optc.Tensor) -> optc.Tensor:
+        return x.to(optc.float32) * 2
+
+    fast = optc.compile(twice, fallback="allow")
+    assert fast(held).tolist() == [[2.0, 2.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize("dtype", [optc.uint16, optc.quint8], ids=str)
+def test_no_tensor_is_made_in_a_type_that_nothing_computes_with(dtype: dtypes.DType) -> None:
+    for make in (lambda: optc.ones(2).to(dtype), lambda: optc.zeros(2, dtype=dtype)):
+        with pytest.raises(RuntimeError, match=f"cannot be made in, or converted to, {dtype}"):
+            make()
 
 
 @pytest.mark.parametrize("dtype", dtypes.ALL, ids=lambda dtype: dtype.name)
@@ -170,6 +222,74 @@ def test_what_protocol_2_calls_by_its_old_name_is_read(is_zip: bool) -> None:
     found = load(buffer.getvalue())
     assert (found["z"], found["s"]) == (1 + 2j, {1, 2})
     assert type(found["p"]) is Parameter and found["p"].tolist() == [1, 1]
+
+
+TORCH_VALUES = {
+    **{
+        f"{name}": f"torch.arange(6).reshape(2, 3).to(torch.float32).to(torch.{name})"
+        for name in (
+            "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+            "float8_e8m0fnu", "complex32",
+        )
+    },
+    "counter": "{'milestones': Counter({10: 1, 20: 2}), 'x': torch.ones(2)}",
+    "bytes": "[b'a\\xff', bytearray(b'b\\x80'), bytearray()]",
+    "layout": "torch.strided",
+    "attributes": "(setattr(p := torch.ones(2), 'mark', 3), p)[1]",
+    "conjugated": "torch.tensor([1 + 2j, 3 - 1j]).conj()",
+    "negated": "torch.tensor([1 + 2j, 3 - 1j]).conj().imag.clone()",
+    "quantised": "torch.quantize_per_tensor(torch.arange(4.0), 0.1, 3, torch.quint8)",
+    "quantised by channel":
+        "torch.quantize_per_channel(torch.ones(2, 2), torch.tensor([0.1, 0.2]), torch.tensor([0, 1]), 0, torch.qint8)",
+    "quantised with float points":
+        "torch.quantize_per_channel(torch.ones(2, 2), torch.tensor([0.1, 0.2]), torch.tensor([0.5, 1]), 1, torch.quint8)",
+    "optimizer": "torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], 0.1, momentum=0.9).state_dict()",
+}  # fmt: skip
+
+
+def equal(torch: Any, left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        if left.is_quantized:
+            same = str(left) == str(right)
+        else:
+            same = left.resolve_conj().contiguous().view(torch.uint8).equal(right.contiguous().view(torch.uint8))
+        return same and left.dtype == right.dtype and left.shape == right.shape
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(equal(torch, left[key], right[key]) for key in left)
+    if isinstance(left, list):
+        return len(left) == len(right) and all(equal(torch, *pair) for pair in zip(left, right))
+    return type(left) is type(right) and bool(left == right)
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", TORCH_VALUES)
+def test_torch_reads_again_what_it_wrote_and_optc_rewrote(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    value = eval(TORCH_VALUES[name], {"torch": torch, "Counter": Counter})
+    written, rewritten = io.BytesIO(), io.BytesIO()
+    torch.save(value, written)
+    save(load(written.getvalue()), rewritten)
+    assert equal(torch, torch.load(io.BytesIO(written.getvalue())), torch.load(io.BytesIO(rewritten.getvalue())))
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("torch.eye(3).to_sparse()", "a sparse tensor cannot be read"),
+        ("torch.ones(2, device='meta')", "a tensor without numbers, on the device meta,"),
+        ("torch.ones(3).storage()", "a storage without a tensor"),
+        ("{'a': [torch.per_tensor_affine]}", "per_tensor_affine itself is not read"),
+    ],
+)
+def test_what_optc_has_no_equivalent_of_is_refused_by_name(made: str, said: str) -> None:
+    torch = pytest.importorskip("torch")
+    buffer = io.BytesIO()
+    torch.save(eval(made), buffer)
+    with pytest.raises(ArchiveError, match=rf"archive/data.pkl: {said}"):
+        load(buffer.getvalue())
 
 
 @pytest.mark.peers
