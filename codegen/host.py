@@ -50,6 +50,11 @@ class Target:
         return self.vector_registers < 32
 
     @property
+    def second_level_bytes(self) -> int:
+        """What a core's second-level cache is taken to hold: half as much in processors that had narrow vectors."""
+        return 1 << 20 if self.vector_bytes >= 64 else 1 << 19
+
+    @property
     def avx512(self) -> bool:
         """The AVX-512 instructions that scale, split and look up (F, VL, DQ and BW)."""
         return self.is_x86 and self.vector_bytes == 64

@@ -10,7 +10,7 @@
               | Store(buffer, index, value)
               | Scatter(buffer, base, offset, value)         buffer[base + offset] = value
               | Tile(scratch, buffer, index, stride, size)  a square of the buffer, rows and columns exchanged
-              | Fetch(buffer, index)                       an element's cache line will be wanted; it need not exist
+              | Fetch(buffer, index, written)              an element's cache line will be wanted; it need not exist
 
 Expressions are `optc.ops.scalar.Expr` trees with three more leaves: `load(buffer, index)`, `local(name)` and
 `index(dim)`, the integer value of a dimension; and `at(buffer, offset, base)`, an element at `offset` behind the place
@@ -145,10 +145,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Fetch:
-    """Brings the cache line of buffer[index] nearer. Changes nothing; beyond the buffer it does nothing."""
+    """Brings the cache line of buffer[index] nearer, to be `written` or to be read. Changes nothing; beyond the buffer
+    it does nothing."""
 
     buffer: str
     index: Dim
+    written: bool = False
 
 
 Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Scatter | Tile | Fetch
@@ -314,8 +316,8 @@ class _Copy:
                 return Scatter(buffer, rewrite(base, self.node), place, rewrite(value, self.node))
             case Tile(_, buffer, index, stride):
                 return replace(statement, index=self.place(buffer, index), stride=self.dim(stride))
-            case Fetch(buffer, index):
-                return Fetch(buffer, self.place(buffer, index))
+            case Fetch(buffer, index, written):
+                return Fetch(buffer, self.place(buffer, index), written)
             case Define(name, value) | Assign(name, value) | Accumulate(name, _, value):
                 return replace(statement, name=self.name(name), value=rewrite(value, self.node))
 
@@ -379,8 +381,8 @@ def _print_statement(statement: Statement) -> str:
             return f"{buffer}[{show(base)} + {offset}] = {show(value)}"
         case Tile(scratch, buffer, index, stride, size):
             return f"{scratch} = {size} x {size} of {buffer}[{index}], columns {stride} apart"
-        case Fetch(buffer, index):
-            return f"fetch {buffer}[{index}]"
+        case Fetch(buffer, index, written):
+            return f"fetch {buffer}[{index}]{' to write' if written else ''}"
 
 
 def _combination(combine: Expr) -> str:

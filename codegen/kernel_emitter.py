@@ -135,10 +135,11 @@ class _KernelEmitter:
                 self.scan(statement)
             case Tile():
                 self.tile(statement)
-            case Fetch(buffer, index):
+            case Fetch(buffer, index, written):
                 element = memory_type(self.kernel.buffer(buffer).dtype)
                 place = emit_dim(self.b, index, self.names)
-                self.b.prefetch(self.b.gep(element, self.buffers[buffer], place, inbounds=False), locality=2)
+                address = self.b.gep(element, self.buffers[buffer], place, inbounds=False)
+                self.b.prefetch(address, locality=2, write=written)
             case Store(buffer, index, value):
                 self.store(self.buffers[buffer], buffer, index, self.value(value, self.lanes))
             case Scatter(buffer, base, offset, value):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from optc.codegen.blocks import block_reductions
 from optc.codegen.columns import stream_columns
-from optc.codegen.fetches import fetch_next_rows
+from optc.codegen.fetches import fetch_ahead
 from optc.codegen.hoist import hoist_invariants
 from optc.codegen.host import Target
 from optc.codegen.interleave import interleave
@@ -27,7 +27,7 @@ SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "stream columns": stream_columns,
     "vectorise": vectorise,
     "interleave": interleave,
-    "fetch next rows": fetch_next_rows,
+    "fetch ahead": fetch_ahead,
 }
 """In the order in which they are applied."""
 

@@ -19,13 +19,15 @@ import pytest
 
 import optc
 from optc.codegen import frame, jit
+from optc.codegen.fetches import fetch_ahead
 from optc.codegen.host import AVX2, AVX512, GENERIC, Target
-from optc.codegen.kernel import START, STOP, Kernel, Loop, Store, nodes, renamed, statements, values_of
+from optc.codegen.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, nodes, renamed, statements, values_of
 from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
 from optc.codegen.kernel_interpreter import interpret_kernel
 from optc.codegen.llvm import Module
 from optc.codegen.schedule import schedule
-from optc.ir.dims import Dim, substitute, symbols
+from optc.ir.dims import Dim, substitute, symbol, symbols
+from optc.ir.dtypes import FLOAT32
 from optc.nn import functional as F
 from optc.ops.shapes import known
 
@@ -277,23 +279,43 @@ def test_hot_loops_keep_vectors_in_registers(
         assert not [found for pattern in traffic for found in pattern.findall(loops)], f"{scheduled}\n{loops}"
 
 
-def fetches(columns: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What softmax of so many columns asks for ahead of its use."""
-    _, kernels = compiled_kernels(HOT["softmax"], [optc.zeros(64, columns)] * 3, monkeypatch, target)
+def fetches(name: str, rows: int, columns: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a program asks for ahead of its use."""
+    arguments = [optc.zeros(rows, columns), optc.ones(columns), optc.zeros(columns)]
+    _, kernels = compiled_kernels(HOT[name], arguments, monkeypatch, target)
     lines = "\n".join(str(schedule(kernel, target).kernel) for kernel in kernels).splitlines()
     return [line.strip() for line in lines if line.strip().startswith("fetch")]
 
 
-def test_the_next_row_is_asked_for_while_a_row_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The input while exponentials are computed, the result, which waits there, while they are scaled."""
-    found = fetches(1024, AVX2, monkeypatch)
-    assert found == ["fetch in0[1024*i0 + i1 + 1024]", "fetch out0[1024*i0 + i1 + 1024]"]
+@pytest.mark.parametrize("target", [AVX512, AVX2], ids=["avx512", "avx2"])
+def test_what_comes_next_is_asked_for_while_a_row_is_computed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next row of the input, and the result's memory shortly before it is written for the first time."""
+    found = fetches("softmax", 256, 1024, target, monkeypatch)
+    assert found == ["fetch in0[1024*i0 + i1 + 1024]", "fetch out0[1024*i0 + i1 + 512] to write"]
 
 
-def test_rows_that_are_near_or_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fetches(100, AVX2, monkeypatch) == []
-    assert fetches(100_000, AVX2, monkeypatch) == []
-    assert fetches(1024, AVX512, monkeypatch) == []
+def test_rows_that_are_near_are_asked_for_a_few_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "fetch in0[16*i0 + i1 + 512]" in fetches("softmax", 16384, 16, AVX2, monkeypatch)
+
+
+def test_rows_that_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fetches("softmax", 8, 100_000, AVX512, monkeypatch)
+    assert found == ["fetch out0[100000*i0 + i1 + 512] to write"]
+
+
+def test_nothing_is_asked_for_that_fits_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetches("softmax", 64, 1000, AVX2, monkeypatch) == []
+    assert fetches("softmax", 64, 1024, AVX512, monkeypatch) == []
+
+
+def test_nothing_beyond_a_tensor_of_unknown_size_is_asked_for() -> None:
+    buffers = (Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output"))
+    place = symbol("i")
+    value = load(buffers[0], place)
+    loop = Loop("i", 0, symbol("n"), 16, (Store("out0", place, value * value),), lanes=16)
+    found = str(fetch_ahead(Kernel("squares", buffers, ("n",), (loop,)), AVX512))
+    assert "fetch in0[min(i + 512, n + -1)]" in found
+    assert "fetch out0[min(i + 512, n + -1)] to write" in found
 
 
 def test_spills_are_seen() -> None:
