@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from optc.codegen.cost import FUNCTION, body_operations
 from optc.codegen.host import Target
 from optc.codegen.kernel import START, STOP, Fetch, Kernel, Loop, Statement, Store, nodes, stride_of, values_of
 from optc.ir.dims import Dim, minimum, substitute
 
 AHEAD_BYTES = 2048
-"""From a place to the one that is asked for. On an Emerald Rapids and with rows of any length, gelu takes 0.7 to 0.8 of
-the time, layer norm 0.7 to 0.9, softmax 0.75 to 0.9; 1024 and 4096 bytes are as good or a little worse."""
-LEAST_BYTES, MOST_BYTES = 1 << 10, 1 << 16
-"""Of a row: shorter ones are not far, longer ones would drive each other out of the second-level cache."""
+"""From a place to the one that is asked for. On an Emerald Rapids whose memory others use too, gelu takes 0.7 to 0.8 of
+the time, layer norm 0.7 to 0.9, softmax 0.75 to 0.9, and 0.9 to 1.05 in quiet moments; 1024 and 4096 bytes are no better."""
+MOST_BYTES = 1 << 16
+"""From a row to the next one: longer ones would drive each other out of the second-level cache."""
 _LINE_BYTES = 64
 
 
@@ -79,10 +80,15 @@ class _Fetcher:
         for statement in body:
             if isinstance(statement, Loop) and not statement.lanes:
                 yield replace(statement, body=tuple(self.statements(statement.body, (*around, statement))))
-            elif isinstance(statement, Loop) and _is_pass(statement) and _stores(statement):
+            elif isinstance(statement, Loop) and _is_pass(statement) and self.may_wait(statement, is_walked_again):
                 yield self.storing(statement, around, is_walked_again, fetched)
             else:
                 yield statement
+
+    def may_wait(self, loop: Loop, is_walked_again: bool) -> bool:
+        """Whether a pass stores, and does so much besides that fetches for nothing cost little, if they may be that."""
+        is_heavy = is_walked_again or body_operations(loop.body) >= FUNCTION
+        return any(isinstance(statement, Store) for statement in loop.body) and (is_heavy or not self.confined)
 
     def storing(self, loop: Loop, around: tuple[Loop, ...], is_walked_again: bool, fetched: set[str]) -> Loop:
         """A pass with fetches of what no pass before it has fetched."""
@@ -93,7 +99,7 @@ class _Fetcher:
             for name, index in _accesses(statement):
                 if name in fetched or stride_of(index, loop.variable) != 1:
                     continue
-                step = self.distance(name, index, row, is_walked_again and name != written)
+                step = self.distance(name, index, loop, row, is_walked_again and name != written)
                 if not step or any(self.is_near(name, index + step, other) for other in fetches):
                     continue
                 place = minimum(index + step, _last(index, (*around, loop))) if self.confined else index + step
@@ -101,22 +107,22 @@ class _Fetcher:
         fetched.update(fetch.buffer for fetch in fetches)
         return replace(loop, body=(*fetches, *loop.body))
 
-    def distance(self, name: str, index: Dim, row: Loop | None, is_walked_again: bool) -> int:
+    def distance(self, name: str, index: Dim, loop: Loop, row: Loop | None, is_walked_again: bool) -> int:
         """Elements from a vector to the one to ask for, 0 where there is nothing to fetch."""
         buffer = self.kernel.buffer(name)
+        ahead = AHEAD_BYTES // buffer.dtype.itemsize
         if buffer.role == "scratch":
             return 0
-        itemsize = buffer.dtype.itemsize
-        ahead = AHEAD_BYTES // itemsize
         if row is None:
             return 0 if is_walked_again else ahead
-        stride = stride_of(index, row.variable)
-        if not isinstance(stride, int):
+        stride, turns = stride_of(index, row.variable), loop.stop - loop.start
+        if not isinstance(stride, int) or stride <= 0:
             return 0
-        step = stride * row.step * itemsize
-        if step <= 0 or is_walked_again and step > MOST_BYTES:
-            return 0
-        return stride * row.step if is_walked_again and step >= LEAST_BYTES else ahead
+        to_next = stride * row.step
+        has_no_gaps = isinstance(turns, int) and stride <= turns + loop.step
+        if has_no_gaps and not is_walked_again and to_next > ahead:
+            return ahead
+        return to_next * max(1, ahead // to_next) if to_next * buffer.dtype.itemsize <= MOST_BYTES else 0
 
     def is_near(self, name: str, index: Dim, other: Fetch) -> bool:
         """Whether a place is in the cache line that is fetched already, as a rule."""
@@ -132,10 +138,6 @@ def _last(index: Dim, loops: tuple[Loop, ...]) -> Dim:
 
 def _is_pass(statement: Statement) -> bool:
     return isinstance(statement, Loop) and statement.lanes > 1 and not statement.masked
-
-
-def _stores(loop: Loop) -> bool:
-    return any(isinstance(statement, Store) for statement in loop.body)
 
 
 def _accesses(statement: Statement) -> Iterator[tuple[str, Dim]]:

@@ -51,8 +51,8 @@ class Target:
 
     @property
     def second_level_bytes(self) -> int:
-        """What a core's second-level cache is taken to hold: half as much in processors that had narrow vectors."""
-        return 1 << 20 if self.vector_bytes >= 64 else 1 << 19
+        """What a core's second-level cache holds at most: half as much in processors that have narrow vectors."""
+        return 1 << 21 if self.vector_bytes >= 64 else 1 << 20
 
     @property
     def avx512(self) -> bool:

@@ -29,6 +29,7 @@ from optc.codegen.schedule import schedule
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.nn import functional as F
+from optc.ops.scalar import Expr, function
 from optc.ops.shapes import known
 
 TARGETS = [jit.host_target(), AVX2, GENERIC]
@@ -294,8 +295,18 @@ def test_what_comes_next_is_asked_for_while_a_row_is_computed(target: Target, mo
     assert found == ["fetch in0[1024*i0 + i1 + 1024]", "fetch out0[1024*i0 + i1 + 512] to write"]
 
 
-def test_rows_that_are_near_are_asked_for_a_few_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_rows_that_are_near_one_is_asked_for_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "fetch in0[16*i0 + i1 + 512]" in fetches("softmax", 16384, 16, AVX2, monkeypatch)
+
+
+def test_what_lies_between_rows_is_not_asked_for() -> None:
+    buffers = (Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output"))
+    row, column = symbol("i"), symbol("j")
+    value = load(buffers[0], row * 1000 + column)
+    inner = Loop("j", 0, 320, 16, (Store("out0", row * 320 + column, value * value),), lanes=16)
+    found = str(fetch_ahead(Kernel("squares", buffers, (), (Loop("i", 0, 4096, 1, (inner,)),)), AVX512))
+    assert "fetch in0[1000*i + j + 1000]" in found
+    assert "fetch out0[320*i + j + 320] to write" in found
 
 
 def test_rows_that_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,18 +315,22 @@ def test_rows_that_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_is_asked_for_that_fits_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fetches("softmax", 64, 1000, AVX2, monkeypatch) == []
-    assert fetches("softmax", 64, 1024, AVX512, monkeypatch) == []
+    assert fetches("softmax", 128, 1000, AVX2, monkeypatch) == []
+    assert fetches("softmax", 256, 1000, AVX512, monkeypatch) == []
 
 
-def test_nothing_beyond_a_tensor_of_unknown_size_is_asked_for() -> None:
+def test_where_little_may_be_done_nothing_beyond_its_end_is_asked_for() -> None:
+    """And nothing at all by loops that would take longer for it."""
     buffers = (Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output"))
-    place = symbol("i")
-    value = load(buffers[0], place)
-    loop = Loop("i", 0, symbol("n"), 16, (Store("out0", place, value * value),), lanes=16)
-    found = str(fetch_ahead(Kernel("squares", buffers, ("n",), (loop,)), AVX512))
-    assert "fetch in0[min(i + 512, n + -1)]" in found
-    assert "fetch out0[min(i + 512, n + -1)] to write" in found
+    value = load(buffers[0], symbol("i"))
+
+    def asked(stored: Expr) -> str:
+        loop = Loop("i", 0, symbol("n"), 16, (Store("out0", symbol("i"), stored),), lanes=16)
+        return str(fetch_ahead(Kernel("function", buffers, ("n",), (loop,)), AVX512))
+
+    assert "fetch" not in asked(value * value)
+    assert "fetch in0[min(i + 512, n + -1)]" in asked(function("exp", value))
+    assert "fetch out0[min(i + 512, n + -1)] to write" in asked(function("exp", value))
 
 
 def test_spills_are_seen() -> None:
