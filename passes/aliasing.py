@@ -52,6 +52,25 @@ def is_container(type_: Type) -> bool:
     return isinstance(type_, ListType | DictType)
 
 
+def holds_containers(type_: Type) -> bool:
+    """True for lists, dictionaries and tuples that may have lists or dictionaries in them."""
+    if isinstance(type_, OptionalType):
+        return holds_containers(type_.element)
+    if isinstance(type_, TupleType):
+        return any(map(_may_be_container, type_.elements))
+    element = type_.element if isinstance(type_, ListType) else type_.value if isinstance(type_, DictType) else None
+    return element is not None and _may_be_container(element)
+
+
+def _may_be_container(type_: Type) -> bool:
+    """True for types of elements that are, or have in them, lists or dictionaries."""
+    if isinstance(type_, OptionalType):
+        return _may_be_container(type_.element)
+    if isinstance(type_, TupleType):
+        return any(map(_may_be_container, type_.elements))
+    return is_reference(type_) and not isinstance(type_, TensorType | FutureType)
+
+
 @dataclass(eq=False)
 class Storage:
     """One piece of memory: the value that first stood for it, and everything it may really be.
@@ -75,6 +94,10 @@ class Storage:
     def may_be_container(self, other: Storage) -> bool:
         """True when both may be the same list or dictionary."""
         return not self.containers.isdisjoint(other.containers)
+
+    def may_be_held_by(self, other: Storage) -> bool:
+        """True when this list or dictionary may be in the other one, or in what is in it."""
+        return holds_containers(other.value.type) and not self.containers.isdisjoint(other.roots)
 
 
 @dataclass(frozen=True)

@@ -253,15 +253,36 @@ class _Functionalizer:
     def hit_others(self, storage: Storage, writer: Node) -> None:
         """What may be the written memory, but is not known to be, must not be read any more.
 
-        A changed list leaves tensors alone; a changed tensor also spoils the lists that may hold it.
+        A changed list leaves tensors alone, and spoils the lists that may hold it, as a changed tensor does.
         """
         for other in self.state.versions:
             if other is storage or not other.may_be(storage):
                 continue
-            if storage.is_container and not storage.may_be_container(other):
+            if storage.is_container and not (storage.may_be_container(other) or storage.may_be_held_by(other)):
                 continue
             self.refuse_lasting(other, writer)
-            self.state.unreadable[other] = writer
+            if not self.make_anew(other, storage, writer):
+                self.state.unreadable[other] = writer
+
+    def make_anew(self, holder: Storage, held: Storage, writer: Node) -> bool:
+        """Put what its elements are by now into a list, dictionary or tuple that only holds the changed one.
+
+        False for one that was not made in the writer's block, has changed itself, or holds what is not known.
+        """
+        made = holder.value.node
+        if not held.is_container or held.may_be_container(holder) or made.kind not in _CONSTRUCTS:
+            return False
+        if made.block is not writer.block or self.state.contents.get(holder) is not holder.value:
+            return False
+        places = [self.aliasing.places[value] for value in made.inputs if value in self.aliasing.places]
+        if holder in self.state.unreadable or any(place.storage in self.state.unreadable for place in places):
+            return False
+        present = {value: self.read(value, writer) for value in made.inputs}
+        contents = copy_node(made, self.graph, present).insert_before(writer).output
+        contents.name = holder.value.name
+        self.state.contents[holder] = contents
+        self.state.versions[holder] = self.next_version()
+        return True
 
     @staticmethod
     def refuse_lasting(storage: Storage, writer: Node) -> None:
@@ -391,6 +412,9 @@ _REARRANGED: dict[str, Callable[[Graph, Node], Value]] = {
     "aten::remove": _remove,
 }
 """Changes of lists that are made of several operators on values."""
+
+_CONSTRUCTS = ("prim::ListConstruct", "prim::DictConstruct", "prim::TupleConstruct")
+"""What makes a list, dictionary or tuple of its elements."""
 
 _KEYS = ("str", "int", "float", "bool")
 
