@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from optc.ir.function import Function, ScriptObject
@@ -14,7 +16,7 @@ from optc.nn.modules.module import Module
 from optc.runtime.collector import collector_paused
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
-from optc.runtime.values import is_torch
+from optc.runtime.values import is_torch, kind_of
 
 FALLBACKS = ("warn", "error", "allow")
 
@@ -78,10 +80,12 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
     """
     if isinstance(module, str | os.PathLike):
         return capture(api.load(module))
-    if is_torch(module) or any(is_torch_class(base) for base in type(module).__mro__):
-        from optc.interop.torch_modules import module_of
+    if is_of_torch(module, example_inputs):
+        from optc.interop.torch_modules import method_name, module_of
 
-        return capture(RecursiveScriptModule(module_of(module, example_inputs)))
+        captured = RecursiveScriptModule(module_of(module, example_inputs))
+        name = method_name(module)
+        return capture(captured if name == "forward" else getattr(captured, name))
     if isinstance(module, ScriptFunction):
         return module._function, None, module.name
     if isinstance(module, ScriptMethod):
@@ -99,6 +103,28 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
         captured = api.script(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)
     raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
+
+
+def is_of_torch(program: Any, example_inputs: Any) -> bool:
+    """True for torch's modules and functions, and for functions that call torch or are to be traced with its tensors."""
+    if is_torch(program) or any(is_torch_class(base) for base in type(program).__mro__):
+        return True
+    if isinstance(program, ObjectModule | ScriptFunction | ScriptMethod | Module) or not callable(program):
+        return False
+    if example_inputs is not None:
+        return kind_of(example_inputs, {}) == "torch"
+    function = inspect.unwrap(getattr(program, "__func__", program))
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return False
+    names = inspect.getclosurevars(function)
+    return any(_is_torchs(value) for value in (*names.globals.values(), *names.nonlocals.values()))
+
+
+def _is_torchs(value: Any) -> bool:
+    """True for the module torch, its parts, and what they define."""
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return str(name).partition(".")[0] == "torch"
 
 
 def is_torch_class(base: type) -> bool:

@@ -7,6 +7,7 @@ into its buffers is seen on both sides. Tensors that torch keeps elsewhere (cons
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,25 @@ from optc.archive.zip_writer import ZipWriter
 from optc.eager.dispatch import wrap
 from optc.eager.tensor import Tensor
 from optc.interop.torch import from_torch, quiet_torch
-from optc.ir.function import ScriptObject
+from optc.ir.function import Function, ScriptObject
+
+
+def method_name(program: Any) -> str:
+    """The method of a torch module that is meant: a method's own name, and forward for modules and functions."""
+    return str(program.name) if isinstance(program, torch._C.ScriptMethod) else "forward"
 
 
 def module_of(module: Any, example_inputs: Any) -> ScriptObject:
-    """A torch module or function: scripted ones as they are, others traced (or scripted without inputs).
+    """A torch module, function or method: scripted ones as they are, others traced (or scripted without inputs).
 
     Raises what torch raises for modules it cannot capture or save.
     """
     buffer = io.BytesIO()
     with quiet_torch():
         scripted = module
-        if not isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        if isinstance(module, torch._C.ScriptMethod):
+            scripted = torch.jit._recursive.wrap_cpp_module(module.owner)
+        elif not isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
             scripted = torch.jit.script(module) if example_inputs is None else _trace(module, example_inputs)
         torch.jit.save(scripted, buffer)
     name = f"<{type(module).__name__}>"
@@ -39,7 +47,26 @@ def module_of(module: Any, example_inputs: Any) -> ScriptObject:
     archive.code.constants = tuple(owned.value(constant, None) for constant in archive.code.constants)
     archive.code.archive = _code_of(archive.archive, name)
     owned.object(result, getattr(scripted, "_c", None))  # functions have no attributes
+    if isinstance(scripted, torch.jit.ScriptFunction):
+        _give_defaults(result.type.methods["forward"], scripted.schema)
     return result
+
+
+def _give_defaults(forward: Function, schema: Any) -> None:
+    """A function is saved as the method of a module, and the defaults of its arguments are not."""
+    defaults = {each.name: each.default_value for each in schema.arguments if each.has_default_value()}
+    arguments = (
+        replace(each, default=_plain(defaults[each.name]), has_default=True) if each.name in defaults else each
+        for each in forward.schema.arguments
+    )
+    forward.schema = replace(forward.schema, arguments=tuple(arguments))
+
+
+def _plain(value: Any) -> Any:
+    """A default value as optc's own."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return from_torch(value) if type(value).__module__.partition(".")[0] == "torch" else value
 
 
 def _code_of(archive: ZipReader, name: str) -> ZipReader:
@@ -55,7 +82,7 @@ def _code_of(archive: ZipReader, name: str) -> ZipReader:
 
 def _trace(module: Any, example_inputs: Any) -> Any:
     trace: Any = torch.jit.trace
-    return trace(module, example_inputs)
+    return trace(module, example_inputs, check_trace=False)
 
 
 class _Owned:
@@ -71,7 +98,8 @@ class _Owned:
             return
         self._done[id(target)] = target
         # An object that restores itself may have made of its state what it liked.
-        restored = "__setstate__" in target.type.methods or not hasattr(theirs, "getattr")
+        is_opaque = target.type.is_native or "__setstate__" in target.type.methods
+        restored = is_opaque or not hasattr(theirs, "getattr")
         for name, value in target.values.items():
             target.values[name] = self.value(value, None if restored else theirs.getattr(name))
 

@@ -42,7 +42,7 @@ from optc.runtime.specialization import (
     in_rows,
     show,
 )
-from optc.runtime.state import RunFailed, drop_unwritten, run_program
+from optc.runtime.state import RunFailed, run_program, settle
 from optc.runtime.values import from_tensor, kind_of, map_structure, signature_key, tensors_of, type_of
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class CompiledFunction:
         from optc.runtime.native import generate_with_islands
 
         program = optimize(self._function, self._receiver, specialization.types, sharing=specialization.sharing)
-        drop_unwritten(program)
+        settle(program)
         assert program.graph is not None
         native = generate_with_islands(program.graph, self.__name__)
         assert not isinstance(native, Fallback)

@@ -23,7 +23,7 @@ from optc.runtime.calling import with_python_form
 from optc.runtime.islands import Islands
 from optc.runtime.sharing import compared_pairs, is_apart, written_pairs
 from optc.runtime.specialization import Fallback, Specialization
-from optc.runtime.state import RunFailed, drop_unwritten
+from optc.runtime.state import RunFailed, settle
 from optc.thread_count import get_num_threads
 
 ISLANDS_LIMIT = 64
@@ -57,7 +57,7 @@ def build(
     """
     program = specialization.program
     assert program is not None and program.graph is not None
-    drop_unwritten(program)
+    settle(program)
     native = generate_with_islands(program.graph, name)
     if isinstance(native, Fallback):
         specialization.fallbacks.append(native)

@@ -78,7 +78,9 @@ def overlaps(program: OptimizedProgram, values: Sequence[Any]) -> bool:
     )
 
 
-def _may_share(one: TensorBase, other: TensorBase) -> bool:
+def _may_share(one: Any, other: Any) -> bool:
+    if not isinstance(one, TensorBase) or not isinstance(other, TensorBase):
+        return False  # a list that only Python can hold
     try:
         return bool(np.shares_memory(one._array, other._array, max_work=_LARGEST_SEARCH))  # type: ignore[arg-type]  # numpy's stubs allow two values
     except np.exceptions.TooHardError:

@@ -123,6 +123,8 @@ def show(type_: Any) -> str:
 def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     """True when a value has the type, symbols bound consistently."""
     if type_ is None:
+        if isinstance(value, TensorBase) and isinstance(other, TensorBase):  # of a type that nothing computes with
+            return value._array.dtype == other._array.dtype and value._array.shape == other._array.shape
         return type(value) is type(other) and bool(value == other)
     if isinstance(type_, list | tuple):
         same = isinstance(value, list if isinstance(type_, list) else tuple) and len(value) == len(type_)

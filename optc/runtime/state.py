@@ -27,13 +27,22 @@ def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequ
         leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)
     ]
     held = [current(slot, leaves) for slot in program.state if slot.owner is not None]
-    results = [tensor_of(result) for result in run(*map(native_form, leaves + held))]
+    given = [*leaves, *held]
+    forms = [native_form(leaf) for leaf in given]
+    known = {id(form): leaf for form, leaf in zip(forms, given) if isinstance(form, np.ndarray)}
+    results = [known[id(result)] if id(result) in known else tensor_of(result) for result in run(*forms)]
     for slot in program.state:
         if slot.output is not None:
             put_back(slot, results[slot.output], leaves)
     if program.output_structure is None:
         return results[0] if results else None
     return rebuild(results[: program.output_structure.leaf_count], program.output_structure)
+
+
+def settle(program: OptimizedProgram) -> None:
+    """What remains to be said about state when a program is optimised."""
+    drop_unwritten(program)
+    return_written(program)
 
 
 def drop_unwritten(program: OptimizedProgram) -> None:
@@ -53,17 +62,43 @@ def drop_unwritten(program: OptimizedProgram) -> None:
             program.state.remove(slot)
 
 
+def return_written(program: OptimizedProgram) -> None:
+    """Let results that are what the program last wrote into an argument be that argument, which holds it then."""
+    graph = program.graph
+    if graph is None:
+        return
+    written = {
+        graph.outputs[slot.output]: graph.inputs[slot.input]
+        for slot in program.state
+        if slot.kind == "argument" and slot.output is not None
+    }
+    hidden = {slot.output for slot in program.state}
+    for place, value in enumerate(list(graph.outputs)):
+        if place not in hidden and value in written and written[value].type == value.type:
+            graph.block.return_node.set_input(place, written[value])
+
+
 def current(slot: Slot, leaves: Sequence[Any]) -> Any:
     """What the state holds before the run."""
     return leaves[slot.input] if slot.owner is None else slot.present
 
 
 def put_back(slot: Slot, value: Any, leaves: Sequence[Any]) -> None:
-    """Make the program's last value of a slot visible: rebind the attribute, or copy into the tensor it holds."""
+    """Make the program's last value of a slot visible: rebind the attribute, or copy into the object it holds."""
     if slot.kind == "attribute" and slot.owner is not None:
         slot.rebind(value)
         return
-    current(slot, leaves)._array[...] = value._array
+    held = current(slot, leaves)
+    if held is value:
+        return
+    if isinstance(held, list):
+        held[:] = value
+    elif isinstance(held, dict):
+        items = dict(value)
+        held.clear()
+        held.update(items)
+    else:
+        held._array[...] = value._array
 
 
 def tensor_of(value: Any) -> Any:

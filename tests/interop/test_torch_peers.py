@@ -153,3 +153,81 @@ def test_views_that_torch_conjugates_and_negates_later_are_taken_for_what_they_s
     fast = optc.compile(twice, fallback="allow")
     assert fast(negative).tolist() == [-4.0, 8.0]
     assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
+
+
+def doubled(x: torch.Tensor, times: int = 2) -> torch.Tensor:
+    return torch.relu(x) * times
+
+
+@pytest.mark.parametrize("example", [None, (torch.ones(2),)], ids=["scripted", "traced"])
+def test_a_plain_function_of_torch_is_captured_by_torch(example) -> None:  # type: ignore[no-untyped-def]
+    result = optc.compile(doubled, example, fallback="error")(torch.tensor([-1.0, 3.0]))
+    assert isinstance(result, torch.Tensor) and result.tolist() == [0.0, 6.0]
+
+
+def test_a_function_written_in_c_is_traced() -> None:
+    assert optc.compile(torch.relu, (torch.ones(2),), fallback="error")(torch.tensor([-1.0, 3.0])).tolist() == [0, 3]
+
+
+def test_defaults_of_a_scripted_function_are_kept() -> None:
+    fast = optc.compile(torch.jit.script(doubled), fallback="error")
+    assert fast(torch.ones(1)).tolist() == [2.0] and fast(torch.ones(1), times=5).tolist() == [5.0]
+
+
+def test_an_exported_method_is_compiled_by_itself() -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor([3.0]))
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x
+
+        @torch.jit.export
+        def scaled(self, x):  # type: ignore[no-untyped-def]
+            return x * self.weight
+
+    assert optc.compile(torch.jit.script(Two()).scaled, fallback="error")(torch.ones(2)).tolist() == [3.0, 3.0]
+
+
+def test_dtypes_and_devices_of_torch_are_arguments() -> None:
+    @torch.jit.script
+    def moved(x: torch.Tensor, device: torch.device, dtype: int) -> torch.Tensor:
+        return x.to(device).to(dtype)
+
+    fast = optc.compile(moved, fallback="allow")
+    assert fast(torch.ones(2), torch.device("cpu"), torch.float64).dtype is torch.float64
+
+
+def test_a_quantised_module_of_torch_is_taken() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.ReLU())
+    packed = torch.jit.script(torch.ao.quantization.quantize_dynamic(net, {torch.nn.Linear}))
+    x = torch.rand(2, 4)
+    torch.testing.assert_close(optc.compile(packed, fallback="allow")(x), packed(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.float8_e4m3fn, torch.complex32], ids=str)
+def test_tensors_that_nothing_computes_with_go_in_and_out(dtype) -> None:  # type: ignore[no-untyped-def]
+    @torch.jit.script
+    def first(x: torch.Tensor) -> torch.Tensor:
+        return x[:2]
+
+    fast = optc.compile(first, fallback="allow")
+    for count in (3, 3, 4):
+        result = fast(torch.arange(count).to(torch.float32).to(dtype))
+        assert result.dtype is dtype and result.to(torch.complex64).tolist() == [0, 1]
+
+
+def test_lists_that_a_module_holds_may_grow() -> None:
+    class Counting(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = [1]
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            self.seen.append(x.size(0))
+            return x * len(self.seen)
+
+    ours, theirs = optc.compile(torch.jit.script(Counting()), fallback="allow"), torch.jit.script(Counting())
+    for _ in range(3):
+        torch.testing.assert_close(ours(torch.ones(2)), theirs(torch.ones(2)))
