@@ -7,6 +7,7 @@ from locals to rows of scratch in the nearest cache, and memory is read once fro
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from optc.codegen.cost import body_operations
@@ -106,16 +107,21 @@ def _kept_types(body: tuple[Statement, ...]) -> dict[str, DType]:
     kept: dict[str, DType] = {}
     for statement in body:
         part += isinstance(statement, Loop)
-        for inner in statements((statement,)):
-            names = [node.value for value in values_of(inner) for node in nodes(value) if node.op == "local"]
-            names += [inner.name] if isinstance(inner, Accumulate | Assign) else []
-            for name in names:
-                if name in defined and defined[name][0] != part:
-                    kept[name] = defined[name][1]
+        for name in _locals_of(statement):
+            if name in defined and defined[name][0] != part:
+                kept[name] = defined[name][1]
         if isinstance(statement, Define):
             defined[statement.name] = (part, statement.value.dtype)
         part += isinstance(statement, Loop)
     return kept
+
+
+def _locals_of(statement: Statement) -> Iterator[str]:
+    """The locals that a statement, or one inside it, reads or changes."""
+    for inner in statements((statement,)):
+        yield from (node.value for value in values_of(inner) for node in nodes(value) if node.op == "local")
+        if isinstance(inner, Accumulate | Assign):
+            yield inner.name
 
 
 class _Distribution:

@@ -12,6 +12,7 @@ ps_roi_align_kernel.cpp, ps_roi_pool_kernel.cpp).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -518,14 +519,19 @@ def _reference_roi_pool(x: Array, boxes: Array, scale: float, height: int, width
         return found, places
     for (number, i, j), image, rows, columns in _reference_bins(x, boxes, scale, height, width, 1, 0):
         for channel, plane in enumerate(image):
-            best = lowest(operand_type(x)) if rows and columns else 0.0
-            for row in rows:
-                for column in columns:
-                    if plane[row, column] > best:
-                        best = plane[row, column]
-                        places[number, channel, i, j] = row * x.shape[3] + column
-            found[number, channel, i, j] = best
+            found[number, channel, i, j], places[number, channel, i, j] = _largest_of(plane, rows, columns)
     return found, places
+
+
+def _largest_of(plane: Array, rows: range, columns: range) -> tuple[Any, int]:
+    """The largest element of a bin of a plane (H, W), and row * W + column of the first of equal ones."""
+    if not rows or not columns:
+        return 0.0, -1
+    best, place = lowest(operand_type(plane)), -1
+    for row, column in product(rows, columns):
+        if plane[row, column] > best:
+            best, place = plane[row, column], row * plane.shape[1] + column
+    return best, place
 
 
 define(
