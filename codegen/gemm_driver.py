@@ -9,6 +9,7 @@ from functools import reduce
 from optc.codegen.gemm import ALIGNMENT, BATCHED, PARAMETERS, RANGE, Gemm
 from optc.codegen.gemm_kernel import Kernel
 from optc.codegen.gemm_packing import column_packing, panel_packing, tile_packing
+from optc.codegen.gemm_plan import SECOND_LEVEL_BYTES
 from optc.codegen.gemm_tiles import element_bytes, has_cheap_masks, last_columns
 from optc.codegen.llvm import Builder, Module, Value
 
@@ -233,10 +234,16 @@ class _DriverWriter:
         return reduce(b.and_, conditions) if conditions else True
 
     def _unknown_columns(self, block: _Block, column: Value) -> None:
-        """Halving numbers of vectors while they fit, then one after the other with a mask."""
+        """As many vectors as are needed, the last of them masked, or where masks are dear halving numbers of vectors
+        while they fit, then one after the other with a mask."""
         b, lanes = self.b, self.tile.lanes
         left = b.sub(self.n, column)
         whole = self._panel(block, column, self.tile.vectors, left)
+        if has_cheap_masks(lanes, self.gemm.element):
+            for vectors in range(1, self.tile.vectors + 1):
+                with b.if_then(b.icmp("eq", b.udiv(b.add(left, lanes - 1), lanes), vectors)):
+                    self._some_vectors(block, whole, vectors, left)
+            return
         done = b.constant("i64", 0)
         for vectors in _halves(self.tile.vectors // 2, 2):
             fits = b.icmp("sge", b.sub(left, done), vectors * lanes)
@@ -244,16 +251,21 @@ class _DriverWriter:
                 self._tiles(block, self._part(whole, done, vectors, lanes, None))
             done = b.add(done, b.select(fits, b.constant("i64", vectors * lanes), 0))
         with b.for_loop(done, left, lanes) as loop:
-            remaining = b.sub(left, loop.index)
-            narrow = last_columns(lanes, self.gemm.element, 1)[-1][1]
-            if narrow == lanes:
-                self._tiles(block, self._part(whole, loop.index, 1, lanes, remaining))
-                return
-            with b.if_then_else(b.icmp("sle", remaining, narrow)) as (few, many):
-                with few:
-                    self._tiles(block, self._part(whole, loop.index, 1, narrow, remaining))
-                with many:
-                    self._tiles(block, self._part(whole, loop.index, 1, lanes, remaining))
+            self._tiles(block, self._part(whole, loop.index, 1, lanes, b.sub(left, loop.index)))
+
+    def _some_vectors(self, block: _Block, panel: _Panel, vectors: int, columns: Value) -> None:
+        """So many vectors of a panel that is not full; half a vector is computed by a kernel of its own."""
+        b, lanes = self.b, self.tile.lanes
+        narrow = last_columns(lanes, self.gemm.element, 1)[-1][1]
+        start = b.constant("i64", 0)
+        if vectors > 1:
+            self._tiles(block, self._part(panel, start, vectors, lanes, columns))
+            return
+        with b.if_then_else(b.icmp("sle", columns, narrow)) as (few, many):
+            with few:
+                self._tiles(block, self._part(panel, start, 1, narrow, columns))
+            with many:
+                self._tiles(block, self._part(panel, start, 1, lanes, columns))
 
     def _part(self, panel: _Panel, done: Value, vectors: int, lanes: int, columns: Value | None) -> _Panel:
         """Some vectors of a panel, behind `done` columns."""
@@ -308,7 +320,15 @@ class _DriverWriter:
         part = self.b.constant("i64", self.plan.prefetch * line)
         # Where rows are not aligned, this panel has brought the first line of the next one: ask for ends of vectors.
         ends = self._moved(place, width, self.b.constant("i64", line - 1))
-        return _Following(ends, self.named["ldb"], part)
+        if _known(self.n) is not None and _known(self.k) is not None:
+            return _Following(ends, self.named["ldb"], part)
+        # A small matrix is near already: ask for what is here.
+        b, none = self.b, self.b.constant("i64", 0)
+        is_far = b.icmp("sge", b.mul(self.n, self.k), SECOND_LEVEL_BYTES // element_bytes(self.gemm.element))
+        ahead, apart, part = (
+            b.select(is_far, far, near) for far, near in ((ends, place), (self.named["ldb"], none), (part, none))
+        )
+        return _Following(ahead, apart, part)
 
     def _line_elements(self) -> int:
         return 64 // element_bytes(self.gemm.element)

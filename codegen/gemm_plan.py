@@ -24,7 +24,8 @@ threads get equal shares of them."""
 _CHUNK_BYTES = 768 << 10
 _SMALL_CHUNK_BYTES = 384 << 10
 _PANEL_BYTES = 256 << 10
-_SECOND_LEVEL_BYTES = 512 << 10
+SECOND_LEVEL_BYTES = 512 << 10
+"""A matrix of so many bytes is not taken to stay in the second-level cache."""
 _IN_PLACE_STEPS = 64  # so many rows of B are followed at a time
 _FAR_STEPS = 16  # and so many where each is in a page of its own
 _PAGE_BYTES = 4096
@@ -214,7 +215,7 @@ def _prefetch(target: Target, shape: Shape, tile: Tile) -> int:
     if shape.source == "columns":
         return 0
     known = shape.n is not None and shape.k is not None
-    if known and (shape.n or 0) * (shape.k or 0) * element_bytes(shape.element) < _SECOND_LEVEL_BYTES:
+    if known and (shape.n or 0) * (shape.k or 0) * element_bytes(shape.element) < SECOND_LEVEL_BYTES:
         return 0
     if shape.m is None:
         return 1
