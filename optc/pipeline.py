@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 from optc import config, rewrite
 from optc.errors import OptcError
 from optc.ir.function import ScriptObject
-from optc.ir.graph import Graph, Node
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Slot
 from optc.ops.registry import operator_of
 
@@ -41,6 +41,10 @@ class Context:
     output_structure: Any = None
     compares_arguments: bool = False
     """The program has asked whether two tensors it was given are one object, and was answered for this call."""
+    returned: set[Value] | None = None
+    """Arguments that may be results, or share memory with one; None before `returned-arguments` has looked."""
+    needs_rows: bool = False
+    """What the program means was settled for arguments whose elements lie row by row (`optc.passes.settled_memory`)."""
 
 
 @dataclass(frozen=True)

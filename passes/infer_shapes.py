@@ -49,13 +49,15 @@ _ROUNDS = 12
 )
 def infer_shapes(graph: Graph, *, context: Context) -> bool:
     """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
-    inference = _Inference(graph, context)
+    inference = Inference(graph, context)
     inference.block(graph.block)
     folded = write_facts(graph, inference.facts)
     return inference.types_changed() or folded
 
 
-class _Inference:
+class Inference:
+    """One interpretation of a graph, which changes the types of its values and collects `facts`."""
+
     def __init__(self, graph: Graph, context: Context) -> None:
         self.context = context
         self.facts = Facts()
@@ -402,7 +404,7 @@ def _element(type_: Type) -> Type:
     return type_.element if isinstance(type_, ListType) else TENSOR
 
 
-def _constant(inference: _Inference, node: Node) -> None:
+def _constant(inference: Inference, node: Node) -> None:
     value = node.output.constant
     if isinstance(node.output.type, TensorType) and hasattr(value, "dtype"):
         node.output.type = tensor_type_of(value)
@@ -410,12 +412,12 @@ def _constant(inference: _Inference, node: Node) -> None:
         node.output.type = IntType(value)
 
 
-def _dim(inference: _Inference, node: Node) -> None:
+def _dim(inference: Inference, node: Node) -> None:
     node.attributes["dim"] = substitute(node.attributes["dim"], inference.resolved)
     node.output.type = IntType(node.attributes["dim"])
 
 
-def _list_construct(inference: _Inference, node: Node) -> None:
+def _list_construct(inference: Inference, node: Node) -> None:
     declared = node.output.type
     joined = inference.join_all([value.type for value in node.inputs])
     if joined is None or not isinstance(declared, ListType):
@@ -424,20 +426,20 @@ def _list_construct(inference: _Inference, node: Node) -> None:
         node.output.type = ListType(joined if isinstance(joined, TensorType) else unrefined(joined))
 
 
-def _tuple_construct(inference: _Inference, node: Node) -> None:
+def _tuple_construct(inference: Inference, node: Node) -> None:
     declared = node.output.type
     name, fields = (declared.name, declared.fields) if isinstance(declared, TupleType) else (None, ())
     node.output.type = TupleType(tuple(value.type for value in node.inputs), name, fields)
 
 
-def _tuple_unpack(inference: _Inference, node: Node) -> None:
+def _tuple_unpack(inference: Inference, node: Node) -> None:
     source = node.inputs[0].type
     if isinstance(source, TupleType):
         for output, type_ in zip(node.outputs, source.elements):
             inference.settle(output, type_)
 
 
-def _list_unpack(inference: _Inference, node: Node) -> None:
+def _list_unpack(inference: Inference, node: Node) -> None:
     items = inference.facts.abstract(node.inputs[0])
     source = node.inputs[0].type
     for place, output in enumerate(node.outputs):
@@ -448,7 +450,7 @@ def _list_unpack(inference: _Inference, node: Node) -> None:
             inference.settle(output, source.element)
 
 
-def _number_to_tensor(inference: _Inference, node: Node) -> None:
+def _number_to_tensor(inference: Inference, node: Node) -> None:
     operator = operator_of(node)
     assert operator is not None
     inference.operator(node, operator)
@@ -457,7 +459,7 @@ def _number_to_tensor(inference: _Inference, node: Node) -> None:
         inference.facts.sizes[node.output] = size
 
 
-def _identity(inference: _Inference, node: Node) -> None:
+def _identity(inference: Inference, node: Node) -> None:
     """`a is b` of tensors: each node makes objects of its own."""
     operator = operator_of(node)
     assert operator is not None
@@ -468,7 +470,7 @@ def _identity(inference: _Inference, node: Node) -> None:
         inference.facts.known[node.output] = answer == (node.kind == "aten::__is__")
 
 
-def _unwrap(inference: _Inference, node: Node) -> None:
+def _unwrap(inference: Inference, node: Node) -> None:
     source = node.inputs[0].type
     inner = source.element if isinstance(source, OptionalType) else source
     if inner is NONE:
@@ -493,6 +495,6 @@ _SPECIAL = {
     "prim::NumToTensor": _number_to_tensor,
     "aten::__is__": _identity,
     "aten::__isnot__": _identity,
-    "prim::If": _Inference.branch,
-    "prim::Loop": _Inference.loop,
+    "prim::If": Inference.branch,
+    "prim::Loop": Inference.loop,
 }

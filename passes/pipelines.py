@@ -45,8 +45,12 @@ from optc.passes import (
     number_constants,
     object_constants,
     outline_islands,
+    own_results,
+    returned_arguments,
     scalar_replacement,
     settled_branches,
+    settled_memory,
+    shapes_in_place,
     split_dictionaries,
     split_optionals,
     unpack_views,
@@ -55,17 +59,18 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, settled_branches, container_loops, unpack_views, functionalize, infer_shapes, lower_containers,
+    inline, number_constants, lower_tuples, freeze, scalar_replacement, local_containers, settled_branches, container_loops, unpack_views, shapes_in_place, settled_memory, functionalize, returned_arguments, infer_shapes, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
-    loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, outline_islands,
+    loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
 pipeline.name_pipeline(
     "capture",
     "inline, number-constants, lower-tuples, freeze, scalar-replacement, lower-tuples, "
-    "repeat(local-containers, settled-branches, container-loops, lower-tuples), unpack-views, functionalize",
+    "repeat(local-containers, settled-branches, container-loops, lower-tuples), "
+    "unpack-views, shapes-in-place, settled-memory, functionalize, returned-arguments",
 )
 pipeline.name_pipeline(
     "simplify",
@@ -76,7 +81,7 @@ pipeline.name_pipeline(
     "default",
     "capture, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, list-buffers, "
     "flatten-outputs, repeat(decompose, simplify), layout, simplify, loop-invariant-hoisting, loop-batching, "
-    "addmm-fusion, simplify, drop-messages, dead-code-elimination, outline-islands, dead-code-elimination",
+    "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )
 
 
@@ -117,6 +122,7 @@ def optimize(
         structures,
         context.output_structure,
         context.compares_arguments,
+        context.needs_rows,
     )
 
 

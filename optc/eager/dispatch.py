@@ -24,6 +24,7 @@ from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
 from optc.ops.held import is_held
 from optc.ops.registry import Layout, Operator, Pointwise, check_castable, overloads
+from optc.ops.storage import RESHAPED_IN_PLACE
 
 NUMBERS_AS_TENSORS: Final = frozenset(
     base + suffix
@@ -370,7 +371,7 @@ def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any],
     enabled = gradient.is_grad_enabled()
     if enabled and target._gradient == LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-    writes_results = plan.in_place or operator.functional is not None
+    writes_results = (plan.in_place or operator.functional is not None) and operator.name not in RESHAPED_IN_PLACE
     if writes_results and operator.schema.name not in _IDEMPOTENT and overlaps_itself(target._array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "

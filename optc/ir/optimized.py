@@ -102,3 +102,5 @@ class OptimizedProgram:
     output_structure: Structure | None = None
     compares_arguments: bool = False
     """What the program does depends on which of its tensor arguments are one object."""
+    needs_rows: bool = False
+    """The program is only right for arguments whose elements lie row by row without gaps."""

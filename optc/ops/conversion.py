@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, dty
 from optc.ops.elementwise import cast_array, truth
 from optc.ops.held import is_held, numbers_of, record_of
 from optc.ops.promotion import number_type, operand_type, result_type
-from optc.ops.registry import Shares, always_shares, define
+from optc.ops.registry import Operator, Shares, always_shares, define
 from optc.ops.scalar import Expr
 from optc.ops.shapes import Shape, broadcast_shapes, known_shape
 
@@ -36,6 +36,21 @@ def converted(x: Array, dtype: DType, copy: bool = False) -> Array:
     return cast_array(x, kind) if x.dtype != kind else x.copy(order="K")
 
 
+CONVERSIONS: dict[str, Callable[..., bool]] = {}
+"""By name of the operator: whether the arguments after the first one ask for a copy where the element type stays."""
+
+
+def asks_for_copy(operator: Operator, arguments: Sequence[Any]) -> bool | None:
+    """Whether a conversion to the element type that a tensor has is a copy; None where the arguments do not tell, among
+    which `...` stands for what is not known, or may ask for another order of elements.
+    """
+    names = [argument.name for argument in operator.schema.arguments]
+    if "memory_format" in names and arguments[names.index("memory_format")] is not None:
+        return None
+    copies = CONVERSIONS[operator.name](*arguments[1:])
+    return copies if isinstance(copies, bool) else None
+
+
 def declare_cast(
     schema: str,
     dtype_of: Callable[..., DType],
@@ -51,6 +66,7 @@ def declare_cast(
         promotion="none",
         shares=shares,
     )
+    CONVERSIONS[schema.partition("(")[0]] = copies
 
 
 def declare_cast_like(
@@ -64,6 +80,7 @@ def declare_cast_like(
         decompose=lambda b, x, other, *rest: b("aten::to.dtype", x, operand_type(b.type(other)).code),
         shares=shares,
     )
+    CONVERSIONS[schema.partition("(")[0]] = lambda other, *rest: copies(*rest)
 
 
 _MOVE = "bool non_blocking=False, bool copy=False, MemoryFormat? memory_format=None"

@@ -448,6 +448,7 @@ def _is_number(value: Unknown) -> bool:
 
 
 def _reference_tensor(data: Any, code: int | None, *rest: Any) -> Array:
+    """The numbers as a tensor. In TorchScript floats become the default type first, even on their way to float64."""
     dtype = _tensor_type(data, code).numpy
     try:
         array = np.array(data)
@@ -455,6 +456,8 @@ def _reference_tensor(data: Any, code: int | None, *rest: Any) -> Array:
         raise ValueError("Expected sequence of equal-length lists") from None
     if array.dtype.kind == "O":
         raise RuntimeError("Overflow when unpacking long long")
+    if array.dtype.kind == "f":
+        array = array.astype(default_float().numpy)
     return cast_array(array, dtype).copy()
 
 
@@ -464,10 +467,20 @@ for _type in ("float", "int", "bool"):
             f"aten::{_name}.{_type}({_type} t, *, ScalarType? dtype=None, Device? device=None{_rest}) -> Tensor",
             infer=lambda value, dtype, *rest: TensorType(_tensor_type(value, dtype), ()),
             reference=_reference_tensor,
-            decompose=lambda b, value, dtype, *rest, type_=_type: b(
-                "aten::full", [], value, dtype=_SCALAR_TYPES[type_]().code if dtype is None else dtype
+            decompose=lambda b, value, dtype, *rest, type_=_type: _decompose_number(
+                b, value, _SCALAR_TYPES[type_]().code, dtype
             ),
         )
+
+
+def _decompose_number(b: Any, value: Any, own: int, code: int | None) -> Any:
+    """A number as a tensor of its own type, or of another one by way of it where that is seen: floats are rounded."""
+    target = own if code is None else code
+    if own != default_float().code or target == own:
+        return b("aten::full", [], value, dtype=target)
+    return b("aten::to.dtype", b("aten::full", [], value, dtype=own), target)
+
+
 _SCALAR_TYPES: dict[str, Callable[[], DType]] = {
     "float": default_float, "int": lambda: dtypes.INT64, "bool": lambda: dtypes.BOOL,
 }  # fmt: skip
@@ -484,8 +497,8 @@ def _decompose_tensor(b: Any, data: Any, dtype: int | None, *rest: Any) -> Any:
 
 
 def _scalar(b: Any, item: Any, dtype: int | None) -> Any:
-    code = dtype if dtype is not None else number_type(item if not hasattr(item, "type") else _zero_of(item)).code
-    return b("aten::full", [], item, dtype=code)
+    own = number_type(item if not hasattr(item, "type") else _zero_of(item)).code
+    return _decompose_number(b, item, own, dtype)
 
 
 def _zero_of(value: Any) -> Any:

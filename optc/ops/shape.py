@@ -205,19 +205,31 @@ def _infer_view(x: TensorType, sizes: Sequence[Dim]) -> TensorType:
     return x.with_shape(resolve_view(known_shape(x), sizes))
 
 
+RESHAPING: dict[str, Callable[..., bool]] = {}
+"""Operators that give a view where the strides allow one and a copy elsewhere: by name, whether a result is the tensor
+itself, as a function of its shape and the other arguments.
+"""
+
+
 def declare_reshaping(
     schema: str,
     shape_of: Callable[..., Sequence[Dim]],
     must_view: bool = False,
     layout: bool = True,
     shares: Shares | None = None,
+    is_same: Callable[..., bool] = lambda *rest: False,
 ) -> None:
-    """Declare an operator that is `view` or `reshape` to `shape_of(shape, *arguments)`."""
+    """Declare an operator that is `view` or `reshape` to `shape_of(shape, *arguments)`.
+
+    `is_same(shape, *arguments)`: the result is the tensor itself.
+    """
     reference = _view_reference if must_view else _reshape_reference
+    if not must_view and shares is None:
+        RESHAPING[schema.partition("(")[0]] = is_same
     define(
         schema,
         infer=lambda x, *rest: _infer_view(x, shape_of(known_shape(x), *rest)),
-        reference=lambda x, *rest: reference(x, shape_of(x.shape, *rest)),
+        reference=lambda x, *rest: x if is_same(x.shape, *rest) else reference(x, shape_of(x.shape, *rest)),
         layout=lambda sizes, strides, offset, *rest: _view_layout(sizes, strides, offset, shape_of(sizes, *rest)),
         may_fail=must_view,
         shares=shares,
@@ -271,11 +283,19 @@ def normalize_dims_or_none(dims: Sequence[int] | int, rank: int) -> tuple[int, .
     return tuple(normalize_dim(dim, rank) for dim in listed) if rank else ()
 
 
+def _is_one_dim(shape: Shape, start_dim: int, end_dim: int) -> bool:
+    return bool(shape) and normalize_dim(start_dim, len(shape)) == normalize_dim(end_dim, len(shape))
+
+
 declare_reshaping("aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)", lambda shape, size: size, must_view=True)
 declare_reshaping("aten::view_as(Tensor(a) self, Tensor other) -> Tensor(a)", _shape_of_other, must_view=True)
 declare_reshaping("aten::reshape(Tensor(a) self, SymInt[] shape) -> Tensor(a)", lambda shape, size: size)
 declare_reshaping("aten::reshape_as(Tensor(a) self, Tensor other) -> Tensor(a)", _shape_of_other)
-declare_reshaping("aten::flatten.using_ints(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)", flattened)
+declare_reshaping(
+    "aten::flatten.using_ints(Tensor(a) self, int start_dim=0, int end_dim=-1) -> Tensor(a)",
+    flattened,
+    is_same=_is_one_dim,
+)
 declare_reshaping("aten::ravel(Tensor(a) self) -> Tensor(a)", lambda shape: [product(shape)])
 declare_reshaping("aten::unflatten.int(Tensor(a) self, int dim, SymInt[] sizes) -> Tensor(a)", _unflattened)
 declare_reshaping("aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)", _unsqueezed)

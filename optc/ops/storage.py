@@ -1,6 +1,6 @@
 """Other views of the same memory (`as_strided`, `view(dtype)`), and shapes that are changed in place.
 
-`unsqueeze_` and `squeeze_` give a tensor another shape without writing a number: their references return the array the
+`unsqueeze_`, `squeeze_` and `transpose_` give a tensor another shape without writing a number: their references return the array the
 tensor has from then on.
 """
 
@@ -158,8 +158,13 @@ define(
 # Shapes in place -----------------------------------------------------------------------------------------------------
 
 
+RESHAPED_IN_PLACE: dict[str, str] = {}
+"""The views that operators turn their arguments into, by name."""
+
+
 def _declare_reshaped_in_place(schema: str, view: Operator | None) -> None:
     assert view is not None
+    RESHAPED_IN_PLACE[schema.partition("(")[0]] = view.name
     define(schema, infer=view.rule, reference=view.reference,
            interpreted="it changes the shape of its argument in place")  # fmt: skip
 
@@ -199,3 +204,11 @@ _declare_reshaped_in_place("aten::squeeze_.dim(Tensor(a!) self, int dim) -> Tens
 _declare_reshaped_in_place(
     "aten::squeeze_.dims(Tensor(a!) self, int[] dim) -> Tensor(a!)", lookup("aten::squeeze.dims")
 )
+_declare_reshaped_in_place("aten::t_(Tensor(a!) self) -> Tensor(a!)", lookup("aten::t"))
+_declare_reshaped_in_place(
+    "aten::transpose_(Tensor(a!) self, int dim0, int dim1) -> Tensor(a!)", lookup("aten::transpose.int")
+)
+for _name, _first, _second in (("swapaxes", "axis0", "axis1"), ("swapdims", "dim0", "dim1")):
+    _declare_reshaped_in_place(
+        f"aten::{_name}_(Tensor(a!) self, int {_first}, int {_second}) -> Tensor(a!)", lookup(f"aten::{_name}")
+    )

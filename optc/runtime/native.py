@@ -119,7 +119,7 @@ def connect(
         plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
         wrap_by_default=True, apart=apart,
     )  # fmt: skip
-    specialization.follows_memory = any(code.follows_memory for code in native.islands)
+    specialization.follows_memory = program.needs_rows or any(code.follows_memory for code in native.islands)
     point = with_python_form(fast, program, parameters)
     if point is not None and not specialization.follows_memory and is_apart(specialization.sharing):
         specialization.entry = native_entry(point)

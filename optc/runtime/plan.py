@@ -277,7 +277,7 @@ def store(key: ProgramKey, specialization: Specialization, origins: Origins) -> 
     return True
 
 
-_PROGRAM_PARTS = ("state", "input_structures", "output_structure", "compares_arguments")
+_PROGRAM_PARTS = ("state", "input_structures", "output_structure", "compares_arguments", "needs_rows")
 
 
 def restore(

@@ -61,6 +61,20 @@ def test_compiled_code_shares_what_eager_code_shares(name: str, written: Callabl
         assert optc.allclose(mine, other)
 
 
+SETTLED = ("type_as", "reshape", "reshape that copies", "to the same type")
+"""Where types and strides tell what shares memory."""
+
+
+@pytest.mark.parametrize("written", [writes_result, writes_argument])
+@pytest.mark.parametrize("name", SETTLED)
+def test_what_types_settle_is_native(name: str, written: Callable[[Any, str], Program]) -> None:
+    program, x, y = written(optc, name), optc.randn(3, 4), optc.randn(3, 4)
+    fast = optc.compile(optc.jit.trace(program, (x, y), check_trace=False), fallback="error")
+    for given in (x, optc.randn(4, 3).t()):
+        for mine, other in zip(fast(given, y), program(given, y), strict=True):
+            assert optc.allclose(mine, other)
+
+
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("written", [writes_result, writes_argument])
