@@ -224,9 +224,8 @@ class Frame:
     def loaded(self, memory: MemoryTensor) -> RegisterTensor:
         shape = static(memory.shape)
         strides = static(memory.strides)
-        if memory.pointer.name in self.early and memory.is_contiguous:
-            return self.registers.load_constant(memory.pointer, memory.dtype, shape)
-        return self.registers.load(memory.pointer, memory.dtype, shape, strides)
+        load = self.registers.load_constant if memory.pointer.name in self.early else self.registers.load
+        return load(memory.pointer, memory.dtype, shape, strides)
 
     def in_memory(self, value: IRValue) -> MemoryTensor:
         """The tensor in memory; one in registers is written to the stack."""

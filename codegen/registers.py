@@ -37,9 +37,10 @@ class RegisterEmitter:
         """Read a tensor with known strides from memory."""
         return self._load(self.b, pointer, dtype, shape, strides)
 
-    def load_constant(self, pointer: Value, dtype: DType, shape: tuple[int, ...]) -> RegisterTensor:
-        """Read a contiguous tensor that never changes, once for the whole run; `pointer` is known early."""
-        strides = row_major(shape)
+    def load_constant(
+        self, pointer: Value, dtype: DType, shape: tuple[int, ...], strides: Sequence[int]
+    ) -> RegisterTensor:
+        """Read a tensor that never changes, once for the whole run; `pointer` is known early."""
         loaded = self._load(self.constants, pointer, dtype, shape, strides)
         self.early.update(vector.name for vector in loaded.vectors)
         return loaded

@@ -263,6 +263,12 @@ def alias_value(x: Tensor) -> Pair:
 
 
 @rule(RULES, examples=[{"x": (2, 3)}])
+def data_value(x: Tensor) -> Pair:
+    """x.data = x"""
+    return Call("prim::data", (x,)), x
+
+
+@rule(RULES, examples=[{"x": (2, 3)}])
 def positive_value(x: Tensor) -> Pair:
     """+x = x"""
     return aten.positive(x), x

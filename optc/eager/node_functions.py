@@ -176,7 +176,6 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::device": _constantly("cpu"),
     "prim::layout": _constantly(0),
     "prim::requires_grad": _plain(lambda tensor: bool(tensor._gradient)),
-    "prim::data": _plain(lambda tensor: dispatch.wrap(tensor._array)),
     "prim::grad": _constantly(None),
 }
 """Nodes that are plain functions of their inputs, and no operators of the registry."""

@@ -370,5 +370,7 @@ define(
     reference=lambda x, memory_format: x.copy(order="C" if memory_format == 0 else "K"),
     kernel="copy",
 )
-for _name in ("detach", "alias", "lift_fresh"):
-    declare_view(f"aten::{_name}(Tensor(a) self) -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x.view())
+for _schema in (
+    "aten::detach(Tensor(a) self)", "aten::alias(Tensor(a) self)", "aten::lift_fresh(Tensor(a) self)", "prim::data(Tensor(a) a)",
+):  # fmt: skip
+    declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x.view())

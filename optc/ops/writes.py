@@ -385,5 +385,6 @@ VIEWS: dict[str, WriteThrough] = {
     **dict.fromkeys(("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold"), _refuse),
     "aten::detach": _write_alias,
     "aten::alias": _write_alias,
+    "prim::data": _write_alias,
 }
 """Views that are always the memory of their first argument, and how to write through them."""

@@ -232,3 +232,20 @@ def test_a_row_is_written_in_place() -> None:
     compiled(tensor(2, 70), 9)
     body = compiled.llvm.split("while.body", 1)[1].split("while.end", 1)[0]
     assert "memcpy" not in body
+
+
+def test_weights_that_lie_transposed_are_read_before_the_first_of_several_loops() -> None:
+    """What one loop has read into registers is there in the next one too, which the first need not have run for."""
+
+    class Twice(optc.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = optc.nn.GRU(4, 4)
+
+        def forward(self, xs, ys):
+            return self.cell(xs)[0], self.cell(ys)[0]
+
+    xs, ys = (optc.from_numpy(np.random.default_rng(n).standard_normal((5, 2, 4), np.float32)) for n in (1, 2))
+    scripted = jit.script(Twice())
+    for result, expected in zip(optc.compile(scripted, fallback="error")(xs, ys), scripted(xs, ys)):
+        np.testing.assert_allclose(result.numpy(), expected.detach().numpy(), rtol=1e-5, atol=1e-6)

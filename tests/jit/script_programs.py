@@ -520,4 +520,22 @@ PROGRAMS = {
         """,
         "torch.ones(2), 3",
     ),
+    "writing through data": Program(
+        """
+        class Tracker(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.register_buffer("mean", torch.zeros(3))
+
+            def forward(self, x):
+                self.mean.data.mul_(0.5).add_(x)
+                self.mean.data.copy_(self.mean + 1)
+                y = x.data
+                y += 1
+                return x, self.mean
+
+        program = Tracker()
+        """,
+        "torch.ones(3)",
+    ),
 }

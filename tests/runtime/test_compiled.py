@@ -110,6 +110,27 @@ def test_state_is_written_back() -> None:
     assert module.count == 2 and torch.equal(module.total, torch.full((2,), 2.0))
 
 
+class Tracker(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.mean.data.mul_(0.5).add_(x)
+        y = x.data
+        y += 1
+        return self.mean * 1.0
+
+
+def test_data_is_the_memory_of_its_tensor() -> None:
+    module = torch.jit.script(Tracker())
+    fast = torch.compile(module, fallback="error")
+    for expected in (2.0, 3.0):
+        x = torch.full((2,), 2.0)
+        assert torch.equal(fast(x), torch.full((2,), expected))
+        assert torch.equal(module.mean, torch.full((2,), expected)) and torch.equal(x, torch.full((2,), 3.0))
+
+
 def test_containers_go_in_and_come_out() -> None:
     fast = torch.compile(nested, fallback="error")
     result = fast((torch.ones(2), torch.ones(2)), [torch.ones(3)])
