@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-from optc.ir.graph import Graph
+from optc.ir.function import ClassType
+from optc.ir.graph import Graph, Node
 from optc.ir.inline import inline_calls
-from optc.ir.types import unrefined
+from optc.ir.types import NONE, unrefined
 from optc.pipeline import graph_pass
 
 
 @graph_pass("inline")
 def inline(graph: Graph) -> bool:
-    """Replace calls of functions, methods and submodules by their bodies."""
-    if not inline_calls(graph):
-        return False
-    erase_types(graph)
-    return True
+    """Replace calls of functions, methods and submodules by their bodies, and what `with` calls likewise."""
+    changed = False
+    while call_context_methods(graph) or inline_calls(graph):
+        changed = True
+    if changed:
+        erase_types(graph)
+    return changed
+
+
+def call_context_methods(graph: Graph) -> bool:
+    """Write `__enter__` and `__exit__` as the calls they are.
+
+    When the body of a `with` fails, the program runs once more in the interpreter, which leaves the object then.
+    """
+    found = [node for node in graph.walk() if node.kind in ("prim::Enter", "prim::Exit") and _is_of_script(node)]
+    for node in found:
+        with graph.replacing(node):
+            leaves = node.kind == "prim::Exit"
+            nothing = [graph.insert_constant(None, NONE) for _ in range(3 if leaves else 0)]
+            method = {"name": "__exit__" if leaves else "__enter__"}
+            call = graph.insert("prim::CallMethod", [node.inputs[0], *nothing], [node.output.type], method)
+        node.output.replace_all_uses_with(call.output)
+        node.destroy()
+    return bool(found)
+
+
+def _is_of_script(node: Node) -> bool:
+    """True for objects of classes whose methods are known."""
+    type_ = node.inputs[0].type
+    return isinstance(type_, ClassType) and not type_.is_interface and "__enter__" in type_.methods
 
 
 def erase_types(graph: Graph) -> None:

@@ -445,3 +445,19 @@ def test_tensors_are_made_from_lists() -> None:
     result = run_text(text, [1, 2])
     assert isinstance(result, optc.Tensor)
     assert result.tolist() == [1, 2]
+
+
+def test_the_gradient_mode_is_afterwards_what_it_was() -> None:
+    """The mode that `with torch.no_grad()` puts back is that of the run, not one of when the program was read."""
+
+    def program(x: optc.Tensor) -> optc.Tensor:
+        with optc.no_grad():
+            y = x * 2
+        return y
+
+    scripted = optc.jit.script(program)
+    for run in (scripted, optc.compile(scripted, fallback="error")):
+        for mode in (True, False):
+            with optc.set_grad_enabled(mode):
+                assert optc.equal(run(optc.ones(2)), optc.full((2,), 2.0))
+                assert optc.is_grad_enabled() is mode

@@ -16,7 +16,13 @@ from optc.jit.frontend.type_rules import is_mutable
 from optc.ops.effort import is_modest
 from optc.ops.registry import operator_of
 
-_KEPT = frozenset({"prim::Constant", "prim::Uninitialized", "prim::unchecked_unwrap_optional", "prim::CreateObject"})
+_KEPT = frozenset(
+    {
+        "prim::Constant", "prim::Uninitialized", "prim::unchecked_unwrap_optional", "prim::CreateObject",
+        "aten::is_grad_enabled", "aten::is_autocast_enabled", "aten::is_autocast_cpu_enabled",
+    }
+)  # fmt: skip
+"""What stays: it is no computation, or depends on the state of the process."""
 
 
 def propagate_constants(graph: Graph) -> bool:
