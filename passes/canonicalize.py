@@ -257,6 +257,18 @@ def detach_value(x: Tensor) -> Pair:
 
 
 @rule(RULES, examples=[{"x": (2, 3)}])
+def detached_value(x: Tensor) -> Pair:
+    """detach_(x) = x"""
+    return aten.detach_(x), x
+
+
+@rule(RULES, examples=[{"x": (2, 3)}])
+def value_with_gradient(x: Tensor) -> Pair:
+    """requires_grad_(x) = x"""
+    return aten.requires_grad_(x, ...), x
+
+
+@rule(RULES, examples=[{"x": (2, 3)}])
 def alias_value(x: Tensor) -> Pair:
     """alias(x) = x"""
     return aten.alias(x), x

@@ -36,17 +36,18 @@ class _Modes:
 
     def block(self, block: Block) -> bool:
         """Go through the nodes. True when one was removed."""
-        return any([self.node(node) for node in list(block.nodes)])
+        changed = [self.node(node) for node in list(block.nodes)]
+        return any(changed)
 
     def node(self, node: Node) -> bool:
         if node.kind == _READ:
             return self.read(node)
         if node.kind == _WRITE:
             return self.write(node)
-        changed = any([_Modes().block(inner) for inner in node.blocks])
+        changed = [_Modes().block(inner) for inner in node.blocks]
         if node.kind in _CALLS or any(_concerns(inner) for block in node.blocks for inner in block.nodes):
             self.first = self.now = self.pending = None
-        return changed
+        return any(changed)
 
     def read(self, node: Node) -> bool:
         if self.now is not None:

@@ -15,7 +15,7 @@ from optc.ir.graph import Graph, Node
 from optc.ir.types import TENSOR, TensorType
 from optc.ops.registry import operator_of
 from optc.ops.storage import RESHAPED_IN_PLACE
-from optc.ops.writes import VIEWS
+from optc.ops.writes import SAME_TENSOR, VIEWS
 from optc.passes.aliasing import written_argument
 from optc.pipeline import graph_pass
 
@@ -88,7 +88,7 @@ def _later_than(node: Node) -> set[Node]:
 def _makes_objects(node: Node) -> bool:
     """True for a node whose results are tensors of their own, if only as views, and no memory of its arguments' holders."""
     operator = operator_of(node)
-    if operator is None or operator.mutates:
+    if operator is None or operator.mutates or operator.name in SAME_TENSOR:
         return False
     return operator.shares is None and (not operator.is_view or operator.name in VIEWS)
 

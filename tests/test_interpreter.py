@@ -452,12 +452,12 @@ def test_the_gradient_mode_is_afterwards_what_it_was() -> None:
 
     def program(x: optc.Tensor) -> optc.Tensor:
         with optc.no_grad():
-            y = x * 2
-        return y
+            x = x * 2
+        return x + 1
 
     scripted = optc.jit.script(program)
-    for run in (scripted, optc.compile(scripted, fallback="error")):
+    for runs in (scripted, optc.compile(scripted, fallback="error")):
         for mode in (True, False):
             with optc.set_grad_enabled(mode):
-                assert optc.equal(run(optc.ones(2)), optc.full((2,), 2.0))
+                assert optc.equal(runs(optc.ones(2)), optc.full((2,), 3.0))
                 assert optc.is_grad_enabled() is mode

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from optc.eager import dispatch, gradient
+from optc.eager import gradient
 from optc.eager.script_values import (
     Future,
     dtype_code,

@@ -332,6 +332,7 @@ declare_question("prim::itemsize(Tensor a) -> int", lambda dtype: dtype.itemsize
 declare_question("prim::layout(Tensor a) -> Layout", lambda dtype: 0)
 declare_question("prim::device(Tensor a) -> Device", lambda dtype: "cpu")
 declare_question("prim::requires_grad(Tensor a) -> bool", lambda dtype: False)  # compiled code computes no gradients
+declare_question("aten::is_leaf(Tensor self) -> bool", lambda dtype: True)
 declare_question("prim::is_cpu(Tensor a) -> bool", lambda dtype: True)
 declare_question("prim::is_quantized(Tensor a) -> bool", lambda dtype: dtype.is_quantized)
 for _device in ("cuda", "ipu", "maia", "meta", "mkldnn", "mps", "mtia", "nested", "sparse", "sparse_csr",

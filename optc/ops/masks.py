@@ -13,7 +13,7 @@ from optc.ir import dtypes
 from optc.ir.dims import fresh, product
 from optc.ir.types import TensorType
 from optc.ops.promotion import operand_type
-from optc.ops.registry import define
+from optc.ops.registry import define, define_inplace
 from optc.ops.shapes import Shape, broadcast_shapes, contiguous_strides, known, known_shape
 
 Array = np.ndarray[Any, Any]
@@ -161,4 +161,53 @@ define(
     decompose=_decompose_masked_scatter,
     may_fail=True,
     inplace=True,
+)
+
+
+# Diagonals -----------------------------------------------------------------------------------------------------------
+
+
+def _infer_filled_diagonal(x: TensorType, value: Any, wrap: bool) -> TensorType:
+    shape = known_shape(x)
+    if len(shape) < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if len(shape) > 2 and all(isinstance(extent, int) for extent in shape) and len(set(shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    return x.with_shape(shape)
+
+
+def _reference_filled_diagonal(x: Array, value: Any, wrap: bool) -> Array:
+    _infer_filled_diagonal(TensorType(operand_type(x), x.shape), value, wrap)
+    result = x.copy()
+    if x.ndim == 2:
+        rows, columns = np.ogrid[: x.shape[0], : x.shape[1]]
+        result[rows % (columns.size + 1) == columns if wrap else rows == columns] = value
+    else:
+        result[(np.arange(x.shape[0]),) * x.ndim] = value
+    return result
+
+
+def _decompose_filled_diagonal(b: Any, x: Any, value: Any, wrap: bool) -> Any:
+    shape = b.shape(x)
+    places = [b("aten::arange", extent) for extent in shape]
+    if wrap and len(shape) == 2:
+        places[0] = b("aten::remainder.Scalar", places[0], shape[1] + 1)
+    last = places[-1]
+    on_diagonal = None
+    for axis, place in enumerate(places[:-1]):
+        column = b("aten::reshape", place, [shape[axis], *([1] * (len(shape) - 1 - axis))])
+        here = b("aten::eq.Tensor", column, last)
+        on_diagonal = here if on_diagonal is None else b("aten::logical_and", on_diagonal, here)
+    return b("aten::where.self", on_diagonal, b("aten::full", [], value, dtype=b.type(x).dtype.code), x)
+
+
+define_inplace(
+    define(
+        "prim::FilledDiagonal(Tensor self, Scalar fill_value, bool wrap=False) -> Tensor",
+        infer=_infer_filled_diagonal,
+        reference=_reference_filled_diagonal,
+        decompose=_decompose_filled_diagonal,
+    ),
+    "",
+    "aten::fill_diagonal_",
 )

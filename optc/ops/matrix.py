@@ -86,6 +86,12 @@ def _reference_mm(x: Array, y: Array) -> Array:
 
 define("aten::mm(Tensor self, Tensor mat2) -> Tensor", infer=_infer_mm, reference=_reference_mm, kernel="matmul",
        out="out")  # fmt: skip
+define(
+    "aten::_sparse_mm(Tensor sparse, Tensor dense) -> Tensor",
+    infer=_infer_mm,
+    reference=_reference_mm,
+    decompose=lambda b, x, y: b("aten::mm", x, y),
+)
 
 
 def _batch_shape(x: TensorType, y: TensorType, first: str = "batch1", second: str = "batch2") -> Shape:

@@ -297,7 +297,7 @@ def define_inplace(functional: Operator, overload: str, name: str | None = None)
     `name` replaces the part before the dot (`aten::__ilshift__`).
     """
     written = name or f"{functional.name.partition('.')[0]}_"
-    return _register(_variant(functional, f"{written}.{overload}", _inplace_schema))
+    return _register(_variant(functional, f"{written}.{overload}" if overload else written, _inplace_schema))
 
 
 def _register(operator: Operator) -> Operator:

@@ -374,3 +374,5 @@ for _schema in (
     "aten::detach(Tensor(a) self)", "aten::alias(Tensor(a) self)", "aten::lift_fresh(Tensor(a) self)", "prim::data(Tensor(a) a)",
 ):  # fmt: skip
     declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x.view())
+for _schema in ("aten::detach_(Tensor(a) self)", "aten::requires_grad_(Tensor(a) self, bool requires_grad=True)"):
+    declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o, *rest: (n, s, o), lambda x, *rest: x)

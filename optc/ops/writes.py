@@ -361,6 +361,9 @@ def _write_alias(graph: Graph, view: Node, base: Value, new: Value) -> Value | N
     return new
 
 
+SAME_TENSOR = frozenset(("aten::detach_", "aten::requires_grad_"))
+"""Views that are their argument, the very object."""
+
 VIEWS: dict[str, WriteThrough] = {
     "aten::select.int": _write_select,
     "aten::slice.Tensor": _write_slice,
@@ -383,8 +386,7 @@ VIEWS: dict[str, WriteThrough] = {
     "aten::view_as": _write_reshaped,
     "aten::unflatten.int": _write_reshaped,
     **dict.fromkeys(("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold"), _refuse),
-    "aten::detach": _write_alias,
-    "aten::alias": _write_alias,
-    "prim::data": _write_alias,
+    **dict.fromkeys(("aten::detach", "aten::alias", "prim::data"), _write_alias),
+    **dict.fromkeys(SAME_TENSOR, _write_alias),
 }
 """Views that are always the memory of their first argument, and how to write through them."""
