@@ -26,14 +26,74 @@ class Splitting:
     fits: Callable[[Node, int], bool]
 
 
-@graph_pass("unpack-views", after={"inline": "tensors are split in one function and written in another"})
+@graph_pass(
+    "unpack-views",
+    after={
+        "inline": "tensors are split in one function and written in another",
+        "shapes-in-place": "parts are taken where they are read, when the tensor may have got another shape",
+    },
+)
 def unpack_views(graph: Graph) -> bool:
     """Take the parts of split tensors one by one, in programs that write to memory."""
     if not any(map(writes_memory, graph.walk())):
         return False
     unpacking = [node for node in graph.walk() if node.kind == "prim::ListUnpack" and _splitting(node) is not None]
     changed = [_unpack(graph, node) for node in unpacking]
+    changed += [_take(graph, node) for node in list(graph.walk()) if node.kind == "aten::__getitem__"]
+    changed += [_count_rows(graph, node) for node in list(graph.walk()) if node.kind == "aten::len"]
     return any(changed)
+
+
+def _take(graph: Graph, taking: Node) -> bool:
+    """A part that is taken out of the list by its number, which may be any value where the parts are rows."""
+    parts, number = taking.inputs
+    splitting, node = _splitting(taking), parts.node
+    if splitting is None or not taking.output.has_uses or not all(use.node.kind in _READERS for use in parts.uses):
+        return False
+    following = taking.next
+    assert following is not None
+    with graph.replacing(taking, before=following):
+        if splitting.part is _row:
+            made = graph.insert("aten::select", [*node.inputs, number], (TENSOR,), overload="int").output
+        else:
+            place = _place(node, splitting, number)
+            if place is None:
+                return False
+            made = splitting.part(graph, node, place)
+    made.name = taking.output.name
+    taking.output.replace_all_uses_with(made)
+    if splitting.part is _row:  # taking a row fails where there is none, as reading the list does
+        taking.destroy()
+    return True
+
+
+def _count_rows(graph: Graph, counting: Node) -> bool:
+    """The length of a list of rows is the extent of what it was made of; nobody has to read the list for it."""
+    splitting, rows = _splitting(counting), counting.inputs[0]
+    if splitting is None or splitting.part is not _row or not all(use.node.kind in _READERS for use in rows.uses):
+        return False
+    with graph.replacing(counting):
+        made = graph.insert("aten::size", rows.node.inputs, (IntType(),), overload="int").output
+    counting.output.replace_all_uses_with(made)
+    counting.destroy()
+    return True
+
+
+_READERS = ("aten::__getitem__", "aten::len", "prim::ListUnpack")
+
+
+def _place(node: Node, splitting: Splitting, number: Value) -> int | None:
+    """The number of a part, counted from the front; None where it is not known, or what the parts are."""
+    if not number.is_constant:
+        return None
+    counts = [count for count in range(1, _MOST_PARTS) if splitting.fits(node, count)]
+    place = number.constant + (counts[0] if number.constant < 0 and len(counts) == 1 else 0)
+    is_certain = number.constant >= 0 or splitting.part is not _chunk
+    return place if counts and place >= 0 and is_certain and (len(counts) > 1 or place < counts[0]) else None
+
+
+_MOST_PARTS = 100
+"""No list with more parts is taken apart by number."""
 
 
 def _unpack(graph: Graph, unpacking: Node) -> bool:

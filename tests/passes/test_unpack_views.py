@@ -42,3 +42,39 @@ def test_parts_and_the_whole_are_the_same_memory(name: str) -> None:
     fast = optc.compile(optc.jit.trace(program, (x,)), fallback="error")
     for mine, other in zip(fast(x), program(x), strict=True):
         assert optc.allclose(mine, other)
+
+
+def writes_to_parts(x: optc.Tensor) -> optc.Tensor:
+    y = x * 2.0
+    y.unbind(0)[-1].mul_(3.0)
+    y.chunk(2, 1)[1].add_(1.0)
+    y.split(1, 0)[2].add_(5.0)
+    y.split([1, 3, 2], 1)[-1].zero_()
+    y.tensor_split(3, 1)[-1].add_(2.0)
+    columns = y.unbind(1)
+    for i in range(len(columns)):
+        columns[i].add_(float(i))
+    for row in y.unbind(0):
+        row.mul_(2.0)
+    return y
+
+
+def test_parts_that_are_taken_by_number() -> None:
+    x = optc.randn(6, 6)
+    fast = optc.compile(optc.jit.script(writes_to_parts), fallback="error")
+    assert optc.allclose(fast(x), writes_to_parts(x))
+
+
+def takes_too_much(x: optc.Tensor, i: int) -> optc.Tensor:
+    y = x * 2.0
+    y.unbind(0)[i].add_(1.0)
+    y.chunk(4, 0)[3].add_(1.0)
+    return y
+
+
+def test_parts_that_are_not_there() -> None:
+    fast = optc.compile(optc.jit.script(takes_too_much), fallback="allow")
+    assert optc.allclose(fast(optc.ones(4), 1), takes_too_much(optc.ones(4), 1))
+    for x, i in ((optc.ones(4), 4), (optc.ones(5), 0)):
+        with pytest.raises(RuntimeError, match="list index out of range"):
+            fast(x, i)
