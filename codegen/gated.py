@@ -87,6 +87,9 @@ class Spot:
 Conclude = Callable[[Builder, list[Value], Spot], None]
 """Gets the sums of all parts of a vector of units, computes what follows and stores it."""
 
+Announce = Callable[[Builder, Spot], None]
+"""Asks for the memory that `Conclude` will read for a vector of units."""
+
 
 @dataclass(frozen=True)
 class GatedProduct:
@@ -106,6 +109,7 @@ class GatedProduct:
     key: str
     parameters: tuple[Parameter, ...]
     conclude: Conclude
+    announce: Announce
 
     @property
     def is_cut(self) -> bool:
@@ -188,6 +192,10 @@ class _Writer:
         """A tile; its sums wait on the stack for what follows, which is written once and runs for one vector of units
         at a time, unless there is only one."""
         b, units = self.b, self.tile.units
+        for number in range(rows * units):
+            below, beside = divmod(number, units)
+            spot = Spot(b.add(row, below), b.add(unit, beside * self.tile.lanes), None, self.extra)
+            self.gated.announce(b, spot)
         sums = self.sums(rows, row, panel)
         if rows * units == 1:
             self.conclude(sums, row, unit, ragged)

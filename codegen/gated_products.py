@@ -94,7 +94,7 @@ class _GatedGroup:
         k = left.shape[1]
         described = gated.GatedProduct(
             element, tile, self.parts, self.width, known, k if isinstance(k, int) else None, self.key(),
-            self.parameters(), self.conclude,
+            self.parameters(), self.conclude, self.announce,
         )  # fmt: skip
         if described.name not in driver.modules:
             driver.modules[described.name] = described.module()
@@ -230,20 +230,30 @@ class _GatedGroup:
                 place = b.add(row, b.add(spot.unit, part * self.width))
                 b.store(to_memory(b, value, dtype), b.gep(memory_type(dtype), pointer, place), mask=spot.mask)
 
+    def announce(self, b: Builder, spot: gated.Spot) -> None:
+        """The sums of a row take long enough to fetch what is read behind them, which comes from anywhere."""
+        for read in self.reads:
+            if self.movement(self.memories[read.value])[1]:
+                b.prefetch(self.address(b, read, spot))
+
     def load(self, b: Builder, read: _Read, spot: gated.Spot, lanes: int) -> Value:
+        memory = self.memories[read.value]
+        stored, address = memory_type(memory.dtype), self.address(b, read, spot)
+        if not self.movement(memory)[1]:
+            return b.splat(from_memory(b, b.load(stored, address), memory.dtype), lanes)
+        return from_memory(b, b.load(memory_type(memory.dtype, lanes), address, mask=spot.mask), memory.dtype)
+
+    def address(self, b: Builder, read: _Read, spot: gated.Spot) -> Value:
+        """Where an operand lies for a row and a vector of units."""
         number = list(self.memories).index(read.value)
         memory = self.memories[read.value]
         row, column = self.movement(memory)
-        stored = memory_type(memory.dtype)
         place = b.constant("i64", 0)
         if row != 0:
             place = b.mul(spot.row, spot.extra[len(self.memories) + len(self.written) + number])
-        if not column:
-            single = from_memory(b, b.load(stored, b.gep(stored, spot.extra[number], place)), memory.dtype)
-            return b.splat(single, lanes)
-        place = b.add(place, b.add(spot.unit, (read.part or 0) * self.width))
-        address = b.gep(stored, spot.extra[number], place)
-        return from_memory(b, b.load(memory_type(memory.dtype, lanes), address, mask=spot.mask), memory.dtype)
+        if column:
+            place = b.add(place, b.add(spot.unit, (read.part or 0) * self.width))
+        return b.gep(memory_type(memory.dtype), spot.extra[number], place)
 
 
 def takes_parts(driver: Driver, root: Node, parts: int, width: int) -> bool:

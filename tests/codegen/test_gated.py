@@ -73,7 +73,7 @@ def run(target: Target, element: str, rows: int, parts: int, width: int, k: int,
     parameters = (Parameter("ptr", "total"), Parameter("ptr", "multiplied"))
     kernel = gated.GatedProduct(
         element, tile, parts, width, rows if known else None, k if known else None, "test", parameters,
-        sum_and_product(parts, width),
+        sum_and_product(parts, width), lambda b, spot: None,
     )  # fmt: skip
     library = jit.link([jit.compile_module(str(kernel.module()), target, cached=False)])
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p if p.type == "ptr" else ctypes.c_int64
@@ -147,6 +147,15 @@ def test_a_cell_written_by_hand_is_one_kernel(rows: int, width: int) -> None:
     if width >= 20:
         fused = [kernel for kernel in compiled.kernels if kernel.name.startswith("gated")]
         assert [len(kernel.operators) for kernel in fused] == [15]
+
+
+def test_what_follows_the_sums_is_asked_for_before_them() -> None:
+    """Four gates of the input, their biases and the cell's state, for each of three rows."""
+    cell = optc.nn.LSTMCell(32, 32)
+    x, h, c = optc.rand(3, 32), optc.rand(3, 32), optc.rand(3, 32)
+    compiled = optc.compile(optc.jit.trace(cell, (x, (h, c))), (x, (h, c)), cache=False)
+    (text,) = [part for part in compiled.llvm.split("source_filename") if "void @gated_" in part]
+    assert text.count("call void @llvm.prefetch") >= 3 * 5
 
 
 def test_cells_of_doubles() -> None:

@@ -269,6 +269,14 @@ def test_the_ranges_do_not_matter(source: Source) -> None:
     assert all(np.array_equal(multiply(gemm, target, a, b, ranges=ranges), whole) for ranges in (2, 3, 5, gemm.groups))
 
 
+def test_the_result_is_asked_for_before_the_sums_where_its_rows_are_apart() -> None:
+    """Once for every cache line; a single row is in order."""
+    text = str(Kernel("float", Tile(6, 4, 16), BIAS).module())
+    assert text.count("call void @llvm.prefetch") == 24
+    assert str(Kernel("float", Tile(6, 2, 8), BIAS).module()).count("call void @llvm.prefetch") == 6
+    assert "llvm.prefetch" not in str(Kernel("float", Tile(1, 4, 16), BIAS).module())
+
+
 def test_infinities_and_nans_survive() -> None:
     target = jit.host_target()
     a = np.ones((3, 20), np.float32)
