@@ -140,7 +140,7 @@ class Resized(Carried):
         driver = self.driver
         self.axes = open_axes(driver, self.output)
         if self.initial.node.kind == "prim::Uninitialized":
-            return Moved.nothing(driver, self.axes).values()
+            return Moved.nothing(driver, self.axes, self.output).values()
         mover = Mover(driver, self.body)
         return mover.copied(self.initial, driver.in_memory(self.initial), self.axes).values()
 

@@ -56,7 +56,7 @@ class _Branch:
             if output in self.memories:
                 _put(driver, result, output, self.memories[output])
             elif output in self.axes:
-                moved, slots = mover.lend(result, self.axes[output])
+                moved, slots = mover.lend(result, self.axes[output], output)
                 self.lenders[output] += slots
                 shown += moved.values()
             else:

@@ -142,10 +142,19 @@ class Moved:
         return Moved(next(values), next(values), axes, tuple(next(values) for _ in axes))
 
     @staticmethod
-    def nothing(driver: Driver, axes: tuple[int, ...]) -> Moved:
-        """For paths on which nobody reads the tensor."""
+    def nothing(driver: Driver, axes: tuple[int, ...], like: IRValue) -> Moved:
+        """For paths on which nobody needs the tensor `like`: no elements, or memory with anything in it.
+
+        It has to be memory since tensors are copied on their way (into results, say) whoever needs them.
+        """
+        if axes:
+            null = driver.b.constant("ptr", 0)
+            return Moved(null, null, axes, (driver.b.constant("i64", 0),) * len(axes))
+        type_ = tensor_type(like)
+        assert type_.dtype is not None and type_.shape is not None
         null = driver.b.constant("ptr", 0)
-        return Moved(null, null, axes, (driver.b.constant("i64", 0),) * len(axes))
+        pointer = driver.heap_block(MemoryTensor(type_.dtype, null, type_.shape, contiguous_strides(type_.shape)))
+        return Moved(pointer, pointer, axes, ())
 
     def define(self, driver: Driver, value: IRValue, lenders: Sequence[Slot] = ()) -> None:
         """`value` is this tensor; it may lie in the memory of `lenders`."""
@@ -177,11 +186,11 @@ class Mover:
         self.block = block
         self.before = set(driver.aliases)
 
-    def lend(self, value: IRValue, axes: tuple[int, ...]) -> tuple[Moved, list[Slot]]:
-        """A result, and the slots from before the block, or of the arena, in which it may lie."""
+    def lend(self, value: IRValue, axes: tuple[int, ...], like: IRValue) -> tuple[Moved, list[Slot]]:
+        """A result that becomes `like`, and the slots from before the block, or of the arena, in which it may lie."""
         driver = self.driver
         if value.node.kind == "prim::Uninitialized":
-            return Moved.nothing(driver, axes), []
+            return Moved.nothing(driver, axes, like), []
         memory = driver.in_memory(value)
         slots = driver.slots.get(value, [])
         mine = [slot for slot in slots if slot not in self.before]
@@ -196,7 +205,7 @@ class Mover:
 
     def own(self, value: IRValue, axes: tuple[int, ...], current: Moved | None = None) -> tuple[Moved, Value | None]:
         """A result in memory of its own, which may be that of `current`: then the second value (i1) says so."""
-        moved, _ = self.lend(value, axes)
+        moved, _ = self.lend(value, axes, value)
         if value.node.kind == "prim::Uninitialized" or moved.owner == moved.pointer:
             return moved, None
         b = self.driver.b

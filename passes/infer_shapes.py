@@ -100,6 +100,11 @@ class Inference:
             self.facts.failed[node] = error
             self.forget(node, operator)
             return
+        except AttributeError:  # a branch for another type of a union: it is dead, and about to be dropped
+            if _takes_tensors_where_declared(operator, arguments):
+                raise
+            self.forget(node, operator)
+            return
         results = (result,) if len(node.outputs) == 1 else tuple(result)
         renamed: dict[str, Dim] = {}
         for output, item, declared in zip(node.outputs, results, operator.schema.returns):
@@ -498,3 +503,11 @@ _SPECIAL = {
     "prim::If": Inference.branch,
     "prim::Loop": Inference.loop,
 }
+
+
+def _takes_tensors_where_declared(operator: Operator, arguments: list[Any]) -> bool:
+    return all(
+        isinstance(argument, TensorType)
+        for declared, argument in zip(operator.schema.arguments, arguments)
+        if isinstance(declared.type, TensorType)
+    )

@@ -10,6 +10,8 @@ Afterwards `functionalize` has no container left of which it could not say what 
 A container is followed from where it is made: what changes it in that very block is understood, what reads it, there
 or in branches and loops, gets a container of its own with what is held by then. The first use that is anything else
 (the container is stored, returned, merged by a branch) gets it made anew, and so does whatever comes behind.
+Containers are made as late as can be, so that what is done to a list before somebody looks into the list that holds it
+is understood.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from optc.ir.graph import Graph, Node, Value
+from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import NONE
 from optc.ops.builder import constant_type
 from optc.ops.registry import operator_of
+from optc.passes.aliasing import is_reference
 from optc.passes.lower_containers import SIMPLIFIERS
 from optc.pipeline import graph_pass
 
@@ -34,7 +37,7 @@ Items = dict[Any, Value]
 )
 def local_containers(graph: Graph) -> bool:
     """See through lists and dictionaries for as long as all that happens to them is known."""
-    changed = False
+    changed = _make_late(graph.block)
     while _once(graph):
         changed = True
     return changed
@@ -46,6 +49,33 @@ def _once(graph: Graph) -> bool:
         if node.owner is not None and _is_made(node):
             changed |= _Followed(graph, node).run()
     return changed
+
+
+def _make_late(block: Block) -> bool:
+    """Make containers just before they are first used: the lists they hold can then be followed up to there.
+
+    What a container is made of are references, which are the same wherever it is made.
+    """
+    changed = False
+    for node in reversed(list(block.nodes)):
+        for inner in node.blocks:
+            changed |= _make_late(inner)
+        if _is_made(node) and node.inputs and node.output.has_uses:
+            changed |= _make_late_one(node, block)
+    return changed
+
+
+def _make_late_one(made: Node, block: Block) -> bool:
+    places = {use.node.standing_in(block) for use in made.output.uses}
+    following = made.next
+    while following is not None and following not in places and _is_made(following):
+        following = following.next
+    if following is None or following in places:
+        return False
+    while following not in places and following.next is not None:
+        following = following.next
+    made.move_before(following)
+    return True
 
 
 def _is_made(node: Node) -> bool:
@@ -113,7 +143,7 @@ class _Followed:
         if use.kind in ("aten::__is__", "aten::__isnot__"):
             return any(value.type is NONE for value in use.inputs)
         if operator.schema.is_variadic:
-            return operator.pure
+            return operator.pure and not any(is_reference(output.type) for output in use.outputs)
         pairs = zip(use.inputs, operator.schema.arguments, strict=True)
         return not any(argument.alias for value, argument in pairs if value is self.made.output)
 

@@ -194,3 +194,4 @@ def _polar(b: Any, size: Any, angle: Any) -> Any:
 
 declare_composite("aten::complex(Tensor real, Tensor imag) -> Tensor", _complex, out="out")
 declare_composite("aten::polar(Tensor abs, Tensor angle) -> Tensor", _polar, out="out")
+declare_composite("prim::abs(Tensor x) -> Tensor", lambda b, x: b("aten::abs", x))

@@ -63,9 +63,7 @@ _DICT_OPERATORS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("dict.{k}(({k}, tVal)[] inputs) -> Dict({k}, tVal)", dict),
 )  # fmt: skip
 _MAY_FAIL = ("__getitem__", "Delete", "pop.Dict_{k}", "popitem")
-for _key in ("str", "int", "bool", "float"):
+for _key in ("str", "int", "bool", "float", "complex", "Tensor"):
     for _schema, _use in _DICT_OPERATORS:
         declare_host(f"aten::{_schema.replace('{k}', _key)}", _use, _DICTS, may_fail=_schema.startswith(_MAY_FAIL))
 declare_host("aten::dict() -> Dict(str, Tensor)", dict, _DICTS)
-for _key in ("complex", "Tensor"):
-    declare_host(f"aten::len.Dict_{_key}(Dict({_key}, t) self) -> int", len, _DICTS)

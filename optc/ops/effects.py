@@ -12,7 +12,7 @@ _STRUCTURAL = frozenset(
     (
         "prim::Constant", "prim::Dim", "prim::ListConstruct", "prim::TupleConstruct", "prim::TupleUnpack",
         "prim::TupleIndex", "prim::TupleSlice", "prim::DictConstruct", "prim::Uninitialized", "prim::unchecked_cast",
-        "prim::isinstance",
+        "prim::isinstance", "prim::EnumName", "prim::EnumValue",
         "prim::GetAttr",
     )
 )  # fmt: skip

@@ -474,18 +474,29 @@ def _infer_running(x: TensorType, running: TensorType, momentum: Any) -> TensorT
 
 def _running_mean(b: Any, x: Any, running: Any, momentum: float) -> Any:
     wide = narrowed(b, x, compute_type(b.type(x).dtype))
-    return _moved(b, running, b("aten::mean.dim", wide, list(_batch_places(len(b.shape(x)))), False), momentum)
+    batch = b("aten::mean.dim", wide, list(_batch_places(len(b.shape(x)))), False)
+    return _unless_empty(b, x, running, _moved(b, running, batch, momentum))
 
 
 def _running_variance(b: Any, x: Any, running: Any, momentum: float) -> Any:
     wide = narrowed(b, x, compute_type(b.type(x).dtype))
-    return _moved(b, running, decompose_variance(b, wide, list(_batch_places(len(b.shape(x)))), 1, False), momentum)
+    batch = decompose_variance(b, wide, list(_batch_places(len(b.shape(x)))), 1, False)
+    return _unless_empty(b, x, running, _moved(b, running, batch, momentum))
 
 
 def _running_instance_variance(b: Any, x: Any, running: Any, momentum: float) -> Any:
     wide = narrowed(b, x, compute_type(b.type(x).dtype))
     each = decompose_variance(b, wide, list(range(2, len(b.shape(x)))), 1, False)
     return _moved(b, running, b("aten::mean.dim", each, [0], False), momentum)
+
+
+def _unless_empty(b: Any, x: Any, running: Any, moved: Any) -> Any:
+    """A batch of no elements has no statistics: what is running stays."""
+    count = product(b.shape(x))
+    if isinstance(count, int):
+        return moved if count else running
+    is_empty = b("aten::eq.Scalar", b("prim::NumToTensor.Scalar", b.value(count)), 0)
+    return b("aten::where.self", is_empty, running, moved)
 
 
 def _moved(b: Any, running: Any, batch: Any, momentum: float) -> Any:
@@ -498,6 +509,8 @@ def _moved(b: Any, running: Any, batch: Any, momentum: float) -> Any:
 def _running_reference(is_mean: bool) -> Any:
     def reference(x: Array, running: Array, momentum: float) -> Array:
         values, places, result = x.astype(np.float64), _batch_places(x.ndim), running.copy()
+        if not x.size:
+            return result
         count = values.size // max(x.shape[1], 1)
         mean, variance = (result, None) if is_mean else (None, result)
         _update_statistics(mean, variance, values.mean(axis=places), values.var(axis=places), count, momentum)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -96,24 +99,59 @@ def _percent_piece(kind: str, value: Any) -> str:
     return printed(array_in(value))
 
 
+_SPACES = " \t\n\v\f\r"
+_INTEGER = re.compile(rf"[{_SPACES}]*([+-]?[0-9]+)", re.ASCII)
+_FLOAT = re.compile(
+    rf"[{_SPACES}]*([+-]?(?:0x(?:[0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)(?:p[+-]?[0-9]+)?"
+    r"|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|infinity|inf|nan(?:\([a-z0-9_]*\))?))",
+    re.ASCII | re.IGNORECASE,
+)
+"""What C++'s stoll and stod read at the start of a text."""
+
+
 def _parse_int(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise RuntimeError("stoll") from None
+    found = _INTEGER.match(text)
+    if found is None or not -(2**63) <= int(found[1]) < 2**63:
+        raise RuntimeError("stoll")
+    if found.end() < len(text):
+        raise RuntimeError(f"invalid literal for int() with base 10: '{text}'")
+    return int(found[1])
 
 
 def _parse_float(text: str) -> float:
+    found = _FLOAT.match(text)
+    value = None if found is None else _float_of(found[1].lower().partition("(")[0])
+    if found is None or value is None:
+        raise RuntimeError("stod")
+    if found.end() < len(text):
+        raise RuntimeError(f"could not convert string to float: '{text}'")
+    return value
+
+
+def _float_of(text: str) -> float | None:
+    """The value of a literal; None for one that float64 cannot hold as a normal number."""
     try:
-        return float(text)
-    except ValueError:
-        raise RuntimeError("stod") from None
+        value = float.fromhex(text) if "x" in text else float(text)
+    except OverflowError:
+        return None
+    digits = text.lstrip("+-0x").partition("p" if "x" in text else "e")[0]
+    is_too_large = math.isinf(value) and "inf" not in text
+    is_too_small = abs(value) < sys.float_info.min and any(digit not in "0." for digit in digits)
+    return None if is_too_large or is_too_small else value
 
 
 def _ordinal(text: str) -> int:
     if len(text) != 1:
         raise RuntimeError(f"String for ord() must be 1 character, found {len(text)}")
     return ord(text)
+
+
+def _lines(text: str, keep_ends: bool) -> list[str]:
+    """As PyTorch divides: after every character that ends a line, and ends that are kept are texts of their own."""
+    parts = re.split(r"([\n\r\v\f\x1c-\x1e])", text)
+    if not parts[-1]:
+        parts.pop()
+    return parts if keep_ends else parts[::2]
 
 
 def _split(text: str, separator: str | None, maximum: int) -> list[str]:
@@ -160,7 +198,7 @@ _TEXT_OPERATORS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("aten::replace(str self, str old, str new, int max=-1) -> str", str.replace),
     ("aten::split.str(str self, str? separator=None, int max=-1) -> str[]", _split),
     ('aten::rsplit(str self, str separator=" ", int max=-1) -> str[]', str.rsplit),
-    ("aten::splitlines(str self, bool keepends=False) -> str[]", str.splitlines),
+    ("aten::splitlines(str self, bool keepends=False) -> str[]", _lines),
     ("aten::partition(str self, str separator) -> (str, str, str)", str.partition),
     ("aten::rpartition(str self, str separator) -> (str, str, str)", str.rpartition),
     (f"aten::strip(str self, str chars={_SPACE}) -> str", str.strip),
@@ -176,7 +214,7 @@ _TEXT_OPERATORS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("aten::rindex(str self, str substr, int start=0, int end=-1) -> int", _find_last_or_raise),
     ("aten::count(str self, str substr, int start=0, int end=-1) -> int",
      lambda s, part, start, end: s.count(part, start, _end(s, end))),
-    ("aten::zfill(str self, int width) -> str", str.zfill),
+    ("aten::zfill(str self, int width) -> str", lambda s, width: s.rjust(width, "0")),
     ("aten::expandtabs(str self, int tabsize=8) -> str", str.expandtabs),
     ('aten::center(str self, int width, str fillchar=" ") -> str',
      lambda s, width, fill: s.center(width, _single_character(width, fill))),

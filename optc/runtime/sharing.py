@@ -8,7 +8,7 @@ tensors that only overlap are left to the interpreter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -79,8 +79,11 @@ def overlaps(program: OptimizedProgram, values: Sequence[Any]) -> bool:
 
 
 def _may_share(one: Any, other: Any) -> bool:
-    if not isinstance(one, TensorBase) or not isinstance(other, TensorBase):
-        return False  # a list that only Python can hold
+    """True when a tensor of one shares memory with one of the other; either may be a container that state holds."""
+    return any(_tensors_may_share(*pair) for pair in product(tensors_in(one), tensors_in(other)))
+
+
+def _tensors_may_share(one: TensorBase, other: TensorBase) -> bool:
     try:
         return bool(np.shares_memory(one._array, other._array, max_work=_LARGEST_SEARCH))  # type: ignore[arg-type]  # numpy's stubs allow two values
     except np.exceptions.TooHardError:

@@ -68,6 +68,8 @@ def same(mine: Any, other: Any, tolerance: float = 2e-6) -> bool:
         return len(mine) == len(other) and all(same(*pair, tolerance) for pair in zip(mine, other))
     if isinstance(mine, float) and isinstance(other, float):
         return mine == other or (math.isnan(mine) and math.isnan(other)) or abs(mine - other) <= tolerance * abs(mine)
+    if isinstance(mine, complex) and isinstance(other, complex):
+        return same(mine.real, other.real, tolerance) and same(mine.imag, other.imag, tolerance)
     return type(mine) is type(other) and mine == other
 
 

@@ -95,6 +95,8 @@ def agree(mine: Any, other: Any) -> bool:
         return len(mine) == len(other) and all(map(agree, mine, other))
     if isinstance(other, float) and isinstance(mine, float):
         return mine == other or (math.isnan(mine) and math.isnan(other)) or abs(mine - other) <= 1e-12 * abs(other)
+    if isinstance(other, complex) and isinstance(mine, complex):
+        return agree(mine.real, other.real) and agree(mine.imag, other.imag)
     return type(mine) is type(other) and bool(mine == other)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from typing import Any
 
 import pytest
@@ -23,6 +25,23 @@ def places(a: List[Tensor], x: Tensor):
     return count, place, len(a)
 def truths(x: Tensor):
     return annotate(List[bool], x.tolist())
+def functions(a: complex):
+    return torch.exp(a), torch.sqrt(a), torch.log(a), torch.angle(a), abs(a), -a, torch.isnan(a)
+def made(a: int, b: float, c: bool):
+    return complex(a, b), complex(b, c), complex(c, c), torch.polar(b, a)
+def looked_up(a: complex, x: Tensor):
+    numbers = {a: 1, 2j: 2}
+    tensors = {x: 3}
+    tensors[x] = tensors[x] + 1
+    return numbers[a], 1j in numbers, tensors[x], len(tensors)
+def sizes(x: Tensor):
+    return abs(x)
+def parsed(text: str):
+    return int(text)
+def parsed_float(text: str):
+    return float(text)
+def padded(text: str):
+    return text.zfill(5)
 def rows(x: Tensor):
     return annotate(List[List[complex]], x.tolist())
 def floats(x: Tensor):
@@ -68,3 +87,49 @@ def test_tolist_gives_what_is_annotated(unit: Any) -> None:
         unit.truths(optc.tensor([1]))
     with pytest.raises(RuntimeError, match="half"):
         unit.floats(optc.ones(2, dtype=optc.half))
+
+
+def test_functions_of_complex_numbers(unit: Any) -> None:
+    a = 1 + 2j
+    expected = (cmath.exp(a), cmath.sqrt(a), cmath.log(a), cmath.phase(a), abs(a), -a, False)
+    assert unit.functions(a) == pytest.approx(expected)
+    assert unit.functions(complex(math.nan, 1))[-1]
+
+
+def test_complex_numbers_are_made_of_two_numbers(unit: Any) -> None:
+    assert unit.made(1, 2.5, True) == pytest.approx((1 + 2.5j, 2.5 + 1j, 1 + 1j, cmath.rect(2.5, 1)))
+
+
+def test_complex_numbers_and_tensors_are_keys(unit: Any) -> None:
+    assert unit.looked_up(1 + 1j, optc.ones(2)) == (1, False, 4, 1)
+    assert unit.sizes(optc.tensor([-1.0, 2.0])).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("text", ["12", " 7", "+5", "-5", "007", "9223372036854775807"])
+def test_texts_of_integers_are_read(unit: Any, text: str) -> None:
+    assert unit.parsed(text) == int(text)
+
+
+@pytest.mark.parametrize("text", ["7 ", "- 5", "0x10", "1_0", "9223372036854775808", "", "1.5"])
+def test_other_texts_are_no_integers(unit: Any, text: str) -> None:
+    message = "stoll" if text in ("- 5", "", "9223372036854775808") else "invalid literal for int"
+    with pytest.raises(RuntimeError, match=message):
+        unit.parsed(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [(" 7", 7.0), ("1e5", 1e5), ("0x1p3", 8.0), ("-inf", -math.inf), ("Infinity", math.inf), (".5", 0.5), ("0e9", 0.0)],
+)
+def test_texts_of_floats_are_read(unit: Any, text: str, value: float) -> None:
+    assert unit.parsed_float(text) == value
+
+
+@pytest.mark.parametrize("text", ["7 ", "1_0", "", "1.5abc", "1e999", "1e-320"])
+def test_other_texts_are_no_floats(unit: Any, text: str) -> None:
+    with pytest.raises(RuntimeError, match="stod|could not convert"):
+        unit.parsed_float(text)
+
+
+def test_zeros_are_put_before_signs(unit: Any) -> None:
+    assert [unit.padded(text) for text in ("-1", "abc", "toolong")] == ["000-1", "00abc", "toolong"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from optc.errors import SourceRange
 from optc.ir.function import ClassType, Function
-from optc.ir.types import BOOL, FLOAT, INT, STRING, EnumType, TupleType, Type
+from optc.ir.types import BOOL, COMPLEX, FLOAT, INT, STRING, EnumType, TupleType, Type
 from optc.jit.frontend.callables import (
     AssertionErrorValue,
     CastValue,
@@ -45,6 +45,7 @@ BUILTINS: Mapping[str, SugaredValue] = {
     "float": _magic("__float__", CastValue(FLOAT, "aten::Float")),
     "int": _magic("__int__", CastValue(INT, "aten::Int")),
     "bool": _magic("__bool__", CastValue(BOOL, "aten::Bool")),
+    "complex": _magic("__complex__", CastValue(COMPLEX, "aten::Complex")),
     "str": _magic("__str__", CastValue(STRING, "aten::str")),
     "len": _magic("__len__", BuiltinValue("aten::len")),
     "hex": _magic("__hex__", BuiltinValue("aten::hex")),
@@ -57,7 +58,7 @@ BUILTINS: Mapping[str, SugaredValue] = {
     },
     **{
         name: BuiltinValue(f"aten::{name}")
-        for name in ("hash", "all", "any", "divmod", "sum", "ord", "chr", "bin", "pow", "complex", "sorted")
+        for name in ("hash", "all", "any", "divmod", "sum", "ord", "chr", "bin", "pow", "sorted")
     },
     **{name: BuiltinValue(f"prim::{name}") for name in ("id", "min", "max", "abs", "rangelist")},
 }

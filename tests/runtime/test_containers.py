@@ -1,0 +1,115 @@
+"""Lists in lists, containers that a module holds, and tensors that a path never makes, in compiled programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import optc as torch
+
+PROGRAMS = """
+def first(lists: List[List[int]]):
+    one = lists[0]
+    one.append(5)
+    return lists
+def both(lists: List[List[int]]):
+    one = lists[0]
+    pair = [one, one]
+    pair[0].append(6)
+    return lists, pair
+def held(numbers: List[int]):
+    pair = [numbers, [1]]
+    pair[0].append(7)
+    return numbers, pair
+def in_dictionary(numbers: List[int]):
+    found = {"a": numbers, "b": numbers}
+    numbers.append(8)
+    found["a"].append(9)
+    return found, numbers
+def before(numbers: List[int]):
+    pair = [numbers, numbers]
+    count = len(pair[1])
+    pair[1].append(4)
+    pair.append([count])
+    return pair
+def maybe(count: int) -> Optional[Tensor]:
+    x: Optional[Tensor] = None
+    if count > 1:
+        x = torch.ones(count)
+    if count > 2:
+        assert x is not None
+        x = x + 1
+    return x
+def found(x):
+    for i in range(3):
+        for j in range(3):
+            if bool(x.sum() > 5):
+                return x, i * 3 + j
+            x = x + 1
+    return x, -1
+"""
+
+
+@pytest.fixture(scope="module")
+def unit() -> Any:
+    return torch.jit.CompilationUnit(PROGRAMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "expected"),
+    [
+        ("first", [[1], [2]], [[1, 5], [2]]),
+        ("both", [[1], [2]], ([[1, 6], [2]], [[1, 6], [1, 6]])),
+        ("held", [1], ([1, 7], [[1, 7], [1]])),
+        ("in_dictionary", [1], ({"a": [1, 8, 9], "b": [1, 8, 9]}, [1, 8, 9])),
+        ("before", [1], [[1, 4], [1, 4], [1]]),
+    ],
+)
+def test_a_list_changes_in_all_that_hold_it(unit: Any, name: str, argument: Any, expected: Any) -> None:
+    function = getattr(unit, name)
+    assert torch.compile(function, fallback="error")(argument) == expected == function(argument)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_a_tensor_that_no_path_made_is_not_read(unit: Any, count: int) -> None:
+    expected = unit.maybe(count)
+    found = torch.compile(unit.maybe, fallback="error")(count)
+    assert (found is None) == (expected is None)
+    assert found is None or torch.equal(found, expected)
+
+
+def test_a_result_that_a_loop_did_not_find_is_not_read(unit: Any) -> None:
+    fast = torch.compile(unit.found, fallback="error")
+    for x in (torch.zeros(2), torch.full((2,), -100.0), torch.ones(9), torch.ones(100)):
+        expected, found = unit.found(x.clone()), fast(x)
+        assert torch.equal(found[0], expected[0]) and found[1] == expected[1]
+
+
+class Journal(torch.nn.Module):
+    entries: list[int]
+    tensors: dict[str, torch.Tensor]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries = [1]
+        self.tensors = {}
+        self.register_buffer("total", torch.zeros(2))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.total += x
+        self.entries.append(len(self.entries))
+        self.tensors["n" + str(len(self.entries))] = x * 2
+        return self.total + len(self.tensors), self.entries
+
+
+def test_containers_that_a_module_holds_are_changed_in_place() -> None:
+    plain, module = torch.jit.script(Journal()), torch.jit.script(Journal())
+    entries = module._object.values["entries"] if hasattr(module, "_object") else None
+    fast = torch.compile(module, fallback="allow")
+    for _ in range(3):
+        expected, found = plain(torch.ones(2)), fast(torch.ones(2))
+        assert torch.equal(found[0], expected[0]) and found[1] == expected[1]
+    assert module.entries == plain.entries == [1, 1, 2, 3]
+    assert list(module.tensors) == list(plain.tensors)
+    assert entries is None or entries == [1, 1, 2, 3]
