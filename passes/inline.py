@@ -6,14 +6,15 @@ from optc.ir.function import ClassType
 from optc.ir.graph import Graph, Node
 from optc.ir.inline import inline_calls
 from optc.ir.types import NONE, unrefined
+from optc.passes.forks import run_forks
 from optc.pipeline import graph_pass
 
 
 @graph_pass("inline")
 def inline(graph: Graph) -> bool:
-    """Replace calls of functions, methods and submodules by their bodies, and what `with` calls likewise."""
+    """Replace calls of functions, methods and submodules by their bodies, what `with` calls and forks run likewise."""
     changed = False
-    while call_context_methods(graph) or inline_calls(graph):
+    while call_context_methods(graph) or run_forks(graph) or inline_calls(graph):
         changed = True
     if changed:
         erase_types(graph)

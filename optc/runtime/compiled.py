@@ -271,7 +271,7 @@ class CompiledFunction:
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
         for island in program.islands:
-            if not island.is_partial:
+            if not island.is_partial or program.graph is None:
                 operator = island.node.kind if island.node is not None else self._function.name
                 specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
         if not specialization.fallbacks and not always_raises(program.graph):

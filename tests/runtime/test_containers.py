@@ -1,4 +1,4 @@
-"""Lists in lists, containers that a module holds, and tensors that a path never makes, in compiled programs."""
+"""Lists in lists, containers that a module holds, tensors that a path never makes, and forks, in compiled programs."""
 
 from __future__ import annotations
 
@@ -113,3 +113,52 @@ def test_containers_that_a_module_holds_are_changed_in_place() -> None:
     assert module.entries == plain.entries == [1, 1, 2, 3]
     assert list(module.tensors) == list(plain.tensors)
     assert entries is None or entries == [1, 1, 2, 3]
+
+
+class Forking(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(2, 2)
+        self.calls = 0
+
+    def scaled(self, x, factor: int):  # type: ignore[no-untyped-def]
+        self.calls += 1
+        return self.linear(x) * factor
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        one = torch.jit.fork(self.linear, x)
+        two = torch.jit.fork(self.scaled, x, 3)
+        several = [torch.jit.fork(self.scaled, x, i) for i in range(2)]
+        total = torch.jit.wait(one) + torch.jit.wait(two)
+        for future in several:
+            total = total + torch.jit.wait(future)
+        return total, self.calls
+
+
+def refuse(x):  # type: ignore[no-untyped-def]
+    if x.numel() > 1:
+        raise ValueError("forked")
+    return x
+
+
+def waiting(x, waits: bool):  # type: ignore[no-untyped-def]
+    refused = torch.jit.fork(refuse, x)
+    if waits:
+        x = x + torch.jit.wait(refused)
+    return x
+
+
+def test_forks_run_in_native_code() -> None:
+    plain, module = torch.jit.script(Forking()), torch.jit.script(Forking())
+    module.load_state_dict(plain.state_dict())
+    fast = torch.compile(module, fallback="error")
+    for _ in range(2):
+        expected, found = plain(torch.ones(1, 2)), fast(torch.ones(1, 2))
+        assert torch.allclose(found[0], expected[0]) and found[1] == expected[1]
+
+
+def test_a_fork_fails_when_somebody_waits() -> None:
+    fast = torch.compile(torch.jit.script(waiting), fallback="allow")
+    assert torch.equal(fast(torch.ones(2), False), torch.ones(2))
+    with pytest.raises(RuntimeError, match="forked"):
+        fast(torch.ones(2), True)
