@@ -24,6 +24,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import Origin, Origins
+from optc.runtime.helpers import share_out
 from optc.runtime.program_key import ProgramKey
 from optc.runtime.specialization import Specialization
 
@@ -174,11 +175,35 @@ def _bounds(array: np.ndarray[Any, Any]) -> tuple[int, int]:
 
 
 def made(steps: Sequence[tuple[Any, ...]], own: Sequence[np.ndarray[Any, Any]]) -> list[np.ndarray[Any, Any]]:
-    """The arrays that steps make from a program's own ones."""
-    arrays: list[np.ndarray[Any, Any]] = []
-    for kind, *rest in steps:
-        arrays.append(_STEPS[kind](rest, arrays, own))
+    """The arrays that steps make from a program's own ones. Threads share what is only made for the program, most of
+    which is weights that are packed."""
+    arrays: list[Any] = [None] * len(steps)
+    needed = {place for step in steps for place in _referred(step)}
+    last = [place for place, (kind, *_) in enumerate(steps) if kind == "call" and place not in needed]
+
+    def make(place: int) -> None:
+        kind, *rest = steps[place]
+        arrays[place] = _STEPS[kind](rest, arrays, own)
+
+    for place in sorted(set(range(len(steps))) - set(last)):
+        make(place)
+    read = sum(arrays[place].nbytes for made_last in last for place in _referred(steps[made_last]))
+    share_out(lambda number: make(last[number]), len(last), read)
     return arrays
+
+
+def _referred(step: tuple[Any, ...]) -> Iterator[int]:
+    """The places of the arrays that a step reads."""
+    kind, *rest = step
+    if kind == "view":
+        yield rest[0]
+    pending = [*rest[2]] if kind == "call" else []
+    while pending:
+        sort, content = pending.pop()
+        if sort == "array":
+            yield content
+        elif sort != "value":
+            pending.extend(content)
 
 
 def _content(rest: Sequence[Any], arrays: Sequence[Any], own: Sequence[Any]) -> np.ndarray[Any, Any]:

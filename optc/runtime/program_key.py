@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,9 +22,9 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
+from optc.runtime.helpers import share_out
 
 _CHUNK_BYTES = 2 << 20
-_HASHING_THREADS = 2
 _MANGLED = re.compile(r"\.___torch_mangle_\d+")
 
 
@@ -248,17 +247,8 @@ def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bytes]:
         chunks += [flat[start : start + _CHUNK_BYTES] for start in range(0, max(1, len(flat)), _CHUNK_BYTES)]
     results: list[bytes] = [b""] * len(chunks)
 
-    def work(first: int, step: int) -> None:
-        for place in range(first, len(chunks), step):
-            results[place] = hashlib.sha256(chunks[place]).digest()
+    def work(place: int) -> None:
+        results[place] = hashlib.sha256(chunks[place]).digest()
 
-    if sum(map(len, chunks)) <= 2 * _CHUNK_BYTES:
-        work(0, 1)
-        return results
-    helpers = [threading.Thread(target=work, args=(place, _HASHING_THREADS)) for place in range(1, _HASHING_THREADS)]
-    for helper in helpers:
-        helper.start()
-    work(0, _HASHING_THREADS)
-    for helper in helpers:
-        helper.join()
+    share_out(work, len(chunks), sum(map(len, chunks)))
     return results

@@ -1,0 +1,55 @@
+"""Work that two threads share, and what plans make with it."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from optc.codegen.weights import contiguous_copy
+from optc.runtime.helpers import WORTH_BYTES, share_out
+from optc.runtime.plan import made
+
+
+@pytest.mark.parametrize("bytes_", [0, WORTH_BYTES + 1])
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_every_number_comes_once(count: int, bytes_: int) -> None:
+    seen: list[int] = []
+    share_out(seen.append, count, bytes_)
+    assert sorted(seen) == list(range(count))
+
+
+def test_two_threads_take_part_where_it_is_worth_it() -> None:
+    seen: set[int] = set()
+    share_out(lambda number: seen.add(threading.get_ident()), 4, WORTH_BYTES + 1)
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_what_a_thread_raises_reaches_the_caller(failing: int) -> None:
+    def work(number: int) -> None:
+        if number == failing:
+            raise MemoryError(number)
+
+    with pytest.raises(MemoryError):
+        share_out(work, 4, WORTH_BYTES + 1)
+
+
+def test_calls_wait_for_what_they_are_made_of() -> None:
+    """A copy of a view of a copy, beside one that nothing needs; both threads have something to do."""
+    own = [np.arange(2 << 20, dtype=np.float32), np.ones((1024, 1024), np.float32)]
+    module = contiguous_copy.__module__
+    steps = [
+        ("own", 0),
+        ("call", module, "contiguous_copy", [("array", 0)], None),
+        ("view", 1, 4, np.dtype(np.float32), (2, 3), (8, 4)),
+        ("call", module, "contiguous_copy", [("array", 2)], None),
+        ("own", 1),
+        ("call", module, "contiguous_copy", [("array", 4)], None),
+        ("call", module, "contiguous_copy", [("array", 0)], None),
+    ]
+    arrays = made(steps, own)
+    assert arrays[3].tolist() == [[1, 2, 3], [3, 4, 5]]
+    assert np.array_equal(arrays[5], own[1])
+    assert np.array_equal(arrays[6], own[0])
