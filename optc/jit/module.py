@@ -24,6 +24,7 @@ from optc.jit.code_printer import print_function
 from optc.jit.inlined_graphs import inlined
 from optc.jit.names import base_name
 from optc.nn.modules.module import Module
+from optc.ops.byte_strings import bytes_of
 
 
 class ConstMap:
@@ -419,16 +420,21 @@ class RecursiveScriptClass:
 
 
 def to_python(value: Any) -> Any:
-    """A result of compiled code as Python sees it: objects get their wrappers."""
+    """A result of compiled code as Python sees it: objects get their wrappers.
+
+    Raises UnicodeDecodeError for a string that is a part of a character.
+    """
     if isinstance(value, ScriptObject):
         return RecursiveScriptModule(value) if value.type.is_module else RecursiveScriptClass(value)
-    if isinstance(value, Tensor) or value is None or isinstance(value, int | float | str | complex):
+    if isinstance(value, Tensor) or value is None or isinstance(value, int | float | complex):
         return value
+    if isinstance(value, str):
+        return value if value.isascii() else bytes_of(value).decode()
     if isinstance(value, tuple):
         items = [to_python(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if isinstance(value, list):
         return [to_python(item) for item in value]
     if isinstance(value, dict):
-        return {key: to_python(item) for key, item in value.items()}
+        return {to_python(key): to_python(item) for key, item in value.items()}
     return value

@@ -71,7 +71,13 @@ def _joined_rule(left: Any, right: Any) -> Any:
 def _repeated_rule(items: Any, count: Any) -> Any:
     if isinstance(items, Unknown) or not isinstance(count, int):
         return items if isinstance(items, Unknown) else UNKNOWN
-    return items * count if len(items) * count <= _LONGEST else UNKNOWN
+    return items * count if 0 <= len(items) * count <= _LONGEST else UNKNOWN
+
+
+def _repeated(items: list[Any], count: int) -> list[Any]:
+    if items and count < 0:
+        raise RuntimeError("vector::reserve")
+    return items * count
 
 
 def _set(items: list[Any], index: int, value: Any) -> list[Any]:
@@ -114,9 +120,9 @@ for _name in ("__getitem__", "select"):
 declare_host("aten::slice.t(t[] l, int? start=None, int? end=None, int step=1) -> t[]",
              lambda items, start, end, step: items[start:end:step], _LISTS, rule=_slice_rule)  # fmt: skip
 declare_host("aten::add.t(t[] a, t[] b) -> t[]", lambda left, right: [*left, *right], _LISTS, rule=_joined_rule)
-declare_host("aten::mul.left_t(t[] l, int n) -> t[]", lambda items, count: items * count, _LISTS, rule=_repeated_rule)
-declare_host("aten::mul.right_(int n, t[] l) -> t[]", lambda count, items: items * count, _LISTS,
-             rule=lambda count, items: _repeated_rule(items, count))  # fmt: skip
+declare_host("aten::mul.left_t(t[] l, int n) -> t[]", _repeated, _LISTS, rule=_repeated_rule, may_fail=True)
+declare_host("aten::mul.right_(int n, t[] l) -> t[]", lambda count, items: _repeated(items, count), _LISTS,
+             rule=lambda count, items: _repeated_rule(items, count), may_fail=True)  # fmt: skip
 declare_host("aten::list.t(t[] l) -> t[]", list, _LISTS, rule=lambda items: items)
 declare_host("aten::copy.t(t[](a) self) -> t[]", list, _LISTS, rule=lambda items: items)
 declare_host("aten::append.t(t[](a!) self, t(c -> *) el) -> t[](a!)", _append, _LISTS, rule=_whatever)

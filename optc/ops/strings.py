@@ -9,45 +9,62 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.ir.stream_text import printed
+from optc.ops import byte_strings
+from optc.ops.byte_strings import bytes_of, joined, on_bytes
 from optc.ops.python_values import array_in, declare_host
 
 _STRINGS = "it works on strings"
 
 
-def _character(text: str, index: int) -> str:
-    if not -len(text) <= index < len(text):
-        raise RuntimeError(f"basic_string::at: __n (which is {index % 2**64}) >= this->size() (which is {len(text)})")
-    return text[index]
+def _character(data: bytes, index: int) -> bytes:
+    if not -len(data) <= index < len(data):
+        raise RuntimeError(f"basic_string::at: __n (which is {index % 2**64}) >= this->size() (which is {len(data)})")
+    return data[index : index + 1 or None]
 
 
-def _end(text: str, end: int) -> int | None:
-    """TorchScript's default end of -1 stands for the end of the string."""
-    return None if end == -1 else end
+def _bounds(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Bounds of a part of a string: a negative end counts from behind the last byte, so that -1 is that place."""
+    size = len(data)
+    return max(0, size + start) if start < 0 else start, max(0, size + 1 + end) if end < 0 else end
 
 
-def _find(text: str, part: str, start: int, end: int) -> int:
-    return text.find(part, start, _end(text, end))
+def _part(data: bytes, start: int, end: int) -> bytes:
+    """What PyTorch looks at: the rest of the string where the end comes before the start."""
+    start, end = _bounds(data, start, end)
+    if start > len(data):
+        raise RuntimeError(f"basic_string::substr: __pos (which is {start}) > this->size() (which is {len(data)})")
+    return data[start:] if end < start else data[start:end]
 
 
-def _find_or_raise(text: str, part: str, start: int, end: int) -> int:
-    place = _find(text, part, start, end)
+def _search(find: Callable[[bytes, bytes], int], data: bytes, part: bytes, start: int, end: int) -> int:
+    first, last = _bounds(data, start, end)
+    if last <= first:
+        return -1
+    place = find(_part(data, start, end), part)
+    return place if place < 0 else first + place
+
+
+def _find(data: bytes, part: bytes, start: int, end: int) -> int:
+    return _search(bytes.find, data, part, start, end)
+
+
+def _find_last(data: bytes, part: bytes, start: int, end: int) -> int:
+    return _search(bytes.rfind, data, part, start, end)
+
+
+def _found(place: int) -> int:
     if place < 0:
         raise RuntimeError("ValueError: substring not found")
     return place
 
 
-def _find_last(text: str, part: str, start: int, end: int) -> int:
-    return text.rfind(part, start, _end(text, end))
+def _count(data: bytes, part: bytes, start: int, end: int) -> int:
+    """Occurrences that begin in that part of the string, wherever they end."""
+    first, last = _bounds(data, start, end)
+    return data.count(part, first, min(last, len(data)) + len(part) - 1)
 
 
-def _find_last_or_raise(text: str, part: str, start: int, end: int) -> int:
-    place = _find_last(text, part, start, end)
-    if place < 0:
-        raise RuntimeError("ValueError: substring not found")
-    return place
-
-
-def _single_character(width: int, fill: str) -> str:
+def _single_character(width: int, fill: bytes) -> bytes:
     if len(fill) != 1:
         raise RuntimeError("TypeError: The fill character must be exactly one character long")
     return fill
@@ -59,7 +76,7 @@ def format_text(template: str, *values: Any) -> str:
     if len(parts) - 1 > len(values):
         raise RuntimeError(f"Too few arguments for format string: {template}")
     filled = [part + printed(array_in(value)) for part, value in zip(parts, values)]
-    return "".join(filled[: len(parts) - 1]) + parts[-1]
+    return joined("".join(filled[: len(parts) - 1]) + parts[-1])
 
 
 def _percent_format(template: str, *values: Any) -> str:
@@ -82,7 +99,7 @@ def _percent_format(template: str, *values: Any) -> str:
         used += 1
     if used < len(given):
         raise RuntimeError("Too many arguments for format string")
-    return "".join(pieces) + template[place:]
+    return joined("".join(pieces) + template[place:])
 
 
 def _percent_piece(kind: str, value: Any) -> str:
@@ -140,93 +157,80 @@ def _float_of(text: str) -> float | None:
     return None if is_too_large or is_too_small else value
 
 
-def _ordinal(text: str) -> int:
-    if len(text) != 1:
-        raise RuntimeError(f"String for ord() must be 1 character, found {len(text)}")
-    return ord(text)
-
-
-def _lines(text: str, keep_ends: bool) -> list[str]:
-    """As PyTorch divides: after every character that ends a line, and ends that are kept are texts of their own."""
-    parts = re.split(r"([\n\r\v\f\x1c-\x1e])", text)
-    if not parts[-1]:
-        parts.pop()
-    return parts if keep_ends else parts[::2]
-
-
-def _split(text: str, separator: str | None, maximum: int) -> list[str]:
-    if separator == "":
-        raise RuntimeError("ValueError: empty separator")
-    return text.split(separator, maximum)
+def _center(data: bytes, width: int, fill: bytes) -> bytes:
+    return data.center(width, _single_character(width, fill))
 
 
 _SPACE = '" \\n\\t\\f\\v"'
-_TEXT_OPERATORS: tuple[tuple[str, Callable[..., Any]], ...] = (
-    ("aten::add.str(str a, str b) -> str", lambda a, b: a + b),
-    ("aten::eq.str(str a, str b) -> bool", lambda a, b: a == b),
-    ("aten::ne.str(str a, str b) -> bool", lambda a, b: a != b),
+_ON_BYTES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("aten::lt.str(str a, str b) -> bool", lambda a, b: a < b),
     ("aten::le.str(str a, str b) -> bool", lambda a, b: a <= b),
     ("aten::gt.str(str a, str b) -> bool", lambda a, b: a > b),
     ("aten::ge.str(str a, str b) -> bool", lambda a, b: a >= b),
     ("aten::slice.str(str string, int? start=None, int? end=None, int step=1) -> str", lambda s, a, b, c: s[a:b:c]),
-    ("aten::list(str t) -> str[]", list),
-    ("aten::Int.str(str a) -> int", _parse_int),
-    ("aten::Float.str(str a) -> float", _parse_float),
-    ("aten::ord(str string) -> int", _ordinal),
-    ("aten::chr(int i) -> str", chr),
-    ("aten::bin(int i) -> str", bin),
-    ("aten::hex(int i) -> str", hex),
-    ("aten::oct(int i) -> str", oct),
-    ("aten::upper(str self) -> str", str.upper),
-    ("aten::lower(str self) -> str", str.lower),
-    ("aten::capitalize(str self) -> str", str.capitalize),
-    ("aten::title(str self) -> str", str.title),
-    ("aten::swapcase(str self) -> str", str.swapcase),
-    ("aten::isalnum(str self) -> bool", str.isalnum),
-    ("aten::isalpha(str self) -> bool", str.isalpha),
-    ("aten::isdecimal(str self) -> bool", str.isdecimal),
-    ("aten::isdigit(str self) -> bool", str.isdigit),
-    ("aten::isidentifier(str self) -> bool", str.isidentifier),
-    ("aten::islower(str self) -> bool", str.islower),
-    ("aten::isnumeric(str self) -> bool", str.isnumeric),
-    ("aten::isprintable(str self) -> bool", str.isprintable),
-    ("aten::isspace(str self) -> bool", str.isspace),
-    ("aten::istitle(str self) -> bool", str.istitle),
-    ("aten::isupper(str self) -> bool", str.isupper),
-    ("aten::join(str self, str[] values) -> str", str.join),
-    ("aten::replace(str self, str old, str new, int max=-1) -> str", str.replace),
-    ("aten::split.str(str self, str? separator=None, int max=-1) -> str[]", _split),
-    ('aten::rsplit(str self, str separator=" ", int max=-1) -> str[]', str.rsplit),
-    ("aten::splitlines(str self, bool keepends=False) -> str[]", _lines),
-    ("aten::partition(str self, str separator) -> (str, str, str)", str.partition),
-    ("aten::rpartition(str self, str separator) -> (str, str, str)", str.rpartition),
-    (f"aten::strip(str self, str chars={_SPACE}) -> str", str.strip),
-    (f"aten::lstrip(str self, str chars={_SPACE}) -> str", str.lstrip),
-    (f"aten::rstrip(str self, str chars={_SPACE}) -> str", str.rstrip),
+    ("aten::list(str t) -> str[]", byte_strings.characters),
+    ("aten::ord(str string) -> int", byte_strings.ordinal),
+    ("aten::chr(int i) -> str", byte_strings.character),
+    ("aten::upper(str self) -> str", bytes.upper),
+    ("aten::lower(str self) -> str", bytes.lower),
+    ("aten::capitalize(str self) -> str", bytes.capitalize),
+    ("aten::title(str self) -> str", bytes.title),
+    ("aten::swapcase(str self) -> str", bytes.swapcase),
+    ("aten::isalnum(str self) -> bool", bytes.isalnum),
+    ("aten::isalpha(str self) -> bool", bytes.isalpha),
+    ("aten::isdecimal(str self) -> bool", bytes.isdigit),
+    ("aten::isdigit(str self) -> bool", bytes.isdigit),
+    ("aten::isidentifier(str self) -> bool", byte_strings.is_identifier),
+    ("aten::islower(str self) -> bool", bytes.islower),
+    ("aten::isnumeric(str self) -> bool", bytes.isdigit),
+    ("aten::isprintable(str self) -> bool", byte_strings.is_printable),
+    ("aten::isspace(str self) -> bool", bytes.isspace),
+    ("aten::istitle(str self) -> bool", bytes.istitle),
+    ("aten::isupper(str self) -> bool", bytes.isupper),
+    ("aten::join(str self, str[] values) -> str", bytes.join),
+    ("aten::replace(str self, str old, str new, int max=-1) -> str", bytes.replace),
+    ("aten::split.str(str self, str? separator=None, int max=-1) -> str[]", byte_strings.split),
+    ('aten::rsplit(str self, str separator=" ", int max=-1) -> str[]', bytes.rsplit),
+    ("aten::splitlines(str self, bool keepends=False) -> str[]", byte_strings.split_lines),
+    ("aten::partition(str self, str separator) -> (str, str, str)", bytes.partition),
+    ("aten::rpartition(str self, str separator) -> (str, str, str)", bytes.rpartition),
+    (f"aten::strip(str self, str chars={_SPACE}) -> str", bytes.strip),
+    (f"aten::lstrip(str self, str chars={_SPACE}) -> str", bytes.lstrip),
+    (f"aten::rstrip(str self, str chars={_SPACE}) -> str", bytes.rstrip),
     ("aten::startswith(str self, str substr, int start=0, int end=-1) -> bool",
-     lambda s, part, start, end: s.startswith(part, start, _end(s, end))),
+     lambda s, part, start, end: _part(s, start, end).startswith(part)),
     ("aten::endswith(str self, str substr, int start=0, int end=-1) -> bool",
-     lambda s, part, start, end: s.endswith(part, start, _end(s, end))),
+     lambda s, part, start, end: _part(s, start, end).endswith(part)),
     ("aten::find(str self, str substr, int start=0, int end=-1) -> int", _find),
     ("aten::rfind(str self, str substr, int start=0, int end=-1) -> int", _find_last),
-    ("aten::index.str(str self, str substr, int start=0, int end=-1) -> int", _find_or_raise),
-    ("aten::rindex(str self, str substr, int start=0, int end=-1) -> int", _find_last_or_raise),
+    ("aten::index.str(str self, str substr, int start=0, int end=-1) -> int", lambda *arguments: _found(_find(*arguments))),
+    ("aten::rindex(str self, str substr, int start=0, int end=-1) -> int", lambda *arguments: _found(_find_last(*arguments))),
     ("aten::count(str self, str substr, int start=0, int end=-1) -> int",
-     lambda s, part, start, end: s.count(part, start, _end(s, end))),
-    ("aten::zfill(str self, int width) -> str", lambda s, width: s.rjust(width, "0")),
-    ("aten::expandtabs(str self, int tabsize=8) -> str", str.expandtabs),
-    ('aten::center(str self, int width, str fillchar=" ") -> str',
-     lambda s, width, fill: s.center(width, _single_character(width, fill))),
+     _count),
+    ("aten::zfill(str self, int width) -> str", lambda s, width: s.rjust(width, b"0")),
+    ("aten::expandtabs(str self, int tabsize=8) -> str", byte_strings.expand_tabs),
+    ('aten::center(str self, int width, str fillchar=" ") -> str', _center),
     ('aten::ljust(str self, int width, str fillchar=" ") -> str',
      lambda s, width, fill: s.ljust(width, _single_character(width, fill))),
     ('aten::rjust(str self, int width, str fillchar=" ") -> str',
      lambda s, width, fill: s.rjust(width, _single_character(width, fill))),
 )  # fmt: skip
-for _schema, _text in _TEXT_OPERATORS:
+_ON_TEXT: tuple[tuple[str, Callable[..., Any]], ...] = (
+    ("aten::add.str(str a, str b) -> str", lambda a, b: joined(a + b)),
+    ("aten::eq.str(str a, str b) -> bool", lambda a, b: a == b),
+    ("aten::ne.str(str a, str b) -> bool", lambda a, b: a != b),
+    ("aten::Int.str(str a) -> int", _parse_int),
+    ("aten::Float.str(str a) -> float", _parse_float),
+    ("aten::bin(int i) -> str", bin),
+    ("aten::hex(int i) -> str", hex),
+    ("aten::oct(int i) -> str", oct),
+    ("aten::len.str(str s) -> int", lambda text: len(bytes_of(text))),
+)
+for _schema, _text in _ON_TEXT:
     declare_host(_schema, _text, _STRINGS)
-declare_host("aten::len.str(str s) -> int", lambda text: len(text.encode()), _STRINGS)
-declare_host("aten::__getitem__.str(str s, int index) -> str", _character, _STRINGS, may_fail=True)
-declare_host("prim::StringIndex(str string, int index) -> str", _character, _STRINGS, may_fail=True)
+for _schema, _bytewise in _ON_BYTES:
+    declare_host(_schema, on_bytes(_bytewise), _STRINGS)
+declare_host("aten::__getitem__.str(str s, int index) -> str", on_bytes(_character), _STRINGS, may_fail=True)
+declare_host("prim::StringIndex(str string, int index) -> str", on_bytes(_character), _STRINGS, may_fail=True)
 declare_host("aten::format(str self, ...) -> str", format_text, _STRINGS)
 declare_host("aten::percentFormat(str self, ...) -> str", _percent_format, _STRINGS, may_fail=True)
