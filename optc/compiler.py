@@ -93,7 +93,10 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
     if isinstance(module, ObjectModule):
         target = module._c
         methods = target.type.methods
-        forward = methods["forward"] if "forward" in methods else methods["forward__0"]  # the first of its overloads
+        forward = methods.get("forward") or methods.get("forward__0")  # the first of its overloads
+        if forward is None:
+            known = ", ".join(methods) or "none"
+            raise TypeError(f"{module.original_name} has no method forward to compile (its methods: {known})")
         if target.type.is_hooked:
             from optc.jit.frontend.hooks import function_with_hooks  # brings the whole frontend
 

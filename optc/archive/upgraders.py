@@ -61,6 +61,8 @@ def upgrade(graph: Graph, version: int) -> None:
     for node in list(graph.walk()):
         name = _upgradable(node, version)
         if name is not None:
+            for output in node.outputs:
+                output.name = ""  # as PyTorch does
             replace_by_body(node, _program(name), node.inputs)
             changed = True
     if changed:

@@ -127,7 +127,7 @@ def note_fallbacks(fallbacks: Sequence[Any]) -> None:
 def check(options: argparse.Namespace) -> int:
     """`optc check`: what is in a program; exit code 1 when something that can run is missing."""
     with waiting(f"reading {options.target}"):
-        found = contents(load_target(options.target))
+        found = contents(load_target(options.target, is_for_show=True))
     print(found.as_json() if options.json else as_text(found, Style.of(sys.stdout)))
     return 0 if found.is_supported else DIFFERENT
 
@@ -135,7 +135,7 @@ def check(options: argparse.Namespace) -> int:
 def convert(options: argparse.Namespace) -> int:
     """`optc convert`: read an archive or program, freeze it if asked, write an archive."""
     with waiting(f"reading {options.target}"):
-        target = load_target(options.target)
+        target = load_target(options.target, is_for_show=True)
     with usage_errors(f"cannot convert {options.target}"):
         program = target.program()
         if options.freeze:

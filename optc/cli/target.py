@@ -19,6 +19,7 @@ from optc.compiler import capture
 from optc.eager.seeding import manual_seed
 from optc.errors import OptcError
 from optc.ir.function import Function, ScriptObject
+from optc.jit.api import load
 from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod, to_python
 from optc.nn.modules.module import Module
 from optc.runtime.compiled import CompiledFunction, make_compiled
@@ -90,21 +91,36 @@ def usage_errors(what: str) -> Iterator[None]:
         raise UsageError(f"{what}: {one_line(error)}") from error
 
 
-def load_target(text: str, method: str = "", example_inputs: Sequence[Any] | None = None) -> Target:
+def load_target(
+    text: str, method: str = "", example_inputs: Sequence[Any] | None = None, is_for_show: bool = False
+) -> Target:
     """Capture what TARGET names: scripted, or traced with `example_inputs` when they are given.
 
-    Python files run with the random numbers seeded by 0. Raises UsageError.
+    `is_for_show`: nothing of it will run, so that an archive needs no method forward. Python files run with the random
+    numbers seeded by 0. Raises UsageError.
     """
     program = load_program(text)
     with usage_errors(f"cannot capture {text}"):
-        function, receiver, name = captured(program, example_inputs)
+        opened = load(program) if isinstance(program, str) else program
+    if isinstance(opened, ObjectModule) and (method or is_for_show):
+        return _method_of(opened, method, text)
+    with usage_errors(f"cannot capture {text}"):
+        function, receiver, name = captured(opened, example_inputs)
     if not method:
         return Target(function, receiver, name, text)
-    methods = {} if receiver is None else receiver.type.methods
-    if method not in methods:
-        known = ", ".join(methods) or "none"
-        raise UsageError(f"{text} has no method {method!r} (it has: {known})")
-    return Target(methods[method], receiver, f"{name}.{method}", text)
+    if receiver is None:
+        raise UsageError(f"{text} has no method {method!r} (it has: none)")
+    return _method_of(RecursiveScriptModule(receiver), method, text)
+
+
+def _method_of(module: ObjectModule, method: str, text: str) -> Target:
+    """A module with one of its methods: forward, or the first one, where none is named. Raises UsageError."""
+    methods, name = module._c.type.methods, module.original_name
+    known = ", ".join(methods) or "none"
+    if not methods or (method and method not in methods):
+        raise UsageError(f"{text} has no method{f' {method!r}' if method else ''} (it has: {known})")
+    chosen = method or ("forward" if "forward" in methods else next(iter(methods)))
+    return Target(methods[chosen], module._c, f"{name}.{method}" if method else name, text)
 
 
 def captured(program: Any, example_inputs: Sequence[Any] | None) -> tuple[Function, ScriptObject | None, str]:

@@ -44,6 +44,18 @@ def test_check_lists_methods_tensors_and_operators(command: Command, tmp_path: P
     assert outcome.out.rstrip().endswith("all of it is supported")
 
 
+def test_modules_without_forward_are_shown_and_converted(command: Command, tmp_path: Path) -> None:
+    code = "class M(Module):\n  def other(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return torch.relu(x)\n"
+    path, copy = tmp_path / "model.pt", tmp_path / "copy.pt"
+    path.write_bytes(archive({"__torch__.py": code}, b"\x80\x02c__torch__\nM\n)\x81}b."))
+    outcome = command("check", str(path))
+    assert outcome.code == 0 and "other(x: Tensor) -> Tensor" in outcome.out
+    assert command("convert", str(path), str(copy)).code == 0
+    assert "def other" in optc.jit.load(copy).other.code
+    assert "no method forward to compile (its methods: other)" in command("run", str(path), "--shape", "2").error
+    assert command("run", str(path), "--method", "other", "--shape", "2").code == 0
+
+
 def test_check_fails_for_an_operator_that_may_run(command: Command, tmp_path: Path) -> None:
     outcome = command("check", str(saved(tmp_path / "model.pt", "bool(torch.gt(torch.sum(x), 0))")))
     assert outcome.code == 1
