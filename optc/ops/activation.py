@@ -117,6 +117,8 @@ declare_pointwise(
 
 
 def _prelu_weight_shape(x: tuple[Any, ...], weight: tuple[Any, ...]) -> list[Any]:
+    if not x and weight and weight[0] != 1:
+        raise RuntimeError("Not allow zero-dim input tensor.")
     count = 1 if len(weight) == 0 else weight[0]
     if count == 1 or len(x) < 2:
         return [1] * len(x)
@@ -235,12 +237,21 @@ declare_pointwise(
     promoting=1,
     check=_float_only("hardshrink_cpu"),
 )
+
+
+def _check_softshrink(dtype: DType, x: Any, bound: Any) -> None:
+    _float_only("softshrink_check")(dtype)
+    if isinstance(bound, int | float) and bound < 0:
+        largest = {"Half": "65504", "BFloat16": "3.38953e+38", "Double": "1.79769e+308"}.get(dtype.label, "3.40282e+38")
+        raise RuntimeError(f"lambda must be in range [0, {largest}] for input dtype {dtype.label}, but found {bound:g}")
+
+
 declare_pointwise(
     "aten::softshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
     lambda x, bound: select(x > bound, x - bound, select(x < -bound, x + bound, x * 0.0)),
     lambda x, bound: np.where(x > bound, x - bound, np.where(x < -bound, x + bound, x * 0)),
     promoting=1,
-    check=_float_only("softshrink_check"),
+    check=_check_softshrink,
 )
 
 
@@ -278,13 +289,19 @@ def _glu_reference(x: Array, dim: int) -> Array:
 define("aten::glu(Tensor self, int dim=-1) -> Tensor", infer=_infer_glu, reference=_glu_reference, decompose=_glu)
 
 
+def _check_rrelu(dtype: DType, lower: Any, upper: Any) -> None:
+    _float_only("rrelu_with_noise_out_cpu")(dtype)
+    if isinstance(lower, int | float) and isinstance(upper, int | float) and lower > upper:
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
+
+
 def _infer_rrelu(x: TensorType, lower: Any, upper: Any, training: Any, generator: Any) -> TensorType:
-    _float_only("rrelu_with_noise_out_cpu")(operand_type(x))
+    _check_rrelu(operand_type(x), lower, upper)
     return x.with_shape(x.shape)
 
 
 def _rrelu_reference(x: Array, lower: float, upper: float, training: bool, generator: Any) -> Array:
-    _float_only("rrelu_with_noise_out_cpu")(operand_type(x))
+    _check_rrelu(operand_type(x), lower, upper)
     if training:
         return np.asarray(x * apply_operator("prim::RandomSlopes", x, lower, upper, generator)).astype(x.dtype)
     return np.asarray(np.where(x > 0, x, x * ((lower + upper) / 2))).astype(x.dtype)

@@ -15,6 +15,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.elementwise import array_type
+from optc.ops.matrix import c_name
 from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
@@ -82,6 +83,22 @@ def _named_pads(padding: str, kernel: Shape, stride: list[int], dilation: list[i
     return [(total // 2, total - total // 2) for total in totals]
 
 
+def check_types(x: TensorType, weight: TensorType, bias: TensorType | None) -> None:
+    """Raise RuntimeError where the element types differ, or the numbers of dimensions cannot belong together."""
+    dtype, shape, filters = operand_type(x), known_shape(x), known_shape(weight)
+    if operand_type(weight) is not dtype:
+        raise RuntimeError(f"expected scalar type {dtype.label} but found {operand_type(weight).label}")
+    if bias is not None and operand_type(bias) is not dtype:
+        raise RuntimeError(
+            f"Input type ({c_name(dtype)}) and bias type ({c_name(operand_type(bias))}) should be the same"
+        )
+    if len(shape) > len(filters):
+        raise RuntimeError(
+            f"Expected {len(filters)}-dimensional input for {len(filters)}-dimensional weight{format_shape(filters)}, but "
+            f"got {len(shape)}-dimensional input of size {format_shape(shape)} instead"
+        )
+
+
 def _check(shape: Shape, weight: Shape, bias: TensorType | None, how: Convolution) -> None:
     spatial = how.spatial
     if len(shape) not in (spatial + 1, spatial + 2):
@@ -118,6 +135,7 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
     """The result's type; arguments are stride, padding, dilation and groups. Raises RuntimeError."""
     shape, filters = known_shape(x), known_shape(weight)
     how = _described(filters, *arguments)
+    check_types(x, weight, bias)
     _check(shape, filters, bias, how)
     batch = shape[: len(shape) - how.spatial - 1]
     return TensorType(operand_type(x), (*batch, filters[0], *_output_extents(shape, filters, how)))

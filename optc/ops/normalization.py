@@ -139,8 +139,9 @@ def _check_normalized(shape: Shape, normalized: Sequence[Dim], *parameters: tupl
             f"normalized_shape = {format_shape(normalized)}"
         )
     for name, parameter in parameters:
-        if parameter is not None and any(
-            same_dim(mine, other) is False for mine, other in zip(_shape(parameter), normalized)
+        if parameter is not None and (
+            len(_shape(parameter)) != count
+            or any(same_dim(mine, other) is False for mine, other in zip(_shape(parameter), normalized))
         ):
             raise ShapeError(
                 f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "

@@ -42,9 +42,17 @@ def describe_pooling(
         raise RuntimeError(
             f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor, but got: {format_shape(shape)}"
         )
+    if name.startswith("max") and 0 in shape[len(shape) - spatial - 1 :]:
+        raise RuntimeError(
+            f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor with optional 0 dim batch size for "
+            f"input, but got:{format_shape(shape)}"
+        )
     sizes, edges, gaps = each(kernel, spatial), each(padding, spatial), each(dilation, spatial)
     steps = each(stride, spatial) if list(each(stride, spatial)) else sizes
+    _check_numbers(name, {"kernel_size": sizes, "stride": steps, "dilation": gaps})
     for edge, size in zip(edges, sizes):
+        if edge < 0:
+            raise RuntimeError(f"pad must be non-negative, but got pad: {edge}")
         if edge * 2 > size:
             raise RuntimeError(
                 f"pad should be at most half of effective kernel size, but got pad={edge}, kernel_size={size} and dilation="
@@ -60,6 +68,13 @@ def describe_pooling(
             f"{name}(): the input of size {format_shape(shape)} is too small for windows of {format_shape(sizes)}"
         )
     return Pooling(sizes, steps, gaps, edges, pads, places)
+
+
+def _check_numbers(name: str, numbers: dict[str, list[int]]) -> None:
+    for argument, listed in numbers.items():
+        wrong = [number for number in listed if isinstance(number, int) and number <= 0]
+        if wrong:
+            raise RuntimeError(f"{name}() {argument} must be greater than zero, but got {wrong[0]}")
 
 
 def _places(extent: Dim, span: int, step: int, edge: int, ceil_mode: bool) -> tuple[Dim, int]:
@@ -233,7 +248,13 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
             )
         if isinstance(size, Sequence) and len(size) != spatial:
             raise RuntimeError(f"adaptive_avg_pool{spatial}d: output_size must be {spatial}")
-        return each(size, spatial)
+        counts = each(size, spatial)
+        if any(isinstance(count, int) and count < 0 for count in counts):
+            raise RuntimeError(
+                f"adaptive_avg_pool{spatial}d: elements of output_size must be greater than or equal to 0 but received "
+                f"{{{', '.join(map(str, counts))}}}"
+            )
+        return counts
 
     def infer(x: TensorType, size: Any) -> TensorType:
         shape = known_shape(x)

@@ -18,7 +18,7 @@ from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
-from optc.ops.elementwise import truth
+from optc.ops.elementwise import array_type, truth
 from optc.ops.promotion import compute_type, float_result, operand_type, real_type, sum_type
 from optc.ops.registry import Reduction, define
 from optc.ops.scalar import function
@@ -129,10 +129,15 @@ def _infer_trace(x: TensorType) -> TensorType:
     return TensorType(sum_type(operand_type(x)), ())
 
 
+def _reference_trace(x: Array) -> Array:
+    _infer_trace(array_type(x))
+    return _reference_sum(np.diagonal(x), None, False, None)
+
+
 define(
     "aten::trace(Tensor self) -> Tensor",
     infer=_infer_trace,
-    reference=lambda x: _reference_sum(np.diagonal(x), None, False, None),
+    reference=_reference_trace,
     decompose=lambda b, x: b("aten::sum", b("aten::diagonal", x)),
 )
 

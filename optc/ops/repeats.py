@@ -33,11 +33,19 @@ define(
     reference=lambda x, dims: np.flip(x, normalize_dims(dims, x.ndim)).copy() if dims and x.ndim else x.copy(),
     layout=_flip,
 )
+
+
+def _at_least(shape: Shape, rank: int) -> Shape:
+    if len(shape) < rank:
+        raise RuntimeError(f"Input must be >= {rank}-d.")
+    return shape
+
+
 for _name, _dim in (("flipud", 0), ("fliplr", 1)):
     define(
         f"aten::{_name}(Tensor self) -> Tensor",
-        infer=same_type,
-        reference=lambda x, dim=_dim: np.flip(x, dim).copy(),
+        infer=lambda x, dim=_dim: x.with_shape(_at_least(known_shape(x), dim + 1)),
+        reference=lambda x, dim=_dim: np.flip(x, dim).copy() if _at_least(x.shape, dim + 1) else x,
         decompose=lambda b, x, dim=_dim: b("aten::flip", x, [dim]),
     )
 

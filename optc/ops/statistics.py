@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.ir.dtypes import BOOL
-from optc.ops.abstract import normalize_dim
+from optc.ops.abstract import normalize_dim, same_dim
 from optc.ops.composite import declare_composite
 
 # Covariance -----------------------------------------------------------------------------------------------------------
@@ -57,11 +57,23 @@ def _check_weights(b: Any, rows: Any, weights: Any, name: str, kinds: tuple[str,
         raise RuntimeError(
             f"cov(): expected {name} to have one or fewer dimensions but got {name} with {len(shape)} dimensions"
         )
+    observations = b.shape(rows)[1]
+    if same_dim(shape[0] if shape else 1, observations) is False:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the input but got "
+            f"{shape[0] if shape else 1} != {observations}"
+        )
     if b.type(weights).dtype.kind not in kinds:
         wanted = "integral" if kinds == ("int",) else "floating point"
         raise RuntimeError(
             f"cov(): expected {name} to have {wanted} dtype but got {name} with {b.type(weights).dtype.label} dtype"
         )
+
+
+def _check_positive(x: Any, correction: int, fweights: Any, aweights: Any) -> None:
+    for name, weights in (("fweights", fweights), ("aweights", aweights)):
+        if weights is not None and (weights < 0).any():
+            raise RuntimeError(f"cov(): {name} cannot be negative")
 
 
 def _corrcoef(b: Any, x: Any) -> Any:
@@ -80,7 +92,9 @@ def _corrcoef(b: Any, x: Any) -> Any:
 
 
 declare_composite(
-    "aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor", _cov
+    "aten::cov(Tensor self, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None) -> Tensor",
+    _cov,
+    check=_check_positive,
 )
 declare_composite("aten::corrcoef(Tensor self) -> Tensor", _corrcoef)
 

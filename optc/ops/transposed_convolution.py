@@ -13,7 +13,7 @@ import numpy as np
 
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
-from optc.ops.convolution import build_convolution, convolved, each, pad_list
+from optc.ops.convolution import build_convolution, check_types, convolved, each, pad_list
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -72,6 +72,7 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
     shape, filters = known_shape(x), known_shape(weight)
     how = _described(filters, *arguments)
     spatial = how.spatial
+    check_types(x, weight, bias)
     if len(shape) not in (spatial + 1, spatial + 2):
         raise RuntimeError(
             f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to conv_transpose{spatial}d, but got "

@@ -15,6 +15,7 @@ from typing import Any
 from optc.eager import functions as f
 from optc.eager import settings
 from optc.eager.tensor import Tensor
+from optc.ir import dtypes
 from optc.ir.dtypes import DType
 
 __all__ = [
@@ -27,8 +28,8 @@ def _checked(name: str, count: int, dtype: DType | None) -> DType:
     if count < 0:
         raise ValueError(f"{name} requires non-negative window length, got M={count}")
     chosen: DType = dtype or settings.get_default_dtype()
-    if not chosen.is_floating_point:
-        raise ValueError(f"{name} expects floating point dtypes, got: {chosen}")
+    if chosen not in (dtypes.FLOAT32, dtypes.FLOAT64):
+        raise ValueError(f"{name} expects float32 or float64 dtypes, got: {chosen}")
     return chosen
 
 
