@@ -36,6 +36,7 @@ from optc.ops.effort import CALL, STEP
 from optc.ops.number_constants import has_number_constants, take_number_constants
 from optc.ops.packed_parameters import native_method
 from optc.ops.registry import Operator, operator_of
+from optc.ops.values import AUTOCAST, AUTOCAST_REFUSED
 
 Registers: TypeAlias = list[Any]
 Step: TypeAlias = Callable[[Registers], None]
@@ -381,6 +382,7 @@ class Program:
         output = self._define(node.output)
 
         def step(registers: Registers) -> None:
+            _refuse_autocast(registers[context])
             registers[output] = _call_special(registers[context], "__enter__")
             registers[contexts].append(registers[context])
 
@@ -491,6 +493,13 @@ def _method_of(receiver: Any, name: str) -> Function:
         kind = receiver.type.name if isinstance(receiver, ScriptObject) else type(receiver).__name__
         raise AttributeError(f"{kind} has no method {name}")
     return receiver.type.methods[name]
+
+
+def _refuse_autocast(context: Any) -> None:
+    if isinstance(context, ScriptObject) and context.type.name in AUTOCAST:
+        values = context.values
+        if values.get("_enabled") and values.get("device") == "cpu":
+            raise UnsupportedError(AUTOCAST_REFUSED)
 
 
 def _call_special(context: Any, name: str, *arguments: Any) -> Any:

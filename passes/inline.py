@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from optc.ir.function import ClassType
-from optc.ir.graph import Graph, Node
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.inline import inline_calls
-from optc.ir.types import NONE, unrefined
+from optc.ir.types import BOOL, NONE, STRING, unrefined
+from optc.ops.values import AUTOCAST, AUTOCAST_REFUSED
 from optc.passes.forks import run_forks
 from optc.pipeline import graph_pass
 
@@ -29,6 +30,8 @@ def call_context_methods(graph: Graph) -> bool:
     found = [node for node in graph.walk() if node.kind in ("prim::Enter", "prim::Exit") and _is_of_script(node)]
     for node in found:
         with graph.replacing(node):
+            if node.kind == "prim::Enter" and node.inputs[0].type.annotation in AUTOCAST:
+                refuse_autocast(graph, node.inputs[0])
             leaves = node.kind == "prim::Exit"
             nothing = [graph.insert_constant(None, NONE) for _ in range(3 if leaves else 0)]
             method = {"name": "__exit__" if leaves else "__enter__"}
@@ -36,6 +39,19 @@ def call_context_methods(graph: Graph) -> bool:
         node.output.replace_all_uses_with(call.output)
         node.destroy()
     return bool(found)
+
+
+def refuse_autocast(graph: Graph, context: Value) -> None:
+    """Raise where the program enters `autocast` for the CPU, which would compute in another type."""
+    is_enabled = graph.insert("prim::GetAttr", (context,), (BOOL,), {"name": "_enabled"}).output
+    device = graph.insert("prim::GetAttr", (context,), (STRING,), {"name": "device"}).output
+    is_cpu = graph.insert("aten::eq", (device, graph.insert_constant("cpu", STRING)), (BOOL,), overload="str").output
+    both = graph.insert("aten::__and__", (is_enabled, is_cpu), (BOOL,), overload="bool").output
+    guard = graph.insert("prim::If", (both,), ())
+    refusing, _ = guard.add_block(), guard.add_block()
+    with graph.inserting(refusing):
+        texts = [graph.insert_constant(text, STRING) for text in (AUTOCAST_REFUSED, "builtins.RuntimeError")]
+        graph.insert("prim::RaiseException", texts, ())
 
 
 def _is_of_script(node: Node) -> bool:

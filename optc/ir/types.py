@@ -263,7 +263,7 @@ def is_subtype(left: Type, right: Type) -> bool:
         return True
     if isinstance(left, SimpleType) or isinstance(right, SimpleType):
         text = str(right)
-        if text.startswith(NATIVE_CLASSES):
+        if text.startswith(NATIVE_CLASSES) and not isinstance(right, OptionalType):
             return str(left) == text
     if isinstance(left, TensorType) and isinstance(right, TensorType):
         return refines(left, right)

@@ -93,7 +93,7 @@ from optc.ops import (
     windows,
     writes,
 )
-from optc.ops import lists, strings, dictionaries, values, scalars
+from optc.ops import lists, strings, dictionaries, values, scalars, profiling
 # isort: on
 
 # A reference that forgets the imaginary parts of complex numbers is refused, not wrong. Casts that may, say so themselves.
@@ -155,6 +155,7 @@ __all__ = [
     "parts",
     "pooled_maxima",
     "pooling",
+    "profiling",
     "quantiles",
     "quantization",
     "quantized_arithmetic",

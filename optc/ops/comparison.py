@@ -9,8 +9,9 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
+from optc.ops.abstract import UNKNOWN_BOOL, Unknown
 from optc.ops.arithmetic import C_NAMES, declare_binary
-from optc.ops.composite import declare_composite
+from optc.ops.composite import REFERENCES, TYPES, declare_composite
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
 from optc.ops.promotion import float_result, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
@@ -113,6 +114,23 @@ def _isclose(b: Any, x: Any, y: Any, rtol: float, atol: float, equal_nan: bool) 
 declare_composite(
     "aten::isclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> Tensor",
     _isclose,
+)
+
+
+def _allclose(x: Array, y: Array, rtol: float, atol: float, equal_nan: bool) -> bool:
+    return bool(np.all(_isclose(REFERENCES, x, y, rtol, atol, equal_nan)))
+
+
+def _infer_allclose(x: TensorType, y: TensorType, *rest: Any) -> Unknown:
+    _isclose(TYPES, x, y, *rest)
+    return UNKNOWN_BOOL
+
+
+define(
+    "aten::allclose(Tensor self, Tensor other, float rtol=1e-05, float atol=1e-08, bool equal_nan=False) -> bool",
+    infer=_infer_allclose,
+    reference=_allclose,
+    interpreted="it makes one answer of two tensors",
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from optc.ops import convolution, transposed_convolution
 from optc.ops.abstract import UndecidedShape, Unknown
+from optc.ops.composite import declare_composite
 from optc.ops.registry import define
 
 
@@ -55,3 +56,13 @@ define(
     reference=convolution.reference,
     decompose=convolution.decompose,
 )
+
+
+def _conv_tbc(b: Any, x: Any, weight: Any, bias: Any, pad: int) -> Any:
+    """Time, batch, channels; the weight is steps, input channels, output channels."""
+    convolved = b("aten::conv1d", b("aten::permute", x, [1, 2, 0]), b("aten::permute", weight, [2, 1, 0]), bias,
+                  [1], [pad], [1], 1)  # fmt: skip
+    return b("aten::contiguous", b("aten::permute", convolved, [2, 0, 1]))
+
+
+declare_composite("aten::conv_tbc(Tensor self, Tensor weight, Tensor bias, int pad=0) -> Tensor", _conv_tbc)

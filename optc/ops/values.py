@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from optc.ir.dtypes import BFLOAT16, FLOAT16
 from optc.ir.stream_text import printed
 from optc.ir.types import BOOL, OptionalType, TensorType
 from optc.messages import say
@@ -94,6 +95,16 @@ declare_host("aten::warn(str message, int stacklevel=2) -> ()", _warn, MESSAGE, 
 declare_host("aten::is_scripting() -> bool", lambda: True, _VALUES)
 for _mode in ("is_grad_enabled", "is_autocast_enabled", "is_autocast_cpu_enabled"):
     declare_host(f"aten::{_mode}() -> bool", lambda: False, _VALUES, rule=lambda: False)
+AUTOCAST = frozenset(f"__torch__.torch.{part}amp.autocast_mode.autocast" for part in ("", "cpu.", "cuda."))
+"""The classes behind `with torch.autocast(...)` in archives; PyTorch knows them by these names too."""
+
+AUTOCAST_REFUSED = "optc does not compute in another type under autocast for the CPU: save the program without it"
+
+declare_host(
+    "aten::get_autocast_dtype(str device_type) -> ScalarType",
+    lambda device: (FLOAT16 if device.partition(":")[0] == "cuda" else BFLOAT16).code,
+    _VALUES,
+)
 declare_host("aten::set_grad_enabled(bool val) -> ()", lambda mode: None, _VALUES, pure=False)
 declare_host("aten::_get_tracing_state() -> bool", lambda: False, _VALUES)
 declare_host("aten::has_torch_function(...) -> bool", lambda *values: False, _VALUES)

@@ -60,6 +60,20 @@ class Scale:
 """
 
 MODULES = {
+    "a mark for the profiler": """
+class Net(nn.Module):
+    def forward(self, x):
+        with torch.autograd.profiler.record_function("marked"):
+            y = x * 2
+        return y
+""",
+    "autocast that is switched off": """
+class Net(nn.Module):
+    def forward(self, x):
+        with torch.autocast(device_type="cpu", enabled=False):
+            y = torch.relu(x)
+        return y
+""",
     "an enumeration": """
 class Net(nn.Module):
     def __init__(self):
@@ -228,6 +242,20 @@ def test_quantised_tensors_and_native_objects_pass_through() -> None:
     assert np.allclose(ours(optc.ones(2, 4)).numpy(), expected, atol=1e-6)
     again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
     assert torch.equal(again(torch.ones(2, 4)), traced(torch.ones(2, 4)))
+
+
+def test_what_autocast_would_compute_in_another_type_is_refused(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def forward(self, x):
+        with torch.autocast("cpu"):
+            y = torch.mm(x, x)
+        return y
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    for program in (ours, optc.compile(ours, fallback="allow")):
+        with pytest.raises(ExecutionError, match="does not compute in another type under autocast"):
+            program(optc.ones(2, 2))
 
 
 def test_errors_quote_the_archive_and_the_users_file(tmp_path: Path) -> None:
