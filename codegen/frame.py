@@ -26,6 +26,7 @@ from optc.codegen.kernel_emitter import emit_dim, emit_kernel, passed_buffers
 from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.memory import Arena, Slot
 from optc.codegen.native import (
+    REGISTER_ELEMENTS,
     Aggregate,
     MemoryTensor,
     Native,
@@ -163,7 +164,8 @@ class Frame:
         type_ = abstract(node.output)
         if type_.dtype not in SUPPORTED_DTYPES:
             raise Unsupported(node, f"a constant of type {type_}")
-        if is_transposed(array) and only_multiplied(node):
+        # What registers hold is read in one piece.
+        if array.size > REGISTER_ELEMENTS and is_transposed(array) and only_multiplied(node):
             return MemoryTensor(type_.dtype, self.constant_pointer(array.T), type_.shape, (1, array.shape[0]))
         whole = array if array.flags.c_contiguous else remember(contiguous_copy(array), contiguous_copy, array)
         return MemoryTensor(type_.dtype, self.constant_pointer(whole), type_.shape, contiguous_strides(type_.shape))
