@@ -171,6 +171,7 @@ NEURAL: dict[str, list[Any]] = {
     "aten::diff": [(normal(2, 4),), (normal(2, 4), 2, 0), (normal(4), 5), (normal(4), 1, -1, normal(1), normal(2)), (normal(3) > 0,), (normal(3), -1)],
     "aten::nanmean": [(_GAPS,), (_GAPS, [1], True), (_RUNS,)],
     "aten::logspace": [(0, 2, 5), (0.5, -1, 4, 2.0), (0, 1, 1), (0, 3, 4, 2.0, 4)],
+    "aten::conv_tbc": [(normal(7, 2, 3), normal(3, 3, 4), normal(4)), (normal(5, 1, 2), normal(2, 2, 3), normal(3), 1)],
     "aten::conv1d": [(normal(2, 3, 7), normal(4, 3, 3), normal(4)), (normal(2, 4, 7), normal(6, 2, 3), None, [2], [1], [2], 2), (normal(3, 7), normal(4, 3, 1)),
                      (normal(2, 3, 7), normal(4, 2, 3)), (normal(2, 3, 2), normal(4, 3, 3)), (normal(2, 3, 7), normal(4, 3, 3), normal(3)), (normal(7), normal(4, 3, 3))],
     "aten::conv2d": [(_IMAGE, _FILTERS, normal(4)), (_IMAGE, _FILTERS, None, [2, 1], [1, 2], [1, 2]), (_IMAGE, normal(6, 1, 3, 3), normal(6), [1, 1], [1, 1], [1, 1], 3),
