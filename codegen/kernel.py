@@ -207,7 +207,7 @@ def index_value(dim: Dim) -> Expr:
 
 def stride_of(index: Dim, variable: str) -> Dim | None:
     """How far an index moves when the variable grows by one; None when the index is not linear in it."""
-    if isinstance(index, int):
+    if isinstance(index, int) or variable not in symbols(index):
         return 0
     moved = substitute(index, {variable: Symbolic((((Symbol(variable),), 1),)) + 1})
     stride = moved - index

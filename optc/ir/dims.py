@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn, TypeAlias
 
 from optc.errors import OptcError
@@ -32,29 +33,69 @@ class Symbol:
         return "*" if self.name.startswith("*") else self.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Apply:
-    """`floordiv`, `mod`, `max` or `min` of two dimensions that cannot be written as a polynomial."""
+    """`floordiv`, `mod`, `max` or `min` of two dimensions that cannot be written as a polynomial.
+
+    Extents behind many layers are deep trees that are looked at very often: text, symbols and hash are kept.
+    """
 
     operator: str
     left: Dim
     right: Dim
 
-    def __str__(self) -> str:
+    @cached_property
+    def _text(self) -> str:
         return f"{self.operator}({self.left}, {self.right})"
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.operator, self.left, self.right))
+
+    @cached_property
+    def _symbols(self) -> frozenset[str]:
+        return symbols(self.left) | symbols(self.right)
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Apply], tuple[str, Dim, Dim]]:
+        return Apply, (self.operator, self.left, self.right)  # the hash of a text is another one in another process
 
 
 Atom: TypeAlias = Symbol | Apply
 Monomial: TypeAlias = tuple[Atom, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, repr=False)
 class Symbolic:
     """A polynomial: `terms` maps sorted products of atoms to non-zero coefficients. Never a plain number."""
 
     terms: tuple[tuple[Monomial, int], ...]
 
-    def __str__(self) -> str:
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.terms)
+
+    @cached_property
+    def _symbols(self) -> frozenset[str]:
+        names: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                names |= {atom.name} if isinstance(atom, Symbol) else atom._symbols
+        return frozenset(names)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[type[Symbolic], tuple[tuple[tuple[Monomial, int], ...]]]:
+        return Symbolic, (self.terms,)
+
+    @cached_property
+    def _text(self) -> str:
         shown = []
         for monomial, coefficient in self.terms:
             factors = [str(atom) for atom in monomial]
@@ -62,6 +103,9 @@ class Symbolic:
                 factors.insert(0, str(coefficient))
             shown.append("*".join(factors))
         return " + ".join(shown)
+
+    def __str__(self) -> str:
+        return self._text
 
     __repr__ = __str__
 
@@ -228,13 +272,7 @@ def product(dims: tuple[Dim, ...] | list[Dim]) -> Dim:
 
 def symbols(dim: Dim) -> frozenset[str]:
     """The names of all symbols in a dimension."""
-    if isinstance(dim, int):
-        return frozenset()
-    names: set[str] = set()
-    for monomial, _ in dim.terms:
-        for atom in monomial:
-            names |= {atom.name} if isinstance(atom, Symbol) else symbols(atom.left) | symbols(atom.right)
-    return frozenset(names)
+    return frozenset() if isinstance(dim, int) else dim._symbols
 
 
 _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
@@ -247,7 +285,7 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
 
 def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
     """The dimension with every symbol in `bindings` replaced; an int once all symbols are bound to ints."""
-    if isinstance(dim, int):
+    if isinstance(dim, int) or dim._symbols.isdisjoint(bindings):
         return dim
     total: Dim = 0
     for monomial, coefficient in dim.terms:
@@ -261,4 +299,6 @@ def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
 def _substitute_atom(atom: Atom, bindings: Mapping[str, Dim]) -> Dim:
     if isinstance(atom, Symbol):
         return bindings.get(atom.name, Symbolic((((atom,), 1),)))
+    if atom._symbols.isdisjoint(bindings):
+        return Symbolic((((atom,), 1),))
     return _FOLD[atom.operator](substitute(atom.left, bindings), substitute(atom.right, bindings))

@@ -138,6 +138,10 @@ NEURAL: dict[str, list[Any]] = {
     "aten::_pad_packed_sequence": [
         (normal(7, 2), np.array([3, 2, 1, 1]), False, -1.0, 0), (normal(7, 2), np.array([3, 2, 1, 1]), True, 0.5, -1),
         (normal(7), np.array([3, 2, 1, 1]), True, 0.5, 6), (normal(7, 2), np.array([3, 2, 1, 1]), False, 0.5, 3), (normal(3, 2, 1), np.array([3]), False, 0.0, 1)],
+    "aten::pad_sequence": [
+        *(([normal(2, 3), normal(4, 3), normal(1, 3)], first, 0.5, side) for first in (False, True) for side in ("right", "left")),
+        ([normal(3), normal(2, seed=1), normal(0)],), ([normal(2), np.arange(3)], True), ([np.arange(3), np.arange(2)], True, -1.0),
+        ([normal(2, 3), normal(2, 4)],), ([normal()],), ([],), ([normal(2)], False, 0.0, "x")],
     "aten::_nested_tensor_from_mask_left_aligned": [(_WORDS, ~_ENDS), (_WORDS, _ENDS), (_WORDS, np.array([[True, False, True], [True, True, True]]))],
     "aten::norm_except_dim": [(normal(3, 4, 2),), *((normal(3, 4, 2), 2, dim) for dim in (-1, 0, 1, 2))],
     "aten::_weight_norm": [(normal(3, 4, 2), normal(3, 1, 1), 0), (normal(3, 4, 2), normal(1, 1, 2), 2), (normal(3, 4), normal(1, 4), 1)],

@@ -1,0 +1,42 @@
+"""Dimensions: what is kept of them for speed changes nothing of what they mean."""
+
+from __future__ import annotations
+
+import pickle
+
+from optc.ir.dims import Symbolic, floordiv, maximum, substitute, symbol, symbols
+
+
+def deep(levels: int) -> Symbolic:
+    """The extent behind so many layers that halve it."""
+    dim = symbol("s0")
+    for _ in range(levels):
+        halved = floordiv(dim + 1, 2)
+        assert isinstance(halved, Symbolic)
+        dim = halved
+    return dim
+
+
+def test_equal_dimensions_have_equal_hashes_and_texts() -> None:
+    assert deep(5) == deep(5) and hash(deep(5)) == hash(deep(5)) and str(deep(5)) == str(deep(5))
+    assert deep(5) != deep(4)
+
+
+def test_symbols_are_those_of_all_levels() -> None:
+    assert symbols(maximum(deep(3), symbol("u1") * 2)) == {"s0", "u1"}
+
+
+def test_substitution_leaves_what_it_does_not_concern() -> None:
+    dim = deep(3) + symbol("s1")
+    assert substitute(dim, {"s2": 5}) is dim
+    assert substitute(dim, {"s1": 4}) == deep(3) + 4
+    assert substitute(dim, {"s0": 16, "s1": 4}) == 6
+
+
+def test_a_dimension_means_the_same_in_another_process() -> None:
+    """Hashes of texts differ between processes, so what is kept for speed stays behind."""
+    dim = deep(2)
+    assert hash(dim) and str(dim) and symbols(dim)
+    copied = pickle.loads(pickle.dumps(dim))
+    assert copied == dim
+    assert "_hash" in vars(dim) and "_hash" not in vars(pickle.loads(pickle.dumps(dim)))
