@@ -23,15 +23,25 @@ def _forward(graph: Graph) -> bool:
     for node in graph.walk():
         if node.owner is None or node.kind not in ("prim::TupleUnpack", "prim::TupleIndex", "prim::TupleSlice"):
             continue
+        if node.kind == "prim::TupleIndex" and not _is_index_known(node):
+            continue
         source = _spelled_out(graph, node.inputs[0])
         if source.kind != "prim::TupleConstruct":
             continue
-        changed |= _read_elements(graph, node, source.inputs)
+        _read_elements(graph, node, source.inputs)
+        changed = True
     for node in list(graph.walk()):
         if node.kind == "prim::TupleConstruct" and node.owner is not None and not node.output.has_uses:
             node.destroy()
             changed = True
     return changed
+
+
+def _is_index_known(node: Node) -> bool:
+    """True for an index that is there; another one fails when the program runs."""
+    type_, index = node.inputs[0].type, node.inputs[1]
+    count = len(type_.elements) if isinstance(type_, TupleType) else 0
+    return index.is_constant and -count <= index.constant < count
 
 
 def _spelled_out(graph: Graph, value: Value) -> Node:
@@ -43,15 +53,12 @@ def _spelled_out(graph: Graph, value: Value) -> Node:
     return value.node if made is None else made.node
 
 
-def _read_elements(graph: Graph, node: Node, elements: tuple[Value, ...]) -> bool:
+def _read_elements(graph: Graph, node: Node, elements: tuple[Value, ...]) -> None:
     if node.kind == "prim::TupleUnpack":
         for output, element in zip(node.outputs, elements):
             output.replace_all_uses_with(element)
     elif node.kind == "prim::TupleIndex":
-        index = node.inputs[1]
-        if not index.is_constant or not -len(elements) <= index.constant < len(elements):
-            return False
-        node.output.replace_all_uses_with(elements[index.constant])
+        node.output.replace_all_uses_with(elements[node.inputs[1].constant])
     else:
         begin, end = node.attributes["beg"], node.attributes["end"]
         part = elements[begin:end]
@@ -59,7 +66,6 @@ def _read_elements(graph: Graph, node: Node, elements: tuple[Value, ...]) -> boo
             made = graph.insert("prim::TupleConstruct", part, (TupleType(tuple(value.type for value in part)),))
         node.output.replace_all_uses_with(made.output)
     node.destroy()
-    return True
 
 
 def _split_blocks(graph: Graph) -> bool:

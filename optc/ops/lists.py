@@ -115,6 +115,7 @@ def _whatever(*arguments: Any) -> Any:
 
 
 declare_host("aten::len.t(t[] a) -> int", len, _LISTS, rule=_length_rule)
+declare_host("aten::len.any(Any[] a) -> int", len, _LISTS, rule=_length_rule)
 for _name in ("__getitem__", "select"):
     declare_host(f"aten::{_name}.t(t[](a) list, int idx) -> t(*)", _get, _LISTS, rule=_get_rule, may_fail=True)
 declare_host("aten::slice.t(t[] l, int? start=None, int? end=None, int step=1) -> t[]",

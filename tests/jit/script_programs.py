@@ -95,6 +95,52 @@ PROGRAMS = {
         """,
         "torch.arange(12.0).reshape(4, 3) / 10 - 0.4",
     ),
+    "hooks on one of two modules of a kind": Program(
+        """
+        def twice(self, input: Tuple[Tensor], output: Tensor):
+            return output * 2
+
+        class Pair(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.plain = nn.ReLU()
+                self.hooked = nn.ReLU()
+                self.hooked.register_forward_hook(twice)
+
+            def forward(self, x):
+                return self.plain(x) + self.hooked(x)
+
+        program = Pair()
+        """,
+        "torch.arange(4.0) - 1",
+    ),
+    "a union that may be None": Program(
+        """
+        def program(x: Union[int, Tensor, None], y: Optional[Union[float, str]] = None):
+            if x is None:
+                if y is None:
+                    return 0
+                if isinstance(y, float):
+                    return int(y)
+                return len(y)
+            if isinstance(x, Tensor):
+                return int(x.sum())
+            return x
+        """,
+        "None, 'four'",
+    ),
+    "the length of a tuple of anything": Program(
+        """
+        class Pair(NamedTuple):
+            first: Tensor
+            count: int
+
+        def program(x):
+            pair = Pair(x, 2)
+            return len(pair), len((x, 1, "a"))
+        """,
+        "torch.ones(2)",
+    ),
     "early return in a loop": Program(
         """
         def program(x, limit: int):

@@ -54,6 +54,7 @@ class ConcreteModuleType:
     failures: dict[str, str] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
     overloads: dict[str, list[str]] = field(default_factory=dict)
+    hooks: tuple[tuple[Any, ...], ...] = ()
     is_compiled: bool = False
 
     def signature(self) -> tuple[object, ...]:
@@ -66,7 +67,7 @@ class ConcreteModuleType:
         constants = tuple((name, repr(value)) for name, value in self.type.constants.items())
         submodules = tuple((name, id(concrete)) for name, concrete in self.submodules.items())
         functions = tuple((name, tuple(map(id, found))) for name, found in self.functions.items())
-        return (self.container, slots, constants, submodules, functions, tuple(self.builtins.items()))
+        return (self.container, slots, constants, submodules, functions, tuple(self.builtins.items()), self.hooks)
 
     def submodule(self, name: str) -> ConcreteModuleType | None:
         """The submodule's type; None for interfaces."""
@@ -339,6 +340,7 @@ class ModuleInference:
             if concrete is not None:
                 self.concrete.submodules[name] = concrete
         self._overloads()
+        self.concrete.hooks = (tuple(module._forward_hooks.values()), tuple(module._forward_pre_hooks.values()))
         return self.concrete
 
     def _hinted(self, name: str) -> Type | None:

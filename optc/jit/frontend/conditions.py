@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.graph import Block, Node, Value
-from optc.ir.types import ANY, BOOL, OptionalType, Type
+from optc.ir.types import ANY, BOOL, NONE, OptionalType, Type, UnionType
 from optc.jit.frontend.base import EmitterBase
 from optc.jit.frontend.constants import known, must_be_none
 from optc.jit.frontend.refinement import NOTHING, Condition, RefinementSet
 from optc.jit.frontend.resolver import BUILTINS
 from optc.jit.frontend.simple import SimpleValue, SpecialForm
-from optc.jit.frontend.type_rules import make_union, standardized, subtype, unify
+from optc.jit.frontend.type_rules import make_union, standardized, subtype, unify, union_members
 from optc.jit.schema_matching import NamedValue
 
 _ALWAYS, _MAYBE, _NEVER = "always", "maybe", "never"
@@ -22,7 +22,8 @@ _ALWAYS, _MAYBE, _NEVER = "always", "maybe", "never"
 def _none_status(value: Value) -> str:
     if must_be_none(value):
         return _ALWAYS
-    return _MAYBE if isinstance(value.type, OptionalType) else _NEVER
+    is_choice = isinstance(value.type, OptionalType | UnionType)
+    return _MAYBE if is_choice and NONE in union_members(value.type) else _NEVER
 
 
 def _is_none_literal(node: ast.expr) -> bool:
@@ -95,9 +96,9 @@ class Conditions(EmitterBase):
             left_node, left, right_node = right_node, right, left_node
         if not isinstance(left_node, ast.Name) or not _is_none_literal(right_node):
             return Condition(value)
-        if not isinstance(left.type, OptionalType):
+        if _none_status(left) != _MAYBE:
             return Condition(value)
-        present = {left_node.id: left.type.element}
+        present = {left_node.id: make_union(member for member in union_members(left.type) if member is not NONE)}
         return Condition(value, RefinementSet({}, present) if is_ else RefinementSet(present, {}))
 
     def _static(self, truth: bool, source: SourceRange, refinements: RefinementSet = NOTHING) -> Condition:
