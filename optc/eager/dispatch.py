@@ -19,6 +19,7 @@ from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, i
 from optc.eager.device import PRESERVE_FORMAT
 from optc.eager.matching import Signature, combination_message, value_text
 from optc.eager.memory import in_operand_order, overlaps_itself
+from optc.eager.result_order import ORDERS, Order
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
@@ -206,6 +207,7 @@ class _Plan(NamedTuple):
     differentiable: bool
     pointwise: bool
     like: bool
+    order: Order | None
     takes_held: bool
     field_names: tuple[str, ...]
 
@@ -227,6 +229,7 @@ def _plan(operator: Operator) -> _Plan:
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
         schema.name.endswith("_like"),
+        ORDERS.get(schema.name),
         _takes_held(operator),
         tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
     )
@@ -304,15 +307,26 @@ def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[A
     requires = plan.differentiable and gradient.is_grad_enabled() and _requires_gradient(arguments)
     if isinstance(result, np.ndarray):
         keeps_order = plan.pointwise or (plan.like and arguments[-1] in (None, PRESERVE_FORMAT.code))
-        if keeps_order and result.ndim > 1:
+        if plan.order is not None and result.ndim > 1:
+            result = plan.order(result, _operands(arguments))
+        elif keeps_order and result.ndim > 1:
             result = _laid_out(result, arguments)
         return _wrapped_array(operator, plan, result, arguments, requires)
     if isinstance(result, tuple | list) and any(isinstance(item, np.ndarray) for item in result):
+        if plan.order is not None:
+            operands = _operands(arguments)
+            result = type(result)(plan.order(item, operands) if item.ndim > 1 else item for item in result)
         items = [_wrapped_array(operator, plan, item, arguments, requires) for item in result]
         if isinstance(result, tuple):
             return _named_result(operator, plan.field_names, items)
         return items
     return result
+
+
+def _operands(arguments: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """The arrays of the tensors among the arguments, those in lists included."""
+    items = [item for value in arguments for item in (value if isinstance(value, list | tuple) else (value,))]
+    return [item._array for item in items if isinstance(item, TensorBase)]
 
 
 def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray[Any]:

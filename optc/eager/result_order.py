@@ -1,0 +1,64 @@
+"""In which order the elements of results lie, where it is not what numpy's functions give.
+
+Seen by `stride`, by `view`, which fails or not, by `reshape`, which copies or not, and in the order of random numbers.
+Element-by-element operators are not named here: they take the order of all their operands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from optc.eager.memory import in_operand_order, is_channels_last
+
+Array = npt.NDArray[Any]
+Order = Callable[[Array, Sequence[Array]], Array]
+"""(result, tensors among the arguments) -> the result as it lies in PyTorch."""
+
+
+def _in_rows(result: Array, operands: Sequence[Array]) -> Array:
+    return result if result.flags.c_contiguous else np.ascontiguousarray(result).reshape(result.shape)
+
+
+def _as_first(result: Array, operands: Sequence[Array]) -> Array:
+    """The order of the first tensor, where the result has its shape."""
+    if not operands or operands[0].shape != result.shape or operands[0].flags.c_contiguous:
+        return _in_rows(result, operands)
+    return in_operand_order(result, operands[:1])
+
+
+def _channels_last(result: Array, operands: Sequence[Array]) -> Array:
+    """Channels last where the input, or the filters, have them so; otherwise in rows."""
+    if result.ndim != 4 or not any(map(_is_channels_last, operands[:2])):
+        return _in_rows(result, operands)
+    return np.ascontiguousarray(result.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def _is_channels_last(array: Array) -> bool:
+    return is_channels_last(array) and not array.flags.c_contiguous
+
+
+def _named(text: str, order: Order) -> dict[str, Order]:
+    return {f"aten::{name}": order for name in text.split()}
+
+
+ORDERS: dict[str, Order] = {
+    **_named(
+        "softmax _softmax _safe_softmax log_softmax _log_softmax cumsum cumprod logcumsumexp gather scatter scatter_add "
+        "scatter_reduce index_add index_copy index_reduce roll renorm layer_norm native_layer_norm rms_norm masked_fill "
+        "masked_scatter stack diag_embed take_along_dim expand_copy hstack vstack dstack column_stack permute_copy transpose_copy unsqueeze_copy view_copy "
+        "unfold_copy narrow_copy as_strided_copy instance_norm prod",
+        _in_rows,
+    ),
+    **_named("flip fliplr flipud sort argsort msort index_put select_scatter slice_scatter diagonal_scatter put", _as_first),
+    **_named(
+        "conv2d convolution _convolution conv_transpose2d max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_pool2d "
+        "adaptive_max_pool2d max_unpool2d upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d "
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa constant_pad_nd pad channel_shuffle cat concat concatenate",
+        _channels_last,
+    ),
+}  # fmt: skip
+"""By name of the operator."""

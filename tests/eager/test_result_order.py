@@ -1,0 +1,51 @@
+"""Strides of results are PyTorch's: of operators that keep the order of their first tensor, make rows, or channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import optc
+
+PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
+    "flip": lambda lib, x: x.flip(1),
+    "sort": lambda lib, x: x.sort(1),
+    "softmax": lambda lib, x: x.softmax(1),
+    "cumsum": lambda lib, x: x.cumsum(2),
+    "masked_fill": lambda lib, x: x.masked_fill(x > 0, 1.0),
+    "select_scatter": lambda lib, x: x.select_scatter(x[0] * 2, 0, 1),
+    "cat": lambda lib, x: lib.cat([x, x], 1),
+    "conv2d": lambda lib, x: lib.nn.functional.conv2d(x, lib.ones(5, 3, 2, 2)),
+    "max_pool2d": lambda lib, x: lib.nn.functional.max_pool2d(x, 2),
+    "avg_pool2d": lambda lib, x: lib.nn.functional.avg_pool2d(x, 2),
+    "adaptive_avg_pool2d": lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, 2),
+    "interpolate": lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2.0),
+    "pad": lambda lib, x: lib.nn.functional.pad(x, [1, 1, 1, 1]),
+    "relu": lambda lib, x: x.relu(),
+}
+
+
+def arranged(lib: Any, order: str) -> Any:
+    x = (lib.arange(2 * 3 * 4 * 6) % 7 - 3.0).reshape(2, 3, 4, 6)
+    if order == "channels last":
+        return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    return x.transpose(2, 3).contiguous().transpose(2, 3) if order == "columns" else x
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("order", ["rows", "channels last", "columns"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_strides_are_those_of_pytorch(name: str, order: str) -> None:
+    torch = pytest.importorskip("torch")
+    results = [PROGRAMS[name](lib, arranged(lib, order)) for lib in (optc, torch)]
+    mine, other = (list(result) if isinstance(result, tuple) else [result] for result in results)
+    assert [tensor.stride() for tensor in mine] == [tensor.stride() for tensor in other]
+
+
+def test_a_flipped_transposed_matrix_is_copied_by_reshape() -> None:
+    flipped = optc.arange(6).reshape(2, 3).t().flip(0)
+    flat = flipped.reshape(-1)
+    flat.zero_()
+    assert flipped.tolist() == [[2, 5], [1, 4], [0, 3]]
