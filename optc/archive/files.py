@@ -21,6 +21,8 @@ class ArchiveWriter:
         self._folder = _stem(self._path)
         self._for_state = for_state
         self._digest = 0
+        self._kept: list[Any] = []
+        """Memory that storages were written from: its addresses tell storages apart until the archive is complete."""
 
     def __enter__(self) -> ArchiveWriter:
         if self._path is not None:
@@ -57,6 +59,7 @@ class ArchiveWriter:
         identity = (stored.key, stored.dtype)
         if identity not in keys:
             keys[identity] = str(len(keys))
+            self._kept.append(stored.base)
             self.add(f"{folder}/{keys[identity]}", stored.content())
         return keys[identity]
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from optc import interpreter
+from optc.eager.memory import without_repeats
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
 from optc.ir.function import ClassType, ScriptObject
@@ -66,8 +67,9 @@ class StoredTensor:
         self.dtype = dtypes.from_numpy(array.dtype)
         base, address = _owner(array)
         if base is None:
-            array = np.ascontiguousarray(array).reshape(array.shape)
-            base, address = array, array.ctypes.data
+            base = np.array(without_repeats(array), order="C", ndmin=array.ndim)
+            address = base.ctypes.data
+            array = np.broadcast_to(base, array.shape)
         self.offset = (array.ctypes.data - address) // array.itemsize if array.size else 0
         self.sizes = array.shape
         self.strides = _strides(array)

@@ -86,6 +86,14 @@ def overlaps_itself(array: Array) -> bool:
     return 0 in array.strides and any(stride == 0 and extent > 1 for stride, extent in zip(array.strides, array.shape))
 
 
+def without_repeats(array: Array) -> Array:
+    """The part of an expanded array in which every element is there once."""
+    extents = zip(array.strides, array.shape)
+    return array[
+        tuple(slice(0, 1) if stride == 0 and extent > 1 else slice(None) for stride, extent in extents) + (...,)
+    ]
+
+
 def is_channels_last(array: Array) -> bool:
     """True for four dimensions that lie in memory as batch, height, width, channel."""
     return array.ndim == 4 and bool(array.transpose(0, 2, 3, 1).flags.c_contiguous)

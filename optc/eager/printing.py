@@ -143,7 +143,8 @@ def _summarised(array: Array) -> Array:
     edge = _options.edgeitems
     for axis, extent in enumerate(array.shape):
         if extent > 2 * edge:
-            array = np.take(array, [*range(edge), *range(extent - edge, extent)], axis)
+            ahead = (slice(None),) * axis
+            array = np.concatenate([array[(*ahead, slice(edge))], array[(*ahead, slice(extent - edge, None))]], axis)
     return array
 
 

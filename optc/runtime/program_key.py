@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from optc.eager.base import TensorBase
+from optc.eager.memory import without_repeats
 from optc.ir.dims import Symbolic
 from optc.ir.dtypes import DType
 from optc.ir.function import ClassType, Function, ScriptObject
@@ -243,7 +244,7 @@ def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bytes]:
     """Digests of all contents, in chunks of bounded size, on two threads where there is much of it."""
     chunks: list[memoryview] = []
     for array in arrays:
-        flat = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        flat = memoryview(np.ascontiguousarray(without_repeats(array)).reshape(-1).view(np.uint8).data)
         chunks += [flat[start : start + _CHUNK_BYTES] for start in range(0, max(1, len(flat)), _CHUNK_BYTES)]
     results: list[bytes] = [b""] * len(chunks)
 

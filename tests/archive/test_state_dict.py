@@ -41,6 +41,32 @@ def test_plain_values(value: Any) -> None:
     assert type(result) is type(value)
 
 
+def test_expanded_tensors_are_written_once_and_kept_apart() -> None:
+    """Copies that are made to be written must not lie where the one before them lay."""
+    values = [optc.full((1, 3), float(number)).expand(1 << 20, 1 << 10, 3) for number in range(6)]
+    buffer = io.BytesIO()
+    save(values, buffer)
+    assert len(buffer.getvalue()) < 10_000
+    for number, result in enumerate(load(buffer.getvalue())):
+        assert result.stride() == (0, 0, 1) and result[5, 7].tolist() == [float(number)] * 3
+        assert repr(result).startswith(f"tensor([[[{number}., {number}.")
+
+
+def test_a_module_with_an_expanded_tensor_is_saved_and_compiled() -> None:
+    class Net(optc.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("first", optc.full((1,), 2.0).expand(1 << 20, 1 << 20))
+            self.register_buffer("second", optc.full((1,), 3.0).expand(1 << 20, 1 << 20))
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            return x + self.first[0, :2] * self.second[5, :2]
+
+    loaded = optc.jit.load(io.BytesIO(optc.jit.script(Net()).save_to_buffer()))
+    for program in (loaded, optc.compile(loaded, fallback="error"), optc.jit.freeze(loaded.eval())):
+        assert program(optc.ones(2)).tolist() == [7.0, 7.0]
+
+
 def test_a_list_inside_itself() -> None:
     value: list[Any] = [1]
     value.append(value)
