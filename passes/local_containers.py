@@ -216,7 +216,16 @@ class _Followed:
         """See through one reader; True when that changed the graph."""
         self.replace(use, self.built(use) if use.kind in _COPIES else present)
         simplify = SIMPLIFIERS.get(use.kind)
-        return simplify is not None and simplify(self.graph, use)
+        if simplify is None or any(self.is_changing(value) for value in use.inputs if value is not present):
+            return False
+        return simplify(self.graph, use)
+
+    def is_changing(self, value: Value) -> bool:
+        """True for another container that may not hold what it was made with when it is read."""
+        if not _is_made(value.node):
+            return False
+        other = _Followed(self.graph, value.node)
+        return not all(other.is_read(use.node) for use in value.uses)
 
     def leave(self, place: Node) -> bool:
         """Make the container anew before `place`, for all that comes from there on; True when it had changed."""

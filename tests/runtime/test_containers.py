@@ -33,6 +33,16 @@ def before(numbers: List[int]):
     pair[1].append(4)
     pair.append([count])
     return pair
+def joined(numbers: List[int]):
+    more = [numbers[0]]
+    more.append(7)
+    whole = numbers + more
+    more.append(8)
+    return whole, more
+def joined_with_copy(numbers: List[int]):
+    more = [number for number in numbers]
+    more.append(numbers[0])
+    return numbers + more
 def maybe(count: int) -> Optional[Tensor]:
     x: Optional[Tensor] = None
     if count > 1:
@@ -64,6 +74,8 @@ def unit() -> Any:
         ("held", [1], ([1, 7], [[1, 7], [1]])),
         ("in_dictionary", [1], ({"a": [1, 8, 9], "b": [1, 8, 9]}, [1, 8, 9])),
         ("before", [1], [[1, 4], [1, 4], [1]]),
+        ("joined", [1], ([1, 1, 7], [1, 7, 8])),
+        ("joined_with_copy", [1], [1, 1, 1]),
     ],
 )
 def test_a_list_changes_in_all_that_hold_it(unit: Any, name: str, argument: Any, expected: Any) -> None:
