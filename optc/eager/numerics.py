@@ -90,13 +90,9 @@ _KIND_ORDER = ("bool", "int", "float", "complex")
 
 
 def equal(input: Any, other: Any) -> bool:
-    """True when two tensors have the same shape and elements. Raises RuntimeError for different dtypes."""
-    if input._array.dtype != other._array.dtype:
-        left, right = dtypes.from_numpy(input._array.dtype), dtypes.from_numpy(other._array.dtype)
-        raise RuntimeError(
-            f"Expected object of data type {left} but got data type {right} for argument 'other' in call to equal"
-        )
-    return np.array_equal(input._array, other._array)
+    """True when two tensors have the same shape and elements, whatever their element types are."""
+    found: bool = dispatch.call("aten::equal", (input, other))
+    return found
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dtypes import DType, from_numpy
+from optc.ir.dtypes import BOOL, DType, from_numpy
 from optc.ir.types import TensorType
-from optc.ops.abstract import UNKNOWN_BOOL, Unknown
+from optc.ops.abstract import UNKNOWN_BOOL, UndecidedShape, Unknown, same_dim
 from optc.ops.arithmetic import C_NAMES, declare_binary
 from optc.ops.composite import REFERENCES, TYPES, declare_composite
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
@@ -131,6 +131,24 @@ define(
     infer=_infer_allclose,
     reference=_allclose,
     interpreted="it makes one answer of two tensors",
+)
+
+
+def _decompose_equal(b: Any, x: Any, y: Any) -> Any:
+    left, right = b.shape(x), b.shape(y)
+    answers = [same_dim(mine, other) for mine, other in zip(left, right)]
+    if len(left) != len(right) or False in answers:
+        return b("aten::Bool.Tensor", b("aten::full", [], False, dtype=BOOL.code))
+    if None in answers:
+        raise UndecidedShape("do the tensors have one shape?")
+    return b("aten::Bool.Tensor", b("aten::all", b("aten::eq.Tensor", x, y)))
+
+
+define(
+    "aten::equal(Tensor self, Tensor other) -> bool",
+    infer=lambda x, y: UNKNOWN_BOOL,
+    reference=lambda x, y: np.array_equal(x, y),
+    decompose=_decompose_equal,
 )
 
 

@@ -21,6 +21,7 @@ _QUANTILES = [(_ROWS, 0.3), (_ROWS, 0.5, 1, True), (_ROWS[:, 1:], 0.4, 0, False,
 _FRACTIONS = np.array([0, 0.25, 0.9], np.float32)
 
 SPECIAL: dict[str, list[Any]] = {
+    "aten::equal": [(_ROWS, _ROWS), (_ROWS[1:], _ROWS[1:]), (_ROWS, _ROWS[:1]), (np.ones(2), np.ones(2, np.int64)), (_ROWS[:0], _ROWS[:0])],
     "aten::quantile.scalar": _QUANTILES, "aten::nanquantile.scalar": _QUANTILES,
     **{f"aten::{name}": [(_ROWS, _FRACTIONS, 1), (_ROWS, np.array(0.25, np.float32), 0, True), (_ROWS, _FRACTIONS + 1), (_ROWS, _FRACTIONS.astype("f8")),
                          (_ROWS, _FRACTIONS, 1, True, "nearest")] for name in ("quantile", "nanquantile")},
