@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.ir import types
-from optc.ir.function import ScriptObject
+from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import DictType, FutureType, ListType, TupleType, Type
 from optc.jit import markers, vocabulary
 from optc.jit.frontend.enumerations import enum_type
@@ -116,6 +116,10 @@ def is_named_tuple(class_: Any) -> bool:
     return inspect.isclass(class_) and issubclass(class_, tuple) and hasattr(class_, "_fields")
 
 
+SCRIPT_CLASSES: dict[type, ClassType] = {}
+"""The classes that have been compiled, with their types."""
+
+
 class CannotInfer(Exception):
     """Why the type of a Python value cannot be told."""
 
@@ -141,6 +145,8 @@ def infer_type(value: Any, annotations: Annotations) -> Type:
     object_ = script_object_of(value)
     if object_ is not None:
         return object_.type
+    if type(value) in SCRIPT_CLASSES:
+        return SCRIPT_CLASSES[type(value)]
     raise CannotInfer(
         "Only tensors and (possibly nested) tuples of tensors, lists, or dicts are supported as inputs or outputs of "
         f"traced functions, but instead got value of type {type(value).__name__}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
 
 import pytest
@@ -208,3 +209,35 @@ def test_a_number_arrives_as_the_nearest_member_of_a_union(value: Any, name: str
         "  return 'none'\n"
     )
     assert unit.name_of(value) == name
+
+
+@optc.jit.script
+class Counted:
+    def __init__(self, count: int, total: optc.Tensor):
+        self.count = count
+        self.total = total
+
+    def add(self, x: optc.Tensor) -> optc.Tensor:
+        self.count += 1
+        self.total = self.total + x
+        return self.total * self.count
+
+
+def test_objects_of_script_classes_are_attributes() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = Counted(1, optc.ones(2))
+            self.many = [Counted(2, optc.zeros(2))]
+
+        def forward(self, x: optc.Tensor) -> optc.Tensor:
+            y = self.one.add(x)
+            for each in self.many:
+                y = y + each.add(x)
+            return y
+
+    scripted, fast = optc.jit.script(Net()), optc.compile(optc.jit.script(Net()), fallback="allow")
+    loaded = optc.jit.load(io.BytesIO(optc.jit.script(Net()).save_to_buffer()))
+    for expected in (7.0, 17.0, 31.0):
+        for program in (scripted, fast, loaded):
+            assert program(optc.ones(2)).tolist() == [expected] * 2

@@ -286,7 +286,21 @@ def _slot_value(value: Any, type_: Type) -> Any:
         return object_
     if isinstance(value, list) and isinstance(type_, ListType):
         return [_slot_value(item, type_.element) for item in value]
+    if isinstance(type_, ClassType) and type_.attributes and not type_.is_interface:
+        return _object_of(value, type_)
     return value
+
+
+def _object_of(value: Any, type_: ClassType) -> ScriptObject:
+    """A Python object of a class that is compiled, with copies of its attributes as PyTorch makes them.
+
+    Raises ScriptError for one that lacks an attribute.
+    """
+    lacking = [name for name in type_.attributes if not hasattr(value, name)]
+    if lacking:
+        raise ScriptError(f"an object of type {type(value).__name__} has no attribute {lacking[0]} of {type_.name}")
+    attributes = type_.attributes.items()
+    return ScriptObject(type_, {name: _slot_value(getattr(value, name), each.type) for name, each in attributes})
 
 
 _CONTAINERS: list[tuple[Any, ContainerKind]] = [

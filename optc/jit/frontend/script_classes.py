@@ -11,6 +11,7 @@ from optc.errors import ScriptError
 from optc.ir.function import ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import NONE, Type
+from optc.jit.annotations import SCRIPT_CLASSES
 from optc.jit.frontend.library import library_class
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.signatures import read_signature
@@ -28,7 +29,7 @@ class ClassCompiler:
 
     def __init__(self, recursion: Recursion) -> None:
         self.recursion = recursion
-        self.types: dict[type, ClassType] = {}
+        self.types = SCRIPT_CLASSES
 
     def type_of(self, class_: type) -> Type | None:
         """The class's type, compiled now if the class can be: own `__init__`, no bases, no builtin."""
