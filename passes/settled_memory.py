@@ -24,7 +24,7 @@ from optc.ops.abstract import UndecidedShape
 from optc.ops.conversion import CONVERSIONS, asks_for_copy
 from optc.ops.registry import Layout, Operator, operator_of
 from optc.ops.result_order import keeps_rows
-from optc.ops.shape import RESHAPING
+from optc.ops.shape import NEEDING_ROWS, RESHAPING
 from optc.ops.shapes import contiguous_strides
 from optc.ops.writes import VIEWS
 from optc.passes.aliasing import Aliasing, is_container, written_argument
@@ -196,6 +196,8 @@ class _Settling:
             self.replace(node, node.inputs[0])
             return True
         placed = self.placed(self.twins[node.output].node, operator, strides)
+        if operator.name in NEEDING_ROWS and not _are_rows(_shape(source), strides):
+            placed = None
         with self.graph.replacing(node):
             base = node.inputs[0] if placed is not None else self.copied(node)
             size = self.size(node)

@@ -211,6 +211,14 @@ itself, as a function of its shape and the other arguments.
 """
 
 
+NEEDING_ROWS: set[str] = set()
+"""Those of them that copy what does not lie row by row, whatever its strides are."""
+
+
+def _row_reference(x: Array, sizes: Sequence[Dim]) -> Array:
+    return _reshape_reference(x if x.flags.c_contiguous else x.copy(order="C"), sizes)
+
+
 def declare_reshaping(
     schema: str,
     shape_of: Callable[..., Sequence[Dim]],
@@ -218,12 +226,16 @@ def declare_reshaping(
     layout: bool = True,
     shares: Shares | None = None,
     is_same: Callable[..., bool] = lambda *rest: False,
+    needs_rows: bool = False,
 ) -> None:
     """Declare an operator that is `view` or `reshape` to `shape_of(shape, *arguments)`.
 
-    `is_same(shape, *arguments)`: the result is the tensor itself.
+    `is_same(shape, *arguments)`: the result is the tensor itself. `needs_rows`: it is a copy of any tensor that does not
+    lie row by row, even where strides would do.
     """
-    reference = _view_reference if must_view else _reshape_reference
+    reference = _view_reference if must_view else _row_reference if needs_rows else _reshape_reference
+    if needs_rows:
+        NEEDING_ROWS.add(schema.partition("(")[0])
     if not must_view and shares is None:
         RESHAPING[schema.partition("(")[0]] = is_same
     define(
@@ -296,7 +308,7 @@ declare_reshaping(
     flattened,
     is_same=_is_one_dim,
 )
-declare_reshaping("aten::ravel(Tensor(a) self) -> Tensor(a)", lambda shape: [product(shape)])
+declare_reshaping("aten::ravel(Tensor(a) self) -> Tensor(a)", lambda shape: [product(shape)], needs_rows=True)
 declare_reshaping("aten::unflatten.int(Tensor(a) self, int dim, SymInt[] sizes) -> Tensor(a)", _unflattened)
 declare_reshaping("aten::unsqueeze(Tensor(a) self, int dim) -> Tensor(a)", _unsqueezed)
 declare_reshaping("aten::squeeze(Tensor(a) self) -> Tensor(a)", _squeezed)

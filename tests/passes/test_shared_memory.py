@@ -27,6 +27,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "conj_physical": lambda lib, x, y: lib.conj_physical(x),
     "reshape": lambda lib, x, y: x.reshape(-1),
     "reshape that copies": lambda lib, x, y: x.t().reshape(-1),
+    "ravel": lambda lib, x, y: x.ravel(),
+    "ravel that copies": lambda lib, x, y: x[:, 0].ravel(),
     "to the same type": lambda lib, x, y: x.to(y),
     "contiguous": lambda lib, x, y: x.contiguous(),
 }
