@@ -103,14 +103,15 @@ class _Followed:
     def run(self) -> bool:
         """Follow it as far as it is understood; True when the graph has changed."""
         changed = False
-        for place, uses in self.uses_in_order():
+        ordered = self.uses_in_order()
+        for number, (place, uses) in enumerate(ordered):
             if all(map(self.is_read, uses)):
                 changed |= self.read_all(place, uses)
             elif uses == [place] and self.understands(place):
                 place.destroy()
                 self.is_changed = changed = True
             else:
-                return changed | self.leave(place)
+                return changed | self.leave(place, [use for _, later in ordered[number:] for use in later])
         if self.made.output.has_uses:
             return changed
         self.made.destroy()
@@ -227,14 +228,16 @@ class _Followed:
         other = _Followed(self.graph, value.node)
         return not all(other.is_read(use.node) for use in value.uses)
 
-    def leave(self, place: Node) -> bool:
-        """Make the container anew before `place`, for all that comes from there on; True when it had changed."""
+    def leave(self, place: Node, later: list[Node]) -> bool:
+        """Make the container anew before `place`, for all uses from there on; True when it had changed."""
         if not self.is_changed:
             return False
         present = self.built(place)
         present.name = self.made.output.name
-        self.made.output.replace_all_uses_with(present)
-        self.made.destroy()
+        for use in later:
+            self.replace(use, present)
+        if not self.made.output.has_uses:
+            self.made.destroy()
         return True
 
     def replace(self, use: Node, present: Value) -> None:

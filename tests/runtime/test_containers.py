@@ -43,6 +43,13 @@ def joined_with_copy(numbers: List[int]):
     more = [number for number in numbers]
     more.append(numbers[0])
     return numbers + more
+def read_before(numbers: List[int], others: List[int]):
+    whole = others + numbers
+    others.append(5)
+    listed = [others]
+    others.append(len(listed))
+    whole.extend(numbers)
+    return whole, others, listed
 def maybe(count: int) -> Optional[Tensor]:
     x: Optional[Tensor] = None
     if count > 1:
@@ -81,6 +88,11 @@ def unit() -> Any:
 def test_a_list_changes_in_all_that_hold_it(unit: Any, name: str, argument: Any, expected: Any) -> None:
     function = getattr(unit, name)
     assert torch.compile(function, fallback="error")(argument) == expected == function(argument)
+
+
+def test_what_was_read_before_a_change_stays(unit: Any) -> None:
+    expected = ([2, 3, 1, 1], [2, 3, 5, 1], [[2, 3, 5, 1]])
+    assert torch.compile(unit.read_before, fallback="error")([1], [2, 3]) == expected == unit.read_before([1], [2, 3])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
