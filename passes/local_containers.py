@@ -215,11 +215,19 @@ class _Followed:
 
     def read(self, use: Node, present: Value) -> bool:
         """See through one reader; True when that changed the graph."""
-        self.replace(use, self.built(use) if use.kind in _COPIES else present)
+        self.replace(use, self.made.output, present)
         simplify = SIMPLIFIERS.get(use.kind)
         if simplify is None or any(self.is_changing(value) for value in use.inputs if value is not present):
             return False
-        return simplify(self.graph, use)
+        if use.kind not in _COPIES:
+            return simplify(self.graph, use)
+        own = self.built(use)
+        self.replace(use, present, own)
+        if simplify(self.graph, use):
+            return True
+        self.replace(use, own, present)
+        own.node.destroy()
+        return False
 
     def is_changing(self, value: Value) -> bool:
         """True for another container that may not hold what it was made with when it is read."""
@@ -240,8 +248,9 @@ class _Followed:
             self.made.destroy()
         return True
 
-    def replace(self, use: Node, present: Value) -> None:
-        use.set_inputs([present if value is self.made.output else value for value in use.inputs])
+    @staticmethod
+    def replace(use: Node, old: Value, new: Value) -> None:
+        use.set_inputs([new if value is old else value for value in use.inputs])
 
     def built(self, before: Node) -> Value:
         """The container as it is by now."""

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import optc
-from optc import jit
+from optc import jit, pipeline
 from optc.errors import ExecutionError
+from optc.ir.parser import parse_graph
 from optc.passes.pipelines import optimize
 
 
@@ -251,3 +252,21 @@ def test_a_list_of_tensors_is_state() -> None:
         x = optc.rand(2, 2)
         assert repr(fast(x)) == repr(other(x))
         assert repr(mine.cells) == repr(other.cells)
+
+
+PAIRS = """
+graph(%x : Tensor, %key : str):
+  %a : str = prim::Constant[value="a"]()
+  %first : (str, Tensor) = prim::TupleConstruct(%a, %x)
+  %second : (str, Tensor) = prim::TupleConstruct(%key, %x)
+  %pairs : (str, Tensor)[] = prim::ListConstruct(%first, %second)
+  %d : Dict(str, Tensor) = aten::dict.str(%pairs)
+  return (%d)
+"""
+
+
+def test_pairs_with_keys_that_are_not_known_come_to_an_end() -> None:
+    graph = parse_graph(PAIRS)
+    before = str(graph)
+    pipeline.run(graph, "local-containers")
+    assert str(graph) == before
