@@ -187,7 +187,7 @@ class Inference:
             made, kept = plain_symbol(new), plain_symbol(old)
             if made is None or kept is None or not _is_newer(made, newest):
                 continue
-            if self.owners.get(kept) is output and old is not None:
+            if _tells(output, self.owners.get(kept)) and old is not None:
                 bindings.setdefault(made, old)
         return bindings
 
@@ -384,7 +384,17 @@ def _is_same(left: Type, right: Type) -> bool:
     return left == right
 
 
+def _tells(output: Value, owner: Value | None) -> bool:
+    """True where the value that tells a symbol is an output, or an element that is taken out of it."""
+    if owner is None or owner is output:
+        return owner is output
+    taken = not owner.is_parameter and owner.node.kind in ("aten::__getitem__", "prim::ListUnpack")
+    return taken and owner.node.inputs[0] is output
+
+
 def _dims(type_: Type) -> list[Dim | None]:
+    if isinstance(type_, ListType):
+        return _dims(type_.element)
     if isinstance(type_, TensorType):
         return list(type_.shape or ())
     return [type_.dim] if isinstance(type_, IntType) else []
