@@ -6,7 +6,7 @@ from optc.ir.dims import Dim
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Graph, Node, Value, copy_node
 from optc.ir.symbols import bind, introduced_symbols, renew_symbols, replace_value
-from optc.ir.types import IntType, TensorType
+from optc.ir.types import IntType, ListType, TensorType
 from optc.pipeline import graph_pass
 
 
@@ -19,6 +19,7 @@ def loop_unrolling(graph: Graph, *, trips: int = 8, nodes: int = 64, bookkeeping
     """Write out loops that run a known, small number of times (at most `trips`, `nodes` nodes in all).
 
     Loops that compute no tensors, only numbers and lists of them, mostly fold away: they may have `bookkeeping` nodes.
+    So may those that go through tensors of different shapes, which have no other native form.
     """
     changed = False
     for node in graph.walk():
@@ -32,7 +33,8 @@ def _unroll(loop: Node, trips: int, nodes: int, bookkeeping: int) -> bool:
     if count is None:
         return False
     size = sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
-    if count > 1 and (count > trips or count * size > nodes) and not _is_bookkeeping(loop, count * size, bookkeeping):
+    is_small = count <= 1 or (count <= trips and count * size <= nodes)
+    if not is_small and (count * size > bookkeeping or not (_is_bookkeeping(loop) or _goes_through_unlike(loop))):
         return False
     write_out(loop, count)
     return True
@@ -51,13 +53,30 @@ def write_out(loop: Node, count: int) -> None:
     loop.destroy()
 
 
-def _is_bookkeeping(loop: Node, size: int, most: int) -> bool:
-    """The loop is of that size and computes no tensors but those that say how large others are."""
-    return size <= most and not any(
+def _is_bookkeeping(loop: Node) -> bool:
+    """The loop computes no tensors but those that say how large others are."""
+    return not any(
         isinstance(output.type, TensorType) and not _is_small_and_known(output.type)
         for node in loop.blocks[0].walk()
         for output in node.outputs
     )
+
+
+def _goes_through_unlike(loop: Node) -> bool:
+    """A turn takes a tensor from a list made outside, by a changing number, and those in the list are not all alike."""
+    body = loop.blocks[0]
+    return any(
+        _holds_unlike(node.inputs[0]) and not node.inputs[0].node.is_inside(body) and not node.inputs[1].is_constant
+        for node in body.walk()
+        if node.kind == "aten::__getitem__"
+    )
+
+
+def _holds_unlike(items: Value) -> bool:
+    if items.node.kind != "prim::ListConstruct" or not isinstance(items.type, ListType):
+        return False
+    types = [value.type for value in items.node.inputs]
+    return all(isinstance(type_, TensorType) for type_ in types) and any(type_ != types[0] for type_ in types)
 
 
 def _is_small_and_known(type_: TensorType) -> bool:
