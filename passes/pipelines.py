@@ -54,13 +54,14 @@ from optc.passes import (
     shapes_in_place,
     split_dictionaries,
     split_optionals,
+    tensor_lengths,
     unpack_views,
 )
 from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, container_loops, shapes_in_place, unpack_views, settled_memory, functionalize, returned_arguments, infer_shapes, lower_containers,
+    inline, number_constants, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, functionalize, returned_arguments, infer_shapes, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
@@ -70,7 +71,7 @@ PASSES = (
 pipeline.name_pipeline(
     "capture",
     "inline, number-constants, lower-tuples, scalar-replacement, gradient-modes, freeze, scalar-replacement, lower-tuples, "
-    "repeat(local-containers, settled-branches, container-loops, lower-tuples), "
+    "repeat(local-containers, settled-branches, tensor-lengths, container-loops, lower-tuples), "
     "shapes-in-place, unpack-views, settled-memory, functionalize, returned-arguments",
 )
 pipeline.name_pipeline(

@@ -50,7 +50,7 @@ def settled_memory(graph: Graph, *, context: Context) -> bool:
     chosen = [node for node in graph.walk() if _is_open(node) and _is_hit(node, aliasing)]
     if not chosen:
         return False
-    types = _typed(graph, aliasing)
+    types = twins_with_types(graph, aliasing)
     if types is None:
         return False
     settling = _Settling(graph, context, types)
@@ -118,7 +118,7 @@ def _is_same_shape(target: Value, node: Node) -> bool:
     return isinstance(result, TensorType) and isinstance(target.type, TensorType) and result.shape == target.type.shape
 
 
-def _typed(graph: Graph, aliasing: Aliasing) -> dict[Value, Value] | None:
+def twins_with_types(graph: Graph, aliasing: Aliasing) -> dict[Value, Value] | None:
     """For every value its twin in a copy of the graph that has types; None where a write may change a shape."""
     copy = graph.copy()
     twins = dict(zip(graph.values(), copy.values(), strict=True))
