@@ -20,7 +20,7 @@ from optc.errors import OptcError
 from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import BOOL, INT, NONE, TENSOR, ListType, TensorType
-from optc.ops.abstract import UndecidedShape
+from optc.ops.abstract import unknown
 from optc.ops.conversion import CONVERSIONS, asks_for_copy
 from optc.ops.registry import Layout, Operator, operator_of
 from optc.ops.result_order import keeps_rows
@@ -85,9 +85,7 @@ class _ChangingFacts(Facts):
         self.changing = changing
 
     def abstract(self, value: Value) -> Any:
-        if value in self.changing:
-            raise UndecidedShape("the list changes")
-        return super().abstract(value)
+        return unknown(value.type) if value in self.changing else super().abstract(value)
 
 
 class _ChangingInference(Inference):
