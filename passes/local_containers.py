@@ -243,7 +243,7 @@ class _Followed:
         present = self.built(place)
         present.name = self.made.output.name
         for use in later:
-            self.replace(use, present)
+            self.replace(use, self.made.output, present)
         if not self.made.output.has_uses:
             self.made.destroy()
         return True
