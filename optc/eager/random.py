@@ -224,17 +224,20 @@ default_generator: Final = Generator(int.from_bytes(os.urandom(8), "little") & (
 
 
 def _normal_pairs(angles: Doubles, radii: Doubles) -> Doubles:
-    """Box-Muller: the cosine branch and the sine branch of each pair of uniform numbers, interleaved."""
+    """Box-Muller: the cosine branch and the sine branch of each pair of uniform numbers, interleaved.
+
+    PyTorch calls the C library's functions; numpy's own may differ in the last bit. They make the bulk of many numbers,
+    but never the last pair, of which a number may stay in the generator's state.
+    """
     pairs = np.empty((angles.size, 2))
-    if angles.size <= 32:  # the C library's functions, which PyTorch calls; numpy's own may differ in the last bit
-        for row, angle, radius in zip(pairs, angles.tolist(), radii.tolist(), strict=True):
-            length = math.sqrt(-2.0 * math.log1p(-radius))
-            row[0] = length * math.cos(2.0 * math.pi * angle)
-            row[1] = length * math.sin(2.0 * math.pi * angle)
-        return pairs.reshape(-1)
-    lengths = np.sqrt(-2.0 * np.log1p(-radii))
-    pairs[:, 0] = lengths * np.cos(2.0 * math.pi * angles)
-    pairs[:, 1] = lengths * np.sin(2.0 * math.pi * angles)
+    bulk = angles.size - 1 if angles.size > 32 else 0
+    lengths = np.sqrt(-2.0 * np.log1p(-radii[:bulk]))
+    pairs[:bulk, 0] = lengths * np.cos(2.0 * math.pi * angles[:bulk])
+    pairs[:bulk, 1] = lengths * np.sin(2.0 * math.pi * angles[:bulk])
+    for row, angle, radius in zip(pairs[bulk:], angles[bulk:].tolist(), radii[bulk:].tolist(), strict=True):
+        length = math.sqrt(-2.0 * math.log1p(-radius))
+        row[0] = length * math.cos(2.0 * math.pi * angle)
+        row[1] = length * math.sin(2.0 * math.pi * angle)
     return pairs.reshape(-1)
 
 
