@@ -104,6 +104,8 @@ def _infer_fractional(spatial: int) -> Any:
                 raise RuntimeError(
                     f"{name}{'_out' if spatial == 3 else ''}(): pool {axis} {window} too large relative to input {axis} {extent}"
                 )
+        if None not in (x.dtype, samples.dtype) and x.dtype is not samples.dtype:
+            raise RuntimeError("Expect _random_samples to have the same dtype as input")
         result: tuple[Dim, ...] = (*shape[:-spatial], *results)
         return x.with_shape(result), TensorType(INT64, result)
 

@@ -133,3 +133,12 @@ def test_other_texts_are_no_floats(unit: Any, text: str) -> None:
 
 def test_zeros_are_put_before_signs(unit: Any) -> None:
     assert [unit.padded(text) for text in ("-1", "abc", "toolong")] == ["000-1", "00abc", "toolong"]
+
+
+def test_shares_of_drawn_windows_are_of_the_inputs_type() -> None:
+    text = "def pool(x: Tensor, shares: Tensor):\n    return torch.fractional_max_pool2d(x, [2, 2], [1, 1], shares)\n"
+    pool = optc.jit.CompilationUnit(text).pool
+    shares = optc.full((1, 1, 2), 0.5)
+    assert pool(optc.ones(1, 1, 4, 4), shares)[0].shape == (1, 1, 1, 1)
+    with pytest.raises(RuntimeError, match="same dtype as input"):
+        pool(optc.ones(1, 1, 4, 4), shares.double())
