@@ -386,5 +386,17 @@ for _schema in (
     "aten::detach(Tensor(a) self)", "aten::alias(Tensor(a) self)", "aten::lift_fresh(Tensor(a) self)", "prim::data(Tensor(a) a)",
 ):  # fmt: skip
     declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x.view())
-for _schema in ("aten::detach_(Tensor(a) self)", "aten::requires_grad_(Tensor(a) self, bool requires_grad=True)"):
-    declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o, *rest: (n, s, o), lambda x, *rest: x)
+
+
+def _reference_requires_grad(x: Array, mode: bool) -> Array:
+    if mode and x.dtype.kind in "iub":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    return x
+
+
+declare_view("aten::detach_(Tensor(a) self) -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x)
+declare_view(
+    "aten::requires_grad_(Tensor(a) self, bool requires_grad=True) -> Tensor(a)",
+    lambda n, s, o, mode: (n, s, o),
+    _reference_requires_grad,
+)

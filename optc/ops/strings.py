@@ -37,10 +37,9 @@ def _part(data: bytes, start: int, end: int) -> bytes:
 
 
 def _search(find: Callable[[bytes, bytes], int], data: bytes, part: bytes, start: int, end: int) -> int:
+    """Where a part begins; nothing is found at `start`, also where the end does not come behind it."""
     first, last = _bounds(data, start, end)
-    if last <= first:
-        return -1
-    place = find(_part(data, start, end), part)
+    place = find(_part(data, start, end) if last > first else b"", part)
     return place if place < 0 else first + place
 
 

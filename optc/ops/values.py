@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -100,11 +101,27 @@ AUTOCAST = frozenset(f"__torch__.torch.{part}amp.autocast_mode.autocast" for par
 
 AUTOCAST_REFUSED = "optc does not compute in another type under autocast for the CPU: save the program without it"
 
+_AUTOCAST_TYPES = {
+    **dict.fromkeys(("cpu", "hpu", "xla"), BFLOAT16),
+    **dict.fromkeys(("cuda", "ipu", "mps", "mtia", "privateuseone", "xpu"), FLOAT16),
+}
+
+
+def _autocast_type(device: str) -> int:
+    kind = device.partition(":")[0]
+    if not device:
+        raise RuntimeError("Device string must not be empty")
+    if not re.fullmatch(r"[a-zA-Z_]+(:(0|[1-9][0-9]*))?", device):
+        raise RuntimeError(f"Invalid device string: '{device}'")
+    if kind not in _AUTOCAST_TYPES:
+        expected = ", ".join(_AUTOCAST_TYPES)
+        raise RuntimeError(f"Expected one of {expected} device type at start of device string: {kind}")
+    return _AUTOCAST_TYPES[kind].code
+
+
 declare_host(
-    "aten::get_autocast_dtype(str device_type) -> ScalarType",
-    lambda device: (FLOAT16 if device.partition(":")[0] == "cuda" else BFLOAT16).code,
-    _VALUES,
-)
+    "aten::get_autocast_dtype(str device_type) -> ScalarType", _autocast_type, _VALUES, may_fail=True,
+)  # fmt: skip
 declare_host("aten::set_grad_enabled(bool val) -> ()", lambda mode: None, _VALUES, pure=False)
 declare_host("aten::_get_tracing_state() -> bool", lambda: False, _VALUES)
 declare_host("aten::has_torch_function(...) -> bool", lambda *values: False, _VALUES)

@@ -42,6 +42,7 @@ def to_torch(value: Any) -> Any:
 def from_torch(value: Any) -> Any:
     """A result of PyTorch as numpy arrays and Python values."""
     if isinstance(value, torch.Tensor):
+        value = value.detach()
         if value.dtype is torch.bfloat16:
             return value.float().numpy().astype(dtypes.BFLOAT16.numpy)
         return value.resolve_conj().resolve_neg().numpy()
@@ -79,14 +80,18 @@ def run_peer(operator: Operator, peer: Any, arguments: tuple[Any, ...]) -> Any:
         return from_torch(peer(*positional, **keywords))
 
 
-def agree(mine: Any, other: Any) -> bool:
+COMPUTED_NARROW = ("aten::istft",)
+"""PyTorch transforms in the type of the spectrum, and only then widens to that of the window."""
+
+
+def agree(mine: Any, other: Any, least_tolerance: float = 1e-12) -> bool:
     if isinstance(other, np.ndarray):
         if not isinstance(mine, np.ndarray) or mine.dtype != other.dtype or mine.shape != other.shape:
             return False
         if mine.dtype.kind in "iub":
             return bool(np.array_equal(mine, other))
         tolerance = {"float16": 2e-3, "bfloat16": 1.6e-2, "float32": 3e-6, "complex64": 3e-6}.get(
-            mine.dtype.name, 1e-12
+            mine.dtype.name, least_tolerance
         )
         with np.errstate(all="ignore"):
             wide = np.complex128 if mine.dtype.kind == "c" else np.float64
@@ -110,6 +115,10 @@ DISPATCHER = "Could not run"
 """How PyTorch begins to tell that it has no kernel for such tensors, and all that it has instead."""
 
 
+LISTING = "Expected one of cpu, cuda"
+"""How it begins to list the devices that it knows; optc knows fewer."""
+
+
 def first_line(error: Exception) -> str:
     return str(error).splitlines()[0].removeprefix("Error: ").rstrip() if str(error) else ""
 
@@ -123,7 +132,8 @@ def is_callable(operator: Operator) -> bool:
 
 
 UNREACHABLE = ("aten::_nested_tensor_from_mask", "aten::device.with_index", "aten::sum.int", "aten::sum.bool", "aten::sum.float", "aten::_local_scalar_dense",
-               "aten::_no_grad_embedding_renorm_", "aten::divmod.int_float", "aten::divmod.float_int")  # fmt: skip
+               "aten::_no_grad_embedding_renorm_", "aten::divmod.int_float", "aten::divmod.float_int",
+               "profiler::_record_function_enter", "profiler::_record_function_exit")  # fmt: skip
 """The Python binding takes another overload for these, or checks nothing, or makes what optc has not."""
 
 OTHER_WORDS = (
@@ -136,8 +146,9 @@ OTHER_WORDS = (
     "aten::addbmm_",
     "aten::addr_",
     "aten::mvlgamma_",
+    "aten::_sparse_mm",
 )
-"""In-place forms with checks, and words for them, of their own in PyTorch."""
+"""Forms with checks, and words for them, of their own in PyTorch."""
 FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
 TRIED = [operator for operator in FUNCTIONAL if is_callable(operator) and next(samples(operator), None) is not None]
 
@@ -161,7 +172,7 @@ def test_results_and_refusals_are_those_of_pytorch(operator: Operator) -> None:
         except REFUSALS as refusal:
             with pytest.raises(REFUSALS) as refused:
                 operator.reference(*arguments)
-            if not first_line(refusal).startswith(DISPATCHER):
+            if not first_line(refusal).startswith((DISPATCHER, LISTING)) and operator.name not in OTHER_WORDS:
                 assert first_line(refused.value) == first_line(refusal), arguments
             continue
         if isinstance(expected, torch.ScriptObject):
@@ -169,7 +180,8 @@ def test_results_and_refusals_are_those_of_pytorch(operator: Operator) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             result = operator.reference(*arguments)
-        assert agree(result, expected), (arguments, result, expected)
+        least_tolerance = 3e-6 if operator.name in COMPUTED_NARROW else 1e-12
+        assert agree(result, expected, least_tolerance), (arguments, result, expected)
 
 
 PAIRED = [operator for operator in all_operators() if operator.functional is not None and operator.name.split(".")[0].endswith("_")
