@@ -24,9 +24,9 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import Origin, Origins
-from optc.runtime.helpers import share_out
 from optc.runtime.program_key import ProgramKey
 from optc.runtime.specialization import Specialization
+from optc.runtime.work_sharing import share_out
 
 _INLINE_BYTES = 1 << 16
 _ALIGNMENT = 64

@@ -23,7 +23,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
-from optc.runtime.helpers import share_out
+from optc.runtime.work_sharing import share_out
 
 _CHUNK_BYTES = 2 << 20
 _MANGLED = re.compile(r"\.___torch_mangle_\d+")

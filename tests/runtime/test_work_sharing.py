@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from optc.codegen.weights import contiguous_copy
-from optc.runtime.helpers import WORTH_BYTES, share_out
 from optc.runtime.plan import made
+from optc.runtime.work_sharing import WORTH_BYTES, share_out
 
 
 @pytest.mark.parametrize("bytes_", [0, WORTH_BYTES + 1])

@@ -25,11 +25,11 @@ def share_out(work: Callable[[int], None], count: int, bytes_: int) -> None:
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             errors.append(error)
 
-    helpers = [threading.Thread(target=part, args=(first,)) for first in range(1, threads)]
-    for helper in helpers:
-        helper.start()
+    others = [threading.Thread(target=part, args=(first,)) for first in range(1, threads)]
+    for other in others:
+        other.start()
     part(0)
-    for helper in helpers:
-        helper.join()
+    for other in others:
+        other.join()
     if errors:
         raise errors[0]
