@@ -247,7 +247,8 @@ def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
     """Two units of work side by side, against half the time of both on one thread; medians over rounds in turn.
 
     Processors that are far from each other may take as long as four lines there and back: the job, its claim, the
-    result, and a look at the seat of the other.
+    result, and a look at the seat of the other. On an Emerald Rapids a line takes 0.18 to 0.22 microseconds, and a fork
+    and a join 0.47 to 0.66, which is not less than half a microsecond.
     """
     module = Module("rounds")
     parameters = [Parameter("ptr", name) for name in ("context", "parallel", "task", "words")]
