@@ -262,7 +262,12 @@ def detached_value(x: Tensor) -> Pair:
     return aten.detach_(x), x
 
 
-@rule(RULES, examples=[{"x": (2, 3)}])
+def _may_require_gradients(match: Match) -> bool | str:
+    dtype = match.type("x").dtype
+    return (dtype is not None and dtype.kind in ("float", "complex")) or "integers refuse gradients"
+
+
+@rule(RULES, when=_may_require_gradients, examples=[{"x": (2, 3)}])
 def value_with_gradient(x: Tensor) -> Pair:
     """requires_grad_(x) = x"""
     return aten.requires_grad_(x, ...), x

@@ -388,15 +388,25 @@ for _schema in (
     declare_view(f"{_schema} -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x.view())
 
 
+NO_GRADIENT = "Only Tensors of floating point and complex dtype can require gradients"
+
+
+def _requires_grad(x: TensorType, mode: bool) -> TensorType:
+    if mode and x.dtype is not None and x.dtype.kind not in ("float", "complex"):
+        raise ShapeError(NO_GRADIENT)
+    return x
+
+
 def _reference_requires_grad(x: Array, mode: bool) -> Array:
     if mode and x.dtype.kind in "iub":
-        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        raise RuntimeError(NO_GRADIENT)
     return x
 
 
 declare_view("aten::detach_(Tensor(a) self) -> Tensor(a)", lambda n, s, o: (n, s, o), lambda x: x)
-declare_view(
+define(
     "aten::requires_grad_(Tensor(a) self, bool requires_grad=True) -> Tensor(a)",
-    lambda n, s, o, mode: (n, s, o),
-    _reference_requires_grad,
+    infer=_requires_grad,
+    reference=_reference_requires_grad,
+    layout=lambda n, s, o, mode: (n, s, o),
 )
