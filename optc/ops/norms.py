@@ -44,7 +44,23 @@ def _input_type(x: TensorType, code: int | None) -> DType:
 
 
 def _infer_norm(x: TensorType, order: Any, dims: Dims, keepdim: bool, code: int | None) -> TensorType:
+    if x.shape is not None and not isinstance(order, Unknown):
+        _check_identity(x.shape, _power(order), dims)
     return reduced(x, dims, keepdim, real_type(_input_type(x, code)))
+
+
+def _check_identity(shape: Sequence[Any], power: float, dims: Dims) -> None:
+    """Raises RuntimeError for a norm of no elements that has no value."""
+    if (power >= 0 and power != math.inf) or 0 not in shape:
+        return
+    text = f"linalg.vector_norm cannot compute the {power:g} norm on"
+    if dims is None or dims == []:
+        raise RuntimeError(f"{text} an empty tensor because the operation does not have an identity")
+    for dim in [dims] if isinstance(dims, int) else dims:
+        if -len(shape) <= dim < len(shape) and shape[dim] == 0:
+            raise RuntimeError(
+                f"{text} the dimension {dim}because this dimension is empty and the operation does not have an identity"
+            )
 
 
 def _power(order: Any) -> Any:
@@ -153,18 +169,28 @@ def _restored(b: Any, found: Any, planes: tuple[int, int], keepdim: bool) -> Any
     return found
 
 
+def _extreme(b: Any, sizes: Any, dim: int, order: float, keepdim: bool) -> Any:
+    """The smallest size for an order below zero, the largest for others: zero where there is none."""
+    if order < 0:
+        return b("aten::amin", sizes, [dim], keepdim)
+    shape = b.shape(sizes)
+    place = dim % len(shape)
+    if not isinstance(shape[place], int) or not shape[place]:
+        sizes = b("aten::constant_pad_nd", sizes, [0, 0] * (len(shape) - 1 - place) + [0, 1], 0.0)
+    return b("aten::amax", sizes, [dim], keepdim)
+
+
 def _matrix_norm(b: Any, x: Any, order: Any, dims: Sequence[int], keepdim: bool, code: int | None) -> Any:
     order = _power(order)
     planes = _planes(b, x, dims)
     if abs(order) not in (1, 2, math.inf):
         raise RuntimeError(f"linalg.matrix_norm: Order {order} not supported.")
     x = x if code is None else narrowed(b, x, known_dtype(code))
-    extreme = "aten::amax" if order > 0 else "aten::amin"
     if abs(order) == 2:
-        return _restored(b, b(extreme, _singular_values(b, x, planes), [-1]), planes, keepdim)
+        return _restored(b, _extreme(b, _singular_values(b, x, planes), -1, order, False), planes, keepdim)
     summed, other = planes if abs(order) == 1 else planes[::-1]
     totals = b("aten::linalg_vector_norm", x, 1, [summed], True)
-    found = b(extreme, totals, [other], True)
+    found = _extreme(b, totals, other, order, True)
     return found if keepdim else b("aten::squeeze.dims", found, sorted(planes))
 
 

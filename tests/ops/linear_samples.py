@@ -136,7 +136,8 @@ LINEAR: dict[str, list[Any]] = {
        (_COMPLEX, None, [1]), (_numbers(3, 4), None, None, False, FLOAT64)],
     "aten::linalg_norm.ord_str": [(_numbers(3, 4), "fro"), (_numbers(3, 4), "nuc"), (_numbers(3), "fro")],
     "aten::linalg_matrix_norm": [(x, order) for x in _NORMED for order in (1, -1, 2, -2, np.inf, -np.inf)]
-    + [(_numbers(2, 3, 4), 1, [0, 2], True), (_numbers(2, 3), 3), (_numbers(3), 1), (_numbers(2, 3), 1, [0, 0]), (_WHOLE, 1)],
+    + [(_numbers(2, 3, 4), 1, [0, 2], True), (_numbers(2, 3), 3), (_numbers(3), 1), (_numbers(2, 3), 1, [0, 0]), (_WHOLE, 1)]
+    + [(np.zeros(shape, "f4"), order) for shape in ((0, 3), (2, 3, 0)) for order in (1, 2, np.inf, -np.inf)],
     "aten::linalg_matrix_norm.str_ord": [(x, order) for x in _NORMED for order in ("fro", "nuc")] + [(_numbers(2, 3), "x")],
     "aten::nuclear_norm": [_numbers(3, 4)], "aten::nuclear_norm.dim": [(_numbers(2, 3, 4), [2, 0])],
 }  # fmt: skip
