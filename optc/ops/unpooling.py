@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ for _name, _spatial, _arguments in (
 
 def _infer_fractional(spatial: int) -> Any:
     name = f"fractional_max_pool{spatial}d"
+    checked = f"{name}_out" if spatial == 3 else name
 
     def infer(x: TensorType, kernel: Any, size: Any, samples: TensorType) -> Any:
         shape = known_shape(x)
@@ -98,11 +100,16 @@ def _infer_fractional(spatial: int) -> Any:
             raise RuntimeError(
                 f"{name}: Expected {spatial + 1}D or {spatial + 2}D tensor, but got: {format_shape(shape)}"
             )
+        if 0 in shape[1:]:
+            raise RuntimeError(
+                f"{checked}(): Expected input to have non-zero size for non-batch dimensions, "
+                f"but got{format_shape(shape)} with dimension {shape.index(0, 1)} being empty."
+            )
         axes = ("time", "height", "width")[-spatial:]
         for axis, extent, window, count in zip(axes, shape[-spatial:], windows, results):
             if isinstance(extent, int) and count + window - 1 + (spatial == 3) > extent:
                 raise RuntimeError(
-                    f"{name}{'_out' if spatial == 3 else ''}(): pool {axis} {window} too large relative to input {axis} {extent}"
+                    f"{checked}(): pool {axis} {window} too large relative to input {axis} {extent}"
                 )
         if None not in (x.dtype, samples.dtype) and x.dtype is not samples.dtype:
             raise RuntimeError("Expect _random_samples to have the same dtype as input")
@@ -128,7 +135,7 @@ def _fractional(spatial: int) -> Any:
         windows, results = each(kernel, spatial), each(size, spatial)
         extents = x.shape[-spatial:]
         batched = x if x.ndim == spatial + 2 else x[None]
-        flat = batched.reshape(*batched.shape[:2], -1)
+        flat = batched.reshape(*batched.shape[:2], math.prod(extents))
         found = np.empty((*batched.shape[:2], *results), x.dtype)
         places = np.empty(found.shape, np.int64)
         work = samples.dtype if samples.dtype.kind == "f" else np.dtype(np.float32)
