@@ -10,7 +10,6 @@ from optc.ir.dims import product
 from optc.ir.dtypes import BOOL, DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, same_dim
-from optc.ops.arithmetic import check_alpha
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import define
@@ -131,7 +130,6 @@ def _infer_addmm(bias: TensorType, x: TensorType, y: TensorType, beta: Any, alph
     shape = _matrix_shape(x, y)
     expanded_shape(known_shape(bias), shape)
     dtype = _same_type(bias, x, y)
-    check_alpha(dtype, alpha)
     return TensorType(dtype, shape)
 
 
@@ -139,7 +137,6 @@ def _infer_baddbmm(bias: TensorType, x: TensorType, y: TensorType, beta: Any, al
     shape = _batch_shape(x, y)
     expanded_shape(known_shape(bias), shape)
     dtype = _same_type(bias, x, y)
-    check_alpha(dtype, alpha)
     return TensorType(dtype, shape)
 
 
