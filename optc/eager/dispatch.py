@@ -340,6 +340,8 @@ def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray
 
 
 def _wrapped_array(operator: Operator, plan: _Plan, array: Any, arguments: Sequence[Any], requires: bool) -> Any:
+    if isinstance(array, list):
+        return [_wrapped_array(operator, plan, item, arguments, requires) for item in array]
     if not isinstance(array, np.ndarray):
         return array
     for value in arguments:

@@ -108,9 +108,7 @@ def _infer_fractional(spatial: int) -> Any:
         axes = ("time", "height", "width")[-spatial:]
         for axis, extent, window, count in zip(axes, shape[-spatial:], windows, results):
             if isinstance(extent, int) and count + window - 1 + (spatial == 3) > extent:
-                raise RuntimeError(
-                    f"{checked}(): pool {axis} {window} too large relative to input {axis} {extent}"
-                )
+                raise RuntimeError(f"{checked}(): pool {axis} {window} too large relative to input {axis} {extent}")
         if None not in (x.dtype, samples.dtype) and x.dtype is not samples.dtype:
             raise RuntimeError("Expect _random_samples to have the same dtype as input")
         result: tuple[Dim, ...] = (*shape[:-spatial], *results)

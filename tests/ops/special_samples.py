@@ -20,7 +20,20 @@ _QUANTILES = [(_ROWS, 0.3), (_ROWS, 0.5, 1, True), (_ROWS[:, 1:], 0.4, 0, False,
               (np.arange(4), 0.5), (_ROWS, 1.5), (_ROWS[:0], 0.5), (_ROWS, 0.6, 1, False, "higher")]  # fmt: skip
 _FRACTIONS = np.array([0, 0.25, 0.9], np.float32)
 
+_NUMBERS, _EDGES = np.arange(24, dtype=np.float32).reshape(8, 3) % 7, np.array([-1, 0.5, 2, 5.5], np.float32)
+_SHARES = np.linspace(0.5, 2, 8).astype(np.float32)
+_HISTOGRAMS: dict[str, list[Any]] = {
+    "aten::histogram.bins_tensor": [(_NUMBERS, _EDGES), (_NUMBERS[:, 0], _EDGES, _SHARES, True), (_PLACES, _EDGES), (_NUMBERS, _EDGES[:1]),
+                                    (_NUMBERS, _EDGES[None]), (_NUMBERS, _EDGES.astype("f8")), (_NUMBERS, _EDGES[:0])],
+    "aten::histogram.bin_ct": [(_NUMBERS, 4), (_NUMBERS[:, 0], 5, [0.5, 4.5], _SHARES, True), (_NUMBERS[:0], 3), (np.ones(3), 2), (_PLACES, 3, [-2.0, 2.0]),
+                               (_PLACES, 3), (_NUMBERS, 0), (_NUMBERS, 3, [1.0, 0.0]), (_NUMBERS, 3, [1.0]), (np.arange(3), 2), (_NUMBERS, 3, None, _SHARES)],
+    "aten::histogramdd": [(_NUMBERS, [2, 3, 1]), (_NUMBERS, [2, 1, 3], [0.0, 4, 1, 6, 0, 5], _SHARES, True), (_NUMBERS, [2, 3]), (_NUMBERS[:, 0], [3])],
+    "aten::histogramdd.int_bins": [(_NUMBERS, 2), (_NUMBERS[..., None].reshape(2, 4, 3), 3, None, _SHARES.reshape(2, 4))],
+    "aten::histogramdd.TensorList_bins": [(_NUMBERS, [_EDGES, _EDGES[:2], _EDGES[1:]]), (_NUMBERS, [_EDGES], None, _SHARES, True)],
+}  # fmt: skip
+
 SPECIAL: dict[str, list[Any]] = {
+    **_HISTOGRAMS,
     "aten::equal": [(_ROWS, _ROWS), (_ROWS[1:], _ROWS[1:]), (_ROWS, _ROWS[:1]), (np.ones(2), np.ones(2, np.int64)), (_ROWS[:0], _ROWS[:0])],
     "aten::quantile.scalar": _QUANTILES, "aten::nanquantile.scalar": _QUANTILES,
     **{f"aten::{name}": [(_ROWS, _FRACTIONS, 1), (_ROWS, np.array(0.25, np.float32), 0, True), (_ROWS, _FRACTIONS + 1), (_ROWS, _FRACTIONS.astype("f8")),
