@@ -28,6 +28,7 @@ from functools import cache
 from typing import Protocol
 
 from optc.codegen import jit
+from optc.generator_state import COPY_BYTES
 from optc.locks import ForkLock
 
 KEPT_CONTEXTS = 8
@@ -40,6 +41,9 @@ OUT_OF_MEMORY = -2
 """An allocation gave no memory."""
 
 DETAIL_WORDS = 8
+
+DRAWN_NATIVELY, DRAWN_BY_ISLANDS = 1, 2
+"""Who has drawn the first random number of a call, and so kept what the generator held before."""
 
 _FIELD_NAMES = (
     "constants",  # ptr: array of pointers to weights and other constant buffers
@@ -57,6 +61,9 @@ _FIELD_NAMES = (
     "threads",  # i64: how many threads this call may use; 0: as many as is usual in this process
     "split_operations",  # i64: how much work of this call could be split, as far as known
     "effects",  # i64: how many islands of this call have drawn random numbers or told the user something
+    "generator",  # ptr: the state of the generator that native code draws from (`optc.generator_state`)
+    "before",  # ptr: memory for a copy of what the state was before native code first drew
+    "drawn",  # i64: 0, or who has drawn first
     *(f"detail{number}" for number in range(DETAIL_WORDS)),  # i64: what an error message needs
 )
 
@@ -79,7 +86,7 @@ class Islands(Protocol):
         """Run an island on the words at an address. Raises what the program raises."""
 
     def undo(self, context: Context) -> object:
-        """A run has failed, and the program will run again: take back what its islands have done to the process.
+        """A run has failed, and the program will run again: take back what it has done to the process.
 
         Returns what the second run has to know of it.
         """
@@ -150,7 +157,9 @@ def _written() -> tuple[str, tuple[str, ...]]:
 class Context:
     """One context in memory, with its arena.  `address` is what native code gets."""
 
-    def __init__(self, constants: int, arena_bytes: int, island: int, threads: Threads | None = None) -> None:
+    def __init__(
+        self, constants: int, arena_bytes: int, island: int, threads: Threads | None = None, generator: int = 0
+    ) -> None:
         self.objects: list[object] = []
         """What the call in this context hands on that only Python can hold; words say which."""
         self._words = (ctypes.c_int64 * (CONTEXT_BYTES // 8))()
@@ -158,6 +167,8 @@ class Context:
         functions = runtime()
         self["constants"] = constants
         self["island"] = island
+        self._before = (ctypes.c_int64 * (COPY_BYTES // 8 if generator else 0))()
+        self["generator"], self["before"] = generator, ctypes.addressof(self._before)
         for name in ("grow_arena", "allocate_output"):
             self[name] = functions.address(name)
         self["allocate"], self["release"] = functions.address("take_block"), functions.address("give_block")
@@ -218,13 +229,15 @@ class ContextPool:
 
     def __init__(
         self, constants: Sequence[int] = (), arena_bytes: int = 0, islands: Islands | None = None,
-        owner: object = None, threads: Threads | None = None,
+        owner: object = None, threads: Threads | None = None, generator: int = 0,
     ) -> None:  # fmt: skip
-        """constants: addresses of the constant buffers; `owner` keeps them alive.  threads: None for one per call."""
+        """constants: addresses of the constant buffers; `owner` keeps them alive.  threads: None for one per call.
+        generator: the address of the state of the generator, for code that draws random numbers."""
         self._constants = (ctypes.c_void_p * max(1, len(constants)))(*constants)
         self._arena_bytes = arena_bytes
         self._owner = owner
         self._threads = threads
+        self._generator = generator
         self._islands = islands
         self._exceptions: dict[int, BaseException] = {}
         prototype = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
@@ -259,7 +272,7 @@ class ContextPool:
     def create(self) -> Context:
         """A new context that the pool keeps alive.  Raises: MemoryError."""
         island = ctypes.cast(self._native_island, ctypes.c_void_p).value or 0
-        context = Context(ctypes.addressof(self._constants), self._arena_bytes, island, self._threads)
+        context = Context(ctypes.addressof(self._constants), self._arena_bytes, island, self._threads, self._generator)
         with self._lock:
             self._contexts[context.address] = context
         return context

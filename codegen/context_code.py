@@ -14,7 +14,7 @@ RUN_PARAMETERS = (
 )
 """The parameters of every `run` function; its return type is i32."""
 
-_WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations", "effects"})
+_WORDS = frozenset({"arena_bytes", "code", "threads", "split_operations", "effects", "drawn"})
 
 
 def field_address(b: Builder, context: Value, name: str) -> Value:

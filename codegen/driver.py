@@ -71,6 +71,10 @@ class DriverCode:
     sites: Sequence[str] = ()
     """What the program allocates while it runs, for messages."""
     islands: Sequence[IslandCode] = ()
+    draws: bool = False
+    """The code draws random numbers."""
+    follows_memory: bool = False
+    """It draws them in the order of elements in the arguments' memory."""
 
 
 class Driver(Frame):
@@ -87,6 +91,8 @@ class Driver(Frame):
         self.told_symbols: set[str] = set()
         self.turn: Value | None = None  # the number of the innermost loop's turn
         self.islands: list[IslandCode] = []
+        self.draws = False
+        self.follows_memory = False
 
     def compile(self) -> DriverCode:
         """Emit everything. Raises Unsupported."""
@@ -107,7 +113,7 @@ class Driver(Frame):
         modules = {self.module.name: self.module, **self.modules}
         return DriverCode(
             self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock, self.sites,
-            self.islands,
+            self.islands, self.draws, self.follows_memory,
         )  # fmt: skip
 
     def bind_inputs(self) -> None:

@@ -16,6 +16,9 @@ SORTED = 24
 NODE = 100
 """What a node costs besides, as instructions: two nanoseconds."""
 
+DRAWN = 40
+"""Instructions per random number."""
+
 UNKNOWN_TURNS = 100
 """A loop that ends when its condition says so is taken to turn so often."""
 
@@ -69,6 +72,8 @@ def _own_operations(node: Node) -> Dim:
             return results * _inner_extent(node)
         case Kernel(name="sort"):
             return _elements(node.inputs[0]) * SORTED
+        case Kernel(name=name) if name.startswith("draw_"):
+            return results * DRAWN
         case Kernel():
             return results * MOVED
     return 0

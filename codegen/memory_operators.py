@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from optc.codegen import (
     concatenation,
+    draws,
     gathers,
     padding,
     patches,
@@ -115,4 +116,5 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "running_extreme": scans.running_extreme,
     "cumulative": scans.cumulative,
     "select_scatter": writes.scatter,
+    **draws.KERNELS,
 }

@@ -53,6 +53,10 @@ class NativeProgram:
     """Where the disk cache has the objects; empty when they are not kept."""
     islands: tuple[IslandCode, ...] = ()
     """What native code leaves to the interpreter."""
+    draws: bool = False
+    """Native code draws random numbers."""
+    follows_memory: bool = False
+    """What native code draws depends on the order of elements in the arguments' memory."""
 
     @property
     def run(self) -> int:
@@ -85,8 +89,11 @@ class NativeProgram:
         self.library = jit.link(objects)
         self.seconds["llvm"] = time.perf_counter() - started
 
-    def contexts(self, islands: Islands | None = None, threads: int = 0) -> ContextPool:
-        """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual)."""
+    def contexts(self, islands: Islands | None = None, threads: int = 0, generator: int = 0) -> ContextPool:
+        """The contexts in which calls run, each on up to `threads` threads (0: as many as is usual).
+
+        `generator`: the address of the state that the program draws from.
+        """
         addresses = [array.ctypes.data for array in self.constants]
         split = threads_of_calls(threads)
-        return ContextPool(addresses, self.arena_bytes, islands, self.constants, split)
+        return ContextPool(addresses, self.arena_bytes, islands, self.constants, split, generator)

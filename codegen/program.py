@@ -39,6 +39,7 @@ def generate(
         graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes
     )
     program.clock, program.sites, program.islands = code.clock, tuple(code.sites), tuple(code.islands)
+    program.draws, program.follows_memory = code.draws, code.follows_memory
     program.operations = graph_operations(graph) * scaled(1, chosen)
     program.seconds["codegen"] = time.perf_counter() - started
     return program

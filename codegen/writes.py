@@ -15,6 +15,7 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, multiply
 from optc.ir.graph import Node
 from optc.ir.graph import Value as IRValue
+from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Kernel, Operator, operator_of
 from optc.ops.scalar import select, variable
@@ -124,11 +125,22 @@ def writes_every_row(loop: Node, place: int) -> bool:
 
 
 def is_never_read(value: IRValue) -> bool:
-    """True when loops overwrite all of the value before anybody looks at it."""
+    """True when all of the value is overwritten before anybody looks at it: by loops, or by what draws tensors like it."""
     return value.has_uses and all(
-        use.node.kind == "prim::Loop" and use.slot > 1 and writes_every_row(use.node, use.slot - 2)
+        use.node.kind == "prim::Loop"
+        and use.slot > 1
+        and writes_every_row(use.node, use.slot - 2)
+        or use.slot == 0
+        and draws_like(use.node)
         for use in value.uses
     )
+
+
+def draws_like(node: Node) -> bool:
+    """True for a node that draws a tensor of the shape of its first input, and does not read that."""
+    operator = operator_of(node)
+    name = operator.lowering.name if operator is not None and isinstance(operator.lowering, Kernel) else ""
+    return name.startswith("draw_") and name != "draw_slopes" and isinstance(node.inputs[0].type, TensorType)
 
 
 def is_scatter(node: Node) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from optc.eager.base import TensorBase, is_number, is_number_like
 from optc.eager.device import Device, Layout, MemoryFormat
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.ir import dtypes, types
 from optc.ir.dtypes import DType
 from optc.ir.schema import Argument

@@ -19,226 +19,22 @@ such memory (fastest stride innermost), and takes its words under the generator'
 
 from __future__ import annotations
 
-import ctypes
 import math
-import os
-import threading
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from optc.eager.generator import Doubles, Floats, Generator
 from optc.eager.memory import memory_order
 
 Array = npt.NDArray[Any]
-Words = npt.NDArray[np.uint32]
-LongWords = npt.NDArray[np.uint64]
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 
-Snapshot: TypeAlias = tuple[int, bool, float | None, np.random.Generator | None, bytes | None]
-
-STATE_WORDS: Final = 624
-_TWISTER_BYTES: Final = 4 * (STATE_WORDS + 1)
-"""numpy's twister in memory: its words, and the place of the next one."""
+INSIDE_OUT: Final = (2**32 - 1) // 20
 
 _BLOCK_ROWS: Final = 512
 """Rows of sixteen that the normal transform takes at once: its temporaries then stay in the first cache levels."""
-
-INITIAL_SEED: Final = 67280421310721
-"""The seed of a generator nobody has seeded."""
-
-_STATE_LAYOUT: Final = np.dtype(
-    {
-        "names": [
-            "seed",
-            "left",
-            "seeded",
-            "next",
-            "words",
-            "spare",
-            "spare_valid",
-            "spare_float",
-            "spare_float_valid",
-        ],
-        "formats": ["<u8", "<i4", "<i4", "<u8", ("<u8", STATE_WORDS), "<f8", "<i4", "<f4", "u1"],
-        "offsets": [0, 8, 12, 16, 24, 5024, 5040, 5048, 5052],
-        "itemsize": 5056,
-    }
-)
-"""The bytes of ``torch.get_rng_state``: PyTorch's ``CPUGeneratorImplState`` on a 64-bit little-endian machine."""
-
-
-class Generator:
-    """PyTorch's CPU generator: MT19937 and the half of a normal pair that waits for the next call."""
-
-    __slots__ = ("__weakref__", "_seed", "_spare_normal", "_stream", "_untouched", "lock")
-
-    def __init__(self, seed: int = INITIAL_SEED) -> None:
-        self.lock = threading.Lock()
-        self._restart(seed)
-
-    def _restart(self, seed: int) -> None:
-        self._seed = seed
-        self._untouched = True
-        self._spare_normal: float | None = None
-        self._stream: np.random.Generator | None = None
-
-    def _numbers(self) -> np.random.Generator:
-        """numpy's twister in this generator's state, made when the first word is drawn."""
-        if self._stream is None:
-            seeded = np.random.RandomState(self._seed & 0xFFFFFFFF).get_state(legacy=False)
-            self._stream = _stream_from(seeded["state"])
-        return self._stream
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from `seed`; a negative seed stands for its 64-bit two's complement.
-
-        Raises ValueError for a seed outside [-2**63, 2**64).
-        """
-        seed = int(seed)
-        if not -(2**63) <= seed < 2**64:
-            raise ValueError("Overflow when unpacking long long")
-        with self.lock:
-            self._restart(seed % 2**64)
-        return self
-
-    def seed(self) -> int:
-        """Start again from a number of the operating system, and return it."""
-        seed = int.from_bytes(os.urandom(8), "little") & (2**53 - 1)
-        self.manual_seed(seed)
-        return seed
-
-    def initial_seed(self) -> int:
-        """The seed this generator was last started with."""
-        return self._seed
-
-    def clone(self) -> Generator:
-        """An independent generator that will produce what this one would."""
-        copy = type(self)()
-        copy.restore_bytes(self.state_bytes())
-        return copy
-
-    def state_bytes(self) -> npt.NDArray[np.uint8]:
-        """The whole state in the layout of ``torch.get_rng_state()``."""
-        with self.lock:
-            twister = self._numbers().bit_generator.state["state"]
-            record = np.zeros((), _STATE_LAYOUT)
-            position = int(twister["pos"])
-            record["seed"] = self._seed
-            record["left"] = STATE_WORDS + 1 - position
-            record["seeded"] = 1
-            record["next"] = 0 if self._untouched else position
-            record["words"] = twister["key"]
-            if self._spare_normal is not None:
-                record["spare"] = self._spare_normal
-                record["spare_valid"] = 1
-        return np.frombuffer(record.tobytes(), np.uint8).copy()
-
-    def restore_bytes(self, state: npt.NDArray[np.uint8]) -> None:
-        """Continue from a state that `state_bytes`, or PyTorch, gave.
-
-        Raises TypeError unless `state` holds bytes, RuntimeError unless its size and content are a generator's.
-        """
-        if state.dtype != np.uint8:
-            raise TypeError("RNG state must be a torch.ByteTensor")
-        if state.size != _STATE_LAYOUT.itemsize:
-            raise RuntimeError(
-                f"Expected a CPUGeneratorImplState of size {_STATE_LAYOUT.itemsize} "
-                f"but found the input RNG state size to be {state.size}"
-            )
-        record = np.frombuffer(state.tobytes(), _STATE_LAYOUT)[0]
-        left = int(record["left"])
-        if not (record["seeded"] and 0 < left <= STATE_WORDS and int(record["next"]) <= STATE_WORDS):
-            raise RuntimeError("Invalid mt19937 state")
-        stream = _stream_from({"key": record["words"].astype(np.uint32), "pos": STATE_WORDS + 1 - left})
-        with self.lock:
-            self._stream = stream
-            self._seed = int(record["seed"])
-            self._untouched = left == 1 and int(record["next"]) == 0
-            self._spare_normal = float(record["spare"]) if record["spare_valid"] else None
-
-    def snapshot(self) -> Snapshot:
-        """The state for `go_back`: much cheaper than `state_bytes`, and of use to this generator only."""
-        with self.lock:
-            stream = self._stream
-            state = None if stream is None else ctypes.string_at(_address_of(stream), _TWISTER_BYTES)
-            return self._seed, self._untouched, self._spare_normal, stream, state
-
-    def go_back(self, snapshot: Snapshot) -> None:
-        """Continue from a state that `snapshot` gave."""
-        with self.lock:
-            self._seed, self._untouched, self._spare_normal, self._stream, state = snapshot
-            if self._stream is not None and state is not None:
-                ctypes.memmove(_address_of(self._stream), state, _TWISTER_BYTES)
-
-    def words(self, count: int) -> Words:
-        """The next `count` 32-bit words. The caller holds the lock."""
-        if count > 0:
-            self._untouched = False
-        return self._numbers().integers(0, 2**32, size=count, dtype=np.uint32)
-
-    def long_words(self, count: int) -> LongWords:
-        """The next `count` 64-bit words, each of two 32-bit words, the high one first. The caller holds the lock."""
-        halves = self.words(2 * count).reshape(count, 2)
-        return (halves[:, 0].astype(np.uint64) << np.uint64(32)) | halves[:, 1]
-
-    def uniform_floats(self, count: int) -> Floats:
-        """The next `count` float32 numbers of [0, 1): 24 bits of one word each. The caller holds the lock."""
-        return (self.words(count) & np.uint32(0xFFFFFF)).astype(np.float32) * np.float32(2.0**-24)
-
-    def uniform_doubles(self, count: int) -> Doubles:
-        """The next `count` float64 numbers of [0, 1): 53 bits of two words each. The caller holds the lock."""
-        return (self.long_words(count) & np.uint64(2**53 - 1)).astype(np.float64) * 2.0**-53
-
-    def normal_doubles(self, count: int) -> Doubles:
-        """The next `count` standard normal numbers, in pairs: a spare one is used first and kept last.
-
-        The caller holds the lock.
-        """
-        if count == 0:
-            return np.empty(0)
-        spare = [] if self._spare_normal is None else [self._spare_normal]
-        pairs = (count - len(spare) + 1) // 2
-        uniform = self.uniform_doubles(2 * pairs)
-        made = _normal_pairs(uniform[0::2], uniform[1::2])
-        normal = np.concatenate((spare, made))
-        self._spare_normal = float(normal[count]) if normal.size > count else None
-        return normal[:count]
-
-
-def _address_of(stream: np.random.Generator) -> int:
-    """Where the state of numpy's twister lies."""
-    return int(stream.bit_generator.ctypes.state_address)
-
-
-def _stream_from(state: Any) -> np.random.Generator:
-    twister = np.random.MT19937(0)
-    twister.state = {"bit_generator": "MT19937", "state": state}
-    return np.random.Generator(twister)
-
-
-default_generator: Final = Generator(int.from_bytes(os.urandom(8), "little") & (2**53 - 1))
-"""The generator of every call that names none."""
-
-
-def _normal_pairs(angles: Doubles, radii: Doubles) -> Doubles:
-    """Box-Muller: the cosine branch and the sine branch of each pair of uniform numbers, interleaved.
-
-    PyTorch calls the C library's functions; numpy's own may differ in the last bit. They make the bulk of many numbers,
-    but never the last pair, of which a number may stay in the generator's state.
-    """
-    pairs = np.empty((angles.size, 2))
-    bulk = angles.size - 1 if angles.size > 32 else 0
-    lengths = np.sqrt(-2.0 * np.log1p(-radii[:bulk]))
-    pairs[:bulk, 0] = lengths * np.cos(2.0 * math.pi * angles[:bulk])
-    pairs[:bulk, 1] = lengths * np.sin(2.0 * math.pi * angles[:bulk])
-    for row, angle, radius in zip(pairs[bulk:], angles[bulk:].tolist(), radii[bulk:].tolist(), strict=True):
-        length = math.sqrt(-2.0 * math.log1p(-radius))
-        row[0] = length * math.cos(2.0 * math.pi * angle)
-        row[1] = length * math.sin(2.0 * math.pi * angle)
-    return pairs.reshape(-1)
 
 
 def _write(array: Array, values: Array) -> None:
@@ -266,6 +62,12 @@ def _from_integers(values: Array, dtype: np.dtype[Any]) -> Array:
     return values.astype(dtype)
 
 
+def from_doubles(values: Doubles, dtype: np.dtype[Any]) -> Array:
+    """float64 numbers in `dtype`; the short float formats are reached through float32, as PyTorch reaches them."""
+    short = dtype.name in ("float16", "bfloat16")
+    return (values.astype(np.float32) if short else values).astype(dtype)
+
+
 def fill_uniform(array: Array, low: float, high: float, generator: Generator) -> None:
     """Numbers of [low, high). float64 takes 53 bits of two words, every other float dtype 24 bits of one word."""
     if array.dtype == np.float64:
@@ -291,7 +93,7 @@ def fill_normal(array: Array, mean: float, deviation: float, generator: Generato
     if array.size < 16 or not array.flags.c_contiguous:
         with generator.lock:
             standard = generator.normal_doubles(array.size)
-        _write(array, _fused_double(standard, deviation, mean).astype(array.dtype))
+        _write(array, from_doubles(_fused_double(standard, deviation, mean), array.dtype))
         return
     flat = array.reshape(-1)
     with generator.lock:
@@ -476,9 +278,9 @@ def fill_random_range(array: Array, low: int, high: int, generator: Generator) -
 def permutation(count: int, generator: Generator) -> npt.NDArray[np.int64]:
     """A permutation of range(count): Fisher-Yates with one word of 32 bits for each place but the last.
 
-    From 2**32 // 20 numbers on PyTorch shuffles inside out, with one word of 64 bits for each.
+    From `INSIDE_OUT` numbers on PyTorch shuffles inside out, with one word of 64 bits for each.
     """
-    if count >= (2**32 - 1) // 20:
+    if count >= INSIDE_OUT:
         return _inside_out_permutation(count, generator)
     if count < 2:
         return np.arange(count)
@@ -536,7 +338,7 @@ def fill_exponential(array: Array, rate: float, generator: Generator) -> None:
     """Exponential numbers: -log(1 - uniform) / rate in float64."""
     with generator.lock:
         drawn = generator.uniform_doubles(array.size)
-    _write(array, (-1.0 / rate * np.log1p(-drawn)).astype(array.dtype))
+    _write(array, from_doubles(-1.0 / rate * np.log1p(-drawn), array.dtype))
 
 
 def fill_geometric(array: Array, probability: float, generator: Generator) -> None:
@@ -544,21 +346,21 @@ def fill_geometric(array: Array, probability: float, generator: Generator) -> No
     with generator.lock:
         drawn = generator.uniform_doubles(array.size)
     with np.errstate(divide="ignore"):
-        _write(array, np.ceil(np.log(drawn) / math.log1p(-probability)).astype(array.dtype))
+        _write(array, from_doubles(np.ceil(np.log(drawn) / math.log1p(-probability)), array.dtype))
 
 
 def fill_log_normal(array: Array, mean: float, deviation: float, generator: Generator) -> None:
     """exp of the float64 pairs of normal numbers."""
     with generator.lock:
         standard = generator.normal_doubles(array.size)
-    _write(array, np.exp(_fused_double(standard, deviation, mean)).astype(array.dtype))
+    _write(array, from_doubles(np.exp(_fused_double(standard, deviation, mean)), array.dtype))
 
 
 def fill_cauchy(array: Array, median: float, scale: float, generator: Generator) -> None:
     """Cauchy numbers: median + scale * tan(pi (uniform - 1/2)) in float64."""
     with generator.lock:
         drawn = generator.uniform_doubles(array.size)
-    _write(array, _fused_double(np.tan(math.pi * (drawn - 0.5)), scale, median).astype(array.dtype))
+    _write(array, from_doubles(_fused_double(np.tan(math.pi * (drawn - 0.5)), scale, median), array.dtype))
 
 
 def multinomial(weights: Array, samples: int, replacement: bool, generator: Generator) -> npt.NDArray[np.int64]:

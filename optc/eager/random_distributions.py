@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from optc.eager.random import Generator, default_generator, fill_uniform
+from optc.eager.generator import Generator, default_generator
+from optc.eager.random import fill_uniform, from_doubles
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops.registry import define
@@ -87,7 +88,7 @@ def _slopes(x: Array, lower: float, upper: float, generator: Generator | None) -
     kind = x.dtype.type
     fill_uniform(drawn, float(kind(lower)), float(kind(upper)), chosen)
     slopes = np.ones(x.size, x.dtype)
-    slopes[below] = drawn.astype(x.dtype)
+    slopes[below] = from_doubles(drawn, x.dtype)
     return slopes.reshape(x.shape)
 
 
@@ -99,6 +100,6 @@ define(
     "prim::RandomSlopes(Tensor self, Scalar lower, Scalar upper, Generator? generator=None) -> Tensor",
     infer=_infer_slopes,
     reference=_slopes,
-    interpreted=_REASON,
+    kernel="draw_slopes",
     random=True,
 )

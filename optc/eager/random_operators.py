@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from optc.eager import random
 from optc.eager.conversion import dtypes_maximum
-from optc.eager.random import Generator, default_generator
+from optc.eager.generator import Generator, default_generator
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
-from optc.ir.graph import Node
 from optc.ir.types import TensorType
-from optc.ops.abstract import UNKNOWN, dtype_of_code
+from optc.ops.abstract import UNKNOWN, UndecidedShape, dtype_of_code
 from optc.ops.promotion import default_float
 from optc.ops.registry import define
 
@@ -213,31 +212,38 @@ def _written(array: Any, *_: Any) -> Any:
     return array
 
 
-def _define_filling(schema: str, reference: Callable[..., Array]) -> None:
-    """Declare an operator that fills a tensor, and `prim::uniform` for `aten::uniform_`, which makes a new one."""
+def _define_filling(schema: str, reference: Callable[..., Array], kernel: str | None = None) -> None:
+    """Declare an operator that fills a tensor, and `prim::uniform` for `aten::uniform_`, which makes a new one like it.
+
+    `kernel` is the native form of the latter.
+    """
     filling = define(schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True)
     filling.functional = define(
         schema.replace("aten::", "prim::").replace("_(", "(", 1).replace("_.", ".", 1).replace("(a!)", ""),
         infer=_written,
         reference=lambda array, *arguments: reference(np.empty_like(array), *arguments),
-        interpreted=_REASON,
+        interpreted=None if kernel else _REASON,
+        kernel=kernel,
         random=True,
         may_fail=True,
     )
 
 
 _GENERATOR = "*, Generator? generator=None) -> Tensor(a!)"
-_define_filling(f"aten::uniform_(Tensor(a!) self, float from=0., float to=1., {_GENERATOR}", uniform_)
-_define_filling(f"aten::normal_(Tensor(a!) self, float mean=0., float std=1., {_GENERATOR}", normal_)
-_define_filling(f"aten::random_.from(Tensor(a!) self, int from, int? to, {_GENERATOR}", random_from_to)
+_define_filling(f"aten::uniform_(Tensor(a!) self, float from=0., float to=1., {_GENERATOR}", uniform_, "draw_uniform")
+_define_filling(f"aten::normal_(Tensor(a!) self, float mean=0., float std=1., {_GENERATOR}", normal_, "draw_normal")
+_define_filling(f"aten::random_.from(Tensor(a!) self, int from, int? to, {_GENERATOR}", random_from_to, "draw_integers")
 _define_filling(
     f"aten::random_.to(Tensor(a!) self, int to, {_GENERATOR}",
     lambda array, high, generator: random_from_to(array, 0, high, generator),
+    "draw_integers",
 )
-_define_filling(f"aten::random_(Tensor(a!) self, {_GENERATOR}", random_)
-_define_filling(f"aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, {_GENERATOR}", bernoulli_tensor_)
-_define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_)
-_define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_)
+_define_filling(f"aten::random_(Tensor(a!) self, {_GENERATOR}", random_, "draw_integers")
+_define_filling(
+    f"aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, {_GENERATOR}", bernoulli_tensor_, "draw_bernoulli_each"
+)
+_define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_, "draw_bernoulli")
+_define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_, "draw_exponential")
 _define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_)
 _define_filling(f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}", log_normal_)
 _define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_)
@@ -254,9 +260,12 @@ def _empty(size: Sequence[int], dtype: int | None, default: DType) -> Array:
 
 
 def _define_drawing(
-    name: str, parameters: str, draw: Callable[..., Array], places: tuple[int, int, DType | None]
-) -> None:
+    name: str, parameters: str, draw: Callable[..., Array], fill: Callable[..., Any],
+    places: tuple[int, int, DType | None],
+) -> None:  # fmt: skip
     """Declare `name` and its overload with a generator.
+
+    `fill(builder, new tensor, *arguments before the size, generator)` is what it becomes.
 
     `draw(array, *arguments before the size, generator)` fills a new array; `places` are the positions of size and the
     number of arguments before the options, and the default dtype (None: the default float).
@@ -277,28 +286,63 @@ def _define_drawing(
         array = _empty(arguments[size_place], arguments[count + 1], default or default_float())
         return draw(array, *arguments[:size_place], arguments[count])
 
+    def decompose(b: Any, *arguments: Any) -> Any:
+        return decompose_generated(b, *arguments[:count], None, *arguments[count:])
+
+    def decompose_generated(b: Any, *arguments: Any) -> Any:
+        new = _new(b, arguments[size_place], arguments[count + 1], default)
+        return fill(b, new, *arguments[:size_place], arguments[count])
+
     overload = name.partition(".")[2]
     base = name.partition(".")[0]
     generated = f"{base}.{overload}_generator" if overload else f"{base}.generator"
     define(
         f"aten::{name}({parameters}, *, {_OPTIONS}) -> Tensor",
-        infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True,
+        infer=infer, reference=reference, decompose=decompose, random=True, may_fail=True,
     )  # fmt: skip
     define(
         f"aten::{generated}({parameters}, *, Generator? generator, {_OPTIONS}) -> Tensor",
-        infer=infer_generated, reference=reference_generated, interpreted=_REASON, random=True, may_fail=True,
+        infer=infer_generated, reference=reference_generated, decompose=decompose_generated, random=True, may_fail=True,
     )  # fmt: skip
 
 
-_define_drawing("rand", "SymInt[] size", lambda array, generator: uniform_(array, 0, 1, generator), (0, 1, None))
-_define_drawing("randn", "SymInt[] size", lambda array, generator: normal_(array, 0, 1, generator), (0, 1, None))
+def _new(b: Any, size: Any, dtype: int | None, default: DType | None) -> Any:
+    """A tensor to be filled, in a graph."""
+    return b("aten::full", size, 0, dtype=dtype_of_code(dtype, default or default_float()).code)
+
+
+def _fill_unit(b: Any, new: Any, generator: Any) -> Any:
+    return b("prim::uniform", new, 0.0, 1.0, generator=generator)
+
+
+def _fill_normal(b: Any, new: Any, generator: Any) -> Any:
+    return b("prim::normal", new, 0.0, 1.0, generator=generator)
+
+
+def _fill_integers(b: Any, new: Any, low: Any, high: Any, generator: Any) -> Any:
+    return b("prim::random.from", new, low, high, generator=generator)
+
+
+def _fill_below(b: Any, new: Any, high: Any, generator: Any) -> Any:
+    return _fill_integers(b, new, 0, high, generator)
+
+
+_define_drawing(
+    "rand", "SymInt[] size", lambda array, generator: uniform_(array, 0, 1, generator), _fill_unit, (0, 1, None)
+)
+_define_drawing(
+    "randn", "SymInt[] size", lambda array, generator: normal_(array, 0, 1, generator), _fill_normal, (0, 1, None)
+)
 _define_drawing(
     "randint",
     "SymInt high, SymInt[] size",
     lambda array, high, generator: random_from_to(array, 0, high, generator),
+    _fill_below,
     (1, 2, dtypes.INT64),
 )
-_define_drawing("randint.low", "SymInt low, SymInt high, SymInt[] size", random_from_to, (2, 3, dtypes.INT64))
+_define_drawing(
+    "randint.low", "SymInt low, SymInt high, SymInt[] size", random_from_to, _fill_integers, (2, 3, dtypes.INT64)
+)
 
 
 def _permutation(count: int, dtype: int | None, generator: Generator | None) -> Array:
@@ -322,7 +366,7 @@ define(
     f"aten::randperm(SymInt n, *, {_OPTIONS}) -> Tensor",
     infer=lambda count, dtype, *_: _infer_permutation(count, dtype),
     reference=lambda count, dtype, *_: _permutation(count, dtype, None),
-    interpreted=_REASON,
+    kernel="draw_permutation",
     random=True,
     may_fail=True,
 )
@@ -330,7 +374,7 @@ define(
     f"aten::randperm.generator(SymInt n, *, Generator? generator, {_OPTIONS}) -> Tensor",
     infer=lambda count, generator, dtype, *_: _infer_permutation(count, dtype),
     reference=lambda count, generator, dtype, *_: _permutation(count, dtype, generator),
-    interpreted=_REASON,
+    kernel="draw_permutation",
     random=True,
     may_fail=True,
 )
@@ -341,8 +385,13 @@ def _like(array: Array, dtype: int | None) -> Array:
     return np.empty_like(array, dtype=dtype_of_code(dtype, dtypes.from_numpy(array.dtype)).numpy, subok=False)
 
 
-def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Array]) -> None:
+def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Array], fill: Callable[..., Any]) -> None:
     """Declare an operator that draws a tensor like its first argument; `count` arguments stand before the options."""
+
+    def decompose(b: Any, x: Any, *arguments: Any) -> Any:
+        dtype = dtype_of_code(arguments[count - 1], b.type(x).dtype)
+        like = x if dtype is b.type(x).dtype else b("aten::to.dtype", x, dtype.code)
+        return fill(b, like, *arguments[: count - 1], None)
 
     def infer(*arguments: Any) -> TensorType:
         like: TensorType = arguments[0]
@@ -353,29 +402,48 @@ def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Arr
 
     define(
         f"aten::{name}(Tensor self{parameters}, *, {_LIKE_OPTIONS}) -> Tensor",
-        infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True,
+        infer=infer, reference=reference, decompose=decompose, random=True, may_fail=True,
     )  # fmt: skip
 
 
-_define_like("rand_like", "", 1, lambda array, generator: uniform_(array, 0, 1, generator))
-_define_like("randn_like", "", 1, lambda array, generator: normal_(array, 0, 1, generator))
+_define_like("rand_like", "", 1, lambda array, generator: uniform_(array, 0, 1, generator), _fill_unit)
+_define_like("randn_like", "", 1, lambda array, generator: normal_(array, 0, 1, generator), _fill_normal)
 _define_like(
-    "randint_like", ", SymInt high", 2, lambda array, high, generator: random_from_to(array, 0, high, generator)
+    "randint_like",
+    ", SymInt high",
+    2,
+    lambda array, high, generator: random_from_to(array, 0, high, generator),
+    _fill_below,
 )
-_define_like("randint_like.low_dtype", ", SymInt low, SymInt high", 3, random_from_to)
+_define_like("randint_like.low_dtype", ", SymInt low, SymInt high", 3, random_from_to, _fill_integers)
 
 
-def _define_from_tensor(schema: str, reference: Callable[..., Array], infer: Callable[..., Any] = _written) -> None:
-    define(schema, infer=infer, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+def _define_from_tensor(
+    schema: str,
+    reference: Callable[..., Array],
+    infer: Callable[..., Any] = _written,
+    decompose: Callable[..., Any] | None = None,
+) -> None:
+    define(
+        schema,
+        infer=infer,
+        reference=reference,
+        interpreted=None if decompose else _REASON,
+        decompose=decompose,
+        random=True,
+        may_fail=True,
+    )
 
 
 _define_from_tensor(
     "aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor",
     lambda array, generator: bernoulli_tensor_(np.empty_like(array), array, generator),
+    decompose=lambda b, x, generator: b("prim::bernoulli.Tensor", x, x, generator=generator),
 )
 _define_from_tensor(
     "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
     lambda array, probability, generator: bernoulli_(np.empty_like(array), probability, generator),
+    decompose=lambda b, x, probability, generator: b("prim::bernoulli.float", x, probability, generator=generator),
 )
 
 
@@ -393,6 +461,23 @@ def _normal_around(mean: Any, deviation: Any, generator: Generator | None) -> Ar
     return np.asarray((drawn * deviation).astype(dtype) + np.asarray(mean, dtype))
 
 
+def _decompose_around(b: Any, mean: Any, deviation: Any, generator: Any) -> Any:
+    tensors = [value for value in (mean, deviation) if isinstance(b.abstract(value), TensorType)]
+    shape, dtype = b.abstract(tensors[0]).shape, b.abstract(tensors[0]).dtype
+    if any(b.shape(value) != shape for value in tensors):
+        raise UndecidedShape("are mean and deviation of one shape?")
+    new = b("aten::full", list(shape), 0, dtype=dtype.code)
+    if deviation not in tensors:
+        return b("aten::add.Tensor", b("prim::normal", new, 0.0, deviation, generator=generator), mean)
+    is_negative = b("aten::lt.Scalar", deviation, 0)
+    b.require(b("aten::logical_not", b("aten::any", is_negative)), "normal expects all elements of std >= 0.0")
+    drawn = b("prim::normal", new, 0.0, 1.0, generator=generator)
+    scaled = b("aten::to.dtype", b("aten::mul.Tensor", drawn, deviation), dtype.code)
+    if mean in tensors:
+        return b("aten::add.Tensor", scaled, b("aten::to.dtype", mean, dtype.code))
+    return b("aten::add.Scalar", scaled, mean)
+
+
 def _infer_around(mean: Any, deviation: Any, *_: Any) -> TensorType:
     tensors = [value for value in (mean, deviation) if isinstance(value, TensorType)]
     return tensors[0] if len(tensors) == 1 or tensors[0].shape == tensors[1].shape else TensorType(tensors[0].dtype)
@@ -407,6 +492,7 @@ for _overload, _parameters in (
         f"aten::normal.{_overload}({_parameters}, *, Generator? generator=None) -> Tensor",
         _normal_around,
         _infer_around,
+        _decompose_around,
     )
 define(
     f"aten::normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, {_OPTIONS}) -> Tensor",
@@ -416,7 +502,9 @@ define(
     reference=lambda mean, deviation, size, generator, dtype, *_: normal_(
         _empty(size, dtype, default_float()), mean, deviation, generator
     ),
-    interpreted=_REASON,
+    decompose=lambda b, mean, deviation, size, generator, dtype, *_: b(
+        "prim::normal", _new(b, size, dtype, None), mean, deviation, generator=generator
+    ),
     random=True,
     may_fail=True,
 )
@@ -447,77 +535,6 @@ _define_from_tensor(
     _multinomial,
     _infer_multinomial,
 )
-
-
-def _check_dropout(probability: float) -> None:
-    if not 0 <= probability <= 1:
-        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {probability:g}")
-
-
-def _noise(array: Array, keep: float, whole_features: bool) -> Array:
-    """Ones with probability `keep` and zeros, one for each element or for each feature of each sample."""
-    if not whole_features:
-        return bernoulli_(np.empty_like(array), keep, None)
-    if array.ndim < 2:
-        raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
-    return bernoulli_(np.empty((*array.shape[:2], *(1,) * (array.ndim - 2)), array.dtype), keep, None)
-
-
-def _dropout(array: Array, probability: float, train: bool, whole_features: bool = False) -> Array:
-    """Elements set to zero with the given probability, the others scaled so that the mean stays."""
-    _check_dropout(probability)
-    if probability == 0 or not train or array.size == 0:
-        return array
-    if probability == 1:
-        return np.asarray(array * np.zeros((), array.dtype))
-    keep = 1 - probability
-    noise = _noise(array, keep, whole_features)
-    return np.asarray(array * (noise / np.asarray(keep, array.dtype)).astype(array.dtype))
-
-
-_ALPHA = 1.7580993408473766
-"""The negative saturation value of SELU."""
-
-
-def _alpha_dropout(array: Array, probability: float, train: bool, whole_features: bool = False) -> Array:
-    """Dropout that keeps mean and variance of SELU's outputs (Klambauer et al. 2017)."""
-    _check_dropout(probability)
-    if probability == 0 or not train or array.size == 0:
-        return array
-    if probability == 1:
-        return np.asarray(array * np.zeros((), array.dtype))
-    scale = 1 / math.sqrt((_ALPHA * _ALPHA * probability + 1) * (1 - probability))
-    noise = _noise(array, 1 - probability, whole_features)
-    kind = array.dtype.type
-    shift = (noise - kind(1)) * kind(_ALPHA * scale) + kind(_ALPHA * scale * probability)
-    return np.asarray(array * (noise * kind(scale)) + shift)
-
-
-def _may_drop_nothing(node: Node) -> bool:
-    """True unless it is certain that elements are dropped: the result is the argument itself where none are."""
-    _, probability, train = node.inputs
-    drops = train.is_constant and train.constant is True and probability.is_constant
-    return not (drops and probability.constant > 0)
-
-
-for _name, _reference, _features in (
-    ("dropout", _dropout, False),
-    ("feature_dropout", _dropout, True),
-    ("alpha_dropout", _alpha_dropout, False),
-    ("feature_alpha_dropout", _alpha_dropout, True),
-):
-    define(
-        f"aten::{_name}(Tensor input, float p, bool train) -> Tensor",
-        infer=_written,
-        reference=lambda array, probability, train, _draw=_reference, _whole=_features: _draw(
-            array, probability, train, _whole
-        ),
-        interpreted=_REASON,
-        random=True,
-        may_fail=True,
-        inplace=True,
-        shares=_may_drop_nothing,
-    )
 
 
 def _reference_manual_seed(seed: int) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from optc.eager import dispatch, random
+from optc.eager import dispatch, generator
 from optc.eager.device import CPU, Device, require_cpu
-from optc.eager.random import default_generator
+from optc.eager.generator import default_generator
 
 
-class Generator(random.Generator):
+class Generator(generator.Generator):
     """A source of random numbers with a state of its own: PyTorch's CPU generator."""
 
     __slots__ = ()
@@ -43,7 +43,7 @@ class Generator(random.Generator):
         return "<optc.Generator on the CPU>"
 
 
-def manual_seed(seed: int) -> random.Generator:
+def manual_seed(seed: int) -> generator.Generator:
     """Start the default generator again from `seed`: the numbers that follow are PyTorch's.
 
     Raises ValueError for a seed outside 64 bits.

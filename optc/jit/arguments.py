@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optc.eager.device import Device, Layout, MemoryFormat
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
 from optc.ir.function import ClassType, ScriptObject

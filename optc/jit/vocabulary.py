@@ -13,7 +13,7 @@ from typing import Any
 
 from optc.eager import functions
 from optc.eager.device import Device, Layout, MemoryFormat
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
 from optc.jit import markers

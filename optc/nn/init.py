@@ -9,8 +9,8 @@ import numpy as np
 
 from optc.eager import functions
 from optc.eager.functions import empty_like, from_numpy, randperm
+from optc.eager.generator import Generator
 from optc.eager.gradient import no_grad
-from optc.eager.random import Generator
 from optc.eager.tensor import Tensor
 
 __all__ = [

@@ -1,9 +1,9 @@
 """The Python side of islands: the interpreter runs their graphs on tensors that lie in native memory.
 
-A run that fails is run again by the interpreter, from the start, so that the user sees the exact error. What islands
-have done to the process by then is taken back: the generator of random numbers gets the state it had when the call
-first drew, and what the program has said is not said again. (Numbers that other threads have drawn meanwhile from the
-same generator may then come a second time.)
+A run that fails is run again by the interpreter, from the start, so that the user sees the exact error. What islands and
+native code have done to the process by then is taken back: the generator of random numbers gets the state it had when
+the call first drew, and what the program has said is not said again. (Numbers that other threads have drawn meanwhile
+from the same generator may then come a second time.)
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 from optc import interpreter
-from optc.codegen.context import Context
+from optc.codegen.context import DRAWN_BY_ISLANDS, DRAWN_NATIVELY, Context, ContextPool
 from optc.codegen.entry import InputSpec, OutputSpec, numpy_dtype
 from optc.codegen.island_code import IslandCode
+from optc.codegen.native_program import NativeProgram
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
-from optc.eager.random import Generator, Snapshot, default_generator
+from optc.eager.generator import Generator, Snapshot, default_generator
 from optc.errors import OptcError
 from optc.messages import repeating, said
 
@@ -69,6 +70,7 @@ class Islands:
         """Keep what a second run of the program has to know of what happens inside."""
         if not context["effects"]:
             self._journals[context.address] = Journal()
+        context["drawn"] = context["drawn"] or DRAWN_BY_ISLANDS
         context["effects"] += 1
         journal, before = self._journals[context.address], said()
         for generator in (default_generator, *(value for value in arguments if isinstance(value, Generator))):
@@ -82,11 +84,20 @@ class Islands:
     def undo(self, context: Context) -> Journal | None:
         """Generators go back to where the failed run began to draw. Returns what was said."""
         journal = self._journals.pop(context.address, None)
-        if journal is None or not context["effects"]:
-            return None
-        for generator, state in journal.generators.items():
-            generator.go_back(state)
-        return journal
+        has_effects = journal is not None and bool(context["effects"])
+        if journal is not None and has_effects:
+            for generator, state in journal.generators.items():
+                generator.go_back(state)
+        if context["drawn"] == DRAWN_NATIVELY:  # before any island did
+            default_generator.go_back_to_copy(context["before"])
+        return journal if has_effects else None
+
+
+def contexts_of(native: NativeProgram, threads: int) -> ContextPool:
+    """The contexts of a loaded program, with its islands and the generator that it draws from."""
+    islands = Islands(native.islands) if native.islands or native.draws else None
+    generator = ctypes.addressof(default_generator.state) if native.draws else 0
+    return native.contexts(islands, threads, generator)
 
 
 @contextmanager

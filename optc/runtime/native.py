@@ -20,7 +20,7 @@ from optc.ir.schema import Argument
 from optc.ir.types import TensorType
 from optc.ops.values import MESSAGE
 from optc.runtime.calling import with_python_form
-from optc.runtime.islands import Islands
+from optc.runtime.islands import contexts_of
 from optc.runtime.sharing import compared_pairs, is_apart, written_pairs
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, settle
@@ -105,12 +105,11 @@ def connect(
     specialization.fallbacks += [
         Fallback(p.operator, p.reason, p.source) for code in native.islands for p in code.parts if p.reason != MESSAGE
     ]
-    islands = Islands(native.islands) if native.islands else None
     specialization.seconds.update(native.seconds)
     apart = (*written_pairs(program), *compared_pairs(program))
     specialization.depends_on_sharing = bool(apart)
     plain = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=native.contexts(islands, threads),
+        run=native.run, owner=native, signature=native.signature, contexts=contexts_of(native, threads),
         slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
         sites=native.sites,
     )  # fmt: skip
@@ -119,7 +118,9 @@ def connect(
         plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
         wrap_by_default=True, apart=apart,
     )  # fmt: skip
-    specialization.follows_memory = program.needs_rows or any(code.follows_memory for code in native.islands)
+    specialization.follows_memory = (
+        program.needs_rows or native.follows_memory or any(code.follows_memory for code in native.islands)
+    )
     point = with_python_form(fast, program, parameters)
     if point is not None and not specialization.follows_memory and is_apart(specialization.sharing):
         specialization.entry = native_entry(point)

@@ -24,7 +24,7 @@ from optc.errors import OptcError
 from optc.ir.structure import leaves_of
 from optc.jit.module import RecursiveScriptModule
 from optc.ops.registry import Operator
-from optc.runtime.islands import Islands, unnoticed
+from optc.runtime.islands import contexts_of, unnoticed
 from optc.runtime.roofs import Roofs, probes, roofs
 from optc.runtime.specialization import Specialization, native_form
 from optc.runtime.state import RunFailed, current
@@ -179,7 +179,7 @@ def profile_native(
     native.load()
     clock = native.clock
     assert clock is not None
-    contexts = native.contexts(Islands(native.islands) if native.islands else None, threads)
+    contexts = contexts_of(native, threads)
     entry = PythonEntry(EntryPoint(
         run=native.run, owner=native, signature=native.signature, contexts=contexts, slow_path=_refuse,
         on_failure=_failed, name=name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from optc.eager.base import NO_GRADIENT, TensorBase
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph

@@ -10,7 +10,7 @@ import numpy as np
 from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
 from optc.eager.dispatch import wrap
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.ir import dtypes, types
 from optc.ir.structure import Literal
 from optc.ir.types import Type

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from optc.eager import random
-from optc.eager.random import Generator
+from optc.eager.generator import Generator, default_generator
 
 
 def seeded(seed: int) -> Generator:
@@ -96,7 +96,7 @@ def test_uniform_numbers_stay_below_the_upper_bound(dtype: type) -> None:
 def test_normal_numbers_have_mean_and_deviation(dtype: type, size: int) -> None:
     numbers = np.empty((100, size), dtype)
     for row in numbers:
-        random.fill_normal(row, 3.0, 2.0, random.default_generator)
+        random.fill_normal(row, 3.0, 2.0, default_generator)
     assert numbers.astype(np.float64).mean() == pytest.approx(3, abs=0.2)
     assert numbers.astype(np.float64).std() == pytest.approx(2, abs=0.2)
 
@@ -120,7 +120,7 @@ def test_weights_that_are_no_distribution_are_refused(weights: list[float]) -> N
 
 @pytest.mark.parametrize("drawn", [0, 3, 700])
 def test_a_generator_goes_back_to_a_snapshot(drawn: int) -> None:
-    generator = random.Generator(4)
+    generator = Generator(4)
     random.fill_normal(np.empty(drawn), 0.0, 1.0, generator)
     snapshot, before = generator.snapshot(), generator.state_bytes()
     random.fill_normal(np.empty(999), 0.0, 1.0, generator)

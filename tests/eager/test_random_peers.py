@@ -9,7 +9,7 @@ import pytest
 
 import optc
 from optc.eager import random
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
