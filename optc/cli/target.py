@@ -66,7 +66,7 @@ class Target:
     def interpret(self, arguments: Sequence[Any]) -> Any:
         """Run the interpreter on the captured program."""
         receiver = [] if self.receiver is None else [self.receiver]
-        return to_python(interpreter.run(self.function, [*receiver, *arguments]))
+        return to_python(interpreter.run(self.function, [*receiver, *arguments]), self.function.result_type)
 
 
 def one_line(error: BaseException) -> str:

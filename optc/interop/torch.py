@@ -53,8 +53,10 @@ def _constant(value: Any) -> str:
     return str(value).removeprefix("torch.").upper()
 
 
-def to_torch(value: TensorBase) -> Any:
-    """A Tensor as a torch tensor over the same memory."""
+def to_torch(value: TensorBase | Device) -> Any:
+    """A Tensor as a torch tensor over the same memory; a device as torch's."""
+    if isinstance(value, Device):
+        return torch.device(str(value))
     dtype = dtypes.from_numpy(value._array.dtype)
     if dtype.is_held:
         integers = value._array.view(f"i{dtype.itemsize}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
-from optc.ir.types import NATIVE_CLASSES, Type
+from optc.ir.types import NATIVE_CLASSES, NONE, Type
 
 
 class Function:
@@ -72,6 +72,11 @@ class Function:
     @schema.setter
     def schema(self, schema: FunctionSchema) -> None:
         self._schema = schema
+
+    @property
+    def result_type(self) -> Type:
+        """The type of what a call returns."""
+        return self.schema.returns[0].type if self.schema.returns else NONE
 
     @property
     def base_name(self) -> str:

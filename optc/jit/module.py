@@ -18,9 +18,11 @@ from optc.eager.tensor import Tensor
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
+from optc.ir.types import Type
 from optc.jit.arguments import WrongType, convert
 from optc.jit.calls import call_function
 from optc.jit.code_printer import print_function
+from optc.jit.devices import with_devices
 from optc.jit.inlined_graphs import inlined
 from optc.jit.names import base_name
 from optc.nn.modules.module import Module
@@ -94,7 +96,7 @@ class ScriptFunction(_Compiled):
         self.__name__ = "ScriptFunction"
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return to_python(call_function(self._function, None, arguments, keywords))
+        return to_python(call_function(self._function, None, arguments, keywords), self._function.result_type)
 
     def graph_for(self, *arguments: Any, **keywords: Any) -> Graph:
         """The graph that runs for these arguments: the interpreter runs the inlined one, whatever they are."""
@@ -125,7 +127,7 @@ class ScriptMethod(_Compiled):
         return self.name
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        return to_python(call_function(self._function, self.owner, arguments, keywords))
+        return to_python(call_function(self._function, self.owner, arguments, keywords), self._function.result_type)
 
     def graph_for(self, *arguments: Any, **keywords: Any) -> Graph:
         """The graph that runs for these arguments: the interpreter runs the inlined one, whatever they are."""
@@ -222,12 +224,13 @@ class ObjectModule(ScriptModule):
         if name in self._modules:
             return self._modules[name]
         if name in target.type.attributes:
-            return to_python(target.values.get(name))
+            return to_python(target.values.get(name), target.type.attributes[name].type)
         method = self._method(target, name)
         if method is not None:
             return method
         if name in target.type.properties:
-            return to_python(call_function(target.type.properties[name][0], target, (), {}))
+            getter = target.type.properties[name][0]
+            return to_python(call_function(getter, target, (), {}), getter.result_type)
         if name in target.type.constants:
             return target.type.constants[name]
         raise AttributeError(f"'RecursiveScriptModule' object has no attribute '{name}'")
@@ -376,7 +379,7 @@ class RecursiveScriptModule(ObjectModule):
 
 def _hook(target: ScriptObject, function: Function) -> Callable[..., Any]:
     def run(_: Module, *arguments: Any) -> Any:
-        return to_python(call_function(function, target, arguments, {}))
+        return to_python(call_function(function, target, arguments, {}), function.result_type)
 
     return run
 
@@ -400,12 +403,13 @@ class RecursiveScriptClass:
     def __getattr__(self, name: str) -> Any:
         target: ScriptObject = self.__dict__["_c"]
         if name in target.type.attributes:
-            return to_python(target.values.get(name))
+            return to_python(target.values.get(name), target.type.attributes[name].type)
         function = target.type.methods.get(name)
         if function is not None:
             return ScriptMethod(target, function)
         if name in target.type.properties:
-            return to_python(call_function(target.type.properties[name][0], target, (), {}))
+            getter = target.type.properties[name][0]
+            return to_python(call_function(getter, target, (), {}), getter.result_type)
         raise AttributeError(f"'{base_name(target.type.name)}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -419,11 +423,15 @@ class RecursiveScriptClass:
         return f"<torch.ScriptObject object of {self.__dict__['_c'].type.name}>"
 
 
-def to_python(value: Any) -> Any:
-    """A result of compiled code as Python sees it: objects get their wrappers.
+def to_python(value: Any, type_: Type) -> Any:
+    """A result of compiled code, of a declared type, as Python sees it: objects get their wrappers.
 
     Raises UnicodeDecodeError for a string that is a part of a character.
     """
+    return with_devices(_with_wrappers(value), type_)
+
+
+def _with_wrappers(value: Any) -> Any:
     if isinstance(value, ScriptObject):
         return RecursiveScriptModule(value) if value.type.is_module else RecursiveScriptClass(value)
     if isinstance(value, Tensor) or value is None or isinstance(value, int | float | complex):
@@ -431,10 +439,10 @@ def to_python(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() else bytes_of(value).decode()
     if isinstance(value, tuple):
-        items = [to_python(item) for item in value]
+        items = [_with_wrappers(item) for item in value]
         return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
     if isinstance(value, list):
-        return [to_python(item) for item in value]
+        return [_with_wrappers(item) for item in value]
     if isinstance(value, dict):
-        return {to_python(key): to_python(item) for key, item in value.items()}
+        return {_with_wrappers(key): _with_wrappers(item) for key, item in value.items()}
     return value

@@ -22,6 +22,7 @@ from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import tracking
+from optc.ir.schema import FunctionSchema
 from optc.ir.structure import Literal
 from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
@@ -93,7 +94,7 @@ class CompiledFunction:
             from optc.runtime.native import accept_torch
 
             accept_torch()
-        return map_structure(from_tensor(kind), to_python(result))
+        return map_structure(from_tensor(kind), to_python(result, self._function.result_type))
 
     def prepare(self, *arguments: Any, **keywords: Any) -> None:
         """Compile for these arguments without running."""
@@ -102,6 +103,12 @@ class CompiledFunction:
     def _bind(self, arguments: Sequence[Any], keywords: dict[str, Any]) -> list[Any]:
         bound = bind_arguments(self._function.schema, arguments, keywords, self._receiver)
         return bound if self._receiver is None else bound[1:]
+
+    def _schema(self) -> FunctionSchema:
+        """The function's as callers see it: without self."""
+        schema = self._function.schema
+        hidden = 0 if self._receiver is None else 1
+        return FunctionSchema(schema.name, "", schema.arguments[hidden:], schema.returns)
 
     def _find(self, values: list[Any]) -> Specialization:
         for specialization in self.specializations:
@@ -282,15 +289,13 @@ class CompiledFunction:
         from optc.runtime.native import build
 
         wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
-        parameters = self._function.schema.arguments[0 if self._receiver is None else 1 :]
-        build(specialization, self._on_failure, self._slow_entry, parameters=parameters, cached=self._cache,
+        build(specialization, self._on_failure, self._slow_entry, schema=self._schema(), cached=self._cache,
               name=self.__name__, wrapped=wrapped, threads=self._threads)  # fmt: skip
 
     def _connect(self, specialization: Specialization, native: NativeProgram) -> None:
         from optc.runtime.native import connect
 
-        parameters = self._function.schema.arguments[0 if self._receiver is None else 1 :]
-        connect(specialization, native, self._on_failure, self._slow_entry, parameters=parameters,
+        connect(specialization, native, self._on_failure, self._slow_entry, schema=self._schema(),
                 name=self.__name__, wrapped=(WRAPPED_CLASS, WRAPPED_SLOTS), threads=self._threads)  # fmt: skip
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
@@ -308,7 +313,7 @@ class CompiledFunction:
             OptcWarning,
             stacklevel=2,
         )
-        return map_structure(from_tensor(kind), to_python(result))
+        return map_structure(from_tensor(kind), to_python(result, self._function.result_type))
 
     def _report(self, specialization: Specialization) -> None:
         text = "; ".join(map(str, specialization.fallbacks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from threading import Thread
@@ -16,8 +16,9 @@ from optc.codegen.native_program import NativeProgram
 from optc.codegen.threads import compiled_pool
 from optc.errors import OptcError
 from optc.ir.graph import Graph
-from optc.ir.schema import Argument
+from optc.ir.schema import FunctionSchema
 from optc.ir.types import TensorType
+from optc.jit.devices import holds_devices
 from optc.ops.values import MESSAGE
 from optc.runtime.calling import with_python_form
 from optc.runtime.islands import contexts_of
@@ -48,11 +49,11 @@ def _compile_shared_code() -> None:
 
 def build(
     specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], *,
-    parameters: Sequence[Argument], cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
+    schema: FunctionSchema, cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
 ) -> None:  # fmt: skip
     """Give the specialisation its native code and entries, or note why the interpreter has to run it.
 
-    `parameters` are those of the program, without self. `cached`: compiled objects may come from the disk and are kept
+    `schema` is the program's, without self. `cached`: compiled objects may come from the disk and are kept
     there. `threads`: how many a call may use, 0 for the usual number.
     """
     program = specialization.program
@@ -67,7 +68,7 @@ def build(
     held = [(slot, graph.inputs[slot.input].type) for slot in program.state if slot.owner is not None]
     specialization.held = tuple((slot, type_) for slot, type_ in held if isinstance(type_, TensorType))
     connect(
-        specialization, native, on_failure, slow_path, parameters=parameters, name=name, wrapped=wrapped,
+        specialization, native, on_failure, slow_path, schema=schema, name=name, wrapped=wrapped,
         threads=threads,
     )  # fmt: skip
 
@@ -95,7 +96,7 @@ def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:
 
 def connect(
     specialization: Specialization, native: NativeProgram, on_failure: Callable[..., Any],
-    slow_path: Callable[..., Any], *, parameters: Sequence[Argument], name: str,
+    slow_path: Callable[..., Any], *, schema: FunctionSchema, name: str,
     wrapped: tuple[type, Mapping[str, object]], threads: int,
 ) -> None:  # fmt: skip
     """Give the specialisation the entries of a loaded native program."""
@@ -121,7 +122,7 @@ def connect(
     specialization.follows_memory = (
         program.needs_rows or native.follows_memory or any(code.follows_memory for code in native.islands)
     )
-    point = with_python_form(fast, program, parameters)
+    point = None if holds_devices(schema.returns[0].type) else with_python_form(fast, program, schema.arguments)
     if point is not None and not specialization.follows_memory and is_apart(specialization.sharing):
         specialization.entry = native_entry(point)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from optc.eager.base import TensorBase
 from optc.eager.creation import from_numpy
+from optc.eager.device import Device
 from optc.eager.dispatch import wrap
 from optc.eager.generator import Generator
 from optc.ir import dtypes, types
@@ -89,18 +90,16 @@ def tensor_of_array(array: np.ndarray[Any, Any]) -> Any:
 
 
 def from_tensor(kind: str) -> Callable[[Any], Any]:
-    """What turns a Tensor into what the caller uses, without a copy."""
+    """What turns a Tensor (and a Device) into what the caller uses, without a copy."""
 
     def convert(value: Any) -> Any:
-        if not isinstance(value, TensorBase):
+        if not isinstance(value, TensorBase | Device):
             return value
-        if kind == "numpy":
-            return value._array
         if kind == "torch":
             from optc.interop.torch import to_torch
 
             return to_torch(value)
-        return value
+        return value._array if kind == "numpy" and isinstance(value, TensorBase) else value
 
     return convert
 
