@@ -360,9 +360,10 @@ def _check_heaviside(dtype: DType, x: Any, values: Any) -> None:
 # Declarations --------------------------------------------------------------------------------------------------------
 
 
-_OUT_NAMES = {("mul", "Tensor"): "out", ("div", "Tensor"): "out", ("copysign", "Tensor"): "out"} | {
-    (name, overload): f"{overload}_out"
-    for name in ("remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge")
+_PLAIN = ("mul", "div", "copysign")
+_OUT_NAMES = {
+    (name, overload): "out" if name in _PLAIN and overload == "Tensor" else f"{overload}_out"
+    for name in (*_PLAIN, "remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge")
     for overload in ("Tensor", "Scalar")
 }
 
@@ -409,7 +410,7 @@ for _name, _scalar, _compute, _check in (
     )  # fmt: skip
     declare_pointwise(
         f"aten::{_name}.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
-        _scalar, _compute, promoting=2, check=_check, inplace=True,
+        _scalar, _compute, promoting=2, check=_check, inplace=True, out="Scalar_out",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
 from optc.ops.elementwise import pointwise_reference, pointwise_rule
 from optc.ops.promotion import operand_type, result_type
-from optc.ops.registry import define
+from optc.ops.registry import define, define_inplace
 from optc.ops.shapes import broadcast_shapes, known
 
 Array = np.ndarray[Any, Any]
@@ -75,10 +75,14 @@ declare_composite(
 )
 
 
+def _is_complex(b: Any, x: Any) -> bool:
+    return isinstance(x, complex) if isinstance(x, int | float | complex) else b.type(x).dtype.is_complex
+
+
 def _wide(b: Any, x: Any) -> Any:
-    if isinstance(x, int | float):
-        return float(x)
-    return b("aten::to.dtype", x, (dtypes.COMPLEX128 if b.type(x).dtype.is_complex else dtypes.FLOAT64).code)
+    if isinstance(x, int | float | complex):
+        return x if isinstance(x, complex) else float(x)
+    return b("aten::to.dtype", x, (dtypes.COMPLEX128 if _is_complex(b, x) else dtypes.FLOAT64).code)
 
 
 for _overload, _base, _exponent in (
@@ -88,6 +92,29 @@ for _overload, _base, _exponent in (
         f"aten::float_power.{_overload}({_base} self, {_exponent} exponent) -> Tensor",
         lambda b, x, exponent, power=f"aten::pow.{_overload}": b(power, _wide(b, x), _wide(b, exponent)),
     )
+
+
+def _float_power_in_place(power: str) -> Callable[..., Any]:
+    def build(b: Any, x: Any, exponent: Any) -> Any:
+        given = b.type(x).dtype
+        needed = dtypes.COMPLEX128 if _is_complex(b, x) or _is_complex(b, exponent) else dtypes.FLOAT64
+        if given != needed:
+            raise RuntimeError(
+                f"the base given to float_power_ has dtype {given.label} but the operation's result requires dtype "
+                f"{needed.label}"
+            )
+        return b(power, x, exponent)
+
+    return build
+
+
+for _overload, _exponent in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
+    _float_power = declare_composite(
+        f"prim::float_power_in_place.{_overload}(Tensor self, {_exponent} exponent) -> Tensor",
+        _float_power_in_place(f"aten::float_power.Tensor_{_overload}"),
+        may_fail=True,
+    )
+    define_inplace(_float_power, _overload, "aten::float_power_")
 
 
 # Whole numbers --------------------------------------------------------------------------------------------------------

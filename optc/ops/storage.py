@@ -37,6 +37,25 @@ def _storage(x: Array) -> Array:
         x = base
 
 
+def _offset(x: Array) -> int:
+    """How many elements lie before the first one of x in its memory."""
+    return int(x.ctypes.data - _storage(x).ctypes.data) // x.itemsize
+
+
+def _no_offset(x: TensorType) -> int:
+    raise UndecidedShape(_OFFSETS)
+
+
+_OFFSETS = "where a tensor lies in its memory is known when the program runs"
+define(
+    "aten::storage_offset(Tensor self) -> int",
+    infer=_no_offset,
+    reference=_offset,
+    interpreted=_OFFSETS,
+    needs_strides=True,
+)
+
+
 def _check_strided(size: Sequence[Dim], stride: Sequence[Dim]) -> None:
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
@@ -54,7 +73,7 @@ def _infer_strided(x: TensorType, size: Sequence[Dim], stride: Sequence[Dim], of
 def _reference_strided(x: Array, size: Sequence[int], stride: Sequence[int], offset: int | None) -> Array:
     _check_strided(size, stride)
     storage = _storage(x)
-    first = (x.ctypes.data - storage.ctypes.data) // x.itemsize
+    first = _offset(x)
     start = first if offset is None else offset
     needed = start + 1 + sum((extent - 1) * step for extent, step in zip(size, stride)) if 0 not in size else 0
     if needed > storage.size:
@@ -102,7 +121,7 @@ def _reference_strided_scatter(
         TensorType(operand_type(x), x.shape), TensorType(operand_type(source), source.shape), size, stride, offset
     )
     storage = _storage(x)
-    first = (x.ctypes.data - storage.ctypes.data) // x.itemsize
+    first = _offset(x)
     memory = strided_view(storage, [storage.size], [1]).copy()
     part = _reference_strided(memory, size, stride, first if offset is None else offset)
     if part.size:
