@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from optc.eager import gradient
+from optc.eager.device import require_cpu
+from optc.eager.random import Generator
 from optc.eager.script_values import (
     Future,
     dtype_code,
@@ -140,7 +142,13 @@ def _spread(node: Node, function: Callable[[Any], Any]) -> Callable[..., Any]:
     return (lambda items: function(items)[0]) if len(node.outputs) == 1 else function
 
 
+def _generator(device: str | None, seed: int | None) -> Generator:
+    require_cpu(device)
+    return Generator() if seed is None else Generator().manual_seed(seed)
+
+
 PROCESS_STATE: dict[str, Callable[..., Any]] = {
+    "aten::Generator": _generator,
     "aten::is_grad_enabled": gradient.is_grad_enabled,
     "aten::set_grad_enabled": _set_grad_enabled,
 }

@@ -123,5 +123,13 @@ declare_host(
     "aten::get_autocast_dtype(str device_type) -> ScalarType", _autocast_type, _VALUES, may_fail=True,
 )  # fmt: skip
 declare_host("aten::set_grad_enabled(bool val) -> ()", lambda mode: None, _VALUES, pure=False)
+_GENERATORS = "generators of random numbers are objects of the interpreter"
+declare_host("aten::Generator(*, Device? device=None, int? seed=None) -> Generator", lambda device, seed: None, _GENERATORS,
+             pure=False)  # fmt: skip
+declare_host("aten::manual_seed.generator(Generator(a!) self, int seed) -> Generator(a!)",
+             lambda generator, seed: generator.manual_seed(seed), _GENERATORS, pure=False)  # fmt: skip
+declare_host("aten::seed(Generator(a!) self) -> int", lambda generator: generator.seed(), _GENERATORS, pure=False)
+declare_host("aten::initial_seed(Generator self) -> int", lambda generator: generator.initial_seed(), _GENERATORS,
+             pure=False)  # fmt: skip
 declare_host("aten::_get_tracing_state() -> bool", lambda: False, _VALUES)
 declare_host("aten::has_torch_function(...) -> bool", lambda *values: False, _VALUES)

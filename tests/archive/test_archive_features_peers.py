@@ -60,6 +60,18 @@ class Scale:
 """
 
 MODULES = {
+    "a generator of random numbers of its own": """
+class Net(nn.Module):
+    def forward(self, x):
+        generator = torch.Generator()
+        generator.manual_seed(5)
+        return x + torch.rand(x.size(), generator=generator) + torch.rand(2, generator=generator)
+""",
+    "where a tensor lies": """
+class Net(nn.Module):
+    def forward(self, x):
+        return x + x[1:].storage_offset()
+""",
     "a mark for the profiler": """
 class Net(nn.Module):
     def forward(self, x):
