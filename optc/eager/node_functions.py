@@ -11,7 +11,7 @@ from typing import Any
 
 from optc.eager import gradient
 from optc.eager.device import require_cpu
-from optc.eager.random import Generator
+from optc.eager.generator import Generator
 from optc.eager.script_values import (
     Future,
     dtype_code,
