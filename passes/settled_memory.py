@@ -14,25 +14,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from optc.errors import OptcError
-from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import BOOL, INT, NONE, TENSOR, ListType, TensorType
 from optc.ops.abstract import unknown
 from optc.ops.conversion import CONVERSIONS, asks_for_copy
-from optc.ops.registry import Layout, Operator, operator_of
-from optc.ops.result_order import keeps_rows
+from optc.ops.registry import Operator, operator_of
 from optc.ops.shape import NEEDING_ROWS, RESHAPING
-from optc.ops.shapes import contiguous_strides
 from optc.ops.writes import VIEWS
 from optc.passes.aliasing import Aliasing, is_container, written_argument
 from optc.passes.facts import Facts
 from optc.passes.infer_shapes import Inference
+from optc.passes.strides import FAILURES, LaidTensors, Strides, are_rows, shape_of
 from optc.pipeline import Context, graph_pass, writes_memory
-
-Strides = tuple[Dim, ...]
 
 
 @graph_pass(
@@ -129,17 +122,12 @@ def twins_with_types(graph: Graph, aliasing: Aliasing) -> dict[Value, Value] | N
     return None if inference.reshapes else twins
 
 
-# Strides --------------------------------------------------------------------------------------------------------------
-
-
 class _Settling:
     def __init__(self, graph: Graph, context: Context, twins: dict[Value, Value]) -> None:
         self.graph = graph
         self.twins = twins
-        self.state = {slot.input for slot in context.slots}
-        self.facts = Facts()
+        self.laid = LaidTensors(twins.values(), {slot.input for slot in context.slots})
         self.needs_rows = False
-        self.asks_arguments = False
 
     def node(self, node: Node) -> bool:
         """Settle one node. True when it changed."""
@@ -147,13 +135,15 @@ class _Settling:
         assert operator is not None
         if operator.name in CONVERSIONS:
             return self.conversion(node, operator)
-        self.asks_arguments = False
+        source = self.laid.of(self.twins[node.inputs[0]])
+        if source is None:
+            return False
         try:
             settle = self.contiguous if operator.name == "aten::contiguous" else self.reshaping
-            settled = settle(node, operator)
-        except (OptcError, IndexError, RuntimeError, ValueError, TypeError):  # it fails when it runs, or nobody knows
+            settled = settle(node, operator, source.strides)
+        except FAILURES:
             return False
-        self.needs_rows |= settled and self.asks_arguments
+        self.needs_rows |= settled and source.of_arguments
         return settled
 
     def conversion(self, node: Node, operator: Operator) -> bool:
@@ -174,30 +164,25 @@ class _Settling:
         self.replace(node, made)
         return True
 
-    def contiguous(self, node: Node, operator: Operator) -> bool:
+    def contiguous(self, node: Node, operator: Operator, strides: Strides) -> bool:
         order = node.inputs[1]
-        strides = self.strides(self.twins[node.inputs[0]])
-        if strides is None or not order.is_constant or order.constant != 0:
+        if not order.is_constant or order.constant != 0:
             return False
-        if _are_rows(_shape(self.twins[node.inputs[0]]), strides):
-            self.replace(node, node.inputs[0])
-        else:
-            self.replace(node, self.copied(node))
+        in_rows = are_rows(shape_of(self.twins[node.inputs[0]]), strides)
+        self.replace(node, node.inputs[0] if in_rows else self.copied(node))
         return True
 
-    def reshaping(self, node: Node, operator: Operator) -> bool:
-        source = self.twins[node.inputs[0]]
-        strides = self.strides(source)
-        if strides is None:
-            return False
-        if RESHAPING[operator.name](_shape(source), *self.arguments(self.twins[node.output].node)):
+    def reshaping(self, node: Node, operator: Operator, strides: Strides) -> bool:
+        twin = self.twins[node.output].node
+        shape = shape_of(self.twins[node.inputs[0]])
+        if RESHAPING[operator.name](shape, *self.laid.arguments(twin)):
             self.replace(node, node.inputs[0])
             return True
-        placed = self.placed(self.twins[node.output].node, operator, strides)
-        if operator.name in NEEDING_ROWS and not _are_rows(_shape(source), strides):
-            placed = None
+        is_view = self.laid.placed(twin, operator, strides) is not None
+        if operator.name in NEEDING_ROWS:
+            is_view &= are_rows(shape, strides)
         with self.graph.replacing(node):
-            base = node.inputs[0] if placed is not None else self.copied(node)
+            base = node.inputs[0] if is_view else self.copied(node)
             size = self.size(node)
             made = self.graph.insert("aten::view", (base, size), (TENSOR,), overload="").output
         self.replace(node, made)
@@ -205,7 +190,7 @@ class _Settling:
 
     def size(self, node: Node) -> Value:
         """The extents of the result, as a list of ints: where they are no numbers, those of the result itself."""
-        shape = _shape(self.twins[node.output])
+        shape = shape_of(self.twins[node.output])
         if all(isinstance(dim, int) for dim in shape):
             numbers = [self.graph.insert_constant(dim, INT) for dim in shape]
             return self.graph.insert("prim::ListConstruct", numbers, (ListType(INT),)).output
@@ -224,76 +209,3 @@ class _Settling:
         self.twins.setdefault(value, self.twins[node.output])
         node.output.replace_all_uses_with(value)
         node.destroy()
-
-    def arguments(self, node: Node) -> list[Any]:
-        return [self.facts.abstract(value) for value in node.inputs[1:]]
-
-    def placed(self, node: Node, operator: Operator, strides: Strides) -> Any:
-        """Extents, strides and offset of a view; None where a copy is made."""
-        assert isinstance(operator.lowering, Layout)
-        return operator.lowering.function(_shape(node.inputs[0]), strides, 0, *self.arguments(node))
-
-    def strides(self, value: Value) -> Strides | None:
-        """How the elements of a tensor lie, if that is certain; extents of 1 may have any stride."""
-        if not isinstance(value.type, TensorType) or value.type.shape is None:
-            return None
-        if value.is_parameter:
-            return self.strides_of_parameter(value)
-        if value.is_constant:
-            return (
-                _rows(value) if isinstance(value.constant, np.ndarray) and value.constant.flags.c_contiguous else None
-            )
-        operator = operator_of(value.node)
-        if operator is None:
-            return None
-        target = written_argument(value.node)
-        if target is not None:
-            return self.strides(target)
-        if isinstance(operator.lowering, Layout) and (operator.is_view or operator.shares is not None):
-            return self.strides_of_view(value.node, operator)
-        return _rows(value) if self.is_made_in_rows(value.node, operator) else None
-
-    def strides_of_parameter(self, value: Value) -> Strides | None:
-        if value.node.block.owning_node is not None or value.offset in self.state:
-            return None
-        self.asks_arguments = True
-        return _rows(value)
-
-    def strides_of_view(self, node: Node, operator: Operator) -> Strides | None:
-        strides = self.strides(node.inputs[0])
-        if strides is None:
-            return None
-        placed = self.placed(node, operator, strides)
-        return _rows(node.output) if placed is None else tuple(placed[1])
-
-    def is_made_in_rows(self, node: Node, operator: Operator) -> bool:
-        """True for results of operators that keep the order of their operands, when all of these are in rows."""
-        if operator.name in ("aten::contiguous", "aten::clone") and node.inputs[1].is_constant:
-            return node.inputs[1].constant == 0 or self.is_in_rows(node.inputs[0])
-        if operator.is_view and operator.name not in CONVERSIONS:
-            return False
-        return keeps_rows(operator) and all(map(self.is_in_rows, node.inputs))
-
-    def is_in_rows(self, value: Value) -> bool:
-        if not value.is_parameter and value.node.kind == "prim::ListConstruct":
-            return all(map(self.is_in_rows, value.node.inputs))
-        if not isinstance(value.type, TensorType):
-            return not is_container(value.type) or not isinstance(getattr(value.type, "element", None), TensorType)
-        strides = self.strides(value)
-        return strides is not None and _are_rows(_shape(value), strides)
-
-
-def _shape(value: Value) -> tuple[Dim, ...]:
-    assert isinstance(value.type, TensorType) and value.type.shape is not None
-    return value.type.shape
-
-
-def _rows(value: Value) -> Strides:
-    return contiguous_strides(_shape(value))
-
-
-def _are_rows(shape: tuple[Dim, ...], strides: Strides) -> bool:
-    return all(
-        extent == 1 or mine == rows
-        for extent, mine, rows in zip(shape, strides, contiguous_strides(shape), strict=True)
-    )
