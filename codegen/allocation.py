@@ -108,26 +108,30 @@ def write_output_allocation(module: Module, allocate: Function) -> None:
 #
 # Sizes that are only known at run time: what a call gives back is kept in the context and handed out again, hottest
 # first, so that no call after the first asks the system for memory. Sizes are rounded up to four steps per power of two.
+# Blocks in use are chained too: a run that fails gives all of them back in one call, wherever it fails.
 
-_HEADER = ALIGNMENT  # in front of a block: its class, and the next free block while it is free
+_HEADER = ALIGNMENT
+"""In front of a block: its class, the next block of its chain, and in use the address of what points to the block."""
 _PAGED_CLASS = 4 * (PAGED.bit_length() - 1)  # from this class on, a page stands in front of a block
 
 
-def write_block_functions(module: Module, allocate: Function, release: Function, lists: int) -> None:
-    """`ptr take_block(context, bytes)`, null without memory, `void give_block(context, block)`, which takes null, and
-    `void drop_blocks(context)`, which gives all free blocks back to the system.
+def write_block_functions(module: Module, allocate: Function, release: Function, lists: int, used: int) -> None:
+    """`ptr take_block(context, bytes)`, null without memory, `void give_block(context, block)`, which takes null,
+    `void give_blocks(context)`, which gives all blocks that are in use, and `void drop_blocks(context)`, which gives all
+    free blocks back to the system.
 
-    `lists` is the offset of the `BLOCK_CLASSES` lists of free blocks in a context.
+    Offsets in a context: `lists` of the `BLOCK_CLASSES` lists of free blocks, `used` of the chain of those in use.
     """
-    _take_block(module, allocate, lists)
-    _give_block(module, lists)
+    _take_block(module, allocate, lists, used)
+    _give_blocks(module, _give_block(module, lists), used)
     _drop_blocks(module, release, lists)
 
 
-def _take_block(module: Module, allocate: Function, lists: int) -> None:
+def _take_block(module: Module, allocate: Function, lists: int, used: int) -> None:
     function = module.function("take_block", "ptr", [Parameter("ptr", "context"), Parameter("i64", "bytes")])
     context, bytes_ = function.arguments
     b = Builder(function)
+    chain = b.gep("i8", context, used)
     wanted = b.intrinsic("umax", "i64", bytes_, b.constant("i64", 4 * ALIGNMENT))
     with b.if_then(b.icmp("ugt", wanted, 1 << 60), likely=False):
         b.ret(b.constant("ptr", 0))
@@ -141,6 +145,7 @@ def _take_block(module: Module, allocate: Function, lists: int) -> None:
     first = b.load("ptr", head, 8)
     with b.if_then(b.icmp("ne", first, 0), likely=True):
         b.store(b.load("ptr", b.gep("i64", first, 1), 8), head, 8)
+        _enchain(b, first, chain)
         b.ret(b.gep("i8", first, _HEADER))
     rounded = b.shl(b.add(step, 1), shift)
     front = _front(b, number)
@@ -148,8 +153,29 @@ def _take_block(module: Module, allocate: Function, lists: int) -> None:
     with b.if_then(b.icmp("eq", fresh, 0), likely=False):
         b.ret(b.constant("ptr", 0))
     memory = b.gep("i8", fresh, front)
-    b.store(number, b.gep("i8", memory, -_HEADER), 8)
+    block = b.gep("i8", memory, -_HEADER)
+    b.store(number, block, 8)
+    _enchain(b, block, chain)
     b.ret(memory)
+
+
+def _enchain(b: Builder, block: Value, chain: Value) -> None:
+    """Put a block in front of those that are in use."""
+    following = b.gep("i64", block, 1)
+    first = b.load("ptr", chain, 8)
+    b.store(first, following, 8)
+    b.store(chain, b.gep("i64", block, 2), 8)
+    with b.if_then(b.icmp("ne", first, 0)):
+        b.store(following, b.gep("i64", first, 2), 8)
+    b.store(block, chain, 8)
+
+
+def _unchain(b: Builder, block: Value) -> None:
+    """Take a block out of those that are in use."""
+    following, pointing = b.load("ptr", b.gep("i64", block, 1), 8), b.load("ptr", b.gep("i64", block, 2), 8)
+    b.store(following, pointing, 8)
+    with b.if_then(b.icmp("ne", following, 0)):
+        b.store(pointing, b.gep("i64", following, 2), 8)
 
 
 def _front(b: Builder, number: Value) -> Value:
@@ -157,15 +183,29 @@ def _front(b: Builder, number: Value) -> Value:
     return b.select(b.icmp("uge", number, _PAGED_CLASS), b.constant("i64", PAGE), b.constant("i64", _HEADER))
 
 
-def _give_block(module: Module, lists: int) -> None:
+def _give_block(module: Module, lists: int) -> Function:
     function = module.function("give_block", "void", [Parameter("ptr", "context"), Parameter("ptr", "block")])
     context, memory = function.arguments
     b = Builder(function)
     with b.if_then(b.icmp("ne", memory, 0)):
         block = b.gep("i8", memory, -_HEADER)
+        _unchain(b, block)
         head = b.gep("i64", b.gep("i8", context, lists), b.load("i64", block, 8))
         b.store(b.load("ptr", head, 8), b.gep("i64", block, 1), 8)
         b.store(block, head, 8)
+    b.ret()
+    return function
+
+
+def _give_blocks(module: Module, give: Function, used: int) -> None:
+    function = module.function("give_blocks", "void", [Parameter("ptr", "context")])
+    context = function.arguments[0]
+    b = Builder(function)
+    chain = b.gep("i8", context, used)
+    with b.while_loop(carried=[b.load("ptr", chain, 8)]) as loop:
+        loop.while_(b.icmp("ne", loop.carried[0], 0))
+        b.call(give, context, b.gep("i8", loop.carried[0], _HEADER))
+        loop.yield_([b.load("ptr", chain, 8)])
     b.ret()
 
 

@@ -53,6 +53,8 @@ _FIELD_NAMES = (
     "allocate_output",  # ptr allocate_output(ptr context, i64 output, i64 bytes): memory for a result; null without
     "allocate",  # ptr allocate(ptr context, i64 bytes): scratch memory aligned to 64 bytes; null without memory
     "release",  # void release(ptr context, ptr): gives back what `allocate` gave; null is allowed
+    "release_all",  # void release_all(ptr context): gives back all that `allocate` gave and nobody gave back
+    "used_blocks",  # ptr: the chain of what `allocate` gave and nobody gave back
     "island",  # i32 island(ptr context, i64 id, ptr words): runs Python with its lock held; 0 or ISLAND_FAILED
     "code",  # i64: the error code, stored by the entry after a failed run
     "next",  # ptr: the free list of the native entry
@@ -125,6 +127,10 @@ class Runtime:
     def release(self, address: int) -> None:
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("release"))(address)
 
+    def give_blocks(self, context: int) -> None:
+        """Takes back the scratch blocks of a context that are in use."""
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("give_blocks"))(context)
+
     def drop_blocks(self, context: int) -> None:
         """Gives the free scratch blocks of a context back to the system."""
         ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self.address("drop_blocks"))(context)
@@ -172,13 +178,18 @@ class Context:
         for name in ("grow_arena", "allocate_output"):
             self[name] = functions.address(name)
         self["allocate"], self["release"] = functions.address("take_block"), functions.address("give_block")
+        self["release_all"] = functions.address("give_blocks")
         self["parallel"] = threads.parallel if threads else functions.address("run_alone")
         self["pool"] = threads.pool if threads else 0
         self["threads"] = threads.number if threads else 0
         self["arena"] = functions.allocate(arena_bytes) if arena_bytes else 0
         self["arena_bytes"] = arena_bytes
         # Kept for the destructor: at interpreter exit module globals may be gone before this object.
-        self._release, self._drop_blocks = functions.release, functions.drop_blocks
+        self._release, self._give_blocks, self._drop_blocks = (
+            functions.release,
+            functions.give_blocks,
+            functions.drop_blocks,
+        )
 
     def __getitem__(self, name: str) -> int:
         return self._words[FIELDS[name] // 8]
@@ -202,6 +213,7 @@ class Context:
     def __del__(self) -> None:
         if hasattr(self, "_release"):
             self._release(self["arena"])
+            self._give_blocks(self.address)
             self._drop_blocks(self.address)
 
 

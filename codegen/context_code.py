@@ -49,6 +49,11 @@ def call_release(b: Builder, context: Value, pointer: Value) -> None:
     b.call_pointer(load_field(b, context, "release"), "void", context, pointer)
 
 
+def call_release_all(b: Builder, context: Value) -> None:
+    """Give back everything that `call_allocate` gave and nobody gave back: for runs that fail."""
+    b.call_pointer(load_field(b, context, "release_all"), "void", context)
+
+
 def call_allocate_output(b: Builder, context: Value, output: int, bytes_: Value) -> Value:
     """Memory for an output whose extents were not known before the call; null without memory."""
     function = load_field(b, context, "allocate_output")

@@ -119,6 +119,8 @@ class Frame:
         self.concatenations: dict[IRValue, MemoryTensor] = {}
         self.parts: dict[IRValue, MemoryTensor] = {}
         self.heap: list[Slot] = []
+        self.takes_blocks = False
+        self.copies: list[Slot] = []
         self.sites: list[str] = []
         self.kernels: list[KernelRecord] = []
         self.clock: Clock | None = None
@@ -276,16 +278,19 @@ class Frame:
         assert type_.shape is not None and type_.dtype is not None
         count = product(type_.shape)
         slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize, site_of(value))
-        self.slots[value] = [slot]
-        self.aliases[slot] = {value}
+        self.hold(value, slot)
         return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
 
     def allocate_slot(self, value: IRValue, type_: TensorType, spare: int = 0) -> Value:
         assert type_.shape is not None and type_.dtype is not None
         slot, pointer = self.new_slot(product(type_.shape) + spare, type_.dtype.itemsize, site_of(value))
+        self.hold(value, slot)
+        return pointer
+
+    def hold(self, value: IRValue, slot: Slot) -> None:
+        """`value` lies in a slot, which goes with it."""
         self.slots[value] = [slot]
         self.aliases[slot] = {value}
-        return pointer
 
     def new_slot(self, count: Dim, itemsize: int, site: str = "scratch memory") -> tuple[Slot, Value]:
         """A slot for `count` elements and its address. `site` says what for, should there be no memory."""
@@ -316,6 +321,7 @@ class Frame:
 
     def check_memory(self, pointer: Value, bytes_: Value, site: str) -> None:
         """Leave the function when an allocation gave nothing; the error says how much was wanted, and what for."""
+        self.takes_blocks = True
         with self.b.if_then(self.b.icmp("eq", pointer, 0), likely=False):
             calling.store_details(self.b, self.context, [bytes_, self.b.constant("i64", len(self.sites))])
             self.leave(OUT_OF_MEMORY)
@@ -335,7 +341,10 @@ class Frame:
             self.aliases[slot].add(view)
 
     def release_after(self, node: Node) -> None:
-        """Give back the memory whose last reader was `node`."""
+        """Give back the memory whose last reader was `node`, and what it had to copy."""
+        copies, self.copies = self.copies, []
+        for slot in copies:
+            self.release(slot)
         seen = [value for inner in node.walk() for value in (*inner.inputs, *inner.outputs)]
         seen += [value for block in node.blocks for value in block.outputs]
         for value in dict.fromkeys(seen):
@@ -382,9 +391,7 @@ class Frame:
 
     def lend(self, value: IRValue) -> None:
         """`value` lies in memory that outlives it, and that it may overwrite when nobody else looks at it."""
-        slot = Slot(borrowed=True)
-        self.slots[value] = [slot]
-        self.aliases[slot] = {value}
+        self.hold(value, Slot(borrowed=True))
 
     def release(self, slot: Slot) -> None:
         if slot.borrowed or slot.foreign:
@@ -411,13 +418,19 @@ class Frame:
         self.call_kernel(copy_kernel(native, target), [native.pointer, pointer], ["copy"])
 
     def contiguous(self, value: IRValue) -> MemoryTensor:
-        """The tensor in memory without gaps; a strided one is copied to a slot that lives until the function ends."""
+        """The tensor in memory without gaps; a strided one is copied, for as long as the node that is emitted needs it."""
         memory = self.in_memory(value)
         if memory.is_contiguous:
             return replace(memory, strides=contiguous_strides(memory.shape))
-        _, pointer = self.new_slot(product(memory.shape), memory.dtype.itemsize)
+        slot, made = self.copied(memory)
+        self.copies.append(slot)
+        return made
+
+    def copied(self, memory: MemoryTensor) -> tuple[Slot, MemoryTensor]:
+        """A copy without gaps, and the slot it lies in, which nobody holds yet."""
+        slot, pointer = self.new_slot(product(memory.shape), memory.dtype.itemsize)
         self.copy(memory, pointer, TensorType(memory.dtype, memory.shape))
-        return MemoryTensor(memory.dtype, pointer, memory.shape, contiguous_strides(memory.shape))
+        return slot, MemoryTensor(memory.dtype, pointer, memory.shape, contiguous_strides(memory.shape))
 
     def check(self, condition: Value, code: int = FAILED) -> None:
         """Leave the function with an error code unless the condition holds."""
@@ -425,9 +438,9 @@ class Frame:
             self.leave(code)
 
     def leave(self, code: int) -> None:
-        for slot in self.heap:
-            if slot.owner is not None:
-                calling.call_release(self.b, self.context, slot.owner)
+        """Leave the function with an error code; what it has taken from the heap goes back."""
+        if self.takes_blocks:
+            calling.call_release_all(self.b, self.context)
         self.b.ret(code)
 
     @contextmanager
@@ -476,8 +489,7 @@ class Frame:
         """`value` lies in a heap block, which goes with it."""
         slot = Slot(owner=pointer)
         self.heap.append(slot)
-        self.slots[value] = [slot]
-        self.aliases[slot] = {value}
+        self.hold(value, slot)
 
     def announce_work(self) -> None:
         """Tell the threads at the start of a run what is coming: a call with enough work wakes them at once."""

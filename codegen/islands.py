@@ -29,6 +29,7 @@ from optc.ops.effects import follows_memory, has_effects
 def emit(driver: Driver, node: Node) -> None:
     """Pass arguments, let Python run the island, and take what it gives. Raises Unsupported."""
     code = _code(driver, node)
+    driver.takes_blocks = True  # for results whose extents only Python knows
     number = len(driver.islands)
     driver.islands.append(code)
     if code.has_effects:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from optc.codegen.allocation import write_allocation, write_block_functions, write_output_allocation
-from optc.codegen.context import FREE_BLOCKS
+from optc.codegen.context import FIELDS, FREE_BLOCKS
 from optc.codegen.context_code import field_address, load_field
 from optc.codegen.llvm import Builder, Function, Module, Parameter
 
@@ -13,7 +13,7 @@ def runtime_module() -> Module:
     module = Module("runtime")
     allocate, release = write_allocation(module)
     write_output_allocation(module, allocate)
-    write_block_functions(module, allocate, release, FREE_BLOCKS)
+    write_block_functions(module, allocate, release, FREE_BLOCKS, FIELDS["used_blocks"])
     _grow_arena(module, allocate, release)
     _run_alone(module)
     return module

@@ -31,8 +31,9 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
     if memory.pointer.name in driver.early and source in driver.homes:
         memory = driver.homes[source]
     placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
+    copy = None
     if placed is None:
-        memory = driver.contiguous(source)
+        copy, memory = driver.copied(memory)
         placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
     if placed is None:
         raise Unsupported(node, "the view needs a copy that cannot be made")
@@ -47,9 +48,13 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
     result = MemoryTensor(memory.dtype, pointer, sizes, strides)
     if fits_registers(tensor_type(node.output)) and not symbols_in(list(strides)):
         driver.define(node.output, driver.loaded(result))
+        driver.copies += [copy] if copy is not None else []
         return
     driver.define(node.output, result)
-    driver.share(node.output, source)
+    if copy is not None:
+        driver.hold(node.output, copy)
+    else:
+        driver.share(node.output, source)
 
 
 def register_view(driver: Driver, node: Node, lowering: Layout, native: RegisterTensor, arguments: list[Any]) -> None:

@@ -72,6 +72,17 @@ def test_what_was_given_back_last_is_handed_out_first(context: Context) -> None:
     give(context, 0)
 
 
+def test_blocks_in_use_go_back_in_one_call(context: Context) -> None:
+    blocks = [take(context, 1000) for _ in range(5)]
+    for block in (blocks[1], blocks[4], blocks[0]):
+        give(context, block)
+    runtime().give_blocks(context.address)
+    runtime().give_blocks(context.address)
+    assert sorted(take(context, 1000) for _ in blocks) == sorted(blocks)
+    for block in blocks:
+        give(context, block)
+
+
 def test_what_is_not_there_is_refused(context: Context) -> None:
     for bytes_ in (-1, 1 << 62, 1 << 50, (1 << 63) - 1):
         assert take(context, bytes_) == 0

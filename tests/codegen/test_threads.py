@@ -107,6 +107,7 @@ def test_every_unit_runs_once(make_caller: Make, number: int, count: int) -> Non
         assert caller.counts(count)[0] == [1] * count
 
 
+@pytest.mark.alone
 def test_the_same_thread_gets_the_same_range(make_caller: Make) -> None:
     """Unless it comes late: who is free takes what others have not begun."""
     caller = make_caller(2)

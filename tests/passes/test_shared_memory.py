@@ -92,3 +92,19 @@ def test_archives_share_what_pytorch_shares(name: str, written: Callable[[Any, s
     for run in (loaded, optc.compile(loaded, fallback="allow")):
         for mine, other in zip(run(*given), expected, strict=True):
             assert optc.allclose(mine, optc.from_numpy(other.numpy()), atol=1e-5)
+
+
+def test_long_chains_of_sums_are_followed_once() -> None:
+    """Every sum reads the one before it twice: following each reading would take 2 ** 60 steps."""
+
+    def program(x: Any) -> Any:
+        for _ in range(60):
+            x = x + x.relu()
+        y = x.reshape(-1)
+        y.add_(1.0)
+        return x, y
+
+    x = optc.randn(3, 4) / 2**60
+    fast = optc.compile(optc.jit.trace(program, (x,)))
+    assert all(optc.equal(mine, expected) for mine, expected in zip(fast(x), program(x), strict=True))
+    assert not fast.fallbacks
