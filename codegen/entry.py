@@ -197,7 +197,8 @@ class EntryPoint:
     `wrap_by_default`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
     the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
-    containers, defaults and state.  sites: what the code allocates, by the numbers it gives when there is no memory.
+    containers, defaults and state.  in_rows: tensors that do not lie row by row, which the code would
+    get copies of, go to the slow path.  sites: what the code allocates, by the numbers it gives when there is no memory.
     apart: inputs that must not share memory, by their positions; the native entry sees to it.
     """
 
@@ -215,6 +216,7 @@ class EntryPoint:
     state: tuple[State, ...] = ()
     updates: tuple[Update, ...] = ()
     sites: tuple[str, ...] = ()
+    in_rows: bool = False
     apart: tuple[tuple[int, int], ...] = ()
 
     @property

@@ -168,6 +168,8 @@ def _read_inputs(code: Code) -> None:
                     code.require(code.call("read_number", record, value, target))
             dims = code.place(record, INPUT, "dims")
             loop.yield_([b.gep("i64", dims, b.mul(rank, 2)), b.gep("i64", target, b.add(rank, 1))])
+        with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "in_rows"), 0), likely=False):
+            code.require(b.icmp("eq", code.word(scratch, SCRATCH, "copies"), 0))
         with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "apart_count"), 0), likely=False):
             b.ret(code.call("lie_apart", description, scratch))
         b.ret(True)

@@ -102,6 +102,7 @@ def describe(point: EntryPoint) -> Records:
         "create_context": records.address(point.contexts.create_address),
         "drop_context": records.address(point.contexts.drop_address),
         "release_gil": int(point.release_gil),
+        "in_rows": int(point.in_rows),
         "holds": int(point.release_gil or records.words["binds"]),
     }
     return records

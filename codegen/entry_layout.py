@@ -18,7 +18,7 @@ DESCRIPTION = _positions(
     "run contexts idle slow_path failed create_context drop_context release_gil holds "
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
-    "update_count updates apart_count aparts "
+    "update_count updates apart_count aparts in_rows "
     "wrapper array_slot weak_slot constant_count constants wraps_by_default "
     "scratch_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
 )

@@ -109,6 +109,9 @@ def connect(
     specialization.seconds.update(native.seconds)
     apart = (*written_pairs(program), *compared_pairs(program))
     specialization.depends_on_sharing = bool(apart)
+    specialization.follows_memory = (
+        program.needs_rows or native.follows_memory or any(code.follows_memory for code in native.islands)
+    )
     plain = EntryPoint(
         run=native.run, owner=native, signature=native.signature, contexts=contexts_of(native, threads),
         slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
@@ -117,13 +120,10 @@ def connect(
     specialization.checked = PythonEntry(plain)
     fast = replace(
         plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
-        wrap_by_default=True, apart=apart,
+        wrap_by_default=True, apart=apart, in_rows=specialization.follows_memory,
     )  # fmt: skip
-    specialization.follows_memory = (
-        program.needs_rows or native.follows_memory or any(code.follows_memory for code in native.islands)
-    )
     point = None if holds_devices(schema.returns[0].type) else with_python_form(fast, program, schema.arguments)
-    if point is not None and not specialization.follows_memory and is_apart(specialization.sharing):
+    if point is not None and is_apart(specialization.sharing):
         specialization.entry = native_entry(point)
 
 
