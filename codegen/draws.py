@@ -73,6 +73,30 @@ def exponential(driver: Driver, node: Node, operator: Operator) -> None:
     _fill(driver, node, "exponential", [rate])
 
 
+def geometric(driver: Driver, node: Node, operator: Operator) -> None:
+    """Numbers of trials."""
+    (probability,) = _Arguments(driver, node, operator).doubles("p")
+    driver.check(driver.b.fcmp("ogt", probability, 0.0))
+    driver.check(driver.b.fcmp("olt", probability, 1.0))
+    _fill(driver, node, "geometric", [probability])
+
+
+def log_normal(driver: Driver, node: Node, operator: Operator) -> None:
+    """Log-normal numbers."""
+    _floating(node)
+    mean, deviation = _Arguments(driver, node, operator).doubles("mean", "std")
+    driver.check(driver.b.fcmp("ogt", deviation, 0.0))
+    _fill(driver, node, "log_normal", [mean, deviation])
+
+
+def cauchy(driver: Driver, node: Node, operator: Operator) -> None:
+    """Cauchy numbers."""
+    _floating(node)
+    median, scale = _Arguments(driver, node, operator).doubles("median", "sigma")
+    driver.check(driver.b.fcmp("ogt", scale, 0.0))
+    _fill(driver, node, "cauchy", [median, scale])
+
+
 def slopes(driver: Driver, node: Node, operator: Operator) -> None:
     """A number of [lower, upper) for every element that is not positive, else 1."""
     _floating(node)
@@ -248,6 +272,9 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "draw_bernoulli_each": bernoulli_each,
     "draw_exponential": exponential,
     "draw_integers": integers,
+    "draw_geometric": geometric,
+    "draw_log_normal": log_normal,
+    "draw_cauchy": cauchy,
     "draw_slopes": slopes,
     "draw_permutation": permutation,
 }

@@ -161,8 +161,8 @@ class _Writer:
 
     def from_double(self, value: Value) -> Value:
         """A float64 number in the element type; the short types are reached through float32, as PyTorch reaches them."""
-        if self.dtype.itemsize == 8:
-            return value
+        if self.dtype.kind != "float" or self.dtype.itemsize == 8:
+            return self.cast(value, dtypes.FLOAT64)
         return self.cast(cast(self.b, value, dtypes.FLOAT64, dtypes.FLOAT32), dtypes.FLOAT32)
 
 
@@ -243,6 +243,27 @@ def _exponential(w: _Writer, rate: Value) -> None:
     w.singly(2, element)
 
 
+def _geometric(w: _Writer, probability: Value) -> None:
+    b = w.b
+    divisor = w.library("log1p", b.fneg(probability))
+
+    def element(place: Value, words: Value) -> Value:
+        trials = b.fdiv(w.library("log", w.double_at(words)), divisor)
+        return w.from_double(b.intrinsic("ceil", "double", trials))
+
+    w.singly(2, element)
+
+
+def _cauchy(w: _Writer, median: Value, scale: Value) -> None:
+    b = w.b
+
+    def element(place: Value, words: Value) -> Value:
+        angle = b.fmul(b.fsub(w.double_at(words), 0.5, ""), math.pi, "")
+        return w.from_double(b.fma(w.library("tan", angle), scale, median))
+
+    w.singly(2, element)
+
+
 def _slopes(w: _Writer, source: Value, low: Value, high: Value) -> None:
     """1 where the source is positive, else a number of [low, high); only these are drawn."""
     b, kind = w.b, w.dtype
@@ -299,8 +320,17 @@ def _normal(w: _Writer, mean: Value, deviation: Value) -> None:
             _normal_blocks(w, mean, deviation)
 
 
-def _normal_pairs(w: _Writer, mean: Value, deviation: Value) -> None:
-    """A number that waits in the state comes first; of the last pair, one may have to wait there."""
+def _log_normal(w: _Writer, mean: Value, deviation: Value) -> None:
+    _normal_pairs(w, mean, deviation, lambda number: w.library("exp", number))
+
+
+def _normal_pairs(
+    w: _Writer, mean: Value, deviation: Value, function: Callable[[Value], Value] = lambda number: number
+) -> None:
+    """A number that waits in the state comes first; of the last pair, one may have to wait there.
+
+    `function` is applied to every number.
+    """
     b = w.b
     words = b.alloca("i32", 4, 16)
     has_spare, spare = state_address(b, w.state, "has_spare"), state_address(b, w.state, "spare")
@@ -317,7 +347,7 @@ def _normal_pairs(w: _Writer, mean: Value, deviation: Value) -> None:
                 b.store(b.fmul(length, w.library("sin", angle), ""), spare)
                 b.store(b.constant("i64", 1), has_spare)
                 drawn.yield_([b.fmul(length, w.library("cos", angle), "")])
-        number = w.from_double(b.fma(kept.results[0], deviation, mean))
+        number = w.from_double(function(b.fma(kept.results[0], deviation, mean)))
         b.store(number, b.gep(w.element, w.out, loop.index))
 
 
@@ -436,6 +466,9 @@ _DISTRIBUTIONS: dict[str, tuple[list[Parameter], Callable[..., None]]] = {
     "bernoulli": ([Parameter("double", "probability")], _bernoulli),
     "bernoulli_each": ([Parameter("ptr", "probabilities")], _bernoulli_each),
     "integers": ([Parameter("i64", "low"), Parameter("i64", "range"), Parameter("i1", "is_wide")], _integers),
+    "log_normal": ([Parameter("double", "mean"), Parameter("double", "deviation")], _log_normal),
+    "geometric": ([Parameter("double", "probability")], _geometric),
+    "cauchy": ([Parameter("double", "median"), Parameter("double", "scale")], _cauchy),
     "exponential": ([Parameter("double", "rate")], _exponential),
     "slopes": ([Parameter("ptr", "source"), Parameter("double", "low"), Parameter("double", "high")], _slopes),
     "permutation": ([], _permutation),

@@ -244,9 +244,11 @@ _define_filling(
 )
 _define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_, "draw_bernoulli")
 _define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_, "draw_exponential")
-_define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_)
-_define_filling(f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}", log_normal_)
-_define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_)
+_define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_, "draw_geometric")
+_define_filling(
+    f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}", log_normal_, "draw_log_normal"
+)
+_define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_, "draw_cauchy")
 
 
 def _shape(size: Any) -> Any:
@@ -507,33 +509,6 @@ define(
     ),
     random=True,
     may_fail=True,
-)
-
-
-def _multinomial(weights: Array, samples: int, replacement: bool, generator: Generator | None) -> Array:
-    """Indices in proportion to the weights of each row. Raises RuntimeError with PyTorch's texts."""
-    if weights.ndim not in (1, 2):
-        raise RuntimeError("prob_dist must be 1 or 2 dim")
-    if weights.dtype.kind in "biu":
-        label = dtypes.from_numpy(weights.dtype).label
-        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {label}")
-    if samples <= 0:
-        raise RuntimeError("cannot sample n_sample <= 0 samples")
-    if not replacement and samples > weights.shape[-1]:
-        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    if weights.size == 0:
-        return np.empty((*weights.shape[:-1], samples), np.int64)
-    return random.multinomial(weights, samples, replacement, _chosen(generator))
-
-
-def _infer_multinomial(weights: TensorType, samples: Any, *_: Any) -> TensorType:
-    return TensorType(dtypes.INT64, None if weights.shape is None else (*weights.shape[:-1], samples))
-
-
-_define_from_tensor(
-    "aten::multinomial(Tensor self, SymInt num_samples, bool replacement=False, *, Generator? generator=None) -> Tensor",
-    _multinomial,
-    _infer_multinomial,
 )
 
 

@@ -34,6 +34,9 @@ FILLS: dict[str, tuple[tuple[str, ...], str]] = {
     "bernoulli": ((*FLOATS, *INTEGERS, "bool"), "x.bernoulli_(0.3)"),
     "bernoulli_each": (FLOATS, "torch.bernoulli((x + 1) / 3)"),
     "exponential": (FLOATS, "x.exponential_(1.3)"),
+    "geometric": ((*FLOATS, *INTEGERS), "x.geometric_(0.2)"),
+    "log_normal": (FLOATS, "x.log_normal_(1.0, 0.5)"),
+    "cauchy": (FLOATS, "x.cauchy_(1.0, 2.0)"),
     "random": ((*FLOATS, *INTEGERS, "bool"), "x.random_()"),
     "range": ((*FLOATS, *INTEGERS), "x.random_(3, 99)"),
     "wide_range": (("int64", "float64"), "x.random_(-3, 8589934592)"),
@@ -43,6 +46,9 @@ FILLS: dict[str, tuple[tuple[str, ...], str]] = {
     "randperm": (("int64", "int32", "int16", "uint8"), "torch.randperm(min(len(x), 200), dtype=x.dtype)"),
     "slopes": (FLOATS, "torch.rrelu(x, 0.1, 0.3, True)"),
 }
+TOLERANCES = {"normal": 1e-15, "randn_like": 1e-15, "exponential": 1e-15, "log_normal": 1e-15, "cauchy": 1e-12}
+"""Of float64 numbers, for which the eager layer has numpy's logarithms and sines, native code those of the C library."""
+
 CASES = [(name, dtype) for name, (dtypes, _) in FILLS.items() for dtype in dtypes]
 QUICK = {
     ("uniform", "float32"),
@@ -100,8 +106,7 @@ def agrees(fast: Any, program: Callable[..., Any], *arguments: Any, tolerance: f
 def test_native_numbers_are_those_of_the_eager_layer(name: str, dtype: str, tmp_path: Path) -> None:
     program = program_of(name, tmp_path)
     fast = optc.compile(jit.script(program), dynamic=True)
-    # the eager layer has numpy's logarithms and sines of float64, native code those of the C library
-    tolerance = 1e-15 if dtype == "float64" and name in ("normal", "randn_like", "exponential") else 0.0
+    tolerance = TOLERANCES.get(name, 0.0) if dtype == "float64" else 0.0
     for size in SIZES:
         x = (
             optc.zeros(size, dtype=getattr(optc, dtype))
@@ -140,6 +145,14 @@ def around(x):
     )  # fmt: skip
 
 
+def choices(x):
+    weights = optc.softmax(x, -1)
+    return (
+        optc.multinomial(weights, 1), optc.multinomial(weights, 5), optc.multinomial(weights, 9, True),
+        optc.multinomial(weights[1], 40, True),
+    )  # fmt: skip
+
+
 def in_loops_and_branches(x):
     for turn in range(5):
         if optc.rand(1).item() > 0.5:
@@ -157,12 +170,14 @@ def of_sizes_that_data_decides(x):
 
 @pytest.mark.parametrize(
     "program, shape",
-    [(draws_of_all_kinds, (40,)), (features, (3, 4, 5, 6)), (around, (6, 7)), (in_loops_and_branches, (40,)),
+    [(draws_of_all_kinds, (40,)), (features, (3, 4, 5, 6)), (around, (6, 7)), (choices, (6, 20)), (in_loops_and_branches, (40,)),
      (of_sizes_that_data_decides, (70,))],
 )  # fmt: skip
 def test_programs_draw_what_eager_code_draws(program: Callable[..., Any], shape: tuple[int, ...]) -> None:
     optc.manual_seed(5)
-    agrees(optc.compile(jit.script(program)), program, optc.randn(shape), tolerance=1e-6)
+    fast = optc.compile(jit.script(program))
+    agrees(fast, program, optc.randn(shape), tolerance=1e-6)
+    assert fast.specializations[-1].entry is not None
 
 
 def test_draws_of_native_and_eager_code_alternate() -> None:
@@ -232,13 +247,28 @@ def test_arguments_are_checked_before_numbers_are_drawn() -> None:
     for p, low, message in ((1.5, 0.0, "p to be in"), (0.5, 2.0, "from=2 > to=1"), (-0.5, 0.0, "p to be in")):
         with pytest.raises(ExecutionError, match=message):
             fast(x, p, low)
-    probabilities = optc.compile(jit.script(lambda_bernoulli))
+    probabilities = optc.compile(jit.script(of_probabilities))
     for bad in (1.5, -0.1, float("nan")):
         with pytest.raises(ExecutionError, match="p_in"):
             probabilities(optc.full((200,), bad))
 
 
-def lambda_bernoulli(x):
+@pytest.mark.parametrize("weights", [[1.0, -1.0, 2.0], [0.0, 0.0, 0.0], [1.0, float("nan"), 1.0], [1.0, 2.0]])
+def test_weights_are_checked_before_numbers_are_drawn(weights: list[float]) -> None:
+    fast = optc.compile(jit.script(three_of_all), dynamic=True)
+    agrees(fast, three_of_all, optc.ones(2, 4))
+    optc.manual_seed(3)
+    before = optc.get_rng_state()._array.tobytes()
+    with pytest.raises(ExecutionError, match=r"probability tensor|invalid multinomial|n_sample >"):
+        fast(optc.tensor([weights]))
+    assert optc.get_rng_state()._array.tobytes() == before
+
+
+def three_of_all(x):
+    return optc.multinomial(x, 3)
+
+
+def of_probabilities(x):
     return optc.bernoulli(x)
 
 

@@ -78,6 +78,7 @@ class Noise(nn.Module):
             torch.randint(0, 10, (5, 7)), torch.randint(-3, 3, [40], dtype=torch.int32), torch.randn(3, 3),
             torch.rand(5, dtype=torch.float64), torch.normal(x, x.abs()), torch.bernoulli(torch.sigmoid(x)),
             torch.native_dropout(x, 0.5, True)[1], torch.empty(33).exponential_(),
+            torch.multinomial(torch.softmax(x, -1), 2), torch.multinomial(x.abs(), 50, True),
         ]  # fmt: skip
 
 
