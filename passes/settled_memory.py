@@ -84,10 +84,11 @@ class _ChangingFacts(Facts):
 class _ChangingInference(Inference):
     """Inference in a program that writes: no write may change a shape, and lists that change are not looked into."""
 
-    def __init__(self, graph: Graph, changing: set[Value]) -> None:
+    def __init__(self, graph: Graph, written: set[Value]) -> None:
         super().__init__(graph, Context())
-        self.facts = _ChangingFacts(changing)
-        self.changing = changing
+        self.written = written
+        self.changing = {value for value in written if is_container(value.type)}
+        self.facts = _ChangingFacts(self.changing)
         self.reshapes = False
 
     def node(self, node: Node) -> None:
@@ -100,8 +101,9 @@ class _ChangingInference(Inference):
             self.reshapes |= not _is_same_shape(target, node)
 
     def with_size(self, node: Node, operator: Operator, arguments: list[Any], result: Any) -> Any:
-        """Tensors that hold sizes may change here."""
-        return result
+        """Tensors that hold sizes and are written to may hold others later."""
+        is_written = any(output in self.written for output in node.outputs)
+        return result if is_written else super().with_size(node, operator, arguments, result)
 
 
 def _is_same_shape(target: Value, node: Node) -> bool:
@@ -113,11 +115,8 @@ def twins_with_types(graph: Graph, aliasing: Aliasing) -> dict[Value, Value] | N
     """For every value its twin in a copy of the graph that has types; None where a write may change a shape."""
     copy = graph.copy()
     twins = dict(zip(graph.values(), copy.values(), strict=True))
-    changing = {
-        twins[value] for value, place in aliasing.places.items()
-        if is_container(value.type) and aliasing.written(place.storage)
-    }  # fmt: skip
-    inference = _ChangingInference(copy, changing)
+    written = {twins[value] for value, place in aliasing.places.items() if aliasing.written(place.storage)}
+    inference = _ChangingInference(copy, written)
     inference.block(copy.block)
     return None if inference.reshapes else twins
 
