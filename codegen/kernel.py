@@ -33,7 +33,7 @@ from typing import TypeAlias
 
 from optc.errors import VerifyError
 from optc.ir import dtypes
-from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
+from optc.ir.dims import Dim, factor_of, substitute, symbols
 from optc.ir.dtypes import DType
 from optc.ops.scalar import Expr, rewrite
 
@@ -207,11 +207,7 @@ def index_value(dim: Dim) -> Expr:
 
 def stride_of(index: Dim, variable: str) -> Dim | None:
     """How far an index moves when the variable grows by one; None when the index is not linear in it."""
-    if isinstance(index, int) or variable not in symbols(index):
-        return 0
-    moved = substitute(index, {variable: Symbolic((((Symbol(variable),), 1),)) + 1})
-    stride = moved - index
-    return None if variable in symbols(stride) else stride
+    return factor_of(index, variable)
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -181,16 +181,41 @@ def add(left: Dim, right: Dim) -> Dim:
     """left + right."""
     if isinstance(left, int) and isinstance(right, int):
         return left + right
+    if isinstance(right, int):
+        return _moved(left, right)
+    if isinstance(left, int):
+        return _moved(right, left)
     terms = _terms(left)
     for monomial, coefficient in _terms(right).items():
         terms[monomial] = terms.get(monomial, 0) + coefficient
     return _normal(terms)
 
 
+def _moved(dim: Dim, number: int) -> Dim:
+    """dim + number: most sums are of this kind, and the number is the last term."""
+    assert isinstance(dim, Symbolic)
+    monomial, constant = dim.terms[-1]
+    kept = dim.terms if monomial else dim.terms[:-1]
+    total = number if monomial else number + constant
+    return Symbolic((*kept, ((), total))) if total else Symbolic(kept)
+
+
+def _scaled(dim: Dim, number: int) -> Dim:
+    """dim * number: most products are of this kind, and the order of the terms stays."""
+    assert isinstance(dim, Symbolic)
+    if number in (0, 1):
+        return dim if number else 0
+    return Symbolic(tuple((monomial, coefficient * number) for monomial, coefficient in dim.terms))
+
+
 def multiply(left: Dim, right: Dim) -> Dim:
     """left * right."""
     if isinstance(left, int) and isinstance(right, int):
         return left * right
+    if isinstance(right, int):
+        return _scaled(left, right)
+    if isinstance(left, int):
+        return _scaled(right, left)
     terms: dict[Monomial, int] = {}
     for left_atoms, left_coefficient in _terms(left).items():
         for right_atoms, right_coefficient in _terms(right).items():
@@ -273,6 +298,25 @@ def product(dims: tuple[Dim, ...] | list[Dim]) -> Dim:
 def symbols(dim: Dim) -> frozenset[str]:
     """The names of all symbols in a dimension."""
     return frozenset() if isinstance(dim, int) else dim._symbols
+
+
+def factor_of(dim: Dim, name: str) -> Dim | None:
+    """What the symbol `name` is multiplied by in a dimension; None where the dimension is not linear in it."""
+    if isinstance(dim, int) or name not in dim._symbols:
+        return 0
+    total: Dim = 0
+    for monomial, factor in dim.terms:
+        rest = tuple(atom for atom in monomial if name not in _symbols_of(atom))
+        if len(rest) == len(monomial):
+            continue
+        if len(rest) + 1 < len(monomial) or Symbol(name) not in monomial:
+            return None
+        total = add(total, Symbolic(((rest, factor),)) if rest else factor)
+    return total
+
+
+def _symbols_of(atom: Atom) -> frozenset[str]:
+    return frozenset((atom.name,)) if isinstance(atom, Symbol) else atom._symbols
 
 
 _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {

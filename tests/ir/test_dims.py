@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from optc.ir.dims import Symbolic, floordiv, maximum, substitute, symbol, symbols
+from optc.ir.dims import Symbolic, factor_of, floordiv, maximum, modulo, substitute, symbol, symbols
 
 
 def deep(levels: int) -> Symbolic:
@@ -31,6 +31,24 @@ def test_substitution_leaves_what_it_does_not_concern() -> None:
     assert substitute(dim, {"s2": 5}) is dim
     assert substitute(dim, {"s1": 4}) == deep(3) + 4
     assert substitute(dim, {"s0": 16, "s1": 4}) == 6
+
+
+def test_the_factor_of_a_symbol_is_how_far_a_dimension_moves_with_it() -> None:
+    i, n = symbol("i"), symbol("n")
+    dim = i * n * 3 + i * 2 + n * n + 7
+    assert factor_of(dim, "i") == n * 3 + 2 == substitute(dim, {"i": i + 1}) - dim
+    assert factor_of(dim, "n") is None
+    assert factor_of(dim, "k") == 0 == factor_of(5, "k")
+    assert factor_of(floordiv(i, 4) + n, "i") is None
+    assert factor_of(modulo(n, 4) * i + floordiv(n, 4), "i") == modulo(n, 4)
+
+
+def test_numbers_that_are_added_and_multiplied_stay_in_normal_form() -> None:
+    dim = symbol("s0") * 2 + symbol("s1")
+    assert dim + 3 - 3 == dim == 0 + dim == dim * 1
+    assert (dim + 3) * 2 == dim * 2 + 6 == 6 + 2 * dim
+    assert dim * 0 == 0
+    assert str((1 + dim) * -1) == "-2*s0 + -1*s1 + -1"
 
 
 def test_a_dimension_means_the_same_in_another_process() -> None:
