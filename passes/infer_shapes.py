@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from optc.errors import OptcError
-from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbol, symbols
+from optc.ir.dims import Dim, Symbolic, fresh, symbol, symbols
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
-from optc.ir.symbols import binders, plain_symbol, substitute_type, type_symbols
+from optc.ir.symbols import binders, equate, plain_symbol, substitute_type, told_dims, told_dims_of, type_symbols
 from optc.ir.types import (
     NONE,
     TENSOR,
@@ -49,10 +49,16 @@ _ROUNDS = 12
 )
 def infer_shapes(graph: Graph, *, context: Context) -> bool:
     """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
-    inference = Inference(graph, context)
-    inference.block(graph.block)
+    types_before = {value: value.type for value in graph.values()}
+    for _ in range(_ROUNDS):
+        inference = Inference(graph, context)
+        inference.block(graph.block)
+        if not inference.renew_dims():
+            break
     folded = write_facts(graph, inference.facts)
-    return inference.types_changed() or folded
+    return folded or any(
+        value in types_before and not _is_same(types_before[value], value.type) for value in graph.values()
+    )
 
 
 class Inference:
@@ -62,15 +68,28 @@ class Inference:
         self.context = context
         self.facts = Facts()
         self.owners = binders(graph)
-        self.resolved: dict[str, Dim] = {}
-        self.graph = graph
+        self.told_before = {name: value for name, value in self.owners.items() if name.startswith("u")}
         self.types_before = {value: value.type for value in graph.values()}
+        self.newest = fresh()
+        self.graph = graph
 
-    def types_changed(self) -> bool:
-        return any(
-            value in self.types_before and not _is_same(self.types_before[value], value.type)
-            for value in self.graph.values()
-        )
+    def renew_dims(self) -> bool:
+        """Where a value that told a symbol turned out to tell something else, so does every `prim::Dim` of the symbol.
+
+        That is only certain once loops have settled. True where more than a name changed: what reads it may change too.
+        """
+        told: dict[str, Dim] = {}
+        for name, value in self.told_before.items():
+            before, now = told_dims_of(self.types_before[value]), told_dims(value)
+            for old, new in zip(before, now) if len(before) == len(now) else ():
+                if plain_symbol(old) == name and new != old:
+                    told.setdefault(name, new)
+        read: set[str] = set()
+        for node in self.graph.walk():
+            read |= symbols(node.attributes["dim"]) if node.kind == "prim::Dim" else set()
+        told = {name: dim for name, dim in told.items() if name in read and not symbols(dim) & told.keys()}
+        equate(self.graph, told)
+        return any(name is None or not _is_newer(name, self.newest) for name in map(plain_symbol, told.values()))
 
     def block(self, block: Block) -> None:
         for node in block.nodes:
@@ -146,18 +165,8 @@ class Inference:
         type_ = _with_own_extents(type_)
         bindings = {**self.kept_names(output, type_, newest), **renamed}
         renamed |= bindings
-        made = substitute_type(type_, bindings)
-        self.note_resolved(output, made)
-        output.type = made
+        output.type = substitute_type(type_, bindings)
         self.learn(output, result, bindings)
-
-    def note_resolved(self, output: Value, type_: Type) -> None:
-        """A symbol that this value told turns out to be something else: then so does every `prim::Dim` of it."""
-        before, now = _dims(output.type), _dims(type_)
-        for old, new in zip(before, now) if len(before) == len(now) else ():
-            name = plain_symbol(old)
-            if name is not None and new is not None and new != old and self.owners.get(name) is output:
-                self.resolved[name] = new
 
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
         """What the rule found out, what the schema says, or (for type variables) what the graph said."""
@@ -267,7 +276,7 @@ class Inference:
         return any(node.kind == "prim::RaiseException" or node in self.facts.failed for node in block.nodes)
 
     def merge(self, output: Value, sources: list[Value]) -> None:
-        old = output.type
+        old = self.types_before[output]
         type_ = sources[0].type
         for value in sources[1:]:
             type_ = self.join_values(type_, value.type, sources, output, old)
@@ -428,7 +437,6 @@ def _constant(inference: Inference, node: Node) -> None:
 
 
 def _dim(inference: Inference, node: Node) -> None:
-    node.attributes["dim"] = substitute(node.attributes["dim"], inference.resolved)
     node.output.type = IntType(node.attributes["dim"])
 
 

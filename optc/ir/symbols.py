@@ -49,12 +49,15 @@ def plain_symbol(dim: Dim | None) -> str | None:
 
 def told_dims(value: Value) -> tuple[Dim, ...]:
     """The dimensions that can be read off a value while the program runs: extents of a tensor, an int itself."""
-    if value.node.kind == "prim::Dim":
-        return ()
-    if isinstance(value.type, TensorType):
-        return value.type.shape or ()
-    if isinstance(value.type, IntType) and value.type.dim is not None:
-        return (value.type.dim,)
+    return () if value.node.kind == "prim::Dim" else told_dims_of(value.type)
+
+
+def told_dims_of(type_: Type) -> tuple[Dim, ...]:
+    """The dimensions that can be read off a value of a type."""
+    if isinstance(type_, TensorType):
+        return type_.shape or ()
+    if isinstance(type_, IntType) and type_.dim is not None:
+        return (type_.dim,)
     return ()
 
 
@@ -98,7 +101,7 @@ def replace_value(graph: Graph, old: Value, made: Value) -> None:
     """Let every user of `old` read `made`; symbols that `old` alone told become the dimensions of `made`."""
     bindings: dict[str, Dim] = {}
     told = [name for name in map(plain_symbol, told_dims(old)) if name is not None and name.startswith("u")]
-    if told and old.type != made.type:
+    if told and told_dims(old) != told_dims(made):
         owners = binders(graph)
         for mine, other in zip(told_dims(old), told_dims(made)):
             name = plain_symbol(mine)
