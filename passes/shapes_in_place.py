@@ -90,7 +90,9 @@ def _makes_objects(node: Node) -> bool:
     operator = operator_of(node)
     if operator is None or operator.mutates or operator.name in SAME_TENSOR:
         return False
-    return operator.shares is None and (not operator.is_view or operator.name in VIEWS)
+    if operator.shares is not None and operator.shares(node):
+        return False
+    return not operator.is_view or operator.name in VIEWS
 
 
 def _gives_nothing(node: Node) -> bool:
