@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optc.eager.memory import new_like
 from optc.eager.random_operators import bernoulli_
 from optc.ir import dtypes
 from optc.ir.graph import Node, Value
@@ -27,7 +28,7 @@ def _check_dropout(probability: float) -> None:
 def _noise(array: Array, keep: float, whole_features: bool) -> Array:
     """Ones with probability `keep` and zeros, one for each element or for each feature of each sample."""
     if not whole_features:
-        return bernoulli_(np.empty_like(array), keep, None)
+        return bernoulli_(new_like(array), keep, None)
     if array.ndim < 2:
         raise RuntimeError("Feature dropout requires at least 2 dimensions in the input")
     return bernoulli_(np.empty((*array.shape[:2], *(1,) * (array.ndim - 2)), array.dtype), keep, None)
@@ -128,9 +129,9 @@ for _name, _reference, _features, _write in (
 def _native_dropout(array: Array, probability: float, train: bool | None) -> tuple[Array, Array]:
     """The result, and where elements stay. Without `train`, it draws."""
     if train is False:
-        return array.copy(), np.ones_like(array, dtype=np.bool_, subok=False)
+        return array.copy(), np.ones(array.shape, np.bool_)
     keep = 1 - probability
-    mask = bernoulli_(np.empty_like(array, dtype=np.bool_, subok=False), keep, None)
+    mask = bernoulli_(new_like(array, np.bool_), keep, None)
     kind = array.dtype.type
     return np.asarray(array * mask * kind(0 if keep == 0 else 1 / keep)), mask
 

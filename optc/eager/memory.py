@@ -74,6 +74,14 @@ def in_operand_order(result: Array, operands: Sequence[Array]) -> Array:
     return np.ascontiguousarray(walked).transpose(inverse)
 
 
+def new_like(array: Array, dtype: Any = None) -> Array:
+    """A new array of the same shape, its memory without gaps and in the order of the array's, as PyTorch lays it out."""
+    kind = array.dtype if dtype is None else dtype
+    axes = memory_order(array.shape, [strides_of(array)])
+    inverse = [axes.index(axis) for axis in range(array.ndim)]
+    return np.empty([array.shape[axis] for axis in axes], kind).transpose(inverse)
+
+
 def _broadcast_strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The operand's strides in elements when it is expanded to `shape`."""
     lead = len(shape) - operand.ndim

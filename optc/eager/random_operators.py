@@ -16,6 +16,7 @@ import numpy.typing as npt
 from optc.eager import random
 from optc.eager.conversion import dtypes_maximum
 from optc.eager.generator import Generator, default_generator
+from optc.eager.memory import new_like
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
@@ -221,7 +222,7 @@ def _define_filling(schema: str, reference: Callable[..., Array], kernel: str | 
     filling.functional = define(
         schema.replace("aten::", "prim::").replace("_(", "(", 1).replace("_.", ".", 1).replace("(a!)", ""),
         infer=_written,
-        reference=lambda array, *arguments: reference(np.empty_like(array), *arguments),
+        reference=lambda array, *arguments: reference(new_like(array), *arguments),
         interpreted=None if kernel else _REASON,
         kernel=kernel,
         random=True,
@@ -384,7 +385,7 @@ define(
 
 def _like(array: Array, dtype: int | None) -> Array:
     """A new array of the shape and the order of memory of `array`."""
-    return np.empty_like(array, dtype=dtype_of_code(dtype, dtypes.from_numpy(array.dtype)).numpy, subok=False)
+    return new_like(array, dtype_of_code(dtype, dtypes.from_numpy(array.dtype)).numpy)
 
 
 def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Array], fill: Callable[..., Any]) -> None:
@@ -439,14 +440,21 @@ def _define_from_tensor(
 
 _define_from_tensor(
     "aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor",
-    lambda array, generator: bernoulli_tensor_(np.empty_like(array), array, generator),
-    decompose=lambda b, x, generator: b("prim::bernoulli.Tensor", x, x, generator=generator),
+    lambda array, generator: bernoulli_tensor_(np.empty(array.shape, array.dtype), array, generator),
+    decompose=lambda b, x, generator: b("prim::bernoulli.Tensor", _rows_like(b, x), x, generator=generator),
 )
 _define_from_tensor(
     "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
-    lambda array, probability, generator: bernoulli_(np.empty_like(array), probability, generator),
-    decompose=lambda b, x, probability, generator: b("prim::bernoulli.float", x, probability, generator=generator),
+    lambda array, probability, generator: bernoulli_(np.empty(array.shape, array.dtype), probability, generator),
+    decompose=lambda b, x, probability, generator: b(
+        "prim::bernoulli.float", _rows_like(b, x), probability, generator=generator
+    ),
 )
+
+
+def _rows_like(b: Any, x: Any) -> Any:
+    """A tensor to be filled of the type and shape of another, row by row whatever the order of that one's memory."""
+    return b("aten::full", list(b.shape(x)), 0, dtype=b.type(x).dtype.code)
 
 
 def _normal_around(mean: Any, deviation: Any, generator: Generator | None) -> Array:

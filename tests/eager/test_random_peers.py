@@ -129,6 +129,34 @@ def test_float32_normal_numbers_are_equal_bit_for_bit(mean: float, deviation: fl
         assert np.count_nonzero(array != expected) <= 1
 
 
+LIKE: dict[str, Callable[[Any, Any], Any]] = {
+    "rand_like": lambda library, x: library.rand_like(x),
+    "randn_like": lambda library, x: library.randn_like(x),
+    "randint_like": lambda library, x: library.randint_like(x, 100),
+    "bernoulli": lambda library, x: library.bernoulli(x),
+    "bernoulli.p": lambda library, x: library.bernoulli(x, 0.4),
+    "dropout": lambda library, x: library.nn.functional.dropout(x + 1, 0.4, True),
+    "dropout of a view": lambda library, x: library.nn.functional.dropout(x, 0.4, True),
+    "native_dropout": lambda library, x: library.native_dropout(x, 0.4, True)[1].float(),
+}
+VIEWS: list[Callable[[Any], Any]] = [
+    lambda x: x, lambda x: x.permute(2, 0, 1), lambda x: x[:1].expand(4, -1, -1), lambda x: x[:, ::2],
+    lambda x: x[:, :1].expand(-1, 6, -1).transpose(0, 2), lambda x: x.unsqueeze(1).expand(-1, 3, -1, -1).permute(0, 3, 1, 2),
+    lambda x: x.transpose(0, 1)[:, 1:], lambda x: x.reshape(1, -1).expand(3, -1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKE)
+@pytest.mark.parametrize("view", VIEWS)
+def test_tensors_like_others_are_drawn_in_the_order_of_their_memory(view: Callable[[Any], Any], name: str) -> None:
+    numbers = torch.rand(3, 4, 5)
+    torch.manual_seed(3)
+    optc.manual_seed(3)
+    expected = LIKE[name](torch, view(numbers)).numpy()
+    found = LIKE[name](optc, view(optc.from_numpy(numbers.numpy())))
+    np.testing.assert_allclose(found._array, expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 17, 1000, 100_000])
 def test_permutations(size: int) -> None:
     for seed in range(3):
