@@ -22,6 +22,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dim, normalize_dims
 from optc.ops.builder import Builder
+from optc.ops.effects import draws
 from optc.ops.joining import pad_pairs
 from optc.ops.registry import Kernel, Layout, Operator, Pointwise, Reduction, operator_of
 from optc.ops.shapes import contiguous_strides
@@ -46,7 +47,7 @@ def layout(graph: Graph) -> bool:
 
 def _move(graph: Graph, node: Node) -> bool:
     operator = operator_of(node)
-    if operator is None or operator.random or not _is_typed(node.output):
+    if operator is None or draws(node) or not _is_typed(node.output):
         return False
     for rewrite in (_permuted_result, _flat_result):
         result = _rewritten(graph, node, operator, rewrite)

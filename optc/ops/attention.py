@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from optc.errors import UnsupportedError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, product
+from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.dropping import dropped, dropped_array, drops
 from optc.ops.elementwise import array_type
 from optc.ops.failing import refuse
 from optc.ops.matrix import c_name
@@ -47,8 +48,8 @@ def _check(
         )
     if mask is not None and causal is True:
         raise RuntimeError(TWO_MASKS)
-    if dropout:
-        raise UnsupportedError("attention does not apply dropout")
+    if not 0 <= dropout <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout:g}")
 
 
 def _heads(query: Shape, key: Shape, shared: bool) -> Dim:
@@ -113,7 +114,10 @@ def _reference(
         top = scores.max(axis=-1, keepdims=True, initial=-np.inf)
         powers = np.exp(scores - np.where(np.isinf(top), 0, top))
         total = powers.sum(axis=-1, keepdims=True)
-        return np.asarray(np.where(total == 0, 0, powers / np.where(total == 0, 1, total)) @ v).astype(query.dtype)
+        weights = np.where(total == 0, 0, powers / np.where(total == 0, 1, total))
+        if dropout:
+            weights = dropped_array(weights, dropout)
+        return np.asarray(weights @ v).astype(query.dtype)
 
 
 def _decompose(
@@ -133,14 +137,20 @@ def _decompose(
     if mask is not None and isinstance(causal, Value):
         refuse(b, causal, TWO_MASKS)
     if mask is None:
-        return narrowed(b, b("aten::matmul", b("aten::softmax.int", scores, -1), v), dtype)
+        return _weighted(b, b("aten::softmax.int", scores, -1), v, dropout, dtype)
     if b.type(mask).dtype is dtypes.BOOL:
         scores = b("aten::masked_fill.Scalar", scores, b("aten::logical_not", mask), -math.inf)
     else:
         scores = b("aten::add.Tensor", scores, narrowed(b, mask, work))
     blind = b("aten::all.dim", b("aten::eq.Scalar", scores, -math.inf), -1, True)
     weights = b("aten::masked_fill.Scalar", b("aten::softmax.int", scores, -1), blind, 0.0)
-    return narrowed(b, b("aten::matmul", weights, v), dtype)
+    return _weighted(b, weights, v, dropout, dtype)
+
+
+def _weighted(b: Any, weights: Any, value: Any, dropout: float, dtype: DType) -> Any:
+    """Values in proportion to weights, some of which are dropped."""
+    given = dropped(b, weights, dropout) if dropout else weights
+    return narrowed(b, b("aten::matmul", given, value), dtype)
 
 
 def _later(b: Any, shape: Shape, causal: bool | Value) -> Any:
@@ -170,4 +180,5 @@ define(
     infer=_infer,
     reference=_reference,
     decompose=_decompose,
+    draws_when=lambda node: drops(node, 4),
 )

@@ -34,7 +34,7 @@ def has_effects(node: Node) -> bool:
     if node.kind in _STRUCTURAL or (node.kind in _FAILING and node.kind != "prim::RaiseException"):
         return False
     operator = operator_of(node)
-    return operator is None or operator.has_effects
+    return operator is None or operator.has_effects or draws(node)
 
 
 def follows_memory(node: Node) -> bool:
@@ -43,9 +43,14 @@ def follows_memory(node: Node) -> bool:
 
 
 def draws(node: Node) -> bool:
-    """True for random operators, but for those that a flag of theirs, `train`, tells to do nothing."""
+    """True for random operators, but for those that a flag of theirs, `train`, tells to do nothing, and for operators
+    that draw for some of their arguments only."""
     operator = operator_of(node)
-    if operator is None or not operator.random:
+    if operator is None:
+        return False
+    if operator.draws_when is not None:
+        return operator.draws_when(node)
+    if not operator.random:
         return False
     flags = [value for argument, value in zip(operator.schema.arguments, node.inputs) if argument.name == "train"]
     return not any(flag.is_constant and flag.constant is False for flag in flags)

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from optc.errors import UnsupportedError
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
+from optc.ir.graph import Node, Value
 from optc.ir.types import BOOL, IntType, TensorType
 from optc.ops import packed
-from optc.ops.abstract import ShapeError, normalize_dim
+from optc.ops.abstract import ShapeError, UndecidedShape, Unknown, normalize_dim
+from optc.ops.dropping import dropped, dropped_array, drops, is_constant
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
-from optc.ops.registry import define
+from optc.ops.registry import define, operator_of
 from optc.ops.shapes import Shape, format_shape, known_shape, require_same
 
 Array = np.ndarray[Any, Any]
@@ -206,6 +207,8 @@ class Layers:
     layers: int
     directions: int
     batch_first: bool
+    dropout: float = 0.0
+    """Of what goes from one layer to the next."""
 
 
 def _layers(
@@ -219,16 +222,19 @@ def _layers(
     bidirectional: bool,
     batch_first: bool = False,
 ) -> Layers:
-    """Sort the parameters. Raises RuntimeError for a wrong number, UnsupportedError for dropout in training."""
-    if train and num_layers > 1 and dropout != 0:
-        raise UnsupportedError(f"{cell.name} does not apply dropout between layers in training")
+    """Sort the parameters. Raises RuntimeError for a wrong number, UndecidedShape where only a run tells of dropout."""
+    if num_layers > 1 and any(isinstance(item, Unknown | Value) for item in (train, dropout)):
+        raise UndecidedShape("whether layers drop what they give is needed before the program runs")
+    dropped_share = dropout if train and num_layers > 1 else 0.0
     directions = 2 if bidirectional else 1
     projects = len(states) == 2 and _last_extent(states[0]) != _last_extent(states[1])
     size = (4 if has_biases else 2) + projects
     if len(parameters) != size * num_layers * directions:
         raise RuntimeError("got an incorrect number of RNN parameters")
     groups = [parameters[start : start + size] for start in range(0, len(parameters), size)]
-    return Layers([_weights(group, has_biases, projects) for group in groups], num_layers, directions, batch_first)
+    return Layers(
+        [_weights(group, has_biases, projects) for group in groups], num_layers, directions, batch_first, dropped_share
+    )
 
 
 def _last_extent(tensor: Any) -> Any:
@@ -282,6 +288,7 @@ def _run_layers(
     direction: Direction,
     select: Callable[[Any, int], Any],
     join: Callable[[list[Any]], Any],
+    drop: Callable[[Any], Any],
 ) -> tuple[Any, list[States]]:
     """Layer after layer, the outputs of both directions side by side; the last states in the order of `states`."""
     finals: list[States] = []
@@ -294,7 +301,17 @@ def _run_layers(
             shown.append(output)
             finals.append(final)
         x = shown[0] if len(shown) == 1 else join(shown)
+        if layers.dropout and layer < layers.layers - 1:
+            x = drop(x)
     return x, finals
+
+
+def _draws(node: Node) -> bool:
+    operator = operator_of(node)
+    assert operator is not None
+    positions = operator.schema.positions
+    trains = not is_constant(node.inputs[positions["train"]], False)
+    return trains and drops(node, positions["dropout"]) and not is_constant(node.inputs[positions["num_layers"]], 1)
 
 
 _FLAGS = "bool has_biases, int num_layers, float dropout, bool train, bool bidirectional"
@@ -341,6 +358,7 @@ def _declare_layers(cell: Cell) -> None:
             lambda x, start, weights, backwards: _run_direction(cell, x, start, weights, backwards),
             lambda state, place: state[place].astype(np.float64),
             lambda shown: np.concatenate(shown, -1),
+            lambda shown: dropped_array(shown, layers.dropout),
         )  # fmt: skip
         output = output.swapaxes(0, 1) if layers.batch_first else output
         return np.ascontiguousarray(output).astype(x.dtype), *_stacked(finals, x.dtype)
@@ -353,6 +371,7 @@ def _declare_layers(cell: Cell) -> None:
             lambda x, start, weights, backwards: _build_direction(b, cell, x, start, weights, backwards),
             lambda state, place: b("aten::select.int", state, 0, place),
             lambda shown: b("aten::cat", shown, -1),
+            lambda shown: dropped(b, shown, layers.dropout),
         )  # fmt: skip
         output = b("aten::transpose.int", output, 0, 1) if layers.batch_first else output
         return (output, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
@@ -363,6 +382,7 @@ def _declare_layers(cell: Cell) -> None:
         infer=infer,
         reference=reference,
         decompose=decompose,
+        draws_when=_draws,
     )
 
 
@@ -383,6 +403,7 @@ def _declare_packed_layers(cell: Cell) -> None:
             lambda x, start, weights, backwards: _run_packed(cell, x, steps, start, weights, backwards),
             lambda state, place: state[place].astype(np.float64),
             lambda shown: np.concatenate(shown, -1),
+            lambda shown: dropped_array(shown, layers.dropout),
         )  # fmt: skip
         return output.astype(x.dtype), *_stacked(finals, x.dtype)
 
@@ -390,6 +411,8 @@ def _declare_packed_layers(cell: Cell) -> None:
         """All sequences take part in all steps; those that have ended keep their states."""
         states = [b.value(state) for state in _states_of(cell, hx)]
         layers = _layers(cell, [b.type(state) for state in states], [b.value(item) for item in parameters], *options)
+        if layers.dropout:
+            raise UndecidedShape("rows that are drawn for are those of the sequences alone")
         batch = b.shape(states[0])[1]
         present = packed.is_present(b, sizes, batch)
         output, finals = _run_layers(
@@ -397,6 +420,7 @@ def _declare_packed_layers(cell: Cell) -> None:
             lambda x, start, weights, backwards: _build_direction(b, cell, x, start, weights, backwards, present),
             lambda state, place: b("aten::select.int", state, 0, place),
             lambda shown: b("aten::cat", shown, -1),
+            lambda shown: shown,
         )  # fmt: skip
         rows = packed.packed_rows(b, output, sizes, b.shape(x)[0])
         return (rows, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
@@ -407,6 +431,7 @@ def _declare_packed_layers(cell: Cell) -> None:
         infer=infer,
         reference=reference,
         decompose=decompose,
+        draws_when=_draws,
     )
 
 

@@ -126,12 +126,12 @@ class Operator:
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
     extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
     keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
-    says that it is not. `functional` is the operator without mutation, for in-place and `out=` forms.
+    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `functional` is the operator without mutation, for in-place and `out=` forms.
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
-        "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional",
+        "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional", "draws_when",
         "accepts_untyped", "needs_elements", "needs_strides", "shares", "_make_schema", "_schema",
     )  # fmt: skip
 
@@ -152,6 +152,7 @@ class Operator:
         needs_elements: bool = False,
         needs_strides: bool = False,
         shares: Shares | None = None,
+        draws_when: Shares | None = None,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -166,6 +167,7 @@ class Operator:
         self.needs_elements = needs_elements
         self.needs_strides = needs_strides
         self.shares = shares
+        self.draws_when = draws_when
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
@@ -246,6 +248,7 @@ def define(
     needs_elements: bool = False,
     needs_strides: bool = False,
     shares: Shares | None = None,
+    draws_when: Shares | None = None,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -281,6 +284,7 @@ def define(
         needs_elements=needs_elements,
         needs_strides=needs_strides,
         shares=shares,
+        draws_when=draws_when,
     )
     _register(operator)
     if inplace:

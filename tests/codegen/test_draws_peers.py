@@ -82,6 +82,31 @@ class Noise(nn.Module):
         ]  # fmt: skip
 
 
+class Scaled(nn.Module):
+    """Attention that drops weights itself."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return (
+            functional.scaled_dot_product_attention(x, x, x, None, 0.2),
+            functional.scaled_dot_product_attention(x, x, x, None, 0.4, True),
+        )
+
+
+class Recurrent(nn.Module):
+    """Layers with dropout between them, and none behind the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.long = nn.LSTM(10, 6, 3, dropout=0.3, batch_first=True)
+        self.gated, self.plain = nn.GRU(12, 5, 2, dropout=0.4, bidirectional=True), nn.RNN(10, 4, 2, dropout=0.5)
+        self.single = nn.LSTM(12, 6, 1)
+        self.widen = nn.Linear(6, 12)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shown = self.single(self.widen(self.long(x)[0]))[0]
+        return self.gated(self.widen(shown))[0], self.plain(x)[0]
+
+
 MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "layers": (Layers, (4, 6, 5, 5)),
     "encoder": (Encoder, (9, 12)),
@@ -89,6 +114,8 @@ MODULES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "gumbel": (Gumbel, (30, 10)),
     "attention": (Attention, (2, 7, 16)),
     "noise": (Noise, (6, 30)),
+    "scaled": (Scaled, (2, 3, 9, 8)),
+    "recurrent": (Recurrent, (4, 7, 10)),
 }
 CAPTURES: dict[str, Callable[[Any, Any], Any]] = {
     "script": lambda module, x: torch.jit.script(module),

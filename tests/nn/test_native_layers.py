@@ -156,7 +156,27 @@ def test_shapes_change_in_place() -> None:
     assert x.squeeze_(0).shape == (2, 3)
 
 
-def test_dropout_between_layers_in_training_is_refused() -> None:
-    layer = nn.GRU(2, 2, num_layers=2, dropout=0.5)
-    with pytest.raises(optc.errors.UnsupportedError, match="gru does not apply dropout between layers in training"):
-        layer(optc.zeros(3, 1, 2))
+def test_dropout_between_layers_is_drawn_in_training() -> None:
+    optc.manual_seed(0)
+    layer, attention = nn.GRU(8, 8, num_layers=2, dropout=0.5), optc.scaled_dot_product_attention
+    fast = optc.compile(optc.jit.trace(layer, (optc.zeros(5, 3, 8),), check_trace=False), fallback="error")
+    weights = optc.compile(optc.jit.script(attends), fallback="error")
+    x = optc.rand(5, 3, 8)
+    for run, compiled in (
+        (lambda: layer(x)[0], lambda: fast(x)[0]),
+        (lambda: attention(x, x, x, None, 0.3), lambda: weights(x)),
+    ):
+        results = []
+        for called in (run, compiled):
+            optc.manual_seed(2)
+            results.append((called(), optc.rand(3)))
+        (expected, behind), (found, behind_too) = results
+        np.testing.assert_allclose(found._array, expected._array, rtol=1e-5, atol=1e-6)
+        assert (behind == behind_too).all()
+        assert not np.allclose(run()._array, expected._array)
+    layer.eval()
+    assert (layer(x)[0] == layer(x)[0]).all()
+
+
+def attends(x):
+    return optc.scaled_dot_product_attention(x, x, x, None, 0.3)
