@@ -18,6 +18,7 @@ from optc.cli.target import Target, UsageError, load_target, one_line, usage_err
 from optc.eager.seeding import manual_seed
 from optc.errors import OptcError
 from optc.jit.api import freeze
+from optc.runtime.collector import collector_paused
 
 DIFFERENT = 1
 """Exit code when results that should be equal are not."""
@@ -126,7 +127,7 @@ def note_fallbacks(fallbacks: Sequence[Any]) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """`optc check`: what is in a program; exit code 1 when something that can run is missing."""
-    with waiting(f"reading {options.target}"):
+    with waiting(f"reading {options.target}"), collector_paused():
         found = contents(load_target(options.target, is_for_show=True))
     print(found.as_json() if options.json else as_text(found, Style.of(sys.stdout)))
     return 0 if found.is_supported else DIFFERENT
@@ -134,7 +135,7 @@ def check(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """`optc convert`: read an archive or program, freeze it if asked, write an archive."""
-    with waiting(f"reading {options.target}"):
+    with waiting(f"reading {options.target}"), collector_paused():
         target = load_target(options.target, is_for_show=True)
     with usage_errors(f"cannot convert {options.target}"):
         program = target.program()
