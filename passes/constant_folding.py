@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def constant_argument(value: Value) -> Any:
 def _is_plain(constant: Any) -> bool:
     if isinstance(constant, list | tuple):
         return all(map(_is_plain, constant))
-    return constant is None or isinstance(constant, bool | int | float | str | np.ndarray)
+    return constant is None or isinstance(constant, bool | int | float | str | Enum | np.ndarray)
 
 
 def _is_modest(operator: Operator, arguments: list[Any], limit: int) -> bool:

@@ -178,8 +178,6 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "aten::wait": _plain(Future.wait),
     "prim::NumToTensor": _plain(number_to_tensor),
     "prim::tolist": _plain(to_list),
-    "prim::EnumName": _plain(lambda member: member.name),
-    "prim::EnumValue": _plain(lambda member: member.value),
     "prim::dtype": _plain(dtype_code),
     "prim::device": _constantly("cpu"),
     "prim::layout": _constantly(0),

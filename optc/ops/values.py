@@ -9,7 +9,7 @@ from typing import Any
 
 from optc.ir.dtypes import BFLOAT16, FLOAT16
 from optc.ir.stream_text import printed
-from optc.ir.types import BOOL, OptionalType, TensorType
+from optc.ir.types import ANY, BOOL, EnumType, OptionalType, TensorType
 from optc.messages import say
 from optc.ops.abstract import Unknown, concrete_type, unknown
 from optc.ops.python_values import array_in, declare_host, unknown_of
@@ -60,6 +60,13 @@ def _unwrap_rule(value: Any) -> Any:
     return value
 
 
+def _value_rule(member: Any) -> Any:
+    """What the members of an enumeration hold is part of its type."""
+    if isinstance(member, Unknown):
+        return unknown_of(member.type.value) if isinstance(member.type, EnumType) else unknown(ANY)
+    return member.value
+
+
 def _hash(value: Any) -> int:
     content = array_in(value)
     return hash(content.tobytes() if hasattr(content, "tobytes") else content)
@@ -87,6 +94,8 @@ declare_host("aten::eq.device(Device a, Device b) -> bool", lambda a, b: a == b,
 declare_host("aten::ne.device(Device a, Device b) -> bool", lambda a, b: a != b, _VALUES)
 declare_host("aten::eq.enum(AnyEnumType a, AnyEnumType b) -> bool", lambda a, b: a == b, _VALUES)
 declare_host("aten::ne.enum(AnyEnumType a, AnyEnumType b) -> bool", lambda a, b: a != b, _VALUES)
+declare_host("prim::EnumName(AnyEnumType enum) -> str", lambda member: member.name, _VALUES)
+declare_host("prim::EnumValue(AnyEnumType enum) -> t", lambda member: member.value, _VALUES, rule=_value_rule)
 declare_host("aten::device(str a) -> Device", lambda name: name, _VALUES)
 declare_host("aten::device.with_index(str type, int index) -> Device", lambda kind, index: f"{kind}:{index}", _VALUES)
 declare_host("prim::type(Device self) -> str", lambda device: str(device).partition(":")[0], _VALUES)
