@@ -67,6 +67,7 @@ class _Functionalizer:
         self.seen: dict[Value, int] = {}
         self.views: dict[tuple[Place, int], Value] = {}
         self.removed: list[Node] = []
+        self.elements: dict[Node, tuple[Value, ...]] = {}
         self.version = 0
 
     def run(self) -> None:
@@ -123,6 +124,8 @@ class _Functionalizer:
 
     def read_inputs(self, node: Node) -> None:
         self.originals = node.inputs
+        if node.kind in _CONSTRUCTS:
+            self.elements[node] = self.originals
         for slot, value in enumerate(node.inputs):
             node.set_input(slot, self.read(value, node))
 
@@ -274,11 +277,14 @@ class _Functionalizer:
             return False
         if made.block is not writer.block or self.state.contents.get(holder) is not holder.value:
             return False
-        places = [self.aliasing.places[value] for value in made.inputs if value in self.aliasing.places]
+        elements = self.elements[made]
+        places = [self.aliasing.places[value] for value in elements if value in self.aliasing.places]
         if holder in self.state.unreadable or any(place.storage in self.state.unreadable for place in places):
             return False
-        present = {value: self.read(value, writer) for value in made.inputs}
-        contents = copy_node(made, self.graph, present).insert_before(writer).output
+        present = [self.read(value, writer) for value in elements]
+        contents = copy_node(made, self.graph, {}).insert_before(writer).output
+        for slot, value in enumerate(present):
+            contents.node.set_input(slot, value)
         contents.name = holder.value.name
         self.state.contents[holder] = contents
         self.state.versions[holder] = self.next_version()
