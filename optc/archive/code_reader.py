@@ -15,6 +15,7 @@ from typing import Any
 
 from optc import config
 from optc.archive.debug_information import DebugInformation
+from optc.archive.deep_code import parse
 from optc.archive.keyword_names import has_keyword_members, with_keywords_as_names
 from optc.archive.upgraders import upgrade
 from optc.archive.value_types import Fitting
@@ -193,11 +194,11 @@ class ArchiveCode:
 
 def _parsed(text: str) -> ast.Module:
     try:
-        return ast.parse(text)
+        return parse(text)
     except SyntaxError:
         if not has_keyword_members(text):
             raise
-        return ast.parse(with_keywords_as_names(text))
+        return parse(with_keywords_as_names(text))
 
 
 def _originals(code: ArchiveCode, entry: str, text: str) -> Callable[[int, int], SourceRange | None] | None:
