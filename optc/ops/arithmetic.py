@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -403,6 +404,7 @@ _check: Callable[..., None]
 for _name, _scalar, _compute, _check in (
     ("add", add, _add_arrays, check_alpha),
     ("sub", subtract, _subtract_arrays, check_subtraction),
+    ("subtract", subtract, _subtract_arrays, check_subtraction),
 ):
     declare_pointwise(
         f"aten::{_name}.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
@@ -427,9 +429,10 @@ for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar"
         promotion="result",
     )
 
-declare_binary("mul", multiply, np.multiply, commutative=True)
-declare_binary("div", lambda x, y: x / y, _true_divide, promotion="float")
-declare_binary("true_divide", lambda x, y: x / y, _true_divide, promotion="float")
+for _name in ("mul", "multiply"):
+    declare_binary(_name, multiply, np.multiply, commutative=True)
+for _name in ("div", "divide", "true_divide"):
+    declare_binary(_name, lambda x, y: x / y, _true_divide, promotion="float")
 declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, check=_refuse_bool("remainder_cpu"))
 declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, check=_refuse_bool("fmod_cpu"))
 declare_pointwise(
@@ -469,9 +472,9 @@ def _reference_rounded(x: Any, y: Any, rounding_mode: str | None) -> Array:
     return pointwise_reference(divide, promotion, check=_check_rounding_mode)(x, y, rounding_mode)
 
 
-for _overload, _type in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
+for _name, _type in itertools.product(("div", "divide"), ("Tensor", "Scalar")):
     define(
-        f"aten::div.{_overload}_mode(Tensor self, {_type} other, *, str? rounding_mode) -> Tensor",
+        f"aten::{_name}.{_type}_mode(Tensor self, {_type} other, *, str? rounding_mode) -> Tensor",
         infer=_infer_rounded,
         reference=_reference_rounded,
         scalar=_divide,
@@ -615,4 +618,5 @@ declare_pointwise(
     lambda x, values: select(x.equal(0), values, (x > 0).cast(x.dtype)),
     lambda x, values: np.where(x == 0, values, (x > 0).astype(values.dtype)),
     check=_check_heaviside,
+    inplace=True,
 )

@@ -156,7 +156,8 @@ def _check_stacked(name: str, tensors: Sequence[Any]) -> None:
 
 
 declare_stacking("hstack", lambda shape: shape or (1,), lambda rank: 0 if rank == 1 else 1)
-declare_stacking("vstack", lambda shape: shape if len(shape) > 1 else (1, *(shape or (1,))), lambda rank: 0)
+for _name in ("vstack", "row_stack"):
+    declare_stacking(_name, lambda shape: shape if len(shape) > 1 else (1, *(shape or (1,))), lambda rank: 0)
 declare_stacking("column_stack", _column, lambda rank: 1)
 declare_stacking("dstack", _at_least_3d, lambda rank: 2)
 

@@ -170,6 +170,8 @@ TABLE: dict[str, list[Any]] = {
     + [(integers(2, 3), integers(3, low=1), mode) for mode in (None, "floor", "trunc")]
     + [(*np.meshgrid(special(), special()), "floor")],
     "aten::div.Scalar_mode": [(integers(9), -2, mode) for mode in (None, "floor", "trunc")] + [(floats(5), 0.3, "floor")],
+    "aten::divide.Tensor_mode": [(floats(2, 3), floats(3, seed=1), mode) for mode in (None, "floor", "trunc")],
+    "aten::divide.Scalar_mode": [(integers(9), -2, "floor")],
     "aten::round.decimals": [(floats(5), 2), (floats(5, dtype="float64"), -1), (floats(3), 0)],
     "aten::lerp.Scalar": [(floats(3), floats(3, seed=1), 0.25), (floats(3), floats(3, seed=1), 0.75),
                           (floats(3), floats(3, dtype="float64"), 0.5)],
@@ -318,7 +320,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::concat": [([floats(2, 3), floats(1, 3)], 0)], "aten::concatenate": [([floats(2, 3), floats(1, 3)], 0)],
     "aten::stack": [([floats(2, 3), floats(2, 3)], 1), ([floats(), floats()], -1), ([floats(2), floats(3)], 0), ([], 0)],
     "aten::hstack": [([floats(2), floats(3)],), ([floats(2, 3), floats(2, 1)],)],
-    "aten::vstack": [([floats(3), floats(2, 3)],)],
+    **dict.fromkeys(("aten::vstack", "aten::row_stack"), [([floats(3), floats(2, 3)],)]),
     "aten::split.Tensor": [(floats(5, 2), 2), (floats(2, 4), 4, 1), (floats(5), 0), (floats(0, 2), 2)],
     "aten::split": [(floats(5, 2), [2, 3]), (floats(5), [2, 2])], "aten::split.sizes": [(floats(5, 2), [2, 3])],
     "aten::split_with_sizes": [(floats(5, 2), [1, 4]), (floats(5), [2, 2])],
