@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import DictType, ListType, OptionalType, TensorType, TupleType, Type
+from optc.jit.aliases import normalize_operators
 from optc.ops.registry import operator_of
 
 _CALLS = frozenset(("prim::CallMethod", "prim::CallFunction", "prim::SetAttr", "prim::RaiseException", "prim::Print"))
@@ -17,7 +18,8 @@ _CONTAINERS = frozenset((
 
 
 def clean_trace(graph: Graph) -> None:
-    """Lower tuples and remove dead nodes."""
+    """Give operators their usual names, lower tuples and remove dead nodes."""
+    normalize_operators(graph)
     forward_tuples(graph.block)
     remove_dead_nodes(graph)
 

@@ -9,29 +9,12 @@ import numpy as np
 
 from optc.ir.graph import Block, Graph, Node, Use, Value
 from optc.ir.types import BOOL, INT, TENSOR, EnumType, ListType, TensorType, TupleType
+from optc.jit.aliases import normalize_operators
 from optc.jit.frontend.constants import MAX_INT, insert_constant, known
 from optc.jit.frontend.dead_code import eliminate_dead_code
 from optc.jit.frontend.folding import constant_key, propagate_constants
 from optc.jit.frontend.forks import lift_forks
 from optc.jit.frontend.type_rules import is_mutable
-
-_ALIASES = {
-    "absolute": "abs", "clip": "clamp", "linalg_det": "det", "ger": "outer", "arccos": "acos", "arcsin": "asin",
-    "arctan": "atan", "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh", "fix": "trunc", "negative": "neg",
-    "subtract": "sub", "greater_equal": "ge", "greater": "gt", "less_equal": "le", "less": "lt", "not_equal": "ne",
-    "divide": "div", "multiply": "mul", "true_divide": "div", "row_stack": "vstack", "swapdims": "transpose",
-    "swapaxes": "transpose", "moveaxis": "movedim", "degrees": "rad2deg", "radians": "deg2rad",
-    "concat": "cat", "concatenate": "cat", "special_expit": "sigmoid", "special_psi": "digamma", "special_gammaln": "lgamma",
-    "special_multigammaln": "mvlgamma", "linalg_matmul": "matmul",
-    **{
-        f"special_{name}": name
-        for name in (
-            "digamma", "exp2", "erf", "erfc", "erfinv", "expm1", "i0", "log1p", "log_softmax", "logit", "logsumexp",
-            "polygamma", "round", "sinc", "softmax", "xlogy",
-        )
-    },
-}  # fmt: skip
-
 
 def clean_up(graph: Graph) -> None:
     """Bring a graph in SSA form into the form that TorchScript shows."""
@@ -97,18 +80,6 @@ def _canonicalize_loop(node: Node) -> None:
         both = graph.insert("aten::__and__", (below, body.outputs[0]), (BOOL,), overload="bool").output
     body.add_output(next_counter)
     body.return_node.set_input(0, both)
-
-
-def normalize_operators(graph: Graph) -> None:
-    """Give operators with several names the usual one."""
-    for node in graph.walk():
-        bare = node.kind.removeprefix("aten::")
-        stem = bare.removesuffix("_")
-        if bare == node.kind or stem not in _ALIASES:
-            continue
-        if node.inputs and isinstance(node.inputs[0].type, TensorType):
-            node.kind = f"aten::{_ALIASES[stem]}{bare[len(stem) :]}"
-            node.operator = None
 
 
 def erase_list_literals(graph: Graph) -> None:
