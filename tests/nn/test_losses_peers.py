@@ -74,3 +74,33 @@ def test_is_the_module_of_pytorch(expression: str, inputs: list[Any]) -> None:
         engines += [scripted, optc.compile(scripted, fallback=fallback)]
     for engine in engines:
         np.testing.assert_allclose(engine(*given).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+FRACTIONAL = (
+    ("FractionalMaxPool2d(2, output_ratio=0.5)", (2, 3, 8, 6)),
+    ("FractionalMaxPool2d((2, 3), 4, return_indices=True)", (3, 8, 6)),
+    ("FractionalMaxPool3d(2, output_size=(2, 3, 2))", (2, 2, 5, 6, 4)),
+)
+
+
+@pytest.mark.parametrize(("expression", "shape"), FRACTIONAL)
+def test_pools_at_drawn_places_as_pytorch(expression: str, shape: tuple[int, ...]) -> None:
+    theirs, ours = (eval(expression, vars(package.nn)) for package in (torch, optc))
+    assert repr(ours) == repr(theirs)
+    x = normal(*shape)
+    torch.manual_seed(3)
+    expected = theirs(torch.from_numpy(x))
+    for engine in (ours, optc.jit.script(ours), optc.compile(optc.jit.script(ours), fallback="allow")):
+        optc.manual_seed(3)
+        found = engine(optc.from_numpy(x))
+        for mine, other in zip(*([one] if not isinstance(one, tuple) else one for one in (found, expected))):
+            assert mine.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("arguments", [{}, {"output_size": 2, "output_ratio": 0.5}, {"output_ratio": (0.5, 1.5)}])
+def test_pools_at_drawn_places_refuse_what_pytorch_refuses(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError) as expected:
+        torch.nn.FractionalMaxPool2d(2, **arguments)
+    with pytest.raises(ValueError) as refused:
+        optc.nn.FractionalMaxPool2d(2, **arguments)
+    assert str(refused.value) == str(expected.value)

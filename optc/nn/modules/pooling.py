@@ -10,7 +10,7 @@ from optc.nn.modules.sizes import Numbers, repeated
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
+    "AdaptiveMaxPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "FractionalMaxPool2d", "FractionalMaxPool3d", "LPPool1d", "LPPool2d", "LPPool3d",
     "MaxPool1d", "MaxPool2d", "MaxPool3d", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d",
 ]  # fmt: skip
 
@@ -245,6 +245,57 @@ class LPPool3d(_LPPoolNd):
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class _FractionalMaxPoolNd(Module):
+    __constants__ = ["kernel_size", "return_indices", "output_size", "output_ratio"]
+    _spatial: int
+    return_indices: bool
+
+    def __init__(
+        self, kernel_size: Numbers, output_size: Numbers | None = None,
+        output_ratio: float | tuple[float, ...] | None = None, return_indices: bool = False,
+        _random_samples: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if output_size is None and output_ratio is None:
+            raise ValueError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        self.kernel_size = repeated(kernel_size, self._spatial)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else repeated(output_size, self._spatial)
+        if isinstance(output_ratio, float | int):
+            output_ratio = (output_ratio,) * self._spatial
+        self.output_ratio = output_ratio
+        if output_ratio is not None and not all(0 < output_ratio[place] < 1 for place in range(self._spatial)):
+            shown = output_ratio[0] if len(set(output_ratio)) == 1 else output_ratio
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {shown})")
+
+
+class FractionalMaxPool2d(_FractionalMaxPoolNd):
+    """The largest elements of windows of (N, C, H, W) or (C, H, W) at drawn places, about evenly apart."""
+
+    _spatial = 2
+
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
+        return functional.fractional_max_pool2d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+            _random_samples=self._random_samples,
+        )  # fmt: skip
+
+
+class FractionalMaxPool3d(_FractionalMaxPoolNd):
+    """The largest elements of windows of (N, C, D, H, W) or (C, D, H, W) at drawn places, about evenly apart."""
+
+    _spatial = 3
+
+    def forward(self, input: Tensor):  # type: ignore[no-untyped-def]
+        return functional.fractional_max_pool3d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
+            _random_samples=self._random_samples,
+        )  # fmt: skip
 
 
 class _MaxUnpoolNd(Module):
