@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from optc.eager import gradient
 from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
-from optc.eager.device import PRESERVE_FORMAT
 from optc.eager.matching import Signature, combination_message, value_text
 from optc.eager.memory import in_operand_order, overlaps_itself
 from optc.eager.result_order import ORDERS, Order
@@ -24,6 +23,7 @@ from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
 from optc.ops.held import is_held
+from optc.ops.memory_formats import PRESERVE, in_format
 from optc.ops.registry import Layout, Operator, Pointwise, check_castable, overloads
 from optc.ops.storage import RESHAPED_IN_PLACE
 
@@ -206,7 +206,7 @@ class _Plan(NamedTuple):
     returns_alias: bool
     differentiable: bool
     pointwise: bool
-    like: bool
+    formatted: bool
     order: Order | None
     takes_held: bool
     field_names: tuple[str, ...]
@@ -228,7 +228,7 @@ def _plan(operator: Operator) -> _Plan:
         any(returned.alias for returned in schema.returns) or operator.shares is not None,
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
-        schema.name.endswith("_like"),
+        bool(schema.arguments) and schema.arguments[-1].name == "memory_format",
         ORDERS.get(schema.name),
         _takes_held(operator),
         tuple(returned.name for returned in schema.returns) if len(schema.returns) > 1 else (),
@@ -306,7 +306,11 @@ def _requires_gradient(arguments: Sequence[Any]) -> bool:
 def _wrapped(operator: Operator, plan: _Plan, result: Any, arguments: Sequence[Any]) -> Any:
     requires = plan.differentiable and gradient.is_grad_enabled() and _requires_gradient(arguments)
     if isinstance(result, np.ndarray):
-        keeps_order = plan.pointwise or (plan.like and arguments[-1] in (None, PRESERVE_FORMAT.code))
+        keeps_order = plan.pointwise
+        if plan.formatted:
+            keeps_order = arguments[-1] is None or arguments[-1] == PRESERVE
+        if plan.formatted and not keeps_order:
+            result = _in_format(result, arguments)
         if plan.order is not None and result.ndim > 1:
             result = plan.order(result, _operands(arguments))
         elif keeps_order and result.ndim > 1:
@@ -327,6 +331,12 @@ def _operands(arguments: Sequence[Any]) -> list[npt.NDArray[Any]]:
     """The arrays of the tensors among the arguments, those in lists included."""
     items = [item for value in arguments for item in (value if isinstance(value, list | tuple) else (value,))]
     return [item._array for item in items if isinstance(item, TensorBase)]
+
+
+def _in_format(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray[Any]:
+    """The result in the memory order that the last argument asks for, unless it is an operand that stays."""
+    is_operand = any(result is operand for operand in _operands(arguments))
+    return result if is_operand else in_format(result, arguments[-1])
 
 
 def _laid_out(result: npt.NDArray[Any], arguments: Sequence[Any]) -> npt.NDArray[Any]:

@@ -14,6 +14,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, UNKNOWN_BOOL, UNKNOWN_FLOAT, Unknown, dtype_of_code
 from optc.ops.elementwise import cast_array, truth
 from optc.ops.held import is_held, numbers_of, record_of
+from optc.ops.memory_formats import stays
 from optc.ops.promotion import number_type, operand_type, result_type
 from optc.ops.registry import Operator, Shares, always_shares, define
 from optc.ops.scalar import Expr
@@ -51,6 +52,11 @@ def asks_for_copy(operator: Operator, arguments: Sequence[Any]) -> bool | None:
     return copies if isinstance(copies, bool) else None
 
 
+def _is_reordered(schema: str, x: Array, rest: Sequence[Any]) -> bool:
+    """True where the elements have to lie in another order, which the last argument asks for."""
+    return "memory_format" in schema and not stays(x, rest[-1])
+
+
 def declare_cast(
     schema: str,
     dtype_of: Callable[..., DType],
@@ -61,7 +67,9 @@ def declare_cast(
     define(
         schema,
         infer=lambda x, *rest: TensorType(dtype_of(operand_type(x), *rest), x.shape),
-        reference=lambda x, *rest: converted(x, dtype_of(operand_type(x), *rest), copies(*rest)),
+        reference=lambda x, *rest: converted(
+            x, dtype_of(operand_type(x), *rest), copies(*rest) or _is_reordered(schema, x, rest)
+        ),
         scalar=lambda x, *rest: x,
         promotion="none",
         shares=shares,
@@ -76,7 +84,9 @@ def declare_cast_like(
     define(
         schema,
         infer=lambda x, other, *rest: TensorType(operand_type(other), x.shape),
-        reference=lambda x, other, *rest: converted(x, operand_type(other), copies(*rest)),
+        reference=lambda x, other, *rest: converted(
+            x, operand_type(other), copies(*rest) or _is_reordered(schema, x, rest)
+        ),
         decompose=lambda b, x, other, *rest: b("aten::to.dtype", x, operand_type(b.type(other)).code),
         shares=shares,
     )

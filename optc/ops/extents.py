@@ -10,8 +10,8 @@ from optc.ir.dims import Dim, product
 from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim
+from optc.ops.memory_formats import Array, element_strides, lies_in
 from optc.ops.registry import define
-from optc.ops.shape import Array, element_strides
 from optc.ops.shapes import (
     Shape,
     known_shape,
@@ -122,7 +122,7 @@ define(
 define(
     "aten::is_contiguous.memory_format(Tensor self, MemoryFormat memory_format) -> bool",
     infer=_unknown_strides,
-    reference=lambda x, memory_format: is_contiguous(x),
+    reference=lies_in,
     interpreted=_STRIDES,
     needs_strides=True,
 )

@@ -6,7 +6,8 @@ import numpy as np
 
 from optc.ir.dims import Dim
 from optc.ops.abstract import UndecidedShape, normalize_dim
-from optc.ops.shape import Array, Strides, Triple, declare_view, element_strides, strided_view
+from optc.ops.memory_formats import element_strides
+from optc.ops.shape import Array, Strides, Triple, declare_view, strided_view
 from optc.ops.shapes import (
     Shape,
     format_shape,

@@ -14,6 +14,7 @@ import numpy as np
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, normalize_dims
+from optc.ops.memory_formats import PRESERVE, element_strides, in_format
 from optc.ops.registry import Shares, always_shares, define
 from optc.ops.shapes import (
     Shape,
@@ -47,13 +48,6 @@ def declare_view(
 def strided_view(x: Array, sizes: Sequence[int], strides: Sequence[int]) -> Array:
     """A numpy view with strides given in elements, starting at the first element of x."""
     return np.lib.stride_tricks.as_strided(x, tuple(sizes), tuple(stride * x.itemsize for stride in strides))
-
-
-def element_strides(x: Array) -> tuple[int, ...]:
-    """Strides in elements as torch reports them (row-major for contiguous arrays, also empty ones)."""
-    if x.flags.c_contiguous:
-        return known(contiguous_strides(x.shape))
-    return tuple(stride // x.itemsize for stride in x.strides)
 
 
 # Order of dimensions -------------------------------------------------------------------------------------------------
@@ -370,10 +364,16 @@ def same_type(x: TensorType, *rest: Any) -> TensorType:
     return x.with_shape(x.shape)
 
 
+def _reference_contiguous(x: Array, memory_format: int) -> Array:
+    if memory_format == PRESERVE:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    return in_format(x, memory_format)
+
+
 define(
     "aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)",
     infer=same_type,
-    reference=lambda x, memory_format: x if x.flags.c_contiguous else x.copy(order="C"),
+    reference=_reference_contiguous,
     kernel="copy",
 )
 define(

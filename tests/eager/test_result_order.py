@@ -24,6 +24,23 @@ PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
     "interpolate": lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2.0),
     "pad": lambda lib, x: lib.nn.functional.pad(x, [1, 1, 1, 1]),
     "relu": lambda lib, x: x.relu(),
+    "to channels last": lambda lib, x: (
+        x.to(memory_format=lib.channels_last),
+        x.double(memory_format=lib.channels_last),
+    ),
+    "to rows": lambda lib, x: (
+        x.to(lib.float64, memory_format=lib.contiguous_format),
+        x.clone(memory_format=lib.contiguous_format),
+    ),
+    "contiguous channels last": lambda lib, x: (
+        x.contiguous(memory_format=lib.channels_last),
+        x.clone(memory_format=lib.channels_last),
+    ),
+    "like channels last": lambda lib, x: (
+        lib.zeros_like(x, memory_format=lib.channels_last),
+        x[:, :1].expand(2, 3, 4, 6).clone(),
+    ),
+    "volumes": lambda lib, x: x[None].contiguous(memory_format=lib.channels_last_3d),
 }
 
 
@@ -42,6 +59,34 @@ def test_strides_are_those_of_pytorch(name: str, order: str) -> None:
     results = [PROGRAMS[name](lib, arranged(lib, order)) for lib in (optc, torch)]
     mine, other = (list(result) if isinstance(result, tuple) else [result] for result in results)
     assert [tensor.stride() for tensor in mine] == [tensor.stride() for tensor in other]
+
+
+CONVERSIONS: list[Callable[[Any], Any]] = [
+    lambda x: x.contiguous(memory_format=optc.channels_last),
+    lambda x: x.to(memory_format=optc.channels_last),
+    lambda x: x.float(memory_format=optc.channels_last),
+]
+
+
+@pytest.mark.parametrize("order", ["rows", "channels last"])
+@pytest.mark.parametrize("convert", CONVERSIONS)
+def test_what_has_to_lie_in_another_order_is_a_copy(convert: Callable[[Any], Any], order: str) -> None:
+    def program(x: Any) -> Any:
+        convert(x).add_(1)
+        return x * 1
+
+    untouched = arranged(optc, order)
+    expected = untouched if order == "rows" else untouched + 1
+    for engine in (program, optc.compile(program, (arranged(optc, order),), fallback="allow")):
+        assert engine(arranged(optc, order)).equal(expected)
+
+
+def test_formats_are_for_tensors_of_their_rank() -> None:
+    with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+        optc.ones(2, 3).contiguous(memory_format=optc.channels_last)
+    with pytest.raises(RuntimeError, match="preserve memory format is unsupported by the contiguous operator"):
+        optc.ones(2, 3).contiguous(memory_format=optc.preserve_format)
+    assert not optc.ones(2, 3, 4, 5).is_contiguous(memory_format=optc.channels_last)
 
 
 def test_a_flipped_transposed_matrix_is_copied_by_reshape() -> None:

@@ -162,9 +162,11 @@ FUNCTIONS = {
     "the input itself": ("x",),
     "one output": ("x.relu()",),
     "nested outputs": ("(x, (x + 1, x * 2))",),
-    "operators with several names": (
-        "torch.multiply(x, 2), torch.divide(x, x), torch.subtract(x, x), torch.absolute(x), torch.concat([x, x]), "
+    "other operators with several names": (
         "torch.row_stack([x, x]), torch.moveaxis(x, 0, 1), torch.swapdims(x, 0, 1), torch.special.expit(x)",
+    ),
+    "operators with several names": (
+        "torch.multiply(x, 2), torch.divide(x, x), torch.subtract(x, x), torch.absolute(x), torch.concat([x, x])",
     ),
 }
 

@@ -15,10 +15,10 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dims
 from optc.ops.builder import Builder
 from optc.ops.elementwise import element_expression, stored_type
+from optc.ops.memory_formats import element_strides
 from optc.ops.promotion import compute_type
 from optc.ops.registry import Layout, Operator, Reduction, operator_of
 from optc.ops.scalar import evaluate, variable
-from optc.ops.shape import element_strides
 
 Bindings = dict[str, Dim]
 

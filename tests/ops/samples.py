@@ -320,7 +320,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::concat": [([floats(2, 3), floats(1, 3)], 0)], "aten::concatenate": [([floats(2, 3), floats(1, 3)], 0)],
     "aten::stack": [([floats(2, 3), floats(2, 3)], 1), ([floats(), floats()], -1), ([floats(2), floats(3)], 0), ([], 0)],
     "aten::hstack": [([floats(2), floats(3)],), ([floats(2, 3), floats(2, 1)],)],
-    **dict.fromkeys(("aten::vstack", "aten::row_stack"), [([floats(3), floats(2, 3)],)]),
+    **{f"aten::{name}": [([floats(3), floats(2, 3)],)] for name in ("vstack", "row_stack")},
     "aten::split.Tensor": [(floats(5, 2), 2), (floats(2, 4), 4, 1), (floats(5), 0), (floats(0, 2), 2)],
     "aten::split": [(floats(5, 2), [2, 3]), (floats(5), [2, 2])], "aten::split.sizes": [(floats(5, 2), [2, 3])],
     "aten::split_with_sizes": [(floats(5, 2), [1, 4]), (floats(5), [2, 2])],

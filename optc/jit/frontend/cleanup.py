@@ -8,13 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from optc.ir.graph import Block, Graph, Node, Use, Value
-from optc.ir.types import BOOL, INT, TENSOR, EnumType, ListType, TensorType, TupleType
+from optc.ir.types import BOOL, INT, TENSOR, EnumType, ListType, TupleType
 from optc.jit.aliases import normalize_operators
 from optc.jit.frontend.constants import MAX_INT, insert_constant, known
 from optc.jit.frontend.dead_code import eliminate_dead_code
 from optc.jit.frontend.folding import constant_key, propagate_constants
 from optc.jit.frontend.forks import lift_forks
 from optc.jit.frontend.type_rules import is_mutable
+
 
 def clean_up(graph: Graph) -> None:
     """Bring a graph in SSA form into the form that TorchScript shows."""
