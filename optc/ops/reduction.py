@@ -463,14 +463,13 @@ def decompose_variance(b: Any, x: Any, dims: Dims, correction: Any, keepdim: boo
     centred = b("aten::sub.Tensor", x, b("aten::mean.dim", x, dims, True))
     distance = b("aten::abs", centred) if b.type(x).dtype.is_complex else centred
     total = b("aten::sum.dim_IntList", b("aten::mul.Tensor", distance, distance), dims, keepdim)
-    return b("aten::div.Scalar", total, _degrees_of_freedom(b, count_of(shape, dims), correction))
-
-
-def _degrees_of_freedom(b: Any, count: Dim, correction: Any) -> Any:
-    taken = 1 if correction is None else correction
+    count, taken = count_of(shape, dims), 1 if correction is None else correction
     if isinstance(count, int):
-        return max(0, count - taken)
-    return b.dim(maximum(count - int(taken), 0))
+        return b("aten::div.Scalar", total, max(0, count - taken))
+    if taken == int(taken):
+        return b("aten::div.Scalar", total, b.dim(maximum(count - int(taken), 0)))
+    rest = b("aten::sub.Scalar", b("aten::full", [], b.dim(count), dtype=dtypes.FLOAT64.code), taken)
+    return b("aten::div.Tensor", total, b("aten::clamp_min", rest, 0))
 
 
 def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: bool, root: bool) -> Any:
