@@ -265,7 +265,14 @@ def _memory(driver: Driver, node: Node) -> MemoryTensor:
     return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))
 
 
+def new_like(driver: Driver, node: Node, operator: Operator) -> None:
+    """A tensor whose elements are drawn next."""
+    memory = _memory(driver, node)
+    driver.define(node.output, driver.loaded(memory) if fits_registers(tensor_type(node.output)) else memory)
+
+
 KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
+    "new_like": new_like,
     "draw_uniform": uniform,
     "draw_normal": normal,
     "draw_bernoulli": bernoulli,

@@ -86,11 +86,12 @@ def _decompose(b: Any, x: Any, probability: Any, train: Any, whole_features: boo
         raise UndecidedShape(f"dropout of {b.type(x)}")
     if probability == 1:
         return b("aten::mul.Scalar", x, 0)
-    like = x
     if whole_features:
         rank = len(b.shape(x))
-        like = b("aten::full", [*b.shape(x)[:2], *[1] * (rank - 2)], 0, dtype=dtype.code)
-    return write(b, x, b("prim::bernoulli.float", like, 1 - probability), probability)
+        new = b("aten::full", [*b.shape(x)[:2], *[1] * (rank - 2)], 0, dtype=dtype.code)
+    else:
+        new = b("prim::new_like", x, dtype.code)
+    return write(b, x, b("prim::bernoulli.float", new, 1 - probability), probability)
 
 
 def _write_dropout(b: Any, x: Any, noise: Any, probability: float) -> Any:
@@ -143,7 +144,7 @@ def _decompose_native_dropout(b: Any, x: Any, probability: Any, train: Any) -> A
         shape = list(b.shape(x))
         return b("aten::clone", x), b("aten::full", shape, True, dtype=dtypes.BOOL.code)
     keep = 1 - probability
-    mask = b("prim::bernoulli.float", b("aten::to.dtype", x, dtypes.BOOL.code), keep)
+    mask = b("prim::bernoulli.float", b("prim::new_like", x, dtypes.BOOL.code), keep)
     return b("aten::mul.Scalar", b("aten::mul.Tensor", x, mask), 0 if keep == 0 else 1 / keep), mask
 
 

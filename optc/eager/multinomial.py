@@ -53,7 +53,8 @@ def _decompose(b: Any, weights: Any, samples: Any, replacement: Any, generator: 
     b.require(b("aten::all", is_positive), "invalid multinomial distribution (sum of probabilities <= 0)")
     if replacement and samples > 1:
         return _search_running_sums(b, weights, samples, generator)
-    ranked = b("aten::div.Tensor", weights, b("prim::exponential", weights, 1.0, generator=generator))
+    new = b("prim::new_like", weights, dtype.code)
+    ranked = b("aten::div.Tensor", weights, b("prim::exponential", new, 1.0, generator=generator))
     return b("aten::topk", ranked, samples, -1, True, True)[1]
 
 

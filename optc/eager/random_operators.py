@@ -388,13 +388,20 @@ def _like(array: Array, dtype: int | None) -> Array:
     return new_like(array, dtype_of_code(dtype, dtypes.from_numpy(array.dtype)).numpy)
 
 
+define(
+    "prim::new_like(Tensor self, int dtype) -> Tensor",  # its elements are drawn next; nobody reads what they were
+    infer=lambda like, code: TensorType(dtypes.BY_CODE[code], like.shape),
+    reference=lambda array, code: _like(array, code),
+    kernel="new_like",
+)
+
+
 def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Array], fill: Callable[..., Any]) -> None:
     """Declare an operator that draws a tensor like its first argument; `count` arguments stand before the options."""
 
     def decompose(b: Any, x: Any, *arguments: Any) -> Any:
         dtype = dtype_of_code(arguments[count - 1], b.type(x).dtype)
-        like = x if dtype is b.type(x).dtype else b("aten::to.dtype", x, dtype.code)
-        return fill(b, like, *arguments[: count - 1], None)
+        return fill(b, b("prim::new_like", x, dtype.code), *arguments[: count - 1], None)
 
     def infer(*arguments: Any) -> TensorType:
         like: TensorType = arguments[0]

@@ -376,10 +376,23 @@ def draws_for_what_a_loop_carries(x):
     return x
 
 
-REFUSED = [draws_for_turned_tensors, draws_with_gaps]
+def draws_like_halves_of_columns(x):
+    mean, deviation = (x @ x.t()).chunk(2, -1)
+    noise = optc.randn_like(mean) * deviation.exp() + mean
+    kept = nn.functional.dropout(deviation[:, 1:], 0.4, True) + optc.rand_like(mean[1:, 1:3], dtype=optc.float64)[0, 0]
+    return noise, kept, optc.randint_like(mean[:, None, 2:], 9)
 
 
-@pytest.mark.parametrize("program", [*REFUSED, draws_for_products, draws_for_what_a_loop_carries])
+def draws_like_halves_of_turned_tensors(x):
+    return optc.randn_like((x @ x.t()).t()[:, :8])
+
+
+REFUSED = [draws_for_turned_tensors, draws_with_gaps, draws_like_halves_of_turned_tensors]
+
+
+@pytest.mark.parametrize(
+    "program", [*REFUSED, draws_for_products, draws_for_what_a_loop_carries, draws_like_halves_of_columns]
+)
 def test_numbers_are_drawn_in_the_order_of_memory(program: Callable[..., Any]) -> None:
     scripted = jit.script(program)
     fast = compiled(scripted)
