@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import optc.ops  # noqa: F401 - declares the operators
-from optc import errors, fft, functional, linalg, masked, nn, signal, special
+from optc import amp, autograd, errors, fft, functional, linalg, masked, nn, profiler, signal, special
+from optc.amp import autocast
 from optc.eager import functions as _functions
 from optc.eager.functions import NAMES as _NAMES
 from optc.functional import NAMES as _FUNCTIONAL
@@ -39,6 +40,7 @@ def __getattr__(name: str) -> Any:
     return getattr(_functions, name)
 
 
-__all__ = ["compile", "errors", "fft", "functional", "linalg", "masked", "nn", "signal", "special"]
+__all__ = ["amp", "autocast", "autograd", "compile", "errors", "fft", "functional", "linalg", "masked", "nn"]
+__all__ += ["profiler", "signal", "special"]
 __all__ += list(_NAMES)
 __all__ += list(_FUNCTIONAL)

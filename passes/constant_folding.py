@@ -12,7 +12,7 @@ from optc.ir.origins import remember
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType
 from optc.ops.builder import constant_type
-from optc.ops.effects import has_effects
+from optc.ops.effects import has_effects, may_fail
 from optc.ops.effort import effort, result_bytes
 from optc.ops.reference import apply_operator
 from optc.ops.registry import Operator, operator_of
@@ -39,10 +39,10 @@ def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
 
 def fold_node(graph: Graph, node: Node, limit: int) -> bool:
     """Replace one node by its value if its inputs are constants; True when that was done."""
-    if node.blocks or node.kind == "prim::Constant" or not node.inputs or not any(out.has_uses for out in node.outputs):
+    if node.blocks or node.kind == "prim::Constant" or not node.inputs:
         return False
     operator = operator_of(node)
-    if operator is None or has_effects(node):
+    if operator is None or has_effects(node) or not (any(out.has_uses for out in node.outputs) or may_fail(node)):
         return False
     arguments = [constant_argument(value) for value in node.inputs]
     if any(argument is MISSING for argument in arguments):

@@ -20,7 +20,22 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"eager"}),
     frozenset({"interpreter", "rewrite", "pipeline", "instruments"}),
     frozenset(
-        {"nn", "jit", "archive", "passes", "codegen", "fft", "functional", "linalg", "masked", "signal", "special"}
+        {
+            "nn",
+            "jit",
+            "archive",
+            "passes",
+            "codegen",
+            "amp",
+            "autograd",
+            "fft",
+            "functional",
+            "linalg",
+            "masked",
+            "profiler",
+            "signal",
+            "special",
+        }
     ),
     frozenset({"interop", "runtime", "compiler"}),
     frozenset({"", "cli", "__main__"}),

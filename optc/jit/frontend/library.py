@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optc.ir.function import ClassAttribute, ClassType, Function
-from optc.ir.types import BOOL, Type
+from optc.ir.types import BOOL, INT, STRING, OptionalType, Type
 from optc.jit.frontend.string_source import compile_text, define_text_method
 from optc.jit.names import NAMES
 
@@ -19,8 +19,40 @@ def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
 """
 """Compiled code records no gradients, so there is no mode to switch."""
 
+_RECORD_FUNCTION = """\
+def __init__(self, name: str, args: Optional[str]=None):
+    self.name = name
+    self.args = args
+def __enter__(self) -> None:
+    pass
+def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    pass
+"""
+
+_AUTOCAST = """\
+def __init__(self, device_type: str, dtype: Optional[int]=None, enabled: bool=True, cache_enabled: Optional[bool]=None):
+    self.device = device_type
+    self.fast_dtype = torch.get_autocast_dtype(device_type) if dtype is None else dtype
+    self._enabled = enabled
+def __enter__(self) -> None:
+    pass
+def __exit__(self, exc_type: Any, exc_value: Any, traceback: Any) -> None:
+    pass
+"""
+"""The interpreter knows the class by its name, and refuses to enter what would compute in another type."""
+
 _CLASSES: dict[str, tuple[str, dict[str, Type], str]] = {
     "optc.eager.gradient.no_grad": ("__torch__.torch.autograd.grad_mode.no_grad", {"prev": BOOL}, _NO_GRAD),
+    "optc.eager.contexts.record_function": (
+        "__torch__.torch.autograd.profiler.record_function",
+        {"name": STRING, "args": OptionalType(STRING)},
+        _RECORD_FUNCTION,
+    ),
+    "optc.eager.contexts.autocast": (
+        "__torch__.torch.amp.autocast_mode.autocast",
+        {"fast_dtype": INT, "_enabled": BOOL, "device": STRING},
+        _AUTOCAST,
+    ),
 }
 
 _FUNCTIONS: dict[str, tuple[str, str]] = {
