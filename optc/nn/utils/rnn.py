@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from optc.eager import functions
-from optc.eager.functions import as_tensor, empty, tensor
+from optc.eager.functions import empty
 from optc.eager.tensor import Tensor
-from optc.ir.dtypes import INT64
+from optc.ir import dtypes
 
 __all__ = [
     "PackedSequence",
@@ -40,41 +40,20 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 
 def pack_padded_sequence(
-    input: Tensor, lengths: Tensor | Sequence[int], batch_first: bool = False, enforce_sorted: bool = True
+    input: Tensor, lengths: Tensor, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
-    """Pack a padded batch (T, B, *) (or (B, T, *)), of which sequence i has `lengths[i]` steps.
+    """Pack a padded batch (T, B, *) (or (B, T, *)), of which sequence i has `lengths[i]` steps (a list of ints will do).
 
     RuntimeError if a length is not positive, or grows along the batch while `enforce_sorted`.
     """
-    counts = as_tensor(lengths, dtype=INT64)
-    order = None
+    counts = functions.as_tensor(lengths, dtype=dtypes.INT64)
+    order: Tensor | None = None
     if not enforce_sorted:
-        longest_first = sorted(range(counts.numel()), key=lambda place: -counts[place].item())
-        order = tensor(longest_first, dtype=INT64)
-        input = input.index_select(0 if batch_first else 1, order)
-        counts = counts[order]
-    steps = input.transpose(0, 1) if batch_first else input
-    sizes = _batch_sizes(counts.tolist(), steps.size(1), enforce_sorted)
-    data = functions.cat([steps[step, :size] for step, size in enumerate(sizes)])
-    return PackedSequence(data, tensor(sizes, dtype=INT64), order, invert_permutation(order))
-
-
-def _batch_sizes(lengths: list[int], batch: int, enforce_sorted: bool) -> list[int]:
-    if len(lengths) != batch:
-        raise RuntimeError(
-            f"Expected `len(lengths)` to be equal to batch_size, but got {len(lengths)} (batch_size={batch})"
-        )
-    if lengths and min(lengths) <= 0:
-        raise RuntimeError(
-            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
-        )
-    if enforce_sorted and lengths != sorted(lengths, reverse=True):
-        raise RuntimeError(
-            "`lengths` array must be sorted in decreasing order when `enforce_sorted` is True. You can pass "
-            "`enforce_sorted=False` to pack_padded_sequence and/or pack_sequence to sidestep this requirement if you do "
-            "not need ONNX exportability."
-        )
-    return [sum(length > step for length in lengths) for step in range(max(lengths, default=0))]
+        counts, longest_first = functions.sort(counts, descending=True)
+        input = input.index_select(0 if batch_first else 1, longest_first)
+        order = longest_first
+    data, sizes = functions._pack_padded_sequence(input, counts, batch_first)
+    return PackedSequence(data, sizes, order, invert_permutation(order))
 
 
 def pad_packed_sequence(
@@ -84,23 +63,21 @@ def pad_packed_sequence(
 
     ValueError if it asks for fewer.
     """
-    sizes: list[int] = sequence.batch_sizes.tolist()
-    if total_length is not None and total_length < len(sizes):
-        raise ValueError(
-            "Expected total_length to be at least the length of the longest sequence in input, but got "
-            f"total_length={total_length} and max sequence length being {len(sizes)}"
-        )
-    shape = (total_length or len(sizes), sizes[0], *sequence.data.shape[1:])
-    steps = empty(shape, dtype=sequence.data.dtype).fill_(padding_value)
-    start = 0
-    for step, size in enumerate(sizes):
-        steps[step, :size] = sequence.data[start : start + size]
-        start += size
-    lengths = tensor([sum(size > place for size in sizes) for place in range(sizes[0])], dtype=INT64)
-    if sequence.unsorted_indices is not None:
-        steps = steps.index_select(1, sequence.unsorted_indices)
-        lengths = lengths[sequence.unsorted_indices]
-    return steps.transpose(0, 1) if batch_first else steps, lengths
+    longest = sequence.batch_sizes.size(0)
+    if total_length is not None:
+        if total_length < longest:
+            raise ValueError(
+                "Expected total_length to be at least the length of the longest sequence in input, but got "
+                f"total_length={total_length} and max sequence length being {longest}"
+            )
+        longest = total_length
+    steps, lengths = functions._pad_packed_sequence(
+        sequence.data, sequence.batch_sizes, batch_first, padding_value, longest
+    )
+    back = sequence.unsorted_indices
+    if back is not None:
+        return steps.index_select(0 if batch_first else 1, back), lengths[back]
+    return steps, lengths
 
 
 def pad_sequence(
@@ -124,7 +101,7 @@ def unpad_sequence(padded_sequences: Tensor, lengths: Tensor, batch_first: bool 
 
 def pack_sequence(sequences: Sequence[Tensor], enforce_sorted: bool = True) -> PackedSequence:
     """Pack sequences (L, *)."""
-    lengths = [sequence.size(0) for sequence in sequences]
+    lengths = functions.as_tensor([sequence.size(0) for sequence in sequences], dtype=dtypes.INT64)
     return pack_padded_sequence(pad_sequence(sequences), lengths, enforce_sorted=enforce_sorted)
 
 
