@@ -120,7 +120,7 @@ def thaw(workload: Workload, target: str) -> Callable[..., object]:
     program.load()
     point = EntryPoint(
         run=program.run, owner=program, signature=signature, contexts=program.contexts(threads=1), slow_path=_refuse,
-        on_failure=_refuse, wrapper=Wrapper(WRAPPED_CLASS, "_array", WRAPPED_SLOTS), wrap_by_default=True,
+        on_failure=_refuse, wrapper=Wrapper(WRAPPED_CLASS, "_array", WRAPPED_SLOTS), default_family="wrapped",
         name=workload.name,
     )  # fmt: skip
     # Called as a compiled program is: through its class.

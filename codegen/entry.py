@@ -193,8 +193,8 @@ class EntryPoint:
 
     run: address of the compiled function.  owner: whatever keeps its code alive.  slow_path(*args, **kwargs): takes
     the calls that do not fit.  on_failure: see the module.  wrapper: the class that is accepted and returned besides
-    plain arrays; results are wrapped when the first tensor argument is, or, with no tensor among the arguments, when
-    `wrap_by_default`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
+    plain arrays; results are of the `FAMILIES` (`entry_layout`) of the first tensor argument, or, with no tensor among
+    the arguments, of `default_family`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
     the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
     containers, defaults and state.  in_rows: tensors that do not lie row by row, which the code would
@@ -209,7 +209,7 @@ class EntryPoint:
     slow_path: Callable[..., object]
     on_failure: FailureHandler
     wrapper: Wrapper | None = None
-    wrap_by_default: bool = False
+    default_family: str = "numpy"
     release_gil: bool = False
     name: str = "compiled"
     arguments: tuple[Argument, ...] | None = None
@@ -322,7 +322,7 @@ class PythonEntry:
         for argument, spec in zip(arguments, self._signature.inputs, strict=True):
             if spec.kind == "tensor":
                 return type(argument) is not np.ndarray
-        return self._point.wrap_by_default
+        return self._point.default_family == "wrapped"
 
     def _allocate(self, outputs: "ctypes.Array[ctypes.c_int64]", symbols: dict[str, int]) -> list[Any]:
         """An array for each computed result whose extents are known, None for the others."""

@@ -262,7 +262,8 @@ def _describe_updates(records: Records) -> None:
 
 def _describe_wrapper(records: Records) -> None:
     wrapper = records.point.wrapper
-    records.words |= {"wrapper": 0, "array_slot": 0, "weak_slot": 0, "wraps_by_default": FAMILIES["numpy"]}
+    family = FAMILIES[records.point.default_family]
+    records.words |= {"wrapper": 0, "array_slot": 0, "weak_slot": 0, "default_family": family}
     pairs: list[list[int]] = []
     if wrapper is not None:
         class_ = wrapper.wrapped
@@ -270,8 +271,6 @@ def _describe_wrapper(records: Records) -> None:
         records.words["array_slot"] = slot_offset(class_, wrapper.array_slot)
         records.words["weak_slot"] = weak_offset(class_)
         pairs = [[slot_offset(class_, name), records.address(value)] for name, value in wrapper.constants.items()]
-        if records.point.wrap_by_default:
-            records.words["wraps_by_default"] = FAMILIES["wrapped"]
     records.table("constant", pairs)
 
 

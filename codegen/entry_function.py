@@ -55,7 +55,7 @@ def _entry(code: Code) -> None:
         values = plain.results[0]
         code.branch_unless(code.call("read_inputs", description, values, scratch), unfit)
         family = code.word(scratch, SCRATCH, "family")
-        default = code.word(description, DESCRIPTION, "wraps_by_default")
+        default = code.word(description, DESCRIPTION, "default_family")
         code.set_word(scratch, SCRATCH, "family", b.select(b.icmp("slt", family, 0), default, family))
         code.branch_unless(code.call("prepare", description, scratch), unfinished)
         context = _acquire_context(code, description)

@@ -19,7 +19,7 @@ DESCRIPTION = _positions(
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
     "update_count updates apart_count aparts in_rows "
-    "wrapper array_slot weak_slot constant_count constants wraps_by_default "
+    "wrapper array_slot weak_slot constant_count constants default_family "
     "scratch_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
 )
 """Words of a description. Those that end in `_at` are places in the scratch memory of a call."""

@@ -67,7 +67,8 @@ def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> Compi
     inputs = example_inputs if isinstance(example_inputs, tuple | list | None) else (example_inputs,)
     with collector_paused():
         function, receiver, name = capture(module, inputs)
-        compiled = make_compiled(function, receiver, name=name, **options)
+        default_kind = "torch" if is_of_torch(module, inputs) else "optc"
+        compiled = make_compiled(function, receiver, name=name, default_kind=default_kind, **options)
         if inputs is not None:
             compiled.prepare(*inputs)
     return compiled

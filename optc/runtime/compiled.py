@@ -49,6 +49,7 @@ from optc.runtime.values import from_tensor, kind_of, map_structure, signature_k
 if TYPE_CHECKING:
     from optc.codegen.native_program import NativeProgram
     from optc.pipeline import Instrument, PassRecord
+    from optc.runtime.native import Caller
     from optc.runtime.profile import Profile
 
 SPECIALIZATION_LIMIT = 64
@@ -66,12 +67,13 @@ class CompiledFunction:
     """
 
     def __init__(self, function: Function, receiver: ScriptObject | None, *, dynamic: Dynamic, fallback: str,
-                 cache: bool = True, name: str = "", threads: int = 0) -> None:  # fmt: skip
+                 cache: bool = True, name: str = "", threads: int = 0, default_kind: str = "optc") -> None:  # fmt: skip
         self._function = function
         self._receiver = receiver
         self._fallback = fallback
         self._cache = cache
         self._threads = threads
+        self._default_kind = default_kind
         self._histories: dict[Any, ShapeHistory] = {}
         self._dynamic = dynamic
         self._lock = ForkLock()
@@ -86,7 +88,7 @@ class CompiledFunction:
 
     def _dispatch(self, *arguments: Any, **keywords: Any) -> Any:
         """The slow path: any arguments the function takes. Raises what the interpreter raises."""
-        kind = kind_of(arguments, keywords)
+        kind = kind_of(arguments, keywords, self._default_kind)
         values = self._bind(*tensors_of(arguments, keywords))
         specialization = self._find(values)
         result = self._run(specialization, values)
@@ -288,22 +290,26 @@ class CompiledFunction:
         # llvmlite takes a while to load: only programs that are compiled pay for it.
         from optc.runtime.native import build
 
-        wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
-        build(specialization, self._on_failure, self._slow_entry, schema=self._schema(), cached=self._cache,
-              name=self.__name__, wrapped=wrapped, threads=self._threads)  # fmt: skip
+        build(specialization, self._caller(), self._cache)
 
     def _connect(self, specialization: Specialization, native: NativeProgram) -> None:
         from optc.runtime.native import connect
 
-        connect(specialization, native, self._on_failure, self._slow_entry, schema=self._schema(),
-                name=self.__name__, wrapped=(WRAPPED_CLASS, WRAPPED_SLOTS), threads=self._threads)  # fmt: skip
+        connect(specialization, native, self._caller())
+
+    def _caller(self) -> Caller:
+        from optc.runtime.native import Caller
+
+        wrapped = (WRAPPED_CLASS, WRAPPED_SLOTS)
+        return Caller(self._on_failure, self._slow_entry, self._schema(), self.__name__, wrapped, self._threads,
+                      self._default_kind)  # fmt: skip
 
     def _slow_entry(self, *arguments: Any, **keywords: Any) -> Any:
         return self._dispatch(*arguments, **keywords)
 
     def _on_failure(self, failure: Any, arguments: tuple[Any, ...]) -> Any:
         """What happens when native code says that the program raises: the interpreter raises the exact error."""
-        kind = kind_of(arguments, {})
+        kind = kind_of(arguments, {}, self._default_kind)
         given = self._bind(*tensors_of(arguments, {}))
         with second_run(failure.shown):
             result = self._interpret(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from threading import Thread
 from typing import Any
@@ -47,19 +47,32 @@ def _compile_shared_code() -> None:
         compiled_pool(jit.host_target().triple)
 
 
-def build(
-    specialization: Specialization, on_failure: Callable[..., Any], slow_path: Callable[..., Any], *,
-    schema: FunctionSchema, cached: bool, name: str, wrapped: tuple[type, Mapping[str, object]], threads: int,
-) -> None:  # fmt: skip
+@dataclass(frozen=True)
+class Caller:
+    """What the entries of a compiled function have to know of it.
+
+    `schema` is the program's, without self. `wrapped`: the class of tensors, and values of its slots. `threads`: how many
+    a call may use, 0 for the usual number. `default_kind`: whose tensors results are when no argument is a tensor.
+    """
+
+    on_failure: Callable[..., Any]
+    slow_path: Callable[..., Any]
+    schema: FunctionSchema
+    name: str
+    wrapped: tuple[type, Mapping[str, object]]
+    threads: int
+    default_kind: str
+
+
+def build(specialization: Specialization, caller: Caller, cached: bool) -> None:
     """Give the specialisation its native code and entries, or note why the interpreter has to run it.
 
-    `schema` is the program's, without self. `cached`: compiled objects may come from the disk and are kept
-    there. `threads`: how many a call may use, 0 for the usual number.
+    `cached`: compiled objects may come from the disk and are kept there.
     """
     program = specialization.program
     assert program is not None and program.graph is not None
     settle(program)
-    native = generate_with_islands(program.graph, name)
+    native = generate_with_islands(program.graph, caller.name)
     if isinstance(native, Fallback):
         specialization.fallbacks.append(native)
         return
@@ -67,10 +80,7 @@ def build(
     graph = program.graph
     held = [(slot, graph.inputs[slot.input].type) for slot in program.state if slot.owner is not None]
     specialization.held = tuple((slot, type_) for slot, type_ in held if isinstance(type_, TensorType))
-    connect(
-        specialization, native, on_failure, slow_path, schema=schema, name=name, wrapped=wrapped,
-        threads=threads,
-    )  # fmt: skip
+    connect(specialization, native, caller)
 
 
 def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:
@@ -94,11 +104,7 @@ def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:
     return Fallback(node.kind, refused.reason, source)
 
 
-def connect(
-    specialization: Specialization, native: NativeProgram, on_failure: Callable[..., Any],
-    slow_path: Callable[..., Any], *, schema: FunctionSchema, name: str,
-    wrapped: tuple[type, Mapping[str, object]], threads: int,
-) -> None:  # fmt: skip
+def connect(specialization: Specialization, native: NativeProgram, caller: Caller) -> None:
     """Give the specialisation the entries of a loaded native program."""
     program = specialization.program
     assert program is not None
@@ -113,16 +119,21 @@ def connect(
         program.needs_rows or native.follows_memory or any(code.follows_memory for code in native.islands)
     )
     plain = EntryPoint(
-        run=native.run, owner=native, signature=native.signature, contexts=contexts_of(native, threads),
-        slow_path=_refuse, on_failure=_failed, name=name, release_gil=native.is_long(specialization.extents),
+        run=native.run, owner=native, signature=native.signature, contexts=contexts_of(native, caller.threads),
+        slow_path=_refuse, on_failure=_failed, name=caller.name, release_gil=native.is_long(specialization.extents),
         sites=native.sites,
     )  # fmt: skip
     specialization.checked = PythonEntry(plain)
+    class_, slots = caller.wrapped
     fast = replace(
-        plain, slow_path=slow_path, on_failure=on_failure, wrapper=Wrapper(wrapped[0], "_array", wrapped[1]),
-        wrap_by_default=True, apart=apart, in_rows=specialization.follows_memory,
+        plain, slow_path=caller.slow_path, on_failure=caller.on_failure, wrapper=Wrapper(class_, "_array", slots),
+        default_family="torch" if caller.default_kind == "torch" else "wrapped", apart=apart,
+        in_rows=specialization.follows_memory,
     )  # fmt: skip
+    schema = caller.schema
     point = None if holds_devices(schema.returns[0].type) else with_python_form(fast, program, schema.arguments)
+    if caller.default_kind == "torch":
+        accept_torch()
     if point is not None and is_apart(specialization.sharing):
         specialization.entry = native_entry(point)
 

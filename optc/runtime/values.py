@@ -24,13 +24,13 @@ def is_torch(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "torch"
 
 
-def kind_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> str:
-    """Whose tensors the caller uses: "numpy", "torch" or "optc" (also when there are none)."""
+def kind_of(arguments: Sequence[Any], keywords: Mapping[str, Any], default: str = "optc") -> str:
+    """Whose tensors the caller uses: "numpy", "torch" or "optc"; `default` when there are none."""
     for value in (*arguments, *keywords.values()):
         kind = _kind_in(value)
         if kind is not None:
             return kind
-    return "optc"
+    return default
 
 
 def _kind_in(value: Any) -> str | None:

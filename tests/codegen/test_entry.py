@@ -317,7 +317,7 @@ def test_a_wrapper_that_holds_something_else_goes_to_the_slow_path(build: Callab
 
 def test_without_tensor_arguments_the_entry_says_whether_to_wrap(build: Callable[..., Any]) -> None:
     signature = Signature((), MATRIX_RESULT)
-    assert type(build(signature, _write_nothing, wrapper=BOX, wrap_by_default=True)()) is Boxed
+    assert type(build(signature, _write_nothing, wrapper=BOX, default_family="wrapped")()) is Boxed
     assert type(build(signature, _write_nothing, wrapper=BOX)()) is np.ndarray
 
 

@@ -231,3 +231,31 @@ def test_lists_that_a_module_holds_may_grow() -> None:
     ours, theirs = optc.compile(torch.jit.script(Counting()), fallback="allow"), torch.jit.script(Counting())
     for _ in range(3):
         torch.testing.assert_close(ours(torch.ones(2)), theirs(torch.ones(2)))
+
+
+class Spread(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(4, 6)
+
+    def forward(self, words: list[str], scale: float = 1.0):  # type: ignore[no-untyped-def]
+        return self.table(torch.tensor([len(word) % 4 for word in words])) * scale
+
+
+class Grid(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.rand(7))
+
+    def forward(self, steps: int):  # type: ignore[no-untyped-def]
+        return self.weight * steps, [torch.linspace(0, 1, steps)]
+
+
+@pytest.mark.parametrize(("module", "calls"), [(Grid(), (3, 5, 3)), (Spread(), (["a", "bcd"], ["ef"], ["a", "bcd"]))])
+def test_results_of_a_torch_module_are_torchs_without_tensors_among_the_arguments(module, calls) -> None:  # type: ignore[no-untyped-def]
+    fast = optc.compile(torch.jit.script(module))
+    for argument in calls:
+        for _ in range(3):
+            torch.testing.assert_close(fast(argument), module(argument), check_stride=False)
+    prepared = optc.compile(torch.jit.script(module), (calls[0],))
+    torch.testing.assert_close(prepared(calls[0]), module(calls[0]))
