@@ -8,10 +8,11 @@ rule makes the program slower.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import ANY, NONE, OptionalType, TensorType, Type, UnionType, is_subtype
+from optc.ir.types import ANY, NONE, IntType, OptionalType, TensorType, Type, UnionType, is_subtype
 from optc.ops.registry import operator_of
 from optc.pipeline import graph_pass
 from optc.rewrite import (
@@ -439,6 +440,64 @@ def _unwrap(graph: Graph, node: Node) -> bool:
     return source.type == node.output.type and _replace(node, source)
 
 
+def _select_joined(graph: Graph, node: Node) -> bool:
+    """select(cat([x, y], d), d, i) is a row of x or of y, which is what was joined where that has only one."""
+    source = node.inputs[0]
+    rank = len(_shape(source))
+    if source.node.kind != "aten::cat" or not rank or not all(value.is_constant for value in node.inputs[1:]):
+        return False
+    pieces, joining = source.node.inputs
+    if pieces.node.kind != "prim::ListConstruct" or not joining.is_constant:
+        return False
+    dim, index = node.inputs[1:]
+    place = dim.constant % rank
+    found = _piece(pieces.node.inputs, source, place, index.constant) if joining.constant % rank == place else None
+    if found is None:
+        return False
+    piece, offset = found
+    made, direction = piece.node, piece.node.inputs[1:]
+    was_row = made.kind == "aten::unsqueeze" and direction[0].is_constant and direction[0].constant % rank == place
+    if was_row and made.inputs[0].type == node.output.type:
+        return _replace(node, made.inputs[0])
+    with graph.inserting(node):
+        row = graph.insert_constant(offset, IntType(offset))
+        inputs = [piece, dim, row]
+        return _replace(node, graph.insert("aten::select", inputs, (node.output.type,), overload="int").output)
+
+
+def _shape(value: Value) -> tuple[Dim, ...]:
+    """The extents of a tensor whose element type is known, else nothing."""
+    return value.type.shape or () if isinstance(value.type, TensorType) and value.type.is_typed else ()
+
+
+def _piece(pieces: Sequence[Value], joined: Value, place: int, offset: int) -> tuple[Value, int] | None:
+    """Which of the joined tensors has row `offset`, and which of its rows that is."""
+    if not all(_is_like(piece, joined) for piece in pieces):
+        return None
+    extents = [_shape(piece)[place] for piece in pieces]
+    known = [extent for extent in extents if isinstance(extent, int)]
+    if offset < 0 and len(known) == len(extents):
+        offset += sum(known)
+    for piece, extent in zip(pieces, extents):
+        if offset < 0 or not isinstance(extent, int):
+            return None
+        if offset < extent:
+            return piece, offset
+        offset -= extent
+    return None
+
+
+def _is_like(value: Value, other: Value) -> bool:
+    """True for tensors of one element type and rank."""
+    same = len(_shape(value)) == len(_shape(other))
+    return (
+        same
+        and isinstance(value.type, TensorType)
+        and isinstance(other.type, TensorType)
+        and value.type.dtype is other.type.dtype
+    )
+
+
 def _compare_identity(graph: Graph, node: Node) -> bool:
     """x is None, where the type of x tells."""
     first, second = node.inputs
@@ -502,6 +561,7 @@ def _forward_invariant(start: Value, parameter: Value, output: Value) -> bool:
 
 
 _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
+    "aten::select": _select_joined,
     "prim::unchecked_cast": _unwrap,
     "prim::unchecked_unwrap_optional": _unwrap,
     "aten::_unwrap_optional": _unwrap,

@@ -60,7 +60,7 @@ def _replace(graph: Graph, node: Node) -> bool:
         try:
             result = operator.lowering.function(builder, *map(decomposition_argument, node.inputs))
         except (OptcError, IndexError, TypeError):  # TypeError: it wants to know a number that only running tells
-            _remove_between(before, node)
+            remove_between(before, node)
             return False
         results = result if isinstance(result, tuple) and len(node.outputs) != 1 else (result,)
         values = [builder.value(item, output.type) for item, output in zip(results, node.outputs)]
@@ -72,7 +72,7 @@ def _replace(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _remove_between(before: Node | None, node: Node) -> None:
+def remove_between(before: Node | None, node: Node) -> None:
     """Take out what a decomposition had written before it gave up."""
     while node.previous is not None and node.previous is not before:
         node.previous.destroy()

@@ -52,6 +52,7 @@ from optc.passes import (
     settled_branches,
     settled_memory,
     shapes_in_place,
+    split_complex,
     split_dictionaries,
     split_optionals,
     tensor_lengths,
@@ -63,7 +64,7 @@ from optc.passes.outline_islands import name_of, reason_of
 PASSES = (
     inline, number_constants, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, functionalize, returned_arguments, infer_shapes, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, layout,
+    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
@@ -82,7 +83,7 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, list-buffers, "
-    "flatten-outputs, repeat(decompose, simplify), layout, simplify, loop-invariant-hoisting, loop-batching, "
+    "flatten-outputs, repeat(decompose, simplify), split-complex, repeat(decompose, simplify), layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )
 

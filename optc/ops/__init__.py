@@ -97,6 +97,7 @@ from optc.ops import (
     writes,
 )
 from optc.ops import lists, strings, dictionaries, values, scalars, profiling
+from optc.ops import complex_parts, fourier_parts
 # isort: on
 
 # A reference that forgets the imaginary parts of complex numbers is refused, not wrong. Casts that may, say so themselves.
@@ -113,6 +114,7 @@ __all__ = [
     "comparison",
     "complex_functions",
     "complex_numbers",
+    "complex_parts",
     "complex_scalars",
     "conversion",
     "convolution",
@@ -133,6 +135,7 @@ __all__ = [
     "finite_differences",
     "folding",
     "fourier",
+    "fourier_parts",
     "gamma_functions",
     "general_convolution",
     "grid_sampling",

@@ -103,7 +103,7 @@ for _kind in _KINDS:
 # Over several dimensions ---------------------------------------------------------------------------------------------
 
 
-def _places(shape: Sequence[Dim], s: Extents, dims: Any, last_doubles: bool) -> tuple[list[int], list[Dim]]:
+def transformed_places(shape: Sequence[Dim], s: Extents, dims: Any, last_doubles: bool) -> tuple[list[int], list[Dim]]:
     """The transformed dimensions and how many points each has. Raises RuntimeError with torch's texts."""
     rank = len(shape)
     listed = None if dims is None else [dims] if isinstance(dims, int) else list(dims)
@@ -135,7 +135,7 @@ def _infer_several(kind: str) -> Any:
         real_input, real_result = kind in ("rfftn", "ihfftn"), kind in ("irfftn", "hfftn")
         dtype = _only_real(x, kind) if real_input else _promoted(x, True)
         shape = list(known_shape(x))
-        places, counts = _places(shape, s, dims, real_result)
+        places, counts = transformed_places(shape, s, dims, real_result)
         if (real_input or real_result) and not places:
             raise RuntimeError(f"{kind} must transform at least one axis")
         for place, count in zip(places, counts):
@@ -150,7 +150,7 @@ def _infer_several(kind: str) -> Any:
 def _compute_several(kind: str) -> Any:
     def compute(x: Array, s: Extents, dims: Any, norm: str | None) -> Array:
         real_result = kind in ("irfftn", "hfftn")
-        places, counts = _places(x.shape, s, dims, real_result)
+        places, counts = transformed_places(x.shape, s, dims, real_result)
         values = _prepared(x)
         if not places:
             return values.copy()

@@ -126,13 +126,14 @@ class Operator:
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
     extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
     keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
-    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `functional` is the operator without mutation, for in-place and `out=` forms.
+    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says
+    how it works on real and imaginary parts (`optc.ops.complex_parts`).
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional", "draws_when",
-        "accepts_untyped", "needs_elements", "needs_strides", "shares", "_make_schema", "_schema",
+        "accepts_untyped", "needs_elements", "needs_strides", "shares", "parts", "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -168,6 +169,7 @@ class Operator:
         self.needs_strides = needs_strides
         self.shares = shares
         self.draws_when = draws_when
+        self.parts: Callable[..., Any] | None = None
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
 
