@@ -44,6 +44,7 @@ for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
         reference=_reference_running(_compute),
         kernel="cumulative",
         inplace=True,
+        out="out",
     )
 
 

@@ -122,6 +122,12 @@ class TestInPlace:
         assert f.add(f.ones(2), 1, out=out) is out
         assert out.tolist() == [2, 2]
 
+    @pytest.mark.parametrize("name, expected", [("cumsum", [2, 5, 9]), ("cumprod", [2, 6, 24])])
+    def test_running_sums_and_products_are_written_into_a_part(self, name: str, expected: list[int]) -> None:
+        out = f.zeros(4)
+        getattr(f, name)(f.arange(2, 5), 0, out=out[1:])
+        assert out.tolist() == [0, *expected]
+
 
 class TestConversions:
     def test_single_elements_become_numbers(self) -> None:
