@@ -49,6 +49,8 @@ def plain_symbol(dim: Dim | None) -> str | None:
 
 def told_dims(value: Value) -> tuple[Dim, ...]:
     """The dimensions that can be read off a value while the program runs: extents of a tensor, an int itself."""
+    if value.is_constant and type(value.constant) is int:
+        return (value.constant,)
     return () if value.node.kind == "prim::Dim" else told_dims_of(value.type)
 
 
