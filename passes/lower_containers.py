@@ -319,6 +319,29 @@ _FOLDED = {
 }
 
 
+def _compare(graph: Graph, node: Node) -> bool:
+    """[a, b] == [c, d] = (a == c) and (b == d); lists of different lengths are not equal."""
+    left, right = (value.node for value in node.inputs)
+    item = _COMPARED.get(node.overload)
+    if item is None or not left.kind == right.kind == "prim::ListConstruct":
+        return False
+    negated = node.kind == "aten::ne"
+    both = "aten::__or__" if negated else "aten::__and__"
+    with graph.replacing(node):
+        if len(left.inputs) != len(right.inputs) or not left.inputs:
+            result = graph.insert_constant((len(left.inputs) != len(right.inputs)) == negated, BOOL)
+            return _replace(node, result)
+        pairs = zip(left.inputs, right.inputs)
+        result, *rest = [graph.insert(node.kind, pair, (BOOL,), overload=item).output for pair in pairs]
+        for other in rest:
+            result = graph.insert(both, (result, other), (BOOL,), overload="bool").output
+    return _replace(node, result)
+
+
+_COMPARED = {"int_list": "int", "float_list": "float", "bool_list": "bool"}
+"""Comparisons of lists, and of their items."""
+
+
 def _concatenate(graph: Graph, node: Node) -> bool:
     """cat([x], dim) = x."""
     made = node.inputs[0].node
@@ -379,6 +402,8 @@ SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::sum": _fold,
     "aten::any": _fold,
     "aten::all": _fold,
+    "aten::eq": _compare,
+    "aten::ne": _compare,
     "aten::__contains__": _has_key,
     "aten::dict": _dictionary_call,
     "aten::keys": _dictionary_parts,
@@ -397,8 +422,8 @@ SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
 }
 
 _READ_ITEMS = frozenset(
-    ("aten::__getitem__", "aten::add", "aten::slice", "aten::mul", "prim::ListUnpack", "prim::ListAppend",
-     "prim::ListSet", "prim::ListInsert", "prim::ListWithout")
+    ("aten::__getitem__", "aten::add", "aten::slice", "aten::mul", "aten::eq", "aten::ne", "prim::ListUnpack",
+     "prim::ListAppend", "prim::ListSet", "prim::ListInsert", "prim::ListWithout")
 )  # fmt: skip
 """Kinds that see single items of the lists they read."""
 
