@@ -322,7 +322,7 @@ _FOLDED = {
 def _compare(graph: Graph, node: Node) -> bool:
     """[a, b] == [c, d] = (a == c) and (b == d); lists of different lengths are not equal."""
     left, right = (value.node for value in node.inputs)
-    item = _COMPARED.get(node.overload)
+    item = _COMPARED.get(node.overload or "")
     if item is None or not left.kind == right.kind == "prim::ListConstruct":
         return False
     negated = node.kind == "aten::ne"

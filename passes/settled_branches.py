@@ -117,7 +117,9 @@ def _drop_fixed(loop: Node) -> bool:
 
 
 def _is_scalar(node: Node) -> bool:
-    """True for a node that computes on nothing that could be changed in place."""
+    """True for a node that computes on nothing, and makes nothing, that could be changed in place."""
+    if any(isinstance(output.type, TensorType | ListType | DictType) for output in node.outputs):
+        return False
     return bool(node.inputs) and all(value.is_constant and _is_immutable(value.constant) for value in node.inputs)
 
 
