@@ -111,6 +111,12 @@ def _construct_tuple(node: Node) -> Callable[..., Any]:
     return lambda *items: items
 
 
+def _tuple_index(items: tuple[Any, ...], place: int) -> Any:
+    if not -len(items) <= place < len(items):
+        raise IndexError("Tuple list index out of range")
+    return items[place]
+
+
 def _slice_tuple(node: Node) -> Callable[..., Any]:
     first, last = node.attributes["beg"], node.attributes["end"]
     return lambda items: items[first:last]
@@ -165,7 +171,7 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::ListAppend": _plain(lambda items, item: [*items, item]),
     "prim::TupleConstruct": _construct_tuple,
     "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),
-    "prim::TupleIndex": _plain(lambda items, place: items[place]),
+    "prim::TupleIndex": _plain(_tuple_index),
     "prim::TupleSlice": _slice_tuple,
     "prim::DictConstruct": _construct_dict,
     "prim::RaiseException": _raise_exception,

@@ -56,6 +56,12 @@ def _length_rule(items: Any) -> Any:
     return fresh() if isinstance(items, Unknown) else len(items)
 
 
+def _slice(items: list[Any], start: int | None, end: int | None, step: int) -> list[Any]:
+    if step == 0:
+        raise ValueError("List slice should have non-zero step")
+    return items[start:end:step]
+
+
 def _slice_rule(items: Any, start: Any, end: Any, step: Any) -> Any:
     if isinstance(items, Unknown) or not all(is_concrete(bound) for bound in (start, end, step)):
         return items if isinstance(items, Unknown) else UNKNOWN
@@ -118,8 +124,9 @@ declare_host("aten::len.t(t[] a) -> int", len, _LISTS, rule=_length_rule)
 declare_host("aten::len.any(Any[] a) -> int", len, _LISTS, rule=_length_rule)
 for _name in ("__getitem__", "select"):
     declare_host(f"aten::{_name}.t(t[](a) list, int idx) -> t(*)", _get, _LISTS, rule=_get_rule, may_fail=True)
-declare_host("aten::slice.t(t[] l, int? start=None, int? end=None, int step=1) -> t[]",
-             lambda items, start, end, step: items[start:end:step], _LISTS, rule=_slice_rule)  # fmt: skip
+declare_host(
+    "aten::slice.t(t[] l, int? start=None, int? end=None, int step=1) -> t[]", _slice, _LISTS, rule=_slice_rule
+)
 declare_host("aten::add.t(t[] a, t[] b) -> t[]", lambda left, right: [*left, *right], _LISTS, rule=_joined_rule)
 declare_host("aten::mul.left_t(t[] l, int n) -> t[]", _repeated, _LISTS, rule=_repeated_rule, may_fail=True)
 declare_host("aten::mul.right_(int n, t[] l) -> t[]", lambda count, items: _repeated(items, count), _LISTS,

@@ -78,6 +78,15 @@ def format_text(template: str, *values: Any) -> str:
     return joined("".join(filled[: len(parts) - 1]) + parts[-1])
 
 
+_KINDS = {str: "String", bool: "Bool", int: "Int", float: "Double", complex: "ComplexDouble", tuple: "Tuple",
+          list: "GenericList", dict: "GenericDict", type(None): "None"}  # fmt: skip
+
+
+def _kind(value: Any) -> str:
+    """What PyTorch calls the kind of a run-time value."""
+    return _KINDS.get(type(value), "Tensor")
+
+
 def _percent_format(template: str, *values: Any) -> str:
     """`template % values` with the conversions %s %d %i %f and %%. Raises RuntimeError as torch does."""
     given = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
@@ -104,11 +113,11 @@ def _percent_format(template: str, *values: Any) -> str:
 def _percent_piece(kind: str, value: Any) -> str:
     if kind in ("d", "i"):
         if isinstance(value, str | bool) or not isinstance(value, int | float):
-            raise RuntimeError(f"%{kind} requires a number for formatting, but got {type(value).__name__}")
+            raise RuntimeError(f"%{kind} requires a number for formatting, but got {_kind(value)}")
         return str(int(value))
     if kind == "f":
         if not isinstance(value, int | float):
-            raise RuntimeError(f"%{kind} requires a number for formatting, but got {type(value).__name__}")
+            raise RuntimeError(f"%{kind} requires a number for formatting, but got {_kind(value)}")
         return f"{value:f}"
     if kind != "s":
         raise RuntimeError(f"The specifier %{kind} is not supported in TorchScript format strings")
