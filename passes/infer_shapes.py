@@ -27,6 +27,7 @@ from optc.ir.types import (
     TensorType,
     TupleType,
     Type,
+    UnionType,
     VariableType,
     is_subtype,
     unrefined,
@@ -235,7 +236,9 @@ class Inference:
         if NONE in (left, right):
             other = right if left is NONE else left
             return other if isinstance(other, OptionalType) else OptionalType(unrefined(other))
-        return unrefined(left)
+        return UnionType(
+            (*_alternatives(left), *(each for each in _alternatives(right) if each not in _alternatives(left)))
+        )
 
     def join_tensors(self, left: TensorType, right: TensorType, place: Value | None, old: Type | None) -> Type:
         dtype = left.dtype if left.dtype is right.dtype else None
@@ -438,6 +441,10 @@ def _constant(inference: Inference, node: Node) -> None:
 
 def _dim(inference: Inference, node: Node) -> None:
     node.output.type = IntType(node.attributes["dim"])
+
+
+def _alternatives(type_: Type) -> tuple[Type, ...]:
+    return type_.members if isinstance(type_, UnionType) else (unrefined(type_),)
 
 
 def _list_construct(inference: Inference, node: Node) -> None:

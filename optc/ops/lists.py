@@ -9,7 +9,7 @@ import numpy as np
 
 from optc.ir.dims import Symbolic, fresh
 from optc.ir.stream_text import printed
-from optc.ir.types import BOOL, FLOAT, STRING, TensorType
+from optc.ir.types import BOOL, FLOAT, INT, STRING, TENSOR, IntType, TensorType, Type
 from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
 from optc.ops.python_values import array_in, declare_host, is_concrete, unknown_of
 
@@ -39,17 +39,25 @@ def _get_rule(items: Any, index: Any) -> Any:
 
 
 def _common(items: list[Any]) -> Any:
-    """What all elements have in common."""
-    if not items:
+    """What all elements have in common. A list of a union, or of what may be None, has elements of several kinds."""
+    kinds = set(map(_kind, items))
+    if len(kinds) != 1:
         return UNKNOWN
-    first = items[0]
-    if all(item == first for item in items) and isinstance(first, TensorType):
-        return first
-    if isinstance(first, TensorType):
-        return TensorType()
-    if isinstance(first, int | Symbolic) and not isinstance(first, bool):
+    (kind,) = kinds
+    if kind is TENSOR:
+        return items[0] if all(item == items[0] for item in items) else TensorType()
+    if isinstance(kind, IntType):
         return fresh()
-    return unknown({bool: BOOL, float: FLOAT, str: STRING}.get(type(first), UNKNOWN.type))
+    return UNKNOWN if kind is None else unknown(kind)
+
+
+def _kind(item: Any) -> Type | None:
+    """The type of one element without what is particular to it; None for others than tensors, numbers and text."""
+    if isinstance(item, TensorType):
+        return TENSOR
+    if isinstance(item, int | Symbolic) and not isinstance(item, bool):
+        return INT
+    return {bool: BOOL, float: FLOAT, str: STRING}.get(type(item))
 
 
 def _length_rule(items: Any) -> Any:
