@@ -1,0 +1,70 @@
+"""Modules of torch.nn, scripted by PyTorch, which ask a lot about their arguments: loaded and compiled without it.
+
+Each runs for two sizes of its inputs, whole, and equal to PyTorch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
+
+from tests.models.exporting import export, randomise
+from tests.models.processes import outcome
+
+
+class Attention(torch.nn.Module):
+    """Queries and keys from different places, which the module tells by asking whether they are one object."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(16, 4)
+
+    def forward(self, query: torch.Tensor, key: torch.Tensor) -> Any:
+        return self.attention(query, key, key)
+
+
+class PackedRecurrence(torch.nn.Module):
+    """Sequences of different lengths, which are compared with lists of sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cells = torch.nn.GRU(6, 8, 2)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> Any:
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths)
+        results, state = self.cells(packed)
+        padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(results, total_length=6)
+        return padded, lengths, state
+
+
+MODULES: dict[str, tuple[Callable[[], Any], Callable[[int], Any]]] = {
+    "attention": (Attention, lambda turn: (torch.randn(5 + turn, 2 + turn, 16), torch.randn(7, 2 + turn, 16))),
+    "decoder layer": (
+        lambda: torch.nn.TransformerDecoderLayer(16, 2, 32, batch_first=True),
+        lambda turn: (torch.randn(2 + turn, 5 + turn, 16), torch.randn(2 + turn, 7, 16)),
+    ),
+    "packed recurrence": (
+        PackedRecurrence,
+        lambda turn: (torch.randn(4 + turn, 3, 6), torch.tensor([4 + turn, 3, 1])),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
+    make, inputs = MODULES[name]
+    torch.manual_seed(0)
+    module = make().eval()
+    randomise(module)
+    with torch.no_grad():
+        assert export(torch.jit.script(module), [inputs(0), inputs(1)], tmp_path) == 2
+    found = outcome(tmp_path)
+    assert not found["torch"]
+    assert found["problems"] == []
+    assert found["fallbacks"] == []
