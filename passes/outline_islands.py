@@ -1,7 +1,7 @@
 """The pass `outline-islands`.
 
-    %c : ComplexFloat(s0, 5) = aten::fft_rfft(%x, ...)         %y : Float(s0, 5) = prim::Island_0(%x)
-    %y : Float(s0, 5) = aten::abs(%c)                    =>    with prim::Island_0 = graph(%x ...): ...
+    %c : ComplexFloat(5) = aten::linalg_eigvals(%x)            %y : Float(5) = prim::Island_0(%x)
+    %y : Float(5) = aten::abs(%c)                        =>    with prim::Island_0 = graph(%x ...): ...
 
 What has no native form becomes an *island*: a node that native code leaves to the interpreter. Everything that enters
 or leaves an island must be something native code can hold: a number, or a tensor with a known rank and a native element
