@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optc.errors import OptcError
-from optc.ir.dims import Dim, Symbolic, fresh, symbol, symbols
+from optc.ir.dims import Dim, Symbolic, fresh, symbols
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, equate, plain_symbol, substitute_type, told_dims, told_dims_of, type_symbols
@@ -27,7 +27,6 @@ from optc.ir.types import (
     TensorType,
     TupleType,
     Type,
-    UnionType,
     VariableType,
     is_subtype,
     unrefined,
@@ -37,6 +36,7 @@ from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
 from optc.passes.facts import Facts, is_fact, is_same_fact, type_of, write_facts
+from optc.passes.joins import Joins, Meeting, Place
 from optc.passes.settled_branches import is_one_object
 from optc.pipeline import Context, graph_pass
 
@@ -69,6 +69,7 @@ class Inference:
         self.context = context
         self.facts = Facts()
         self.owners = binders(graph)
+        self.joins = Joins(self.owners)
         self.told_before = {name: value for name, value in self.owners.items() if name.startswith("u")}
         self.types_before = {value: value.type for value in graph.values()}
         self.newest = fresh()
@@ -172,7 +173,7 @@ class Inference:
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
         """What the rule found out, what the schema says, or (for type variables) what the graph said."""
         if isinstance(result, list):
-            return ListType(self.join_all([type_of(item) for item in result]) or _element(output.type))
+            return ListType(self.joins.all([type_of(item) for item in result]) or _element(output.type))
         if isinstance(result, Unknown) and isinstance(result.type, ListType):
             return result.type
         type_ = result_type(result, declared)
@@ -210,57 +211,6 @@ class Inference:
             return
         self.facts.known[output] = result
 
-    def join_all(self, types: list[Type]) -> Type | None:
-        result: Type | None = None
-        for type_ in types:
-            result = type_ if result is None else self.join(result, type_, None)
-        return result
-
-    def join(self, left: Type, right: Type, place: Value | None, old: Type | None = None) -> Type:
-        """The most precise type of a value that is one of two; dimensions that differ get a symbol `place` binds."""
-        if isinstance(left, TensorType) and isinstance(right, TensorType):
-            return self.join_tensors(left, right, place, old)
-        if isinstance(left, IntType) and isinstance(right, IntType):
-            if left.dim is not None and left.dim == right.dim:
-                return left
-            return IntType(self.own_dim(place, old.dim if isinstance(old, IntType) else None))
-        if isinstance(left, ListType) and isinstance(right, ListType):
-            return ListType(self.join(left.element, right.element, None))
-        if isinstance(left, TupleType) and isinstance(right, TupleType) and len(left.elements) == len(right.elements):
-            pairs = zip(left.elements, right.elements)
-            return TupleType(tuple(self.join(mine, other, None) for mine, other in pairs), left.name, left.fields)
-        if is_subtype(left, right):
-            return right
-        if is_subtype(right, left):
-            return left
-        if NONE in (left, right):
-            other = right if left is NONE else left
-            return other if isinstance(other, OptionalType) else OptionalType(unrefined(other))
-        return UnionType(
-            (*_alternatives(left), *(each for each in _alternatives(right) if each not in _alternatives(left)))
-        )
-
-    def join_tensors(self, left: TensorType, right: TensorType, place: Value | None, old: Type | None) -> Type:
-        dtype = left.dtype if left.dtype is right.dtype else None
-        if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
-            return TensorType(dtype)
-        previous = old.shape if isinstance(old, TensorType) and old.rank == left.rank else None
-        shape = []
-        for axis, (mine, other) in enumerate(zip(left.shape, right.shape)):
-            shape.append(mine if mine == other else self.own_dim(place, previous[axis] if previous else None))
-        return TensorType(dtype, tuple(shape))
-
-    def own_dim(self, place: Value | None, old: Dim | None) -> Dim:
-        """A symbol that `place` binds: the one it had, or a new one. In a list every element has its own extent: `*`."""
-        if place is None:
-            return symbol("*")
-        name = plain_symbol(old)
-        if name is not None and old is not None and self.owners.get(name) is place:
-            return old
-        made = fresh()
-        self.owners[str(made)] = place
-        return made
-
     def branch(self, node: Node) -> None:
         """prim::If: an output is what both branches agree on."""
         for block in node.blocks:
@@ -269,20 +219,21 @@ class Inference:
         possible = [block for block in node.blocks if not self.never_returns(block)] or node.blocks
         if isinstance(condition, bool):
             possible = [node.blocks[0 if condition else 1]]
+        meeting = Meeting()
         for offset, output in enumerate(node.outputs):
             sources = [block.outputs[offset] for block in possible]
             sources = [value for value in sources if value.node.kind != "prim::Uninitialized"] or sources
-            self.merge(output, sources)
+            self.merge(output, sources, meeting)
 
     def never_returns(self, block: Block) -> bool:
         """True for blocks that certainly raise."""
         return any(node.kind == "prim::RaiseException" or node in self.facts.failed for node in block.nodes)
 
-    def merge(self, output: Value, sources: list[Value]) -> None:
-        old = self.types_before[output]
+    def merge(self, output: Value, sources: list[Value], meeting: Meeting) -> None:
+        place = Place(output, self.types_before[output], meeting)
         type_ = sources[0].type
         for value in sources[1:]:
-            type_ = self.join_values(type_, value.type, sources, output, old)
+            type_ = self.join_values(type_, value.type, sources, place)
         output.type = type_
         for value in sources:
             self.type_empty_list(value, type_)
@@ -291,12 +242,12 @@ class Inference:
         if all(is_fact(fact) and is_same_fact(fact, facts[0]) for fact in facts):
             self.facts.known[output] = facts[0]
 
-    def join_values(self, left: Type, right: Type, sources: list[Value], place: Value, old: Type) -> Type:
+    def join_values(self, left: Type, right: Type, sources: list[Value], place: Place) -> Type:
         if isinstance(left, ListType) and isinstance(right, ListType):
             filled = [value.type for value in sources if self.known_items(value) != []]
             if len(filled) == 1:
                 return filled[0]
-        return self.join(left, right, place, old)
+        return self.joins.join(left, right, place)
 
     def type_empty_list(self, value: Value, type_: Type) -> None:
         """A list that starts empty is a list of what it becomes."""
@@ -321,13 +272,15 @@ class Inference:
                 self.facts.known[parameter] = fact
         for _ in range(_ROUNDS):
             self.block(body)
+            meeting = Meeting(frozenset(carried))
             rows = zip(carried, node.inputs[2:], body.outputs[1:], olds)
-            widened = [self.begin(*row[:3]) or self.widen(row[0], *row[2:]) for row in rows]
+            widened = [self.begin(*row[:3]) or self.widen(*row, meeting) for row in rows]
             if not any(widened):
                 break
+        meeting = Meeting()
         for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
             self.type_empty_list(start, parameter.type)
-            self.merge(output, [result] if start.node.kind == "prim::Uninitialized" else [start, result])
+            self.merge(output, [result] if start.node.kind == "prim::Uninitialized" else [start, result], meeting)
 
     def begin(self, parameter: Value, start: Value, result: Value) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
@@ -337,30 +290,18 @@ class Inference:
         parameter.type = result.type
         return True
 
-    def widen(self, parameter: Value, result: Value, old: Type) -> bool:
+    def widen(self, parameter: Value, start: Value, result: Value, old: Type, meeting: Meeting) -> bool:
         """Make a carried value's type hold for the next iteration too. True when it had to change."""
         fact = self.facts.known.get(parameter)
         outcome = self.facts.abstract(result)
-        joined = self.join_values(parameter.type, result.type, [parameter, result], parameter, old)
-        if _binds_itself(parameter, self.owners):
-            joined = self.keep_own(parameter.type, joined)
+        place = Place(parameter, old, meeting, start.type)
+        joined = self.join_values(parameter.type, result.type, [parameter, result], place)
         lost = parameter in self.facts.known and not (is_fact(outcome) and is_same_fact(fact, outcome))
         if lost:
             del self.facts.known[parameter]
         changed = not _is_same(joined, parameter.type)
         parameter.type = joined
         return changed or lost
-
-    def keep_own(self, present: Type, joined: Type) -> Type:
-        """Dimensions that are already the parameter's own symbols cover every value."""
-        if isinstance(present, IntType):
-            return present
-        if not isinstance(present, TensorType) or not isinstance(joined, TensorType) or joined.shape is None:
-            return joined
-        if present.rank != joined.rank or present.shape is None:
-            return joined
-        pairs = zip(present.shape, joined.shape)
-        return TensorType(joined.dtype, tuple(mine if _is_own(mine, self.owners) else other for mine, other in pairs))
 
 
 def _holds_size(value: Value) -> bool:
@@ -376,15 +317,6 @@ def _with_own_extents(type_: Type) -> Type:
     if isinstance(type_, IntType) and "*" in type_symbols(type_):
         return IntType(fresh())
     return type_
-
-
-def _is_own(dim: Dim, owners: dict[str, Value]) -> bool:
-    name = plain_symbol(dim)
-    return name is not None and name in owners and owners[name].is_parameter and not name.startswith("s")
-
-
-def _binds_itself(parameter: Value, owners: dict[str, Value]) -> bool:
-    return any(owners.get(name) is parameter for name in type_symbols(parameter.type))
 
 
 def _is_same(left: Type, right: Type) -> bool:
@@ -443,13 +375,9 @@ def _dim(inference: Inference, node: Node) -> None:
     node.output.type = IntType(node.attributes["dim"])
 
 
-def _alternatives(type_: Type) -> tuple[Type, ...]:
-    return type_.members if isinstance(type_, UnionType) else (unrefined(type_),)
-
-
 def _list_construct(inference: Inference, node: Node) -> None:
     declared = node.output.type
-    joined = inference.join_all([value.type for value in node.inputs])
+    joined = inference.joins.all([value.type for value in node.inputs])
     if joined is None or not isinstance(declared, ListType):
         return
     if isinstance(declared.element, TensorType) or is_subtype(joined, declared.element):

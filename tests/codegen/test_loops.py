@@ -154,6 +154,18 @@ def tensor(*shape: int, shift: float = 0.0) -> Any:
     return optc.from_numpy(values.astype(np.float32))
 
 
+def beam(x, n: int):
+    """The tensors have one row before the first turn and three behind it, all of them."""
+    scores, rows, path = optc.zeros(1), x[:1], optc.zeros(1, 1)
+    for t in range(n):
+        rows = optc.tanh(rows + path[:, -1].unsqueeze(1))
+        scores, places = (scores.unsqueeze(1) + rows).view(-1).topk(3)
+        chosen = optc.div(places, rows.size(1), rounding_mode="floor")
+        rows = rows[chosen]
+        path = optc.cat([path[chosen], scores.unsqueeze(1) * t], 1)
+    return scores, rows, path
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (grow, (tensor(7, 5, 20),)),
     (grow, (tensor(1, 5, 20),)),
@@ -162,6 +174,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (grow_or_cut, (tensor(3, 30), 8)),
     *((keep_or_replace, (tensor(10, 20), n)) for n in (0, 1, 5)),
     *((one_behind, (tensor(10, 20), n)) for n in (0, 1, 5)),
+    *((beam, (tensor(3, 20), n)) for n in (0, 1, 5)),
     (halve, (tensor(130, 20),)),
     *((swap, (tensor(10, 20), n)) for n in (0, 3, 4)),
     *((swap_equal, (tensor(10, 20), n)) for n in (0, 3, 4)),
