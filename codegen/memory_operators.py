@@ -23,7 +23,7 @@ from optc.codegen.copies import place_of, store_kernel
 from optc.codegen.driver import Driver
 from optc.codegen.frame import Unsupported, tensor_type
 from optc.codegen.kernel import Buffer, index_value, load
-from optc.codegen.native import NoneValue
+from optc.codegen.native import MemoryTensor, NoneValue
 from optc.ir import dtypes
 from optc.ir.dims import symbol
 from optc.ir.graph import Node
@@ -47,6 +47,16 @@ def copy(driver: Driver, node: Node, operator: Operator) -> None:
     result = driver.allocate(node.output)
     driver.copy(driver.in_memory(node.inputs[0]), result.pointer, tensor_type(node.output))
     driver.define(node.output, result)
+
+
+def rows(driver: Driver, node: Node, operator: Operator) -> None:
+    """The tensor itself where its elements lie row by row, as they always do in registers; else a copy."""
+    native = driver.native(node.inputs[0])
+    if isinstance(native, MemoryTensor) and not native.is_contiguous:
+        copy(driver, node, operator)
+        return
+    driver.share(node.output, node.inputs[0])
+    driver.define(node.output, native)
 
 
 def fill(driver: Driver, node: Node, operator: Operator) -> None:
@@ -97,6 +107,7 @@ def triangle(driver: Driver, node: Node, operator: Operator) -> None:
 
 KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "copy": copy,
+    "rows": rows,
     "fill": fill,
     "arange": arange,
     "concatenate": concatenation.emit,

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim, substitute, symbols
+from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract
 from optc.ops.effects import has_memory_order
-from optc.ops.registry import Kernel, Layout, operator_of
+from optc.ops.registry import Decomposition, Kernel, Layout, Operator, operator_of
 from optc.ops.shapes import known
 
 
@@ -45,8 +45,12 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
         carried = (node.inputs[value.offset + 2], node.blocks[0].outputs[value.offset + 1])
         return all(is_in_rows(item, assumed) for item in carried)
     operator = operator_of(node)
-    if operator is not None and isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul":
+    if makes_rows(node) or isinstance(operator, Operator) and _is_product(operator):
         return True
+    if operator is not None and isinstance(operator.lowering, Decomposition) and not operator.in_rows:
+        return False
+    if operator is not None and "memory_format" in operator.schema.positions and not _keeps_format(node):
+        return False
     if _is_view(node):
         return _keeps(node, _are_rows) and is_in_rows(node.inputs[0], assumed)
     return all(_is_in_order(item, assumed) for item in node.inputs)
@@ -64,6 +68,40 @@ def _is_in_order(value: Value, assumed: set[Value]) -> bool:
 def _is_view(node: Node) -> bool:
     operator = operator_of(node)
     return operator is not None and isinstance(operator.lowering, Layout)
+
+
+def makes_rows(node: Node) -> bool:
+    """True for what puts elements into rows, whatever order they were in."""
+    if node.kind not in ("aten::contiguous", "aten::clone"):
+        return node.kind == "prim::InRows"
+    return len(node.inputs) > 1 and node.inputs[1].is_constant and node.inputs[1].constant == 0
+
+
+def _keeps_format(node: Node) -> bool:
+    """True unless a node is told to lay memory out otherwise than row by row."""
+    operator = operator_of(node)
+    assert operator is not None
+    given = node.inputs[operator.schema.positions["memory_format"]]
+    return given.is_constant and given.constant in (None, 0, 1)
+
+
+def _is_product(operator: Operator) -> bool:
+    return operator.makes_rows or isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul"
+
+
+def permutation_of(value: Value) -> tuple[Value, tuple[int, ...]] | None:
+    """What a view is a permutation of, and how: dimension i of the view is dimension order[i] of the other."""
+    operator = operator_of(value.node)
+    source = value.node.inputs[0] if value.node.inputs else value
+    shape = source.type.shape if isinstance(source.type, TensorType) else None
+    if operator is None or not isinstance(operator.lowering, Layout) or shape is None:
+        return None
+    strides = tuple(symbol(f"stride{place}") for place in range(len(shape)))
+    placed = operator.lowering.function(shape, strides, 0, *map(abstract, value.node.inputs[1:]))
+    if placed is None or placed[2] != 0 or len(placed[1]) != len(strides) or not set(strides).issubset(placed[1]):
+        return None
+    order = tuple(strides.index(stride) for stride in placed[1])
+    return (source, order) if tuple(placed[0]) == tuple(shape[place] for place in order) else None
 
 
 def _is_parameter_in_rows(value: Value, assumed: set[Value]) -> bool:

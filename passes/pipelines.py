@@ -26,6 +26,7 @@ from optc.passes import (
     container_loops,
     dead_code_elimination,
     decompose,
+    draw_order,
     drop_messages,
     flatten_outputs,
     freeze,
@@ -62,7 +63,7 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, functionalize, returned_arguments, infer_shapes, lower_containers,
+    inline, number_constants, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, functionalize, returned_arguments, infer_shapes, draw_order, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
@@ -82,8 +83,9 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, list-buffers, "
-    "flatten-outputs, repeat(decompose, simplify), split-complex, repeat(decompose, simplify), layout, simplify, loop-invariant-hoisting, loop-batching, "
+    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, "
+    "list-buffers, flatten-outputs, draw-order, repeat(decompose, simplify), split-complex, repeat(decompose, simplify), "
+    "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )
 

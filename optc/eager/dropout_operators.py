@@ -124,6 +124,8 @@ for _name, _reference, _features, _write in (
         may_fail=True,
         inplace=True,
         shares=_may_drop_nothing,
+        in_rows=True,
+        is_elementwise=not _features,
     )
 
 

@@ -303,4 +303,5 @@ for _spatial, _ones, _zeros in ((1, "[1]", "[0]"), (2, "[1, 1]", "[0, 0]"), (3, 
             infer=infer,
             reference=reference,
             decompose=decompose,
+            in_rows=True,
         )

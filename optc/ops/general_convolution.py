@@ -47,7 +47,8 @@ for _name, _rest in (
     ("_convolution.deprecated", f"int[] output_padding, SymInt groups, {_FLAGS}"),
     ("convolution", "SymInt[] output_padding, SymInt groups"),
 ):
-    define(f"aten::{_name}({_GENERAL}{_rest}) -> Tensor", infer=_infer, reference=_reference, decompose=_decompose)
+    define(f"aten::{_name}({_GENERAL}{_rest}) -> Tensor", infer=_infer, reference=_reference, decompose=_decompose,
+           in_rows=True)  # fmt: skip
 
 define(
     "aten::_convolution_mode(Tensor input, Tensor weight, Tensor? bias, SymInt[] stride, str padding, SymInt[] dilation, "
@@ -55,6 +56,7 @@ define(
     infer=convolution.infer,
     reference=convolution.reference,
     decompose=convolution.decompose,
+    in_rows=True,
 )
 
 

@@ -340,7 +340,7 @@ def _as_batch(b: Any, x: Any, batch: Shape) -> Any:
 
 
 define("aten::matmul(Tensor self, Tensor other) -> Tensor", infer=_infer_matmul, reference=_reference_matmul,
-       decompose=_decompose_matmul, out="out")  # fmt: skip
+       decompose=_decompose_matmul, out="out", makes_rows=True)  # fmt: skip
 define("aten::__matmul__(Tensor self, Tensor other) -> Tensor", infer=_infer_matmul, reference=_reference_matmul,
        decompose=_decompose_matmul)  # fmt: skip
 
@@ -390,7 +390,7 @@ def _plus(b: Any, x: Any, bias: Any) -> Any:
 
 
 define("aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", infer=_infer_linear,
-       reference=_reference_linear, decompose=_decompose_linear)  # fmt: skip
+       reference=_reference_linear, decompose=_decompose_linear, makes_rows=True)  # fmt: skip
 
 
 def _infer_bilinear(x: TensorType, y: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:

@@ -85,6 +85,7 @@ def declare_softmax(name: str, overload: str, log: bool) -> None:
         infer=infer,
         reference=reference,
         decompose=decompose,
+        in_rows=True,
     )
 
 
@@ -229,6 +230,7 @@ define(
     decompose=lambda b, x, normalized, weight, bias, eps, cudnn: _decompose_layer_norm(
         b, x, normalized, weight, bias, eps
     )[0],
+    in_rows=True,
 )
 define(
     "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) "
@@ -341,6 +343,7 @@ define(
     infer=_infer_group_norm,
     reference=_reference_group_norm,
     decompose=_decompose_group_norm,
+    in_rows=True,
 )
 
 
@@ -552,6 +555,7 @@ define(
     infer=_infer_batch_norm,
     reference=_reference_batch_norm,
     decompose=_decompose_batch_norm,
+    in_rows=True,
 )
 
 
@@ -595,4 +599,5 @@ define(
     infer=_infer_instance_norm,
     reference=_reference_instance_norm,
     decompose=_decompose_instance_norm,
+    in_rows=True,
 )

@@ -147,7 +147,7 @@ def _declare_max(spatial: int, schema: str) -> None:
         how = describe(b.shape(x), *arguments)
         return _build_pooled(b, x, how, -math.inf, "aten::amax")
 
-    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True)
 
 
 _declare_max(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], "
@@ -216,7 +216,7 @@ def _declare_mean(spatial: int, schema: str) -> None:
         counts = _divisor(shape, how, includes_pad, override).astype(b.type(total).dtype.numpy)
         return narrowed(b, b("aten::div.Tensor", total, b.value(counts)), dtype)
 
-    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True)
 
 
 _declare_mean(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, "
@@ -286,7 +286,7 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         return narrowed(b, x, dtype)
 
     for name in (f"adaptive_avg_pool{spatial}d", *([f"_adaptive_avg_pool{spatial}d"] if spatial > 1 else [])):
-        define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose)
+        define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True)
 
 
 _declare_adaptive(1, "(Tensor self, int[1] output_size)")

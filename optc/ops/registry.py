@@ -126,14 +126,18 @@ class Operator:
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
     extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
     keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
-    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says
-    how it works on real and imaginary parts (`optc.ops.complex_parts`).
+    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `in_rows`: a result
+    of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
+    does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
+    tensor. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
+    real and imaginary parts (`optc.ops.complex_parts`).
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional", "draws_when",
-        "accepts_untyped", "needs_elements", "needs_strides", "shares", "parts", "_make_schema", "_schema",
+        "in_rows", "makes_rows", "is_elementwise", "accepts_untyped", "needs_elements", "needs_strides", "shares", "parts",
+        "_make_schema", "_schema",
     )  # fmt: skip
 
     def __init__(
@@ -154,6 +158,9 @@ class Operator:
         needs_strides: bool = False,
         shares: Shares | None = None,
         draws_when: Shares | None = None,
+        in_rows: bool = False,
+        makes_rows: bool = False,
+        is_elementwise: bool = False,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -169,6 +176,9 @@ class Operator:
         self.needs_strides = needs_strides
         self.shares = shares
         self.draws_when = draws_when
+        self.in_rows = in_rows
+        self.makes_rows = makes_rows
+        self.is_elementwise = is_elementwise
         self.parts: Callable[..., Any] | None = None
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
@@ -251,6 +261,9 @@ def define(
     needs_strides: bool = False,
     shares: Shares | None = None,
     draws_when: Shares | None = None,
+    in_rows: bool = False,
+    makes_rows: bool = False,
+    is_elementwise: bool = False,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -287,6 +300,9 @@ def define(
         needs_strides=needs_strides,
         shares=shares,
         draws_when=draws_when,
+        in_rows=in_rows,
+        makes_rows=makes_rows,
+        is_elementwise=is_elementwise,
     )
     _register(operator)
     if inplace:

@@ -377,6 +377,12 @@ define(
     kernel="copy",
 )
 define(
+    "prim::InRows(Tensor self) -> Tensor",
+    infer=same_type,
+    reference=np.ascontiguousarray,
+    kernel="rows",
+)
+define(
     "aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor",
     infer=same_type,
     reference=lambda x, memory_format: x.copy(order="C" if memory_format == 0 else "K"),
