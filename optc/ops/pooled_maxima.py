@@ -15,6 +15,7 @@ from optc.ir.dims import product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
 from optc.ops.convolution import build_windows, windows_of
+from optc.ops.creation import check_size
 from optc.ops.pooling import Pooling, build_padded, describe_pooling, padded
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -118,7 +119,7 @@ def _declare_adaptive(spatial: int) -> None:
             )
         if len(size) != spatial:
             raise RuntimeError(f"{name}(): internal error: output_size.size() must be {spatial}")
-        return list(size)
+        return list(check_size([*shape[:-spatial], *size])[-spatial:])
 
     def infer(x: TensorType, size: Any) -> tuple[TensorType, TensorType]:
         shape = known_shape(x)

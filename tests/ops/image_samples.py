@@ -55,7 +55,7 @@ IMAGES: dict[str, Any] = {
     "aten::max_pool2d_with_indices": [(IMAGE, [2, 2]), (IMAGE, [3, 2], [2, 1], [1, 0], [1, 1], True), (IMAGE[0], [3])],
     "aten::max_pool3d_with_indices": [(VOLUME, [2, 2, 2]), (VOLUME, [2], [1], [1], [2])],
     "aten::adaptive_max_pool1d": [(_LINE, [3]), (_LINE[0], [7])],
-    "aten::adaptive_max_pool2d": [(IMAGE, [2, 4]), (IMAGE[0], [3, 3]), (IMAGE[0], [3])],
+    "aten::adaptive_max_pool2d": [(IMAGE, [2, 4]), (IMAGE[0], [3, 3]), (IMAGE[0], [3]), (IMAGE, [2, -1])],
     "aten::adaptive_max_pool3d": [(VOLUME, [2, 3, 3])],
     "aten::pixel_shuffle": [(normal(2, 8, 3, 4), 2), (normal(9, 2, 2), 3), (normal(2, 7, 3, 4), 2), (normal(4, 4), 2)],
     "aten::pixel_unshuffle": [(normal(2, 3, 4, 6), 2), (normal(1, 3, 6), 3), (normal(2, 3, 5, 6), 2)],
