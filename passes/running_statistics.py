@@ -35,11 +35,11 @@ def _arguments(node: Node) -> dict[str, Value]:
 
 
 def _updates(node: Node) -> bool:
-    """True for a norm that certainly updates statistics, by a momentum that is known."""
+    """True for a norm that certainly updates statistics."""
     given = _arguments(node)
-    training, momentum = given["training" if "training" in given else "use_input_stats"], given["momentum"]
-    known = training.is_constant and training.constant is True and momentum.is_constant
-    return known and any(_is_there(given[name]) for name in ("running_mean", "running_var"))
+    training = given["training" if "training" in given else "use_input_stats"]
+    is_certain = training.is_constant and training.constant is True
+    return is_certain and any(_is_there(given[name]) for name in ("running_mean", "running_var"))
 
 
 def _is_there(value: Value) -> bool:

@@ -379,7 +379,7 @@ define(
 define(
     "prim::InRows(Tensor self) -> Tensor",
     infer=same_type,
-    reference=np.ascontiguousarray,
+    reference=lambda x: x.copy(order="C"),
     kernel="rows",
 )
 define(

@@ -243,7 +243,7 @@ def test_the_decomposition_holds_for_symbolic_extents(operator: Operator) -> Non
 
 KERNELS = {"matmul", "gather", "concatenate", "fill", "arange", "arg_reduce", "cumulative", "scatter", "sort", "triangle",
            "copy", "index", "list_append", "select_scatter", "true_places", "sorted_places", "running_extreme", "pad",
-           "kept_boxes", "patch_sums", "patch_maxima"}  # fmt: skip
+           "kept_boxes", "patch_sums", "patch_maxima", "rows", "new_like"}  # fmt: skip
 
 
 @by_name(of(Kernel))

@@ -21,6 +21,7 @@ CASES = {
         module(nn.InstanceNorm2d(4, momentum=0.3, track_running_stats=True), nn.Conv2d(2, 4, 3)),
         optc.randn(2, 2, 6, 5),
     ),
+    "means of all batches": lambda: (module(nn.BatchNorm1d(4, momentum=None), nn.Linear(3, 4)), optc.randn(5, 3)),
     "no weights": lambda: (module(nn.BatchNorm1d(4, affine=False), nn.Linear(3, 4)), optc.randn(5, 3)),
     "no statistics": lambda: (
         module(nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(3, 4)),
