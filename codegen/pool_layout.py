@@ -28,6 +28,7 @@ SEAT = {
     "seats": 48,  # how many seats take part in the job
     "float_mode": 56,  # how the caller rounds and treats denormals
     "processor": 64,  # where the caller runs
+    "operations": 72,  # how much work the job is
     "done": 128,  # chunks ever finished; whoever runs one adds to it
     "due": 192,  # what `done` will be when the job is finished; only the caller's
     "pool": 200,
@@ -42,4 +43,4 @@ SPINS, COUNT = HEADER["spins"], HEADER["count"]
 """What `optc.codegen.threads` fills in: how many turns a wait spins, and the address of the number of threads."""
 
 STARTED, REST, PARKED = HEADER["started"], HEADER["rest"], HEADER["parked"]
-"""What it reads: the number of workers, of jobs they are not asked to join, and of workers that sleep."""
+"""What it reads: the number of workers, what is left of the pool's rest, and the number of workers that sleep."""

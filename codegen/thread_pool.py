@@ -32,11 +32,15 @@ _CHUNK_WORTH = 10 * OPERATIONS_PER_MICROSECOND
 _MOST_CHUNKS = 8
 """A thread's range is claimed in up to eight chunks of at least 10 microseconds."""
 
-_LATE, _LATE_LIMIT, _REST = 8, 32, 500
-"""A job whose workers were stopped adds 8 to the score, any other takes 1 away; at 32 the next 500 run alone."""
+_LATE, _LATE_LIMIT = 8, 32
+"""A job whose workers were stopped adds 8 to the score, any other takes 1 away; at 32 the pool rests."""
 
-_SETTLED = 200
-"""A worker that has moved to another processor stays for so many jobs at least."""
+_REST, _REST_WORTH = 500, 40 * OPERATIONS_PER_MICROSECOND
+"""The next 500 jobs run alone, or fewer: every 40 microseconds of work count as one more. A job can lose what the system
+gives another thread at once, some milliseconds, and a rest must not cost more than that."""
+
+_SETTLED, _SETTLED_WORTH = 200, 10 * OPERATIONS_PER_MICROSECOND
+"""A worker that has moved to another processor stays for 200 jobs, or fewer: 10 microseconds of work count as one."""
 
 _STACK_BYTES = 2 << 20
 """A worker's stack. Kernels keep scratch there (`parallelise.STACK_BYTES`), and some systems give threads very little."""
@@ -177,7 +181,7 @@ class _PoolModule:
 
     def place(self, b: Builder, seat: Value, settled: Value) -> Value:
         """Leaves the caller's processor, but not again for some jobs; how many that still are."""
-        fewer = b.intrinsic("usub.sat", "i64", settled, b.constant("i64", 1))
+        fewer = self.less(b, settled, self.field(b, seat, "operations"), _SETTLED_WORTH)
         callers = self.field(b, seat, "processor", "i32")
         shared = b.icmp("eq", self.placement.processor(b), callers)
         with b.if_then_else(b.and_(shared, b.icmp("eq", settled, 0)), likely=False) as (leave, stay):
@@ -187,6 +191,10 @@ class _PoolModule:
             with stay:
                 stay.yield_([fewer])
         return leave.results[0]
+
+    def less(self, b: Builder, left: Value, operations: Value, worth: int) -> Value:
+        """What is left of a number of jobs behind one of so many operations."""
+        return b.intrinsic("usub.sat", "i64", left, b.add(b.udiv(operations, worth), 1))
 
     def write_await_job(self) -> Function:
         """`i64 await_job(pool, seat, seen)`: a generation other than `seen`, -1 when the pool stops."""
@@ -293,7 +301,7 @@ class _PoolModule:
         rest = b.gep("i8", pool, HEADER["rest"])
         resting = b.load("i64", rest)
         with b.if_then(b.icmp("ne", resting, 0), likely=False):
-            b.store(b.sub(resting, 1), rest)
+            b.store(self.less(b, resting, operations, _REST_WORTH), rest)
             b.br(alone)
         started = b.load("i64", b.gep("i8", pool, HEADER["started"]))
         workers = b.sub(wanted, 1)
@@ -342,6 +350,7 @@ class _PoolModule:
                 "stop": b.udiv(b.mul(count, b.add(number, 1)), crew),
                 "chunks": chunks,
                 "seats": crew,
+                "operations": operations,
             }
             for name, word in words.items():
                 b.store(word, b.gep("i8", seat, SEAT[name]), 8)

@@ -6,8 +6,8 @@
 
 Random numbers are drawn in the order in which the elements of a tensor lie in memory in PyTorch. How operators are
 decomposed later says nothing of that, nor does what is left once copies have been seen to be of no use: it is found out
-here, where they are PyTorch's. A tensor that lies row by row is
-said to; what is drawn for the elements of a permuted one is drawn for the tensor that was permuted, and permuted then.
+here, where they are PyTorch's. A tensor that lies row by row is said to; what is drawn for the elements of a permuted
+one is drawn for the tensor that was permuted, and permuted then.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import pytest
 from optc.codegen import jit
 from optc.codegen.context import Context, ContextPool
 from optc.codegen.llvm import Builder, Module, Parameter
+from optc.codegen.pool_layout import OPERATIONS_PER_MICROSECOND
 from optc.codegen.splitting import SPLIT_WORTH
 from optc.codegen.threads import ThreadPool
 
@@ -183,8 +184,14 @@ def test_the_pool_rests_when_its_workers_are_stopped_in_the_middle(make_caller: 
         units = np.full((2, 2), threading.get_ident())
         caller.run("stopped_units", units, 2, operations=SPLIT_WORTH)
         if caller.pool.resting:
-            return
-    pytest.fail("the pool does not rest")
+            break
+    else:
+        pytest.fail("the pool does not rest")
+    left = caller.pool.resting
+    caller.counts(10, operations=SPLIT_WORTH)
+    assert 0 < caller.pool.resting < left
+    caller.counts(10, operations=20_000 * OPERATIONS_PER_MICROSECOND)  # a long job is all of a rest
+    assert caller.pool.resting == 0
 
 
 def test_after_stop_calls_run_on_their_own_thread() -> None:
