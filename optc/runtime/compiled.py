@@ -154,7 +154,7 @@ class CompiledFunction:
     def _specialize(self, values: list[Any]) -> Specialization:
         key = tuple(map(signature_key, values))
         history = self._histories.setdefault(key, ShapeHistory(self._dynamic))
-        exact = [type_of(value) for value in values]
+        exact = history.with_flags([type_of(value) for value in values], values)
         history.observe(exact)
         if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
             history.dynamic = True

@@ -1,6 +1,7 @@
 """Which dimensions of the arguments are numbers and which are symbols.
 
-The first call fixes every dimension. A dimension that later shows another value becomes a symbol (1 excepted: it means
+The first call fixes every dimension, and every truth value among the arguments. One of these that later shows its other
+value is told by the caller from then on. A dimension that later shows another value becomes a symbol (1 excepted: it means
 broadcasting and always gets code of its own), and dimensions that have been equal in every call share one symbol.
 """
 
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from optc.ir.dims import Dim, symbol
+from optc.ir.structure import Literal
 from optc.ir.types import TensorType
 
 Dynamic = bool | Mapping[int, Sequence[int]] | None
@@ -27,6 +29,7 @@ class ShapeHistory:
         self.dynamic = dynamic
         self.freedom = FREEDOMS[0]
         self._seen: dict[tuple[Any, ...], list[int]] = {}
+        self._flags: dict[int, set[bool]] = {}
 
     def observe(self, types: Sequence[Any]) -> None:
         """Take note of one call."""
@@ -34,6 +37,17 @@ class ShapeHistory:
             for axis, extent in enumerate(type_.shape or ()):
                 if isinstance(extent, int):
                     self._seen.setdefault((*path, axis), []).append(extent)
+
+    def with_flags(self, types: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """The types of a call's arguments, a truth value that has been the same in all calls as a literal."""
+        made = list(types)
+        for place, value in enumerate(values):
+            if type(value) is not bool:
+                continue
+            seen = self._flags.setdefault(place, set())
+            seen.add(value)
+            made[place] = Literal(value) if len(seen) == 1 else made[place]
+        return made
 
     def is_dynamic(self, path: tuple[Any, ...], axis: int, extent: int, freedom: int) -> bool:
         """True when a dimension is to be a symbol."""

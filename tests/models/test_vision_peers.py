@@ -19,22 +19,16 @@ import tests.models.torchvision_operators  # noqa: F401
 pytest.importorskip("torchvision")
 
 from tests.models.exporting import export
-from tests.models.processes import outcome
+from tests.models.processes import QUESTIONS, outcome
 from tests.models.vision_models import MODELS, build
 
 USUAL = (
-    "ResNet-18", "DenseNet-121", "GoogLeNet", "MobileNetV3", "ShuffleNetV2", "EfficientNet", "ConvNeXt", "ViT", "Swin", "LR-ASPP",
-    "R3D",
+    "ResNet-18", "ResNet-50", "SqueezeNet", "DenseNet-121", "GoogLeNet", "Inception", "MobileNetV2", "MobileNetV3", "ShuffleNetV2",
+    "EfficientNet", "RegNet", "ConvNeXt", "ViT", "Swin", "DeepLabV3", "LR-ASPP", "SSDLite", "R3D",
 )  # fmt: skip
 """One of each kind; the others are tried by `pytest -m "peers and slow"`."""
-UNTRACEABLE = ("RAFT",)
-"""Traced with loops over Python numbers, which is the same program many times over."""
-QUESTIONS = {
-    "prim::If", "prim::Loop", "prim::RaiseException", "prim::isinstance", "prim::unchecked_cast", "aten::format", "aten::warn",
-    "aten::__contains__", "aten::__getitem__", "aten::__is__", "aten::__isnot__", "aten::len", "aten::dim", "aten::size",
-    "aten::eq", "aten::ne", "aten::append",
-}  # fmt: skip
-"""What scripted programs do beside computing, and what nothing is left of once shapes are known."""
+UNTRACEABLE = ("RAFT", "SSDLite")
+"""Traced with loops over Python numbers, which is the same program many times over, or for what one image holds."""
 
 
 def found_for(program: Any, inputs: Any, folder: Path) -> dict[str, Any]:

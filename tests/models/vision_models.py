@@ -38,6 +38,26 @@ def video(name: str, frames: int = 8, size: int = 32) -> Model:
     return Model(lambda: getattr(torchvision.models.video, name)(weights=None), ((1, 3, frames, size, size),))
 
 
+class Detector(torch.nn.Module):
+    """A detector for one image, the first of a batch. What it gives in scripts is more than elsewhere."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> Any:
+        if torch.jit.is_scripting():
+            found = self.model([images[0]])[1][0]
+        else:
+            found = self.model(list(images))[0]  # all of them, for the statistics of their batch
+        return found["boxes"], found["scores"], found["labels"]
+
+
+def detector(name: str) -> Model:
+    options = {"weights": None, "weights_backbone": None, "num_classes": 4}
+    return Model(lambda: Detector(getattr(torchvision.models.detection, name)(**options)), ((1, 3, 80, 96),))
+
+
 def small_maxvit() -> Any:
     return torchvision.models.MaxVit(
         input_size=(64, 64), stem_channels=16, partition_size=2, block_channels=[16, 32], block_layers=[1, 2], head_dim=8,
@@ -82,6 +102,7 @@ MODELS: dict[str, Model] = {
     "FCN": segmentation("fcn_resnet50"),
     "DeepLabV3": segmentation("deeplabv3_mobilenet_v3_large"),
     "LR-ASPP": segmentation("lraspp_mobilenet_v3_large"),
+    "SSDLite": detector("ssdlite320_mobilenet_v3_large"),
     "R3D": video("r3d_18"),
     "R(2+1)D": video("r2plus1d_18"),
     "MViT": Model(small_mvit, ((1, 3, 4, 32, 32),)),

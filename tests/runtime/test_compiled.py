@@ -337,3 +337,21 @@ def test_numbers_that_a_version_was_made_for_are_checked_by_the_native_entry() -
         expected, _ = converted(x, flag, dtype)
         assert (result.dtype, number) == (expected.dtype, dtype + 1)
     assert all(version.entry is not None for version in fast.specializations)
+
+
+def test_a_flag_is_part_of_the_program_until_it_shows_its_other_value() -> None:
+    def program(x: torch.Tensor, doubled: bool, shifted: bool = True) -> torch.Tensor:
+        if doubled:
+            x = x * 2
+        return x + 1 if shifted else x
+
+    fast = torch.compile(torch.jit.script(program), fallback="error")
+    x = torch.randn(3, 4)
+    assert torch.equal(fast(x, True), program(x, True))
+    assert not any(node.blocks for node in fast.graph.walk())
+    for doubled in (False, True, False):
+        assert torch.equal(fast(x, doubled), program(x, doubled))
+    assert [str(made) for made in fast.specializations] == ["(Float(3, 4), True, True)", "(Float(3, 4), bool, True)"]
+    assert torch.equal(fast(x, True, False), program(x, True, False))
+    with pytest.raises(RuntimeError, match="found type 'int'"):
+        fast(x, 1)
