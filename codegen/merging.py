@@ -239,7 +239,9 @@ class Mover:
         return tuple(emit_dim(self.driver.b, memory.shape[axis], self.driver.symbols) for axis in axes)
 
     def is_shared(self, slot: Slot, value: IRValue) -> bool:
-        return any(other is not value and other in self.block.outputs for other in self.driver.aliases[slot])
+        """True when the block gives something else in the memory of a value, or the value twice."""
+        others = any(other is not value and other in self.block.outputs for other in self.driver.aliases[slot])
+        return others or list(self.block.outputs).count(value) > 1
 
     def take(self, slot: Slot) -> None:
         """From now on the slot is nobody's but the receiver's."""

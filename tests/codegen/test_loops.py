@@ -154,6 +154,17 @@ def tensor(*shape: int, shift: float = 0.0) -> Any:
     return optc.from_numpy(values.astype(np.float32))
 
 
+def one_value_twice(x, y):
+    """A branch gives the same tensor for two results; the first is read no more before the second is."""
+    if x.sum() > 0:
+        first, second = y, x
+    else:
+        doubled = x * 2
+        first, second = doubled, doubled
+    total = first.sum()
+    return optc.cumsum(x * 3, 1).sum(), total, second[3:]
+
+
 def beam(x, n: int):
     """The tensors have one row before the first turn and three behind it, all of them."""
     scores, rows, path = optc.zeros(1), x[:1], optc.zeros(1, 1)
@@ -174,6 +185,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (grow_or_cut, (tensor(3, 30), 8)),
     *((keep_or_replace, (tensor(10, 20), n)) for n in (0, 1, 5)),
     *((one_behind, (tensor(10, 20), n)) for n in (0, 1, 5)),
+    *((one_value_twice, (tensor(30, 40, shift=shift), tensor(30, 40))) for shift in (-1.0, 1.0)),
     *((beam, (tensor(3, 20), n)) for n in (0, 1, 5)),
     (halve, (tensor(130, 20),)),
     *((swap, (tensor(10, 20), n)) for n in (0, 3, 4)),
