@@ -85,8 +85,19 @@ def _reference_norm(x: Array, order: Any, dims: Dims, keepdim: bool, code: int |
 
 def _decompose_norm(b: Any, x: Any, order: Any, dims: Dims, keepdim: bool, code: int | None) -> Any:
     dtype = _input_type(b.type(x), code)
+    if _power(order) < 0:
+        _require_elements(b, b.shape(x), dims)
     x = narrowed(b, x, compute_type(dtype))
     return narrowed(b, _norm(b, x, _power(order), dims, keepdim), real_type(dtype))
+
+
+def _require_elements(b: Any, shape: Sequence[Any], dims: Dims) -> None:
+    """Fail where the run finds nothing to take a norm of that has no value then; what is known has been checked."""
+    rank = len(shape)
+    places = range(rank) if dims is None or dims == [] else [dims] if isinstance(dims, int) else dims
+    for extent in (shape[place] for place in places if -rank <= place < rank):
+        if not isinstance(extent, int):
+            b.require(b("aten::gt.int", b.value(extent), 0), "linalg.vector_norm of no elements has no value")
 
 
 def _norm(b: Any, x: Any, power: float, dims: Dims, keepdim: bool) -> Any:

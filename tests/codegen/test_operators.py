@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from optc.eager.base import TensorBase
+from optc.eager.device import Device
 from optc.errors import ExecutionError, OptcWarning
 from optc.ir.function import Function
 from optc.ir.graph import Graph, Value
@@ -82,6 +83,8 @@ def split(operator: Operator) -> tuple[list[tuple[Any, ...]], list[Any], list[tu
 def unwrapped(value: Any) -> Any:
     if isinstance(value, TensorBase):
         return value._array
+    if isinstance(value, Device):
+        return str(value)
     return [unwrapped(item) for item in value] if isinstance(value, list) else value
 
 
