@@ -38,7 +38,7 @@ _OLD_FULL = """
 def full(size: List[int], fill_value: number, dtype: Optional[int]=None, layout: Optional[int]=None,
          device: Optional[Device]=None, pin_memory: Optional[bool]=None) -> Tensor:
   if dtype is None:
-    return torch.full(size, float(fill_value), dtype=dtype, layout=layout, device=device, pin_memory=pin_memory)
+    fill_value = float(fill_value)
   return torch.full(size, fill_value, dtype=dtype, layout=layout, device=device, pin_memory=pin_memory)
 """
 

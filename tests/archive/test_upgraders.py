@@ -17,7 +17,7 @@ CALLS = [
     f"torch.div({WHOLE}, 2, rounding_mode=\"floor\")", f"torch.div({WHOLE}, {WHOLE}, rounding_mode=None)",
     f"torch.div_({WHOLE}, 2)", f"torch.div_({WHOLE}, {WHOLE})", f"torch.div_({WHOLE}, 2, rounding_mode=\"floor\")",
     f"torch.div({WHOLE}, {WHOLE}, out=torch.zeros([2]))", f"torch.div({WHOLE}, {WHOLE}, out=torch.to(torch.zeros([2]), 4))",
-    "torch.full([2], 3)", "torch.full([2], 3, dtype=4)", "torch.full([2], True)",
+    "torch.full([2], 3)", "torch.full([2], 3, dtype=4)", "torch.full([2], True)", "torch.full([2], int(torch.sum(x)))",
     "torch.full([2], 3, dtype=None, layout=None, device=torch.device(\"cpu\"), pin_memory=False)",
     "torch.linspace(0, 1)", "torch.linspace(0, 1, None)", "torch.linspace(0., 10, 5, dtype=7)",
     "torch.logspace(0, 1)", "torch.logspace(0, 1, None, 2.)", "torch.logspace(0, 1, base=3.)", "torch.logspace(0, 1, 4)",
