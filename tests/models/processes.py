@@ -12,14 +12,6 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
-QUESTIONS = {
-    "prim::If", "prim::Loop", "prim::RaiseException", "prim::isinstance", "prim::unchecked_cast", "aten::format", "aten::warn",
-    "aten::__contains__", "aten::__getitem__", "aten::__is__", "aten::__isnot__", "aten::len", "aten::dim", "aten::size",
-    "aten::eq", "aten::ne", "aten::append",
-}  # fmt: skip
-"""What scripted programs do beside computing, and what nothing is left of once shapes are known."""
-
-
 def outcome(folder: Path) -> dict[str, Any]:
     """What `run_archive.py` says about the archive in a folder."""
     command = [sys.executable, str(ROOT / "tests" / "models" / "run_archive.py"), str(folder)]

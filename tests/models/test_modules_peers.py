@@ -14,8 +14,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
-from tests.models.exporting import export, randomise
-from tests.models.processes import QUESTIONS, outcome
+from tests.models.exporting import randomise
+from tests.models.whole import QUESTIONS, found_whole
 
 
 class Attention(torch.nn.Module):
@@ -60,16 +60,6 @@ UNTRACEABLE = ("packed recurrence",)
 """A trace fixes the lengths of its example."""
 
 
-def found_for(program: Any, inputs: list[Any], folder: Path) -> dict[str, Any]:
-    folder.mkdir()
-    assert export(program, inputs, folder) >= 1
-    found = outcome(folder)
-    assert not found["torch"]
-    assert found["problems"] == []
-    assert found["fallbacks"] == []
-    return found
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
     make, inputs = MODULES[name]
@@ -78,9 +68,9 @@ def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
     randomise(module)
     examples = [inputs(0), inputs(1)]
     with torch.no_grad():
-        scripted = found_for(torch.jit.script(module), examples, tmp_path / "scripted")
+        scripted = found_whole(torch.jit.script(module), examples, tmp_path / "scripted", sets=2)
         if name in UNTRACEABLE:
             return
         traced = torch.jit.trace(module, examples[0], check_trace=False)
-        traced = found_for(traced, examples[:1], tmp_path / "traced")
+        traced = found_whole(traced, examples[:1], tmp_path / "traced")
     assert not QUESTIONS & (set(scripted["kinds"]) - set(traced["kinds"]))

@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
-from tests.models.exporting import export, randomise
-from tests.models.processes import outcome
+from tests.models.exporting import randomise
 from tests.models.transformers_models import FIXED_SIZE, MODELS, build
+from tests.models.whole import found_whole
 
 USUAL = (
     "BERT", "DistilBERT", "RoBERTa", "DeBERTa", "GPT-2", "Llama", "T5", "Blenderbot", "ViT", "DINOv2", "CLIP", "Whisper",
@@ -32,8 +32,4 @@ def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
     randomise(program)
     with torch.no_grad():
         traced = torch.jit.trace(program, inputs[0], check_trace=False)
-    assert export(traced, inputs, tmp_path) == (1 if name in FIXED_SIZE else 2)
-    found = outcome(tmp_path)
-    assert not found["torch"]
-    assert found["problems"] == []
-    assert found["fallbacks"] == []
+    found_whole(traced, inputs, tmp_path / "traced", sets=1 if name in FIXED_SIZE else 2)

@@ -7,7 +7,6 @@ scripted programs ask about their arguments.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,9 +17,8 @@ import tests.models.torchvision_operators  # noqa: F401
 
 pytest.importorskip("torchvision")
 
-from tests.models.exporting import export
-from tests.models.processes import QUESTIONS, outcome
 from tests.models.vision_models import MODELS, build
+from tests.models.whole import QUESTIONS, found_whole
 
 USUAL = (
     "ResNet-18", "ResNet-50", "SqueezeNet", "DenseNet-121", "GoogLeNet", "Inception", "MobileNetV2", "MobileNetV3", "ShuffleNetV2",
@@ -31,25 +29,15 @@ UNTRACEABLE = ("RAFT", "SSDLite")
 """Traced with loops over Python numbers, which is the same program many times over, or for what one image holds."""
 
 
-def found_for(program: Any, inputs: Any, folder: Path) -> dict[str, Any]:
-    folder.mkdir()
-    assert export(program, inputs, folder) >= 1
-    found = outcome(folder)
-    assert not found["torch"]
-    assert found["problems"] == []
-    assert found["fallbacks"] == []
-    return found
-
-
 @pytest.mark.parametrize(
     "name", [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in MODELS]
 )
 def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
     module, inputs = build(MODELS[name])
     with torch.no_grad():
-        scripted = found_for(torch.jit.script(module), inputs, tmp_path / "scripted")
+        scripted = found_whole(torch.jit.script(module), inputs, tmp_path / "scripted")
         if name in UNTRACEABLE:
             return
         traced = torch.jit.trace(module, inputs[0], check_trace=False, strict=False)
-        traced = found_for(traced, inputs, tmp_path / "traced")
+        traced = found_whole(traced, inputs, tmp_path / "traced")
     assert not QUESTIONS & (set(scripted["kinds"]) - set(traced["kinds"]))
