@@ -9,7 +9,7 @@ from functools import reduce
 from optc.codegen.gemm import ALIGNMENT, BATCHED, PARAMETERS, RANGE, Gemm
 from optc.codegen.gemm_kernel import Kernel
 from optc.codegen.gemm_packing import column_packing, panel_packing, tile_packing
-from optc.codegen.gemm_plan import SECOND_LEVEL_BYTES
+from optc.codegen.gemm_plan import CONFLICTING_BYTES, SECOND_LEVEL_BYTES
 from optc.codegen.gemm_tiles import element_bytes, has_cheap_masks, last_columns
 from optc.codegen.llvm import Builder, Module, Value
 
@@ -322,9 +322,12 @@ class _DriverWriter:
         ends = self._moved(place, width, self.b.constant("i64", line - 1))
         if _known(self.n) is not None and _known(self.k) is not None:
             return _Following(ends, self.named["ldb"], part)
-        # A small matrix is near already: ask for what is here.
+        # A small matrix is near already, and lines that compete for places are gone before they are used: ask for what
+        # is here.
         b, none = self.b, self.b.constant("i64", 0)
-        is_far = b.icmp("sge", b.mul(self.n, self.k), SECOND_LEVEL_BYTES // element_bytes(self.gemm.element))
+        size = element_bytes(self.gemm.element)
+        is_far = b.icmp("sge", b.mul(self.n, self.k), SECOND_LEVEL_BYTES // size)
+        is_far = b.and_(is_far, b.icmp("ne", b.and_(self.named["ldb"], CONFLICTING_BYTES // size - 1), 0))
         ahead, apart, part = (
             b.select(is_far, far, near) for far, near in ((ends, place), (self.named["ldb"], none), (part, none))
         )

@@ -423,6 +423,14 @@ def test_few_rows_fetch_weights_ahead_line_by_line_on_avx2(m: int) -> None:
     assert plan_product(AVX2, Shape("float", m, 256, 256, "rows", "packed", 256)).prefetch == 0
 
 
+@pytest.mark.parametrize("target", [AVX2, AVX512])
+def test_rows_that_compete_for_cache_places_are_copied_and_not_fetched_ahead(target: Target) -> None:
+    crowded = plan_product(target, Shape("float", 64, 1024, 1024, "rows", "rows", 1024, 1024))
+    assert (crowded.prefetch, crowded.copies_b) == (0, True)
+    spaced = plan_product(target, Shape("float", 64, 1000, 1000, "rows", "rows", 1000, 1000))
+    assert spaced.prefetch > 0
+
+
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
 def test_few_rows_ask_for_a_line_per_vector_of_rows_that_are_far(target: Target) -> None:
     plan = plan_product(target, Shape("float", 1, 4096, 1024, "rows", "rows", 1024, 4096))
