@@ -6,6 +6,7 @@ Text is parsed, never executed. A class is read when it is first named, the body
 from __future__ import annotations
 
 import ast
+import hashlib
 import math
 import re
 from bisect import bisect_left
@@ -21,7 +22,7 @@ from optc.archive.upgraders import upgrade
 from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import ZipReader
 from optc.errors import ArchiveError, ScriptError, SourceRange
-from optc.ir.function import ClassAttribute, ClassType, Function
+from optc.ir.function import ClassAttribute, ClassType, Function, WrittenCode
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import FLOAT, NATIVE_CLASSES, NONE, EnumType, TupleType, Type
 from optc.jit.code_dependencies import contained_types
@@ -47,13 +48,13 @@ _NUMBERS = {"inf": math.inf, "nan": math.nan, "infj": complex(0, math.inf), "nan
 
 
 class ArchiveCode:
-    """The definitions in an archive of some version. `constants` are what code calls `CONSTANTS.c0`, `CONSTANTS.c1` ..."""
+    """The definitions in an archive of some version. What code calls `CONSTANTS.c0` is the first of `written.constants`."""
 
     def __init__(self, archive: ZipReader, folder: str, version: int) -> None:
         self.archive = archive
         self.folder = folder
         self.version = version
-        self.constants: tuple[Any, ...] = ()
+        self.written = WrittenCode()
         self.types: dict[str, Type] = {}
         self.sizes: dict[str, int] = {}
         self.functions: dict[str, Function] = {}
@@ -105,7 +106,23 @@ class ArchiveCode:
                 RECURSION.define_tree(function, node, file.source, self.resolver, defaults, class_, None)
                 upgrade(function.graph, self.version)
 
-        return Function(name, define=define)
+        def declare() -> FunctionSchema | None:
+            with _Reading(self, file):
+                return self.declared(file, node, class_)
+
+        return Function(name, define=define, declare=declare, written=self.written)
+
+    def declared(self, file: _CodeFile, node: ast.FunctionDef, class_: ClassType | None) -> FunctionSchema | None:
+        """The schema of a definition whose annotations say what it returns; None for others."""
+        if node.returns is None or (class_ is not None and not node.args.args):
+            return None
+        types = TypeExpressions(self.resolver, file.source)
+        signature = read_signature(node, file.source.text, types, class_ is not None, self.defaults(node))
+        arguments = signature.arguments
+        if class_ is not None:
+            arguments = (Argument(arguments[0].name, class_), *arguments[1:])
+        assert signature.returns is not None
+        return FunctionSchema(node.name, "", arguments, (Argument("", signature.returns),))
 
     def defaults(self, node: ast.FunctionDef) -> dict[str, Any]:
         """The default values of a definition's arguments."""
@@ -149,8 +166,8 @@ class ArchiveCode:
 
     def constant(self, name: str) -> Any:
         """The constant called `c3`. Raises ScriptError when there is none."""
-        if name[:1] == "c" and name[1:].isdigit() and int(name[1:]) < len(self.constants):
-            return self.constants[int(name[1:])]
+        if name[:1] == "c" and name[1:].isdigit() and int(name[1:]) < len(self.written.constants):
+            return self.written.constants[int(name[1:])]
         raise ScriptError(f"the archive has no constant {name}")
 
     def has_module(self, name: str) -> bool:
@@ -167,9 +184,12 @@ class ArchiveCode:
     def check_syntax(self) -> None:
         """Parse all files. Raises ArchiveError for the first that is no code."""
         start = f"{self.folder}code/"
+        digest = hashlib.sha256(f"version {self.version}".encode())
         for entry in self.archive.names:
             if entry.startswith(start) and entry.endswith(".py"):
-                self._file(entry)
+                text = self._file(entry).source.text.encode()
+                digest.update(f"\0{entry.removeprefix(start)}\0{len(text)}\0".encode() + text)
+        self.written.digest = digest.hexdigest()
 
     def count_words(self, entry: str, text: str) -> None:
         """Raise ArchiveError for more code than an archive of this size should hold: a syntax tree is large."""
@@ -271,6 +291,8 @@ class _ClassReader:
         except Exception:
             del self.code.types[self.name]
             raise
+        if not class_.is_interface:
+            self.code.written.classes.add(class_)
         return class_
 
     def _named_tuple(self) -> Type:

@@ -50,7 +50,7 @@ class ModuleArchive:
                 raise self.archive.fail("", "archives of PyTorch 1.0 and 1.1 (model.json) are not supported")
             raise self.archive.fail("", "this is no TorchScript archive: it has no code/ (optc.load reads tensors)")
         self.code.check_syntax()
-        self.code.constants = self._constants()
+        self.code.written.constants = self._constants()
         root = self._unpickled("data.pkl", "data/")
         if not isinstance(root, ScriptObject):
             raise self.archive.fail(f"{self.folder}data.pkl", "the archive holds no module")

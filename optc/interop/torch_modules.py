@@ -44,7 +44,8 @@ def module_of(module: Any, example_inputs: Any) -> ScriptObject:
     archive = ModuleArchive(MappedFile(name, buffer.getbuffer()))
     result = archive.module()
     owned = _Owned()
-    archive.code.constants = tuple(owned.value(constant, None) for constant in archive.code.constants)
+    written = archive.code.written
+    written.constants = tuple(owned.value(constant, None) for constant in written.constants)
     archive.code.archive = _code_of(archive.archive, name)
     owned.object(result, getattr(scripted, "_c", None))  # functions have no attributes
     if isinstance(scripted, torch.jit.ScriptFunction):

@@ -18,7 +18,8 @@ class Function:
     """A compiled function or method: qualified name, schema (with defaults) and graph.
 
     Scripting compiles on demand: `define` builds the graph when it is first asked for, so functions may refer to each
-    other in any order. `python_function` is set for `@ignore`d functions, which run in Python.
+    other in any order; `declare` gives the schema alone, where the declaration tells all of it (else None).
+    `python_function` is set for `@ignore`d functions, which run in Python.
     """
 
     def __init__(
@@ -27,15 +28,27 @@ class Function:
         schema: FunctionSchema | None = None,
         graph: Graph | None = None,
         define: Callable[[Function], None] | None = None,
+        declare: Callable[[], FunctionSchema | None] | None = None,
+        written: WrittenCode | None = None,
     ) -> None:
         self.name = name
         self._schema = schema
         self._graph = graph
         self._define = define
+        self._declare = declare
+        self.written = written
+        """The code that the body is part of, where all of it is known."""
+        if written is not None:
+            written.functions.append(self)
         self.python_function: Callable[..., Any] | None = None
         self.documentation: str | None = None
         self.prepared: Any = None
         """What the interpreter made of the graph. Kept here so that both go together: a graph refers to functions."""
+
+    @property
+    def is_defined(self) -> bool:
+        """True once there is a graph, which whoever has it may change."""
+        return self._define is None
 
     def ensure_defined(self) -> None:
         """Compile the function now if that has not happened yet."""
@@ -63,6 +76,8 @@ class Function:
     @property
     def schema(self) -> FunctionSchema:
         """Arguments (self included for methods) and return."""
+        if self._schema is None and self._declare is not None:
+            self._schema = self._declare()
         if self._schema is None:
             self.ensure_defined()
         if self._schema is None:
@@ -71,6 +86,7 @@ class Function:
 
     @schema.setter
     def schema(self, schema: FunctionSchema) -> None:
+        self.ensure_defined()  # which would set its own
         self._schema = schema
 
     @property
@@ -85,6 +101,25 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<Function {self.name}>"
+
+
+@dataclass(eq=False)
+class WrittenCode:
+    """A body of code whose functions are compiled on demand, by nothing but its text and the constants it names."""
+
+    digest: str = ""
+    """Of all of the text; empty where it is not known."""
+    constants: tuple[Any, ...] = ()
+    functions: list[Function] = field(default_factory=list)
+    classes: set[ClassType] = field(default_factory=set)
+
+    def is_untouched(self) -> bool:
+        """True while nobody has seen a graph, and all methods are the code's own: the text says what they do."""
+        return (
+            bool(self.digest)
+            and not any(function.is_defined for function in self.functions)
+            and all(method.written is self for class_ in self.classes for method in class_.bodies())
+        )
 
 
 _SPELLINGS: ContextVar[Mapping[Any, str]] = ContextVar("_SPELLINGS", default=MappingProxyType({}))
@@ -143,6 +178,15 @@ class ClassType(Type):
     @property
     def annotation(self) -> str:
         return spelling(self)
+
+    def bodies(self) -> Iterator[Function]:
+        """All functions that code may reach through the class."""
+        yield from self.methods.values()
+        yield from self.static_methods.values()
+        yield from self.forward_hooks
+        yield from self.forward_pre_hooks
+        for read, write in self.properties.values():
+            yield from filter(None, (read, write))
 
     @property
     def is_native(self) -> bool:

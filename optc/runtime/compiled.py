@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from optc.locks import ForkLock
 from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
-from optc.runtime.program_key import ProgramKey, program_key
+from optc.runtime.program_key import ProgramKey, program_key, written_key
 from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
 from optc.runtime.sharing import is_apart, overlaps, sharing_of
 from optc.runtime.specialization import (
@@ -208,27 +208,40 @@ class CompiledFunction:
     def _compile_for(self, values: list[Any], types: Sequence[Any], sharing: tuple[int, ...]) -> Specialization:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
         specialization = Specialization(tuple(types), others, extents_of(values, types), sharing=sharing)
-        key = self._plan_key(specialization)
-        if key is not None and self._restore(specialization, key):
-            return specialization
+        keys: list[ProgramKey] = []
+        for key in self._plan_keys(specialization):
+            if self._restore(specialization, key):
+                return specialization
+            keys.append(key)
         with tracking() as origins:
             self._compile_or_interpret(specialization, values)
-        if key is not None and specialization.native is not None:
+        if keys and specialization.native is not None:
             from optc.runtime import plan
 
-            plan.store(key, specialization, origins)
+            for key in keys:
+                plan.store(key, specialization, origins)
         return specialization
 
-    def _plan_key(self, specialization: Specialization) -> ProgramKey | None:
-        """Under which name the disk cache has the plan of this version; None where plans are not used."""
+    def _plan_keys(self, specialization: Specialization) -> Iterator[ProgramKey]:
+        """Under which names the disk cache may have the plan of this version; none where plans are not used.
+
+        The function is compiled to its captured graph only when nothing is found by its text. Raises ScriptError and
+        ArchiveError.
+        """
         if not (self._cache and config.CACHE()) or config.watches_passes():
-            return None
+            return
         from optc.codegen import jit
 
         options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
-                   str(specialization.sharing))  # fmt: skip
-        types, others = specialization.types, specialization.others
-        return program_key(self._function, self._receiver, types, others, self.__name__, np.__version__, *options)
+                   str(specialization.sharing), self.__name__, np.__version__)  # fmt: skip
+        program = (self._function, self._receiver, specialization.types, specialization.others, *options)
+        by_text = written_key(*program)
+        if by_text is not None:
+            yield by_text
+        self._function.ensure_defined()
+        by_graph = program_key(*program, known=by_text)
+        if by_graph is not None:
+            yield by_graph
 
     def _restore(self, specialization: Specialization, key: ProgramKey) -> bool:
         """Take a version from the disk cache; False when it is not there."""

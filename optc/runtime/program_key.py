@@ -3,6 +3,9 @@
 The key covers the graphs of the function and of everything it may call, the object it is a method of with the contents
 of all its tensors, the types of the arguments, and the options. Where a program holds something that cannot be put
 down exactly, it has no key.
+
+A program whose code is still as it was written down, in an archive, has a second key with the text in the place of the
+graphs: whoever finds its plan by that need not compile the text.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from optc.eager.base import TensorBase
 from optc.eager.memory import without_repeats
 from optc.ir.dims import Symbolic
 from optc.ir.dtypes import DType
-from optc.ir.function import ClassType, Function, ScriptObject
+from optc.ir.function import ClassType, Function, ScriptObject, WrittenCode
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
@@ -36,6 +39,8 @@ class ProgramKey:
     digest: str
     objects: tuple[Any, ...]
     arrays: tuple[np.ndarray[Any, Any], ...]
+    contents: dict[int, list[bytes]]
+    """The digests of the arrays, by identity."""
 
 
 class _NoKey(Exception):
@@ -43,25 +48,56 @@ class _NoKey(Exception):
 
 
 def program_key(
+    function: Function,
+    receiver: ScriptObject | None,
+    types: Sequence[Any],
+    others: Sequence[Any],
+    *options: str,
+    known: ProgramKey | None = None,
+) -> ProgramKey | None:
+    """The key of a program for these argument types (`others`: the arguments that have none); None when it has none.
+
+    `known` is another key of the same program, whose digests of arrays are used again.
+    """
+    writer = _Writer()
+    parts = (*options, list(types), list(others), receiver, function)
+    return _key(writer, parts, {} if known is None else known.contents)
+
+
+def written_key(
     function: Function, receiver: ScriptObject | None, types: Sequence[Any], others: Sequence[Any], *options: str
 ) -> ProgramKey | None:
-    """The key of a program for these argument types (`others`: the arguments that have none); None when it has none."""
-    writer = _Writer()
+    """The key by the text that the function is written in; None where a graph may say something else."""
+    written = function.written
+    if written is None or not written.is_untouched():
+        return None
+    writer = _Writer(written)
+    parts = (*options, list(types), list(others), receiver, written.digest, written.constants, function)
+    return _key(writer, parts, {})
+
+
+def _key(writer: _Writer, parts: tuple[Any, ...], known: dict[int, list[bytes]]) -> ProgramKey | None:
     try:
-        writer.value((*options, list(types), list(others), receiver, function))
+        writer.value(parts)
         writer.pending_bodies()
     except (_NoKey, ValueError, RecursionError):
         return None
     digest = hashlib.sha256("\0".join(writer.parts).encode("utf-8", "surrogatepass"))
-    for content in _digests(writer.arrays):
-        digest.update(content)
-    return ProgramKey(digest.hexdigest(), tuple(writer.objects), tuple(writer.arrays))
+    contents = known | _digests([array for array in writer.arrays if id(array) not in known])
+    for array in writer.arrays:
+        for content in contents[id(array)]:
+            digest.update(content)
+    return ProgramKey(digest.hexdigest(), tuple(writer.objects), tuple(writer.arrays), contents)
 
 
 class _Writer:
-    """Writes everything a program consists of as a list of texts, every shared object once."""
+    """Writes everything a program consists of as a list of texts, every shared object once.
 
-    def __init__(self) -> None:
+    Of functions that are part of `written`, only the names: that text is known.
+    """
+
+    def __init__(self, written: WrittenCode | None = None) -> None:
+        self._written = written
         self.parts: list[str] = []
         self.objects: list[Any] = []
         self.arrays: list[np.ndarray[Any, Any]] = []
@@ -70,7 +106,7 @@ class _Writer:
         self._kept: list[Any] = []
         self._memory: dict[int, int] = {}
         self._functions: list[Function] = []
-        self._written: set[int] = set()
+        self._done: set[int] = set()
         self._called: set[str] = set()
 
     # Values
@@ -162,6 +198,8 @@ class _Writer:
         raise _NoKey(type(value).__name__)
 
     def class_(self, class_: ClassType) -> str:
+        if self._written is not None and not self._is_known(class_):
+            raise _NoKey(class_.name)
         number = self._numbers.get(id(class_))
         if number is not None:
             return f"class {number}"
@@ -177,20 +215,28 @@ class _Writer:
         self.value(class_.constants)
         return f"class {number}"
 
+    def _is_known(self, class_: ClassType) -> bool:
+        """The text says what the methods of a class do: those of an interface belong to the classes of objects."""
+        assert self._written is not None
+        return class_.is_interface or class_.is_native or class_ in self._written.classes
+
     # Graphs
 
     def function(self, function: Function) -> None:
         if function.python_function is not None:
             raise _NoKey(function.name)
         self.parts.append(_plain(function.name))
-        self._functions.append(function)
+        if self._written is None:
+            self._functions.append(function)
+        elif function.written is not self._written:
+            raise _NoKey(function.name)
 
     def pending_bodies(self) -> None:
         """Write the graphs of all functions that were met, and the methods of classes that some graph calls by name."""
         while True:
-            waiting = [item for item in self._functions if id(item) not in self._written]
+            waiting = [item for item in self._functions if id(item) not in self._done]
             for function in waiting:
-                self._written.add(id(function))
+                self._done.add(id(function))
                 self.value(_plain(str(function.schema)))
                 self.graph(function.graph)
             found = self.methods()
@@ -240,16 +286,21 @@ def _plain(name: str) -> str:
     return _MANGLED.sub("", name)
 
 
-def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> list[bytes]:
-    """Digests of all contents, in chunks of bounded size, on two threads where there is much of it."""
+def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[int, list[bytes]]:
+    """Digests of all contents by the arrays' identities, in chunks of bounded size, on two threads where it is worth it."""
     chunks: list[memoryview] = []
+    results: dict[int, list[bytes]] = {}
+    places: list[tuple[list[bytes], int]] = []
     for array in arrays:
         flat = memoryview(np.ascontiguousarray(without_repeats(array)).reshape(-1).view(np.uint8).data)
-        chunks += [flat[start : start + _CHUNK_BYTES] for start in range(0, max(1, len(flat)), _CHUNK_BYTES)]
-    results: list[bytes] = [b""] * len(chunks)
+        parts = [flat[start : start + _CHUNK_BYTES] for start in range(0, max(1, len(flat)), _CHUNK_BYTES)]
+        results[id(array)] = [b""] * len(parts)
+        places += [(results[id(array)], number) for number in range(len(parts))]
+        chunks += parts
 
     def work(place: int) -> None:
-        results[place] = hashlib.sha256(chunks[place]).digest()
+        digests, number = places[place]
+        digests[number] = hashlib.sha256(chunks[place]).digest()
 
     share_out(work, len(chunks), sum(map(len, chunks)))
     return results

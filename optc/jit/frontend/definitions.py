@@ -48,6 +48,7 @@ def compiled_for_call(
             f"{kind} '{callee.base_name}' is called recursively. Recursive calls are not supported", source
         )
     try:
+        callee.ensure_defined()
         return callee.schema
     except ScriptError as error:
         where = "" if source is None else "\n" + source.excerpt()
