@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from optc.errors import SettingError
+
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Variable(Generic[T]):
-    """One environment variable; calling it gives its present value, the default when it is unset or empty."""
+    """One environment variable; calling it gives its present value, the default when it is unset or empty.
+
+    Raises SettingError for a value that means nothing.
+    """
 
     name: str
     parse: Callable[[str], T]
@@ -29,7 +34,11 @@ class Variable(Generic[T]):
         try:
             return self.parse(text)
         except ValueError as error:
-            raise ValueError(f"{self.name}={text!r} is not valid: {error}") from error
+            raise self.refused(error) from error
+
+    def refused(self, reason: object) -> SettingError:
+        """What to raise for the present value."""
+        return SettingError(f"{self.name}={os.environ.get(self.name, '').strip()!r} is not valid: {reason}")
 
 
 def _switch(text: str) -> bool:

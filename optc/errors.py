@@ -111,6 +111,10 @@ class UnsupportedError(OptcError):
     """A capability that optc does not have; the message names it."""
 
 
+class SettingError(OptcError, ValueError):
+    """An environment variable of optc's that has a value which means nothing."""
+
+
 class OptcWarning(UserWarning):
     """Something worth knowing that does not stop the work, such as a part that runs in the interpreter."""
 

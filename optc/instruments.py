@@ -20,7 +20,17 @@ from optc.ir.graph import Graph
 from optc.ir.text import print_graph
 from optc.ops.registry import operator_of
 from optc.ops.verify import verify
-from optc.pipeline import Context, Instrument, PassRecord, PipelineError, Step, run, writes_memory
+from optc.pipeline import (
+    Context,
+    Instrument,
+    PassRecord,
+    PipelineError,
+    Step,
+    find_pass,
+    run,
+    unknown,
+    writes_memory,
+)
 
 
 class Verify(Instrument):
@@ -221,7 +231,11 @@ def _leaf_difference(left: Any, right: Any, tolerance: float) -> str:
 
 
 def instruments_from_environment() -> list[Instrument]:
-    """The instruments that `OPTC_VERIFY`, `OPTC_PRINT`, `OPTC_DUMP`, `OPTC_TIME` and `OPTC_PASS_LIMIT` ask for."""
+    """The instruments that `OPTC_VERIFY`, `OPTC_PRINT`, `OPTC_DUMP`, `OPTC_TIME` and `OPTC_PASS_LIMIT` ask for.
+
+    Raises SettingError where these variables, or `OPTC_WHY`, name a pass or a rule that does not exist.
+    """
+    _check_names()
     found: list[Instrument] = []
     limit = config.PASS_LIMIT()
     if limit is not None:
@@ -235,6 +249,24 @@ def instruments_from_environment() -> list[Instrument]:
     if config.TIME():
         found.append(Time())
     return found
+
+
+def _check_names() -> None:
+    for name in {name.strip() for name in config.PRINT().split(",")} - {"all", "changed"}:
+        _check_pass(config.PRINT, name)
+    limit = config.PASS_LIMIT()
+    _check_pass(config.PASS_LIMIT, "" if limit is None else limit[0])
+    rule = config.WHY()
+    if rule and rule not in rewrite.rule_names():
+        raise config.WHY.refused(unknown("rule", rule, rewrite.rule_names()))
+
+
+def _check_pass(variable: config.Variable[Any], name: str) -> None:
+    try:
+        if name:
+            find_pass(name)
+    except PipelineError as error:
+        raise variable.refused(error) from error
 
 
 @dataclass(frozen=True)

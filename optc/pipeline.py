@@ -121,9 +121,14 @@ def find_pass(name: str) -> Pass:
     """The pass called `name` (or so abbreviated). Raises PipelineError naming the nearest ones."""
     found = _passes.get(_aliases.get(name, name))
     if found is None:
-        near = difflib.get_close_matches(name, [*_passes, *_pipelines], n=3)
-        raise PipelineError(f"there is no pass {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        raise PipelineError(unknown("pass", name, [*_passes, *_pipelines]))
     return found
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """`there is no pass 'dead-code'; did you mean dead-code-elimination?`"""
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"there is no {what} {name!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,7 @@ class Repeat:
 
 Item: TypeAlias = Step | Repeat
 
+_PUNCTUATION = frozenset("(){},=")
 _TOKEN = re.compile(r"\s*([A-Za-z0-9_.-]+|[(){},=])")
 
 
@@ -192,6 +198,8 @@ class _Parser:
         return result
 
     def item(self) -> list[Item]:
+        if self.peek() in _PUNCTUATION:
+            raise PipelineError(f"expected a pass, not {self.peek()!r}, in the pipeline: {self.text}")
         name = self.take()
         if name == "repeat" and self.peek() == "(":
             self.take("(")

@@ -209,6 +209,14 @@ class Rule:
         return f"<Rule {self.name}: {self.equation}>"
 
 
+_names: set[str] = set()
+
+
+def rule_names() -> frozenset[str]:
+    """The rules of all passes that are loaded."""
+    return frozenset(_names)
+
+
 class RuleSet(list[Rule]):
     """Rules that are applied together; the name is the pass's."""
 
@@ -235,6 +243,7 @@ def rule(
         find, put = function(*variables)
         equation = function.__doc__.strip().splitlines()[0]
         made = Rule(function.__name__, equation, find, put, variables, when, examples, exact)
+        _names.add(made.name)
         rules.append(made)
         return made
 

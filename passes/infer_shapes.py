@@ -364,6 +364,8 @@ def _element(type_: Type) -> Type:
 
 
 def _constant(inference: Inference, node: Node) -> None:
+    if not node.output.is_constant:  # a text that names it without showing it
+        return
     value = node.output.constant
     if isinstance(node.output.type, TensorType) and hasattr(value, "dtype"):
         node.output.type = tensor_type_of(value)

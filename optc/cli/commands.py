@@ -135,8 +135,15 @@ def check(options: argparse.Namespace) -> int:
 
 def convert(options: argparse.Namespace) -> int:
     """`optc convert`: read an archive or program, freeze it if asked, write an archive."""
+    if options.keep and not options.freeze:
+        raise UsageError("--keep says what --freeze keeps: give both")
+    folder = Path(options.output).parent
+    if not folder.is_dir():
+        raise UsageError(f"cannot write {options.output}: there is no folder {folder}")
     with waiting(f"reading {options.target}"), collector_paused():
         target = load_target(options.target, is_for_show=True)
+    if options.freeze and target.receiver is None:
+        raise UsageError(f"{options.target} is a function: only modules have something to freeze")
     with usage_errors(f"cannot convert {options.target}"):
         program = target.program()
         if options.freeze:
@@ -147,10 +154,7 @@ def convert(options: argparse.Namespace) -> int:
 
 def opt(options: argparse.Namespace) -> int:
     """`optc opt`: run passes on graph text."""
-    try:
-        text = sys.stdin.read() if options.file == "-" else Path(options.file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {options.file}: {one_line(error)}") from error
+    text = read_text(options.file)
     try:
         output, records = optimize_text(text, options.passes, options.file, options.verify)
     except OptcError as error:
@@ -161,6 +165,16 @@ def opt(options: argparse.Namespace) -> int:
             print(f"optc: {report.pass_title(number, record)}{state}", file=sys.stderr)
     print(Style.of(sys.stdout).graph(output.rstrip()))
     return 0
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or what comes in where `-` is given. Raises UsageError."""
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {path}: it is no text") from error
 
 
 def passes(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.cli.target import Target, UsageError
+from optc.cli.target import Target, UsageError, require_file
 from optc.eager.creation import from_numpy
 from optc.ir import dtypes
 from optc.ir.types import OptionalType, TensorType, Type
@@ -42,13 +42,15 @@ def _literal_or_file(text: str) -> Any:
 
 def load_array(path: Path) -> Any:
     """The tensor in a `.npy` file; nothing in the file is executed. Raises UsageError."""
+    require_file(path)
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
-        raise UsageError(f"cannot read {path}: {reason}") from error
-    if not isinstance(array, np.ndarray):
-        raise UsageError(f"cannot read {path}: it holds several arrays; one .npy file per argument is needed")
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"cannot read {path} (one .npy file per argument is needed): {reason}") from error
     try:
         return from_numpy(array)
     except TypeError as error:
@@ -65,7 +67,7 @@ def from_shapes(text: str, parameters: Sequence[Any] | None) -> list[Any]:
     for place, item in enumerate(text.split(",")):
         wanted = parameters[place].type if parameters is not None and place < len(parameters) else None
         if wanted is not None and not _is_tensor(wanted):
-            result.append(_number(item, wanted))
+            result.append(_number(item.strip(), wanted, place))
             continue
         found = _SHAPE.fullmatch(item.strip())
         if found is None:
@@ -79,7 +81,7 @@ def _is_tensor(type_: Type) -> bool:
     return isinstance(type_.element if isinstance(type_, OptionalType) else type_, TensorType)
 
 
-def _number(text: str, wanted: Type) -> Any:
+def _number(text: str, wanted: Type, place: int) -> Any:
     readers: dict[str, Any] = {"int": int, "float": float, "number": float, "Scalar": float}
     if str(wanted) == "bool" and text.lower() in ("true", "false"):
         return text.lower() == "true"
@@ -88,7 +90,7 @@ def _number(text: str, wanted: Type) -> Any:
     try:
         return readers[str(wanted)](text)
     except ValueError:
-        raise UsageError(f"{text!r} is no {wanted}") from None
+        raise UsageError(f"{text!r} is no {wanted}, as which argument {place + 1} is declared") from None
 
 
 def random_tensor(shape: tuple[int, ...], dtype: str, generator: np.random.Generator) -> Any:

@@ -21,7 +21,8 @@ TARGET_HELP = (
 )
 EPILOG = (
     "Arguments of the program: --input takes one .npy file or number per argument; --shape makes random ones, a shape "
-    "for each tensor and a number for each number: --shape 3x4,5:int64,scalar. A traced program knows its shapes. "
+    "for each tensor (`scalar` for one without dimensions) and a number for each number: --shape 3x4,5:int64,scalar,7. "
+    "A traced program knows its shapes. "
     "OPTC_DEBUG=1 shows the traceback of an error; `optc passes` lists the passes."
 )
 

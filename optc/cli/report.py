@@ -14,6 +14,10 @@ from optc.pipeline import PassRecord
 
 LEVELS = ("passes", "kernels", "llvm", "asm")
 
+TITLES = {"kernels": "kernels", "llvm": "LLVM", "asm": "assembly"}
+
+ALWAYS_FAILS = "none: the program fails for all arguments of these types; the optimised graph says how"
+
 NOTHING_SHOWN = "(only what this text leaves out, such as dimensions known of ints: optc opt prints them)"
 
 
@@ -41,6 +45,7 @@ class Inspection:
     graph: str
     fallbacks: list[str]
     kernels: list[Any] = field(default_factory=list)
+    is_native: bool = True
     llvm: str = ""
     assembly: str = ""
 
@@ -58,9 +63,9 @@ def inspect_program(target: Target, arguments: Sequence[Any] | None, levels: Col
         compiled.prepare(*arguments)
     fallbacks = [str(fallback) for fallback in compiled.fallbacks]
     shown = compiled.specializations[0]
-    inspection = Inspection(
-        target.name, compiled.passes, "" if shown.graph is None else str(shown.graph), fallbacks, compiled.kernels
-    )
+    graph = "" if shown.graph is None else str(shown.graph)
+    is_native = shown.native is not None
+    inspection = Inspection(target.name, compiled.passes, graph, fallbacks, compiled.kernels, is_native)
     if "llvm" in levels:
         inspection.llvm = compiled.llvm
     if "asm" in levels:
@@ -91,12 +96,16 @@ def sections_of(
         yield Section(f"{inspection.name}: the optimised graph", inspection.graph, "graph", "graph")
     if inspection.fallbacks:
         yield Section("runs in the interpreter", "\n".join(inspection.fallbacks), "text", "fallbacks")
+    if not inspection.is_native:
+        reason = "none: the interpreter runs all of it" if inspection.fallbacks else ALWAYS_FAILS
+        yield from (Section(TITLES[level], reason, "text", level) for level in LEVELS[1:] if level in levels)
+        return
     if "kernels" in levels:
         yield from kernel_sections(inspection.kernels)
     if "llvm" in levels:
-        yield Section("LLVM", inspection.llvm, "code", "llvm")
+        yield Section(TITLES["llvm"], inspection.llvm, "code", "llvm")
     if "asm" in levels:
-        yield Section("assembly", inspection.assembly, "code", "asm")
+        yield Section(TITLES["asm"], inspection.assembly, "code", "asm")
 
 
 def pass_sections(records: Sequence[PassRecord], every: bool, as_diff: bool) -> Iterator[Section]:
@@ -125,7 +134,7 @@ def kernel_sections(kernels: Sequence[Any]) -> Iterator[Section]:
     """One section per kernel: what it computes, its loops, and why it is not larger."""
     if not kernels:
         text = "no kernel of its own: all of it is scalars and small tensors in registers (see --llvm)"
-        yield Section("kernels", text, "text", "kernels")
+        yield Section(TITLES["kernels"], text, "text", "kernels")
     for number, kernel in enumerate(kernels, 1):
         notes = "".join(f"\n; {note}" for note in kernel.notes)
         yield Section(

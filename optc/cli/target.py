@@ -138,20 +138,28 @@ def load_program(text: str) -> Any:
         return load_object(Path(path), name)
     if text.endswith(".py"):
         raise UsageError(f"{text} is a Python file: say which object is meant, as in {text}:model")
-    if not Path(text).is_file():
-        raise UsageError(f"there is no file {text}")
+    require_file(Path(text))
     return text
+
+
+def require_file(path: Path) -> None:
+    """Raises UsageError where there is no such file."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file")
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
 
 
 def load_object(path: Path, name: str) -> Any:
     """Run a Python file and take an object out of it. Raises UsageError."""
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
+    require_file(path)
     module = run_file(path)
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):
-            names = [key for key in vars(module) if not key.startswith("_")]
+            names = [
+                key for key, value in vars(module).items() if not key.startswith("_") and not inspect.ismodule(value)
+            ]
             raise UsageError(f"{path} defines no {name!r} (it defines: {', '.join(names)})")
         found = getattr(found, part)
     return made(found, f"{path}:{name}")
@@ -188,7 +196,7 @@ def made(found: Any, text: str) -> Any:
             result = found()
         return result if is_program(result) else found
     if not is_program(found):
-        raise UsageError(f"{text} is a {type(found).__name__}, not a module or function")
+        raise UsageError(f"{text} is no module or function but of type {type(found).__name__}")
     return found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from optc.errors import SourceRange
+from optc.ir.literals import Elided
 from optc.ir.types import TENSOR, Type
 
 
@@ -53,15 +54,15 @@ class Value:
 
     @property
     def constant(self) -> Any:
-        """The Python value of a `prim::Constant`. Raises ValueError for any other value: ask `is_constant` first."""
+        """The Python value of a `prim::Constant`. Raises ValueError where there is none: ask `is_constant` first."""
         if not self.is_constant:
             raise ValueError(f"%{self.name} is no constant but the result of {self.node.kind}")
         return self.node.attributes.get("value")
 
     @property
     def is_constant(self) -> bool:
-        """True for outputs of `prim::Constant`."""
-        return self.node.kind == "prim::Constant"
+        """True for outputs of `prim::Constant` whose value is there: a text may have left it out (`<Tensor>`)."""
+        return self.node.kind == "prim::Constant" and self.node.attributes.get("value").__class__ is not Elided
 
     def replace_all_uses_with(self, other: Value) -> None:
         """Make every reader of this value read `other` instead."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from optc import thread_count
 from optc.errors import OptcError
 from tests.cli.conftest import Command, Outcome
 
@@ -30,7 +32,8 @@ def only_line(outcome: Outcome) -> str:
         (("dump", "missing.py:model"), "there is no file missing.py"),
         (("dump", "{programs}"), "say which object is meant"),
         (("dump", "{programs}:absent"), "defines no 'absent' (it defines:"),
-        (("dump", "{programs}:number"), "is a int, not a module or function"),
+        (("dump", "{programs}:number"), "is no module or function but of type int"),
+        (("check", "/"), "is a folder, not a file"),
         (("dump", "{programs}:Scaled"), "needs arguments to be made (factor)"),
         (("dump", "{programs}:instance", "--method", "thrice"), "has no method 'thrice' (it has: forward, twice)"),
         (("dump", "--kernels", "{programs}:Gate"), "--kernels needs the arguments' shapes"),
@@ -41,11 +44,14 @@ def only_line(outcome: Outcome) -> str:
         (("dump", "{programs}:broken"), "no_such_method"),
         (("dump", "{programs}:Gate", "--shape", "3", "--input", "4"), "not allowed with argument"),
         (("run", "{programs}:Gate"), "takes (x: Tensor): give --input"),
-        (("run", "{programs}:Gate", "--input", "absent.npy"), "cannot read absent.npy: there is no such file"),
-        (("run", "{programs}:scripted", "--shape", "3,many"), "'many' is no int"),
+        (("run", "{programs}:Gate", "--input", "absent.npy"), "there is no file absent.npy"),
+        (("run", "{programs}:scripted", "--shape", "3,many"), "'many' is no int, as which argument 2 is declared"),
         (("run", "{programs}:Checked", "--shape", "3"), "a matrix is needed"),
         (("bench", "{programs}:Gate", "--shape", "3", "--rounds", "0"), "'0' is not a number above 0"),
-        (("opt", "absent.ir", "-p", "dce"), "cannot read absent.ir"),
+        (("convert", "{programs}:Gate", "no_folder/gate.pt"), "cannot write no_folder/gate.pt: there is no folder"),
+        (("convert", "{programs}:Gate", "gate.pt", "--keep", "scale"), "--keep says what --freeze keeps"),
+        (("convert", "--freeze", "{programs}:add_one", "add_one.pt"), "add_one is a function: only modules have"),
+        (("opt", "absent.ir", "-p", "dce"), "cannot read absent.ir: No such file or directory"),
         (("opt", "{programs}", "-p", "dce"), "programs.py"),
     ],
 )
@@ -63,7 +69,8 @@ def test_file_that_is_no_archive(command: Command, tmp_path: Path) -> None:
 def test_file_that_is_no_array(command: Command, programs: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     path.write_bytes(b"nothing")
-    assert f"cannot read {path}" in only_line(command("run", f"{programs}:Gate", "--input", path))
+    said = f"cannot read {path} (one .npy file per argument is needed)"
+    assert said in only_line(command("run", f"{programs}:Gate", "--input", path))
 
 
 def test_pickled_array_is_not_loaded(command: Command, programs: Path, tmp_path: Path) -> None:
@@ -86,13 +93,28 @@ def test_script_error_names_the_users_line(command: Command, programs: Path) -> 
 
 @pytest.mark.parametrize(("passes", "said"), [
     ("dead-code", "there is no pass 'dead-code'; did you mean dead-code-elimination?"),
-    ("dce,,", "expected"),
+    ("dce,,", "expected a pass, not ','"),
     ("loop-unrolling{limit=many}", "limit"),
 ])  # fmt: skip
 def test_bad_pipeline(command: Command, tmp_path: Path, passes: str, said: str) -> None:
     path = tmp_path / "graph.ir"
     path.write_text("graph(%x : Tensor):\n  return (%x)\n", encoding="utf-8")
-    assert said in only_line(command("opt", path, "-p", passes)) or passes == "dce,,"
+    assert said in only_line(command("opt", path, "-p", passes))
+
+
+@pytest.mark.parametrize(("variable", "value", "said"), [
+    ("OPTC_PRINT", "changed,foldings", "there is no pass 'foldings'"),
+    ("OPTC_PASS_LIMIT", "canonical=3", "there is no pass 'canonical'; did you mean canonicalize?"),
+    ("OPTC_WHY", "negate_thrice", "there is no rule 'negate_thrice'; did you mean negate_twice"),
+    ("OPTC_NUM_THREADS", "many", "a number is needed"),
+])  # fmt: skip
+def test_bad_variable(
+    command: Command, programs: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setattr(thread_count, "_count", ctypes.c_int64(0))  # as when nobody has asked yet
+    monkeypatch.setenv(variable, value)
+    line = only_line(command("dump", f"{programs}:Gate", "--shape", "3"))
+    assert f"{variable}={value!r} is not valid: {said}" in line
 
 
 def test_graph_text_with_a_mistake_names_its_line(command: Command, tmp_path: Path) -> None:

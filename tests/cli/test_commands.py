@@ -80,6 +80,11 @@ def test_dump_lower_levels(command: Command, programs: Path) -> None:
     assert ".globl" in out[assembly:]
 
 
+def test_dump_has_no_code_of_a_program_that_always_fails(command: Command, programs: Path) -> None:
+    out = command("dump", "--kernels", "--llvm", f"{programs}:Network", "--shape", "3x5").out
+    assert out.count("none: the program fails for all arguments of these types") == 2
+
+
 def test_traced_program_knows_its_shapes(command: Command, programs: Path) -> None:
     outcome = command("dump", "--llvm", f"{programs}:traced")
     assert outcome.code == 0
@@ -181,6 +186,23 @@ def test_opt_reads_and_writes_graphs(command: Command, tmp_path: Path) -> None:
     again = tmp_path / "again.ir"
     again.write_text(outcome.out, encoding="utf-8")
     assert command("opt", again, "-p", "dce").out == outcome.out
+
+
+def test_opt_leaves_constants_alone_that_the_text_does_not_show(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "graph.ir"
+    path.write_text(
+        "graph(%x : Float(3, 4)):\n"
+        "  %w : Float(4, 4) = prim::Constant[value=<Tensor>]()\n"
+        "  %v : Float(4, 4) = prim::Constant[value=<Tensor>]()\n"
+        "  %p : Float(3, 4) = aten::mm(%x, %w)\n"
+        "  %q : Float(3, 4) = aten::mm(%p, %v)\n"
+        "  return (%q)\n",
+        encoding="utf-8",
+    )
+    outcome = command("opt", path, "-p", "simplify")
+    assert outcome.code == 0, outcome.error
+    assert outcome.out.count("prim::Constant[value=<Tensor>]") == 2  # nobody knows whether they are equal
+    assert "aten::mm.default(%p, %v)" in outcome.out
 
 
 def test_pipe_that_closes_early_is_no_error(programs: Path) -> None:
