@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from optc.cli import style
 from optc.cli.main import main
 
 PROGRAMS = """
@@ -100,6 +101,7 @@ def programs(tmp_path: Path) -> Path:
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs the command; usage errors end in an exit code as they do in a shell."""
     monkeypatch.delenv("OPTC_DEBUG", raising=False)
+    monkeypatch.setattr(style, "WAIT_SECONDS", 600.0)  # what a busy machine is slow with is no complaint
 
     def run(*arguments: object) -> Outcome:
         capsys.readouterr()
