@@ -96,8 +96,14 @@ class Storage:
         return not self.containers.isdisjoint(other.containers)
 
     def may_be_held_by(self, other: Storage) -> bool:
-        """True when this list or dictionary may be in the other one, or in what is in it."""
-        return holds_containers(other.value.type) and not self.containers.isdisjoint(other.roots)
+        """True when this list or dictionary may be in the other one, or in what is in it.
+
+        What was taken out of a tuple or an object of which only the whole is known may be in every part of it.
+        """
+        if not holds_containers(other.value.type):
+            return False
+        wholes = (root for root in self.roots if not isinstance(root.value.type, TensorType | ListType | DictType))
+        return not self.containers.union(wholes).isdisjoint(other.roots)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,12 @@ def written_argument(node: Node) -> Value | None:
     return None
 
 
+def returns_written(value: Value) -> bool:
+    """True for a result that is the very argument its operator has written."""
+    operator = operator_of(value.node)
+    return operator is not None and operator.schema.returns[value.offset].is_written
+
+
 def is_view(node: Node) -> bool:
     """True for views whose memory is certainly that of their first argument."""
     operator = operator_of(node)
@@ -154,7 +166,9 @@ class Aliasing:
         targets = [self.places[write.target].storage for write in self.writes]
         if storage.is_container:
             return any(target.may_be_container(storage) for target in targets)
-        return any(target.may_be(storage) and not target.is_container for target in targets)
+        return any(
+            target.may_be_held_by(storage) if target.is_container else target.may_be(storage) for target in targets
+        )
 
     def allocate(self, value: Value) -> None:
         """Memory that is its own root."""

@@ -21,7 +21,7 @@ from optc.ir.types import Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
-from optc.passes.aliasing import Aliasing, is_reference
+from optc.passes.aliasing import Aliasing, is_reference, returns_written, written_argument
 from optc.passes.inline import inline
 from optc.passes.object_constants import insert_held
 from optc.passes.running_statistics import write_running_statistics
@@ -63,6 +63,7 @@ class _Freezer:
             self.resolve_objects()
         self.settle()
         write_running_statistics(self.graph)
+        self.drop_assignments_of_itself()
         self.promote_assigned()
         self.share_reads()
         self.make_state()
@@ -152,6 +153,21 @@ class _Freezer:
 
     def is_known(self, node: Node, kind: str) -> bool:
         return node.kind == kind and node.inputs[0] in self.objects
+
+    def drop_assignments_of_itself(self) -> None:
+        """`self.total += x` changes what the attribute holds, and assigns it what it held: only the change counts."""
+        assignments: dict[tuple[int, str], list[Node]] = {}
+        for node in self.graph.walk():
+            if self.is_known(node, "prim::SetAttr"):
+                assignments.setdefault(self.key(node), []).append(node)
+        for key, nodes in assignments.items():
+            if not all(self.reads(_changed_memory(node.inputs[1]), key) for node in nodes):
+                continue
+            for node in nodes:
+                node.destroy()
+
+    def reads(self, value: Value, key: tuple[int, str]) -> bool:
+        return self.is_known(value.node, "prim::GetAttr") and self.key(value.node) == key
 
     def promote_assigned(self) -> None:
         """Attributes that are assigned become variables in SSA form."""
@@ -268,9 +284,9 @@ class _Freezer:
         for path, mine, value in held:
             if not isinstance(mine, Tensor) or not self.is_written(aliasing, value):
                 continue
-            for other, theirs, _ in held:
+            for other, theirs, another in held:
                 shared = isinstance(theirs, Tensor) and np.may_share_memory(mine._array, theirs._array)
-                if shared and other != path:
+                if shared and another is not value:
                     raise NotFreezable(f"{path} is written and shares memory with {other}")
 
     def make_constants(self) -> None:
@@ -300,6 +316,13 @@ class _Freezer:
         self.graph.block.param_node.remove_output(0)
         for slot in self.context.slots:
             slot.input -= 1
+
+
+def _changed_memory(value: Value) -> Value:
+    """What operators that write got and gave back as this value."""
+    while (written := written_argument(value.node)) is not None and returns_written(value):
+        value = written
+    return value
 
 
 def _is_look(node: Node) -> bool:

@@ -219,7 +219,7 @@ class _Functionalizer:
             element = node.outputs[0]
             getter = self.graph.insert("aten::__getitem__", node.inputs, (element.type,), overload=node.overload)
             self.move_place(element, getter.output)
-        if form == "prim::ListConstruct":
+        if form in _CONSTRUCTS:
             return self.graph.insert(form, (), (items.type,)).output
         return self.graph.insert(form, node.inputs, (items.type,), overload=_OVERLOADS.get(form, "")).output
 
@@ -401,8 +401,8 @@ def _sort(graph: Graph, node: Node) -> Value:
     items, descending = node.inputs
     if not descending.is_constant:
         raise NotFunctional("the direction of a sort is only known when the program runs", node.source)
-    result = graph.insert("aten::sorted", (items,), (items.type,), overload=node.overload).output
-    return _reverse(graph, result) if descending.constant else result
+    kind = "prim::SortedDescending" if descending.constant else "aten::sorted"
+    return graph.insert(kind, (items,), (items.type,), overload=node.overload).output
 
 
 def _remove(graph: Graph, node: Node) -> Value:
@@ -412,10 +412,15 @@ def _remove(graph: Graph, node: Node) -> Value:
     return graph.insert("prim::ListWithout", (items, place), (items.type,)).output
 
 
+def _repeat(graph: Graph, node: Node) -> Value:
+    return graph.insert("aten::mul", node.inputs, (node.inputs[0].type,), overload="left_t").output
+
+
 _REARRANGED: dict[str, Callable[[Graph, Node], Value]] = {
     "aten::reverse": lambda graph, node: _reverse(graph, node.inputs[0]),
     "aten::sort": _sort,
     "aten::remove": _remove,
+    "aten::mul_": _repeat,
 }
 """Changes of lists that are made of several operators on values."""
 
@@ -431,12 +436,12 @@ _CONTAINERS = {
     "aten::pop.t": "prim::ListWithout",
     "aten::Delete.t": "prim::ListWithout",
     "aten::extend.t": "aten::add",
-    "aten::add_.t": "aten::add",
     "aten::clear.t": "prim::ListConstruct",
     **{f"aten::_set_item.{key}": "prim::DictSet" for key in _KEYS},
     **{f"aten::pop.Dict_{key}": "prim::DictWithout" for key in _KEYS},
     **{f"aten::Delete.Dict_{key}": "prim::DictWithout" for key in _KEYS},
     **{f"aten::update.{key}": "prim::DictUpdate" for key in _KEYS},
+    **{f"aten::clear.{key}": "prim::DictConstruct" for key in _KEYS},
 }
 _OVERLOADS = {"aten::add": "t"}
 

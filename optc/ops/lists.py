@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from optc.ir.stream_text import printed
 from optc.ir.types import BOOL, FLOAT, INT, STRING, TENSOR, IntType, TensorType, Type
 from optc.ops.abstract import UNKNOWN, Unknown, same_dim, unknown
 from optc.ops.python_values import array_in, declare_host, is_concrete, unknown_of
+from optc.ops.sorted_numbers import sort_numbers, sorted_numbers
 
 _LONGEST = 1 << 16
 """Lists that are longer are not followed element by element."""
@@ -231,8 +233,11 @@ for _type in ("int", "float", "bool", "str"):
     declare_host(f"aten::count.{_type}({_type}[] self, {_type} el) -> int", lambda items, el: items.count(el), _LISTS)
     declare_host(f"aten::remove.{_type}({_type}[](a!) self, {_type} el) -> ()", _remove, _LISTS, may_fail=True)
     declare_host(f"aten::sort.{_type}({_type}[](a!) self, bool reverse=False) -> ()",
-                 lambda items, reverse: items.sort(reverse=reverse), _LISTS)  # fmt: skip
-    declare_host(f"aten::sorted.{_type}({_type}[](a) input) -> {_type}[]", sorted, _LISTS)
+                 sort_numbers if _type == "float" else lambda items, reverse: items.sort(reverse=reverse), _LISTS)  # fmt: skip
+    declare_host(f"aten::sorted.{_type}({_type}[](a) input) -> {_type}[]",
+                 sorted_numbers if _type == "float" else sorted, _LISTS)  # fmt: skip
+    declare_host(f"prim::SortedDescending.{_type}({_type}[] self) -> {_type}[]",
+                 partial(sorted_numbers if _type == "float" else sorted, reverse=True), _LISTS)  # fmt: skip
     if _type != "bool":
         declare_host(f"aten::__contains__.{_type}_list({_type}[] l, {_type} item) -> bool",
                      lambda items, item: item in items, _LISTS, rule=_contains_rule)  # fmt: skip
@@ -292,6 +297,7 @@ for _schema, _function in (
 
 declare_host("prim::rangelist(int n) -> int[]", lambda count: list(range(count)), _LISTS)
 declare_host("aten::sorted.any(t[](a) self) -> t[]", sorted, _LISTS, rule=_unordered)
+declare_host("prim::SortedDescending.any(t[] self) -> t[]", partial(sorted, reverse=True), _LISTS, rule=_unordered)
 declare_host("aten::sort.any(t[](a!) self, bool reverse=False) -> ()",
              lambda items, reverse: items.sort(reverse=reverse), _LISTS)  # fmt: skip
 declare_host("aten::Size(int[] sizes) -> int[]", lambda sizes: sizes, _LISTS, rule=lambda sizes: sizes)

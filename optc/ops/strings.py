@@ -10,7 +10,7 @@ from typing import Any
 
 from optc.ir.stream_text import printed
 from optc.ops import byte_strings
-from optc.ops.byte_strings import bytes_of, joined, on_bytes
+from optc.ops.byte_strings import bytes_of, joined, on_bytes, text_of
 from optc.ops.python_values import array_in, declare_host
 
 _STRINGS = "it works on strings"
@@ -88,7 +88,7 @@ def _kind(value: Any) -> str:
 
 
 def _percent_format(template: str, *values: Any) -> str:
-    """`template % values` with the conversions %s %d %i %f and %%. Raises RuntimeError as torch does."""
+    """`template % values` with the conversions %s %c %d %i %f %F %e %E and %%. Raises RuntimeError as torch does."""
     given = values[0] if len(values) == 1 and isinstance(values[0], tuple) else values
     pieces: list[str] = []
     place = used = 0
@@ -110,15 +110,24 @@ def _percent_format(template: str, *values: Any) -> str:
     return joined("".join(pieces) + template[place:])
 
 
+def _as_int32(value: float) -> int:
+    """What a processor makes of a number that C++ casts to int: beyond its range, the smallest one."""
+    return int(value) if -(2**31) - 1 < value < 2**31 else -(2**31)
+
+
 def _percent_piece(kind: str, value: Any) -> str:
     if kind in ("d", "i"):
         if isinstance(value, str | bool) or not isinstance(value, int | float):
             raise RuntimeError(f"%{kind} requires a number for formatting, but got {_kind(value)}")
-        return str(int(value))
-    if kind == "f":
+        return str(_as_int32(value) if isinstance(value, float) else value)
+    if kind in "fFeE":
         if not isinstance(value, int | float):
             raise RuntimeError(f"%{kind} requires a number for formatting, but got {_kind(value)}")
-        return f"{value:f}"
+        return f"{value:{'f' if kind == 'F' else kind}}"  # only exponents know capitals
+    if kind == "c":
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise RuntimeError(f"%c requires an int or char for formatting, but got {_kind(value)}")
+        return value if isinstance(value, str) else text_of(bytes((value & 255,)))
     if kind != "s":
         raise RuntimeError(f"The specifier %{kind} is not supported in TorchScript format strings")
     return printed(array_in(value))

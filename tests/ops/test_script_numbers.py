@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import optc
+from optc.errors import ExecutionError
+from optc.ops.sorted_numbers import sorted_numbers
 
 FUNCTIONS = """
 def literal():
@@ -44,6 +46,14 @@ def padded(text: str):
     return text.zfill(5)
 def rows(x: Tensor):
     return annotate(List[List[complex]], x.tolist())
+def ordered(numbers: List[float]):
+    falling = numbers.copy()
+    falling.sort(reverse=True)
+    return sorted(numbers), falling
+def formatted(x: float, n: int, text: str):
+    return "%e|%E|%f|%F|%d|%c|%c" % (x, x, x, x, x, n, text)
+def as_character(x: float):
+    return "%c" % x
 def floats(x: Tensor):
     return annotate(List[float], x.tolist())
 """
@@ -142,3 +152,24 @@ def test_shares_of_drawn_windows_are_of_the_inputs_type() -> None:
     assert pool(optc.ones(1, 1, 4, 4), shares)[0].shape == (1, 1, 1, 1)
     with pytest.raises(RuntimeError, match="same dtype as input"):
         pool(optc.ones(1, 1, 4, 4), shares.double())
+
+
+def test_nan_stands_where_pytorchs_sort_leaves_it(unit: Any) -> None:
+    nan = math.nan
+    for program in (unit.ordered, optc.compile(unit.ordered, fallback="allow")):
+        assert repr(program([2.0, nan, 1.0])) == "([1.0, 2.0, nan], [1.0, nan, 2.0])"
+        assert repr(program([nan, 3.0, 1.0, 2.0])) == "([nan, 1.0, 2.0, 3.0], [3.0, 2.0, 1.0, nan])"
+
+
+def test_many_numbers_with_nan_are_divided_before_they_are_inserted() -> None:
+    numbers = [float(place * 7 % 20) for place in range(20)]
+    numbers[9] = math.nan
+    expected = [*map(float, (0, 1, 2, 4, 5, 6, 7, 8, 9, 10)), math.nan, *map(float, range(11, 20))]
+    assert repr(sorted_numbers(numbers)) == repr(expected)
+
+
+def test_formatting_knows_exponents_and_characters(unit: Any) -> None:
+    assert unit.formatted(2.5, 65, "xy") == "2.500000e+00|2.500000E+00|2.500000|2.500000|2|A|xy"
+    assert unit.formatted(math.inf, 321, "") == "inf|INF|inf|inf|-2147483648|A|"
+    with pytest.raises(ExecutionError, match="%c requires an int or char for formatting, but got Double"):
+        unit.as_character(1.0)

@@ -110,6 +110,24 @@ def entries_that_come_and_go(x):
     return d.get("a", x * 5), d["c"], "a" in d, d
 
 
+def an_entry_by_default(x):
+    d = {"a": x}
+    d["a"] = d.setdefault("a", x * 7) + 1
+    y = d.setdefault("b", x * 2)
+    name, first = d.popitem()
+    return first + len(name), y, d.pop("c", x * 3), len(d)
+
+
+def a_list_that_is_extended(x):
+    items = [x, x + 1]
+    same = items
+    items += [x * 2]
+    items += same
+    d = {"a": x}
+    d.clear()
+    return items[2] + items[5], len(same), len(d)
+
+
 def text_of_a_check(x):
     if x.dim() != 1:
         raise ValueError(f"a vector was expected, not {x.shape}")
@@ -120,7 +138,7 @@ def text_of_a_check(x):
 PROGRAMS = [
     an_object, an_object_in_a_loop, an_object_in_a_branch, an_object_made_in_a_loop, an_object_inside_an_object,
     a_dictionary_in_a_branch, a_dictionary_in_a_loop, a_dictionary_that_both_sides_make, entries_of_a_dictionary,
-    entries_that_come_and_go, text_of_a_check,
+    entries_that_come_and_go, an_entry_by_default, a_list_that_is_extended, text_of_a_check,
 ]  # fmt: skip
 
 

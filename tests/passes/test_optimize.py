@@ -358,7 +358,7 @@ class Shared(nn.Module):
 def test_written_memory_shared_between_attributes_is_refused(x: Tensor) -> None:
     program = optimized(Shared(), x)
     assert program.graph is None
-    assert "whole is written and shares memory with part" in program.islands[0].reason
+    assert "part is written and shares memory with whole" in program.islands[0].reason
 
 
 def joins_unknown_memory(x, c: bool):

@@ -30,6 +30,7 @@ class Containers(nn.Module):
         self.text = ""
         self.pair = (0, optc.zeros(2))
         self.nested = [[1], [2, 3]]
+        self.packed = (0, [1])
         self.register_buffer("seen", optc.zeros(2))
 
 
@@ -90,6 +91,21 @@ class Nested(Containers):
         return x + len(self.nested[1])
 
 
+class InTuple(Containers):
+    def forward(self, x: Tensor) -> Tensor:
+        self.packed[1].append(5)
+        return x + len(self.packed[1])
+
+
+class Extended(Containers):
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += x
+        self.numbers += [len(self.numbers)]
+        self.numbers *= 2
+        self.table.setdefault("b", self.numbers[-1])
+        return self.seen + self.numbers[1] + self.table.pop("c", 3)
+
+
 def plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.tolist()
@@ -101,14 +117,26 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("made", [Numbers, Sometimes, Table, Tensors, Named, Rebound, Nested])
+@pytest.mark.parametrize("made", [Numbers, Sometimes, Table, Tensors, Named, Rebound, Nested, InTuple, Extended])
 def test_attributes_hold_what_the_script_leaves_in_them(made: type[Containers]) -> None:
     ours, theirs = optc.jit.script(made()), optc.jit.script(made())
     fast = optc.compile(ours)
     for step in range(4):
         x = optc.full((2,), float(step))
         assert fast(x).tolist() == theirs(x).tolist()
-        for name in ("count", "numbers", "table", "tensors", "named", "maybe", "text", "pair", "nested", "seen"):
+        for name in (
+            "count",
+            "numbers",
+            "table",
+            "tensors",
+            "named",
+            "maybe",
+            "text",
+            "pair",
+            "nested",
+            "packed",
+            "seen",
+        ):
             assert plain(getattr(ours, name)) == plain(getattr(theirs, name)), name
 
 
@@ -139,3 +167,30 @@ def test_written_arguments_are_results_wherever_they_stand() -> None:
         first, second, third = fast(x, y)
         assert first is y and third is x
         assert (x.tolist(), y.tolist(), second.tolist()) == ([2.0, 2.0], [3.0, 3.0], [3.0, 3.0])
+
+
+class Counted(nn.Module):
+    def __init__(self, seen: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("seen", seen)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += x
+        return self.seen * 2
+
+
+class Pair(nn.Module):
+    def __init__(self, first: Tensor, second: Tensor) -> None:
+        super().__init__()
+        self.first, self.second = Counted(first), Counted(second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first(x) + self.second(x)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("shared", ["one tensor", "one memory"])
+def test_modules_that_share_a_buffer_see_what_each_other_adds(shared: str) -> None:
+    seen = optc.zeros(2)
+    fast = optc.compile(optc.jit.script(Pair(seen, seen if shared == "one tensor" else seen.view(2))))
+    assert [fast(optc.ones(2)).tolist() for _ in range(3)] == [[6.0] * 2, [14.0] * 2, [22.0] * 2]
