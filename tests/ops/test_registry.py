@@ -1,9 +1,15 @@
-"""Every operator: its declaration is complete, and its parts agree with each other."""
+"""Every operator: its declaration is complete, and its parts agree with each other.
+
+An operator is one test, which makes all checks that concern it: collecting and reporting a test takes longer than most
+checks do.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -40,16 +46,44 @@ from tests.ops.samples import samples
 assert optc.__doc__ is not False  # importing optc declares the operators
 
 FAILURES = (RuntimeError, IndexError, TypeError, ValueError, NotImplementedError)
-FUNCTIONAL = [operator for operator in all_operators() if not operator.mutates and not operator.random]
-NAMES = [operator.name for operator in FUNCTIONAL]
+OPERATORS = list(all_operators())
+FUNCTIONAL = [operator for operator in OPERATORS if not operator.mutates and not operator.random]
+Check = Callable[[Operator], None]
+CHECKS: list[tuple[Check, frozenset[str]]] = []
+"""The checks, and the names of the operators that they concern."""
 
 
 def of(kind: type) -> list[Operator]:
     return [operator for operator in FUNCTIONAL if isinstance(operator.lowering, kind)]
 
 
-def by_name(operators: list[Operator]) -> Any:
-    return pytest.mark.parametrize("operator", operators, ids=[operator.name for operator in operators])
+def check(operators: list[Operator]) -> Callable[[Check], Check]:
+    """Marks a check of these operators."""
+
+    def add(function: Check) -> Check:
+        CHECKS.append((function, frozenset(operator.name for operator in operators)))
+        return function
+
+    return add
+
+
+@pytest.mark.parametrize("operator", OPERATORS, ids=[operator.name for operator in OPERATORS])
+def test_the_parts_of_an_operator_agree(operator: Operator) -> None:
+    failed: list[Exception] = []
+    for function, names in CHECKS:
+        if operator.name in names:
+            try:
+                function(operator)
+            except Exception as error:  # noqa: BLE001
+                error.add_note(function.__name__)
+                failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{operator.name} fails {len(failed)} of its checks", failed)
+
+
+def test_every_check_concerns_an_operator() -> None:
+    assert len(CHECKS) == 13
+    assert all(names for _, names in CHECKS)
 
 
 def same(mine: Any, other: Any, tolerance: float = 2e-6) -> bool:
@@ -73,6 +107,7 @@ def same(mine: Any, other: Any, tolerance: float = 2e-6) -> bool:
     return type(mine) is type(other) and mine == other
 
 
+@lru_cache(maxsize=1)
 def outcomes(operator: Operator) -> list[tuple[tuple[Any, ...], Any]]:
     """The samples that succeed, with their results."""
     found = []
@@ -84,12 +119,11 @@ def outcomes(operator: Operator) -> list[tuple[tuple[Any, ...], Any]]:
     return found
 
 
-@pytest.mark.parametrize("name", [operator.name for operator in all_operators()])
-def test_the_schema_survives_printing_and_parsing(name: str) -> None:
-    operator = lookup(name)
-    assert operator is not None
+@check(OPERATORS)
+def the_schema_survives_printing_and_parsing(operator: Operator) -> None:
+    assert lookup(operator.name) is operator
     assert parse_schema(str(operator.schema)) == operator.schema
-    assert operator.schema.full_name == name
+    assert operator.schema.full_name == operator.name
 
 
 def test_overloads_on_tensors_are_tried_before_those_on_numbers() -> None:
@@ -108,8 +142,8 @@ def _takes(function: Any, count: int) -> bool:
     return len(required) <= count and (variadic or len(positional) >= count)
 
 
-@by_name(FUNCTIONAL)
-def test_every_part_takes_the_arguments_of_the_schema(operator: Operator) -> None:
+@check(FUNCTIONAL)
+def every_part_takes_the_arguments_of_the_schema(operator: Operator) -> None:
     count = len(operator.schema.arguments)
     if operator.schema.is_variadic:
         return
@@ -127,8 +161,8 @@ UNTRIED = ("aten::empty", "aten::new_empty", "prim::", "aten::format", "aten::pe
            "aten::is_", "aten::has_torch_function", "aten::_get_tracing_state")  # fmt: skip
 
 
-@by_name([operator for operator in FUNCTIONAL if not isinstance(operator.lowering, Interpreted)])
-def test_every_operator_with_native_code_succeeds_on_a_sample(operator: Operator) -> None:
+@check([operator for operator in FUNCTIONAL if not isinstance(operator.lowering, Interpreted)])
+def every_operator_with_native_code_succeeds_on_a_sample(operator: Operator) -> None:
     if operator.name.startswith(UNTRIED):
         return
     assert outcomes(operator)
@@ -160,8 +194,8 @@ def infer(operator: Operator, arguments: tuple[Any, ...], bindings: Bindings | N
     return operator.infer(*(as_abstract(argument, bindings) for argument in arguments))
 
 
-@by_name(FUNCTIONAL)
-def test_the_rule_agrees_with_the_result(operator: Operator) -> None:
+@check(FUNCTIONAL)
+def the_rule_agrees_with_the_result(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         try:
             check_inferred(infer(operator, arguments, None), result, {})
@@ -169,8 +203,8 @@ def test_the_rule_agrees_with_the_result(operator: Operator) -> None:
             continue
 
 
-@by_name(FUNCTIONAL)
-def test_the_rule_agrees_with_the_result_for_symbolic_extents(operator: Operator) -> None:
+@check(FUNCTIONAL)
+def the_rule_agrees_with_the_result_for_symbolic_extents(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         bindings: Bindings = {}
         try:
@@ -180,9 +214,9 @@ def test_the_rule_agrees_with_the_result_for_symbolic_extents(operator: Operator
         check_inferred(inferred, result, bindings)
 
 
-@by_name([operator for operator in FUNCTIONAL if any(
+@check([operator for operator in FUNCTIONAL if any(
     isinstance(argument.type, TensorType) for argument in operator.schema.arguments)])  # fmt: skip
-def test_the_rule_refuses_only_what_the_reference_refuses(operator: Operator) -> None:
+def the_rule_refuses_only_what_the_reference_refuses(operator: Operator) -> None:
     for arguments in samples(operator):
         try:
             infer(operator, arguments, None)
@@ -194,8 +228,8 @@ def test_the_rule_refuses_only_what_the_reference_refuses(operator: Operator) ->
             assert str(raised.value) == str(refused)
 
 
-@by_name([operator for operator in FUNCTIONAL if not operator.is_view and operator.shares is None])
-def test_results_of_operators_that_are_no_views_own_their_memory(operator: Operator) -> None:
+@check([operator for operator in FUNCTIONAL if not operator.is_view and operator.shares is None])
+def results_of_operators_that_are_no_views_own_their_memory(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         arrays = [item for item in arguments if isinstance(item, np.ndarray) and item.size]
         results = [
@@ -204,27 +238,27 @@ def test_results_of_operators_that_are_no_views_own_their_memory(operator: Opera
         assert not any(np.shares_memory(array, item) for array in arrays for item in results)
 
 
-@by_name(of(Pointwise))
-def test_the_expression_means_what_the_reference_means(operator: Operator) -> None:
+@check(of(Pointwise))
+def the_expression_means_what_the_reference_means(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         if isinstance(result, np.ndarray | bool | int | float):
             assert same(np.asarray(run_expression(operator, arguments, result)), np.asarray(result), 1e-5), arguments
 
 
-@by_name(of(Reduction))
-def test_the_reduction_means_what_the_reference_means(operator: Operator) -> None:
+@check(of(Reduction))
+def the_reduction_means_what_the_reference_means(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         assert same(run_reduction(operator, arguments, result), result, 1e-5), arguments
 
 
-@by_name(of(Layout))
-def test_the_layout_means_what_the_reference_means(operator: Operator) -> None:
+@check(of(Layout))
+def the_layout_means_what_the_reference_means(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         assert same(run_layout(operator, arguments), result), arguments
 
 
-@by_name(of(Decomposition))
-def test_the_decomposition_means_what_the_reference_means(operator: Operator) -> None:
+@check(of(Decomposition))
+def the_decomposition_means_what_the_reference_means(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         try:
             assert same(run_decomposition(operator, arguments), result, 1e-5), arguments
@@ -232,8 +266,8 @@ def test_the_decomposition_means_what_the_reference_means(operator: Operator) ->
             continue
 
 
-@by_name(of(Decomposition))
-def test_the_decomposition_holds_for_symbolic_extents(operator: Operator) -> None:
+@check(of(Decomposition))
+def the_decomposition_holds_for_symbolic_extents(operator: Operator) -> None:
     for arguments, result in outcomes(operator):
         try:
             assert same(run_decomposition(operator, arguments, {}), result, 1e-5), arguments
@@ -246,6 +280,6 @@ KERNELS = {"matmul", "gather", "concatenate", "fill", "arange", "arg_reduce", "c
            "kept_boxes", "patch_sums", "patch_maxima", "rows", "new_like"}  # fmt: skip
 
 
-@by_name(of(Kernel))
-def test_kernels_have_known_names(operator: Operator) -> None:
+@check(of(Kernel))
+def kernels_have_known_names(operator: Operator) -> None:
     assert isinstance(operator.lowering, Kernel) and operator.lowering.name in KERNELS
