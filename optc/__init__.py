@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optc.ops  # noqa: F401 - declares the operators
@@ -20,11 +21,35 @@ globals().update(_NAMES, **_FUNCTIONAL)
 __version__ = "0.1.0"
 
 
-def compile(module: Any = None, example_inputs: Any = None, **options: Any) -> Any:
-    """Compile a program to native code: see `optc.compiler.compile` for the arguments."""
+def compile(
+    module: Any = None,
+    example_inputs: Any = None,
+    *,
+    dynamic: bool | Mapping[int, Sequence[int]] | None = None,
+    threads: int | None = None,
+    fallback: str = "warn",
+    cache: bool = True,
+) -> Any:
+    """Compile a program to native code; the result is called like the original.
+
+    module: an `optc.nn.Module` or a method of one, a function, anything traced or scripted, the path of an archive, or
+        a torch module where torch is installed. Without it, a decorator is returned.
+    example_inputs: a tensor or tuple of arguments. A plain module or function is then traced (scripted submodules stay
+        scripted) and compiled at once for these inputs; without them it is scripted and compiled when first called.
+    dynamic: None learns from the calls which dimensions change; True makes all of them symbols; False none; a
+        mapping {argument number: dimensions} names them.
+    threads: how many threads one call may use. None: what `optc.set_num_threads` or OPTC_NUM_THREADS say, else as many
+        as the process has processors. Results are the same for every number, bit for bit; small work is not split.
+    fallback: what to do when a part has no native form: "warn", "error" or "allow".
+    cache: keep compiled objects on disk, and use those that are there.
+
+    Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
+    Raises ValueError for values that an option cannot have, TypeError for what cannot be compiled, and what tracing or
+    scripting raises.
+    """
     from optc.compiler import compile as compile_program  # imports the whole compiler: only on demand
 
-    return compile_program(module, example_inputs, **options)
+    return compile_program(module, example_inputs, dynamic=dynamic, threads=threads, fallback=fallback, cache=cache)
 
 
 def __getattr__(name: str) -> Any:

@@ -30,22 +30,7 @@ def compile(
     fallback: str = "warn",
     cache: bool = True,
 ) -> Any:
-    """Compile a program to native code; the result is called like the original.
-
-    module: an `optc.nn.Module`, a function, anything traced or scripted, the path of an archive, or a torch module
-        where torch is installed. Without it, a decorator is returned.
-    example_inputs: a tensor or tuple of arguments. A plain module or function is then traced (scripted submodules stay
-        scripted) and compiled at once for these inputs; without them it is scripted and compiled when first called.
-    dynamic: None learns from the calls which dimensions change; True makes all of them symbols; False none; a
-        mapping {argument number: dimensions} names them.
-    threads: how many threads one call may use. None: what `optc.set_num_threads` or OPTC_NUM_THREADS say, else as many
-        as the process has processors. Results are the same for every number, bit for bit; small work is not split.
-    fallback: what to do when a part has no native form: "warn", "error" or "allow".
-    cache: keep compiled objects on disk, and use those that are there.
-
-    Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
-    Raises ValueError for options that do not exist, and what tracing or scripting raises.
-    """
+    """See `optc.compile`, which is this function for those who have not loaded the compiler yet."""
     if fallback not in FALLBACKS:
         raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
     if threads is not None and threads < 1:
@@ -69,6 +54,8 @@ def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> Compi
         function, receiver, name = capture(module, inputs)
         default_kind = "torch" if is_of_torch(module, inputs) else "optc"
         compiled = make_compiled(function, receiver, name=name, default_kind=default_kind, **options)
+        if inspect.isroutine(module):
+            compiled.__doc__, compiled.__wrapped__ = module.__doc__, module
         if inputs is not None:
             compiled.prepare(*inputs)
     return compiled
@@ -104,9 +91,23 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
             forward = function_with_hooks(forward, target.type)
         return forward, target, module.original_name
     if isinstance(module, Module) or callable(module):
-        captured = api.script(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
+        captured = scripted(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)
     raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
+
+
+def scripted(program: Any) -> Any:
+    """A module, function, or method of a module, scripted. Raises TypeError for what has no source to script."""
+    if getattr(program, "__name__", "") == "<lambda>":
+        raise TypeError("a lambda cannot be scripted: write a function with def, or give example_inputs to trace it")
+    owner = getattr(program, "__self__", None)
+    if not inspect.ismethod(program) or not isinstance(owner, Module):
+        return api.script(program)
+    method = getattr(api.script(owner), program.__name__, None)
+    if not isinstance(method, ScriptMethod):
+        name = f"{type(owner).__name__}.{program.__name__}"
+        raise TypeError(f"{name} is not scripted with its module: mark it with torch.jit.export")
+    return method
 
 
 def is_of_torch(program: Any, example_inputs: Any) -> bool:

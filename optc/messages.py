@@ -6,9 +6,15 @@ by then is not said again.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+_OWN_FILES = str(Path(__file__).parent) + os.sep
 
 
 class _Messages(threading.local):
@@ -33,6 +39,15 @@ def say(show: Callable[[], None]) -> None:
 def said() -> int:
     """How many messages programs of this thread have shown so far."""
     return _messages.said
+
+
+def callers_level() -> int:
+    """The `stacklevel` with which a warning shows the line that called optc, however deep inside it is given."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 1
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN_FILES):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 @contextmanager

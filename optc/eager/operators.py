@@ -14,6 +14,7 @@ import numpy as np
 
 from optc.eager import dispatch
 from optc.eager.base import TensorBase, is_number
+from optc.eager.conversion import checked_array
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops import promotion
@@ -73,9 +74,23 @@ def _right_subtract(self: Any, other: Any) -> Any:
 
 
 def _right_divide(self: Any, other: Any) -> Any:
-    if not _is_operand(other):
+    """An array of numpy's may stand on the left: numpy multiplies it with the tensor."""
+    is_array = _is_array(other)
+    if not is_array and not _is_operand(other):
         return NotImplemented
-    return dispatch.call("aten::mul", (dispatch.call("aten::reciprocal", (self,)), other))
+    reciprocal = dispatch.call("aten::reciprocal", (self,))
+    return reciprocal * other if is_array else dispatch.call("aten::mul", (reciprocal, other))
+
+
+def _equal(self: Any, other: Any) -> Any:
+    """The one comparison that takes numpy's arrays: Python would call a tensor and an array unequal, as objects."""
+    if _is_array(other):
+        other = dispatch.wrap(checked_array(other))
+    return dispatch.call("aten::eq", (self, other)) if _is_operand(other) else NotImplemented
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biufc"
 
 
 def _as_tensor_like(self: Any, other: Any) -> Any:
@@ -148,7 +163,7 @@ OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "__rshift__": _binary("aten::__rshift__"),
     "__rrshift__": _right_shift_of("aten::__rshift__"),
     "__irshift__": _binary("aten::__irshift__"),
-    "__eq__": _binary("aten::eq"),
+    "__eq__": _equal,
     "__ne__": _binary("aten::ne"),
     "__lt__": _binary("aten::lt"),
     "__le__": _binary("aten::le"),

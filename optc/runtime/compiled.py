@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
 from optc.locks import ForkLock
+from optc.messages import callers_level
 from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
@@ -80,6 +81,14 @@ class CompiledFunction:
         self._current: Specialization | None = None
         self.specializations: list[Specialization] = []
         self.__name__ = name or function.base_name
+        self.__wrapped__: Callable[..., Any]
+        """The Python function it was made of, where it was one: its signature is shown."""
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"{self.__name__} is compiled code of this process, which cannot be copied or pickled: copy the module or "
+            "function, and compile it again (code that is on disk is not made a second time)"
+        )
 
     # Calls ---------------------------------------------------------------------------------------------------------
 
@@ -330,7 +339,7 @@ class CompiledFunction:
             f"{self.__name__}: native code failed (code {failure.code}) where the interpreter does not; its result is "
             "used. This is a bug in optc.",
             OptcWarning,
-            stacklevel=2,
+            stacklevel=callers_level(),
         )
         return map_structure(from_tensor(kind), to_python(result, self._function.result_type))
 
@@ -340,7 +349,7 @@ class CompiledFunction:
             raise OptcError(f"{self.__name__} cannot be compiled whole for {specialization}: {text}")
         if self._fallback == "warn":
             what = "runs in the interpreter" if specialization.native is None else "leaves parts to the interpreter"
-            warnings.warn(f"{self.__name__} {what}: {text}", OptcWarning, stacklevel=2)
+            warnings.warn(f"{self.__name__} {what}: {text}", OptcWarning, stacklevel=callers_level())
 
     # What there is to see --------------------------------------------------------------------------------------------
 

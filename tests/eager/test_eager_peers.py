@@ -152,6 +152,15 @@ t.ones(2,3)[[0,1],5]
 
 CREATION_AND_CONVERSION = """
 t.ones(2)+np.ones(2)
+np.array([1,2])/t.tensor([2,4])
+np.array([1j,2])/t.ones(2)
+np.array(["a"])/t.ones(1)
+t.ones(2,3)==np.array([1,0,1],np.uint8)
+np.array([1,0,1],np.float32)==t.ones(2,3)
+t.ones(3)==np.ones(4)
+t.ones(3)==np.ones(3)[::-1]
+t.ones(1)==np.array(["a"])
+t.ones(1)!=np.ones(1)
 np.float32(2)*t.ones(2)
 t.ones(2)*np.float64(2)
 np.float64(3)-t.ones(2)

@@ -58,6 +58,12 @@ class TestMemory:
     def test_an_operator_of_numpy_gives_a_tensor(self) -> None:
         assert isinstance(f.ones(2) + np.ones(2), Tensor)
         assert isinstance(np.float32(2) * f.ones(2), Tensor)
+        assert (np.array([1, 2]) / f.tensor([2, 8])).tolist() == [0.5, 0.25]
+
+    def test_a_tensor_is_compared_with_an_array_element_by_element(self) -> None:
+        assert (f.ones(3) == np.array([1, 0, 1])).tolist() == [True, False, True]
+        assert (np.array([1, 0, 1]) == f.ones(3)).tolist() == [True, False, True]
+        assert (f.ones(1) == np.array(["1"])) is False
 
     def test_storage_is_shared_by_views_and_offsets_count_from_its_start(self) -> None:
         x = numbers(4, 5)

@@ -1,0 +1,74 @@
+"""What a compiled function is among other objects of Python: where it comes from, what it shows, where it warns."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+import optc as torch
+from optc.errors import OptcWarning
+
+
+class Affine(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return torch.relu(self.linear(x))
+
+    @torch.jit.export
+    def raw(self, x):  # type: ignore[no-untyped-def]
+        return self.linear(x)
+
+    def unmarked(self, x):  # type: ignore[no-untyped-def]
+        return x
+
+
+def test_methods_of_modules_are_programs() -> None:
+    module, x = Affine(), torch.rand(2, 4)
+    assert torch.allclose(torch.compile(module.forward, fallback="error")(x), module(x))
+    assert torch.allclose(torch.compile(module.raw, fallback="error")(x), module.raw(x))
+    with pytest.raises(TypeError, match="Affine.unmarked is not scripted with its module: mark it with"):
+        torch.compile(module.unmarked)
+
+
+def test_a_lambda_is_traced_and_not_scripted() -> None:
+    x = torch.ones(2)
+    assert torch.compile(lambda x: x + 1, (x,))(x).tolist() == [2.0, 2.0]
+    with pytest.raises(TypeError, match="write a function with def, or give example_inputs to trace it"):
+        torch.compile(lambda x: x + 1)
+
+
+@torch.compile
+def doubled(x, times: int = 2):  # type: ignore[no-untyped-def]
+    """Some times as much."""
+    return x * times
+
+
+def test_a_decorated_function_shows_what_it_was() -> None:
+    assert list(inspect.signature(doubled).parameters) == ["x", "times"]
+    assert (doubled.__name__, doubled.__doc__) == ("doubled", "Some times as much.")
+
+
+@pytest.mark.parametrize("attempt", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_compiled_code_is_neither_copied_nor_pickled(attempt: Any) -> None:
+    with pytest.raises(TypeError, match="doubled is compiled code of this process, which cannot be copied or pickled"):
+        attempt(doubled)
+
+
+@torch.jit.script
+def speak(x):  # type: ignore[no-untyped-def]
+    print("speaking")
+    return x + 1
+
+
+def test_warnings_show_the_line_that_called(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.warns(OptcWarning, match="prim::Print") as caught:
+        torch.compile(speak)(torch.ones(2))
+    assert caught[0].filename == __file__
+    assert capsys.readouterr().out == "speaking\n"
