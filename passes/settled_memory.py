@@ -111,14 +111,16 @@ def _is_same_shape(target: Value, node: Node) -> bool:
     return isinstance(result, TensorType) and isinstance(target.type, TensorType) and result.shape == target.type.shape
 
 
-def twins_with_types(graph: Graph, aliasing: Aliasing) -> dict[Value, Value] | None:
-    """For every value its twin in a copy of the graph that has types; None where a write may change a shape."""
+def twins_with_types(graph: Graph, aliasing: Aliasing, certain: bool = True) -> dict[Value, Value] | None:
+    """For every value its twin in a copy of the graph that has types; None where a write may change a shape, unless types
+    that are only likely will do.
+    """
     copy = graph.copy()
     twins = dict(zip(graph.values(), copy.values(), strict=True))
     written = {twins[value] for value, place in aliasing.places.items() if aliasing.written(place.storage)}
     inference = _ChangingInference(copy, written)
     inference.block(copy.block)
-    return None if inference.reshapes else twins
+    return None if inference.reshapes and certain else twins
 
 
 class _Settling:

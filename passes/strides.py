@@ -51,8 +51,12 @@ class LaidTensors:
 
     def placed(self, node: Node, operator: Operator, strides: Strides) -> Any:
         """Extents, strides and offset of a view of a tensor with these strides; None where a copy is made."""
+        return self.viewed(node, operator, (shape_of(node.inputs[0]), strides, 0))
+
+    def viewed(self, node: Node, operator: Operator, source: tuple[Strides, Strides, Dim]) -> Any:
+        """Extents, strides and offset of a view of what has these; None where a copy is made."""
         assert isinstance(operator.lowering, Layout)
-        return operator.lowering.function(shape_of(node.inputs[0]), strides, 0, *self.arguments(node))
+        return operator.lowering.function(*source, *self.arguments(node))
 
     def arguments(self, node: Node) -> list[Any]:
         """What is known of the arguments behind the first."""

@@ -17,13 +17,14 @@ import numpy.typing as npt
 from optc.eager import gradient
 from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
 from optc.eager.matching import Signature, combination_message, value_text
-from optc.eager.memory import in_operand_order, overlaps_itself
+from optc.eager.memory import in_operand_order, refuse_overlaps, refuse_repeats
 from optc.eager.result_order import ORDERS, Order
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
 from optc.ops import promotion
 from optc.ops.held import is_held
 from optc.ops.memory_formats import PRESERVE, in_format
+from optc.ops.overlaps import Overlap
 from optc.ops.registry import Layout, Operator, Pointwise, check_castable, overloads
 from optc.ops.storage import RESHAPED_IN_PLACE
 
@@ -54,9 +55,6 @@ _MOVING: Final = frozenset(
     )
 )  # fmt: skip
 """Operators that have no layout rule and do not look at the elements they move or tell something about."""
-
-_IDEMPOTENT: Final = frozenset(("aten::fill_", "aten::zero_"))
-"""Operators that may write a place twice."""
 
 
 class Recorder(Protocol):
@@ -203,6 +201,7 @@ class _Plan(NamedTuple):
     unwrap: tuple[Callable[[Any], Any], ...]
     written: int | None
     in_place: bool
+    changes_elements: bool
     returns_alias: bool
     differentiable: bool
     pointwise: bool
@@ -225,6 +224,7 @@ def _plan(operator: Operator) -> _Plan:
         tuple(_unwrapper(argument.type) for argument in schema.arguments),
         written[0] if written else None,
         bool(written) and not schema.arguments[written[0]].keyword_only,
+        bool(written) and not schema.arguments[written[0]].keyword_only and _changes_elements(operator),
         any(returned.alias for returned in schema.returns) or operator.shares is not None,
         schema.name not in _WITHOUT_DERIVATIVE,
         isinstance(operator.lowering, Pointwise),
@@ -235,6 +235,14 @@ def _plan(operator: Operator) -> _Plan:
     )
     _plans[operator] = made
     return made
+
+
+def _changes_elements(operator: Operator) -> bool:
+    """True for an in-place operator whose results come from the elements it writes over."""
+    functional = operator.functional
+    if functional is None or operator.random or operator.overlap in (Overlap.ONCE, Overlap.ANY):
+        return False
+    return functional.name != "aten::copy"
 
 
 def _takes_held(operator: Operator) -> bool:
@@ -398,11 +406,11 @@ def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any],
     if enabled and target._gradient == LEAF:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     writes_results = (plan.in_place or operator.functional is not None) and operator.name not in RESHAPED_IN_PLACE
-    if writes_results and operator.schema.name not in _IDEMPOTENT and overlaps_itself(target._array):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
+    others = [*arguments[:place], *arguments[place + 1 :]]
+    if writes_results:
+        refuse_overlaps(operator.overlap, target._array, _operands(others))
+    if plan.changes_elements and not target._array.flags.c_contiguous:
+        refuse_repeats(target._array)
     with np.errstate(all="ignore"):
         if plan.in_place or operator.functional is None:
             result = operator.reference(*values)
@@ -410,7 +418,6 @@ def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any],
                 target._array = result
         else:
             write_out(target, operator.functional.reference(*values[:place], *values[place + 1 :]))
-    others = [*arguments[:place], *arguments[place + 1 :]]
     if enabled and target._array.dtype.kind not in "biu" and _requires_gradient(others):
         target._gradient = COMPUTED
     return target

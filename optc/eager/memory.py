@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from optc.ops.overlaps import READS_WRITTEN, WRITES_TWICE, Overlap, Region, is_refused, may_repeat
+
 Array = npt.NDArray[Any]
 
 
@@ -92,6 +94,30 @@ def _broadcast_strides(operand: Array, shape: tuple[int, ...]) -> tuple[int, ...
 def overlaps_itself(array: Array) -> bool:
     """True for an expanded array: several elements are one place in memory."""
     return 0 in array.strides and any(stride == 0 and extent > 1 for stride, extent in zip(array.strides, array.shape))
+
+
+def refuse_overlaps(overlap: Overlap, written: Array, operands: Sequence[Array]) -> None:
+    """Raise RuntimeError with PyTorch's text where memory is written that may not be."""
+    if overlap is not Overlap.ANY and overlaps_itself(written):
+        raise RuntimeError(WRITES_TWICE)
+    for operand in operands:
+        if np.may_share_memory(written, operand) and is_refused(overlap, region_of(written), region_of(operand)):
+            raise RuntimeError(READS_WRITTEN)
+
+
+def refuse_repeats(written: Array) -> None:
+    """Raise NotImplementedError where windows of one memory overlap: what is there would change while it is read."""
+    if may_repeat(written.strides, written.shape):
+        raise NotImplementedError(
+            f"elements of a tensor with sizes {list(written.shape)} and strides {list(strides_of(written))} may share "
+            "memory, in which case optc does not change them in place. Please clone() the tensor before performing the "
+            "operation."
+        )
+
+
+def region_of(array: Array) -> Region:
+    """Where the elements of an array lie."""
+    return Region(array.shape, strides_of(array), array.__array_interface__["data"][0], array.itemsize)
 
 
 def without_repeats(array: Array) -> Array:

@@ -13,6 +13,7 @@ from optc.ops.abstract import UNKNOWN_BOOL, UndecidedShape, Unknown, same_dim
 from optc.ops.arithmetic import C_NAMES, declare_binary
 from optc.ops.composite import REFERENCES, TYPES, declare_composite
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import float_result, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, select
@@ -317,4 +318,5 @@ for _overload in ("Scalar", "Tensor"):
         scalar=lambda x, mask, value: select(truth(mask), value, x),
         promotion="result",
         inplace=True,
+        overlap=Overlap.ANY,
     )

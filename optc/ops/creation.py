@@ -14,6 +14,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import FLOAT, TensorType
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
 from optc.ops.elementwise import cast_array
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import default_float, number_type, operand_type
 from optc.ops.registry import Operator, define, lookup
 from optc.ops.shapes import known, known_shape
@@ -143,6 +144,7 @@ for _overload in ("Scalar", "Tensor"):
             )
         ),
         inplace=True,
+        overlap=Overlap.ANY if _overload == "Scalar" else Overlap.ONCE,
     )
 define(
     "aten::zero(Tensor self) -> Tensor",
@@ -150,6 +152,7 @@ define(
     reference=np.zeros_like,
     decompose=lambda b, x: b("aten::full", list(b.shape(x)), 0, dtype=b.type(x).dtype.code),
     inplace=True,
+    overlap=Overlap.ANY,
 )
 define(
     f"aten::empty_strided(SymInt[] size, SymInt[] stride, {OPTIONS}) -> Tensor",

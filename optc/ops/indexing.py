@@ -15,6 +15,7 @@ from optc.ir.dims import fresh, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
 from optc.ops.masks import coordinates
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
 from optc.ops.scatters import along, check_along, check_bounds, shape_of
@@ -99,7 +100,7 @@ def _reference_index_select(x: Array, dim: int, index: Array) -> Array:
 
 
 define("aten::index_select(Tensor self, int dim, Tensor index) -> Tensor", infer=_infer_index_select,
-       reference=_reference_index_select, kernel="gather", may_fail=True)  # fmt: skip
+       reference=_reference_index_select, kernel="gather", may_fail=True, out="out", overlap=Overlap.APART)  # fmt: skip
 
 
 # Elements along a dimension ------------------------------------------------------------------------------------------
@@ -121,7 +122,7 @@ def _reference_gather(x: Array, dim: int, index: Array, sparse_grad: bool = Fals
 
 
 define("aten::gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=False) -> Tensor", infer=_infer_gather,
-       reference=_reference_gather, kernel="gather", may_fail=True)  # fmt: skip
+       reference=_reference_gather, kernel="gather", may_fail=True, out="out", overlap=Overlap.APART)  # fmt: skip
 
 
 def _check_take(x: Any, index: Any) -> None:
@@ -150,6 +151,8 @@ define(
     reference=_reference_take,
     decompose=lambda b, x, index: b("prim::Index", b("aten::reshape", x, [-1]), [index]),
     may_fail=True,
+    out="out",
+    overlap=Overlap.APART,
 )
 
 
@@ -422,6 +425,7 @@ for _overload, _element in (("", "Tensor?"), (".hacked_twin", "Tensor")):
         decompose=_decompose_index_put,
         may_fail=True,
         inplace=True,
+        overlap=Overlap.APART,
     )
 define(
     "prim::IndexPut(Tensor self, Tensor?[] indices, Tensor values, bool accumulate) -> Tensor",

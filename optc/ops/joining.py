@@ -12,6 +12,7 @@ from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import result_type
 from optc.ops.registry import always_shares, define
 from optc.ops.shape import expand_reference
@@ -76,7 +77,7 @@ def _reference_cat(tensors: Sequence[Array], dim: int) -> Array:
 
 
 define("aten::cat(Tensor[] tensors, int dim=0) -> Tensor", infer=_infer_cat, reference=_reference_cat,
-       kernel="concatenate", out="out")  # fmt: skip
+       kernel="concatenate", out="out", overlap=Overlap.APART)  # fmt: skip
 for _name in ("concat", "concatenate"):
     define(
         f"aten::{_name}(Tensor[] tensors, int dim=0) -> Tensor",
@@ -119,7 +120,7 @@ def _decompose_stack(b: Any, tensors: Sequence[Any], dim: int) -> Any:
 
 
 define("aten::stack(Tensor[] tensors, int dim=0) -> Tensor", infer=_infer_stack, reference=_reference_stack,
-       decompose=_decompose_stack, out="out")  # fmt: skip
+       decompose=_decompose_stack, out="out", overlap=Overlap.APART)  # fmt: skip
 
 
 def _column(shape: Shape) -> Shape:

@@ -12,6 +12,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import fresh, product
 from optc.ir.types import TensorType
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define, define_inplace
 from optc.ops.shapes import Shape, broadcast_shapes, contiguous_strides, known, known_shape
@@ -108,7 +109,8 @@ def _decompose_masked_select(b: Any, x: Any, mask: Any) -> Any:
 
 
 define("aten::masked_select(Tensor self, Tensor mask) -> Tensor", infer=_infer_masked_select,
-       reference=_reference_masked_select, decompose=_decompose_masked_select)  # fmt: skip
+       reference=_reference_masked_select, decompose=_decompose_masked_select, out="out",
+       overlap=Overlap.APART)  # fmt: skip
 
 
 # Writing -------------------------------------------------------------------------------------------------------------
@@ -161,6 +163,7 @@ define(
     decompose=_decompose_masked_scatter,
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
 
 
@@ -207,6 +210,7 @@ define_inplace(
         infer=_infer_filled_diagonal,
         reference=_reference_filled_diagonal,
         decompose=_decompose_filled_diagonal,
+        overlap=Overlap.ANY,
     ),
     "",
     "aten::fill_diagonal_",

@@ -34,6 +34,7 @@ from optc.ir.types import (
     is_subtype,
 )
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, same_dim
+from optc.ops.overlaps import Overlap
 from optc.ops.scalar import Expr
 
 ScalarFunction: TypeAlias = Callable[..., Expr]
@@ -129,7 +130,7 @@ class Operator:
     says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `in_rows`: a result
     of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
     does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
-    tensor. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
+    tensor. `overlap` says what may share memory when it writes. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
     real and imaginary parts (`optc.ops.complex_parts`).
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
@@ -137,6 +138,7 @@ class Operator:
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional", "draws_when",
         "in_rows", "makes_rows", "is_elementwise", "accepts_untyped", "needs_elements", "needs_strides", "shares", "parts",
+        "overlap",
         "_make_schema", "_schema",
     )  # fmt: skip
 
@@ -161,6 +163,7 @@ class Operator:
         in_rows: bool = False,
         makes_rows: bool = False,
         is_elementwise: bool = False,
+        overlap: Overlap = Overlap.ALIGNED,
     ) -> None:
         self.name = name
         self.rule = rule
@@ -179,6 +182,7 @@ class Operator:
         self.in_rows = in_rows
         self.makes_rows = makes_rows
         self.is_elementwise = is_elementwise
+        self.overlap = overlap
         self.parts: Callable[..., Any] | None = None
         self._make_schema = schema
         self._schema: FunctionSchema | None = None
@@ -264,6 +268,7 @@ def define(
     in_rows: bool = False,
     makes_rows: bool = False,
     is_elementwise: bool = False,
+    overlap: Overlap = Overlap.ALIGNED,
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -303,6 +308,7 @@ def define(
         in_rows=in_rows,
         makes_rows=makes_rows,
         is_elementwise=is_elementwise,
+        overlap=overlap,
     )
     _register(operator)
     if inplace:
@@ -351,7 +357,7 @@ def _variant(base: Operator, name: str, make_schema: Callable[[FunctionSchema, s
         result, target = base.reference(*functional_arguments(arguments)), arguments[written]
         check_castable(from_numpy(result.dtype), from_numpy(target.dtype))
         check_written_shape(target.shape, result.shape)
-        target[...] = result
+        _write(target, result, base.overlap)
         return target
 
     return Operator(
@@ -365,7 +371,17 @@ def _variant(base: Operator, name: str, make_schema: Callable[[FunctionSchema, s
         may_fail=True,
         random=base.random,
         functional=base,
+        overlap=base.overlap,
     )
+
+
+def _write(target: Any, result: Any, overlap: Overlap) -> None:
+    """Write a result; where elements share a place, one that stays as it was does not undo what another became."""
+    if overlap is Overlap.ANY and 0 in target.strides:
+        changed = target != result
+        target[changed] = result[changed]
+    else:
+        target[...] = result
 
 
 def check_castable(result: DType | None, target: DType | None) -> None:

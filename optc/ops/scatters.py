@@ -17,6 +17,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim, same_dim
 from optc.ops.elementwise import cast_array
+from optc.ops.overlaps import Overlap
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape, require_same
@@ -158,6 +159,7 @@ for _schema in (
         kernel="scatter",
         may_fail=True,
         inplace=True,
+        overlap=Overlap.APART,
     )
 define(
     "aten::scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor",
@@ -166,6 +168,7 @@ define(
     decompose=lambda b, *arguments: b("aten::scatter_reduce.two", *arguments, "sum"),
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
 
 
@@ -254,6 +257,7 @@ define(
     decompose=_decompose_scatter_reduce,
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
 define(
     "prim::ScatterReduce(Tensor self, int dim, Tensor index, Tensor src, str reduce) -> Tensor",
@@ -363,6 +367,7 @@ define(
     decompose=_decompose_index_add,
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
 define(
     "prim::IndexReduce(Tensor self, int dim, Tensor index, Tensor source, str reduce) -> Tensor",
@@ -414,6 +419,7 @@ define(
     decompose=_decompose_index_reduce,
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
 
 
@@ -470,7 +476,8 @@ def _reference_index_copy(x: Array, dim: int, index: Array, source: Array) -> Ar
 
 
 define("aten::index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor", infer=_infer_index_copy,
-       reference=_reference_index_copy, kernel="scatter", may_fail=True, inplace=True)  # fmt: skip
+       reference=_reference_index_copy, kernel="scatter", may_fail=True, inplace=True,
+       overlap=Overlap.APART)  # fmt: skip
 
 
 def _filled_rows(x: Array, dim: int, index: Array, value: Any) -> Array:
@@ -510,7 +517,7 @@ def _reference_index_fill(x: Array, dim: int, index: Array, value: Any) -> Array
 for _kind in ("Scalar", "Tensor"):
     define(f"aten::index_fill.int_{_kind}(Tensor self, int dim, Tensor index, {_kind} value) -> Tensor",
            infer=_infer_index_fill, reference=_reference_index_fill, kernel="scatter", may_fail=True,
-           inplace=True)  # fmt: skip
+           inplace=True, overlap=Overlap.ANY)  # fmt: skip
 
 
 # Flat places ---------------------------------------------------------------------------------------------------------
@@ -577,4 +584,5 @@ define(
     decompose=_decompose_put,
     may_fail=True,
     inplace=True,
+    overlap=Overlap.APART,
 )
