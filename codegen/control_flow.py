@@ -9,7 +9,7 @@ from optc.codegen.carried import carried
 from optc.codegen.driver import Driver
 from optc.codegen.frame import FAILED, Unsupported, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.llvm import Value
+from optc.codegen.llvm import Arm, Value
 from optc.codegen.memory import Slot
 from optc.codegen.merging import Moved, Mover, flatten, form, merged, needs_memory, open_axes, rebuild, wants_place
 from optc.codegen.native import Aggregate, MemoryTensor, Native, NoneValue, Scalar
@@ -23,9 +23,7 @@ def emit_if(driver: Driver, node: Node) -> None:
     with driver.b.if_then_else(driver.scalar(node.inputs[0])) as arms:
         for arm, block in zip(arms, node.blocks):
             with arm, driver.scope():
-                shown = branch.side(block)
-                if shown is not None:
-                    arm.yield_(shown)
+                branch.side(arm, block)
     if arms[0].incoming or arms[1].incoming:
         branch.define(arms[0].results)
 
@@ -41,15 +39,15 @@ class _Branch:
         self.lenders: dict[IRValue, list[Slot]] = {output: [] for output in node.outputs}
         self.models: list[Native] = []
 
-    def side(self, block: Block) -> list[Value] | None:
-        """Emit one side; the values it hands over, None where it never comes to its end."""
+    def side(self, arm: Arm, block: Block) -> None:
+        """Emit one side, which hands over the values it ends with; one that never comes to its end has none."""
         driver = self.driver
         heap = list(driver.heap)
         mover = Mover(driver, block)
         _give_places(driver, block, self.node, self.memories)
         driver.block(block)
         if driver.b.block.terminated:
-            return None
+            return
         shown: list[Value] = []
         natives: list[Native] = []
         for result, output in zip(block.outputs, self.node.outputs):
@@ -65,7 +63,7 @@ class _Branch:
         _end_scope(driver, block, heap, [slot for slots in self.lenders.values() for slot in slots])
         self.models = self.models or natives
         _require_same_form(self.node, self.models, natives)
-        return shown
+        arm.yield_(shown)
 
     def define(self, results: Sequence[Value]) -> None:
         """The outputs of the node, from the merged values."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from optc.codegen.entry_code import Code
 from optc.codegen.entry_layout import (
     ANY,
@@ -80,18 +82,16 @@ def _bind_keyword(code: Code) -> None:
         b = code.b
         total = code.word(description, DESCRIPTION, "argument_count")
         names = code.word(description, DESCRIPTION, "names", "ptr")
-        for identical in (True, False):
-            with b.for_loop(0, total) as loop:
-                known = b.load("ptr", b.gep("ptr", names, loop.index), 8)
-                if identical:
-                    found = b.icmp("eq", known, name)
-                else:
-                    found = b.icmp("eq", code.python("PyUnicode_Compare", "i32", known, name), 0)
-                with b.if_then(found):
-                    place = b.gep("ptr", values, loop.index)
-                    code.require(code.is_null(b.load("ptr", place, 8)))
-                    b.store(value, place, 8)
-                    b.ret(True)
+        same: tuple[Callable[[Value], Value], ...] = (
+            lambda known: b.icmp("eq", known, name),
+            lambda known: b.icmp("eq", code.python("PyUnicode_Compare", "i32", known, name), 0),
+        )
+        for is_same in same:
+            with b.for_loop(0, total) as loop, b.if_then(is_same(b.load("ptr", b.gep("ptr", names, loop.index), 8))):
+                place = b.gep("ptr", values, loop.index)
+                code.require(code.is_null(b.load("ptr", place, 8)))
+                b.store(value, place, 8)
+                b.ret(True)
         b.ret(False)
 
 
@@ -134,14 +134,11 @@ def _copy_items(code: Code, part: Value, kind: Value, container: Value, values: 
     b = code.b
     length = code.word(part, PART, "length")
     code.require(b.icmp("eq", code.field(container, HEADER, "i64"), length))
-    with b.if_then_else(b.icmp("eq", kind, PART_KINDS["tuple"])) as (tuple_, list_):
-        with tuple_:
-            tuple_.yield_([code.items_of_tuple(container)])
-        with list_:
-            list_.yield_([code.items_of_list(container)])
+    is_tuple = b.icmp("eq", kind, PART_KINDS["tuple"])
+    source = b.choose(is_tuple, lambda: code.items_of_tuple(container), lambda: code.items_of_list(container))
     target = b.gep("ptr", values, code.word(part, PART, "target"))
     with b.for_loop(0, length) as items:
-        item = b.load("ptr", b.gep("ptr", tuple_.results[0], items.index), 8)
+        item = b.load("ptr", b.gep("ptr", source, items.index), 8)
         b.store(item, b.gep("ptr", target, items.index), 8)
 
 
@@ -159,15 +156,7 @@ def _read_inputs(code: Code) -> None:
         count = code.word(description, DESCRIPTION, "input_count")
         with b.for_loop(0, count, carried=[first, words]) as loop:
             record, target = loop.carried
-            value = b.load("ptr", b.gep("ptr", values, code.word(record, INPUT, "source")), 8)
-            kind, rank = code.word(record, INPUT, "kind"), code.word(record, INPUT, "rank")
-            with b.if_then_else(b.icmp("eq", kind, INPUT_KINDS["tensor"]), likely=True) as (tensor, number):
-                with tensor:
-                    code.require(code.call("read_tensor", description, record, value, target, scratch, symbols))
-                with number:
-                    code.require(code.call("read_number", record, value, target))
-            dims = code.place(record, INPUT, "dims")
-            loop.yield_([b.gep("i64", dims, b.mul(rank, 2)), b.gep("i64", target, b.add(rank, 1))])
+            loop.yield_(list(_read_input(code, description, record, target, values, scratch, symbols)))
         with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "in_rows"), 0), likely=False):
             code.require(b.icmp("eq", code.word(scratch, SCRATCH, "copies"), 0))
         with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "apart_count"), 0), likely=False):
@@ -203,6 +192,22 @@ def _range_of(code: Code, pair: Value, words: Value, which: str) -> tuple[Value,
 
 
 _TENSOR = ("ptr description", "ptr record", "ptr value", "ptr target", "ptr scratch", "ptr symbols")
+
+
+def _read_input(
+    code: Code, description: Value, record: Value, target: Value, values: Value, scratch: Value, symbols: Value
+) -> tuple[Value, Value]:
+    """The words of one leaf; the record and the words of the next."""
+    b = code.b
+    value = b.load("ptr", b.gep("ptr", values, code.word(record, INPUT, "source")), 8)
+    kind, rank = code.word(record, INPUT, "kind"), code.word(record, INPUT, "rank")
+    with b.if_then_else(b.icmp("eq", kind, INPUT_KINDS["tensor"]), likely=True) as (tensor, number):
+        with tensor:
+            code.require(code.call("read_tensor", description, record, value, target, scratch, symbols))
+        with number:
+            code.require(code.call("read_number", record, value, target))
+    dims = code.place(record, INPUT, "dims")
+    return b.gep("i64", dims, b.mul(rank, 2)), b.gep("i64", target, b.add(rank, 1))
 
 
 def _read_tensor(code: Code) -> None:
@@ -280,15 +285,19 @@ def _check_extents(code: Code, record: Value, extents: Value, rank: Value, targe
     dims = code.place(record, INPUT, "dims")
     with b.for_loop(0, rank) as loop:
         extent = b.load("i64", b.gep("i64", extents, loop.index), 8)
-        rule = b.gep("i64", dims, b.mul(loop.index, 2))
-        mode, number = b.load("i64", rule, 8), b.load("i64", b.gep("i64", rule, 1), 8)
-        with b.if_then_else(b.icmp("eq", mode, EXACT), likely=True) as (exact, other):
-            with exact:
-                exact.yield_([b.icmp("eq", extent, number)])
-            with other:
-                other.yield_([code.call("check_extent", mode, number, extent, symbols)])
-        code.require(exact.results[0])
+        code.require(_fits(code, extent, b.gep("i64", dims, b.mul(loop.index, 2)), symbols))
         b.store(extent, b.gep("i64", b.gep("i64", target, 1), loop.index), 8)
+
+
+def _fits(code: Code, extent: Value, rule: Value, symbols: Value) -> Value:
+    b = code.b
+    mode, number = b.load("i64", rule, 8), b.load("i64", b.gep("i64", rule, 1), 8)
+    return b.choose(
+        b.icmp("eq", mode, EXACT),
+        lambda: b.icmp("eq", extent, number),
+        lambda: code.call("check_extent", mode, number, extent, symbols),
+        likely=True,
+    )
 
 
 def _check_extent(code: Code) -> None:

@@ -45,14 +45,13 @@ def _entry(code: Code) -> None:
         expected = b.icmp("eq", count, code.word(description, DESCRIPTION, "argument_count"))
         simple = b.icmp("eq", code.word(description, DESCRIPTION, "binds"), 0)
         direct = b.and_(b.and_(expected, simple), code.is_null(keywords))
-        with b.if_then_else(direct, likely=True) as (plain, bound):
-            with plain:
-                plain.yield_([arguments])
-            with bound:
-                taken = code.call("bind", description, arguments, count, keywords, own_values)
-                code.branch_unless(taken, slow)
-                bound.yield_([own_values])
-        values = plain.results[0]
+
+        def bound() -> Value:
+            taken = code.call("bind", description, arguments, count, keywords, own_values)
+            code.branch_unless(taken, slow)
+            return own_values
+
+        values = b.choose(direct, lambda: arguments, bound, likely=True)
         code.branch_unless(code.call("read_inputs", description, values, scratch), unfit)
         family = code.word(scratch, SCRATCH, "family")
         default = code.word(description, DESCRIPTION, "default_family")

@@ -119,20 +119,19 @@ def _fresh(code: Code, record: Value, dims: Value) -> tuple[Value, Value]:
     """A new array (null with an exception) and whether it is worth keeping for later calls."""
     b = code.b
     bytes_ = code.call("byte_count", record, dims)
-    with b.if_then_else(b.icmp("uge", bytes_, PAGED)) as (own, small):
-        with own:
-            countable = b.icmp("ne", bytes_, -1)
-            with b.if_then_else(countable, likely=True) as (some, absurd):
-                with some:
-                    data = code.python("allocate_output", "ptr", b.constant("ptr", 0), b.constant("i64", 0), bytes_)
-                    some.yield_([code.call("adopt", record, dims, data)])
-                with absurd:
-                    absurd.yield_([code.python("PyErr_NoMemory", "ptr")])
-            own.yield_([some.results[0]])
-        with small:
-            null = b.constant("ptr", 0)
-            small.yield_([code.call("new_array", record, dims, null, b.constant("i32", 0))])
-    return own.results[0], b.icmp("ule", bytes_, RECYCLED_BYTES)
+
+    def adopted() -> Value:
+        data = code.python("allocate_output", "ptr", b.constant("ptr", 0), b.constant("i64", 0), bytes_)
+        return code.call("adopt", record, dims, data)
+
+    def paged() -> Value:
+        countable = b.icmp("ne", bytes_, -1)
+        return b.choose(countable, adopted, lambda: code.python("PyErr_NoMemory", "ptr"), likely=True)
+
+    def small() -> Value:
+        return code.call("new_array", record, dims, b.constant("ptr", 0), b.constant("i32", 0))
+
+    return b.choose(b.icmp("uge", bytes_, PAGED), paged, small), b.icmp("ule", bytes_, RECYCLED_BYTES)
 
 
 def _keep(code: Code, record: Value, first: str, second: str, made: Value) -> None:

@@ -55,14 +55,22 @@ def _prepare(code: Code) -> None:
             b.store(b.constant("ptr", 0), object_, 8)
             b.store(b.constant("ptr", 0), block, 8)
             code.set_word(scratch, SCRATCH, "prepared", b.add(loop.index, 1))
-            known = b.icmp("ne", code.word(record, OUTPUT, "preallocated"), 0)
-            with b.if_then_else(known, likely=True) as (allocate, wait):
-                with allocate:
-                    code.require(code.call("prepare_output", description, record, target, object_, block, scratch))
-                with wait:
-                    b.store(b.constant("i64", 0), target)
+            _prepare_memory(code, description, record, target, object_, block, scratch)
             loop.yield_(list(_next_output(code, record, target)))
         b.ret(True)
+
+
+def _prepare_memory(
+    code: Code, description: Value, record: Value, words: Value, object_: Value, block: Value, scratch: Value
+) -> None:
+    """Memory for one result, where its extents are known."""
+    b = code.b
+    known = b.icmp("ne", code.word(record, OUTPUT, "preallocated"), 0)
+    with b.if_then_else(known, likely=True) as (allocate, wait):
+        with allocate:
+            code.require(code.call("prepare_output", description, record, words, object_, block, scratch))
+        with wait:
+            b.store(b.constant("i64", 0), words)
 
 
 def _next_output(code: Code, record: Value, words: Value) -> tuple[Value, Value]:
@@ -84,12 +92,18 @@ def _prepare_containers(code: Code) -> None:
             container = _new_container(code, b.gep("i64", records, b.mul(loop.index, len(CONTAINER))))
             b.store(container, b.gep("ptr", made, loop.index), 8)
             with b.if_then(code.is_null(container), likely=False):
-                with b.for_loop(0, loop.index) as earlier:
-                    code.python("Py_DecRef", "void", b.load("ptr", b.gep("ptr", made, earlier.index), 8))
-                with b.for_loop(0, count) as every:
-                    b.store(b.constant("ptr", 0), b.gep("ptr", made, every.index), 8)
+                _let_containers_go(code, made, loop.index, count)
                 b.ret(False)
         b.ret(True)
+
+
+def _let_containers_go(code: Code, made: Value, done: Value, count: Value) -> None:
+    """Those that were made, and all of their places, so that nobody lets them go once more."""
+    b = code.b
+    with b.for_loop(0, done) as loop:
+        code.python("Py_DecRef", "void", b.load("ptr", b.gep("ptr", made, loop.index), 8))
+    with b.for_loop(0, count) as loop:
+        b.store(b.constant("ptr", 0), b.gep("ptr", made, loop.index), 8)
 
 
 def _new_container(code: Code, record: Value) -> Value:
@@ -97,24 +111,20 @@ def _new_container(code: Code, record: Value) -> Value:
     b = code.b
     length = code.word(record, CONTAINER, "length")
     kind, model = code.word(record, CONTAINER, "kind"), code.word(record, CONTAINER, "model", "ptr")
-    with b.if_then_else(b.icmp("ule", kind, CONTAINER_KINDS["list"]), likely=True) as (plain, special):
-        with plain:
-            is_tuple = b.icmp("eq", kind, CONTAINER_KINDS["tuple"])
-            create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
-            plain.yield_([b.call_pointer(create, "ptr", length)])
-        with special:
-            special.yield_([_new_special_container(code, kind, model, length)])
-    return plain.results[0]
 
+    def plain() -> Value:
+        is_tuple = b.icmp("eq", kind, CONTAINER_KINDS["tuple"])
+        create = b.select(is_tuple, code.known("PyTuple_New"), code.known("PyList_New"))
+        return b.call_pointer(create, "ptr", length)
 
-def _new_special_container(code: Code, kind: Value, model: Value, length: Value) -> Value:
-    b = code.b
-    with b.if_then_else(b.icmp("eq", kind, CONTAINER_KINDS["named"])) as (named, dictionary):
-        with named:
-            named.yield_([code.python("PyType_GenericAlloc", "ptr", model, length)])
-        with dictionary:
-            dictionary.yield_([code.python("PyDict_Copy", "ptr", model)])
-    return named.results[0]
+    def special() -> Value:
+        return b.choose(
+            b.icmp("eq", kind, CONTAINER_KINDS["named"]),
+            lambda: code.python("PyType_GenericAlloc", "ptr", model, length),
+            lambda: code.python("PyDict_Copy", "ptr", model),
+        )
+
+    return b.choose(b.icmp("ule", kind, CONTAINER_KINDS["list"]), plain, special, likely=True)
 
 
 def _family_of(code: Code, record: Value, scratch: Value) -> Value:
@@ -134,14 +144,8 @@ def _prepare_output(code: Code) -> None:
         rules = code.place(record, OUTPUT, "dims")
         symbols = code.region(scratch, description, DESCRIPTION, "symbols_at")
         with b.for_loop(0, code.word(record, OUTPUT, "rank")) as loop:
-            rule = b.gep("i64", rules, b.mul(loop.index, 2))
-            mode, number = b.load("i64", rule, 8), b.load("i64", b.gep("i64", rule, 1), 8)
-            with b.if_then_else(b.icmp("eq", mode, EXACT), likely=True) as (exact, symbol):
-                with exact:
-                    exact.yield_([number])
-                with symbol:
-                    symbol.yield_([b.load("i64", b.gep("i64", symbols, number), 8)])
-            b.store(exact.results[0], b.gep("i64", dims, loop.index), 8)
+            extent = _extent(code, b.gep("i64", rules, b.mul(loop.index, 2)), symbols)
+            b.store(extent, b.gep("i64", dims, loop.index), 8)
         family = _family_of(code, record, scratch)
         with b.if_then(b.icmp("eq", family, FAMILIES["torch"]), likely=False):
             made = code.call("make_block", record, dims)
@@ -163,6 +167,13 @@ def _prepare_output(code: Code) -> None:
         b.store(wrapped.results[0], object_, 8)
         b.store(code.field(wrapped.results[1], DATA, "i64"), words, 8)
         b.ret(True)
+
+
+def _extent(code: Code, rule: Value, symbols: Value) -> Value:
+    b = code.b
+    mode, number = b.load("i64", rule, 8), b.load("i64", b.gep("i64", rule, 1), 8)
+    is_exact = b.icmp("eq", mode, EXACT)
+    return b.choose(is_exact, lambda: number, lambda: b.load("i64", b.gep("i64", symbols, number), 8), likely=True)
 
 
 # Behind the run --------------------------------------------------------------------------------------------------
@@ -247,19 +258,24 @@ def _update(code: Code) -> None:
             update = b.gep("i64", first, b.mul(loop.index, len(UPDATE)))
             place = b.gep("ptr", objects, code.word(update, UPDATE, "output"))
             value = b.load("ptr", place, 8)
-            rebinds = b.icmp("eq", code.word(update, UPDATE, "kind"), UPDATE_KINDS["rebind"])
-            with b.if_then_else(rebinds) as (rebind, copy):
-                with rebind:
-                    holder, key = (code.word(update, UPDATE, name, "ptr") for name in ("holder", "key"))
-                    code.require(b.icmp("eq", code.python("PyDict_SetItem", "i32", holder, key, value), 0))
-                with copy:
-                    target = b.load("ptr", b.gep("i64", inputs, code.word(update, UPDATE, "input")), 8)
-                    record = b.gep("i64", outputs, code.word(update, UPDATE, "record"))
-                    dims = b.gep("i64", b.gep("i64", words, code.word(update, UPDATE, "words")), 1)
-                    b.memcpy(target, code.field(value, DATA), code.call("byte_count", record, dims))
+            _update_one(code, update, value, inputs, outputs, words)
             code.python("Py_DecRef", "void", value)
             b.store(b.constant("ptr", 0), place, 8)
         b.ret(True)
+
+
+def _update_one(code: Code, update: Value, value: Value, inputs: Value, outputs: Value, words: Value) -> None:
+    b = code.b
+    rebinds = b.icmp("eq", code.word(update, UPDATE, "kind"), UPDATE_KINDS["rebind"])
+    with b.if_then_else(rebinds) as (rebind, copy):
+        with rebind:
+            holder, key = (code.word(update, UPDATE, name, "ptr") for name in ("holder", "key"))
+            code.require(b.icmp("eq", code.python("PyDict_SetItem", "i32", holder, key, value), 0))
+        with copy:
+            target = b.load("ptr", b.gep("i64", inputs, code.word(update, UPDATE, "input")), 8)
+            record = b.gep("i64", outputs, code.word(update, UPDATE, "record"))
+            dims = b.gep("i64", b.gep("i64", words, code.word(update, UPDATE, "words")), 1)
+            b.memcpy(target, code.field(value, DATA), code.call("byte_count", record, dims))
 
 
 def _assemble(code: Code) -> None:
@@ -274,25 +290,45 @@ def _assemble(code: Code) -> None:
         count = code.word(description, DESCRIPTION, "placement_count")
         with b.for_loop(0, count, carried=[b.constant("ptr", 0)], nonempty=True) as loop:
             placement = b.gep("i64", first, b.mul(loop.index, len(PLACEMENT)))
-            source, item = code.word(placement, PLACEMENT, "source"), code.word(placement, PLACEMENT, "item")
-            is_computed = b.icmp("eq", source, SOURCES["computed"])
-            with b.if_then_else(is_computed, likely=True) as (computed, other):
-                with computed:
-                    computed.yield_([b.load("ptr", b.gep("ptr", objects, item), 8)])
-                with other:
-                    other.yield_([_other_item(code, placement, values, containers)])
-            value = computed.results[0]
-            container = code.word(placement, PLACEMENT, "container")
-            with b.if_then_else(b.icmp("sge", container, 0)) as (inner, outermost):
-                with inner:
-                    record = b.gep("i64", records, b.mul(container, len(CONTAINER)))
-                    object_ = b.load("ptr", b.gep("ptr", containers, container), 8)
-                    _put_in(code, placement, code.word(record, CONTAINER, "kind"), object_, value)
-                    inner.yield_([loop.carried[0]])
-                with outermost:
-                    outermost.yield_([value])
-            loop.yield_([inner.results[0]])
+            value = _item(code, placement, objects, values, containers)
+            loop.yield_([_placed(code, placement, records, containers, value, loop.carried[0])])
         b.ret(loop.results[0])
+
+
+def _item(code: Code, placement: Value, objects: Value, values: Value, containers: Value) -> Value:
+    """A new reference to what a placement names."""
+    b = code.b
+    source, item = code.word(placement, PLACEMENT, "source"), code.word(placement, PLACEMENT, "item")
+
+    def shared() -> Value:
+        value = b.choose(
+            b.icmp("eq", source, SOURCES["value"]),
+            lambda: b.load("ptr", b.gep("ptr", values, item), 8),
+            lambda: code.word(placement, PLACEMENT, "item", "ptr"),
+        )
+        code.python("Py_IncRef", "void", value)
+        return value
+
+    def not_computed() -> Value:
+        is_container = b.icmp("eq", source, SOURCES["container"])
+        return b.choose(is_container, lambda: b.load("ptr", b.gep("ptr", containers, item), 8), shared)
+
+    is_computed = b.icmp("eq", source, SOURCES["computed"])
+    return b.choose(is_computed, lambda: b.load("ptr", b.gep("ptr", objects, item), 8), not_computed, likely=True)
+
+
+def _placed(code: Code, placement: Value, records: Value, containers: Value, value: Value, result: Value) -> Value:
+    """The result so far, a value having been put in its container; the value itself where it is the whole result."""
+    b = code.b
+    container = code.word(placement, PLACEMENT, "container")
+
+    def inside() -> Value:
+        record = b.gep("i64", records, b.mul(container, len(CONTAINER)))
+        object_ = b.load("ptr", b.gep("ptr", containers, container), 8)
+        _put_in(code, placement, code.word(record, CONTAINER, "kind"), object_, value)
+        return result
+
+    return b.choose(b.icmp("sge", container, 0), inside, lambda: value)
 
 
 def _put_in(code: Code, placement: Value, kind: Value, container: Value, value: Value) -> None:
@@ -305,32 +341,13 @@ def _put_in(code: Code, placement: Value, kind: Value, container: Value, value: 
             code.python("Py_DecRef", "void", value)
         with sequence:
             is_list = b.icmp("eq", kind, CONTAINER_KINDS["list"])
-            with b.if_then_else(is_list, likely=False) as (list_, tuple_):
-                with list_:
-                    list_.yield_([code.items_of_list(container)])
-                with tuple_:
-                    tuple_.yield_([code.items_of_tuple(container)])
-            b.store(value, b.gep("ptr", list_.results[0], code.word(placement, PLACEMENT, "position")), 8)
-
-
-def _other_item(code: Code, placement: Value, values: Value, containers: Value) -> Value:
-    """A new reference to an argument or a constant, or a container that was made."""
-    b = code.b
-    source, item = code.word(placement, PLACEMENT, "source"), code.word(placement, PLACEMENT, "item")
-    with b.if_then_else(b.icmp("eq", source, SOURCES["container"])) as (container, shared):
-        with container:
-            place = b.gep("ptr", containers, item)
-            container.yield_([b.load("ptr", place, 8)])
-        with shared:
-            with b.if_then_else(b.icmp("eq", source, SOURCES["value"])) as (argument, constant):
-                with argument:
-                    argument.yield_([b.load("ptr", b.gep("ptr", values, item), 8)])
-                with constant:
-                    constant.yield_([code.word(placement, PLACEMENT, "item", "ptr")])
-            value = argument.results[0]
-            code.python("Py_IncRef", "void", value)
-            shared.yield_([value])
-    return container.results[0]
+            items = b.choose(
+                is_list,
+                lambda: code.items_of_list(container),
+                lambda: code.items_of_tuple(container),
+                likely=False,
+            )
+            b.store(value, b.gep("ptr", items, code.word(placement, PLACEMENT, "position")), 8)
 
 
 def _discard(code: Code) -> None:

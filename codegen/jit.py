@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -129,16 +129,19 @@ def sources() -> str:
     """Which version of optc is installed: names, sizes and times of all its files, so that edits count too."""
     root = Path(__file__).resolve().parent.parent
     folders = [root / "optc", root / "passes", root / "codegen"] if (root / "optc").is_dir() else [root]
-    facts: list[str] = []
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in sorted(entries, key=lambda item: item.name):
-                if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
-                    folders.append(Path(entry.path))
-                elif entry.name.endswith(".py"):
-                    stat = entry.stat()
-                    facts.append(f"{entry.name} {stat.st_size} {stat.st_mtime_ns}")
-    return digest_of(*facts)
+    files = ((file.name, file.stat()) for folder in folders for file in _python_files(folder))
+    return digest_of(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files))
+
+
+def _python_files(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
+    """Those in a folder and, where they are no links, in the folders below it."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+            yield from _python_files(entry.path)
+        elif entry.name.endswith(".py"):
+            yield entry
 
 
 # Compilation -----------------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ behind the construct.  Values that differ between paths go through `yield_` and 
             otherwise.yield_([y])
     merged, = then.results
 
+Where each path is but one value, `choose` says it in a line: `merged = b.choose(condition, lambda: x, lambda: y)`.
+
 Loops are written in rotated form (test at the bottom, guard before) and marked so that LLVM neither unrolls nor
 vectorises them: the emitter decides both.
 
@@ -36,7 +38,7 @@ multiply-adds; `nnan` and `ninf` are refused, because infinities and NaNs are or
 vectors carry `reassoc`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -301,6 +303,22 @@ class Builder(InstructionWriter):
                     pass
         self.position_at_end(blocks[2])
         self._merge([*then.incoming, *otherwise.incoming], then, otherwise)
+
+    def choose(
+        self,
+        condition: Value,
+        value: Callable[[], Value],
+        other: Callable[[], Value],
+        *,
+        likely: bool | None = None,
+    ) -> Value:
+        """What `value` emits where the condition holds, what `other` emits where it does not; the rest does not run."""
+        with self.if_then_else(condition, likely=likely) as (then, otherwise):
+            with then:
+                then.yield_([value()])
+            with otherwise:
+                otherwise.yield_([other()])
+        return then.results[0]
 
     def _merge(self, incoming: list[tuple[list[Value], str]], then: Arm, otherwise: Arm) -> None:
         if not incoming:

@@ -78,13 +78,11 @@ class ObjectCache:
 
     def files(self) -> Iterator[tuple[os.stat_result, str]]:
         """What optc has stored: the facts and the path of every file."""
-        for folder in _listed(self.directory):
-            if not _FOLDER.fullmatch(folder.name):
-                continue
-            for entry in _listed(folder.path):
-                if _ENTRY.fullmatch(entry.name):
-                    with suppress(OSError):  # another process has just deleted it
-                        yield entry.stat(), entry.path
+        folders = (folder for folder in _listed(self.directory) if _FOLDER.fullmatch(folder.name))
+        entries = (entry for folder in folders for entry in _listed(folder.path) if _ENTRY.fullmatch(entry.name))
+        for entry in entries:
+            with suppress(OSError):  # another process has just deleted it
+                yield entry.stat(), entry.path
 
     def trim(self) -> int:
         """Deletes the oldest files until three quarters of the limit are left free of them; returns the bytes kept."""
