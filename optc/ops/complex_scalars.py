@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ops import arithmetic, comparison  # noqa: F401  overloads on tensors are tried first
+from optc.ops import arithmetic, comparison, division  # noqa: F401  overloads on tensors are tried first
 from optc.ops.python_values import declare_host
 
 _REASON = "complex numbers are computed by the interpreter"

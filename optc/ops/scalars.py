@@ -13,7 +13,7 @@ import numpy as np
 
 from optc.ir import dims, dtypes
 from optc.ir.dims import Dim
-from optc.ops import arithmetic, special
+from optc.ops import arithmetic, division, special
 from optc.ops.abstract import same_dim
 from optc.ops.number_rules import (
     PAIRS,
@@ -99,12 +99,12 @@ def float_to_int(value: float) -> int:
 
 
 def _floor_quotient_expr(x: Expr, y: Expr) -> Expr:
-    return function("floor", x / y) if x.dtype.kind == "float" else arithmetic.floor_divide(x, y)
+    return function("floor", x / y) if x.dtype.kind == "float" else division.floor_divide(x, y)
 
 
 def _rest_expr(x: Expr, y: Expr) -> Expr:
     if x.dtype.kind != "float":
-        return arithmetic.remainder(x, y)
+        return division.remainder(x, y)
     return function("fmod", y + function("fmod", x, y), y)
 
 
