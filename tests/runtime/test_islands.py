@@ -14,66 +14,11 @@ import numpy as np
 import pytest
 
 import optc
-from optc import jit, nn
+from optc import jit
 from optc.errors import ExecutionError, OptcError, OptcWarning
-from optc.ir.graph import Node
-from optc.ops.registry import Interpreted, lookup
-from optc.passes import outline_islands
+from tests.runtime.islands import agree, compiled, is_partly_native
 
-LEFT_TO_THE_INTERPRETER = (
-    "aten::kthvalue", "aten::masked_select", "aten::median.dim", "aten::unique_dim", "aten::where", "aten::nonzero",
-    "aten::bincount", "prim::uniform", "prim::normal", "prim::bernoulli.float", "prim::bernoulli.Tensor",
-    "prim::random.from", "prim::exponential", "aten::randperm",
-)  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _without_native_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What islands are made of here; most of these operators have native forms by now."""
-    for name in LEFT_TO_THE_INTERPRETER:
-        operator = lookup(name)
-        assert operator is not None
-        monkeypatch.setattr(operator, "lowering", Interpreted("it has no kernel here"))
-
-
-LEFT_TO_PYTHON = frozenset(
-    f"aten::{name}" for name in ("kthvalue", "masked_select", "median", "nonzero_numpy", "unique_dim", "where")
-)
-
-
-@pytest.fixture(autouse=True)
-def operators_without_native_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever becomes native one day: these tests are about what is not."""
-    inherent = outline_islands.reason_of
-
-    def reason(node: Node) -> str | None:
-        return "there is no kernel for it" if node.kind in LEFT_TO_PYTHON else inherent(node)
-
-    monkeypatch.setattr(outline_islands, "reason_of", reason)
-    monkeypatch.setenv("OPTC_CACHE", "0")
-
-
-def compiled(program: Any, **options: Any) -> Any:
-    return optc.compile(program, fallback="allow", **options)
-
-
-def agree(found: Any, expected: Any) -> None:
-    if isinstance(expected, dict):
-        assert list(found) == list(expected)
-        found, expected = list(found.values()), list(expected.values())
-    if isinstance(expected, tuple | list):
-        assert type(found) is type(expected) and len(found) == len(expected)
-        for mine, other in zip(found, expected):
-            agree(mine, other)
-    elif isinstance(expected, optc.Tensor):
-        assert found.dtype == expected.dtype and found.shape == expected.shape
-        np.testing.assert_allclose(found._array, expected._array, rtol=1e-5, atol=1e-6)
-    else:
-        assert type(found) is type(expected) and found == expected
-
-
-def is_partly_native(fast: Any) -> bool:
-    return fast.specializations[-1].native is not None and bool(fast.fallbacks)
+pytestmark = pytest.mark.usefixtures("without_native_forms")
 
 
 # What islands take and give --------------------------------------------------------------------------------------------
@@ -318,197 +263,6 @@ def test_arguments_that_only_python_holds() -> None:
         fast(z, optc.rand(7, 2))
 
 
-# Effects -------------------------------------------------------------------------------------------------------------------
-
-
-def draws(x):
-    y = nn.functional.dropout(optc.tanh(x), 0.3, True) + optc.rand(40)
-    return y * optc.bernoulli(optc.sigmoid(x)), optc.randn_like(x), optc.randint(0, 9, (4,)), optc.randperm(5)
-
-
-def draws_by_rejection(x):
-    return optc.poisson(optc.abs(x) * 3) + x, optc.poisson(optc.abs(x) + 20)
-
-
-def draws_in_place(x):
-    noise = optc.empty(40).uniform_(-1.0, 1.0)
-    return x + noise, optc.zeros(3, 50).normal_(1.0, 2.0), optc.empty(60).bernoulli_(0.25), x.clone().exponential_()
-
-
-def draws_in_a_loop(x):
-    for _ in range(4):
-        if bool(optc.rand(1).item() > 0.5):
-            x = x + optc.randn(40)
-    return x
-
-
-@pytest.mark.parametrize("program", [draws, draws_in_place, draws_in_a_loop])
-def test_random_numbers_are_those_of_eager_code(program: Callable[..., Any]) -> None:
-    fast = compiled(jit.script(program))
-    x = optc.randn(40)
-    for seed in range(4):
-        optc.manual_seed(seed)
-        expected, behind = program(x), optc.rand(3)
-        optc.manual_seed(seed)
-        agree(fast(x), expected)
-        agree(optc.rand(3), behind)
-    assert is_partly_native(fast), fast.fallbacks
-
-
-def draws_for_turned_tensors(x):
-    return nn.functional.dropout(x.t(), 0.3, True), optc.rand_like(x)
-
-
-def draws_with_gaps(x):
-    part = optc.empty(20, 50)
-    part[:, 3:9].normal_()
-    return part[:, 3:9] + x[:, :6]
-
-
-def draws_for_products(x):
-    noise = optc.empty(30, 20).uniform_()
-    return nn.functional.dropout(x @ noise, 0.3, True), optc.bernoulli(optc.sigmoid(x[2:]))
-
-
-def draws_for_what_a_loop_carries(x):
-    for i in range(3):
-        x = nn.functional.dropout(x, 0.3, True) + i
-    return x
-
-
-def draws_like_halves_of_columns(x):
-    mean, deviation = (x @ x.t()).chunk(2, -1)
-    noise = optc.randn_like(mean) * deviation.exp() + mean
-    kept = nn.functional.dropout(deviation[:, 1:], 0.4, True) + optc.rand_like(mean[1:, 1:3], dtype=optc.float64)[0, 0]
-    return noise, kept, optc.randint_like(mean[:, None, 2:], 9)
-
-
-def draws_like_halves_of_turned_tensors(x):
-    return optc.randn_like((x @ x.t()).t()[:, :8])
-
-
-REFUSED = [draws_with_gaps, draws_like_halves_of_turned_tensors]
-
-
-@pytest.mark.parametrize(
-    "program",
-    [
-        *REFUSED,
-        draws_for_turned_tensors,
-        draws_for_products,
-        draws_for_what_a_loop_carries,
-        draws_like_halves_of_columns,
-    ],
-)
-def test_numbers_are_drawn_in_the_order_of_memory(program: Callable[..., Any]) -> None:
-    scripted = jit.script(program)
-    fast = compiled(scripted)
-    for x in (optc.rand(20, 30), optc.rand(30, 20).t(), optc.rand(40, 60)[::2, ::2], optc.rand(20, 30)):
-        optc.manual_seed(7)
-        expected = scripted(x)
-        optc.manual_seed(7)
-        agree(fast(x), expected)
-    assert is_partly_native(fast) == (program not in REFUSED), fast.fallbacks
-
-
-def fails_behind_effects(x, index: int):
-    noise = optc.rand(40)
-    print("before")
-    warnings.warn("careful", stacklevel=2)
-    y = (x + noise)[index]
-    print("behind")
-    return y + optc.rand(1)
-
-
-def test_a_failing_run_shows_its_effects_once(capsys: Any) -> None:
-    scripted = jit.script(fails_behind_effects)
-    fast = compiled(scripted)
-    x = optc.randn(40)
-
-    def run(program: Callable[..., Any], index: int) -> Any:
-        optc.manual_seed(7)
-        result = None
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            try:
-                result = program(x, index)
-            except Exception as error:  # noqa: BLE001
-                result = (type(error), str(error))
-        return result, capsys.readouterr().out, [str(w.message) for w in caught], optc.rand(3).tolist()
-
-    for index in (3, 400, 5, -41, -40):
-        found, expected = run(fast, index), run(scripted, index)
-        agree(found[0], expected[0])
-        assert found[1:] == expected[1:]
-    assert is_partly_native(fast)
-
-
-def test_a_warning_may_be_an_error() -> None:
-    fast = compiled(jit.script(fails_behind_effects), dynamic=True)
-    x = optc.randn(40)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(UserWarning, match="careful"):
-            fast(x, 3)
-        with pytest.raises(UserWarning, match="careful"):
-            fast(x, 3)
-
-
-def fails_inside(x, k: int):
-    y = x * 2
-    return optc.kthvalue(y, k, 0)[0] + 1
-
-
-def test_an_islands_error_is_the_interpreters() -> None:
-    scripted = jit.script(fails_inside)
-    fast = compiled(scripted, dynamic=True)
-    x = optc.randn(20, 30)
-    agree(fast(x, 3), scripted(x, 3))
-    for k in (0, 21, 1000):
-        with pytest.raises(ExecutionError) as expected:
-            scripted(x, k)
-        with pytest.raises(ExecutionError) as found:
-            fast(x, k)
-        assert str(found.value) == str(expected.value)
-        agree(fast(x, 20), scripted(x, 20))
-
-
-class Counting(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("total", optc.zeros(30))
-
-    def forward(self, x, k: int):
-        self.total += x.sum(0)
-        return optc.kthvalue(x, k, 0)[0] + self.total
-
-
-def test_a_failing_island_leaves_state_alone() -> None:
-    fast, module = compiled(jit.script(Counting())), Counting()
-    x = optc.randn(20, 30)
-    for k in (1, 50, 2, 3):
-        if k == 50:
-            with pytest.raises(ExecutionError):
-                fast(x, k)
-            module.total += x.sum(0)  # the interpreter has run up to the error
-            continue
-        agree(fast(x, k), module(x, k))
-
-
-def test_interrupts_come_out_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = compiled(jit.script(text_for_printing))
-    fast(optc.ones(4))
-
-    def interrupt(text: str) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr("optc.eager.node_functions._write", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fast(optc.ones(4))
-    agree(fast(optc.ones(4)), optc.full((4,), 3.0))
-
-
 # Threads -----------------------------------------------------------------------------------------------------------------
 
 
@@ -582,6 +336,11 @@ def test_a_program_that_gives_an_object_runs_in_the_interpreter() -> None:
 
 
 # Plans -------------------------------------------------------------------------------------------------------------------
+
+
+def draws_by_rejection(x):
+    return optc.poisson(optc.abs(x) * 3) + x, optc.poisson(optc.abs(x) + 20)
+
 
 _IN_ANOTHER_PROCESS = """
 import sys, warnings
