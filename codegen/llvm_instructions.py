@@ -19,6 +19,7 @@ from optc.codegen.llvm_values import (
     vector_of,
 )
 
+_STACK_BYTES = 16  # how the stack is aligned when a function is called
 _ALLOWED_FLAGS = frozenset({"contract", "reassoc", "nsz", "arcp", "afn"})
 
 
@@ -317,6 +318,7 @@ class InstructionWriter:
         """Stack memory for `count` values of `type_`, allocated once in the entry block."""
         value = Value("ptr", f"%{self.function.fresh('stack')}")
         bytes_ = align or max(8, byte_size(type_))
+        self.function.has_vectors_on_stack |= bytes_ > _STACK_BYTES
         self.function.allocations.append(f"{value.name} = alloca [{count} x {type_}], align {bytes_}")
         return value
 

@@ -189,6 +189,7 @@ class Function:
         self.arguments = [Value(parameter.type, f"%{parameter.name}") for parameter in parameters]
         self.blocks: list[Block] = []
         self.allocations: list[str] = []
+        self.has_vectors_on_stack = False
         self._counter = 0
 
     @property
@@ -215,5 +216,8 @@ class Function:
         if self.allocations:
             label, _, rest = blocks[0].partition("\n")
             blocks[0] = "\n".join([label, *(f"  {line}" for line in self.allocations), rest])
-        attributes = f" {self.attributes}" if self.attributes else ""
+        # Memory that LLVM turns into registers may come back to the stack, where vectors cross cache lines unless the
+        # function was told beforehand: by where the process's stack begins, products took 1.0 or 1.5 times the time.
+        realign = '"stackrealign"' if self.has_vectors_on_stack else ""
+        attributes = "".join(f" {text}" for text in (self.attributes, realign) if text)
         return f"{head} {symbol(self.name)}({parameters}){attributes} {{\n" + "\n".join(blocks) + "\n}\n"

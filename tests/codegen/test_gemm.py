@@ -392,6 +392,16 @@ def test_vectors_along_k_stay_in_registers(m: int, n: int, target: Target) -> No
     assert stack_traffic(loop) == [], plan.tile
 
 
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
+def test_sums_that_wait_on_the_stack_do_not_cross_cache_lines(target: Target) -> None:
+    """Wherever the stack begins: processes would be fast or slow by chance."""
+    kernel = Kernel("float", choose_tile(target, "float", None, None), PLAIN, blocked=True, cut=True)
+    lines = jit.assembly(str(kernel.module()), target).splitlines()
+    assert any(f"$-{target.vector_bytes}, %rsp" in line for line in lines if "and" in line)
+    waiting = stack_traffic(lines)
+    assert waiting and not any("movu" in line for line in waiting)
+
+
 def test_an_oversized_tile_is_seen_to_spill() -> None:
     """The checks above can fail: 8 x 4 sums of 16 lanes do not fit into 32 registers."""
     assert stack_traffic(hot_loop_of(Kernel("float", Tile(8, 4, 16), PLAIN), AVX512))
