@@ -195,19 +195,18 @@ def test_blocks_of_rows_and_of_k(m: int | None) -> None:
     check(gemm_of(target, "float", m, 100, 3000, epilogue=BIAS_RELU), target, m or 301, 100, 3000, ranges=3)
 
 
-def test_a_row_does_not_depend_on_its_company() -> None:
+@pytest.mark.parametrize(("k", "steps"), [(PART - 3, 40), (2 * PART + 88, PART)])
+def test_a_row_does_not_depend_on_its_company(k: int, steps: int) -> None:
     """The same bits, however many rows there are, wherever B comes from and whichever kernels they fall to."""
     target = jit.host_target()
     rng = np.random.default_rng(0)
-    for k, steps in ((PART - 3, 40), (2 * PART + 88, PART)):
-        a, b = rng.standard_normal((140, k)).astype(np.float32), rng.standard_normal((k, 270)).astype(np.float32)
-        first = multiply(gemm_of(target, "float", 140, 270, k), target, a, b)
-        for source in SOURCES:
-            for m in (140, 17, 2, 1):
-                cut = gemm_of(target, "float", m, 270, k, source)
-                unknown = replace(gemm_of(target, "float", None, 270, None, source), k=k if k <= PART else None)
-                for gemm in (cut, replace(cut, plan=replace(cut.plan, steps=steps)), unknown):
-                    assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, gemm.plan)
+    a, b = rng.standard_normal((140, k)).astype(np.float32), rng.standard_normal((k, 270)).astype(np.float32)
+    first = multiply(gemm_of(target, "float", 140, 270, k), target, a, b)
+    for source, m in itertools.product(SOURCES, (140, 17, 2, 1)):
+        cut = gemm_of(target, "float", m, 270, k, source)
+        unknown = replace(gemm_of(target, "float", None, 270, None, source), k=k if k <= PART else None)
+        for gemm in (cut, replace(cut, plan=replace(cut.plan, steps=steps)), unknown):
+            assert np.array_equal(multiply(gemm, target, a[:m], b), first[:m]), (source, m, gemm.plan)
 
 
 @pytest.mark.parametrize("source", SOURCES)

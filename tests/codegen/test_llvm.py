@@ -294,17 +294,23 @@ def test_for_loops_count_as_range_does(start: int, stop: int, step: int) -> None
     assert run("i64", ["i64", "i64"], body, start, stop) == expected
 
 
-def test_nested_loops_and_branches() -> None:
+def branched(b: Builder, condition: Value, value: Callable[[], Value], other: Callable[[], Value]) -> Value:
+    with b.if_then_else(condition) as (then, otherwise):
+        with then:
+            then.yield_([value()])
+        with otherwise:
+            otherwise.yield_([other()])
+    return then.results[0]
+
+
+@pytest.mark.parametrize("choose", [branched, Builder.choose])
+def test_nested_loops_and_branches(choose: Callable[..., Value]) -> None:
     def body(b: Builder, n: Value) -> Value:
         with b.for_loop(0, n, carried=[b.constant("i64", 0)]) as outer:
             with b.for_loop(0, outer.index, carried=[outer.carried[0]]) as inner:
-                even = b.icmp("eq", b.and_(inner.index, 1), 0)
-                with b.if_then_else(even) as (then, otherwise):
-                    with then:
-                        then.yield_([b.add(inner.carried[0], inner.index)])
-                    with otherwise:
-                        otherwise.yield_([b.sub(inner.carried[0], 1)])
-                inner.yield_(then.results)
+                index, total = inner.index, inner.carried[0]
+                even = b.icmp("eq", b.and_(index, 1), 0)
+                inner.yield_([choose(b, even, lambda: b.add(total, index), lambda: b.sub(total, 1))])
             outer.yield_(inner.results)
         return outer.results[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -111,18 +112,22 @@ def test_all_compiled_operators_mean_what_their_references_mean(operator: Operat
     compare(operator, dynamic)
 
 
+def compare_results(operator: Operator, cases: Sequence[Any], expected: Sequence[Any], dynamic: bool) -> None:
+    """All cases in one program, called twice: the second call goes through the native entry."""
+    function, arrays = calling(operator, cases)
+    compiled = make_compiled(function, None, dynamic=dynamic, fallback="allow")
+    for _ in range(2):
+        for mine, theirs in zip(compiled(*arrays), expected, strict=True):
+            assert same(unwrapped(mine), theirs, 1e-5), (mine, theirs)
+
+
 def compare(operator: Operator, dynamic: bool) -> None:
     good, expected, bad = split(operator)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", OptcWarning)
         if good:
-            function, arrays = calling(operator, good)
-            compiled = make_compiled(function, None, dynamic=dynamic, fallback="allow")
-            for _ in range(2):
-                results = compiled(*arrays)
-                for mine, theirs in zip(results, expected, strict=True):
-                    assert same(unwrapped(mine), theirs, 1e-5), (mine, theirs)
+            compare_results(operator, good, expected, dynamic)
         # Arguments with gaps are copied before they reach native code: there every view of them is possible.
         plain = [case for case in bad if all(getattr(item, "flags", CONTIGUOUS).c_contiguous for item in case)]
         for case in [] if operator.schema.name in RULES_THAT_ALLOW_MORE else plain[:2]:

@@ -1,5 +1,6 @@
 """`format_tensor` against PyTorch over tensors of every dtype, shape and magnitude."""
 
+import itertools
 from typing import Any
 
 import ml_dtypes
@@ -98,10 +99,9 @@ def test_print_options(options: dict[str, Any]) -> None:
     try:
         torch.set_printoptions(**options)
         with printing.printoptions(**options):
-            for dtype in ("float32", "int64", "complex64"):
-                for shape in SHAPES:
-                    theirs, ours = both(sample(dtype, shape, 1e4, False))
-                    assert ours == theirs
+            for dtype, shape in itertools.product(("float32", "int64", "complex64"), SHAPES):
+                theirs, ours = both(sample(dtype, shape, 1e4, False))
+                assert ours == theirs
     finally:
         torch.set_printoptions(**before)
 
