@@ -96,7 +96,7 @@ def compute(operator: Operator, arguments: list[Any]) -> list[Any] | None:
     """The results, None when the operator refuses these arguments: then it must fail where the program runs it."""
     try:
         result = apply_operator(operator.name, *arguments)
-    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError, RuntimeError):
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError, RuntimeError):
         return None
     return [result] if len(operator.schema.returns) == 1 else list(result)
 

@@ -9,7 +9,19 @@ from optc.ir.dims import Dim, Symbolic, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import binders, type_symbols
-from optc.ir.types import BOOL, FLOAT, INT, NONE, STRING, TENSOR, IntType, ListType, TensorType, Type
+from optc.ir.types import (
+    BOOL,
+    COMPLEX,
+    FLOAT,
+    INT,
+    NONE,
+    STRING,
+    IntType,
+    ListType,
+    TensorType,
+    TupleType,
+    Type,
+)
 from optc.ops.abstract import Unknown, abstract
 from optc.ops.registry import operator_of
 from optc.passes.branch_simplification import drop_unreachable, splice
@@ -46,16 +58,21 @@ def is_same_fact(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
-def type_of(item: Any) -> Type:
-    """The type of an abstract value."""
+def type_of(item: Any) -> Type | None:
+    """The type of an abstract value; None where the value does not tell it, as an empty list."""
     if isinstance(item, TensorType):
         return item
     if isinstance(item, Unknown):
         return item.type
-    if isinstance(item, list):
-        return ListType(type_of(item[0]) if item else TENSOR)
-    simple: dict[type, Type] = {bool: BOOL, float: FLOAT, str: STRING, type(None): NONE}
-    return simple.get(type(item), INT)
+    if isinstance(item, list | tuple):
+        types = [type_ for part in item if (type_ := type_of(part)) is not None]
+        if len(types) < len(item) or not types:
+            return None
+        return TupleType(tuple(types)) if isinstance(item, tuple) else ListType(types[0])
+    if isinstance(item, Symbolic):
+        return INT
+    simple: dict[type, Type] = {bool: BOOL, int: INT, float: FLOAT, complex: COMPLEX, str: STRING, type(None): NONE}
+    return simple.get(type(item))
 
 
 def write_facts(graph: Graph, facts: Facts) -> bool:
@@ -168,7 +185,7 @@ class _Writer:
             return self.graph.insert("prim::Dim", (), (IntType(known),), {"dim": known}).output
         if isinstance(known, int) and not isinstance(known, bool):
             return self.graph.insert_constant(known, IntType(known))
-        return self.graph.insert_constant(known, type_of(known))
+        return self.graph.insert_constant(known, type_of(known) or type_)
 
 
 def _tensor_symbols(type_: Type) -> frozenset[str]:

@@ -173,7 +173,9 @@ class Inference:
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
         """What the rule found out, what the schema says, or (for type variables) what the graph said."""
         if isinstance(result, list):
-            return ListType(self.joins.all([type_of(item) for item in result]) or _element(output.type))
+            types = list(filter(None, map(type_of, result)))
+            joined = self.joins.all(types) if len(types) == len(result) else None
+            return ListType(joined or _element(output.type))
         if isinstance(result, Unknown) and isinstance(result.type, ListType):
             return result.type
         type_ = result_type(result, declared)
@@ -285,7 +287,7 @@ class Inference:
     def begin(self, parameter: Value, start: Value, result: Value) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
         untouched = result is parameter or result.type == parameter.type
-        if start.node.kind != "prim::Uninitialized" or parameter.type is not start.type or untouched:
+        if start.node.kind != "prim::Uninitialized" or parameter.type != start.type or untouched:
             return False
         parameter.type = result.type
         return True
@@ -405,7 +407,7 @@ def _list_unpack(inference: Inference, node: Node) -> None:
     for place, output in enumerate(node.outputs):
         if isinstance(items, list) and len(items) == len(node.outputs):
             item = items[place]
-            output.type = IntType(item) if isinstance(item, int | Symbolic) else type_of(item)
+            output.type = IntType(item) if isinstance(item, int | Symbolic) else type_of(item) or output.type
         elif isinstance(source, ListType) and isinstance(source.element, TensorType):
             inference.settle(output, source.element)
 
@@ -462,7 +464,16 @@ _SPECIAL = {
 
 def _takes_tensors_where_declared(operator: Operator, arguments: list[Any]) -> bool:
     return all(
-        isinstance(argument, TensorType)
+        not _may_be_tensors(declared.type) or _is_of_tensors(argument)
         for declared, argument in zip(operator.schema.arguments, arguments)
-        if isinstance(declared.type, TensorType)
     )
+
+
+def _may_be_tensors(type_: Type) -> bool:
+    return isinstance(type_, TensorType) or (isinstance(type_, ListType) and isinstance(type_.element, TensorType))
+
+
+def _is_of_tensors(argument: Any) -> bool:
+    if isinstance(argument, list):
+        return all(isinstance(item, TensorType) for item in argument)
+    return isinstance(argument, TensorType)

@@ -79,7 +79,9 @@ def name_of(node: Node) -> str:
 
 def outline(seed: Node, reason: str) -> bool:
     """Put a node, and what cannot be parted from it, into an island. False where only all of the program would do."""
-    if seed.kind in ("prim::Param", "prim::Return", "prim::Constant", "prim::Island"):
+    if seed.kind in ("prim::Param", "prim::Return", "prim::Island"):
+        return False
+    if seed.kind == "prim::Constant" and _is_native(seed.output):
         return False
     members = _region(seed)
     if members is None or any(map(_needs_strides, members)):
@@ -110,7 +112,7 @@ def _is_native(value: Value) -> bool:
 def _is_copied(value: Value) -> bool:
     """True for what an island makes for itself: constants, and lists and tuples that are put together."""
     if value.is_constant:
-        return not isinstance(value.constant, np.ndarray)
+        return not (isinstance(value.constant, np.ndarray) and _is_native(value))
     if value.type is NONE or value.node.kind == "prim::Uninitialized":
         return True
     return value.node.kind in ("prim::ListConstruct", "prim::TupleConstruct") and all(

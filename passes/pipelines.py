@@ -46,6 +46,7 @@ from optc.passes import (
     lower_tuples,
     number_constants,
     object_constants,
+    objects_as_tuples,
     outline_islands,
     overlapping_writes,
     own_results,
@@ -65,7 +66,7 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, lower_containers,
+    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
@@ -74,8 +75,9 @@ PASSES = (
 
 pipeline.name_pipeline(
     "capture",
-    "inline, number-constants, simple-changes, lower-tuples, scalar-replacement, gradient-modes, freeze, scalar-replacement, lower-tuples, "
-    "repeat(local-containers, settled-branches, tensor-lengths, container-loops, lower-tuples), "
+    "inline, number-constants, simple-changes, lower-tuples, scalar-replacement, objects-as-tuples, lower-tuples, "
+    "gradient-modes, freeze, scalar-replacement, lower-tuples, "
+    "repeat(local-containers, scalar-replacement, settled-branches, tensor-lengths, container-loops, lower-tuples), "
     "shapes-in-place, unpack-views, settled-memory, overlapping-writes, functionalize, returned-arguments",
 )
 pipeline.name_pipeline(

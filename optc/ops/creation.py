@@ -511,7 +511,7 @@ def _zero_of(value: Any) -> Any:
 def _is_constant(data: Any) -> bool:
     if isinstance(data, list | tuple):
         return all(map(_is_constant, data))
-    return isinstance(data, int | float | bool)
+    return isinstance(data, int | float | bool | complex)
 
 
 define(

@@ -16,7 +16,7 @@ from optc.ir.dims import Dim
 from optc.ir.dtypes import from_numpy
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import INT, TENSOR, IntType, ListType, TensorType, Type
-from optc.ops.abstract import ShapeError, Unknown, abstract, normalize_dim, same_dim
+from optc.ops.abstract import ShapeError, UndecidedShape, Unknown, abstract, normalize_dim, same_dim
 from optc.ops.builder import Builder
 from optc.ops.registry import check_castable, check_written_shape, define
 from optc.ops.shapes import format_shape, known_shape, slice_bounds, slice_length
@@ -202,9 +202,14 @@ def _insert(items: list[Any], place: int, item: Any) -> list[Any]:
     return result
 
 
+_WHERE = "only running tells which place in the list is meant"
+
+
 def _infer_insert(items: Any, place: Dim, item: Any) -> Any:
-    if isinstance(items, Unknown) or not isinstance(place, int):
-        return _append(items if isinstance(items, Unknown) else Unknown(ListType(TENSOR)), item)
+    if isinstance(items, Unknown):
+        return _append(items, item)
+    if not isinstance(place, int):
+        raise UndecidedShape(_WHERE)
     return _insert(items, place, item)
 
 
@@ -217,15 +222,11 @@ def _set(items: list[Any], place: int, item: Any) -> list[Any]:
 
 
 def _infer_set(items: Any, place: Dim, item: Any) -> Any:
-    if isinstance(items, Unknown) or not isinstance(place, int):
-        return items if isinstance(items, Unknown) else Unknown(ListType(_kind_of(item)))
+    if isinstance(items, Unknown):
+        return items
+    if not isinstance(place, int):
+        raise UndecidedShape(_WHERE)
     return _set(items, place, item)
-
-
-def _kind_of(item: Any) -> Type:
-    if isinstance(item, TensorType):
-        return TENSOR
-    return item.type if isinstance(item, Unknown) else INT
 
 
 def _without(items: list[Any], place: int) -> list[Any]:
@@ -237,8 +238,10 @@ def _without(items: list[Any], place: int) -> list[Any]:
 
 
 def _infer_without(items: Any, place: Dim) -> Any:
-    if isinstance(items, Unknown) or not isinstance(place, int):
-        return items if isinstance(items, Unknown) else Unknown(ListType(TENSOR))
+    if isinstance(items, Unknown):
+        return items
+    if not isinstance(place, int):
+        raise UndecidedShape(_WHERE)
     return _without(items, place)
 
 

@@ -21,7 +21,7 @@ class Sum:
         self.total = start
         self.count = 0
 
-    def add(self, other: optc.Tensor):
+    def add(self, other: optc.Tensor) -> None:
         self.total = self.total + other
         self.count += 1
 
@@ -66,6 +66,58 @@ def an_object_inside_an_object(x):
     held = Held(Sum(x))
     held.inner.add(x)
     return held.inner.total
+
+
+def objects_in_a_list(x):
+    held = [Sum(x), Sum(x * 2), Sum(x * 3)]
+    total = held[0].total
+    for one in held:
+        total = total + one.total * (one.count + 1)
+    return total
+
+
+def an_object_that_a_loop_replaces(x):
+    held = Sum(x)
+    while bool(held.total.sum() < 30):
+        more = Sum(held.total + 1)
+        more.add(x.abs())
+        held = more
+    return held.total, held.count
+
+
+def an_object_of_a_branch(x):
+    if bool(x.sum() > 0):
+        held = Sum(x)
+    else:
+        held = Sum(x * 2)
+    return held.total
+
+
+def objects_in_a_dictionary(x):
+    held = {"a": Held(Sum(x)), "b": Held(Sum(x * 2))}
+    total = x
+    for value in held.values():
+        total = total + value.inner.total
+    return total * held["b"].inner.total
+
+
+def objects_that_change_in_a_list(x):
+    held = [Sum(x), Sum(x * 2)]
+    for one in held:
+        one.add(x)
+    held[0].count = 7
+    return held[0].total + held[1].total, held[0].count
+
+
+def an_end_inside_a_loop_in_a_loop(x):
+    for i in range(4):
+        if bool(x.sum() > 100):
+            return x * i
+        for j in range(i):
+            if j > 2:
+                break
+            x = x + j
+    return x - 1
 
 
 def a_dictionary_in_a_branch(x):
@@ -137,9 +189,47 @@ def text_of_a_check(x):
 
 PROGRAMS = [
     an_object, an_object_in_a_loop, an_object_in_a_branch, an_object_made_in_a_loop, an_object_inside_an_object,
+    objects_in_a_list, an_object_that_a_loop_replaces, an_object_of_a_branch, objects_in_a_dictionary,
+    objects_that_change_in_a_list, an_end_inside_a_loop_in_a_loop,
     a_dictionary_in_a_branch, a_dictionary_in_a_loop, a_dictionary_that_both_sides_make, entries_of_a_dictionary,
     entries_that_come_and_go, an_entry_by_default, a_list_that_is_extended, text_of_a_check,
 ]  # fmt: skip
+
+
+@jit.interface
+class Adds:
+    def add(self, other: optc.Tensor) -> None:
+        pass
+
+
+def objects_behind_an_interface(x):
+    for one in optc.jit.annotate(list[Adds], [Sum(x), Sum(x * 2)]):
+        one.add(x)
+    return x + 1
+
+
+def an_object_that_is_another(x):
+    held = [Sum(x), Sum(x)]
+    return x if held[0] is held[1] else x * held[0].total
+
+
+def an_object_that_changes_somewhere(x):
+    held = [Sum(x), Sum(x * 2)]
+    for i in range(x.size(0)):
+        held[i % 2].add(x)
+    return held[0].total, held[1].total, held[0].count
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "program", [objects_behind_an_interface, an_object_that_is_another, an_object_that_changes_somewhere]
+)
+def test_objects_that_are_more_than_what_they_hold_stay_objects(program: Callable[..., Any]) -> None:
+    scripted = jit.script(program)
+    fast = optc.compile(scripted, fallback="allow")
+    for x in (optc.rand(6), optc.ones(6)):
+        assert repr(fast(x)) == repr(scripted(x))
+    assert not any("report" in str(fallback) for fallback in fast.fallbacks)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

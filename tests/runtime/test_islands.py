@@ -235,7 +235,34 @@ def complex_numbers(x):
     return z, optc.view_as_real(z) + 1
 
 
-@pytest.mark.parametrize("program", [as_many_as_data_says, under_a_name_that_data_chooses, complex_numbers])
+def constants_of_complex_numbers(x):
+    weight = optc.tensor([1j, 2 + 0j])
+    return weight, optc.tensor([1j, 2j]) * x[:2], (weight * x[:2]).abs(), x + 1
+
+
+def lists_of_pairs(x):
+    pairs: list[tuple[int, float]] = []
+    for i in range(int(x.size(0)) - 38 + int(x[0] > 100)):
+        pairs.append((i, float(i) / 2))
+    place = int(x[0] > 0)
+    numbers, words, nested = [0.5, 1.5], ["a", "b"], [[1], [2, 3]]
+    numbers[place] = 2.5
+    words[place] = "c"
+    nested[place] = [7]
+    removed = [(1, x), (2, x * 2)].pop(place)
+    return pairs[-1], pairs, numbers, words, nested, removed, x + pairs[0][0]
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        as_many_as_data_says,
+        under_a_name_that_data_chooses,
+        complex_numbers,
+        constants_of_complex_numbers,
+        lists_of_pairs,
+    ],
+)
 def test_results_that_only_python_holds(program: Callable[..., Any]) -> None:
     scripted = jit.script(program)
     fast = compiled(scripted)

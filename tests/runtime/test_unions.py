@@ -74,3 +74,18 @@ def test_elements_are_what_they_are(function: Callable[..., Any], items: list[An
     compiled(items, 1 - place)
     assert compiled(items, place) == function(items, place)
     assert not any("report" in str(fallback) for fallback in compiled.fallbacks)
+
+
+def what_it_is(x: Any) -> optc.Tensor:
+    if isinstance(x, optc.Tensor):
+        return x + 1
+    if isinstance(x, List[optc.Tensor]):  # noqa: UP006
+        return optc.stack(x)
+    return optc.zeros(1)
+
+
+def test_branches_for_other_types_are_no_failure() -> None:
+    compiled = optc.compile(optc.jit.script(what_it_is), fallback="allow")
+    results = [compiled(x).tolist() for x in (optc.ones(1), [optc.ones(1), optc.ones(1)], 3, "text")]
+    assert results == [[2.0], [[1.0], [1.0]], [0.0], [0.0]]
+    assert not any("report" in str(fallback) for fallback in compiled.fallbacks)
