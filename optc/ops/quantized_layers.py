@@ -45,8 +45,6 @@ from optc.ops.shapes import known_shape
 
 Array = np.ndarray[Any, Any]
 
-_EXACT_FLOAT32 = 1 << 24
-
 
 def centred(array: Array) -> Array:
     """The integers of a quantised array less their zero points, as floats in which sums of products stay exact."""
@@ -139,10 +137,6 @@ for _suffix, _has_relu in (("", False), ("_relu", True)):
         lambda x, *rest: _with_new_last(dtypes.FLOAT32, x),
         lambda x, packed, after=_relu if _has_relu else np.asarray: after(half_linear(x, linear_of(packed))),
     )
-
-
-def _is_float(packed: PackedLinear) -> bool:
-    return packed.weight.dtype.names is None
 
 
 def _unpack(parameters: PackedLinear | PackedConvolution) -> tuple[Array, Array | None]:
