@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optc.codegen.kernel import Accumulate, Define, Kernel, Loop, Statement, Store, copied, defined, local
+from optc.codegen.kernel import Accumulate, Define, Kernel, Loop, Statement, Store, copied, defined, local, with_loops
 from optc.ir.dims import Dim, minimum, symbol
 from optc.ops.scalar import Expr
 
@@ -26,15 +26,13 @@ def block_reductions(kernel: Kernel) -> Kernel:
 
 def _cut(body: tuple[Statement, ...], outer: dict[str, Expr]) -> tuple[Statement, ...]:
     known = outer | first_values(body)
-    result: list[Statement] = []
-    for statement in body:
-        if not isinstance(statement, Loop):
-            result.append(statement)
-        elif is_long(statement) and accumulators(statement, known):
-            result.append(_in_blocks(statement, known))
-        else:
-            result.append(replace(statement, body=_cut(statement.body, known)))
-    return tuple(result)
+
+    def change(loop: Loop) -> list[Statement]:
+        if is_long(loop) and accumulators(loop, known):
+            return [_in_blocks(loop, known)]
+        return [replace(loop, body=_cut(loop.body, known))]
+
+    return with_loops(body, change)
 
 
 def _in_blocks(loop: Loop, known: dict[str, Expr]) -> Loop:

@@ -27,12 +27,13 @@ from optc.codegen.kernel import (
     copied,
     load,
     local,
-    nodes,
     statements,
     values_of,
+    with_loops,
 )
 from optc.ir.dims import Dim, minimum, symbol
 from optc.ir.dtypes import DType
+from optc.ops.scalar import nodes
 
 BLOCK = 2048
 """Elements of scratch for one block, all its rows together: what stays in the nearest cache beside the data."""
@@ -58,15 +59,11 @@ class _Streaming:
         self.scratch: list[Buffer] = []
 
     def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        result: list[Statement] = []
-        for statement in body:
-            if not isinstance(statement, Loop):
-                result.append(statement)
-            elif self.is_wide(statement):
-                result.extend(self.streamed(statement))
-            else:
-                result.append(replace(statement, body=self.body(statement.body)))
-        return tuple(result)
+        return with_loops(body, self.loop)
+
+    def loop(self, loop: Loop) -> list[Statement]:
+        """A wide loop column by column; another one with what is inside."""
+        return self.streamed(loop) if self.is_wide(loop) else [replace(loop, body=self.body(loop.body))]
 
     def is_wide(self, loop: Loop) -> bool:
         if loop.lanes != 1 or not any(isinstance(statement, Loop) for statement in loop.body):

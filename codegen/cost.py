@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 
-from optc.codegen.kernel import Accumulate, Loop, Scatter, Statement, Store, nodes, values_of
-from optc.ops.scalar import PRIMITIVES, Expr
+from optc.codegen.kernel import Accumulate, Loop, Scatter, Statement, Store, values_of
+from optc.ops.scalar import PRIMITIVES, Expr, nodes
 
 SLOW = {"div": 8, "rem": 8, "sqrt": 8}
 """Primitives that keep an execution unit busy for several cycles."""

@@ -10,12 +10,12 @@ from optc.codegen.kernel import (
     Store,
     changed,
     defined,
-    nodes,
     statements,
     stride_of,
     values_of,
 )
 from optc.ir.dims import Dim, symbols
+from optc.ops.scalar import nodes
 
 
 def turns_are_independent(kernel: Kernel, loop: Loop) -> bool:

@@ -16,7 +16,7 @@ from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType, Type
-from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr
+from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, nodes
 
 _LLVM_TYPES = {
     dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "half", dtypes.BFLOAT16: "bfloat",
@@ -152,34 +152,14 @@ class ExpressionEmitter:
 
 def _frontier(expr: Expr, done: Mapping[Expr, Value]) -> list[Expr]:
     """The outermost parts of an expression that have been emitted, constants aside."""
-    found: dict[Expr, None] = {}
-    seen: set[Expr] = set()
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if node in seen or node.op == "const":
-            continue
-        seen.add(node)
-        if node in done:
-            found[node] = None
-        else:
-            pending.extend(node.args)
-    return list(found)
+    found = nodes(expr, lambda node: () if node in done else node.args)
+    return [node for node in found if node in done and node.op != "const"]
 
 
 def _leaves(expr: Expr) -> Iterator[Expr]:
     """What an expression reads."""
-    seen: set[Expr] = set()
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node.op == "at" or (not node.args and node.op != "const"):
-            yield node
-        else:
-            pending.extend(node.args)
+    found = nodes(expr, lambda node: () if node.op == "at" else node.args)
+    return (node for node in found if node.op == "at" or (not node.args and node.op != "const"))
 
 
 _AVX512: dict[str, Callable[..., Value]] = {

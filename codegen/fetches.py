@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 
 from optc.codegen.cost import FUNCTION, body_operations
 from optc.codegen.host import Target
-from optc.codegen.kernel import START, STOP, Fetch, Kernel, Loop, Statement, Store, nodes, stride_of, values_of
+from optc.codegen.kernel import START, STOP, Fetch, Kernel, Loop, Statement, Store, stride_of, values_of
 from optc.ir.dims import Dim, minimum, substitute
+from optc.ops.scalar import nodes
 
 AHEAD_BYTES = 2048
 """From a place to the one that is asked for. On an Emerald Rapids whose memory others use too, gelu takes 0.7 to 0.8 of

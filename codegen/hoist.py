@@ -21,11 +21,11 @@ from optc.codegen.kernel import (
     defined,
     dims_of,
     local,
-    nodes,
     statements,
+    with_loops,
 )
 from optc.ir.dims import symbols
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, nodes
 
 
 def hoist_invariants(kernel: Kernel) -> Kernel:
@@ -42,13 +42,7 @@ class _Hoisting:
         self.names = 0
 
     def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        result: list[Statement] = []
-        for statement in body:
-            if isinstance(statement, Loop):
-                result.extend(self.loop(statement))
-            else:
-                result.append(statement)
-        return tuple(result)
+        return with_loops(body, self.loop)
 
     def loop(self, loop: Loop) -> list[Statement]:
         """The loop behind the definitions of what it does not change."""

@@ -20,6 +20,7 @@ from optc.codegen.kernel import (
     copied,
     defined,
     statements,
+    with_loops,
 )
 from optc.ir.dims import symbol
 
@@ -53,13 +54,7 @@ class _Interleaving:
         return replace(self.original, body=body, buffers=buffers)
 
     def body(self, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-        result: list[Statement] = []
-        for statement in body:
-            if isinstance(statement, Loop):
-                result.extend(self.loop(statement))
-            else:
-                result.append(statement)
-        return tuple(result)
+        return with_loops(body, self.loop)
 
     def loop(self, loop: Loop) -> list[Statement]:
         if not any(isinstance(statement, Loop) for statement in loop.body):

@@ -26,8 +26,9 @@ Everything is immutable: a schedule is a function from kernel to kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -35,7 +36,7 @@ from optc.errors import VerifyError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, factor_of, substitute, symbols
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr, rewrite
+from optc.ops.scalar import Expr, nodes, rewrite
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,12 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
             yield from statements(statement.body)
 
 
+def with_loops(body: Iterable[Statement], change: Callable[[Loop], Iterable[Statement]]) -> tuple[Statement, ...]:
+    """A body with what `change` makes of each of its loops in the loop's place."""
+    changed = (change(statement) if isinstance(statement, Loop) else (statement,) for statement in body)
+    return tuple(chain.from_iterable(changed))
+
+
 def values_of(statement: Statement) -> tuple[Expr, ...]:
     """The expressions a statement evaluates."""
     if isinstance(statement, Define | Assign | Store | Accumulate | Scan):
@@ -236,18 +243,6 @@ def changed(body: Iterable[Statement]) -> set[str]:
     inside = list(statements(tuple(body)))
     named = {s.name for s in inside if isinstance(s, Assign | Accumulate)}
     return named | {s.carry for s in inside if isinstance(s, Scan)}
-
-
-def nodes(expr: Expr) -> Iterator[Expr]:
-    """Every node of an expression, each once."""
-    seen: set[Expr] = set()
-    pending = [expr]
-    while pending:
-        node = pending.pop()
-        if node not in seen:
-            seen.add(node)
-            pending.extend(node.args)
-            yield node
 
 
 def leaves(expr: Expr) -> Iterator[Expr]:

@@ -24,13 +24,12 @@ from optc.codegen.kernel import (
     Tile,
     changed,
     dims_of,
-    nodes,
     stride_of,
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
 from optc.ir.dims import Apply, Dim, Symbol
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, nodes
 
 
 def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:

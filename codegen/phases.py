@@ -39,7 +39,6 @@ from optc.codegen.kernel import (
     defined,
     load,
     local,
-    nodes,
     statements,
     stride_of,
     values_of,
@@ -48,7 +47,7 @@ from optc.codegen.parallelise import kernel_operations
 from optc.codegen.splitting import is_worth_splitting
 from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, nodes
 
 
 def scatters(kernel: Kernel) -> bool:

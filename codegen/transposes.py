@@ -19,12 +19,11 @@ from optc.codegen.kernel import (
     Store,
     Tile,
     load,
-    nodes,
     stride_of,
     values_of,
 )
 from optc.ir.dims import Dim, minimum, substitute, symbol
-from optc.ops.scalar import Expr, rewrite
+from optc.ops.scalar import Expr, nodes, rewrite
 
 TILES = 16
 """Tiles along the operand's rows that are read one after the other: whole runs of cache lines, for the prefetcher."""

@@ -25,6 +25,7 @@ from optc.codegen.kernel import (
     statements,
     stride_of,
     values_of,
+    with_loops,
 )
 from optc.codegen.native import REGISTER_ELEMENTS
 from optc.ir.dims import Dim, symbol
@@ -51,18 +52,15 @@ class _Vectoriser:
 
     def body(self, body: tuple[Statement, ...], outer: dict[str, Expr]) -> tuple[Statement, ...]:
         """`outer` holds the first values (neutral elements) of locals that enclosing bodies define."""
-        result: list[Statement] = []
         known = outer | {statement.name: statement.value for statement in body if isinstance(statement, Define)}
-        for statement in body:
-            if not isinstance(statement, Loop):
-                result.append(statement)
-                continue
-            nest = _nest(statement)
+
+        def change(loop: Loop) -> list[Statement]:
+            nest = _nest(loop)
             if nest and (len(nest) == 1 or _accumulators(nest[-1])):
-                result.extend(self.widened(nest, known))
-            else:
-                result.append(replace(statement, body=self.body(statement.body, known)))
-        return tuple(result)
+                return self.widened(nest, known)
+            return [replace(loop, body=self.body(loop.body, known))]
+
+        return with_loops(body, change)
 
     def widened(self, nest: list[Loop], known: dict[str, Expr]) -> list[Statement]:
         """The widened form of the innermost loop inside the others; accumulators are folded once, behind them all."""

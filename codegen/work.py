@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from optc.codegen.host import Target
-from optc.codegen.kernel import Accumulate, Fold, Kernel, Loop, Scatter, Statement, Store, nodes, values_of
+from optc.codegen.kernel import Accumulate, Fold, Kernel, Loop, Scatter, Statement, Store, values_of
 from optc.codegen.vector_math import expand
 from optc.ir.dims import Dim, product, substitute, symbol, symbols
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, nodes
 
 FLOPS = dict.fromkeys(("add", "sub", "mul", "div", "sqrt", "minnum", "maxnum", "minimum", "maximum"), 1) | {"fma": 2}
 """Floating-point operations of the primitives that count."""
@@ -33,17 +33,8 @@ class Work:
 
 def expression_flops(expr: Expr, target: Target) -> int:
     """The floating-point operations of one element; what is rarely computed does not count."""
-    total = 0
-    seen: set[Expr] = set()
-    pending = [expand(expr, target)]
-    while pending:
-        node = pending.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        pending.extend((node.args[0], node.args[2]) if node.op == "rarely" else node.args)
-        total += FLOPS.get(node.op, 0) if node.dtype.kind == "float" else 0
-    return total
+    usual = nodes(expand(expr, target), lambda node: (node.args[0], node.args[2]) if node.op == "rarely" else node.args)
+    return sum(FLOPS.get(node.op, 0) for node in usual if node.dtype.kind == "float")
 
 
 def kernel_work(kernel: Kernel, target: Target) -> Work:

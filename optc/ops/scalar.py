@@ -11,7 +11,7 @@ Arithmetic on integers wraps; `div` on integers truncates (`floor_divide` and `r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -197,20 +197,21 @@ def rarely(condition: Expr, unusual: Expr, usual: Expr) -> Expr:
     return apply("rarely", condition, unusual, usual)
 
 
-def inputs_of(expr: Expr) -> set[int]:
-    """The indices of the operands an expression reads."""
-    found: set[int] = set()
+def nodes(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] = lambda node: node.args) -> Iterator[Expr]:
+    """Every node of an expression, each once; `parts` says which arguments of a node are looked at."""
     seen: set[Expr] = set()
     pending = [expr]
     while pending:
         node = pending.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        pending.extend(node.args)
-        if node.op == "input":
-            found.add(node.value)
-    return found
+        if node not in seen:
+            seen.add(node)
+            pending.extend(parts(node))
+            yield node
+
+
+def inputs_of(expr: Expr) -> set[int]:
+    """The indices of the operands an expression reads."""
+    return {node.value for node in nodes(expr) if node.op == "input"}
 
 
 def substitute(expr: Expr, inputs: Mapping[int, Expr]) -> Expr:

@@ -21,7 +21,7 @@ import optc
 from optc.codegen import frame, jit
 from optc.codegen.fetches import fetch_ahead
 from optc.codegen.host import AVX2, AVX512, GENERIC, Target
-from optc.codegen.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, nodes, renamed, statements, values_of
+from optc.codegen.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, renamed, statements, values_of
 from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
 from optc.codegen.kernel_interpreter import interpret_kernel
 from optc.codegen.llvm import Module
@@ -29,7 +29,7 @@ from optc.codegen.schedule import schedule
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.nn import functional as F
-from optc.ops.scalar import Expr, function
+from optc.ops.scalar import Expr, function, nodes
 from optc.ops.shapes import known
 
 TARGETS = [jit.host_target(), AVX2, GENERIC]
