@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import ANY, NONE, IntType, OptionalType, TensorType, Type, UnionType, is_subtype
-from optc.ops.registry import operator_of
+from optc.ops.promotion import compute_type
+from optc.ops.registry import Operator, Pointwise, operator_of
 from optc.pipeline import graph_pass
 from optc.rewrite import (
     Anything,
@@ -420,10 +421,19 @@ def _constants_right(graph: Graph, node: Node) -> bool:
     rest = zip(operator.schema.arguments[2:], node.inputs[2:])
     if not first.is_constant or second.is_constant or not (tensors or first.type == second.type):
         return False
-    if not all(is_default(value, argument) for argument, value in rest):
+    if not all(is_default(value, argument) for argument, value in rest) or _rounds_the_first(operator, node):
         return False
     node.set_inputs([second, first, *node.inputs[2:]])
     return True
+
+
+def _rounds_the_first(operator: Operator, node: Node) -> bool:
+    """True where the first operand is rounded to a half, and would not be as the second."""
+    lowering, result, first = operator.lowering, node.output.type, node.inputs[0].type
+    if not isinstance(lowering, Pointwise) or not isinstance(result, TensorType) or not isinstance(first, TensorType):
+        return False
+    halves = result.dtype is not None and compute_type(result.dtype) is not result.dtype
+    return bool(lowering.exact) and halves and first.dtype is not result.dtype
 
 
 def _replace(node: Node, value: Value) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -275,6 +275,7 @@ def declare_binary(
     may_fail: bool = False,
     check: Callable[..., None] | None = None,
     second: str = "other",
+    exact: Sequence[int] = (),
 ) -> None:
     """The usual pair of overloads, `name.Tensor` and `name.Scalar`, each with its in-place form."""
     for overload, type_ in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
@@ -287,6 +288,7 @@ def declare_binary(
             commutative=commutative,
             may_fail=may_fail,
             check=check,
+            exact=exact,
             inplace=True,
             out=_OUT_NAMES.get((name, overload)),
         )
@@ -303,11 +305,11 @@ for _name, _scalar, _compute, _check in (
 ):
     declare_pointwise(
         f"aten::{_name}.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
-        _scalar, _compute, promoting=2, check=_check, inplace=True, out="out",
+        _scalar, _compute, promoting=2, exact=(), check=_check, inplace=True, out="out",
     )  # fmt: skip
     declare_pointwise(
         f"aten::{_name}.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor",
-        _scalar, _compute, promoting=2, check=_check, inplace=True, out="Scalar_out",
+        _scalar, _compute, promoting=2, exact=(), check=_check, inplace=True, out="Scalar_out",
     )  # fmt: skip
 
 
@@ -325,7 +327,7 @@ for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar"
     )
 
 for _name in ("mul", "multiply"):
-    declare_binary(_name, multiply, np.multiply, commutative=True)
+    declare_binary(_name, multiply, np.multiply, commutative=True, exact=(1,))
 _power_tensor = declare_pointwise(
     "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
     power,
@@ -381,7 +383,7 @@ for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum,
 for _type in ("Scalar", "Tensor"):
     declare_pointwise(
         f"aten::lerp.{_type}(Tensor self, Tensor end, {_type} weight) -> Tensor",
-        lerp, _lerp_arrays, check=_check_same_types, inplace=True,
+        lerp, _lerp_arrays, check=_check_same_types, exact=(2,), inplace=True,
     )  # fmt: skip
 
 declare_pointwise(
@@ -428,13 +430,18 @@ for _name, _compute, _inverse_log in (("logaddexp", np.logaddexp, 1.0), ("logadd
         check=_floats_only(f"{_name}_cpu"),
         commutative=True,
     )
-declare_pointwise(
-    "aten::xlogy.Tensor(Tensor self, Tensor other) -> Tensor",
-    lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0 * x, x * function("log", y))),
-    lambda x, y: np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log(y))),
-    promotion="float",
-    inplace=True,
-)
+for _overload, _operands in (
+    ("Tensor", "Tensor self, Tensor other"),
+    ("Scalar_Other", "Tensor self, Scalar other"),
+    ("Scalar_Self", "Scalar self, Tensor other"),
+):
+    declare_pointwise(
+        f"aten::xlogy.{_overload}({_operands}) -> Tensor",
+        lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0 * x, x * function("log", y))),
+        lambda x, y: np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log(y))),
+        promotion="float",
+        inplace=_overload != "Scalar_Self",
+    )
 declare_pointwise(
     "aten::heaviside(Tensor self, Tensor values) -> Tensor",
     lambda x, values: select(x.equal(0), values, (x > 0).cast(x.dtype)),

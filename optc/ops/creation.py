@@ -274,18 +274,23 @@ def _linspace_step(start: float, end: float, steps: int) -> float:
 
 
 def _reference_linspace(start: float, end: float, steps: int, code: int | None, *rest: Any) -> Array:
-    """Counted from both ends, in the element type, as torch does."""
+    """Counted from both ends, in the element type, as torch does: halves are rounded in every step."""
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     dtype = dtype_of_code(code, default_float()).numpy
     if dtype.kind in "iu":
         return _whole_linspace(int(start), int(end), steps).astype(dtype)
     work = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
-    first, last = work.type(start), work.type(end)
-    step = (last - first) / work.type(steps - 1) if steps > 1 else work.type(0)
-    places = np.arange(steps)
-    rising = first + step * places.astype(work)
-    falling = last - step * (steps - 1 - places).astype(work)
+
+    def rounded(value: Any) -> Array:
+        return np.asarray(value, work).astype(dtype).astype(work)
+
+    with np.errstate(all="ignore"):
+        first, last = rounded(start), rounded(end)
+        step = rounded(rounded(last - first) / work.type(steps - 1)) if steps > 1 else work.type(0)
+        places = np.arange(steps)
+        rising = first + rounded(step * places.astype(work))
+        falling = last - rounded(step * (steps - 1 - places).astype(work))
     return np.where(places < max(steps // 2, 1 if steps == 1 else 0), rising, falling).astype(dtype)
 
 

@@ -136,7 +136,7 @@ def _check_rounding_mode(dtype: DType, x: Any, y: Any, rounding_mode: Any) -> No
 
 
 for _name in ("div", "divide", "true_divide"):
-    declare_binary(_name, lambda x, y: x / y, _true_divide, promotion="float")
+    declare_binary(_name, lambda x, y: x / y, _true_divide, promotion="float", exact=(1,))
 declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, check=refuse_bool("remainder_cpu"))
 declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, check=refuse_bool("fmod_cpu"))
 declare_pointwise(
@@ -173,7 +173,7 @@ def _reference_rounded(x: Any, y: Any, rounding_mode: str | None) -> Array:
         return (_floor_divide_arrays if mode == "floor" else _truncating_divide)(left, right, step)
 
     promotion = _rounded_promotion(rounding_mode)
-    return pointwise_reference(divide, promotion, check=_check_rounding_mode)(x, y, rounding_mode)
+    return pointwise_reference(divide, promotion, check=_check_rounding_mode, exact=(1,))(x, y, rounding_mode)
 
 
 for _name, _type in itertools.product(("div", "divide"), ("Tensor", "Scalar")):
@@ -183,6 +183,7 @@ for _name, _type in itertools.product(("div", "divide"), ("Tensor", "Scalar")):
         reference=_reference_rounded,
         scalar=_divide,
         promotion="result",
+        exact=(1,),
         may_fail=True,
         inplace=True,
     )
@@ -191,7 +192,10 @@ for _name, _type in itertools.product(("div", "divide"), ("Tensor", "Scalar")):
 def _reference_floor_divide(x: Any, y: Any) -> Array:
     step = _rounding_step(x, y)
     check = refuse_bool("div_floor_cpu")
-    return pointwise_reference(lambda left, right: _floor_divide_arrays(left, right, step), check=check)(x, y)
+    floor_divided = pointwise_reference(
+        lambda left, right: _floor_divide_arrays(left, right, step), check=check, exact=(1,)
+    )
+    return floor_divided(x, y)
 
 
 _floor_divide_tensor = define(
@@ -199,11 +203,12 @@ _floor_divide_tensor = define(
     infer=pointwise_rule(check=refuse_bool("div_floor_cpu")),
     reference=_reference_floor_divide,
     scalar=floor_divide,
+    exact=(1,),
     may_fail=True,
     out="out",
 )
 define_inplace(_floor_divide_tensor, "Tensor")
 declare_pointwise(
     "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
-    floor_divide, _floor_divide_arrays, check=refuse_bool("div_floor_cpu"), may_fail=True, inplace=True,
+    floor_divide, _floor_divide_arrays, check=refuse_bool("div_floor_cpu"), exact=(1,), may_fail=True, inplace=True,
 )  # fmt: skip

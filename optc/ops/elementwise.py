@@ -71,6 +71,7 @@ def pointwise_reference(
     result: Result = None,
     check: Check | None = None,
     promoting: int | None = None,
+    exact: Sequence[int] = (),
 ) -> Callable[..., Array]:
     """The frame of a reference: promote, compute in float32 where the type is half, round to the result's type."""
 
@@ -81,7 +82,10 @@ def pointwise_reference(
         if check is not None:
             check(dtype, *arguments)
         work = compute_type(dtype).numpy
-        prepared = tuple(_prepared(item, dtype, work) if is_operand(item) else item for item in arguments)
+        prepared = tuple(
+            _prepared(item, dtype, work, place in exact) if is_operand(item) else item
+            for place, item in enumerate(arguments)
+        )
         with np.errstate(all="ignore"):
             value = np.asarray(compute(*prepared))
             value = value.astype(_resulting(result, dtype).numpy, copy=False)
@@ -90,11 +94,16 @@ def pointwise_reference(
     return reference
 
 
-def _prepared(value: Any, dtype: DType, work: np.dtype[Any]) -> Array:
-    """An operand in the type to compute in. Whole numbers beside halves are rounded to halves, but for single ones."""
-    if dtype.numpy != work and isinstance(value, np.ndarray) and value.dtype.kind in "iu" and value.size != 1:
-        value = value.astype(np.float32).astype(dtype.numpy)
-    return cast_array(value, work)
+def _prepared(value: Any, dtype: DType, work: np.dtype[Any], is_exact: bool) -> Array:
+    """An operand in the type to compute in. What stands beside halves is rounded to a half, but for exact numbers."""
+    keeps = dtype.numpy == work or is_exact and (not isinstance(value, np.ndarray) or value.size == 1)
+    return cast_array(value if keeps else rounded_to(value, dtype), work)
+
+
+def rounded_to(value: Any, half: DType) -> Array:
+    """Elements rounded to halves, by way of single precision as in PyTorch."""
+    with np.errstate(all="ignore"):
+        return cast_array(cast_array(value, np.dtype(np.float32)), half.numpy)
 
 
 def cast_array(value: Any, dtype: np.dtype[Any]) -> Array:
@@ -119,17 +128,22 @@ def declare_pointwise(
     result: Result = None,
     check: Check | None = None,
     promoting: int | None = None,
+    exact: Sequence[int] | None = None,
     commutative: bool = False,
     may_fail: bool = False,
     inplace: bool = False,
     out: str | None = None,
 ) -> Operator:
-    """Declare a pointwise operator from its two per-element functions."""
+    """Declare a pointwise operator from its two per-element functions. Operands that have no say in promotion are exact
+    numbers, unless `exact` says which are.
+    """
+    exact = (() if promoting is None else range(promoting, 8)) if exact is None else exact
     return define(
         schema,
         infer=pointwise_rule(promotion, result, check, promoting),
-        reference=pointwise_reference(compute, promotion, result, check, promoting),
+        reference=pointwise_reference(compute, promotion, result, check, promoting, exact),
         scalar=scalar,
+        exact=exact,
         promotion="result" if promoting is not None else promotion,
         commutative=commutative,
         may_fail=may_fail,
@@ -155,7 +169,9 @@ def element_expression(operator: Operator, arguments: Sequence[Any], result: DTy
     elif promotion != "none":
         target = promoted_type(promotion, operands)
     prepared = [
-        _operand_expression(place, argument, target) if _is_scalar_operand(argument) else argument
+        _operand_expression(place, argument, target, place in operator.lowering.exact)
+        if _is_scalar_operand(argument)
+        else argument
         for place, argument in enumerate(arguments)
     ]
     value = operator.lowering.function(*prepared)
@@ -166,24 +182,33 @@ def _is_scalar_operand(argument: Any) -> bool:
     return is_operand(argument) or argument is UNKNOWN_BOOL
 
 
-def _operand_expression(place: int, argument: Any, target: DType | None) -> Expr:
+def _operand_expression(place: int, argument: Any, target: DType | None, is_exact: bool) -> Expr:
+    is_halved = target is not None and compute_type(target) is not target
     if not isinstance(argument, TensorType | Symbolic | Unknown):
-        return constant_expression(argument, compute_type(target or stored_type(argument)))
+        number = rounded_to(argument, target).item() if target and is_halved and not is_exact else argument
+        return constant_expression(number, compute_type(target or stored_type(argument)))
     expr = variable(place, stored_type(argument))
     if target is None:
         return expr.cast(compute_type(expr.dtype))
-    if isinstance(argument, TensorType) and compute_type(target) is not target:
-        expr = _beside_halves(expr, argument, target)
+    if is_halved:
+        expr = _beside_halves(expr, argument, target, is_exact)
     return cast_expression(expr, compute_type(target))
 
 
-def _beside_halves(expr: Expr, type_: TensorType, half: DType) -> Expr:
-    """A tensor among operands that are promoted to a half: of one element it counts as a number, which Python holds in
-    double precision; others are rounded to the half first, which only whole numbers feel.
+def _beside_halves(expr: Expr, type_: Any, half: DType, is_exact: bool) -> Expr:
+    """An operand among those that are promoted to a half: rounded to the half first, but for exact numbers. A tensor of
+    one element counts as a number, which Python holds in double precision.
     """
-    if type_.shape is not None and all(extent == 1 for extent in type_.shape):
+    if is_exact and _is_single(type_):
         return expr.cast(dtypes.FLOAT64) if expr.dtype.kind == "float" else expr
-    return expr.cast(dtypes.FLOAT32).cast(half) if expr.dtype.kind == "int" else expr
+    return expr if expr.dtype is half else expr.cast(dtypes.FLOAT32).cast(half)
+
+
+def _is_single(type_: Any) -> bool:
+    """True for a number, and for a tensor of one element."""
+    if not isinstance(type_, TensorType):
+        return True
+    return type_.shape is not None and all(extent == 1 for extent in type_.shape)
 
 
 def stored_type(operand: Any) -> DType:

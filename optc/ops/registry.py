@@ -48,12 +48,14 @@ class Pointwise:
     arrive as Python values; absent optional tensors as None). Before the call all Exprs are cast by `promotion`:
     "common" (torch's promotion of all operands), "float" (the same, integers then become the default float),
     "result" (the inferred element type) or "none". The result is cast
-    to the inferred element type. half and bfloat16 are computed in float32. `optc.ops.elementwise.element_expression`
+    to the inferred element type. half and bfloat16 are computed in float32, from operands that were rounded to them:
+    a single number among `exact` operands (places among all arguments) is not. `optc.ops.elementwise.element_expression`
     does all of this.
     """
 
     function: ScalarFunction
     promotion: str = "common"
+    exact: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,7 @@ def define(
     reference: Callable[..., Any],
     scalar: ScalarFunction | None = None,
     promotion: str = "common",
+    exact: Sequence[int] = (),
     reduce: Reduction | None = None,
     layout: Callable[..., Any] | None = None,
     kernel: str | None = None,
@@ -277,7 +280,7 @@ def define(
     """
     given: list[Lowering] = []
     if scalar is not None:
-        given.append(Pointwise(scalar, promotion))
+        given.append(Pointwise(scalar, promotion, exact))
     if reduce is not None:
         given.append(reduce)
     if layout is not None:

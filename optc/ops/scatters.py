@@ -121,7 +121,7 @@ def _scatter(x: Array, dim: int, index: Array, source: Any, reduce: str | None) 
 
 def _reduced_at(target: Array, where: Any, values: Any, combine: Any) -> Array:
     """target[where] = combine(target[where], values), one element behind the other; halves round at every step."""
-    if target.dtype.kind in "fiub":
+    if target.dtype.kind in "fiubc":
         combine.at(target, where, values)
         return target
     places = np.broadcast_arrays(*where)

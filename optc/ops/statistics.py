@@ -36,7 +36,8 @@ def _cov(b: Any, x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     freedom = b("aten::clamp", freedom, 0, None)
     centred = b("aten::sub.Tensor", rows, b("aten::unsqueeze", mean, 1))
     other = b("aten::t", centred if weights is None else b("aten::mul.Tensor", centred, weights))
-    products = b("aten::mm", centred, b("aten::to.dtype", other, b.type(centred).dtype.code))
+    other = b("aten::conj", b("aten::to.dtype", other, b.type(centred).dtype.code))
+    products = b("aten::mm", centred, other)
     return b("aten::squeeze", b("aten::true_divide.Tensor", products, freedom))
 
 
@@ -85,10 +86,14 @@ def _corrcoef(b: Any, x: Any) -> Any:
     covariance = _cov(b, x, 1, None, None)
     if not b.shape(covariance):
         return b("aten::div.Tensor", covariance, covariance)
-    deviation = b("aten::sqrt", b("aten::diagonal", covariance))
+    is_complex = b.type(covariance).dtype.is_complex
+    variance = b("aten::diagonal", covariance)
+    deviation = b("aten::sqrt", b("aten::real", variance) if is_complex else variance)
     by_rows = b("aten::div.Tensor", covariance, b("aten::unsqueeze", deviation, 1))
     scaled = b("aten::div.Tensor", by_rows, b("aten::unsqueeze", deviation, 0))
-    return b("aten::clamp", scaled, -1, 1)
+    if not is_complex:
+        return b("aten::clamp", scaled, -1, 1)
+    return b("aten::complex", *(b("aten::clamp", b(part, scaled), -1, 1) for part in ("aten::real", "aten::imag")))
 
 
 declare_composite(

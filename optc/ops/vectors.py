@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.ir import dtypes
 from optc.ir.dims import Dim
+from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
 from optc.ops.creation import are_few_numbers
@@ -231,10 +232,26 @@ def _infer_logspace(start: Any, end: Any, steps: Dim, base: Any, code: int | Non
 def _reference_logspace(start: float, end: float, steps: int, base: float, code: int | None, *rest: Any) -> Array:
     dtype = operand_type(_infer_logspace(start, end, steps, base, code))
     with np.errstate(all="ignore"):
+        if compute_type(dtype) is not dtype:
+            return _halved_powers(start, end, steps, base, dtype)
         exponents = (
             _exponents(start, end, steps) if dtype.kind == "int" else np.linspace(float(start), float(end), steps)
         )
         return np.asarray(np.float64(base) ** exponents).astype(dtype.numpy)
+
+
+def _halved_powers(start: float, end: float, steps: int, base: float, half: DType) -> Array:
+    """Powers between exponents that are rounded to halves, as is the distance between them: counted from both ends."""
+
+    def rounded(value: Any) -> Array:
+        return np.asarray(value, np.float32).astype(half.numpy).astype(np.float32)
+
+    first, last = rounded(start), rounded(end)
+    step = rounded(last - first) / np.float32(max(steps - 1, 1))
+    places = np.arange(steps, dtype=np.float32)
+    rising, falling = first + step * places, last - step * places[::-1]
+    exponents = np.where(places < steps // 2, rising, falling) if steps > 1 else np.full(steps, first)
+    return np.asarray(rounded(base) ** exponents).astype(half.numpy)
 
 
 def _exponents(start: float, end: float, steps: int) -> Array:

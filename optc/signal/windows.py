@@ -52,12 +52,12 @@ def exponential(
     dtype: DType | None = None,
     **options: Any,
 ) -> Tensor:
-    """exp(-|n - center| / tau). Raises ValueError for `tau` <= 0 and for a `center` of a periodic window."""
+    """exp(-|n - center| / tau). Raises ValueError for `tau` <= 0 and for a `center` of a symmetric window."""
     chosen = _checked("exponential", M, dtype)
     if tau <= 0:
         raise ValueError(f"Tau must be positive, got: {tau} instead.")
-    if not sym and center is not None:
-        raise ValueError("Center must be None for non-symmetric windows")
+    if sym and center is not None:
+        raise ValueError("Center must be None for symmetric windows")
     middle = _period(M, sym) / 2.0 if center is None else center
     if M == 0:
         return f.empty((0,), dtype=chosen, **options)
