@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import replace_value
+from optc.ir.types import BOOL
 from optc.ops.effects import is_removable
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
@@ -45,6 +46,7 @@ def _visit_branch(node: Node, known: dict[Value, bool]) -> bool:
         return True
     for value, block in ((True, node.blocks[0]), (False, node.blocks[1])):
         changed |= _visit(block, known | {condition: value})
+    changed |= _settle(node, condition)
     changed |= _use_condition(node, condition)
     changed |= _merge_equal_outputs(node)
     if _flatten_raising(node):
@@ -73,14 +75,42 @@ def _negate(node: Node) -> bool:
     return True
 
 
+def _settle(node: Node, condition: Value) -> bool:
+    """Inside of a branch its condition is a constant, and so is the opposite."""
+    opposites = [use.node.output for use in condition.uses if use.node.kind == "aten::__not__"]
+    changed = False
+    for value, block in ((True, node.blocks[0]), (False, node.blocks[1])):
+        changed |= _put_constant(condition, value, block)
+        for opposite in opposites:
+            changed |= _put_constant(opposite, not value, block)
+    return changed
+
+
+def _put_constant(value: Value, constant: bool, block: Block) -> bool:
+    """Let what reads `value` inside of a block read a constant."""
+    uses = [use for use in value.uses if use.node.is_inside(block)]
+    if not uses:
+        return False
+    with block.graph.inserting(next(block.nodes, block.return_node)):
+        known = block.graph.insert_constant(constant, BOOL)
+    for use in uses:
+        use.node.set_input(use.slot, known)
+    return True
+
+
 def _use_condition(node: Node, condition: Value) -> bool:
-    """A branch that returns True where the condition holds and False where not returns the condition."""
+    """A branch that returns True where the condition holds and False where not returns the condition, or its opposite."""
     changed = False
     for output, first, second in zip(node.outputs, node.blocks[0].outputs, node.blocks[1].outputs):
         if not output.has_uses or not (first.is_constant and second.is_constant):
             continue
         if first.constant is True and second.constant is False:
             output.replace_all_uses_with(condition)
+            changed = True
+        elif first.constant is False and second.constant is True:
+            with node.graph.inserting(node):
+                opposite = node.graph.insert("aten::__not__", [condition], (BOOL,), overload="").output
+            output.replace_all_uses_with(opposite)
             changed = True
     return changed
 

@@ -10,7 +10,7 @@ import numpy as np
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.origins import remember
 from optc.ir.symbols import replace_value
-from optc.ir.types import ListType, TensorType
+from optc.ir.types import STRING, ListType, TensorType
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects, may_fail
 from optc.ops.effort import effort, result_bytes
@@ -33,7 +33,7 @@ def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
     """Compute operators on constants now, unless the result is larger than its inputs and `limit` bytes."""
     changed = False
     for node in graph.walk():
-        changed |= node.owner is not None and fold_node(graph, node, limit)
+        changed |= node.owner is not None and (fold_node(graph, node, limit) or _fold_choice(node))
     return changed
 
 
@@ -63,6 +63,32 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
             replace_value(graph, output, constant)
     node.destroy()
     return True
+
+
+def _fold_choice(node: Node) -> bool:
+    """Answer questions about what two branches give, texts above all, in the branches: native code has no texts."""
+    chosen = {value for value in node.inputs if value.node.kind == "prim::If"}
+    operator = operator_of(node)
+    if node.blocks or operator is None or has_effects(node) or len(node.outputs) != 1 or len(chosen) != 1:
+        return False
+    choice = chosen.pop()
+    answers = [_answer(node, operator, {choice: block.outputs[choice.offset]}) for block in choice.node.blocks]
+    expected = bool | int | str if choice.type is STRING else bool
+    if not all(isinstance(answer, expected) for answer in answers):
+        return False
+    for block, answer in zip(choice.node.blocks, answers):
+        with node.graph.inserting(block):
+            block.add_output(node.graph.insert_constant(answer, constant_type(answer)))
+    node.output.replace_all_uses_with(choice.node.add_output(node.output.type, node.output.name))
+    node.destroy()
+    return True
+
+
+def _answer(node: Node, operator: Operator, values: dict[Value, Value]) -> Any:
+    """What a node gives for other inputs, `MISSING` where that is not known."""
+    arguments = [constant_argument(values.get(value, value)) for value in node.inputs]
+    results = None if any(argument is MISSING for argument in arguments) else compute(operator, arguments)
+    return MISSING if results is None else results[0]
 
 
 def constant_argument(value: Value) -> Any:

@@ -44,6 +44,8 @@ from optc.passes import (
     loop_unrolling,
     lower_containers,
     lower_tuples,
+    nested_questions,
+    nested_tensors,
     number_constants,
     object_constants,
     objects_as_tuples,
@@ -66,7 +68,7 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, lower_containers,
+    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes, nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, nested_tensors, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
     common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
@@ -76,7 +78,7 @@ PASSES = (
 pipeline.name_pipeline(
     "capture",
     "inline, number-constants, simple-changes, lower-tuples, scalar-replacement, objects-as-tuples, lower-tuples, "
-    "gradient-modes, freeze, scalar-replacement, lower-tuples, "
+    "gradient-modes, nested-questions, freeze, scalar-replacement, lower-tuples, "
     "repeat(local-containers, scalar-replacement, settled-branches, tensor-lengths, container-loops, lower-tuples), "
     "shapes-in-place, unpack-views, settled-memory, overlapping-writes, functionalize, returned-arguments",
 )
@@ -87,7 +89,8 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), growing-lists, "
+    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), "
+    "repeat(nested-tensors, simplify), growing-lists, "
     "list-buffers, flatten-outputs, draw-order, repeat(decompose, simplify), split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",

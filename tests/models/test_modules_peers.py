@@ -43,12 +43,33 @@ class PackedRecurrence(torch.nn.Module):
         return padded, lengths, state
 
 
+class PaddedEncoder(torch.nn.Module):
+    """An encoder that leaves out padding where it is all behind the words: PyTorch makes nested tensors then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = torch.nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+        self.encoder = torch.nn.TransformerEncoder(layer, 2, norm=torch.nn.LayerNorm(16))
+
+    def forward(self, x: torch.Tensor, padding: torch.Tensor) -> torch.Tensor:
+        return self.encoder(x, src_key_padding_mask=padding)
+
+
+def padded(turn: int) -> Any:
+    """Words of 3 to 6, the second time with padding between them."""
+    lengths = torch.tensor([5, 3, 6])[: 2 + turn]
+    padding = torch.arange(6) >= lengths[:, None]
+    padding[0, 1] |= turn == 1
+    return torch.randn(2 + turn, 6, 16), padding
+
+
 MODULES: dict[str, tuple[Callable[[], Any], Callable[[int], Any]]] = {
     "attention": (Attention, lambda turn: (torch.randn(5 + turn, 2 + turn, 16), torch.randn(7, 2 + turn, 16))),
     "decoder layer": (
         lambda: torch.nn.TransformerDecoderLayer(16, 2, 32, batch_first=True),
         lambda turn: (torch.randn(2 + turn, 5 + turn, 16), torch.randn(2 + turn, 7, 16)),
     ),
+    "encoder with padding": (PaddedEncoder, padded),
     "packed recurrence": (
         PackedRecurrence,
         lambda turn: (torch.randn(4 + turn, 3, 6), torch.tensor([4 + turn, 3, 1])),
@@ -58,6 +79,9 @@ MODULES: dict[str, tuple[Callable[[], Any], Callable[[int], Any]]] = {
 
 UNTRACEABLE = ("packed recurrence",)
 """A trace fixes the lengths of its example."""
+
+DECIDING = {"encoder with padding": {"prim::If", "aten::eq", "aten::ne"}}
+"""What these ask of what is in their arguments."""
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -73,4 +97,5 @@ def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
             return
         traced = torch.jit.trace(module, examples[0], check_trace=False)
         traced = found_whole(traced, examples[:1], tmp_path / "traced")
-    assert not QUESTIONS & (set(scripted["kinds"]) - set(traced["kinds"]))
+    left = QUESTIONS & (set(scripted["kinds"]) - set(traced["kinds"]))
+    assert left <= DECIDING.get(name, set())
