@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import optc
+from bench import arguments
 from optc.cli.style import Style, factor, table
 from optc.cli.timing import in_turn
 
@@ -68,8 +69,15 @@ def runners(name: str, dtype: Any) -> dict[str, Callable[[], Any]]:
 
 def main() -> int:
     """Print one line per function; 1 where results differ."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser = argparse.ArgumentParser(prog="python -m bench.functions", description=__doc__)
+    parser.add_argument(
+        "names",
+        nargs="*",
+        type=arguments.name_out_of(NAMES),
+        default=NAMES,
+        metavar="NAME",
+        help=f"which (default: all): {', '.join(NAMES)}",
+    )
     parser.add_argument("--double", action="store_true", help="float64 instead of float32")
     options = parser.parse_args()
     torch.set_num_threads(1)

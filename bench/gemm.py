@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import optc
+from bench import arguments
 from bench.workloads import PRODUCTS
 from optc import nn
 from optc.cli.style import Style, duration, table
@@ -146,7 +147,9 @@ def _statistics(found: Sequence[tuple[float, str]]) -> list[str]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench.gemm", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--odd", type=int, default=100, metavar="COUNT", help="how many odd shapes (default: 100)")
+    parser.add_argument(
+        "--odd", type=arguments.count, default=100, metavar="COUNT", help="how many odd shapes (default: 100)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the odd shapes")
     options = parser.parse_args()
     optc.set_num_threads(1)

@@ -7,6 +7,7 @@ with the file.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -59,6 +60,7 @@ def loading(engine: str, path: Path, warm: Path, turns: int = _TURNS) -> tuple[f
 
 def main() -> None:
     """Print a table."""
+    argparse.ArgumentParser(prog="python -m bench.loading", description=__doc__).parse_args()
     print(f"{'archive':>8} {'optc':>10} {'torch':>10} {'faster':>7} {'optc owns':>10} {'torch owns':>11}")
     with tempfile.TemporaryDirectory() as folder:
         warm = Path(folder, "warm.pt")

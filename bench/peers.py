@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import optc
+from bench import arguments
 from bench.processes import PREPARATION_SECONDS, Arrays, EngineError, EngineProcess, in_turn
 from bench.workloads import SHARE_OF_PEAK, WORKLOADS, Workload, chosen
 from optc.cli.style import Style, duration, factor, table
@@ -150,22 +151,31 @@ def compare_engines(
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("workloads", nargs="*", help=f"which (default: all; `softmax-` means all that start so): "
-                        f"{', '.join(WORKLOADS)}")  # fmt: skip
     parser.add_argument(
-        "--engines", default=",".join(ENGINES), help="which, separated by commas (default: %(default)s)"
+        "workloads",
+        nargs="*",
+        type=arguments.workload,
+        help=f"which (default: all; `softmax-` means all that start so): {', '.join(WORKLOADS)}",
     )
-    parser.add_argument("--threads", default="1,2", help="numbers of threads (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=30, help="samples per engine (default: %(default)s)")
+    parser.add_argument(
+        "--engines",
+        type=arguments.names_out_of(ENGINES),
+        default=",".join(ENGINES),
+        help="which, separated by commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threads", type=arguments.counts, default="1,2", help="numbers of threads (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=arguments.count, default=30, help="samples per engine (default: %(default)s)")
     options = parser.parse_args()
-    engines = ["optc", *(name for name in options.engines.split(",") if name != "optc")]
+    engines = ["optc", *(name for name in options.engines if name != "optc")]
     print(f"{processor_name()}, {usable_processors()} cores, median of {options.rounds} turns")
     print(
         f"optc {optc.__version__}, torch {version('torch')}, ONNX Runtime {version('onnxruntime')}, "
         f"OpenVINO {version('openvino')}"
     )
     notes: list[str] = []
-    for threads in map(int, options.threads.split(",")):
+    for threads in options.threads:
         workloads = rows_for(chosen(options.workloads), threads, bool(options.workloads))
         print(compare_engines(workloads, engines, threads, options.rounds, notes), flush=True)
     if not options.workloads:

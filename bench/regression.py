@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 
 import optc
-from bench import frozen
+from bench import arguments, frozen
 from bench.counts import OF_MACHINE_CODE, TARGETS, counts_of, grown, llvm_version
 from bench.workloads import GUARDED, WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
@@ -299,7 +299,9 @@ def measured_ratios() -> dict[str, float]:
 def main() -> int:
     """Run the check. Exit code 1 when something is slower."""
     parser = argparse.ArgumentParser(prog="python -m bench.regression", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("workloads", nargs="*", help="names of workloads (default: those that are guarded)")
+    parser.add_argument(
+        "workloads", nargs="*", type=arguments.workload, help="names of workloads (default: those that are guarded)"
+    )
     parser.add_argument("--bless", action="store_true", help="take a new baseline")
     parser.add_argument(
         "--plant", type=float, default=1.0, metavar="FACTOR", help="give programs so many times the work"

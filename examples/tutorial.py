@@ -8,6 +8,7 @@ From the project's folder:
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -97,11 +98,13 @@ def show(name: str, program, fast) -> None:
 
 def main() -> None:
     """Run the job on the networks named on the command line, or on all of them."""
-    names = sys.argv[1:] or list(SHAPES)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"shown in detail: {', '.join(SHAPES)}")
+    names = parser.parse_args().networks
     unknown = [name for name in names if name not in SHAPES]
     if unknown:
-        raise SystemExit(f"there is no network {unknown[0]}: choose from {', '.join(SHAPES)}")
-    rows = [job(name, in_detail=bool(sys.argv[1:])) for name in names]
+        parser.error(f"there is no network {unknown[0]}: choose from {', '.join(SHAPES)}")
+    rows = [job(name, in_detail=bool(names)) for name in names or SHAPES]
     header = ["", "nodes", "passes at work", "first call", "error", "interpreter", "compiled", "faster"]
     print(table(header, rows, STYLE))
 
