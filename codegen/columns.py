@@ -31,6 +31,7 @@ from optc.codegen.kernel import (
     values_of,
     with_loops,
 )
+from optc.codegen.unroll import sums_windows
 from optc.ir.dims import Dim, minimum, symbol
 from optc.ir.dtypes import DType
 from optc.ops.scalar import nodes
@@ -67,6 +68,8 @@ class _Streaming:
 
     def is_wide(self, loop: Loop) -> bool:
         if loop.lanes != 1 or not any(isinstance(statement, Loop) for statement in loop.body):
+            return False
+        if sums_windows(loop):  # registers hold what neighbouring windows share (see `interleave`)
             return False
         length = loop.stop - loop.start
         if isinstance(length, int) and length <= self.narrow:

@@ -7,6 +7,7 @@ by lane. A truth value is an `i1` in registers and a byte in memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
@@ -99,6 +100,10 @@ class ExpressionEmitter:
             return cast(self.b, args[0], expr.args[0].dtype, expr.dtype)
         if expr.op == "fma":
             return self._fused(args, expr.args[2])
+        if expr.op in ("maximum", "minimum"):
+            for place, bound in enumerate(expr.args):
+                if _is_number(bound):
+                    return _bounded(self.b, expr.op, args[1 - place], args[place])
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 
     def _fused(self, args: list[Value], addend: Expr) -> Value:
@@ -298,6 +303,16 @@ def _compare(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
     if dtype.kind == "float":
         return b.fcmp(ordered, args[0], args[1])
     return b.icmp(signed if dtype.is_signed else unsigned, args[0], args[1])
+
+
+def _is_number(expr: Expr) -> bool:
+    """True for a constant of floating point that is not NaN."""
+    return expr.op == "const" and expr.dtype.kind == "float" and not math.isnan(expr.value)
+
+
+def _bounded(b: Builder, op: str, value: Value, bound: Value) -> Value:
+    """`maximum` or `minimum` of a value and a number: one instruction on x86, which returns its second operand on NaN."""
+    return b.select(b.fcmp("ogt" if op == "maximum" else "olt", bound, value), bound, value)
 
 
 def _extremum(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:

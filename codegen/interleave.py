@@ -22,11 +22,14 @@ from optc.codegen.kernel import (
     statements,
     with_loops,
 )
+from optc.codegen.unroll import sums_windows
 from optc.ir.dims import symbol
 
 ROWS = ((4, 4), (16, 2))
 """Rows of at most so many vectors, and how many of them at once. Longer ones have more to do than to wait for, and get
 into each other's way in the cache."""
+WINDOW_REGISTERS = 4
+"""Registers for each of the windows that are summed up at once: the sum, and what it adds."""
 LONG_WAITS = 40
 """A loop with so many instructions for a vector has chains of them: rows that have one are worked on two at a time up to
 a length of `WAITING_ROW` vectors."""
@@ -65,11 +68,16 @@ class _Interleaving:
         step = loop.step * count
         stop = loop.start + (loop.stop - loop.start) // step * step
         several = [self.copy(loop, number) for number in range(count)]
-        loops = [replace(loop, stop=stop, step=step, body=_joined(several)), replace(loop, start=stop)]
+        rest = replace(loop, start=stop)
+        if _holds_windows(loop):
+            rest = replace(rest, body=self.body(rest.body))
+        loops = [replace(loop, stop=stop, step=step, body=_joined(several)), rest]
         return [part for part in loops if part.start != part.stop]
 
     def copies(self, loop: Loop) -> int:
-        """How many turns at once, a power of two."""
+        """How many turns at once."""
+        if _holds_windows(loop):
+            return self.windows(loop)
         count = self.columns(loop) if loop.lanes else _rows(loop)
         if body_operations(loop.body) > HEAVY:
             count = min(count, 2)
@@ -77,6 +85,13 @@ class _Interleaving:
         while count > 1 and isinstance(length, int) and length < loop.step * count:
             count //= 2
         return count
+
+    def windows(self, loop: Loop) -> int:
+        """Windows at once: what they read in common stays in registers beside their sums. Parts of about equal size."""
+        most, length = self.target.vector_registers // WINDOW_REGISTERS, loop.stop - loop.start
+        if not isinstance(length, int) or length < 1:
+            return most // 2
+        return -(-length // -(-length // most))
 
     def columns(self, loop: Loop) -> int:
         """Vectors of columns: what each keeps must fit registers, with as many left for what is computed."""
@@ -99,6 +114,12 @@ class _Interleaving:
         places = {name: self.original.buffer(name).size * number for name in shared}
         variables = {loop.variable: symbol(loop.variable) + loop.step * number}
         return copied(loop.body, names, variables, places)
+
+
+def _holds_windows(loop: Loop) -> bool:
+    """True for a loop around columns whose sums go over windows."""
+    inside = [statement for statement in loop.body if isinstance(statement, Loop)]
+    return not loop.lanes and bool(inside) and all(map(sums_windows, inside))
 
 
 def _rows(loop: Loop) -> int:

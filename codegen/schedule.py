@@ -17,6 +17,7 @@ from optc.codegen.interleave import interleave
 from optc.codegen.kernel import Kernel, verify_kernel
 from optc.codegen.parallelise import parallelise
 from optc.codegen.transposes import tile_transposes
+from optc.codegen.unroll import unroll
 from optc.codegen.vectorise import vectorise
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
@@ -28,6 +29,7 @@ SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "vectorise": vectorise,
     "interleave": interleave,
     "fetch ahead": fetch_ahead,
+    "unroll": unroll,
 }
 """In the order in which they are applied."""
 

@@ -131,6 +131,8 @@ def _permuted_pointwise(b: Builder, node: Node, operator: Operator) -> Value | N
     order = _common_order([value for value in tensors if _is_typed(value) and _shape(value) == shape], len(shape))
     if order is None or not all(map(_is_typed, tensors)):
         return None
+    if all(_turns_lanes(use.node, order) for use in node.output.uses):
+        return None  # the permutation would stay between this operator and the reduction that it belongs to
     moved = {value: _in_order(b, value, shape, order) for value in tensors}
     if any(value is None for value in moved.values()):
         return None
@@ -186,16 +188,28 @@ def _permuted_reduction(
     kept = abstract(node.inputs[positions["keepdim"]]) if "keepdim" in positions else False
     if not _is_known(dims) or not isinstance(kept, bool):
         return None
+    if _turns_lanes(node, order):
+        return None
     reduced = normalize_dims(dims, len(order))
     moved = [order[dim] for dim in reduced]
-    if len(order) - 1 in moved and len(order) - 1 not in reduced:
-        return None  # lanes run along the last dimension, which is better kept
     arguments[positions["dim"] - 1] = moved if isinstance(dims, list | tuple) or dims is None else moved[0]
     result = b(operator.name, source, *arguments)
     if kept:
         return _permuted(b, result, order)
     left = [place for dim, place in enumerate(order) if dim not in reduced]
     return _permuted(b, result, tuple(sorted(left).index(place) for place in left))
+
+
+def _turns_lanes(node: Node, order: Permutation) -> bool:
+    """True for a reduction that keeps the last dimension, along which lanes run, but before the permutation would not."""
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Reduction) or "dim" not in operator.schema.positions:
+        return False
+    dims = abstract(node.inputs[operator.schema.positions["dim"]])
+    if not _is_known(dims):
+        return False
+    reduced = normalize_dims(dims, len(order))
+    return len(order) - 1 in [order[dim] for dim in reduced] and len(order) - 1 not in reduced
 
 
 def _is_known(dims: Any) -> bool:

@@ -265,13 +265,16 @@ def _by_channels(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> An
     """Filters of one channel each: products of elements, summed over the window."""
     outputs, _, *kernel = b.shape(weight)
     spatial, dtype = how.spatial, b.type(x).dtype
-    windows = build_last_windows(b, x, kernel, how.stride, how.dilation)
-    windows = b("aten::unsqueeze", narrowed(b, windows, compute_type(dtype)), -1)
-    filters = b("aten::reshape", weight, [how.groups, outputs // how.groups, *kernel])
-    filters = b("aten::permute", filters, [*range(2, 2 + spatial), 0, 1])
-    summed = list(range(1 + spatial, 1 + 2 * spatial))
+    windows = narrowed(b, build_last_windows(b, x, kernel, how.stride, how.dilation), compute_type(dtype))
+    filters, summed = b("aten::squeeze.dim", weight, 1), list(range(1 + spatial, 1 + 2 * spatial))
+    filters = b("aten::permute", filters, [*range(1, 1 + spatial), 0])
+    several = outputs != how.groups
+    if several:
+        windows = b("aten::unsqueeze", windows, -1)
+        filters = b("aten::reshape", filters, [*kernel, how.groups, outputs // how.groups])
     found = b("aten::sum.dim_IntList", b("aten::mul.Tensor", windows, filters), summed)
-    found = narrowed(b, b("aten::reshape", found, [*b.shape(found)[: 1 + spatial], outputs]), dtype)
+    found = b("aten::reshape", found, [*b.shape(found)[: 1 + spatial], outputs]) if several else found
+    found = narrowed(b, found, dtype)
     return found if bias is None else b("aten::add.Tensor", found, bias)
 
 

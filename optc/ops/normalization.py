@@ -364,10 +364,18 @@ def _decompose_batch_norm(
         places = list(_batch_places(rank))
         mean = b("aten::mean.dim", wide, places, True)
         variance = decompose_variance(b, wide, places, 0, True)
-    centred = b("aten::sub.Tensor", wide, narrowed(b, mean, work))
-    scale = b("aten::rsqrt", b("aten::add.Scalar", narrowed(b, variance, work), eps))
-    result = b("aten::mul.Tensor", centred, scale)
-    return narrowed(b, _scaled_and_shifted(b, result, weight, bias, work), dtype)
+        result = b("aten::mul.Tensor", b("aten::sub.Tensor", wide, mean), _inverse_deviation(b, variance, eps))
+        return narrowed(b, _scaled_and_shifted(b, result, weight, bias, work), dtype)
+    # As PyTorch does it: a factor and a summand for each channel, which are constants where the statistics are.
+    factor = _inverse_deviation(b, narrowed(b, variance, work), eps)
+    factor = factor if weight is None else b("aten::mul.Tensor", factor, narrowed(b, weight, work))
+    below = b("aten::mul.Tensor", narrowed(b, mean, work), factor)
+    summand = b("aten::neg", below) if bias is None else b("aten::sub.Tensor", narrowed(b, bias, work), below)
+    return narrowed(b, b("aten::add.Tensor", b("aten::mul.Tensor", wide, factor), summand), dtype)
+
+
+def _inverse_deviation(b: Any, variance: Any, eps: float) -> Any:
+    return b("aten::rsqrt", b("aten::add.Scalar", variance, eps))
 
 
 def _infer_running(x: TensorType, running: TensorType, momentum: Any) -> TensorType:
