@@ -391,3 +391,13 @@ def is_product(node: Node) -> bool:
         return False
     type_ = node.output.type
     return isinstance(type_, TensorType) and type_.dtype in PRODUCT_DTYPES and type_.rank in (2, 3)
+
+
+def reads_windows(node: Node, left: IRValue) -> bool:
+    """True for a product of the matrix `left` with constant weights, several columns of them."""
+    if not is_product(node) or tensor_type(node.output).rank != 2:
+        return False
+    *others, rows, weights = [value for value in node.inputs if isinstance(value.type, TensorType)]
+    shape = tensor_type(weights).shape
+    several = shape is not None and isinstance(shape[1], int) and shape[1] > 1
+    return rows is left and left not in others and weights.is_constant and several

@@ -28,6 +28,7 @@ from optc.codegen.memory import Arena, Slot
 from optc.codegen.native import (
     REGISTER_ELEMENTS,
     Aggregate,
+    Folded,
     MemoryTensor,
     Native,
     NoneValue,
@@ -240,6 +241,10 @@ class Frame:
             return native
         if isinstance(native, Scalar):
             return self.spilled_scalar(value, native)
+        if isinstance(native, Folded):
+            slot, made = self.copied(native.memory)
+            self.copies.append(slot)
+            return replace(made, shape=native.shape, strides=contiguous_strides(native.shape))
         if not isinstance(native, RegisterTensor):
             raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
         pointer = self.b.alloca("i8", max(1, native.count) * native.dtype.itemsize, 64)

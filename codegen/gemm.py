@@ -38,6 +38,7 @@ PARAMETERS = (
     Parameter("i64", "k"),
     Parameter("ptr", "scratch"),
 )
+WINDOWED = (Parameter("ptr", "windows", "readonly"),)
 BATCHED = (Parameter("i64", "batches"), Parameter("i64", "step_a"), Parameter("i64", "step_b"), Parameter("i64", "step_c"))  # fmt: skip
 RANGE = (Parameter("i64", "start"), Parameter("i64", "stop"))
 
@@ -49,7 +50,7 @@ class Gemm:
     """A whole product, or a batch of them.  Extents that are None are only known at run time.
 
     The function `name` takes (a, lda, b, ldb, c, ldc, m, n, k, scratch, [batches, steps from one A, B, C to the next,]
-    *epilogue's, start, stop): all extents are always passed, those that are known are not looked at.  `ldb` is not
+    [windows,] *epilogue's, start, stop): all extents are always passed, those that are known are not looked at.  `ldb` is not
     looked at for packed B, `scratch` (64-byte aligned, `groups` times `scratch_bytes` long) only where something is
     packed.  It computes the groups `start` to `stop` of `groups`.  M, N and K may be 0: the epilogue of 0 is stored for
     K = 0.
@@ -64,10 +65,13 @@ class Gemm:
     source: Source = "packed"
     epilogue: Epilogue = PLAIN
     batches: int | None = 1
+    windows: int = 0
 
     def __post_init__(self) -> None:
         if self.source == "packed" and self.n is None:
             raise ValueError("packed weights have a known number of columns")
+        if self.windows and (self.a != "rows" or self.plan.packs_a or self.plan.transposes or self.plan.along):
+            raise ValueError("windows are read where they are")
         if self.is_cut and self.plan.steps % PART:
             raise ValueError(f"blocks of {self.plan.steps} steps end within parts of {PART}")
 
@@ -89,6 +93,7 @@ class Gemm:
         )
         cut = f"{plan.rows}by{plan.steps}{packing}" + (f"_ahead{plan.ahead}" if plan.ahead else "")
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
+        batch += f"_windows{self.windows}" if self.windows else ""
         layout = f"{self.source}{'_turned' if self.a == 'columns' else ''}"
         return (
             f"product_{extents}{batch}_{layout}_{cut}_of_{self.kernel(self.tile.rows, self.tile.vectors, False).name}"
@@ -100,7 +105,8 @@ class Gemm:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return (*PARAMETERS, *(BATCHED if self.is_batched else ()), *self.epilogue.parameters, *RANGE)
+        fixed = (*PARAMETERS, *(BATCHED if self.is_batched else ()), *(WINDOWED if self.windows else ()))
+        return (*fixed, *self.epilogue.parameters, *RANGE)
 
     @property
     def groups(self) -> int:
@@ -139,6 +145,7 @@ class Gemm:
             batched=self.is_batched,
             along=plan.along,
             cut=self.is_cut,
+            windows=self.windows,
         )
 
     def declaration(self) -> Declaration:

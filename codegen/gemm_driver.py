@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import reduce
 
-from optc.codegen.gemm import ALIGNMENT, BATCHED, PARAMETERS, RANGE, Gemm
+from optc.codegen.gemm import ALIGNMENT, RANGE, Gemm
 from optc.codegen.gemm_kernel import Kernel
 from optc.codegen.gemm_packing import column_packing, panel_packing, tile_packing
 from optc.codegen.gemm_plan import CONFLICTING_BYTES, SECOND_LEVEL_BYTES
@@ -72,8 +72,8 @@ class _DriverWriter:
         function = self.module.function(gemm.name, "void", gemm.parameters)
         named = {p.name: value for p, value in zip(gemm.parameters, function.arguments, strict=True)}
         self.named = named
-        fixed = len(PARAMETERS) + (len(BATCHED) if gemm.is_batched else 0)
-        self.extra = function.arguments[fixed : len(function.arguments) - len(RANGE)]
+        last = len(function.arguments) - len(RANGE)
+        self.extra = function.arguments[last - len(gemm.epilogue.parameters) : last]
         self.b = b = Builder(function)
         self.m, self.n, self.k = (
             named[name] if known is None else b.constant("i64", known)
@@ -356,6 +356,8 @@ class _DriverWriter:
 
     def _tile_of_a(self, block: _Block, row: Value) -> Value:
         b, lda = self.b, self.named["lda"]
+        if self.gemm.windows:
+            return block.a
         if self.gemm.a == "rows":
             return self._moved(block.a, b.mul(row, lda), block.k)
         return self._moved(block.a, b.mul(block.k, lda), row)
@@ -407,10 +409,11 @@ class _DriverWriter:
         columns = b.constant("i64", 0) if panel.columns is None else panel.columns
         ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
         copies = [] if copy is None else [copy]
+        windows = [named["windows"], block.k] if self.gemm.windows else []
         batch = [] if block.batch is None else [block.batch]
         b.call(
             callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
-            *ahead, *copies, *block.flags, *batch, *self.extra,
+            *ahead, *copies, *windows, *block.flags, *batch, *self.extra,
         )  # fmt: skip
 
     def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:

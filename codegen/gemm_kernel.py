@@ -16,6 +16,8 @@ from typing import Literal
 from optc.codegen.gemm_epilogue import Epilogue, Place
 from optc.codegen.gemm_packing import transpose
 from optc.codegen.gemm_tiles import Tile, element_bytes, sum_type
+from optc.codegen.gemm_windows import PARAMETERS as WINDOWED
+from optc.codegen.gemm_windows import WindowReader
 from optc.codegen.llvm import Builder, Module, Parameter, Value, is_float, vector_of
 
 Order = Literal["rows", "columns"]
@@ -110,6 +112,7 @@ class Kernel:
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
     and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
     cut: K is summed in parts, which begin where a block begins. Else blocks go on with the sums that wait in C.
+    windows: rows of A are windows of a tensor, at so many levels (see `gemm_windows`), 0 for rows at equal distances.
     """
 
     element: str
@@ -125,6 +128,7 @@ class Kernel:
     batched: bool = False
     along: int = 0
     cut: bool = False
+    windows: int = 0
 
     @property
     def name(self) -> str:
@@ -137,6 +141,7 @@ class Kernel:
             "blocked": self.blocked,
             f"ahead{self.prefetch}": bool(self.prefetch),
             "copying": self.copies,
+            f"windows{self.windows}": bool(self.windows),
             "batched": self.batched,
             f"cut{PART}": self.cut,
             self.epilogue.result: bool(self.epilogue.result),
@@ -152,6 +157,7 @@ class Kernel:
             *_PARAMETERS,
             *(_PREFETCHING if self.prefetch else ()),
             *(_COPYING if self.copies else ()),
+            *(WINDOWED if self.windows else ()),
             *(_BLOCKED if self.blocked else ()),
             *(_BATCHED if self.batched else ()),
             *self.epilogue.parameters,
@@ -184,9 +190,15 @@ class _KernelWriter:
         self.extra = function.arguments[len(function.arguments) - len(kernel.epilogue.parameters) :]
         self.b = b = Builder(function)
         self.mask = self._lane_mask() if kernel.masked else None
+        self.windows = self._windows()
         starts = self._starts()
         self._finish(self._all_sums(starts))
         b.ret()
+
+    def _windows(self) -> WindowReader | None:
+        if not self.kernel.windows:
+            return None
+        return WindowReader(self.b, self.element, self.kernel.windows, self.named["windows"], self.named["from"])
 
     def _lane_mask(self) -> Value:
         """Which lanes of the last vector exist."""
@@ -320,6 +332,24 @@ class _KernelWriter:
                 loop.yield_([*following, *updated])
             return loop.results[: len(moving)], loop.results[len(moving) :]
 
+        return sum_part if self.windows is None else self._run_by_run(self.windows, sum_part)
+
+    def _run_by_run(self, windows: WindowReader, sum_run: SumPart) -> SumPart:
+        """A part of K whose elements of A lie in runs: each is summed as if its elements had these numbers."""
+        b = self.b
+
+        def sum_part(
+            start: Value, stop: Value, moving: list[Value], sums: list[Value]
+        ) -> tuple[list[Value], list[Value]]:
+            count = len(moving)
+            with b.while_loop([start, *moving, *sums]) as loop:
+                here, *others = loop.carried
+                loop.while_(b.icmp("slt", here, stop))
+                shift, end = windows.piece(here, stop)
+                moved, added_up = sum_run(b.add(here, shift), b.add(end, shift), others[:count], others[count:])
+                loop.yield_([end, *moved, *added_up])
+            return others[:count], others[count:]
+
         return sum_part
 
     def _copy(self, columns: Sequence[Value], copy: Value) -> Value:
@@ -331,6 +361,8 @@ class _KernelWriter:
         """Pointers to the rows of A where they are."""
         if self.kernel.a == "columns":
             return []
+        if self.windows is not None:
+            return self.windows.rows(self.named["a"], self.named["row"], self.tile.rows)
         b, lda = self.b, self.named["lda"]
         return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in range(self.tile.rows)]
 

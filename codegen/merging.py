@@ -12,6 +12,7 @@ from optc.codegen.llvm import Value
 from optc.codegen.memory import Slot
 from optc.codegen.native import (
     Aggregate,
+    Folded,
     MemoryTensor,
     Native,
     NoneValue,
@@ -37,7 +38,7 @@ def flatten(native: Native) -> list[Value]:
             return [value]
         case RegisterTensor(vectors=vectors):
             return list(vectors)
-        case MemoryTensor(pointer=pointer):
+        case MemoryTensor(pointer=pointer) | Folded(MemoryTensor(pointer=pointer)):
             return [pointer]
         case Aggregate(items):
             return [value for item in items for value in flatten(item)]
@@ -54,6 +55,8 @@ def rebuild(native: Native, values: Iterator[Value]) -> Native:
             return RegisterTensor(dtype, shape, lanes, tuple(next(values) for _ in vectors))
         case MemoryTensor(dtype, _, shape, strides):
             return MemoryTensor(dtype, next(values), shape, strides)
+        case Folded(MemoryTensor(dtype, _, whole, strides), rows, shape):
+            return Folded(MemoryTensor(dtype, next(values), whole, strides), rows, shape)
         case Aggregate(items, is_list):
             return Aggregate(tuple(rebuild(item, values) for item in items), is_list)
         case NoneValue() | Text():

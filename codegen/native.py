@@ -63,6 +63,16 @@ class MemoryTensor:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """A matrix whose rows are the first `rows` dimensions of a tensor in memory, and its columns the others: a view
+    that strides cannot say, and a product can read (see `gemm_windows`). Whoever else wants it gets a copy."""
+
+    memory: MemoryTensor
+    rows: int
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True)
 class NoneValue:
     """The value None."""
 
@@ -82,7 +92,7 @@ class Text:
     value: str
 
 
-Native: TypeAlias = Scalar | RegisterTensor | MemoryTensor | NoneValue | Aggregate | Text
+Native: TypeAlias = Scalar | RegisterTensor | MemoryTensor | Folded | NoneValue | Aggregate | Text
 
 
 def contiguous_strides(shape: tuple[Dim, ...]) -> tuple[Dim, ...]:

@@ -14,11 +14,13 @@ from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm_kernel import Order
 from optc.codegen.gemm_plan import MOST_NARROW, Plan, Shape, Source, plan_product
+from optc.codegen.gemm_windows import Windows, windows_of
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Builder, Parameter, Value, byte_size
-from optc.codegen.native import REGISTER_ELEMENTS, MemoryTensor
+from optc.codegen.memory import Slot
+from optc.codegen.native import REGISTER_ELEMENTS, Folded, MemoryTensor
 from optc.codegen.vector_math import expand
 from optc.codegen.weights import pack_panels
 from optc.codegen.work import Work, expression_flops, float_width
@@ -38,13 +40,15 @@ from optc.ops.scalar import Expr, inputs_of, substitute, variable
 class Matrix:
     """A matrix in memory as GEMM takes it: address, distance of its rows (or columns), and how it lies.
 
-    `batch` is the distance to the matrix of the next product, 0 where all share one.
+    `batch` is the distance to the matrix of the next product, 0 where all share one. `windows`: how rows lie that are
+    not at equal distances.
     """
 
     pointer: Value
     stride: Dim
     order: Source = "rows"
     batch: Dim = 0
+    windows: Windows | None = None
 
     @property
     def turned(self) -> Matrix:
@@ -118,34 +122,49 @@ class Product:
         plan = self.plan(a, matrix.order, matrix.stride, wide)
         order: Order = "columns" if a.order == "columns" else "rows"
         m, n, k = map(_known, self.extents)
+        levels = len(a.windows.levels) if a.windows is not None else 0
         described = Gemm(
-            self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches)
+            self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches), levels
         )  # fmt: skip
         for name, module in product_modules(described).items():
             driver.modules.setdefault(name, module)
         sizes: list[Dim] = list(self.extents)
         steps: list[Dim] = [self.batches, a.batch, matrix.batch, c.batch] if described.is_batched else []
         scratch_bytes = described.scratch_bytes(self.extents[2])
-        slot = None
+        slots = []
         scratch = driver.b.constant("ptr", 0)
         if scratch_bytes != 0:
             slot, scratch = driver.new_slot(multiply(scratch_bytes, described.groups), 1)
+            slots.append(slot)
+        windows: list[Value] = []
+        if a.windows is not None:
+            slot, table = self.table(a.windows)
+            slots.append(slot)
+            windows.append(table)
         values = [
             a.pointer, self.value(a.stride), matrix.pointer, self.value(matrix.stride), c.pointer, self.value(c.stride),
-            *map(self.value, sizes), scratch, *map(self.value, steps), *extra,
+            *map(self.value, sizes), scratch, *map(self.value, steps), *windows, *extra,
         ]  # fmt: skip
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
         with driver.timed(described.name, operators, lambda: self.work(a, matrix, epilogue, epilogue_work())):
             driver.call_split(callee, values, described.groups, product([self.batches, *sizes]))
-        if slot is not None:
+        for slot in slots:
             driver.release(slot)
         driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))
 
+    def table(self, windows: Windows) -> tuple[Slot, Value]:
+        """What kernels have to know of windows, in memory."""
+        b, numbers = self.driver.b, windows.table
+        slot, pointer = self.driver.new_slot(len(numbers), 8)
+        for place, number in enumerate(numbers):
+            b.store(self.value(number), b.gep("i64", pointer, place))
+        return slot, pointer
+
     def work(self, a: Matrix, matrix: Matrix, epilogue: Epilogue, added: Work) -> Work:
-        """The work of a call: a matrix that all products of a batch share moves once."""
+        """The work of a call: a matrix that all products of a batch share moves once, and what windows share too."""
         m, n, k = self.extents
-        read = multiply(m, k) * (self.batches if a.batch != 0 else 1)
+        read = (multiply(m, k) if a.windows is None else a.windows.span) * (self.batches if a.batch != 0 else 1)
         read = read + multiply(k, n) * (self.batches if matrix.batch != 0 else 1)
         written = product([self.batches, m, n]) * byte_size(epilogue.result or self.element)
         flops = product([2, self.batches, m, n, k]) + added.flops
@@ -175,14 +194,26 @@ def _matrix_memory(driver: Driver, value: IRValue) -> MemoryTensor:
     return memory if usable else driver.contiguous(value)
 
 
+def _left_memory(driver: Driver, value: IRValue) -> MemoryTensor | Folded:
+    """The left operand where it is, or a copy if it lies in no usable order."""
+    native = driver.native(value)
+    return native if isinstance(native, Folded) else _matrix_memory(driver, value)
+
+
+def _as_windows(folded: Folded) -> Matrix:
+    windows = windows_of(folded.memory.shape, folded.memory.strides, folded.rows)
+    assert windows is not None
+    return Matrix(folded.memory.pointer, 1, "rows", 0, windows)
+
+
 def _is_narrow(n: Dim, k: Dim) -> bool:
     """Few enough columns, and more of K than registers hold: there, sums are added up in another order."""
     return isinstance(n, int) and n <= MOST_NARROW and not (isinstance(k, int) and k <= REGISTER_ELEMENTS)
 
 
-def _is_turned_row(memory: MemoryTensor) -> bool:
+def _is_turned_row(memory: MemoryTensor | Folded) -> bool:
     """One row that was a column: with more of them it would lie the other way."""
-    return memory.shape[-2] == 1 and memory.strides[-2] == 1
+    return isinstance(memory, MemoryTensor) and memory.shape[-2] == 1 and memory.strides[-2] == 1
 
 
 def _transposed(memory: MemoryTensor) -> MemoryTensor:
@@ -196,19 +227,19 @@ def emit_group(driver: Driver, group: Group) -> None:
     """A product and the pointwise operators behind it, applied to the sums while they are in registers."""
     root, last = group.nodes[0], group.nodes[-1]
     tensors = [value for value in root.inputs if isinstance(value.type, TensorType)]
-    left, right = (_matrix_memory(driver, value) for value in tensors[-2:])
+    left, right = _left_memory(driver, tensors[-2]), _matrix_memory(driver, tensors[-1])
     shape = tensor_type(root.output).shape
     dtype = tensor_type(root.output).dtype
     assert shape is not None and dtype is not None
     batches = shape[0] if len(shape) == 3 else 1
     (m, n), k = shape[-2:], left.shape[-1]
-    a, b = as_matrix(left), as_matrix(right)
+    a, b = _as_windows(left) if isinstance(left, Folded) else as_matrix(left), as_matrix(right)
     narrow = _is_narrow(n, k) and a.order == "rows" and not _is_turned_row(left)
     turned = n == 1 and (narrow or m != 1)
     epilogue = _EpilogueWriter(driver, group, turned)
     result = driver.allocate(last.output)
     c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
-    if turned:
+    if turned and not isinstance(left, Folded):
         # A product with a vector is one with a row vector, which keeps all lanes busy.
         m, n = n, m
         a, b, c = as_row(b), a.turned, replace(c, stride=m)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from optc.codegen.driver import Driver
+from optc.codegen.driver import Driver, reads_windows
 from optc.codegen.expression import memory_type
 from optc.codegen.frame import Unsupported, static, tensor_type
+from optc.codegen.gemm_windows import windows_of
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
-from optc.codegen.native import MemoryTensor, RegisterTensor, contiguous_strides, fits_registers
+from optc.codegen.native import Folded, MemoryTensor, RegisterTensor, contiguous_strides, fits_registers
 from optc.codegen.registers import element_offsets
-from optc.ir.dims import Dim, Symbolic, fresh
+from optc.ir.dims import Dim, Symbolic, fresh, product
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Layout, Operator
@@ -32,6 +33,10 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         memory = driver.homes[source]
     placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
     copy = None
+    if placed is None and (folded := _folded(node, lowering, memory, arguments)) is not None:
+        driver.define(node.output, folded)
+        driver.share(node.output, source)
+        return
     if placed is None:
         copy, memory = driver.copied(memory)
         placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
@@ -55,6 +60,23 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         driver.hold(node.output, copy)
     else:
         driver.share(node.output, source)
+
+
+def _folded(node: Node, lowering: Layout, memory: MemoryTensor, arguments: list[Any]) -> Folded | None:
+    """The view as a matrix that the one product which reads it can read where it is; None for other views."""
+    if len(node.output.uses) != 1 or fits_registers(tensor_type(node.output)):
+        return None
+    product_node = node.output.uses[0].node
+    if product_node.owner is not node.owner or not reads_windows(product_node, node.output):
+        return None
+    placed = lowering.function(memory.shape, contiguous_strides(memory.shape), 0, *arguments)
+    if placed is None or len(placed[0]) != 2 or tuple(placed[1]) != contiguous_strides(tuple(placed[0])):
+        return None
+    for rows in range(1, len(memory.shape)):
+        if (product(memory.shape[:rows]), product(memory.shape[rows:])) == tuple(placed[0]):
+            is_window = windows_of(memory.shape, memory.strides, rows) is not None
+            return Folded(memory, rows, tuple(placed[0])) if is_window else None
+    return None
 
 
 def register_view(driver: Driver, node: Node, lowering: Layout, native: RegisterTensor, arguments: list[Any]) -> None:

@@ -219,8 +219,8 @@ def _is_known(dims: Any) -> bool:
 
 def _permuted_pad(b: Builder, node: Node, operator: Operator, source: Value, order: Permutation) -> Value | None:
     pads = abstract(node.inputs[1])
-    if not _is_known(pads):
-        return None
+    if not _is_known(pads) or not any(_permutation(use.node.output) for use in node.output.uses if use.node.outputs):
+        return None  # padding copies anyway, in whatever order
     pairs = pad_pairs(_shape(node.inputs[0]), pads)
     moved = [pairs[order.index(place)] for place in range(len(order))]
     listed = [number for pair in reversed(moved) for number in pair]

@@ -1,0 +1,122 @@
+"""Products whose rows are windows of a tensor, read where they are: convolutions without a copy of what they multiply.
+
+A row of A is made of *runs*, elements that lie beside each other (a line of a window, all channels), and a window lies
+some lines and places behind the one before. What kernels have to know of that is a table of i64 in memory: an extent and
+a distance for each level of rows, the innermost first, then the length of a run, then where the runs of a window begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from optc.codegen.llvm import Builder, Parameter, Value
+from optc.ir.dims import Dim, product
+
+PARAMETERS = (Parameter("ptr", "windows", "readonly"), Parameter("i64", "from"))
+"""What a kernel takes: the table, and where in K its part begins."""
+
+MOST_RUNS = 256
+SHORTEST_RUN = 8
+"""Shorter runs take longer to begin than to multiply."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How the rows of a matrix lie in a tensor: (extent, distance) of each level of rows, the innermost first; the
+    length of a run; where the runs of a row begin, from the first."""
+
+    levels: tuple[tuple[Dim, Dim], ...]
+    run: Dim
+    starts: tuple[Dim, ...]
+
+    @property
+    def table(self) -> tuple[Dim, ...]:
+        """What kernels read."""
+        return (*(number for level in self.levels for number in level), self.run, *self.starts)
+
+    @property
+    def span(self) -> Dim:
+        """Elements from the first to the last one of all rows."""
+        return sum((distance * (extent - 1) for extent, distance in self.levels), start=self.starts[-1] + self.run)
+
+
+def windows_of(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> Windows | None:
+    """A matrix whose rows are the first `rows` dimensions of a tensor, and the others its columns; None where its runs
+    are too short, too many, or not known."""
+    outer, inner = _merged(shape[:rows], strides[:rows]), _merged(shape[rows:], strides[rows:])
+    if not outer or not inner or inner[-1][1] != 1:
+        return None
+    *around, (run, _) = inner
+    count = product([extent for extent, _ in around])
+    if not isinstance(count, int) or not 0 < count <= MOST_RUNS or isinstance(run, int) and run < SHORTEST_RUN:
+        return None
+    starts: list[Dim] = [0]
+    for extent, distance in around:
+        assert isinstance(extent, int)
+        starts = [start + distance * number for start in starts for number in range(extent)]
+    return Windows(tuple(reversed(outer)), run, tuple(starts))
+
+
+def _merged(shape: Sequence[Dim], strides: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
+    """As few dimensions as the strides allow."""
+    merged: list[tuple[Dim, Dim]] = []
+    for extent, stride in zip(shape, strides, strict=True):
+        if extent == 1:
+            continue
+        if merged and merged[-1][1] == stride * extent:
+            merged[-1] = merged[-1][0] * extent, stride
+        else:
+            merged.append((extent, stride))
+    return merged
+
+
+class WindowReader:
+    """The code by which a kernel finds its elements of A."""
+
+    def __init__(self, b: Builder, element: str, levels: int, table: Value, start: Value) -> None:
+        self.b = b
+        self.element = element
+        self.start = start
+        entries = [b.load("i64", b.gep("i64", table, place)) for place in range(2 * levels + 1)]
+        self.extents, self.distances, self.run = entries[:-1:2], entries[1:-1:2], entries[-1]
+        self.starts = b.gep("i64", table, 2 * levels + 1)
+
+    def rows(self, a: Value, row: Value, count: int) -> list[Value]:
+        """Where `count` rows begin: the first by division, the others one step behind each other."""
+        b = self.b
+        places: list[Value] = []
+        for extent in self.extents[:-1]:
+            above = b.udiv(row, extent)
+            places.append(b.sub(row, b.mul(above, extent)))
+            row = above
+        pointer = a
+        for place, distance in zip([*places, row], self.distances, strict=True):
+            pointer = b.gep(self.element, pointer, b.mul(place, distance))
+        found = [pointer]
+        while len(found) < count:
+            found.append(self._following(found[-1], places))
+        return found
+
+    def _following(self, pointer: Value, places: list[Value]) -> Value:
+        """The row behind one; behind the last of a level the next level moves."""
+        b = self.b
+        pointer = b.gep(self.element, pointer, self.distances[0])
+        ends: Value | None = None
+        for level, place in enumerate(places):
+            moved = b.add(place, 1 if ends is None else b.zext(ends, "i64"))
+            ends = b.icmp("eq", moved, self.extents[level])
+            places[level] = b.select(ends, b.constant("i64", 0), moved)
+            back = b.mul(self.extents[level], self.distances[level])
+            step = b.sub(self.distances[level + 1], back)
+            pointer = b.gep(self.element, pointer, b.select(ends, step, b.constant("i64", 0)))
+        return pointer
+
+    def piece(self, here: Value, stop: Value) -> tuple[Value, Value]:
+        """From a place in this part of K: how far the elements up to the end of its run, or to `stop`, lie behind their
+        number in it; and that end."""
+        b = self.b
+        number = b.udiv(b.add(here, self.start), self.run)
+        first = b.sub(b.mul(number, self.run), self.start)
+        shift = b.sub(b.load("i64", b.gep("i64", self.starts, number)), first)
+        return shift, b.intrinsic("smin", "i64", stop, b.add(first, self.run))
