@@ -22,9 +22,9 @@ def part_for(frame: Frame, value: Value) -> MemoryTensor | None:
     if node is None or not _is_known(frame, node):
         return None
     dim = _along(node)
-    if node.output not in frame.concatenations:
-        frame.concatenations[node.output] = frame.allocate(node.output)
-    result = frame.concatenations[node.output]
+    if node.output not in frame.begun:
+        frame.begun[node.output] = frame.allocate(node.output)
+    result = frame.begun[node.output]
     before: Dim = 0
     for item in node.inputs[0].node.inputs:
         if item is value:
@@ -85,7 +85,7 @@ def emit(frame: Frame, node: Node, operator: Operator) -> None:
     listed = frame.native(node.inputs[0])
     if not isinstance(listed, Aggregate):
         raise Unsupported(node, "the number of tensors is only known at run time")
-    result = frame.concatenations.pop(node.output, None) or frame.allocate(node.output)
+    result = frame.begun.pop(node.output, None) or frame.allocate(node.output)
     dim = normalize_dim(abstract(node.inputs[1]), len(result.shape))
     before: Dim = 0
     for value in node.inputs[0].node.inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from optc.codegen.kernel import Buffer, Kernel, Loop, Statement, Store, dims_of, load
 from optc.codegen.native import MemoryTensor
@@ -25,6 +26,21 @@ def place_of(strides: Sequence[Dim]) -> Dim:
     for place, stride in enumerate(strides):
         index = index + symbol(f"i{place}") * stride
     return index
+
+
+Slab: TypeAlias = tuple[Dim, Sequence[Dim], Sequence[Dim]]
+"""Part of a tensor: where it begins, its extents and strides."""
+
+
+def fill_kernel(buffers: Sequence[Buffer], slabs: Sequence[Slab], value: Expr) -> Kernel:
+    """A kernel that stores `value` at every place of some parts of the last buffer."""
+    body: list[Statement] = []
+    names = {name for dim in dims_of(value) for name in symbols(dim)}
+    for offset, shape, strides in slabs:
+        extents, steps = _merged(shape, strides)
+        body.extend(nest(extents, (Store(buffers[-1].name, offset + place_of(steps), value),)))
+        names.update(name for dim in (offset, *extents, *steps) for name in symbols(dim))
+    return Kernel("kernel", tuple(buffers), tuple(sorted(names)), tuple(body))
 
 
 def store_kernel(buffers: Sequence[Buffer], shape: Sequence[Dim], strides: Sequence[Dim], value: Expr) -> Kernel:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen import concatenation, grouping
+from optc.codegen import concatenation, framing, grouping
 from optc.codegen import context_code as calling
 from optc.codegen.checks import divisor_of, guard_division, guard_extents
 from optc.codegen.clock import Clock
@@ -345,12 +345,16 @@ class Driver(Frame):
         self.call_kernel(lowered.kernel, pointers, [node.kind for node in group.nodes], notes)
 
     def part_for(self, value: IRValue, group: grouping.Group) -> MemoryTensor | None:
-        """The part of a concatenation that a group's result is written to, None where it has memory of its own."""
+        """The part of a concatenation, or of a padded tensor, that a group's result is written to, None where it has memory of its own."""
         if group.frames[value] != grouping.FULL or value in self.destinations:
             return None
         part = concatenation.part_for(self, value)
         if part is not None:
             self.notes.append(f"{value.node.kind} is written into its part of a concatenation")
+            return part
+        part = framing.part_for(self, value, folds=False)
+        if part is not None:
+            self.notes.append(f"{value.node.kind} is written into its frame")
         return part
 
     def is_small(self, node: Node) -> bool:

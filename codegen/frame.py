@@ -117,7 +117,7 @@ class Frame:
         self.slots: dict[IRValue, list[Slot]] = {}
         self.aliases: dict[Slot, set[IRValue]] = {}
         self.destinations: dict[IRValue, Value] = {}
-        self.concatenations: dict[IRValue, MemoryTensor] = {}
+        self.begun: dict[IRValue, MemoryTensor] = {}
         self.parts: dict[IRValue, MemoryTensor] = {}
         self.heap: list[Slot] = []
         self.takes_blocks = False
@@ -242,14 +242,20 @@ class Frame:
         if isinstance(native, Scalar):
             return self.spilled_scalar(value, native)
         if isinstance(native, Folded):
-            slot, made = self.copied(native.memory)
-            self.copies.append(slot)
-            return replace(made, shape=native.shape, strides=contiguous_strides(native.shape))
+            return self.unfolded(value, native)
         if not isinstance(native, RegisterTensor):
             raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
         pointer = self.b.alloca("i8", max(1, native.count) * native.dtype.itemsize, 64)
         self.registers.store(native, pointer)
         return MemoryTensor(native.dtype, pointer, native.shape, contiguous_strides(native.shape))
+
+    def unfolded(self, value: IRValue, folded: Folded) -> MemoryTensor:
+        """The matrix as a copy, which the value is from now on."""
+        slot, made = self.copied(folded.memory)
+        self.slots[value] = [*self.slots.get(value, ()), slot]
+        self.aliases[slot] = {value}
+        self.values[value] = matrix = replace(made, shape=folded.shape, strides=contiguous_strides(folded.shape))
+        return matrix
 
     def spilled_scalar(self, value: IRValue, native: Scalar) -> MemoryTensor:
         dtype = stored_type(abstract(value))

@@ -23,6 +23,7 @@ from optc.codegen.gemm_epilogue import PLAIN, Epilogue
 from optc.codegen.gemm_kernel import PART, Kernel, Order, is_cut
 from optc.codegen.gemm_plan import GROUPS, Plan, Source
 from optc.codegen.gemm_tiles import Tile, element_bytes
+from optc.codegen.gemm_windows import PLACES
 from optc.codegen.llvm import Declaration, Parameter
 from optc.ir.dims import Dim, add, floordiv, multiply
 
@@ -50,7 +51,7 @@ class Gemm:
     """A whole product, or a batch of them.  Extents that are None are only known at run time.
 
     The function `name` takes (a, lda, b, ldb, c, ldc, m, n, k, scratch, [batches, steps from one A, B, C to the next,]
-    [windows,] *epilogue's, start, stop): all extents are always passed, those that are known are not looked at.  `ldb` is not
+    [windows,] [places,] *epilogue's, start, stop): all extents are always passed, those that are known are not looked at.  `ldb` is not
     looked at for packed B, `scratch` (64-byte aligned, `groups` times `scratch_bytes` long) only where something is
     packed.  It computes the groups `start` to `stop` of `groups`.  M, N and K may be 0: the epilogue of 0 is stored for
     K = 0.
@@ -66,6 +67,7 @@ class Gemm:
     epilogue: Epilogue = PLAIN
     batches: int | None = 1
     windows: int = 0
+    places: int = 0
 
     def __post_init__(self) -> None:
         if self.source == "packed" and self.n is None:
@@ -94,6 +96,7 @@ class Gemm:
         cut = f"{plan.rows}by{plan.steps}{packing}" + (f"_ahead{plan.ahead}" if plan.ahead else "")
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
         batch += f"_windows{self.windows}" if self.windows else ""
+        batch += f"_places{self.places}" if self.places else ""
         layout = f"{self.source}{'_turned' if self.a == 'columns' else ''}"
         return (
             f"product_{extents}{batch}_{layout}_{cut}_of_{self.kernel(self.tile.rows, self.tile.vectors, False).name}"
@@ -105,8 +108,8 @@ class Gemm:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        fixed = (*PARAMETERS, *(BATCHED if self.is_batched else ()), *(WINDOWED if self.windows else ()))
-        return (*fixed, *self.epilogue.parameters, *RANGE)
+        lies = (*(WINDOWED if self.windows else ()), *(PLACES if self.places else ()))
+        return (*PARAMETERS, *(BATCHED if self.is_batched else ()), *lies, *self.epilogue.parameters, *RANGE)
 
     @property
     def groups(self) -> int:
@@ -146,6 +149,7 @@ class Gemm:
             along=plan.along,
             cut=self.is_cut,
             windows=self.windows,
+            places=self.places,
         )
 
     def declaration(self) -> Declaration:

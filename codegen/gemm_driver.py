@@ -409,11 +409,12 @@ class _DriverWriter:
         columns = b.constant("i64", 0) if panel.columns is None else panel.columns
         ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
         copies = [] if copy is None else [copy]
-        windows = [named["windows"], block.k] if self.gemm.windows else []
+        lies = [named["windows"], block.k] if self.gemm.windows else []
+        lies += [named["places"]] if self.gemm.places else []
         batch = [] if block.batch is None else [block.batch]
         b.call(
             callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
-            *ahead, *copies, *windows, *block.flags, *batch, *self.extra,
+            *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
         )  # fmt: skip
 
     def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:

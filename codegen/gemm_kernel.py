@@ -17,7 +17,7 @@ from optc.codegen.gemm_epilogue import Epilogue, Place
 from optc.codegen.gemm_packing import transpose
 from optc.codegen.gemm_tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm_windows import PARAMETERS as WINDOWED
-from optc.codegen.gemm_windows import WindowReader
+from optc.codegen.gemm_windows import PLACES, RowFinder, WindowReader
 from optc.codegen.llvm import Builder, Module, Parameter, Value, is_float, vector_of
 
 Order = Literal["rows", "columns"]
@@ -113,6 +113,7 @@ class Kernel:
     and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
     cut: K is summed in parts, which begin where a block begins. Else blocks go on with the sums that wait in C.
     windows: rows of A are windows of a tensor, at so many levels (see `gemm_windows`), 0 for rows at equal distances.
+    places: rows of C lie at so many levels, 0 for equal distances.
     """
 
     element: str
@@ -129,6 +130,7 @@ class Kernel:
     along: int = 0
     cut: bool = False
     windows: int = 0
+    places: int = 0
 
     @property
     def name(self) -> str:
@@ -142,6 +144,7 @@ class Kernel:
             f"ahead{self.prefetch}": bool(self.prefetch),
             "copying": self.copies,
             f"windows{self.windows}": bool(self.windows),
+            f"places{self.places}": bool(self.places),
             "batched": self.batched,
             f"cut{PART}": self.cut,
             self.epilogue.result: bool(self.epilogue.result),
@@ -158,6 +161,7 @@ class Kernel:
             *(_PREFETCHING if self.prefetch else ()),
             *(_COPYING if self.copies else ()),
             *(WINDOWED if self.windows else ()),
+            *(PLACES if self.places else ()),
             *(_BLOCKED if self.blocked else ()),
             *(_BATCHED if self.batched else ()),
             *self.epilogue.parameters,
@@ -191,6 +195,7 @@ class _KernelWriter:
         self.b = b = Builder(function)
         self.mask = self._lane_mask() if kernel.masked else None
         self.windows = self._windows()
+        self.rows = self._rows_of_result()
         starts = self._starts()
         self._finish(self._all_sums(starts))
         b.ret()
@@ -213,8 +218,22 @@ class _KernelWriter:
     def _address(self, row: Value | int, vector: int) -> Value:
         """Of a vector of C, `row` rows below the first of the tile."""
         b, named = self.b, self.named
+        if self.rows is not None:
+            pointer = b.load("ptr", b.gep("ptr", self.rows, row))
+            return b.gep(self.stored, pointer, b.add(named["column"], vector * self.tile.lanes))
         below = b.mul(named["ldc"], b.add(named["row"], row))
         return b.gep(self.stored, named["c"], b.add(below, b.add(named["column"], vector * self.tile.lanes)))
+
+    def _rows_of_result(self) -> Value | None:
+        """Pointers to the rows of C in the order of the tile, where these are not at equal distances."""
+        b, named, levels = self.b, self.named, self.kernel.places
+        if not levels:
+            return None
+        finder = RowFinder(b, self.stored, levels, named["places"])
+        pointers = b.alloca("ptr", self.tile.rows, 8)
+        for number, pointer in enumerate(finder.rows(named["c"], named["row"], self.tile.rows)):
+            b.store(pointer, b.gep("ptr", pointers, number))
+        return pointers
 
     def _starts(self) -> list[Value]:
         b = self.b

@@ -1,4 +1,5 @@
-"""Products whose rows are windows of a tensor, read where they are: convolutions without a copy of what they multiply.
+"""Products of tensors where they are: rows that are windows, convolutions without a copy of what they multiply, and
+results that lie in a frame.
 
 A row of A is made of *runs*, elements that lie beside each other (a line of a window, all channels), and a window lies
 some lines and places behind the one before. What kernels have to know of that is a table of i64 in memory: an extent and
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from optc.codegen.llvm import Builder, Parameter, Value
 from optc.ir.dims import Dim, product
@@ -16,9 +18,15 @@ from optc.ir.dims import Dim, product
 PARAMETERS = (Parameter("ptr", "windows", "readonly"), Parameter("i64", "from"))
 """What a kernel takes: the table, and where in K its part begins."""
 
+PLACES = (Parameter("ptr", "places", "readonly"),)
+"""A table of the levels of rows of C, and nothing behind them."""
+
 MOST_RUNS = 256
 SHORTEST_RUN = 8
 """Shorter runs take longer to begin than to multiply."""
+
+
+Levels: TypeAlias = tuple[tuple[Dim, Dim], ...]
 
 
 @dataclass(frozen=True)
@@ -26,19 +34,29 @@ class Windows:
     """How the rows of a matrix lie in a tensor: (extent, distance) of each level of rows, the innermost first; the
     length of a run; where the runs of a row begin, from the first."""
 
-    levels: tuple[tuple[Dim, Dim], ...]
+    levels: Levels
     run: Dim
     starts: tuple[Dim, ...]
 
     @property
     def table(self) -> tuple[Dim, ...]:
         """What kernels read."""
-        return (*(number for level in self.levels for number in level), self.run, *self.starts)
+        return (*flat(self.levels), self.run, *self.starts)
 
     @property
     def span(self) -> Dim:
         """Elements from the first to the last one of all rows."""
         return sum((distance * (extent - 1) for extent, distance in self.levels), start=self.starts[-1] + self.run)
+
+
+def flat(levels: Levels) -> tuple[Dim, ...]:
+    """Extents and distances in turn."""
+    return tuple(number for level in levels for number in level)
+
+
+def levels_of(shape: Sequence[Dim], strides: Sequence[Dim]) -> Levels:
+    """The levels of rows that are dimensions of a tensor, the innermost first: at least one, as few as possible."""
+    return tuple(reversed(_merged(shape, strides))) or ((1, 0),)
 
 
 def windows_of(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> Windows | None:
@@ -71,18 +89,16 @@ def _merged(shape: Sequence[Dim], strides: Sequence[Dim]) -> list[tuple[Dim, Dim
     return merged
 
 
-class WindowReader:
-    """The code by which a kernel finds its elements of A."""
+class RowFinder:
+    """The code by which a kernel finds rows that lie at several levels."""
 
-    def __init__(self, b: Builder, element: str, levels: int, table: Value, start: Value) -> None:
+    def __init__(self, b: Builder, element: str, levels: int, table: Value) -> None:
         self.b = b
         self.element = element
-        self.start = start
-        entries = [b.load("i64", b.gep("i64", table, place)) for place in range(2 * levels + 1)]
-        self.extents, self.distances, self.run = entries[:-1:2], entries[1:-1:2], entries[-1]
-        self.starts = b.gep("i64", table, 2 * levels + 1)
+        entries = [b.load("i64", b.gep("i64", table, place)) for place in range(2 * levels)]
+        self.extents, self.distances = entries[::2], entries[1::2]
 
-    def rows(self, a: Value, row: Value, count: int) -> list[Value]:
+    def rows(self, matrix: Value, row: Value, count: int) -> list[Value]:
         """Where `count` rows begin: the first by division, the others one step behind each other."""
         b = self.b
         places: list[Value] = []
@@ -90,7 +106,7 @@ class WindowReader:
             above = b.udiv(row, extent)
             places.append(b.sub(row, b.mul(above, extent)))
             row = above
-        pointer = a
+        pointer = matrix
         for place, distance in zip([*places, row], self.distances, strict=True):
             pointer = b.gep(self.element, pointer, b.mul(place, distance))
         found = [pointer]
@@ -111,6 +127,16 @@ class WindowReader:
             step = b.sub(self.distances[level + 1], back)
             pointer = b.gep(self.element, pointer, b.select(ends, step, b.constant("i64", 0)))
         return pointer
+
+
+class WindowReader(RowFinder):
+    """The code by which a kernel finds its elements of A."""
+
+    def __init__(self, b: Builder, element: str, levels: int, table: Value, start: Value) -> None:
+        super().__init__(b, element, levels, table)
+        self.start = start
+        self.run = b.load("i64", b.gep("i64", table, 2 * levels))
+        self.starts = b.gep("i64", table, 2 * levels + 1)
 
     def piece(self, here: Value, stop: Value) -> tuple[Value, Value]:
         """From a place in this part of K: how far the elements up to the end of its run, or to `stop`, lie behind their

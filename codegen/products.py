@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from optc.codegen import framing
 from optc.codegen.cost import operations
 from optc.codegen.driver import Driver, is_product
 from optc.codegen.expression import ExpressionEmitter, from_memory, memory_type, register_type, to_memory
@@ -14,7 +15,7 @@ from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm_kernel import Order
 from optc.codegen.gemm_plan import MOST_NARROW, Plan, Shape, Source, plan_product
-from optc.codegen.gemm_windows import Windows, windows_of
+from optc.codegen.gemm_windows import Levels, Windows, flat, levels_of, windows_of
 from optc.codegen.grouping import Group
 from optc.codegen.kernel import show
 from optc.codegen.kernel_emitter import emit_dim
@@ -40,8 +41,8 @@ from optc.ops.scalar import Expr, inputs_of, substitute, variable
 class Matrix:
     """A matrix in memory as GEMM takes it: address, distance of its rows (or columns), and how it lies.
 
-    `batch` is the distance to the matrix of the next product, 0 where all share one. `windows`: how rows lie that are
-    not at equal distances.
+    `batch` is the distance to the matrix of the next product, 0 where all share one. `windows`: how rows of A lie that
+    are not at equal distances; `levels`: the same of C, the innermost first.
     """
 
     pointer: Value
@@ -49,6 +50,7 @@ class Matrix:
     order: Source = "rows"
     batch: Dim = 0
     windows: Windows | None = None
+    levels: Levels = ()
 
     @property
     def turned(self) -> Matrix:
@@ -124,7 +126,7 @@ class Product:
         m, n, k = map(_known, self.extents)
         levels = len(a.windows.levels) if a.windows is not None else 0
         described = Gemm(
-            self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches), levels
+            self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches), levels, len(c.levels)
         )  # fmt: skip
         for name, module in product_modules(described).items():
             driver.modules.setdefault(name, module)
@@ -136,14 +138,15 @@ class Product:
         if scratch_bytes != 0:
             slot, scratch = driver.new_slot(multiply(scratch_bytes, described.groups), 1)
             slots.append(slot)
-        windows: list[Value] = []
-        if a.windows is not None:
-            slot, table = self.table(a.windows)
-            slots.append(slot)
-            windows.append(table)
+        tables: list[Value] = []
+        for numbers in (a.windows.table if a.windows is not None else (), flat(c.levels)):
+            if numbers:
+                slot, table = self.table(numbers)
+                slots.append(slot)
+                tables.append(table)
         values = [
             a.pointer, self.value(a.stride), matrix.pointer, self.value(matrix.stride), c.pointer, self.value(c.stride),
-            *map(self.value, sizes), scratch, *map(self.value, steps), *windows, *extra,
+            *map(self.value, sizes), scratch, *map(self.value, steps), *tables, *extra,
         ]  # fmt: skip
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
@@ -153,9 +156,9 @@ class Product:
             driver.release(slot)
         driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))
 
-    def table(self, windows: Windows) -> tuple[Slot, Value]:
-        """What kernels have to know of windows, in memory."""
-        b, numbers = self.driver.b, windows.table
+    def table(self, numbers: Sequence[Dim]) -> tuple[Slot, Value]:
+        """What kernels have to know of where rows lie, in memory."""
+        b = self.driver.b
         slot, pointer = self.driver.new_slot(len(numbers), 8)
         for place, number in enumerate(numbers):
             b.store(self.value(number), b.gep("i64", pointer, place))
@@ -237,8 +240,12 @@ def emit_group(driver: Driver, group: Group) -> None:
     narrow = _is_narrow(n, k) and a.order == "rows" and not _is_turned_row(left)
     turned = n == 1 and (narrow or m != 1)
     epilogue = _EpilogueWriter(driver, group, turned)
-    result = driver.allocate(last.output)
+    framed = None if turned else framing.part_for(driver, last.output)
+    result = framed or driver.allocate(last.output)
     c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
+    if framed is not None:
+        levels = levels_of(framed.shape[:-1], framed.strides[:-1])
+        c = replace(c, stride=levels[0][1], batch=0, levels=levels if len(levels) > 1 else ())
     if turned and not isinstance(left, Folded):
         # A product with a vector is one with a row vector, which keeps all lanes busy.
         m, n = n, m
@@ -248,7 +255,7 @@ def emit_group(driver: Driver, group: Group) -> None:
     weights = product_of.packed(right, a)
     operators = [node.kind for node in group.nodes]
     product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, operators, epilogue.work)
-    driver.define(last.output, result)
+    driver.define(last.output, result if framed is None else Folded(framed, len(framed.shape) - 1, shape))
 
 
 class _EpilogueWriter:

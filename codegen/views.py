@@ -23,6 +23,10 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
     """A view costs nothing in memory; in registers it is a shuffle."""
     source = node.inputs[0]
     native = driver.native(source)
+    if isinstance(native, Folded) and tensor_type(node.output).shape == native.memory.shape:
+        driver.define(node.output, native.memory)
+        driver.share(node.output, source)
+        return
     arguments = layout_arguments(driver, node, operator)
     static_view = all(not symbols_in(argument) for argument in arguments)
     if isinstance(native, RegisterTensor) and static_view and fits_registers(tensor_type(node.output)):

@@ -15,10 +15,10 @@ from optc.codegen import jit
 from optc.codegen.gemm import Gemm
 from optc.codegen.gemm_driver import product_modules
 from optc.codegen.gemm_plan import Shape, plan_product
-from optc.codegen.gemm_windows import Windows, windows_of
+from optc.codegen.gemm_windows import Windows, flat, levels_of, windows_of
 from optc.codegen.host import Target
 from optc.nn import functional
-from tests.codegen.test_gemm import BIAS_RELU, DTYPES, TARGETS, can_run, guarded, multiply, pack
+from tests.codegen.test_gemm import BIAS_RELU, DTYPES, LONG, TARGETS, can_run, guarded, multiply, pack
 
 CASES: list[tuple[tuple[int, int, int, int], int, int, int]] = [
     ((1, 9, 11, 16), 3, 1, 40),  # two levels of rows, three runs
@@ -79,6 +79,42 @@ def test_windows_give_the_bits_of_their_copies(
         expected = multiply(plain, target, rows, b, bias)
         for ranges in (1, 3):
             np.testing.assert_array_equal(multiply_windows(there, target, found, lies, b, bias, ranges), expected)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("element", DTYPES)
+@pytest.mark.parametrize(
+    ("places", "n", "k"), [((1, 5, 9), 40, 33), ((3, 5, 4), 17, 700), ((2, 3, 7, 5), 70, 64)], ids=str
+)
+def test_results_lie_in_a_frame(places: tuple[int, ...], n: int, k: int, element: str, name: str) -> None:
+    target, m = TARGETS[name], int(np.prod(places))
+    if not can_run(target):
+        pytest.skip("the processor cannot run this")
+    random = np.random.default_rng(n)
+    a, b = (random.standard_normal(shape).astype(DTYPES[element]) for shape in ((m, k), (k, n)))
+    bias = random.standard_normal(n).astype(a.dtype)
+    for extents, epilogue in (((m, n, k), BIAS_RELU), ((None, n, None), BIAS_RELU), ((m, n, k), LONG)):
+        plain = Gemm(
+            element, plan_product(target, Shape(element, *extents, "rows", "packed", k)), *extents, epilogue=epilogue
+        )
+        whole = np.full([extent + 3 for extent in places] + [n], 77, a.dtype)
+        inside = whole[tuple(slice(1, 1 + extent) for extent in places)]
+        levels = levels_of(places, [stride // a.itemsize for stride in inside.strides[:-1]])
+        framed = replace(plain, places=len(levels))
+        library = jit.link([jit.compile_module(str(module), target) for module in product_modules(framed).values()])
+        types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in framed.parameters]
+        function = ctypes.CFUNCTYPE(None, *types)(library.address(framed.name))
+        packed, table, scratch_bytes = pack(b, framed.tile), np.array(flat(levels), np.int64), framed.scratch_bytes(k)
+        assert isinstance(scratch_bytes, int)
+        scratch = np.zeros(scratch_bytes * framed.groups + 64, np.uint8)
+        aligned = scratch.ctypes.data + -scratch.ctypes.data % 64
+        function(
+            a.ctypes.data, k, packed.ctypes.data, 0, inside.ctypes.data, n, m, n, k, aligned, table.ctypes.data,
+            bias.ctypes.data, 0, framed.groups,
+        )  # fmt: skip
+        np.testing.assert_array_equal(inside.reshape(m, n), multiply(plain, target, a, b, bias))
+        inside[:] = 77
+        assert (whole == 77).all()
 
 
 def test_windows_are_described_by_as_few_numbers_as_possible() -> None:
