@@ -223,6 +223,10 @@ def _decompose_group_norm(b: Any, x: Any, groups: int, weight: Any, bias: Any, e
     shape, dtype = b.shape(x), b.type(x).dtype
     work = compute_type(dtype)
     members = shape[1] // groups
+    if members == 1 and len(shape) > 2:  # no view splits the channels, so that they may lie beside each other
+        weight, bias = _channel_parameters(b, (weight, bias), len(shape), shape[1])
+        result = _normalized(b, narrowed(b, x, work), list(range(2, len(shape))), eps)[0]
+        return narrowed(b, _scaled_and_shifted(b, result, weight, bias, work), dtype)
     grouped = b("aten::reshape", narrowed(b, x, work), [shape[0], groups, members, product(shape[2:])])
     result = _normalized(b, grouped, [2, 3], eps)[0]
     weight, bias = (None if item is None else b("aten::reshape", item, [groups, members, 1]) for item in (weight, bias))

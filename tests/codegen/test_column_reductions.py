@@ -30,3 +30,15 @@ def test_agrees_with_numpy(name: str, columns: int) -> None:
         tensor = optc.from_numpy(x)
         found = optc.compile(ours, (tensor,), fallback="error")(tensor).numpy()
         np.testing.assert_allclose(found, expected(x.astype(np.float64)), rtol=1e-4, atol=1e-4)
+
+
+def test_a_norm_of_each_channel_leaves_channels_beside_each_other() -> None:
+    """Between convolutions, which compute rows of channels: nothing is turned around but the result."""
+    optc.manual_seed(0)
+    layers = optc.nn.Sequential(
+        optc.nn.Conv1d(1, 32, 10, 5, bias=False), optc.nn.GroupNorm(32, 32), optc.nn.GELU(), optc.nn.Conv1d(32, 8, 3, 2)
+    )
+    x = optc.from_numpy(np.random.default_rng(0).standard_normal((1, 1, 400)).astype(np.float32))
+    compiled = optc.compile(layers, (x,), fallback="error")
+    np.testing.assert_allclose(compiled(x).detach().numpy(), layers(x).detach().numpy(), rtol=1e-4, atol=1e-4)
+    assert sum(kernel.operators == ["copy"] for kernel in compiled.kernels) <= 1
