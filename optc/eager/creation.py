@@ -14,6 +14,7 @@ from optc.eager.conversion import checked_array, converted, to_tensor_array
 from optc.eager.device import STRIDED, Device, Layout, MemoryFormat, require_cpu
 from optc.eager.generator import Generator
 from optc.eager.matching import as_dtype
+from optc.eager.out_arguments import write_out
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
@@ -131,7 +132,7 @@ def _finished(made: Any, out: Any, requires_grad: bool) -> Any:
     if requires_grad and made._array.dtype.kind in "biu":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     if out is not None:
-        dispatch.write_out(out, made._array)
+        write_out("", out, made._array)
         return out
     return made.requires_grad_() if requires_grad else made
 

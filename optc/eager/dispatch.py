@@ -7,7 +7,6 @@ recorder of this thread, if there is one. Nothing else in eager knows about trac
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -18,6 +17,7 @@ from optc.eager import gradient
 from optc.eager.base import COMPUTED, LEAF, NO_GRADIENT, TensorBase, array_of, is_number
 from optc.eager.matching import Signature, combination_message, value_text
 from optc.eager.memory import in_operand_order, refuse_overlaps, refuse_repeats
+from optc.eager.out_arguments import called_with_out, takes_out, write_out
 from optc.eager.result_order import ORDERS, Order
 from optc.ir import dtypes
 from optc.ir.types import ListType, OptionalType, TensorType, Type
@@ -25,7 +25,7 @@ from optc.ops import promotion
 from optc.ops.held import is_held
 from optc.ops.memory_formats import PRESERVE, in_format
 from optc.ops.overlaps import Overlap
-from optc.ops.registry import Layout, Operator, Pointwise, check_castable, overloads
+from optc.ops.registry import Layout, Operator, Pointwise, overloads
 from optc.ops.storage import RESHAPED_IN_PLACE
 
 NUMBERS_AS_TENSORS: Final = frozenset(
@@ -169,6 +169,14 @@ def call(name: str, arguments: Sequence[Any], keywords: dict[str, Any] | None = 
             values = signature.match(arguments, keywords, is_method, tensors_as_numbers)
             if values is not None:
                 return run(signature.operator, values)
+    if "out" in keywords and not is_method and takes_out(name, keywords["out"]):
+        rest = {key: value for key, value in keywords.items() if key != "out"}
+        if keywords["out"] is None:
+            return call(name, arguments, rest)
+        operands = _operands([*arguments, *rest.values()])
+        return called_with_out(
+            name, lambda: call(name, arguments, rest), keywords["out"], operands, _recording.recorder is not None
+        )
     if name.partition("::")[2] in NUMBERS_AS_TENSORS and any(map(is_number, arguments)):
         return call(name, [_number_as_tensor(value) for value in arguments], keywords, is_method)
     raise TypeError(_complaint(name, arguments, keywords, is_method))
@@ -417,22 +425,8 @@ def _run_writing(operator: Operator, plan: _Plan, place: int, values: list[Any],
             if operator.functional is None and isinstance(result, np.ndarray):
                 target._array = result
         else:
-            write_out(target, operator.functional.reference(*values[:place], *values[place + 1 :]))
+            result = operator.functional.reference(*values[:place], *values[place + 1 :])
+            write_out(operator.functional.schema.name, target, result)
     if enabled and target._array.dtype.kind not in "biu" and _requires_gradient(others):
         target._gradient = COMPUTED
     return target
-
-
-def write_out(target: TensorBase, result: npt.NDArray[Any]) -> None:
-    """Store a result in the tensor given as `out=`, which takes the result's shape."""
-    check_castable(dtypes.from_numpy(result.dtype), dtypes.from_numpy(target._array.dtype))
-    if target._array.shape == result.shape:
-        np.copyto(target._array, result, casting="unsafe")
-        return
-    if target._array.size:
-        warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(target._array.shape)}, which "
-            f"does not match the required output shape {list(result.shape)}. Resize it to zero elements before.",
-            stacklevel=4,
-        )
-    target._array = np.ascontiguousarray(result.astype(target._array.dtype)).reshape(result.shape)

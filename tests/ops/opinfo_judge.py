@@ -205,7 +205,7 @@ def _judge_cases(cases: list[Case], outcomes: dict[str, Outcome]) -> None:
     for fits in (lambda case: case.second is None, lambda case: case.second is not None):
         chosen = [case for case in others if fits(case)]
         singles += [chosen[start : start + BATCH] for start in range(0, len(chosen), BATCH)]
-    for mode in MODES[1:]:
+    for mode in [mode for mode in MODES[1:] if mode in outcomes]:
         for batch in singles:
             _judge_batch(batch, mode, outcomes[mode])
 
