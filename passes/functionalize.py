@@ -23,6 +23,7 @@ from optc.ops.effects import has_effects
 from optc.ops.registry import Operator, lookup, operator_of
 from optc.ops.writes import VIEWS
 from optc.passes.aliasing import Aliasing, Place, Storage, is_reference, written_argument
+from optc.passes.private_writes import private_writes
 from optc.pipeline import Context, graph_pass, writes_memory
 
 
@@ -63,6 +64,7 @@ class _Functionalizer:
         self.graph = graph
         self.context = context
         self.aliasing = Aliasing(graph)
+        self.private = private_writes(graph, self.aliasing)
         self.state = _State()
         self.seen: dict[Value, int] = {}
         self.views: dict[tuple[Place, int], Value] = {}
@@ -258,6 +260,8 @@ class _Functionalizer:
 
         A changed list leaves tensors alone, and spoils the lists that may hold it, as a changed tensor does.
         """
+        if writer in self.private:
+            return
         for other in self.state.versions:
             if other is storage or not other.may_be(storage):
                 continue
@@ -299,12 +303,14 @@ class _Functionalizer:
             raise NotFunctional(f"{writer.kind} may write to {what} of the program", writer.source)
 
     def written_inside(self, node: Node) -> list[tuple[Storage, Node]]:
-        """Storages that nodes in the blocks of `node` write, each with a writer."""
+        """Storages that nodes in the blocks of `node` write, each with a writer, if possible one that others notice."""
         found: dict[Storage, Node] = {}
         for write in self.aliasing.writes:
             place = self.aliasing.places[write.target]
-            if any(write.node.is_inside(block) for block in node.blocks):
-                found.setdefault(place.storage, write.node)
+            if not any(write.node.is_inside(block) for block in node.blocks):
+                continue
+            if place.storage not in found or found[place.storage] in self.private:
+                found[place.storage] = write.node
         return list(found.items())
 
     def branch(self, node: Node) -> None:

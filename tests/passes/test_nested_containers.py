@@ -169,7 +169,75 @@ def extended_in_place(x: Tensor, key: str) -> list[Tensor]:
     return a
 
 
+def rows_that_are_filled_first(x: Tensor, key: str) -> tuple[list[list[int]], list[list[Tensor]]]:
+    rows: list[list[int]] = []
+    tensors: list[list[Tensor]] = []
+    for i in range(int(x.sum() * 2)):
+        row = [i]
+        mine = [x]
+        for j in range(i):
+            row.append(i * j)
+            mine.append(x * j)
+        rows.append(row)
+        tensors.append(mine)
+    return rows, tensors
+
+
+def lists_that_replace_each_other(x: Tensor, key: str) -> list[tuple[list[int], float]]:
+    kept = [([0], 0.0)]
+    for i in range(int(x.sum() * 2)):
+        new: list[tuple[list[int], float]] = []
+        for numbers, score in kept:
+            new.append((numbers + [i], score + float(x[0])))
+            new.append((numbers, score))
+        kept = new
+    return kept
+
+
+def rows_that_change_when_they_are_stored(x: Tensor, key: str) -> tuple[list[list[int]], list[int]]:
+    rows: list[list[int]] = []
+    row = [0]
+    for i in range(int(x.sum() * 2)):
+        rows.append(row)
+        row.append(i)
+        if i % 2 == 0:
+            row = [100 + i]
+        row.append(-i)
+    return rows, row
+
+
+def rows_of_which_a_branch_stores_some(x: Tensor, key: str) -> list[list[int]]:
+    rows: list[list[int]] = []
+    for i in range(int(x.sum() * 2)):
+        row = [i]
+        row.append(1)
+        if i % 2 == 0:
+            rows.append(row)
+        row.append(2)
+    return rows
+
+
+def one_of_two_names(x: Tensor, key: str) -> tuple[list[int], list[int], list[list[int]]]:
+    a = [1]
+    b = a
+    rows = [[5]]
+    for i in range(int(x.sum() * 2)):
+        c = [i]
+        if i > 1:
+            b = c
+        b.append(i)
+        c.append(50)
+    rows.append(a)
+    a.append(7)
+    return a, b, rows
+
+
+PRIVATE = [rows_that_are_filled_first, lists_that_replace_each_other]
 PROGRAMS = [
+    *PRIVATE,
+    rows_that_change_when_they_are_stored,
+    rows_of_which_a_branch_stores_some,
+    one_of_two_names,
     appended_in_a_dictionary,
     appended_after_it_was_stored,
     numbers_in_a_list,
@@ -220,3 +288,10 @@ NATIVE = (appended_in_a_dictionary, appended_after_it_was_stored, appended_in_a_
 def test_what_is_changed_beside_its_holder_stays_native(program: Callable[..., Any]) -> None:
     fast = optc.compile(optc.jit.script(program), fallback="error")
     assert plain(fast(optc.ones(2), "a")) == plain(program(optc.ones(2), "a"))
+
+
+@pytest.mark.parametrize("program", PRIVATE, ids=lambda program: program.__name__)
+def test_what_nothing_holds_yet_may_change(program: Callable[..., Any]) -> None:
+    fast = optc.compile(optc.jit.script(program), fallback="allow")
+    assert plain(fast(optc.ones(2), "a")) == plain(program(optc.ones(2), "a"))
+    assert fast.specializations[-1].native is not None
