@@ -20,9 +20,16 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
 
 
+_PROTOCOLS = (2, 3, 4, 5)
+"""The versions of pickle in which such files are read; what comes before 2 writes numbers as text."""
+
+
 def is_legacy(data: memoryview) -> bool:
-    """True for a file that begins with the magic number's pickle."""
-    return bytes(data[:4]) == b"\x80\x02\x8a\n"
+    """True for a file that begins with the magic number's pickle, in a frame or not."""
+    start = bytes(data[:13])
+    if len(start) < 4 or start[0] != 0x80 or start[1] not in _PROTOCOLS:
+        return False
+    return start[11 if start[2] == 0x95 else 2 :].startswith(b"\x8a\n")
 
 
 class LegacyStorages:

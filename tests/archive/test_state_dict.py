@@ -335,3 +335,14 @@ def test_files_from_before_the_zip_format_are_read() -> None:
     for length in range(0, len(buffer.getvalue()), 7):
         with pytest.raises(ArchiveError):
             load(buffer.getvalue()[:length])
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_old_files_are_read_in_every_protocol_that_torch_may_be_asked_for(protocol: int) -> None:
+    torch = pytest.importorskip("torch")
+    buffer = io.BytesIO()
+    values = {"x": torch.arange(3.0), "n": [1, "a"]}
+    torch.save(values, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    found = load(buffer.getvalue())
+    assert (found["x"].tolist(), found["n"]) == ([0.0, 1.0, 2.0], [1, "a"])
