@@ -100,9 +100,11 @@ class Recursion:
             for statement in node.body:
                 for child in ast.walk(statement):
                     ast.copy_location(child, node)
-        self.define_tree(
-            function, node, source, resolver, self.default_arguments(python), self_type, make_self, signature_of
-        )
+        defaults = self.default_arguments(python)
+        for name, value in defaults.items():
+            if isinstance(value, list | dict | set):
+                raise ScriptError(f"{_MUTABLE} Found {type(value)} on parameter {name}", source.range(node))
+        self.define_tree(function, node, source, resolver, defaults, self_type, make_self, signature_of)
 
     def define_tree(
         self,
@@ -178,6 +180,13 @@ class Recursion:
     def is_module(value: Any) -> bool:
         """True for modules."""
         return isinstance(value, Module)
+
+
+_MUTABLE = (
+    "Mutable default parameters are not supported because Python binds them to the function and they persist across "
+    "function calls.\n As a workaround, make the default None and instantiate the default parameter within the body of "
+    "the function."
+)
 
 
 def _graph_value(value: Any) -> Any:

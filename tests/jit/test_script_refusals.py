@@ -67,6 +67,10 @@ REFUSED = {
         "Could not cast value",
     ),
     "recursion": ("def program(n: int) -> int:\n    return program(n - 1)\n", "called recursively"),
+    "mutable default": (
+        "def program(x, d: List[int] = [1, 2]):\n    return x * d[0]\n",
+        "Mutable default parameters are not supported",
+    ),
     "module made inside": ("def program(x):\n    return nn.Linear(2, 2)(x)\n", "Cannot instantiate class 'Linear'"),
     "raise a string": ("def program(x):\n    raise 'no'\n", "must derive from BaseException"),
     "setting a new attribute": (

@@ -286,7 +286,7 @@ def test_an_object_that_leaves_stays_an_object() -> None:
     assert optimize(jit.script(an_object_that_is_returned)._function).graph is None
 
 
-def by_text(x, mode: str = "sum", names: list[str] = ["a"]):  # noqa: B006
+def by_text(x, names: list[str], mode: str = "sum"):
     if mode == "sum":
         return x.sum() * len(names)
     if "b" in names:
@@ -298,7 +298,8 @@ def test_text_arguments_are_constants_of_their_version() -> None:
     scripted = jit.script(by_text)
     fast = optc.compile(scripted, fallback="error")
     x = optc.rand(4)
-    calls = [(x,), (x, "summary"[:3]), (x, "mean"), (x, "mean", ["b"]), (x, "mean", ["b", "c"]), (x, "mean")]
+    a, b = ["a"], ["b"]
+    calls = [(x, a), (x, a, "summary"[:3]), (x, a, "mean"), (x, b, "mean"), (x, ["b", "c"], "mean"), (x, a, "mean")]
     for arguments in calls:
         assert repr(fast(*arguments)) == repr(scripted(*arguments))
     assert len(fast.specializations) == 4

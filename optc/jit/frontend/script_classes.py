@@ -12,6 +12,7 @@ from optc.ir.function import ClassType, Function
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import NONE, Type
 from optc.jit.annotations import SCRIPT_CLASSES
+from optc.jit.frontend.data_classes import Method, made_methods
 from optc.jit.frontend.library import library_class
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.signatures import read_signature
@@ -65,8 +66,9 @@ class ClassCompiler:
                 function = self.recursion.compile_function(member.__func__)
                 type_.static_methods[name] = function
             elif inspect.isfunction(member) and _is_synthesized(class_, name):
-                if name == "__init__":
-                    self._dataclass_init(class_, type_)
+                made = made_methods(class_).get(name)
+                if made is not None:
+                    self._made_method(class_, type_, name, made)
             elif inspect.isfunction(member):
                 self._method(type_, name, member)
             elif isinstance(member, property):
@@ -86,27 +88,17 @@ class ClassCompiler:
         type_.methods[name] = function
         return function
 
-    def _dataclass_init(self, class_: type, type_: ClassType) -> None:
-        """`__init__` of a dataclass assigns its fields; Python keeps no source of it."""
-        fields = dataclasses.fields(class_)
-        types = {f"_type_{field.name}": field.type for field in fields}
-        parameters, defaults = [], {}
-        for field in fields:
-            if field.default is not dataclasses.MISSING:
-                defaults[field.name] = field.default
-            parameters.append(f"{field.name}: _type_{field.name}")
-        body = "".join(f"    self.{field.name} = {field.name}\n" for field in fields) or "    pass\n"
-        text = f"def __init__({', '.join(['self', *parameters])}):\n{body}"
-        variables = {**vars(inspect.getmodule(class_)), **types}
-        resolver = PythonResolver(variables, self.recursion)
-        node = ast.parse(text).body[0]
-        assert isinstance(node, ast.FunctionDef)
-        definition = node
+    def _made_method(self, class_: type, type_: ClassType, name: str, made: Method) -> None:
+        resolver = PythonResolver({**vars(inspect.getmodule(class_)), **made.types}, self.recursion)
+        definition = ast.parse(made.text).body[0]
+        assert isinstance(definition, ast.FunctionDef)
 
-        def define(made: Function) -> None:
-            self.recursion.define_tree(made, definition, Source(text), resolver, defaults, type_, SimpleValue)
+        def define(function: Function) -> None:
+            self.recursion.define_tree(
+                function, definition, Source(made.text), resolver, made.defaults, type_, SimpleValue
+            )
 
-        type_.methods["__init__"] = Function(f"{type_.name}.__init__", define=define)
+        type_.methods[name] = Function(f"{type_.name}.{name}", define=define)
 
     def _property(self, type_: ClassType, name: str, member: property) -> None:
         getter = self._method(type_, f"__{name}_getter", member.fget)
