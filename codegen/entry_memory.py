@@ -258,7 +258,9 @@ def _make_block(code: Code) -> None:
         alignment = b.select(small, b.constant("i64", ALIGNMENT), b.constant("i64", PAGE))
         header = b.add(b.mul(rank, 16), b.add(alignment, 8 * BLOCK["end"]))
         total = b.add(bytes_, header)
-        block = code.python("allocate_output", "ptr", b.constant("ptr", 0), b.constant("i64", 0), total)
+        # Not `allocate_output`: glibc keeps blocks of up to 32 MB that are freed for the next of their size, but maps
+        # those that are aligned anew every time, all of whose pages then fault.
+        block = code.python("malloc", "ptr", total)
         code.require(code.is_set(block))
         end = b.gep("i8", block, header)
         data = b.intrinsic("ptrmask", "ptr", end, b.sub(0, alignment), overload=("ptr", "i64"))

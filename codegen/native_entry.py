@@ -99,7 +99,8 @@ def accept_torch() -> bool:
         return False
     loaded = _loaded()
     loaded.kept += [torch.Tensor, capsule]
-    loaded.set("free", ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p).value or 0)
+    for name in ("malloc", "free"):
+        loaded.set(name, ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0)
     loaded.set("exchange_write", words[4])
     loaded.set("exchange_read", words[5])
     loaded.set("torch_tensor", id(torch.Tensor))

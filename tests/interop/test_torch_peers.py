@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 import tracemalloc
 
 import pytest
@@ -24,6 +25,10 @@ class Net(torch.nn.Module):
         if x.sum() > 0:
             return torch.relu(self.linear(x)) * scale
         return torch.tanh(self.linear(x)) * scale
+
+
+def one_more(x: torch.Tensor) -> torch.Tensor:
+    return x + 1
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
@@ -113,6 +118,22 @@ def test_state_that_compiled_code_writes_is_seen_by_torch() -> None:
 class Shifted(torch.nn.Module):
     def forward(self, x):  # type: ignore[no-untyped-def]
         return x + torch.tensor([1.0, 2.0]).sum()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts page faults as Linux does")
+def test_memory_of_results_is_used_again() -> None:
+    """Results of which the last is still in use: two blocks take turns, and no page of them is new."""
+    import resource
+
+    compiled = optc.compile(torch.jit.script(one_more))
+    x = torch.randn(700, 600)
+    for _ in range(10):
+        kept = compiled(x)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        kept = compiled(x)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 400  # a result has 410 pages
+    assert torch.equal(kept, x + 1)
 
 
 def test_nothing_of_the_archive_in_memory_is_kept() -> None:
