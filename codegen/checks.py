@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from optc.codegen.copies import nest, place_of
+from optc.codegen.copies import merged, nest, place_of
 from optc.codegen.frame import Frame, tensor_type
 from optc.codegen.grouping import reduction_axes
 from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Store, dims_of, load, local
@@ -24,12 +25,13 @@ BOTH = variable(0, dtypes.BOOL) & variable(1, dtypes.BOOL)
 
 def require(frame: Frame, memory: MemoryTensor, condition: Expr, label: str) -> None:
     """Leave the function unless `condition` (its input 0 is an element) holds for every element of a tensor."""
+    memory = _once(memory)
     read, flag = Buffer("in0", memory.dtype, "input"), Buffer("flag", dtypes.BOOL, "output")
     element = load(read, place_of(memory.strides))
     holds = _with_element(condition, element)
     body = (
         Define("holds", literal(True, dtypes.BOOL)),
-        *nest(memory.shape, (Accumulate("holds", BOTH, holds),), lanes=False),
+        *nest(memory.shape, (Accumulate("holds", BOTH, holds),)),
         Store("flag", 0, local("holds", dtypes.BOOL)),
     )
     dims = (*memory.shape, *memory.strides, *dims_of(condition))
@@ -38,6 +40,17 @@ def require(frame: Frame, memory: MemoryTensor, condition: Expr, label: str) -> 
     pointer = frame.b.alloca("i8", 1, 1)
     frame.call_kernel(kernel, [memory.pointer, pointer], [label])
     frame.check(frame.b.icmp("ne", frame.b.load("i8", pointer), 0))
+
+
+def _once(memory: MemoryTensor) -> MemoryTensor:
+    """What is expanded is looked at once (of no elements, none), and rows without gaps as one."""
+    kept = [
+        (extent, stride)
+        for extent, stride in zip(memory.shape, memory.strides, strict=True)
+        if stride != 0 or not isinstance(extent, int) or extent == 0
+    ]
+    shape, strides = merged([extent for extent, _ in kept], [stride for _, stride in kept])
+    return replace(memory, shape=tuple(shape), strides=tuple(strides))
 
 
 def require_within(frame: Frame, shape: Sequence[Dim], pairs: Iterable[tuple[Dim, Dim]]) -> None:

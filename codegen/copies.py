@@ -53,14 +53,14 @@ def store_kernel(buffers: Sequence[Buffer], shape: Sequence[Dim], strides: Seque
 
 def copy_kernel(source: MemoryTensor, target: MemoryTensor) -> Kernel:
     """target[...] = source[...], converted to the target's element type."""
-    shape, reads, writes = _merged(target.shape, source.strides, target.strides)
+    shape, reads, writes = merged(target.shape, source.strides, target.strides)
     read = Buffer("in0", source.dtype, "input")
     written = Buffer("out0", target.dtype, "output")
     value = cast_expression(load(read, place_of(reads)), target.dtype)
     return store_kernel((read, written), shape, writes, value)
 
 
-def _merged(shape: Sequence[Dim], *strides: Sequence[Dim]) -> tuple[list[Dim], ...]:
+def merged(shape: Sequence[Dim], *strides: Sequence[Dim]) -> tuple[list[Dim], ...]:
     """As few dimensions as the strides allow: neighbours become one where all tensors move through both in equal steps."""
     merged: list[list[Dim]] = []
     for extent, *steps in zip(shape, *strides):

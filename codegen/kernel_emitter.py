@@ -279,6 +279,9 @@ class _KernelEmitter:
             return self.b.splat(value, lanes)
         if stride == 1:
             return from_memory(self.b, self.b.load(memory_type(dtype, lanes), address, mask=self.mask), dtype)
+        if stride == -1:
+            address, mask = self.backward(element, address, lanes)
+            return from_memory(self.b, self.turned(self.b.load(memory_type(dtype, lanes), address, mask=mask)), dtype)
         vector = self.b.constant(memory_type(dtype, lanes), 0)
         for lane, place in enumerate(self.lane_addresses(address, element, stride, lanes)):
             vector = self.b.insertelement(vector, self.b.load(element, place), lane)
@@ -294,9 +297,21 @@ class _KernelEmitter:
             self.b.store(stored, address)
         elif stride == 1:
             self.b.store(stored, address, mask=self.mask)
+        elif stride == -1:
+            address, mask = self.backward(element, address, self.lanes)
+            self.b.store(self.turned(stored), address, mask=mask)
         else:
             for lane, place in enumerate(self.lane_addresses(address, element, stride, self.lanes)):
                 self.b.store(self.b.extractelement(stored, lane), place)
+
+    def backward(self, element: str, first: Value, lanes: int) -> tuple[Value, Value | None]:
+        """Where a vector begins whose first lane is its last in memory, and which of its elements exist."""
+        mask = None if self.mask is None else self.turned(self.mask)
+        return self.b.gep(element, first, 1 - lanes, inbounds=False), mask
+
+    def turned(self, vector: Value) -> Value:
+        """The lanes in the other order."""
+        return self.b.shuffle(vector, None, list(reversed(range(vector.lanes))))
 
     def lane_addresses(self, first: Value, element: str, stride: Dim | None, lanes: int) -> list[Value]:
         """Where each lane of a strided access lies; masked loops have none (see `schedule`)."""

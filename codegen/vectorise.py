@@ -211,6 +211,6 @@ def _stores_in_place(loop: Loop) -> bool:
 
 
 def _is_dense(loop: Loop) -> bool:
-    """True when every access moves by one element or not at all: then a masked tail needs one instruction each."""
+    """True when every access moves by one element, either way, or not at all: then a masked tail needs no lane alone."""
     strides = [stride_of(index, loop.variable) for index in accesses(loop.body)]
-    return all(isinstance(stride, int) and stride in (0, 1) for stride in strides)
+    return all(isinstance(stride, int) and stride in (-1, 0, 1) for stride in strides)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from optc.codegen import jit
-from optc.codegen.host import AVX2, GENERIC, Target
+from optc.codegen.host import AVX2, AVX512, GENERIC, Target
 from optc.codegen.kernel import (
     Accumulate,
     Buffer,
@@ -124,6 +124,23 @@ def transposed() -> Kernel:
     return Kernel("transposed", (x, out), ("m", "n"), (body,))
 
 
+def read_backward() -> Kernel:
+    """out[i, j] = x[i, n - 1 - j] * y[j]."""
+    x, y, out = Buffer("x", FLOAT32, "input"), Buffer("y", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    value = load(x, I * N + N - 1 - J) * load(y, J)
+    body = Loop("i", 0, M, 1, (Loop("j", 0, N, 1, (Store("out", I * N + J, value),), lanes=1),))
+    return Kernel("read_backward", (x, y, out), ("m", "n"), (body,))
+
+
+def written_backward() -> Kernel:
+    """out[i, n - 1 - j] = x[i, j]."""
+    x, out = Buffer("x", BOOL, "input"), Buffer("out", BOOL, "output")
+    store = Store("out", I * N + N - 1 - J, load(x, I * N + J))
+    return Kernel(
+        "written_backward", (x, out), ("m", "n"), (Loop("i", 0, M, 1, (Loop("j", 0, N, 1, (store,), lanes=1),)),)
+    )
+
+
 def sums_by_number() -> Kernel:
     """out[number[i]] += x[i], turn by turn: rows of x by lanes, numbers that come twice add up in order."""
     number, x, out = Buffer("number", INT64, "input"), Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
@@ -146,6 +163,8 @@ def shapes_of(kernel: Kernel, m: int, n: int) -> list[int]:
         "softmax": [m * n, m * n],
         "column_sum": [m * n, n],
         "transposed": [m * n, m * n],
+        "read_backward": [m * n, n, m * n],
+        "written_backward": [m * n, m * n],
         "masks": [n, n, n],
         "sums_by_number": [m, m * n, 2 * n],
     }[kernel.name]
@@ -179,6 +198,8 @@ KERNELS: list[Callable[[], Kernel]] = [
     softmax,
     column_sum,
     transposed,
+    read_backward,
+    written_backward,
     masks,
     sums_by_number,
 ]
@@ -197,6 +218,11 @@ def test_every_engine_agrees(make: Callable[[], Kernel], target: Target) -> None
         run_native(scheduled, target, arrays, [3, n, *whole_range(scheduled, sizes)])
         place = [buffer.name for buffer in kernel.buffers].index("out")
         np.testing.assert_allclose(arrays[place], expected, rtol=4e-6, err_msg=f"n = {n}\n{scheduled}")
+
+
+@pytest.mark.parametrize("make", [read_backward, written_backward])
+def test_rows_that_are_turned_round_are_vectors(make: Callable[[], Kernel]) -> None:
+    assert "lanes 16 masked" in str(schedule(make(), AVX512).kernel)
 
 
 @pytest.mark.parametrize("n", EXTENTS)
