@@ -278,6 +278,9 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
             return narrowed(b, b("aten::mean.dim", x, list(range(-spatial, 0)), True), dtype)
         if not all(isinstance(number, int) for number in (*counts, *extents)):
             raise UndecidedShape("adaptive pooling needs the extents before the program runs")
+        if all(count and extent % count == 0 for extent, count in zip(extents, counts)):
+            windows = [extent // count for extent, count in zip(extents, counts)]
+            return narrowed(b, b(f"aten::avg_pool{spatial}d", x, windows, windows), dtype)
         for place, (extent, count) in enumerate(zip(extents, counts)):
             axis = len(shape) - spatial + place
             shares = b.value(_shares(extent, count).T.astype(b.type(x).dtype.numpy).copy())
