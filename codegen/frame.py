@@ -40,7 +40,7 @@ from optc.codegen.native import (
 from optc.codegen.parallelise import kernel_operations
 from optc.codegen.phases import Phase, in_phases
 from optc.codegen.registers import RegisterEmitter
-from optc.codegen.schedule import schedule
+from optc.codegen.schedule import Scheduled, schedule
 from optc.codegen.splitting import SPLIT_WORTH, call_alone, call_parallel, is_worth_splitting, scaled
 from optc.codegen.weights import contiguous_copy, is_transposed, only_multiplied
 from optc.codegen.work import Work, kernel_work
@@ -126,6 +126,7 @@ class Frame:
         self.kernels: list[KernelRecord] = []
         self.clock: Clock | None = None
         self.modules: dict[str, Module] = {}
+        self.scheduled_kernels: dict[str, Scheduled] = {}
         self.splits = False
         self.split_operations = 0
 
@@ -530,14 +531,9 @@ class Frame:
 
     def call_phase(self, phase: Phase, pointers: list[Value], operators: list[str], notes: Sequence[str]) -> None:
         """Schedule, emit and call one kernel."""
-        kernel = phase.kernel
-        scheduled = schedule(kernel, self.target)
-        name = content_name(scheduled.kernel, self.target)
-        named = replace(scheduled.kernel, name=name)
-        if name not in self.modules:
-            module = Module(name)
-            emit_kernel(named, module, self.target)
-            self.modules[name] = module
+        scheduled = self.scheduled(phase.kernel)
+        named = scheduled.kernel
+        name = named.name
         given = iter(pointers)
         scratch: list[Slot] = []
         places: list[Value] = []
@@ -559,6 +555,21 @@ class Frame:
             self.release(slot)
         shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]
         self.kernels.append(KernelRecord(name, operators, str(named), shown))
+
+    def scheduled(self, kernel: Kernel) -> Scheduled:
+        """A kernel as it is run, under a name made of its content, and emitted: equal ones are once."""
+        text = str(replace(kernel, name=""))
+        known = self.scheduled_kernels.get(text)
+        if known is not None:
+            return known
+        done = schedule(kernel, self.target)
+        named = replace(done.kernel, name=content_name(done.kernel, self.target))
+        if named.name not in self.modules:
+            module = Module(named.name)
+            emit_kernel(named, module, self.target)
+            self.modules[named.name] = module
+        self.scheduled_kernels[text] = Scheduled(named, done.applied)
+        return self.scheduled_kernels[text]
 
 
 # Small facts -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from functools import reduce
 
@@ -14,10 +14,15 @@ from optc.codegen.gemm_tiles import element_bytes, has_cheap_masks, last_columns
 from optc.codegen.llvm import Builder, Module, Value
 
 
-def product_modules(gemm: Gemm) -> dict[str, Module]:
-    """The driver and its kernels, one module per function, by name.  Modules of the same name are the same."""
+def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]:
+    """The driver and its kernels but those that are `known`, one module per function, by name.
+
+    Modules of the same name are the same.
+    """
     writer = _DriverWriter(gemm)
-    return {gemm.name: writer.module, **{kernel.name: kernel.module() for kernel in writer.kernels}}
+    kernels = {kernel.name: kernel for kernel in writer.kernels}
+    made = {name: kernel.module() for name, kernel in kernels.items() if name not in known}
+    return {gemm.name: writer.module, **made}
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,9 @@ class Product:
         described = Gemm(
             self.element, plan, m, n, k, order, matrix.order, epilogue, _known(self.batches), levels, len(c.levels)
         )  # fmt: skip
-        for name, module in product_modules(described).items():
-            driver.modules.setdefault(name, module)
+        if described.name not in driver.modules:  # else its kernels are there as well
+            for name, module in product_modules(described, driver.modules).items():
+                driver.modules.setdefault(name, module)
         sizes: list[Dim] = list(self.extents)
         steps: list[Dim] = [self.batches, a.batch, matrix.batch, c.batch] if described.is_batched else []
         scratch_bytes = described.scratch_bytes(self.extents[2])

@@ -49,6 +49,8 @@ def plain_symbol(dim: Dim | None) -> str | None:
 
 def told_dims(value: Value) -> tuple[Dim, ...]:
     """The dimensions that can be read off a value while the program runs: extents of a tensor, an int itself."""
+    if isinstance(value.type, TensorType):
+        return value.type.shape or ()
     if value.is_constant and type(value.constant) is int:
         return (value.constant,)
     return () if value.node.kind == "prim::Dim" else told_dims_of(value.type)
@@ -67,8 +69,10 @@ def binders(graph: Graph) -> dict[str, Value]:
     """For every symbol, the first value (outer blocks first) that tells what it is."""
     found: dict[str, Value] = {}
     for value in graph.values():
-        for name in filter(None, map(plain_symbol, told_dims(value))):
-            found.setdefault(name, value)
+        for dim in told_dims(value):
+            name = None if isinstance(dim, int) else plain_symbol(dim)
+            if name is not None:
+                found.setdefault(name, value)
     return found
 
 

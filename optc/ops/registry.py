@@ -439,6 +439,8 @@ def operator_of(node: Node) -> Operator | None:
     """The operator a node stands for (resolved by overload name or by its inputs' types), None for prim nodes."""
     if isinstance(node.operator, Operator):
         return node.operator
+    if node.kind not in _overloads:
+        return None
     if node.overload is not None:
         node.operator = lookup(f"{node.kind}.{node.overload}" if node.overload else node.kind)
     if node.operator is None:
