@@ -37,7 +37,7 @@ def fill_kernel(buffers: Sequence[Buffer], slabs: Sequence[Slab], value: Expr) -
     body: list[Statement] = []
     names = {name for dim in dims_of(value) for name in symbols(dim)}
     for offset, shape, strides in slabs:
-        extents, steps = _merged(shape, strides)
+        extents, steps = merged(shape, strides)
         body.extend(nest(extents, (Store(buffers[-1].name, offset + place_of(steps), value),)))
         names.update(name for dim in (offset, *extents, *steps) for name in symbols(dim))
     return Kernel("kernel", tuple(buffers), tuple(sorted(names)), tuple(body))
