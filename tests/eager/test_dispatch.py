@@ -64,9 +64,10 @@ def test_overloads(recorder: Recorder, call: Any, operator: str) -> None:
 def test_a_recorder_gets_every_argument_in_the_order_of_the_schema(recorder: Recorder) -> None:
     x = f.ones(2)
     y = f.add(other=x, input=x, alpha=2)
-    assert recorder.calls[-1] == ("aten::add.Tensor", [x, x, 2], y) or recorder.calls[-1][1][2] == 2
-    assert recorder.calls[-1][1][0] is x
-    assert recorder.calls[-1][2] is y
+    operator, arguments, result = recorder.calls[-1]
+    assert operator == "aten::add.Tensor"
+    assert arguments[0] is x and arguments[1] is x and arguments[2] == 2
+    assert result is y
 
 
 def test_dtypes_are_codes_and_devices_names(recorder: Recorder) -> None:
