@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -31,14 +31,34 @@ def compile(
     cache: bool = True,
 ) -> Any:
     """See `optc.compile`, which is this function for those who have not loaded the compiler yet."""
-    if fallback not in FALLBACKS:
-        raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
-    if threads is not None and threads < 1:
-        raise ValueError(f"a call needs at least one thread, not threads={threads}")
+    _check_options(dynamic, threads, fallback, cache)
     options = {"dynamic": dynamic, "fallback": fallback, "cache": cache, "threads": threads or 0}
     if module is None:
         return _decorator(example_inputs, options)
     return _compile(module, example_inputs, options)
+
+
+def _check_options(dynamic: Any, threads: Any, fallback: Any, cache: Any) -> None:
+    if fallback not in FALLBACKS:
+        raise ValueError(f"fallback must be one of {', '.join(FALLBACKS)}, not {fallback!r}")
+    if not isinstance(cache, bool):
+        raise TypeError(f"cache must be True or False, not {cache!r}")
+    if not isinstance(threads, int | None):
+        raise TypeError(f"threads must be a number, not {threads!r}")
+    if threads is not None and threads < 1:
+        raise ValueError(f"a call needs at least one thread, not threads={threads}")
+    if not isinstance(dynamic, bool | Mapping | None):
+        raise TypeError(f"dynamic must be True, False, None or {{argument number: dimensions}}, not {dynamic!r}")
+
+
+def _check_dynamic(dynamic: Mapping[Any, Any], function: Function, receiver: ScriptObject | None) -> None:
+    """A mapping must mean arguments that there are; their dimensions are checked when they are known."""
+    count = len(function.schema.arguments) - (receiver is not None)
+    for argument, dimensions in dynamic.items():
+        if argument not in range(count):
+            raise ValueError(f"dynamic names argument {argument!r} of {count}: arguments are numbered from 0")
+        if isinstance(dimensions, int) or not all(isinstance(each, int) and each >= 0 for each in dimensions):
+            raise ValueError(f"dynamic must name dimensions of argument {argument} as in [0, 1], not {dimensions!r}")
 
 
 def _decorator(example_inputs: Any, options: dict[str, Any]) -> Callable[[Any], CompiledFunction]:
@@ -52,6 +72,8 @@ def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> Compi
     inputs = example_inputs if isinstance(example_inputs, tuple | list | None) else (example_inputs,)
     with collector_paused():
         function, receiver, name = capture(module, inputs)
+        if isinstance(options["dynamic"], Mapping):
+            _check_dynamic(options["dynamic"], function, receiver)
         default_kind = "torch" if is_of_torch(module, inputs) else "optc"
         compiled = make_compiled(function, receiver, name=name, default_kind=default_kind, **options)
         if inspect.isroutine(module):

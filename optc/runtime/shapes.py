@@ -32,7 +32,9 @@ class ShapeHistory:
         self._flags: dict[int, set[bool]] = {}
 
     def observe(self, types: Sequence[Any]) -> None:
-        """Take note of one call."""
+        """Take note of one call. Raises ValueError where a dimension was named that its argument does not have."""
+        if isinstance(self.dynamic, Mapping):
+            _check_dimensions(self.dynamic, types)
         for path, type_ in tensor_types(types):
             for axis, extent in enumerate(type_.shape or ()):
                 if isinstance(extent, int):
@@ -78,6 +80,15 @@ class ShapeHistory:
             return extent
         history = tuple(self._seen[(*path, axis)])
         return symbol(names.setdefault(history, f"s{len(names)}"))
+
+
+def _check_dimensions(dynamic: Mapping[int, Sequence[int]], types: Sequence[Any]) -> None:
+    for argument, dimensions in dynamic.items():
+        ranks = [len(type_.shape or ()) for _, type_ in tensor_types(types[argument])]
+        if ranks and max(dimensions, default=-1) >= max(ranks):
+            raise ValueError(
+                f"dynamic names dimension {max(dimensions)} of argument {argument}, which has {max(ranks)}"
+            )
 
 
 def tensor_types(types: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], TensorType]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from pathlib import Path
@@ -190,6 +191,26 @@ def test_unknown_options_are_refused() -> None:
         torch.compile(Scale(), threads=0)
     with pytest.raises(TypeError, match="takes a module, a function or the path"):
         torch.compile(3)
+    with pytest.raises(TypeError, match="threads must be a number, not '2'"):
+        torch.compile(Scale(), threads="2")
+    with pytest.raises(TypeError, match="cache must be True or False, not 'no'"):
+        torch.compile(Scale(), cache="no")
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "error", "said"),
+    [
+        ("yes", TypeError, "dynamic must be True, False, None or {argument number: dimensions}, not 'yes'"),
+        ({"x": [0]}, ValueError, "dynamic names argument 'x' of 2: arguments are numbered from 0"),
+        ({2: [0]}, ValueError, "dynamic names argument 2 of 2: arguments are numbered from 0"),
+        ({0: [-1]}, ValueError, "dynamic must name dimensions of argument 0 as in [0, 1], not [-1]"),
+        ({0: 1}, ValueError, "dynamic must name dimensions of argument 0 as in [0, 1], not 1"),
+        ({0: [0, 2]}, ValueError, "dynamic names dimension 2 of argument 0, which has 2"),
+    ],
+)
+def test_dynamic_dimensions_must_be_there(dynamic: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=re.escape(said)):
+        torch.compile(Scale(), dynamic=dynamic)(torch.rand(2, 4))
 
 
 def test_the_cache_can_be_left_alone(tmp_path: Any, monkeypatch: Any) -> None:
