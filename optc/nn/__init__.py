@@ -2,7 +2,17 @@
 
 from optc.nn import functional, init, modules, parameter, utils
 from optc.nn.modules import *
-from optc.nn.parameter import Buffer, Parameter
+from optc.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 
-__all__ = ["Buffer", "Parameter", "functional", "init", "modules", "parameter", "utils"]
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "functional",
+    "init",
+    "modules",
+    "parameter",
+    "utils",
+]
 __all__ += modules.__all__

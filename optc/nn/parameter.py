@@ -8,7 +8,7 @@ from optc.eager.base import LEAF, NO_GRADIENT
 from optc.eager.functions import empty
 from optc.eager.tensor import Tensor
 
-__all__ = ["Buffer", "Parameter"]
+__all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter"]
 
 
 class Parameter(Tensor):
@@ -67,3 +67,42 @@ class Buffer(Tensor):
 
 def _rebuild_buffer(data: Tensor, persistent: bool) -> Buffer:
     return Buffer(data, persistent=persistent)
+
+
+_UNKNOWN = (
+    "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in `load_state_dict` when "
+    "trying to load an uninitialized parameter into an initialized one. Call `forward` to initialize the parameters "
+    "before accessing their attributes."
+)
+
+
+class UninitializedParameter(Parameter):
+    """A parameter of a lazy module, whose shape its first input tells."""
+
+    @property
+    def shape(self) -> Any:
+        """Raises RuntimeError."""
+        raise RuntimeError(_UNKNOWN)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+class UninitializedBuffer(Tensor):
+    """A buffer of a lazy module, whose shape its first input tells."""
+
+    def __new__(cls) -> Self:
+        buffer = super().__new__(cls)
+        buffer._array, buffer._gradient = empty(0)._array, NO_GRADIENT
+        return buffer
+
+    def __init__(self) -> None:
+        """Everything happens in `__new__`."""
+
+    @property
+    def shape(self) -> Any:
+        """Raises RuntimeError."""
+        raise RuntimeError(_UNKNOWN)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"

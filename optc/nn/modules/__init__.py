@@ -30,6 +30,7 @@ from optc.nn.modules.activation import (
     Tanhshrink,
     Threshold,
 )
+from optc.nn.modules.adaptive import AdaptiveLogSoftmaxWithLoss
 from optc.nn.modules.attention import MultiheadAttention
 from optc.nn.modules.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from optc.nn.modules.channelshuffle import ChannelShuffle
@@ -58,6 +59,21 @@ from optc.nn.modules.instancenorm import (
     InstanceNorm2d,
     InstanceNorm3d,
 )
+from optc.nn.modules.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
+    LazyLinear,
+)
 from optc.nn.modules.linear import Bilinear, Identity, Linear
 from optc.nn.modules.loss import (
     BCELoss,
@@ -80,6 +96,7 @@ from optc.nn.modules.loss import (
     SmoothL1Loss,
     SoftMarginLoss,
     TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
 )
 from optc.nn.modules.module import Module
 from optc.nn.modules.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
@@ -142,6 +159,20 @@ from optc.nn.modules.upsampling import (
 )
 
 __all__ = [
+    "AdaptiveLogSoftmaxWithLoss",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
+    "LazyLinear",
     "CircularPad1d",
     "CircularPad2d",
     "CircularPad3d",
@@ -267,6 +298,7 @@ __all__ = [
     "PoissonNLLLoss",
     "GaussianNLLLoss",
     "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "CosineSimilarity",
     "PairwiseDistance",
     "Fold",
