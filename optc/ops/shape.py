@@ -15,7 +15,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, normalize_dims
 from optc.ops.memory_formats import PRESERVE, element_strides, in_format
-from optc.ops.registry import Shares, always_shares, define
+from optc.ops.registry import Operator, Shares, always_shares, define
 from optc.ops.shapes import (
     Shape,
     contiguous_strides,
@@ -209,6 +209,9 @@ NEEDING_ROWS: set[str] = set()
 """Those of them that copy what does not lie row by row, whatever its strides are."""
 
 
+_ASKED: dict[str, Callable[..., Sequence[Dim]]] = {}
+
+
 def _row_reference(x: Array, sizes: Sequence[Dim]) -> Array:
     return _reshape_reference(x if x.flags.c_contiguous else x.copy(order="C"), sizes)
 
@@ -232,6 +235,7 @@ def declare_reshaping(
         NEEDING_ROWS.add(schema.partition("(")[0])
     if not must_view and shares is None:
         RESHAPING[schema.partition("(")[0]] = is_same
+    _ASKED[schema.partition("(")[0]] = shape_of
     define(
         schema,
         infer=lambda x, *rest: _infer_view(x, shape_of(known_shape(x), *rest)),
@@ -240,6 +244,11 @@ def declare_reshaping(
         may_fail=must_view,
         shares=shares,
     )
+
+
+def asked_shape(operator: Operator) -> Callable[..., Sequence[Dim]] | None:
+    """For operators that give the same elements in another shape: that shape, of the tensor's and other arguments."""
+    return _ASKED.get(operator.name)
 
 
 def _shape_of_other(shape: Shape, other: Any) -> Sequence[Dim]:

@@ -1,0 +1,81 @@
+"""The pass `checked-views`.
+
+                                             prim::If(u0 == 9): else raise
+%y : Tensor = aten::view(%x, [3, 3])   =>    %a : Float(9) = aten::narrow(%x, 0, 0, 9)
+                                             %y : Float(3, 3) = aten::reshape(%a, [3, 3])
+
+where %x has u0 elements, and only running tells how many that are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optc.ir.dims import Dim, product
+from optc.ir.graph import Graph, Node
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape, abstract
+from optc.ops.builder import Builder
+from optc.ops.registry import operator_of
+from optc.ops.shape import asked_shape
+from optc.ops.shapes import is_extent
+from optc.pipeline import graph_pass
+
+
+@graph_pass(
+    "checked-views",
+    functional=True,
+    after={
+        "infer-shapes": "it says which shapes are not known to fit",
+        "loop-unrolling": "a size that differs between turns of a loop is known in each of them",
+    },
+)
+def checked_views(graph: Graph) -> bool:
+    """Let the program check that as many elements as it finds fit the shape that it asks for."""
+    changed = False
+    for node in list(graph.walk()):
+        changed |= _check(node)
+    return changed
+
+
+def _check(node: Node) -> bool:
+    operator = operator_of(node)
+    asked = None if operator is None else asked_shape(operator)
+    if operator is None or asked is None or not _is_open(node):
+        return False
+    arguments = [abstract(value) for value in node.inputs]
+    shape: Sequence[Dim] = arguments[0].shape
+    try:
+        sizes = list(asked(shape, *arguments[1:]))
+    except (UndecidedShape, RuntimeError, TypeError, IndexError):
+        return False
+    if sizes.count(-1) > 1 or any(isinstance(size, int) and size < -1 for size in sizes):
+        return False
+    with node.graph.replacing(node):
+        b = Builder(node.graph)
+        sizes = _filled_in(b, product(tuple(shape)), sizes)
+        flat = b("aten::reshape", node.inputs[0], [-1])
+        node.output.replace_all_uses_with(b("aten::reshape", b("aten::narrow", flat, 0, 0, product(sizes)), sizes))
+    node.destroy()
+    return True
+
+
+def _is_open(node: Node) -> bool:
+    """What is seen in another shape has a known one, what comes of it has none yet."""
+    given, made = node.inputs[0].type, node.output.type
+    if not (isinstance(given, TensorType) and isinstance(made, TensorType)):
+        return False
+    return given.dtype is not None and given.shape is not None and made.shape is None
+
+
+def _filled_in(b: Builder, count: Dim, sizes: list[Dim]) -> list[Dim]:
+    """The sizes, with the one that is left open, of which the program has checked that so many elements fit."""
+    known = product([size for size in sizes if size != -1])
+    for size in sizes:
+        if not isinstance(size, int) and not is_extent(size):
+            b.require(b("aten::ge.int", size, 0), "invalid shape dimension")
+    if -1 in sizes:
+        b.require(b("aten::ne.int", known, 0), "cannot reshape tensor of 0 elements")
+        sizes = [count // known if size == -1 else size for size in sizes]
+    b.require(b("aten::eq.int", count, product(sizes)), "the shape is invalid for an input of this size")
+    return sizes

@@ -1,0 +1,72 @@
+"""Shapes of which only running tells whether they fit: native code checks, and fails as the program itself does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc as torch
+
+
+@torch.jit.script
+def square(x: torch.Tensor) -> torch.Tensor:
+    return x[x > 0].view([2, 3]).sum(0)
+
+
+@torch.jit.script
+def visible(x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+    return x[~hidden].reshape(x.size(0), -1, x.size(2)) * 2
+
+
+@torch.jit.script
+def in_rows(x: torch.Tensor, rows: int) -> torch.Tensor:
+    return x[x > 0].view(rows, -1) + 1
+
+
+def batch(size: int, shown: int) -> tuple[Any, Any]:
+    hidden = np.ones((size, 5), bool)
+    for row in range(size):
+        hidden[row, (np.arange(shown) * 2 + row) % 5] = False
+    return torch.arange(size * 5 * 3).reshape(size, 5, 3).float(), torch.from_numpy(hidden)
+
+
+def test_what_fits_is_seen_in_the_shape() -> None:
+    fast = torch.compile(square, fallback="error")
+    assert fast(torch.tensor([1.0, -1, 2, 3, 4, 5, -2, 6])).tolist() == [5.0, 7.0, 9.0]
+    assert fast(torch.tensor([6.0, -1, 5, 4, 3, 2, -2, 1])).tolist() == [9.0, 7.0, 5.0]
+
+
+def test_the_open_dimension_is_worked_out() -> None:
+    fast = torch.compile(visible, fallback="error")
+    for size, shown in ((2, 3), (2, 2), (3, 3), (3, 0)):
+        given = batch(size, shown)
+        expected = visible(*given)
+        found = fast(*given)
+        assert found.shape == expected.shape == (size, shown, 3)
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("numbers", [[1.0, 2, 3], [-1.0, -2, -3], [1.0, 2, 3, 4, 5, 6, 7]])
+def test_what_does_not_fit_is_refused_in_the_words_of_the_program(numbers: list[float]) -> None:
+    fast = torch.compile(square, fallback="error")
+    with pytest.raises(RuntimeError, match=r"shape '\[2, 3\]' is invalid for input of size"):
+        fast(torch.tensor(numbers))
+
+
+def test_sizes_that_only_the_call_tells() -> None:
+    fast = torch.compile(in_rows, fallback="error")
+    for rows in (2, 3, 6):
+        assert fast(torch.arange(7.0), rows).shape == (rows, 6 // rows)
+    for rows, numbers in (
+        (4, torch.arange(7.0)),
+        (0, torch.zeros(7)),
+        (-1, torch.arange(7.0)),
+        (-2, torch.arange(7.0)),
+    ):
+        with pytest.raises(RuntimeError) as mine:
+            fast(numbers, rows)
+        with pytest.raises(RuntimeError) as expected:
+            in_rows(numbers, rows)
+        assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
