@@ -168,6 +168,8 @@ class CompiledFunction:
         if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
             history.dynamic = True
         specialization = self._compile_best(values, exact, history)
+        if specialization.always_fails:
+            history.forget(exact)
         if specialization.fallbacks:
             self._report(specialization)
         if len(self.specializations) >= SPECIALIZATION_LIMIT:
@@ -176,7 +178,10 @@ class CompiledFunction:
         return specialization
 
     def _compile_best(self, values: list[Any], exact: list[Any], history: ShapeHistory) -> Specialization:
-        """The most general version that is native, or has the least that is not; for these very extents when none is."""
+        """The most general version that is native, or has the least that is not; for these very extents when none is.
+
+        A call that fails whatever its tensors hold gets a version that says no more than that.
+        """
         pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
         tried: list[str] = []
         partial: list[tuple[int, Specialization]] = []
@@ -186,7 +191,7 @@ class CompiledFunction:
                     continue
                 tried.append(show(types))
                 specialization = self._compile(values, types)
-                if specialization.is_overlapping:
+                if specialization.is_overlapping or specialization.always_fails:
                     return specialization
                 if specialization.native is None:
                     continue
@@ -305,7 +310,7 @@ class CompiledFunction:
             if not island.is_partial or program.graph is None:
                 operator = island.node.kind if island.node is not None else self._function.name
                 specialization.fallbacks.append(Fallback(operator, island.reason, str(island.source or "")))
-        if not specialization.fallbacks and not always_raises(program.graph):
+        if not specialization.fallbacks and not specialization.always_fails:
             self._generate(specialization)
 
     def _generate(self, specialization: Specialization) -> None:
@@ -409,11 +414,6 @@ class CompiledFunction:
     def __repr__(self) -> str:
         versions = "".join(f"\n  {specialization}" for specialization in self.specializations)
         return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
-
-
-def always_raises(graph: Graph | None) -> bool:
-    """True for a program that fails for every argument of these types: the interpreter says how."""
-    return graph is not None and any(node.kind == "prim::RaiseException" for node in graph.nodes)
 
 
 def is_inherent(fallback: Fallback) -> bool:

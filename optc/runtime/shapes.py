@@ -40,6 +40,13 @@ class ShapeHistory:
                 if isinstance(extent, int):
                     self._seen.setdefault((*path, axis), []).append(extent)
 
+    def forget(self, types: Sequence[Any]) -> None:
+        """Take back the note of the last call, which failed: its extents say nothing of those to come."""
+        for path, type_ in tensor_types(types):
+            for axis, extent in enumerate(type_.shape or ()):
+                if isinstance(extent, int):
+                    self._seen[*path, axis].pop()
+
     def with_flags(self, types: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """The types of a call's arguments, a truth value that has been the same in all calls as a literal."""
         made = list(types)

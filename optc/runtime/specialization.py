@@ -61,6 +61,13 @@ class Specialization:
         return None if self.program is None else self.program.graph
 
     @property
+    def always_fails(self) -> bool:
+        """True where the program fails for all arguments of these types: the interpreter says how."""
+        if self.native is not None or self.graph is None:
+            return False
+        return any(node.kind == "prim::RaiseException" for node in self.graph.nodes)
+
+    @property
     def passes(self) -> list[Any]:
         """What every pass did."""
         return [] if self.program is None else self.program.records

@@ -184,6 +184,17 @@ def test_a_fallback_is_never_silent(capsys: Any) -> None:
     assert capsys.readouterr().out == "2\n2\n"
 
 
+def test_a_call_of_the_wrong_shape_leaves_nothing_behind() -> None:
+    fast = torch.compile(Scale(), fallback="error")
+    fast(torch.rand(2, 4))
+    for _ in range(2):
+        with pytest.raises(ExecutionError, match="mat1 and mat2 shapes cannot be multiplied"):
+            fast(torch.rand(2, 3))
+    fast(torch.rand(5, 4))
+    shown = [str(specialization) for specialization in fast.specializations]
+    assert shown == ["(Float(2, 4), float)", "(Float(2, 3), float)", "(Float(s0, 4), float)"]
+
+
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(ValueError, match="fallback must be one of"):
         torch.compile(Scale(), fallback="maybe")
