@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -44,9 +45,9 @@ def test_compiling_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     original = compiled.program_key
 
-    def watched(*arguments: object) -> object:
+    def watched(*arguments: Any, **keywords: Any) -> object:
         seen.append(gc.isenabled())
-        return original(*arguments)  # type: ignore[arg-type]
+        return original(*arguments, **keywords)
 
     monkeypatch.setenv("OPTC_CACHE", "1")
     monkeypatch.setattr(compiled, "program_key", watched)
