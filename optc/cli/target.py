@@ -17,7 +17,7 @@ from typing import Any
 from optc import interpreter
 from optc.compiler import capture
 from optc.eager.seeding import manual_seed
-from optc.errors import OptcError
+from optc.errors import ArchiveError, OptcError
 from optc.ir.function import Function, ScriptObject
 from optc.jit.api import load
 from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod, to_python
@@ -100,8 +100,7 @@ def load_target(
     numbers seeded by 0. Raises UsageError.
     """
     program = load_program(text)
-    with usage_errors(f"cannot capture {text}"):
-        opened = load(program) if isinstance(program, str) else program
+    opened = load_archive(program) if isinstance(program, str) else program
     if isinstance(opened, ObjectModule) and (method or is_for_show):
         return _method_of(opened, method, text)
     with usage_errors(f"cannot capture {text}"):
@@ -148,6 +147,14 @@ def require_file(path: Path) -> None:
         raise UsageError(f"{path} is a folder, not a file")
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
+
+
+def load_archive(path: str) -> Any:
+    """The module in an archive. Raises UsageError."""
+    try:
+        return load(path)
+    except ArchiveError as error:  # it names the file itself
+        raise UsageError(f"cannot load {one_line(error)}") from error
 
 
 def load_object(path: Path, name: str) -> Any:

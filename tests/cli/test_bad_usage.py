@@ -63,7 +63,8 @@ def test_complaint(command: Command, programs: Path, arguments: tuple[str, ...],
 def test_file_that_is_no_archive(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"not a zip file")
-    assert "model.pt" in only_line(command("run", path, "--shape", "3"))
+    line = only_line(command("run", path, "--shape", "3"))
+    assert line.startswith(f"optc run: error: cannot load {path}: this is no zip file")
 
 
 def test_file_that_is_no_array(command: Command, programs: Path, tmp_path: Path) -> None:
