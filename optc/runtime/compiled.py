@@ -122,19 +122,16 @@ class CompiledFunction:
         return FunctionSchema(schema.name, "", schema.arguments[hidden:], schema.returns)
 
     def _find(self, values: list[Any]) -> Specialization:
-        for specialization in self.specializations:
-            if specialization.accepts(values):
-                self._select(specialization)
-                return specialization
-        with self._lock:
-            for specialization in self.specializations:
-                if specialization.accepts(values):
-                    break
-            else:
-                with collector_paused():
-                    specialization = self._specialize(values)
-            self._select(specialization)
-        return specialization
+        found = self._fitting(values)
+        if found is None:
+            with self._lock, collector_paused():
+                # Another thread may have made it while this one waited for the lock.
+                found = self._fitting(values) or self._specialize(values)
+        self._select(found)
+        return found
+
+    def _fitting(self, values: list[Any]) -> Specialization | None:
+        return next((made for made in self.specializations if made.accepts(values)), None)
 
     def _select(self, specialization: Specialization) -> None:
         """Make a specialisation the one that calls go to first."""

@@ -35,17 +35,13 @@ class ShapeHistory:
         """Take note of one call. Raises ValueError where a dimension was named that its argument does not have."""
         if isinstance(self.dynamic, Mapping):
             _check_dimensions(self.dynamic, types)
-        for path, type_ in tensor_types(types):
-            for axis, extent in enumerate(type_.shape or ()):
-                if isinstance(extent, int):
-                    self._seen.setdefault((*path, axis), []).append(extent)
+        for place, extent in _extents(types):
+            self._seen.setdefault(place, []).append(extent)
 
     def forget(self, types: Sequence[Any]) -> None:
         """Take back the note of the last call, which failed: its extents say nothing of those to come."""
-        for path, type_ in tensor_types(types):
-            for axis, extent in enumerate(type_.shape or ()):
-                if isinstance(extent, int):
-                    self._seen[*path, axis].pop()
+        for place, _ in _extents(types):
+            self._seen[place].pop()
 
     def with_flags(self, types: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """The types of a call's arguments, a truth value that has been the same in all calls as a literal."""
@@ -108,6 +104,14 @@ def tensor_types(types: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple
     elif isinstance(types, dict):
         for key, item in types.items():
             yield from tensor_types(item, (*path, key))
+
+
+def _extents(types: Any) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """The known extents of all tensors, each with the way to its dimension."""
+    for path, type_ in tensor_types(types):
+        for axis, extent in enumerate(type_.shape or ()):
+            if isinstance(extent, int):
+                yield (*path, axis), extent
 
 
 def _with_shapes(type_: Any, path: tuple[Any, ...], shapes: Mapping[tuple[Any, ...], tuple[Dim, ...]]) -> Any:
