@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from optc.codegen.blocks import block_reductions
 from optc.codegen.columns import stream_columns
 from optc.codegen.fetches import fetch_ahead
+from optc.codegen.fused_sums import fuse_sums
 from optc.codegen.hoist import hoist_invariants
 from optc.codegen.host import Target
 from optc.codegen.interleave import interleave
@@ -21,6 +22,7 @@ from optc.codegen.unroll import unroll
 from optc.codegen.vectorise import vectorise
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
+    "fuse sums": fuse_sums,
     "parallelise": parallelise,
     "block reductions": lambda kernel, target: block_reductions(kernel),
     "tile transposes": tile_transposes,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from optc.codegen.host import Target
-from optc.codegen.kernel import Accumulate, Define, Kernel, Loop, Statement, copied, defined
+from optc.codegen.kernel import Accumulate, Assign, Define, Kernel, Loop, Statement, copied, defined
 
 SHORT = 8
 """A loop with at most so many turns may be written out."""
@@ -33,7 +33,7 @@ def _is_window(loop: Loop) -> bool:
     *before, last = loop.body
     if isinstance(last, Loop) and not before:
         return not loop.lanes and isinstance(loop.stop - loop.start, int) and _is_window(last)
-    return is_short(loop) and all(isinstance(statement, Accumulate | Define) for statement in loop.body)
+    return is_short(loop) and all(isinstance(statement, Accumulate | Assign | Define) for statement in loop.body)
 
 
 def unroll(kernel: Kernel, target: Target) -> Kernel:
@@ -53,7 +53,7 @@ def _body(body: tuple[Statement, ...], has_lanes: bool) -> tuple[Statement, ...]
 
 def _loop(loop: Loop, has_lanes: bool) -> tuple[Statement, ...]:
     loop = replace(loop, body=_body(loop.body, has_lanes or loop.lanes > 0))
-    if not has_lanes or not is_short(loop) or not all(isinstance(s, Accumulate | Define) for s in loop.body):
+    if not has_lanes or not is_short(loop) or not all(isinstance(s, Accumulate | Assign | Define) for s in loop.body):
         return (loop,)
     length = loop.stop - loop.start
     assert isinstance(length, int)

@@ -81,3 +81,19 @@ def test_a_norm_and_an_activation_join_a_convolution_of_single_channels() -> Non
     np.testing.assert_allclose(compiled(x).numpy(), block(x).detach().numpy(), rtol=1e-4, atol=1e-5)
     together = [kernel.operators for kernel in compiled.kernels if "aten::sum" in kernel.operators]
     assert together == [["aten::mul", "aten::sum", "aten::mul", "aten::add", "aten::relu6"]]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 7, 8, 24, 100])
+def test_the_batch_does_not_change_the_sum_of_a_window(channels: int) -> None:
+    """Nor does it matter whether extents are known: products are rounded only where registers may hold all of them."""
+    optc.manual_seed(0)
+    filters = optc.nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
+    x = np.random.default_rng(channels).standard_normal((17, channels, 3, 4)).astype(np.float32)
+    whole = optc.compile(filters, (optc.from_numpy(x),), fallback="error")
+    expected = whole(optc.from_numpy(x)).detach().numpy()
+    for count in (1, 2, 16):
+        few = optc.from_numpy(x[:count].copy())
+        for fast in (whole, optc.compile(filters, (few,), fallback="error", cache=False)):
+            np.testing.assert_array_equal(fast(few).detach().numpy(), expected[:count])
+    fused = [kernel for kernel in whole.kernels if "schedule: fuse sums" in kernel.notes]
+    assert bool(fused) == (9 * channels > 64)
