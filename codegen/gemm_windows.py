@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from optc.codegen.llvm import Builder, Parameter, Value
-from optc.ir.dims import Dim, product
+from optc.codegen.native import contiguous_strides
+from optc.ir.dims import Dim, multiply, product
 
 PARAMETERS = (Parameter("ptr", "windows", "readonly"), Parameter("i64", "from"))
 """What a kernel takes: the table, and where in K its part begins."""
@@ -25,6 +26,10 @@ MOST_RUNS = 256
 SHORTEST_RUN = 8
 """Shorter runs take longer to begin than to multiply."""
 
+
+LONGEST_STEP = 8
+LEAST_GAIN = 2.0
+"""So many times more elements must windows have than the tensor for a turned copy of that."""
 
 Levels: TypeAlias = tuple[tuple[Dim, Dim], ...]
 
@@ -74,6 +79,39 @@ def windows_of(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> Windo
         assert isinstance(extent, int)
         starts = [start + distance * number for start in starts for number in range(extent)]
     return Windows(tuple(reversed(outer)), run, tuple(starts))
+
+
+def turned(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> tuple[Levels, tuple[Dim, ...]] | None:
+    """The tensor that windows look at, as (extent, distance) of its dimensions with that of the last columns last, and
+    the strides by which the windows look at a copy of it without gaps. None where copying the windows is as good."""
+    extents, distances = list(shape[:rows]), list(strides[:rows])
+    walked: dict[int, tuple[int, int]] = {row: (row, 1) for row in range(rows)}
+    gain = 1.0
+    for column in range(rows, len(shape) - 1):
+        taken = {row for place, (row, _) in walked.items() if place >= rows}
+        found = _walked_along(strides, set(range(rows)) - taken, column)
+        if found is None:
+            return None
+        (row, step), extent = found, shape[column]
+        extents[row], distances[row] = (shape[row] - 1) * step + extent, strides[column]
+        walked[row], walked[column] = (row, step), (row, 1)
+        gain *= extent / step if isinstance(extent, int) else 1
+    if gain < LEAST_GAIN:
+        return None
+    walked[len(shape) - 1] = (rows, 1)
+    axes = (*zip(extents, distances, strict=True), (shape[-1], strides[-1]))
+    made = contiguous_strides(tuple(extent for extent, _ in axes))
+    seen = tuple(multiply(made[walked[place][0]], walked[place][1]) for place in range(len(shape)))
+    return None if windows_of(shape, seen, rows) is None else (axes, seen)
+
+
+def _walked_along(strides: Sequence[Dim], rows: set[int], column: int) -> tuple[int, int] | None:
+    """The level of rows along which a dimension of the windows lies too, and the step from window to window."""
+    for step in range(1, LONGEST_STEP + 1):
+        for row in sorted(rows):
+            if strides[column] != 0 and multiply(strides[column], step) == strides[row]:
+                return row, step
+    return None
 
 
 def _merged(shape: Sequence[Dim], strides: Sequence[Dim]) -> list[tuple[Dim, Dim]]:

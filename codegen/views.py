@@ -7,7 +7,7 @@ from typing import Any
 from optc.codegen.driver import Driver, reads_windows
 from optc.codegen.expression import memory_type
 from optc.codegen.frame import Unsupported, static, tensor_type
-from optc.codegen.gemm_windows import windows_of
+from optc.codegen.gemm_windows import turned, windows_of
 from optc.codegen.kernel_emitter import emit_dim
 from optc.codegen.llvm import Value
 from optc.codegen.native import Folded, MemoryTensor, RegisterTensor, contiguous_strides, fits_registers
@@ -37,9 +37,11 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         memory = driver.homes[source]
     placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
     copy = None
-    if placed is None and (folded := _folded(node, lowering, memory, arguments)) is not None:
-        driver.define(node.output, folded)
-        driver.share(node.output, source)
+    if (
+        placed is None
+        and (rows := _folded_rows(node, lowering, memory, arguments))
+        and _fold(driver, node, memory, rows)
+    ):
         return
     if placed is None:
         copy, memory = driver.copied(memory)
@@ -66,21 +68,37 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         driver.share(node.output, source)
 
 
-def _folded(node: Node, lowering: Layout, memory: MemoryTensor, arguments: list[Any]) -> Folded | None:
-    """The view as a matrix that the one product which reads it can read where it is; None for other views."""
+def _folded_rows(node: Node, lowering: Layout, memory: MemoryTensor, arguments: list[Any]) -> int:
+    """How many dimensions are the rows of a matrix that one product reads; 0 for other views."""
     if len(node.output.uses) != 1 or fits_registers(tensor_type(node.output)):
-        return None
+        return 0
     product_node = node.output.uses[0].node
     if product_node.owner is not node.owner or not reads_windows(product_node, node.output):
-        return None
+        return 0
     placed = lowering.function(memory.shape, contiguous_strides(memory.shape), 0, *arguments)
     if placed is None or len(placed[0]) != 2 or tuple(placed[1]) != contiguous_strides(tuple(placed[0])):
-        return None
-    for rows in range(1, len(memory.shape)):
-        if (product(memory.shape[:rows]), product(memory.shape[rows:])) == tuple(placed[0]):
-            is_window = windows_of(memory.shape, memory.strides, rows) is not None
-            return Folded(memory, rows, tuple(placed[0])) if is_window else None
-    return None
+        return 0
+    splits = range(1, len(memory.shape))
+    sizes = [(product(memory.shape[:rows]), product(memory.shape[rows:])) for rows in splits]
+    return next((rows for rows, size in zip(splits, sizes) if size == tuple(placed[0])), 0)
+
+
+def _fold(driver: Driver, node: Node, memory: MemoryTensor, rows: int) -> bool:
+    """Leave the view to the product, of the tensor where it is or of a copy whose channels lie beside each other; False
+    where the windows themselves have to be copied."""
+    shape = tuple(tensor_type(node.output).shape or ())
+    if windows_of(memory.shape, memory.strides, rows) is not None:
+        driver.define(node.output, Folded(memory, rows, shape))
+        driver.share(node.output, node.inputs[0])
+        return True
+    found = turned(memory.shape, memory.strides, rows)
+    if found is None:
+        return False
+    (extents, distances), strides = zip(*found[0], strict=True), found[1]
+    slot, copy = driver.copied(MemoryTensor(memory.dtype, memory.pointer, tuple(extents), tuple(distances)))
+    driver.define(node.output, Folded(MemoryTensor(memory.dtype, copy.pointer, memory.shape, strides), rows, shape))
+    driver.hold(node.output, slot)
+    return True
 
 
 def register_view(driver: Driver, node: Node, lowering: Layout, native: RegisterTensor, arguments: list[Any]) -> None:

@@ -165,3 +165,35 @@ def test_a_padded_convolution_copies_no_windows(name: str) -> None:
     )
     np.testing.assert_allclose(compiled(longer).numpy(), program(longer).numpy(), rtol=1e-4, atol=1e-4)
     assert any("windows" in kernel.name for kernel in compiled.kernels)
+
+
+UNPADDED: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any], bool]] = {
+    "conv2d": ((3, 4, 9, 12), (20, 4, 3, 3), {}, True),
+    "with steps": ((3, 3, 15, 14), (20, 3, 7, 7), {"stride": 2}, True),
+    "of lines": ((3, 8, 9, 12), (20, 8, 3, 1), {}, True),
+    "conv3d": ((3, 8, 5, 6, 7), (20, 8, 3, 3, 3), {}, True),
+    "apart": ((3, 8, 9, 12), (20, 8, 3, 3), {"stride": 3}, False),
+}
+
+
+@pytest.mark.parametrize("name", UNPADDED)
+def test_windows_of_planes_are_those_of_a_turned_copy(name: str) -> None:
+    """Channels that come first are put last once, where windows share what they read; else windows are copied."""
+    shape, filters, arguments, is_turned = UNPADDED[name]
+    random = np.random.default_rng(0)
+    x = optc.from_numpy(random.standard_normal(shape).astype(np.float32))
+    weight = optc.from_numpy(random.standard_normal(filters).astype(np.float32))
+    function = getattr(functional, f"conv{len(shape) - 2}d")
+
+    class Program(optc.nn.Module):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return function(x, weight, **arguments)
+
+    program = Program()
+    compiled = optc.compile(program, (x,), fallback="error")
+    np.testing.assert_allclose(compiled(x).numpy(), program(x).numpy(), rtol=1e-4, atol=1e-4)
+    for batch, longer in ((1, 0), (2, 1), (4, 3)):
+        places = (batch, shape[1], *(extent + longer for extent in shape[2:]))
+        other = optc.from_numpy(random.standard_normal(places).astype(np.float32))
+        np.testing.assert_allclose(compiled(other).numpy(), program(other).numpy(), rtol=1e-4, atol=1e-4)
+        assert any("windows" in kernel.name for kernel in compiled.kernels) == is_turned
