@@ -25,6 +25,7 @@ from optc.errors import OptcError
 from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Slot
+from optc.ir.types import Type
 from optc.ops.registry import operator_of
 
 
@@ -38,6 +39,8 @@ class Context:
 
     self_object: ScriptObject | None = None
     slots: list[Slot] = field(default_factory=list)
+    narrowed: list[tuple[Value, Type]] = field(default_factory=list)
+    """What stands for arguments of which this call knows more than the program declares, with the declared types."""
     output_structure: Any = None
     compares_arguments: bool = False
     """The program has asked whether two tensors it was given are one object, and was answered for this call."""

@@ -27,7 +27,7 @@ from optc.passes.object_constants import insert_held
 from optc.passes.running_statistics import write_running_statistics
 from optc.passes.settled_branches import take_settled_branches
 from optc.passes.variables import Variable
-from optc.pipeline import Context, graph_pass
+from optc.pipeline import Context, graph_pass, writes_memory
 
 
 class NotFreezable(UnsupportedError):
@@ -56,11 +56,14 @@ class _Freezer:
         self.context = context
         self.objects: dict[Value, ScriptObject] = {graph.inputs[0]: context.self_object}
         self.paths: dict[Value, str] = {graph.inputs[0]: ""}
+        self.lasting: set[tuple[int, str]] = set()
+        """Attributes that calls with other arguments write: they are no constants, though this version leaves them alone."""
 
     def run(self) -> None:
         self.resolve_objects()
         while inline(self.graph):
             self.resolve_objects()
+        self.lasting = self.what_other_calls_write()
         self.settle()
         write_running_statistics(self.graph)
         self.drop_assignments_of_itself()
@@ -81,10 +84,32 @@ class _Freezer:
                 self.paths[node.output] = self.path(node)
                 node.output.type = found.type
 
+    def what_other_calls_write(self) -> set[tuple[int, str]]:
+        """The attributes that the program may write whatever its flags are, and whatever is None."""
+        narrowed = [(value, type_) for value, type_ in self.context.narrowed if value.has_uses]
+        if not narrowed or not any(node.kind == "prim::SetAttr" or writes_memory(node) for node in self.graph.walk()):
+            return set()
+        opened = [(self.graph.add_input(type_), value) for value, type_ in narrowed]
+        for anything, value in opened:
+            value.replace_all_uses_with(anything)
+        self.settle()
+        aliasing = Aliasing(self.graph)
+        written = {
+            self.key(node)
+            for node in self.graph.walk()
+            if self.is_known(node, "prim::SetAttr")
+            or (self.is_known(node, "prim::GetAttr") and self.is_written(aliasing, node.output))
+        }
+        for anything, value in reversed(opened):
+            anything.replace_all_uses_with(value)
+            self.graph.block.param_node.remove_output(anything.offset)
+        return written
+
     def settle(self) -> None:
         """Scalars that no method assigns become constants, and the branches they decide are taken."""
         while True:
             assigned = {self.key(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")}
+            assigned |= self.lasting
             for node in list(self.graph.walk()):
                 if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
                     self.settle_read(node)
@@ -251,14 +276,15 @@ class _Freezer:
             elif self.is_written(aliasing, self.graph.inputs[slot.input]):
                 raise NotFreezable(f"{slot.path} is changed in place, and the list that holds it is assigned")
         for node in reads:
-            if self.is_written(aliasing, node.output):
+            if self.is_written(aliasing, node.output) or self.key(node) in self.lasting:
                 self.make_buffer(node)
 
     def make_buffer(self, node: Node) -> None:
         owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
         value = self.graph.add_input(_present_type(self.attribute(node), node.output.type), name)
         place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)
-        self.context.slots.append(Slot("buffer", name, place, output, owner, value.type))
+        kind = "buffer" if isinstance(self.attribute(node), Tensor | list | dict) else "attribute"
+        self.context.slots.append(Slot(kind, name, place, output, owner, value.type))
         node.output.replace_all_uses_with(value)
         self.graph.add_output(value)
         node.destroy()

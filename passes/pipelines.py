@@ -6,6 +6,7 @@ Importing this module registers every pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from optc import config, pipeline
@@ -15,7 +16,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram
 from optc.ir.structure import Literal, Structure
-from optc.ir.types import NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type
+from optc.ir.types import ANY, NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type, UnionType
 from optc.ops.builder import constant_type
 from optc.passes import (
     addmm_fusion,
@@ -116,7 +117,7 @@ def optimize(
     """
     graph = (program.graph if isinstance(program, Function) else program).copy()
     context = pipeline.Context(self_object)
-    structures = specialize_inputs(graph, input_types)
+    structures = specialize_inputs(graph, input_types, context.narrowed)
     _share_inputs(graph, sharing)
     watching = [*instruments_from_environment(), *instruments]
     records: list[pipeline.PassRecord] = []
@@ -139,9 +140,12 @@ def optimize(
     )
 
 
-def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[Structure]:
+def specialize_inputs(
+    graph: Graph, input_types: Sequence[Any] | None, narrowed: list[tuple[Value, Type]] | None = None
+) -> list[Structure]:
     """Give the graph's inputs the types of a call; nested arguments become one input per leaf.
 
+    `narrowed` gets what stands for arguments that may be something else in another call, and their declared types.
     Raises TypeError when the number of types is not the number of arguments.
     """
     erase_types(graph)
@@ -149,7 +153,11 @@ def specialize_inputs(graph: Graph, input_types: Sequence[Any] | None) -> list[S
     given: list[Any] = [value.type for value in arguments] if input_types is None else list(input_types)
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
-    return [_specialize(graph, value, value.type if type_ is None else type_) for value, type_ in zip(arguments, given)]
+    taken = _Taken([] if narrowed is None else narrowed)
+    return [
+        _specialize(graph, value, value.type if type_ is None else type_, taken)
+        for value, type_ in zip(arguments, given)
+    ]
 
 
 def _share_inputs(graph: Graph, sharing: Sequence[int]) -> None:
@@ -160,11 +168,19 @@ def _share_inputs(graph: Graph, sharing: Sequence[int]) -> None:
             value.replace_all_uses_with(tensors[first])
 
 
-def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
-    leaves: list[Value] = []
+@dataclass
+class _Taken:
+    """What is found while arguments are taken in: narrowed ones, and the leaves of the present one."""
+
+    narrowed: list[tuple[Value, Type]]
+    leaves: list[Value] = field(default_factory=list)
+
+
+def _specialize(graph: Graph, value: Value, given: Any, taken: _Taken) -> Structure:
+    leaves = taken.leaves = []
     declared = value.type
     with graph.inserting(next(graph.nodes, graph.block.return_node)):
-        made, structure = _take_in(graph, value.name, given, declared, leaves)
+        made, structure = _take_in(graph, value.name, given, declared, taken)
     value.replace_all_uses_with(made)
     place = value.offset
     graph.block.param_node.remove_output(place)
@@ -174,8 +190,15 @@ def _specialize(graph: Graph, value: Value, given: Any) -> Structure:
     return structure
 
 
-def _take_in(graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]) -> tuple[Value, Structure]:
+def _take_in(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
     """A value of the given structure made from new inputs."""
+    value, structure = _take_in_as_given(graph, name, given, declared, taken)
+    if isinstance(given, Literal) or isinstance(declared, OptionalType | UnionType) or declared is ANY:
+        taken.narrowed.append((value, declared))
+    return value, structure
+
+
+def _take_in_as_given(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
     if isinstance(declared, OptionalType) and given is not NONE and not isinstance(given, OptionalType):
         declared = declared.element
     if given is NONE:
@@ -185,20 +208,20 @@ def _take_in(graph: Graph, name: str, given: Any, declared: Type, leaves: list[V
     if isinstance(given, TupleType):
         given = tuple(given.elements)
     if isinstance(given, tuple | list | dict):
-        return _take_in_parts(graph, name, given, declared, leaves)
+        return _take_in_parts(graph, name, given, declared, taken)
     leaf = Value(graph.block.param_node, 0, given, name)
-    leaves.append(leaf)
+    taken.leaves.append(leaf)
     return leaf, Structure("leaf", type=given)
 
 
-def _take_in_parts(graph: Graph, name: str, given: Any, declared: Type, leaves: list[Value]) -> tuple[Value, Structure]:
+def _take_in_parts(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
     parts = list(given.values()) if isinstance(given, dict) else list(given)
     elements = _element_types(declared, len(parts))
-    taken = [
-        _take_in(graph, f"{name}.{place}" if name else "", part, element, leaves)
+    made = [
+        _take_in(graph, f"{name}.{place}" if name else "", part, element, taken)
         for place, (part, element) in enumerate(zip(parts, elements))
     ]
-    values, structures = [value for value, _ in taken], tuple(structure for _, structure in taken)
+    values, structures = [value for value, _ in made], tuple(structure for _, structure in made)
     if isinstance(given, dict):
         keys = [graph.insert_constant(key, constant_type(key)) for key in given]
         pairs = [value for pair in zip(keys, values) for value in pair]

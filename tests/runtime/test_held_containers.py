@@ -194,3 +194,38 @@ def test_modules_that_share_a_buffer_see_what_each_other_adds(shared: str) -> No
     seen = optc.zeros(2)
     fast = optc.compile(optc.jit.script(Pair(seen, seen if shared == "one tensor" else seen.view(2))))
     assert [fast(optc.ones(2)).tolist() for _ in range(3)] == [[6.0] * 2, [14.0] * 2, [22.0] * 2]
+
+
+class Switched(Containers):
+    """Some calls change what others only read."""
+
+    def forward(self, x: Tensor, change: bool = True, mode: str = "", by: Tensor | None = None) -> Tensor:
+        if change:
+            self.count += 1
+            self.numbers.append(self.count)
+            self.table["a"] += 1
+            self.tensors.append(x)
+            self.text += "a"
+            self.pair = (self.count, x)
+            self.seen += x
+        if by is not None:
+            self.count += 10
+            self.maybe = by
+        if mode == "reset":
+            self.count = 0
+        maybe = self.maybe
+        y = x + self.seen + self.count + self.numbers[-1] * self.table["a"] + len(self.text) + self.pair[0]
+        return y if maybe is None else y + maybe + self.tensors[-1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_calls_that_only_read_see_what_others_have_changed() -> None:
+    theirs = optc.jit.script(Switched())
+    fast = optc.compile(optc.jit.script(Switched()))
+    x = optc.ones(2)
+    calls: list[tuple[Any, ...]] = [
+        (x, False), (x, True), (x, False), (x, False, "reset"), (x, False), (x, False, "", x), (x, False), (x, True),
+        (x, False), (x, False, "other"),
+    ]  # fmt: skip
+    for arguments in calls:
+        assert fast(*arguments).tolist() == theirs(*arguments).tolist(), arguments[1:]
