@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import EllipsisType
 from typing import Any, TypeAlias, get_type_hints
 
@@ -205,8 +206,29 @@ class Rule:
     examples: list[dict[str, Any]]
     exact: bool
 
+    @cached_property
+    def needed(self) -> tuple[tuple[int, str], ...]:
+        """What must have made which arguments: operators in the pattern, constants where it has numbers."""
+        kinds = [(place, _kind_needed(argument)) for place, argument in enumerate(self.find.arguments)]
+        return tuple((place, kind) for place, kind in kinds if kind)
+
+    def may_match(self, node: Node) -> bool:
+        """False for nodes that the pattern fits in no order of the first two arguments: most of them, at a glance."""
+        made = [value.node.kind for value in node.inputs]
+        return all(
+            place < len(made) and (made[place] == kind or (place < 2 <= len(made) and made[1 - place] == kind))
+            for place, kind in self.needed
+        )
+
     def __repr__(self) -> str:
         return f"<Rule {self.name}: {self.equation}>"
+
+
+def _kind_needed(argument: Operand) -> str:
+    """The kind of node that an argument of a pattern only fits; empty where it may be any."""
+    if isinstance(argument, Call):
+        return argument.kind
+    return "prim::Constant" if argument is None or isinstance(argument, bool | int | float | str) else ""
 
 
 _names: set[str] = set()
@@ -453,6 +475,8 @@ def apply_rules(graph: Graph, rules: Sequence[Rule]) -> bool:
 
 def _apply_first(graph: Graph, node: Node, rules: Sequence[Rule]) -> Rule | None:
     for item in rules:
+        if not item.may_match(node):
+            continue
         for match in matches(item, node):
             refused = item.when(match) if item.when is not None else True
             if refused is not True:

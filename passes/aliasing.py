@@ -9,7 +9,9 @@ Roots ignore the order of the program; loops and lists are handled by repeating 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from optc.ir.function import ClassType
 from optc.ir.graph import Block, Graph, Node, Value
@@ -102,8 +104,12 @@ class Storage:
         """
         if not holds_containers(other.value.type):
             return False
-        wholes = (root for root in self.roots if not isinstance(root.value.type, TensorType | ListType | DictType))
-        return not self.containers.union(wholes).isdisjoint(other.roots)
+        return not self.containers.union(self.wholes).isdisjoint(other.roots)
+
+    @property
+    def wholes(self) -> Iterator[Storage]:
+        """The roots of which only the whole is known."""
+        return (root for root in self.roots if not isinstance(root.value.type, TensorType | ListType | DictType))
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,15 @@ def is_view(node: Node) -> bool:
     return operator is not None and operator.name in VIEWS
 
 
+@dataclass
+class _Hit:
+    """What writes may hit: as a list or dictionary, as one inside of something else, as other memory."""
+
+    containers: set[Storage] = field(default_factory=set)
+    holders: set[Storage] = field(default_factory=set)
+    roots: set[Storage] = field(default_factory=set)
+
+
 class Aliasing:
     """The places of all values of a graph, and its writes."""
 
@@ -163,12 +178,24 @@ class Aliasing:
 
     def written(self, storage: Storage) -> bool:
         """True when some write may hit the storage."""
-        targets = [self.places[write.target].storage for write in self.writes]
+        hit = self._hit
         if storage.is_container:
-            return any(target.may_be_container(storage) for target in targets)
-        return any(
-            target.may_be_held_by(storage) if target.is_container else target.may_be(storage) for target in targets
-        )
+            return not hit.containers.isdisjoint(storage.containers)
+        held = holds_containers(storage.value.type) and not hit.holders.isdisjoint(storage.roots)
+        return held or not hit.roots.isdisjoint(storage.roots)
+
+    @cached_property
+    def _hit(self) -> _Hit:
+        """What the writes of the finished analysis hit: asked for every value, so it is not looked for every time."""
+        targets = {self.places[write.target].storage for write in self.writes}
+        hit = _Hit()
+        for target in targets:
+            hit.containers |= target.containers
+            if target.is_container:
+                hit.holders |= target.containers.union(target.wholes)
+            else:
+                hit.roots |= target.roots
+        return hit
 
     def allocate(self, value: Value) -> None:
         """Memory that is its own root."""

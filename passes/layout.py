@@ -14,6 +14,7 @@ those that were permuted the same way, numbers, what is broadcast, and constants
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from optc.errors import OptcError
@@ -90,12 +91,29 @@ def _permutation(value: Value) -> tuple[Value, Permutation] | None:
     if not isinstance(lowering, Layout) or not _is_typed(value.node.inputs[0]):
         return None
     source = value.node.inputs[0]
-    strides = tuple(symbol(f"stride{place}") for place in range(len(_shape(source))))
-    placed = lowering.function(_shape(source), strides, 0, *map(abstract, value.node.inputs[1:]))
+    order = _order(lowering.function, _shape(source), tuple(_frozen(abstract(item)) for item in value.node.inputs[1:]))
+    return None if order is None or order == tuple(range(len(order))) else (source, order)
+
+
+@lru_cache(maxsize=4096)
+def _order(function: Callable[..., Any], shape: tuple[Dim, ...], arguments: tuple[Any, ...]) -> Permutation | None:
+    """How a view permutes the dimensions of a tensor, None where it does something else: layers ask the same again."""
+    strides = tuple(symbol(f"stride{place}") for place in range(len(shape)))
+    placed = function(shape, strides, 0, *map(_thawed, arguments))
     if placed is None or placed[2] != 0 or len(placed[1]) != len(strides) or not set(strides).issubset(placed[1]):
         return None
-    order = tuple(strides.index(stride) for stride in placed[1])
-    return None if order == tuple(range(len(order))) else (source, order)
+    return tuple(strides.index(stride) for stride in placed[1])
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as what can be a key, each element with its type: 1 is not True."""
+    if isinstance(value, list):
+        return ("list", *map(_frozen, value))
+    return type(value), value
+
+
+def _thawed(value: Any) -> Any:
+    return [*map(_thawed, value[1:])] if value[0] == "list" else value[1]
 
 
 def _inverse(order: Sequence[int]) -> Permutation:

@@ -55,9 +55,11 @@ class Value:
     @property
     def constant(self) -> Any:
         """The Python value of a `prim::Constant`. Raises ValueError where there is none: ask `is_constant` first."""
-        if not self.is_constant:
-            raise ValueError(f"%{self.name} is no constant but the result of {self.node.kind}")
-        return self.node.attributes.get("value")
+        node = self.node
+        value = node.attributes.get("value")
+        if node.kind != "prim::Constant" or value.__class__ is Elided:
+            raise ValueError(f"%{self.name} is no constant but the result of {node.kind}")
+        return value
 
     @property
     def is_constant(self) -> bool:

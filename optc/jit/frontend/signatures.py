@@ -58,6 +58,8 @@ def _converted(default: Any, type_: Type) -> Any:
 
 def _type_comment(node: ast.FunctionDef, text: str) -> str | None:
     """The `# type: (int, Tensor) -> Tensor` of a definition: on its first lines, one line or one per argument."""
+    if "type:" not in text:
+        return None
     lines = text.splitlines()
     start = node.lineno - 1
     end = node.body[0].lineno - 1 if node.body else len(lines)
