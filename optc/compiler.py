@@ -112,23 +112,25 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
 
             forward = function_with_hooks(forward, target.type)
         return forward, target, module.original_name
-    if isinstance(module, Module) or callable(module):
+    if isinstance(module, Module) or hasattr(module, "__name__"):
         captured = scripted(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
         return capture(captured)
-    raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {type(module).__name__}")
+    hint = ": call it in a function written with def" if callable(module) else ""
+    kind = type(module).__name__
+    raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {kind}{hint}")
 
 
 def scripted(program: Any) -> Any:
     """A module, function, or method of a module, scripted. Raises TypeError for what has no source to script."""
-    if getattr(program, "__name__", "") == "<lambda>":
+    name = getattr(program, "__name__", "")
+    if name == "<lambda>":
         raise TypeError("a lambda cannot be scripted: write a function with def, or give example_inputs to trace it")
     owner = getattr(program, "__self__", None)
     if not inspect.ismethod(program) or not isinstance(owner, Module):
         return api.script(program)
-    method = getattr(api.script(owner), program.__name__, None)
+    method = getattr(api.script(owner), name, None)
     if not isinstance(method, ScriptMethod):
-        name = f"{type(owner).__name__}.{program.__name__}"
-        raise TypeError(f"{name} is not scripted with its module: mark it with torch.jit.export")
+        raise TypeError(f"{type(owner).__name__}.{name} is not scripted with its module: mark it with torch.jit.export")
     return method
 
 

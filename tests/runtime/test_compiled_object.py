@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import pickle
 from typing import Any
@@ -35,6 +36,18 @@ def test_methods_of_modules_are_programs() -> None:
     assert torch.allclose(torch.compile(module.raw, fallback="error")(x), module.raw(x))
     with pytest.raises(TypeError, match="Affine.unmarked is not scripted with its module: mark it with"):
         torch.compile(module.unmarked)
+
+
+class Adding:
+    def __call__(self, x):  # type: ignore[no-untyped-def]
+        return x + 1
+
+
+@pytest.mark.parametrize("program", [functools.partial(torch.add, other=1), Adding()])
+def test_what_has_no_name_must_be_called_in_a_function(program: Any) -> None:
+    for example_inputs in (None, torch.ones(2)):
+        with pytest.raises(TypeError, match="not (partial|Adding): call it in a function written with def"):
+            torch.compile(program, example_inputs)
 
 
 def test_a_lambda_is_traced_and_not_scripted() -> None:
