@@ -34,6 +34,7 @@ from optc.codegen.native import (
     contiguous_strides,
     fits_registers,
 )
+from optc.codegen.result_places import computed_as
 from optc.ir import dtypes, types
 from optc.ir.dims import product
 from optc.ir.graph import Block, Graph, Node
@@ -153,15 +154,19 @@ class Driver(Frame):
     def plan_outputs(self) -> None:
         """Where results go: the address the entry gave, early, so that kernels can write straight into it."""
         self.output_places: list[tuple[IRValue, int]] = []
+        self.result_pointers: dict[IRValue, Value] = {}
         word = 0
         for value in self.flat_outputs():
             self.output_places.append((value, word))
             is_tensor = is_native_tensor(value.type)
             rank = len(tensor_type(value).shape or ()) if is_tensor else 0
             known = is_tensor and self.is_preallocated(tensor_type(value))
-            if known and value not in self.destinations and value.node.kind != "prim::Param":
+            source = computed_as(value)
+            if known and source not in self.destinations and source.node.kind != "prim::Param":
                 address = self.entry.gep("i64", self.output_words, word)
-                self.destinations[value] = self.entry.load("ptr", address)
+                self.destinations[source] = self.result_pointers[value] = self.entry.load("ptr", address)
+                if source is not value:
+                    self.lent.add(source)
             word += 1 + rank
 
     def is_preallocated(self, type_: TensorType) -> bool:
@@ -206,8 +211,9 @@ class Driver(Frame):
 
     def is_in_place(self, value: IRValue, native: Native, word: int) -> bool:
         """True when a kernel has written the result where it belongs."""
-        place = self.destinations.get(value)
-        return isinstance(native, MemoryTensor) and native.pointer == place and self.is_first_place(value, word)
+        if not isinstance(native, MemoryTensor) or not native.is_contiguous or not self.is_first_place(value, word):
+            return False
+        return native.pointer == self.result_pointers.get(value)
 
     def is_first_place(self, value: IRValue, word: int) -> bool:
         return next(place for other, place in self.output_places if other is value) == word

@@ -117,6 +117,7 @@ class Frame:
         self.slots: dict[IRValue, list[Slot]] = {}
         self.aliases: dict[Slot, set[IRValue]] = {}
         self.destinations: dict[IRValue, Value] = {}
+        self.lent: set[IRValue] = set()
         self.begun: dict[IRValue, MemoryTensor] = {}
         self.parts: dict[IRValue, MemoryTensor] = {}
         self.heap: list[Slot] = []
@@ -281,6 +282,8 @@ class Frame:
             raise Unsupported(value.node, f"elements of type {type_.dtype.name}")
         if value in self.destinations:
             pointer = self.destinations[value]
+            if value in self.lent:
+                self.lend(value)
         else:
             pointer = self.allocate_slot(value, type_, spare)
         return MemoryTensor(type_.dtype, pointer, type_.shape, contiguous_strides(type_.shape))

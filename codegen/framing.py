@@ -5,12 +5,13 @@ from __future__ import annotations
 from optc.codegen.expression import memory_type
 from optc.codegen.frame import Frame, tensor_type
 from optc.codegen.kernel_emitter import emit_dim
-from optc.codegen.native import MemoryTensor, contiguous_strides, fits_registers
+from optc.codegen.native import MemoryTensor, fits_registers
+from optc.codegen.result_places import shows_all
 from optc.ir.dims import Dim, symbols
 from optc.ir.graph import Node, Value
 from optc.ops.abstract import abstract
 from optc.ops.joining import pad_pairs
-from optc.ops.registry import Kernel, Layout, operator_of
+from optc.ops.registry import Kernel, operator_of
 
 
 def part_for(frame: Frame, value: Value, folds: bool = True) -> MemoryTensor | None:
@@ -46,14 +47,10 @@ def _unfolded(value: Value) -> Value:
     if len(value.uses) != 1 or tensor_type(value).rank != 2:
         return value
     view = value.uses[0].node
-    operator = operator_of(view)
-    if operator is None or not isinstance(operator.lowering, Layout) or len(view.outputs) != 1:
+    if not shows_all(view):
         return value
     matrix, shape = tensor_type(value).shape or (), tensor_type(view.output).shape or ()
-    placed = operator.lowering.function(matrix, contiguous_strides(matrix), 0, *map(abstract, view.inputs[1:]))
-    if placed is None or placed[2] != 0 or tuple(placed[1]) != contiguous_strides(shape) or len(shape) < 3:
-        return value
-    return view.output if shape[-1] == matrix[-1] else value
+    return view.output if len(shape) > 2 and shape[-1] == matrix[-1] else value
 
 
 def pairs_of(node: Node) -> list[tuple[Dim, Dim]]:
