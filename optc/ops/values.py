@@ -12,6 +12,7 @@ from optc.ir.stream_text import printed
 from optc.ir.types import ANY, BOOL, EnumType, OptionalType, TensorType
 from optc.messages import say
 from optc.ops.abstract import Unknown, concrete_type, unknown
+from optc.ops.hashing import hash_of
 from optc.ops.python_values import array_in, declare_host, unknown_of
 
 MESSAGE = "it talks to the user"
@@ -67,11 +68,6 @@ def _value_rule(member: Any) -> Any:
     return member.value
 
 
-def _hash(value: Any) -> int:
-    content = array_in(value)
-    return hash(content.tobytes() if hasattr(content, "tobytes") else content)
-
-
 def _warn(message: str, stacklevel: int) -> None:
     say(lambda: warnings.warn(message, UserWarning, stacklevel=4))
 
@@ -89,7 +85,7 @@ declare_host("prim::unchecked_unwrap_optional(t(a)? optional) -> t(a)", _unwrap,
              may_fail=True)  # fmt: skip
 declare_host("aten::wait(Future(t) self) -> t", lambda future: future.wait(), _VALUES, pure=False, may_fail=True)
 declare_host("aten::str(t elem) -> str", lambda value: printed(array_in(value)), _VALUES)
-declare_host("aten::hash.generic(t value) -> int", _hash, _VALUES)
+declare_host("aten::hash.generic(t value) -> int", lambda value: hash_of(array_in(value)), _VALUES)
 declare_host("aten::eq.device(Device a, Device b) -> bool", lambda a, b: a == b, _VALUES)
 declare_host("aten::ne.device(Device a, Device b) -> bool", lambda a, b: a != b, _VALUES)
 declare_host("aten::eq.enum(AnyEnumType a, AnyEnumType b) -> bool", lambda a, b: a == b, _VALUES)

@@ -54,6 +54,14 @@ def formatted(x: float, n: int, text: str):
     return "%e|%E|%f|%F|%d|%c|%c" % (x, x, x, x, x, n, text)
 def as_character(x: float):
     return "%c" % x
+def hash_of_text(x: str):
+    return hash(x)
+def hash_of_number(x: float):
+    return hash(x)
+def hash_of_pair(x: Tuple[int, str], y: Tuple[int, Tuple[int, float]]):
+    return hash(x), hash(y), hash(-1), hash(True)
+def same_hash(x: Tensor, y: Tensor):
+    return hash(x) == hash(x), hash(x) == hash(y)
 def floats(x: Tensor):
     return annotate(List[float], x.tolist())
 """
@@ -173,3 +181,12 @@ def test_formatting_knows_exponents_and_characters(unit: Any) -> None:
     assert unit.formatted(math.inf, 321, "") == "inf|INF|inf|inf|-2147483648|A|"
     with pytest.raises(ExecutionError, match="%c requires an int or char for formatting, but got Double"):
         unit.as_character(1.0)
+
+
+def test_hashes_are_those_of_pytorch_in_every_process(unit: Any) -> None:
+    assert unit.hash_of_text("a") == 4993892634952068459
+    assert unit.hash_of_text("hello world, long") == -2458454629984085849
+    assert unit.hash_of_text("") == 6142509188972423790
+    assert [unit.hash_of_number(x) for x in (1.5, 0.0, -0.0)] == [4982507072649106663, 0, 0]
+    assert unit.hash_of_pair((1, "a"), (1, (2, 1.5))) == (4993892805569072552, 4982507419460309158, -1, 1)
+    assert unit.same_hash(optc.ones(2), optc.ones(2)) == (True, False)
