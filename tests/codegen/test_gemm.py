@@ -364,6 +364,9 @@ def test_the_k_loop_keeps_its_sums_in_registers(target: Target) -> None:
         ]
         if tile.rows > 1:
             kernels.append(Kernel("float", tile, BIAS, order, copies=True, prefetch=1))
+        if order == "rows":
+            kernels.append(Kernel("float", tile, PLAIN, windows=1))
+            kernels.append(Kernel("float", tile, LONG, blocked=True, prefetch=1, cut=True, windows=3, places=2))
         if target.masks and target is AVX512 or tile.vectors < 3:
             kernels.append(Kernel("float", tile, PLAIN, order, masked=True, ragged=target.masks))
         for kernel in kernels:
