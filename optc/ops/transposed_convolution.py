@@ -2,10 +2,16 @@
 
 As a convolution: zeros between the input's elements, a border of them, and the filters turned round, with the roles of
 their channels exchanged (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", section 4).
+
+Most of its products would be by these zeros. Outputs whose places have the same remainder by the stride see the same
+part of a filter, so compiled code makes a channel of each part, convolves the input as it is, and lays the channels of
+a filter out beside each other (Shi et al., "Is the deconvolution layer the same as a convolutional layer?").
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +23,7 @@ from optc.ops.convolution import build_convolution, check_types, convolved, each
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, format_shape, known_shape
+from optc.ops.shapes import Shape, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -131,6 +137,31 @@ def reference(x: Array, weight: Array, bias: Array | None, *arguments: Any) -> A
     return found.reshape(result.shape)
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """How one dimension is cut: filters of `taps` elements for each of `step` remainders, `gap` apart, zeros (where
+    negative: elements to cut off) before and after the input, and where the first output lies among all."""
+
+    step: int
+    taps: int
+    gap: int
+    before: int
+    after: int
+    first: int
+
+    @staticmethod
+    def of(size: int, step: int, padding: int, extra: int, gap: int) -> _Parts:
+        taps = -(-size // step)
+        skipped = padding // step
+        reach = gap * (size - 1) + 1 - padding + extra
+        return _Parts(step, taps, gap, gap * (taps - 1) - skipped, -(-reach // step) - 1, padding - skipped * step)
+
+
+def _parts(how: Transposed, kernel: Shape) -> list[_Parts]:
+    numbers = zip(known(kernel), how.stride, how.padding, how.extra, how.dilation)
+    return [_Parts.of(*each_dimension) for each_dimension in numbers]
+
+
 def _build_spread(b: Any, x: Any, how: Transposed, kernel: Shape) -> Any:
     for place, step in enumerate(how.stride):
         axis = place + 2
@@ -145,7 +176,10 @@ def _build_spread(b: Any, x: Any, how: Transposed, kernel: Shape) -> Any:
         )
         x = b("aten::reshape", apart, [*extents[:axis], extents[axis] * step, *extents[axis + 1 :]])
         x = b("aten::slice.Tensor", x, axis, 0, extents[axis] * step - (step - 1), 1)
-    borders = how.borders(kernel)
+    return _bordered(b, x, how.borders(kernel))
+
+
+def _bordered(b: Any, x: Any, borders: list[tuple[Any, Any]]) -> Any:
     return b("aten::constant_pad_nd", x, pad_list(borders), 0) if any(map(any, borders)) else x
 
 
@@ -157,6 +191,47 @@ def _build_turned(b: Any, weight: Any, groups: int) -> Any:
     return b("aten::reshape", grouped, [groups * outputs, inputs // groups, *kernel])
 
 
+def _build_parts_of_filters(b: Any, weight: Any, parts: list[_Parts], groups: int) -> Any:
+    """A filter for every output channel and remainder: elements of one remainder, turned round."""
+    inputs, outputs, *kernel = b.shape(weight)
+    spatial = len(parts)
+    missing = [(0, part.taps * part.step - size) for part, size in zip(parts, kernel)]
+    cut = [extent for part in parts for extent in (part.taps, part.step)]
+    weight = b("aten::reshape", _bordered(b, weight, missing), [inputs, outputs, *cut])
+    taps, remainders = range(2, 2 + 2 * spatial, 2), range(3, 3 + 2 * spatial, 2)
+    sorted_out = b("aten::permute", weight, [0, 1, *remainders, *taps])
+    channels = outputs * math.prod(part.step for part in parts)
+    filters = b("aten::reshape", sorted_out, [inputs, channels, *(part.taps for part in parts)])
+    return _build_turned(b, filters, groups)
+
+
+def _build_side_by_side(b: Any, x: Any, parts: list[_Parts], extents: Sequence[Dim]) -> Any:
+    """Channels of one filter's parts, in turn along every dimension; of that, so many elements."""
+    batch, channels, *blocks = b.shape(x)
+    spatial, steps = len(parts), [part.step for part in parts]
+    x = b("aten::reshape", x, [batch, channels // math.prod(steps), *steps, *blocks])
+    order = [axis for place in range(spatial) for axis in (2 + spatial + place, 2 + place)]
+    whole = [block * step for block, step in zip(blocks, steps)]
+    x = b("aten::reshape", b("aten::permute", x, [0, 1, *order]), [batch, channels // math.prod(steps), *whole])
+    for place, (part, extent) in enumerate(zip(parts, extents)):
+        if part.first != 0 or whole[place] != extent:
+            x = b("aten::slice.Tensor", x, 2 + place, part.first, extent + part.first, 1)
+    return x
+
+
+def _build_from_parts(b: Any, x: Any, weight: Any, bias: Any, how: Transposed, extents: Sequence[Dim]) -> Any:
+    parts = _parts(how, b.shape(weight)[2:])
+    count = math.prod(part.step for part in parts)
+    if bias is not None:
+        (channels,) = b.shape(bias)
+        repeated = b("aten::expand", b("aten::unsqueeze", bias, 1), [channels, count], False)
+        bias = b("aten::reshape", repeated, [channels * count])
+    padded = _bordered(b, x, [(part.before, part.after) for part in parts])
+    filters = _build_parts_of_filters(b, weight, parts, how.groups)
+    result = build_convolution(b, padded, filters, bias, [part.gap for part in parts], how.groups)
+    return _build_side_by_side(b, result, parts, extents)
+
+
 def decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
     """The result as a convolution of the spread input."""
     filters = b.shape(weight)
@@ -166,8 +241,11 @@ def decompose(b: Any, x: Any, weight: Any, bias: Any, *arguments: Any) -> Any:
     how = _described(filters, *arguments)
     batched = len(b.shape(x)) == how.spatial + 2
     x = x if batched else b("aten::unsqueeze", x, 0)
-    spread = _build_spread(b, x, how, filters[2:])
-    result = build_convolution(b, spread, _build_turned(b, weight, how.groups), bias, how.dilation, how.groups)
+    if all(step == 1 or gap == 1 for step, gap in zip(how.stride, how.dilation)):
+        result = _build_from_parts(b, x, weight, bias, how, shape[-how.spatial :])
+    else:
+        spread = _build_spread(b, x, how, filters[2:])
+        result = build_convolution(b, spread, _build_turned(b, weight, how.groups), bias, how.dilation, how.groups)
     return result if batched else b("aten::squeeze.dim", result, 0)
 
 
