@@ -36,6 +36,7 @@ from optc.ir.types import (
     Type,
     UnionType,
 )
+from optc.jit.annotations import SCRIPT_CLASSES
 from optc.jit.frontend.enumerations import member_like
 
 
@@ -229,11 +230,22 @@ def script_object_of(value: Any) -> ScriptObject | None:
 
 def _object(value: Any, type_: ClassType) -> ScriptObject:
     found = script_object_of(value)
+    if found is None and SCRIPT_CLASSES.get(type(value)) is type_:
+        return _object_like(value, type_)
     if found is None:
         raise WrongType(f"Object {value!r} is not an instance of {type_.name}")
     if found.type is not type_ and not (type_.is_interface and set(type_.methods) <= set(found.type.methods)):
         raise WrongType(f"Object of type {found.type.name} is not an instance of {type_.name}")
     return found
+
+
+def _object_like(value: Any, type_: ClassType) -> ScriptObject:
+    """A new object that holds what an instance of the class in Python holds."""
+    lacking = [name for name in type_.attributes if not hasattr(value, name)]
+    if lacking:
+        raise WrongType(f"Object {value!r} has no attribute {lacking[0]}")
+    held = {name: convert(getattr(value, name), each.type) for name, each in type_.attributes.items()}
+    return ScriptObject(type_, held)
 
 
 def _distance(value: Any, member: Type) -> int:

@@ -143,3 +143,30 @@ def test_an_if_that_tests_an_and_continues_the_if_made_for_it() -> None:
         "def f(b: bool, y: Tensor) -> Tensor:\n  return torch.neg(y) if b and True else y\n"
     )
     assert "  if b:\n    _0 = torch.neg(y)\n  else:\n    _0 = y\n" in unit.f.code
+
+
+@optc.jit.script
+class Counter:
+    def __init__(self, count: int, seen: optc.Tensor):
+        self.count = count
+        self.seen = seen
+
+    def twice(self) -> int:
+        return self.count * 2
+
+
+def counted(counters: list[Counter], last: Counter) -> int:
+    last.count += 1
+    last.seen.add_(1)
+    return sum([counter.count for counter in counters]) + last.twice()
+
+
+def test_instances_of_a_class_in_python_are_taken_as_objects_that_hold_the_same() -> None:
+    program = optc.jit.script(counted)
+    first, last = Counter(1, optc.zeros(1)), Counter(5, optc.zeros(1))
+    assert program([first, last], last) == 1 + 5 + 12
+    assert (last.count, last.seen.tolist()) == (5, [1.0])  # PyTorch makes new objects too, of the same tensors
+    assert optc.compile(program, fallback="allow")([first], last) == 1 + 12
+    del last.seen
+    with pytest.raises(RuntimeError, match="has no attribute seen"):
+        program([first], last)
