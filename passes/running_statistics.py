@@ -14,8 +14,10 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import BOOL, NONE, TENSOR
 from optc.ops.registry import operator_of
 
+_BATCH = {"running_mean": "prim::RunningMean", "running_var": "prim::RunningVariance"}
 _WRITTEN = {
-    "aten::batch_norm": {"running_mean": "prim::RunningMean", "running_var": "prim::RunningVariance"},
+    "aten::batch_norm": _BATCH,
+    "aten::native_batch_norm": _BATCH,
     "aten::instance_norm": {"running_mean": "prim::RunningMean", "running_var": "prim::RunningInstanceVariance"},
 }
 

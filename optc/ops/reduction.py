@@ -225,25 +225,25 @@ MAXIMUM = Reduction(arithmetic.maximum, _lowest, accumulate=compute_type)
 MINIMUM = Reduction(arithmetic.minimum, _highest, accumulate=compute_type)
 
 
-def _check_not_empty(name: str, shape: Shape, dims: Dims) -> None:
-    """Extremes of nothing do not exist."""
+def check_not_empty(name: str, shape: Shape, dims: Dims, call: str = "()") -> None:
+    """Extremes of nothing do not exist. `call` is what messages put behind the name."""
     if product(shape) != 0:
         return
     if dims is None and name.startswith("arg"):
-        raise IndexError(f"{name}(): Expected reduction dim to be specified for input.numel() == 0.")
+        raise IndexError(f"{name}{call}: Expected reduction dim to be specified for input.numel() == 0.")
     if dims is None or (isinstance(dims, Sequence) and not dims):
         raise RuntimeError(
-            f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+            f"{name}{call}: Expected reduction dim to be specified for input.numel() == 0. "
             "Specify the reduction dim with the 'dim' argument."
         )
     for dim in normalize_dims(dims, len(shape)):
         if shape[dim] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size.")
+            raise IndexError(f"{name}{call}: Expected reduction dim {dim} to have non-zero size.")
 
 
 def _infer_extreme(name: str) -> Callable[..., TensorType]:
     def infer(x: TensorType, dims: Dims = None, keepdim: bool = False) -> TensorType:
-        _check_not_empty(name, known_shape(x), dims)
+        check_not_empty(name, known_shape(x), dims)
         return reduced(x, dims, keepdim)
 
     return infer
@@ -251,7 +251,7 @@ def _infer_extreme(name: str) -> Callable[..., TensorType]:
 
 def _reference_extreme(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
     def reference(x: Array, dims: Dims = None, keepdim: bool = False) -> Array:
-        _check_not_empty(name, x.shape, dims)
+        check_not_empty(name, x.shape, dims)
         with np.errstate(all="ignore"):
             return np.asarray(compute(x, axis=axes(x, dims), keepdims=keepdim), x.dtype)
 
@@ -306,7 +306,7 @@ define(
 def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
     def reference(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
         _check_place(name, operand_type(x))
-        _check_not_empty(name, x.shape, dim)
+        check_not_empty(name, x.shape, dim)
         if dim is None:
             return np.asarray(compute(x.reshape(-1))).reshape((1,) * x.ndim if keepdim else ()).astype(np.int64)
         if not x.ndim:
@@ -330,7 +330,7 @@ def _comparable(x: Array) -> Array:
 def _infer_place(name: str) -> Callable[..., TensorType]:
     def infer(x: TensorType, dim: int | None, keepdim: bool) -> TensorType:
         _check_place(name, operand_type(x))
-        _check_not_empty(name, known_shape(x), dim)
+        check_not_empty(name, known_shape(x), dim)
         return reduced(x, dim, keepdim, dtypes.INT64)
 
     return infer

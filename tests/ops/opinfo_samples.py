@@ -20,6 +20,7 @@ import optc
 import optc.nn.functional
 from optc.eager import dispatch
 from optc.ir import dtypes
+from optc.ops.held import is_held, numbers_of
 from optc.ops.registry import overloads
 
 DTYPES = ("float32", "float64", "int64", "int32", "uint8", "bool", "float16", "bfloat16", "complex64")
@@ -219,7 +220,7 @@ def plain(value: Any) -> Any:
             return value.contiguous().view(torch.int16).numpy().view(dtypes.BFLOAT16.numpy).copy()
         return value.numpy().copy()
     if isinstance(value, optc.Tensor):
-        return value._array.copy()
+        return (numbers_of(value._array) if is_held(value._array) else value._array).copy()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, torch.dtype | torch.device | optc.dtype) else value
