@@ -39,6 +39,9 @@ TOLERANCES = {
 }
 """Relative to the element, and to the largest one of the result (or 1)."""
 
+OVERFLOWING = {"matrix_exp": ("float16", "bfloat16")}
+"""Element types in which PyTorch's results are nan for numbers that are not: it computes in halves, optc does not."""
+
 UNINITIALISED = ("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided",
                  "resize_", "resize_as_")  # fmt: skip
 """Operators whose result's elements are whatever was there."""
@@ -98,6 +101,8 @@ def replace_tensors(value: Any, function: Callable[[torch.Tensor], Any]) -> Any:
 def samples(name: str, dtype: str) -> Iterator[Sample]:
     """Every sample PyTorch has for an operator and an element type."""
     kind = getattr(torch, dtype)
+    if dtype in OVERFLOWING.get(name, ()):
+        return
     for info in INFOS[name]:
         if kind not in info.supported_dtypes("cpu"):
             continue
@@ -264,7 +269,13 @@ def _singular(result: Any) -> Any:
     return [values, (left[..., :count] * values[..., None, :]) @ np.conj(np.swapaxes(right[..., :count], -1, -2))]
 
 
+def _single(result: Any) -> Any:
+    """PyTorch's own values are only right to seven digits."""
+    return result.astype(np.float32) if result.dtype == np.float64 else result
+
+
 FACTORS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("special.airy_ai", *(f"special.bessel_{kind}{order}" for kind in "jy" for order in "01")), _single),
     "linalg.cholesky_ex": lambda result: result if not result[1].any() else result[1:],
     "linalg.eigvals": _eigenvalues, "linalg.eigh": _hermitian, "linalg.eig": _diagonalised,
     "linalg.svd": lambda result: _singular([*result[:2], np.conj(np.swapaxes(result[2], -1, -2))]), "svd": _singular, "svd_lowrank": _singular, "pca_lowrank": _singular,

@@ -9,6 +9,9 @@ from tests.ops import opinfo
 SAMPLES = 6
 """How many of an operator's samples CI tries for an element type: those that the table was made with."""
 
+EAGER_SAMPLES = 4
+"""How many are tried of types that are only called eagerly, which takes two minutes of one core."""
+
 
 def losses(effort: opinfo.Effort) -> list[str]:
     """What the table has and a sweep has not; prints what the sweep found."""
@@ -23,6 +26,13 @@ def losses(effort: opinfo.Effort) -> list[str]:
 @pytest.mark.peers
 def test_what_was_equal_to_pytorch_is_equal() -> None:
     lost = losses(opinfo.Effort(SAMPLES, dtypes=opinfo.REQUIRED))
+    assert not lost, "\n".join(lost)
+
+
+@pytest.mark.peers
+def test_what_was_equal_eagerly_in_other_types_is_equal_and_failing_calls_fail() -> None:
+    effort = opinfo.Effort(EAGER_SAMPLES, opinfo.MODES[:1], ("float64", "uint8", "bfloat16", "complex64", "errors"))
+    lost = losses(effort)
     assert not lost, "\n".join(lost)
 
 
