@@ -200,7 +200,7 @@ class Inference:
             made, kept = plain_symbol(new), plain_symbol(old)
             if made is None or kept is None or not _is_newer(made, newest):
                 continue
-            if _tells(output, self.owners.get(kept)) and old is not None:
+            if _tells(output, self.owners.get(kept), kept) and old is not None:
                 bindings.setdefault(made, old)
         return bindings
 
@@ -330,12 +330,20 @@ def _is_same(left: Type, right: Type) -> bool:
     return left == right
 
 
-def _tells(output: Value, owner: Value | None) -> bool:
-    """True where the value that tells a symbol is an output, or an element that is taken out of it."""
+def _tells(output: Value, owner: Value | None, name: str) -> bool:
+    """True where the value that tells a symbol is an output, an element that is taken out of it, or what a branch
+    around it hands on."""
     if owner is None or owner is output:
         return owner is output
+    if owner.node.kind == "prim::If":
+        return _first_inside(owner.node, name) is output
     taken = not owner.is_parameter and owner.node.kind in ("aten::__getitem__", "prim::ListUnpack")
     return taken and owner.node.inputs[0] is output
+
+
+def _first_inside(branch: Node, name: str) -> Value | None:
+    values = (value for block in branch.blocks for node in block.walk() for value in node.outputs)
+    return next((value for value in values if name in map(plain_symbol, told_dims(value))), None)
 
 
 def _dims(type_: Type) -> list[Dim | None]:
