@@ -268,6 +268,10 @@ def _decompose_logspace(b: Any, start: Any, end: Any, steps: Any, base: Any, cod
     dtype = dtype_of_code(code, default_float())
     if are_few_numbers(start, end, steps, base):
         return b.constant(_reference_logspace(start, end, steps, base, dtype.code))
+    if dtype.kind == "int" and not (isinstance(start, int | float) and isinstance(end, int | float)):
+        raise UndecidedShape("where do the exponents of whole powers begin and end, without their fractions?")
+    if dtype.kind == "int":
+        start, end = int(start), int(end)
     exponents = b("aten::linspace", start, end, steps, dtype=dtypes.FLOAT64.code)
     return b("aten::to.dtype", b("aten::pow.Scalar", base, exponents), dtype.code)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import optc
@@ -23,3 +25,12 @@ def test_the_tensor_holds_what_is_made(call: str, wanted: list[float]) -> None:
         found = unit.f(optc.empty(3, dtype=dtype))
         assert found.dtype is dtype and found.tolist() == wanted
     assert optc.compile(unit.f, fallback="allow")(optc.zeros(3)).tolist() == wanted
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_whole_powers_between_numbers_that_a_call_gives_lose_fractions_first() -> None:
+    def program(start: Any, end: Any) -> Any:
+        return optc.logspace(start, end, 2, dtype=optc.int32)
+
+    given = optc.tensor(0), optc.tensor(1.2)
+    assert optc.compile(program, given, fallback="allow")(*given).tolist() == program(*given).tolist() == [1, 10]
