@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-from optc.codegen.host import AVX2, AVX512, Target
-from optc.codegen.jit import assembly
+from optc.codegen.machine.host import AVX2, AVX512, Target
+from optc.codegen.machine.jit import assembly
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.program import generate
 from optc.ir.graph import Graph

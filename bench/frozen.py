@@ -19,10 +19,7 @@ import numpy as np
 
 from bench.counts import TARGETS
 from bench.workloads import Workload
-from optc.codegen import jit
-from optc.codegen.context import FIELDS
-from optc.codegen.context_code import RUN_PARAMETERS
-from optc.codegen.entry import (
+from optc.codegen.entry.signature import (
     Constant,
     EntryPoint,
     InputSpec,
@@ -34,10 +31,13 @@ from optc.codegen.entry import (
     Wrapper,
     make_entry,
 )
-from optc.codegen.host import Target
+from optc.codegen.gemm.weights import aligned_zeros
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import Target
 from optc.codegen.native_program import NativeProgram
+from optc.codegen.process.context import FIELDS
+from optc.codegen.process.context_code import RUN_PARAMETERS
 from optc.codegen.program import generate
-from optc.codegen.weights import aligned_zeros
 from optc.ir.graph import Graph
 from optc.runtime.specialization import WRAPPED_CLASS, WRAPPED_SLOTS
 

@@ -43,7 +43,7 @@ from bench import arguments, frozen
 from bench.counts import OF_MACHINE_CODE, TARGETS, counts_of, grown, llvm_version
 from bench.workloads import GUARDED, WORKLOADS, Workload, chosen
 from optc.cli.timing import calls_per_sample, sample
-from optc.codegen import jit
+from optc.codegen.machine import jit
 from optc.runtime.collector import collector_paused
 from optc.runtime.roofs import multiply_add_runner
 from optc.thread_count import usable_processors

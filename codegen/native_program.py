@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from optc.codegen import jit
-from optc.codegen.context import ContextPool, Islands
-from optc.codegen.entry import Signature
-from optc.codegen.host import Target
-from optc.codegen.island_code import IslandCode
-from optc.codegen.pool_layout import OPERATIONS_PER_MICROSECOND
-from optc.codegen.threads import threads_of_calls
+from optc.codegen.driver.island_code import IslandCode
+from optc.codegen.entry.signature import Signature
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import Target
+from optc.codegen.process.context import ContextPool, Islands
+from optc.codegen.process.pool_layout import OPERATIONS_PER_MICROSECOND
+from optc.codegen.process.threads import threads_of_calls
 from optc.ir.dims import Dim, substitute
 from optc.ir.graph import Graph
 
 if TYPE_CHECKING:
-    from optc.codegen.clock import Clock
-    from optc.codegen.frame import KernelRecord
+    from optc.codegen.driver.clock import Clock
+    from optc.codegen.driver.frame import KernelRecord
 
 LONG_CALL = 20 * OPERATIONS_PER_MICROSECOND
 """A call of 20 microseconds gives other Python threads a turn, which costs a hundredth of that."""

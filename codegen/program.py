@@ -6,16 +6,16 @@ import time
 
 import numpy as np
 
-from optc.codegen import jit
-from optc.codegen.driver import Driver
-from optc.codegen.entry import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
+from optc.codegen.driver.driver import Driver
+from optc.codegen.driver.frame import Unsupported
+from optc.codegen.entry.signature import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
 from optc.codegen.estimate import graph_operations
-from optc.codegen.expression import SUPPORTED_DTYPES, is_native_tensor
-from optc.codegen.frame import Unsupported
-from optc.codegen.host import Target
+from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_native_tensor
+from optc.codegen.kernels.splitting import scaled
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import Target
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.operators import HANDLERS
-from optc.codegen.splitting import scaled
+from optc.codegen.operators.emitters import HANDLERS
 from optc.ir import types
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value

@@ -91,7 +91,7 @@ def test_wheel_works_without_the_source(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert tops == {"optc", wheel.name.split("-py3")[0] + ".dist-info"}
-    assert {"optc/py.typed", "optc/passes/inline.py", "optc/codegen/jit.py"} <= set(names)
+    assert {"optc/py.typed", "optc/passes/inline.py", "optc/codegen/machine/jit.py"} <= set(names)
 
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=True)

@@ -8,7 +8,7 @@ import argparse
 def run(arguments: argparse.Namespace) -> int:
     """`optc cache --info` or `--clear`."""
     # Code generation's modules take a moment to load: only this command needs them here.
-    from optc.codegen.object_cache import ObjectCache, cache_directory
+    from optc.codegen.machine.object_cache import ObjectCache, cache_directory
 
     cache = ObjectCache(cache_directory())
     if arguments.clear:

@@ -35,8 +35,8 @@ PRIMITIVES = frozenset(
 arithmetic, `lshr` logical. `bitcast` keeps the bits between types of one size. `rarely` is a `select` whose second
 operand is only computed where some lane needs it; `table` picks one of the constants in `value`, its operand counts
 modulo their number. `scale`, `exponent`, `mantissa` and `confine` only come from functions that were expanded for
-AVX-512 (see `codegen.avx512`). Functions outside this set (UNARY_ and
-BINARY_FUNCTIONS) are expanded by `codegen.vector_math` before emission."""
+AVX-512 (see `codegen.kernels.avx512`). Functions outside this set (UNARY_ and
+BINARY_FUNCTIONS) are expanded by `codegen.kernels.vector_math` before emission."""
 
 _interned: WeakValueDictionary[tuple[Any, ...], Expr] = WeakValueDictionary()
 

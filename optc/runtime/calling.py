@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from optc.codegen.entry import (
+from optc.codegen.entry.signature import (
     REQUIRED,
     Argument,
     Constant,

@@ -241,7 +241,7 @@ class CompiledFunction:
         """
         if not (self._cache and config.CACHE()) or config.watches_passes():
             return
-        from optc.codegen import jit
+        from optc.codegen.machine import jit
 
         options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
                    str(specialization.sharing), self.__name__, np.__version__)  # fmt: skip

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from optc import interpreter
-from optc.codegen.context import DRAWN_BY_ISLANDS, DRAWN_NATIVELY, Context, ContextPool
-from optc.codegen.entry import InputSpec, OutputSpec, numpy_dtype
-from optc.codegen.island_code import IslandCode
+from optc.codegen.driver.island_code import IslandCode
+from optc.codegen.entry.signature import InputSpec, OutputSpec, numpy_dtype
 from optc.codegen.native_program import NativeProgram
+from optc.codegen.process.context import DRAWN_BY_ISLANDS, DRAWN_NATIVELY, Context, ContextPool
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
 from optc.eager.generator import Generator, Snapshot, default_generator

@@ -9,11 +9,12 @@ from functools import cache
 from threading import Thread
 from typing import Any
 
-from optc.codegen import jit, python_layout
-from optc.codegen.context import compiled_runtime
-from optc.codegen.entry import EntryPoint, PythonEntry, Wrapper, native_entry
+from optc.codegen.entry import python_layout
+from optc.codegen.entry.signature import EntryPoint, PythonEntry, Wrapper, native_entry
+from optc.codegen.machine import jit
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.threads import compiled_pool
+from optc.codegen.process.context import compiled_runtime
+from optc.codegen.process.threads import compiled_pool
 from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
@@ -39,7 +40,7 @@ def compile_ahead() -> None:
 
 
 def _compile_shared_code() -> None:
-    from optc.codegen.native_entry import compiled_entry
+    from optc.codegen.entry.native_entry import compiled_entry
 
     compiled_entry()
     compiled_runtime()
@@ -88,7 +89,7 @@ def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:
 
     Returns a fallback where that does not help: the interpreter has to run all of it.
     """
-    from optc.codegen.frame import Unsupported
+    from optc.codegen.driver.frame import Unsupported
     from optc.codegen.program import generate
     from optc.passes.outline_islands import outline
 
@@ -150,6 +151,6 @@ def _refuse(*arguments: Any, **keywords: Any) -> Any:
 def accept_torch() -> None:
     """From the second call with torch tensors on, the native entries take and give them. Torch has been imported."""
     if python_layout.is_supported():
-        from optc.codegen.native_entry import accept_torch as accept
+        from optc.codegen.entry.native_entry import accept_torch as accept
 
         accept()

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen import jit
+from optc.codegen.machine import jit
 from optc.codegen.native_program import NativeProgram
 from optc.ir import types
 from optc.ir.function import ClassType, Function, ScriptObject

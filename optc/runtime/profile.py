@@ -1,6 +1,6 @@
 """Where the time of a call goes: `fast.profile(*inputs)`.
 
-A native program is generated once more with clocks around its kernel calls (`optc.codegen.clock`), and run many times; the
+A native program is generated once more with clocks around its kernel calls (`optc.codegen.driver.clock`), and run many times; the
 code that normal calls run has no clocks. Every kernel is held against the roofs of this machine
 (`optc.runtime.roofs`): the least time that its multiply-adds take, or that its bytes take to come from the cache
 level that holds them. What the interpreter runs is timed operator by operator.
@@ -170,7 +170,7 @@ def profile_native(
     The program's state is read and never written. `call` makes a normal call, to see what the way in and out
     costs; None when that would change state. Raises OptcError when the program fails for the arguments.
     """
-    from optc.codegen.entry import EntryPoint, PythonEntry
+    from optc.codegen.entry.signature import EntryPoint, PythonEntry
     from optc.codegen.program import generate
 
     program = specialization.program

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.content_digest import content_digest
+from optc.codegen.process.content_digest import content_digest
 from optc.eager.base import TensorBase
 from optc.eager.memory import without_repeats
 from optc.ir.dims import Symbolic

@@ -1,6 +1,6 @@
 """The roofs of this machine: how many multiply-adds and how many bytes per second a core can do at most.
 
-They are measured once per processor, in about a second, by the probes of `optc.codegen.probes`, and kept in
+They are measured once per processor, in about a second, by the probes of `optc.codegen.machine.probes`, and kept in
 the cache folder for a month. Everything is per core; cores share the last cache and the memory behind it.
 """
 
@@ -101,16 +101,16 @@ def _parts(sizes: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, float]]]:
 @cache
 def probes() -> Any:
     """The loaded probes."""
-    from optc.codegen import jit  # brings llvmlite, which takes a while to load
-    from optc.codegen.probes import module
+    from optc.codegen.machine import jit  # brings llvmlite, which takes a while to load
+    from optc.codegen.machine.probes import module
 
     return jit.link([jit.compile_module(str(module(jit.host_target())))])
 
 
 def multiply_add_runner(turns: int) -> tuple[Callable[[], Any], int]:
     """A function that does nothing but multiply-adds, and how many floating-point operations that is."""
-    from optc.codegen import jit
-    from optc.codegen.probes import operations_per_turn
+    from optc.codegen.machine import jit
+    from optc.codegen.machine.probes import operations_per_turn
 
     prototype = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_float)
     function = prototype(probes().address("multiply_adds"))
@@ -125,7 +125,7 @@ def multiply_add_rate() -> float:
 
 def read_rate(bytes_: int) -> float:
     """Bytes per second that one core reads from a piece of memory of that size, again and again."""
-    from optc.codegen.probes import READ_BYTES
+    from optc.codegen.machine.probes import READ_BYTES
 
     size = max(bytes_ // READ_BYTES, 1) * READ_BYTES
     memory = mmap.mmap(-1, size + _HUGE_PAGE)
@@ -171,7 +171,7 @@ def _byte_count(text: str) -> int:
 
 def processor_name() -> str:
     """The processor's name as the system gives it, and LLVM's name for its kind."""
-    from optc.codegen import jit
+    from optc.codegen.machine import jit
 
     kind = jit.host_target().cpu
     with suppress(OSError):
@@ -183,8 +183,8 @@ def processor_name() -> str:
 
 def _path() -> Path | None:
     """Where the roofs of this processor are kept; None when nothing is to be kept."""
-    from optc.codegen import jit
-    from optc.codegen.object_cache import object_cache
+    from optc.codegen.machine import jit
+    from optc.codegen.machine.object_cache import object_cache
 
     kept = object_cache()
     if kept is None:

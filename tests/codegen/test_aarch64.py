@@ -15,20 +15,21 @@ import numpy as np
 import pytest
 
 import optc
-from optc.codegen import frame, jit
-from optc.codegen.gemm import Gemm
-from optc.codegen.gemm_driver import product_modules
-from optc.codegen.gemm_epilogue import BIAS
-from optc.codegen.gemm_kernel import Order
-from optc.codegen.gemm_plan import Shape, Source, plan_product
-from optc.codegen.host import NEON
-from optc.codegen.kernel import START, Kernel, renamed
-from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
-from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.driver import frame
+from optc.codegen.gemm.driver import product_modules
+from optc.codegen.gemm.epilogue import BIAS
+from optc.codegen.gemm.kernel import Order
+from optc.codegen.gemm.plan import Shape, Source, plan_product
+from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.weights import pack_panels
+from optc.codegen.kernels.emitter import emit_kernel, passed_buffers
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import START, Kernel, renamed
+from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import NEON
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.schedule import schedule
-from optc.codegen.weights import pack_panels
 from optc.nn import functional as F
 from optc.runtime import native
 

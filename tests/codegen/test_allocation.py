@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from optc.codegen.allocation import ALIGNMENT, PAGE, PAGED
-from optc.codegen.context import Context, runtime
+from optc.codegen.process.allocation import ALIGNMENT, PAGE, PAGED
+from optc.codegen.process.context import Context, runtime
 
 
 @pytest.fixture

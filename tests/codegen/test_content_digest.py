@@ -8,10 +8,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.content_digest import BLOCK_BYTES, KEY_BYTES, SUMS, content_digest
-from optc.codegen.content_sums import content_sums_module
-from optc.codegen.host import AVX2, GENERIC, Target
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, GENERIC, Target
+from optc.codegen.process.content_digest import BLOCK_BYTES, KEY_BYTES, SUMS, content_digest
+from optc.codegen.process.content_sums import content_sums_module
 
 SIZE = (64 << 10) + 3 * BLOCK_BYTES + 17
 CONTENT = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)

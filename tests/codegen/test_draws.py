@@ -17,7 +17,7 @@ import pytest
 import optc
 import optc as torch
 from optc import jit, nn
-from optc.codegen import random_numbers
+from optc.codegen.operators import random_numbers
 from optc.eager import random
 from optc.eager.generator import default_generator
 from optc.errors import ExecutionError

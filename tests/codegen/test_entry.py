@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import context, context_code, jit, python_layout
-from optc.codegen.context import ContextPool, Failure
-from optc.codegen.context_code import RUN_PARAMETERS
-from optc.codegen.entry import (
+from optc.codegen.entry import python_layout
+from optc.codegen.entry.signature import (
     Constant,
     EntryPoint,
     InputSpec,
@@ -25,6 +23,10 @@ from optc.codegen.entry import (
     make_entry,
 )
 from optc.codegen.llvm import Builder, Module, Value
+from optc.codegen.machine import jit
+from optc.codegen.process import context, context_code
+from optc.codegen.process.context import ContextPool, Failure
+from optc.codegen.process.context_code import RUN_PARAMETERS
 
 Body = Callable[[Builder, Value, Value, Value], None]
 

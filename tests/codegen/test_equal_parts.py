@@ -9,7 +9,9 @@ import pytest
 
 import optc
 from optc import nn
-from optc.codegen import frame, gemm_driver, gemm_kernel
+from optc.codegen.driver import frame
+from optc.codegen.gemm import driver as gemm_driver
+from optc.codegen.gemm import kernel as gemm_kernel
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 
 import optc
 from optc import jit as script
-from optc.codegen import gated, jit
-from optc.codegen.host import AVX2, AVX512, GENERIC, Target
+from optc.codegen.gemm import gated
 from optc.codegen.llvm import Builder, Parameter, Value
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.gemm import Gemm
-from optc.codegen.gemm_driver import product_modules
-from optc.codegen.gemm_epilogue import BIAS, PLAIN, Epilogue, then
-from optc.codegen.gemm_kernel import PART, Kernel, Order
-from optc.codegen.gemm_plan import Plan, Shape, Source, plan_product
-from optc.codegen.gemm_tiles import Tile, choose_tile, max_rows
-from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.gemm.driver import product_modules
+from optc.codegen.gemm.epilogue import BIAS, PLAIN, Epilogue, then
+from optc.codegen.gemm.kernel import PART, Kernel, Order
+from optc.codegen.gemm.plan import Plan, Shape, Source, plan_product
+from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.tiles import Tile, choose_tile, max_rows
+from optc.codegen.gemm.weights import pack_panels, panel_elements
 from optc.codegen.llvm import Builder, Value
-from optc.codegen.weights import pack_panels, panel_elements
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64}

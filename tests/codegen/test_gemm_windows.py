@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import optc
-from optc.codegen import jit
-from optc.codegen.gemm import Gemm
-from optc.codegen.gemm_driver import product_modules
-from optc.codegen.gemm_plan import Shape, plan_product
-from optc.codegen.gemm_windows import Windows, flat, levels_of, windows_of
-from optc.codegen.host import Target
+from optc.codegen.gemm.driver import product_modules
+from optc.codegen.gemm.plan import Shape, plan_product
+from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.windows import Windows, flat, levels_of, windows_of
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import Target
 from optc.nn import functional
 from tests.codegen.test_gemm import BIAS_RELU, DTYPES, LONG, TARGETS, can_run, guarded, multiply, pack
 

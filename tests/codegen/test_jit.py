@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
-from optc.codegen.object_cache import ObjectCache
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.machine.object_cache import ObjectCache
 from optc.errors import InvalidIR
 
 RETURNS = "define i32 @answer() {{\n  ret i32 {}\n}}\n"
@@ -179,7 +179,7 @@ def test_the_cache_stays_within_its_limit_and_drops_the_oldest(tmp_path: Path) -
 
 
 def test_processes_share_the_cache(cache: Path) -> None:
-    program = f"from optc.codegen import jit; jit.compile_module({RETURNS.format(5)!r})"
+    program = f"from optc.codegen.machine import jit; jit.compile_module({RETURNS.format(5)!r})"
     processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert len(stored(cache)) == 2, "the object, and what LLVM says of the processor"

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.host import AVX2, AVX512, GENERIC, Target
-from optc.codegen.kernel import (
+from optc.codegen.kernels.emitter import emit_kernel, passed_buffers
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import (
     Accumulate,
     Buffer,
     Define,
@@ -29,10 +29,10 @@ from optc.codegen.kernel import (
     renamed,
     verify_kernel,
 )
-from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
-from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
-from optc.codegen.schedule import schedule
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
 from optc.errors import VerifyError
 from optc.ir.dims import substitute, symbol
 from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType

@@ -10,8 +10,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from optc.codegen import jit
 from optc.codegen.llvm import NOALIAS, NOALIAS_READONLY, Builder, Module, Parameter, Value, constant, vector_of
+from optc.codegen.machine import jit
 
 C_TYPES: dict[str, Any] = {
     "i16": ctypes.c_uint16,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from optc.codegen import jit, loader
-from optc.codegen.elf import UnknownObject, read_object
-from optc.codegen.host import AVX512, NEON
+from optc.codegen.machine import jit, loader
+from optc.codegen.machine.elf import UnknownObject, read_object
+from optc.codegen.machine.host import AVX512, NEON
 from optc.errors import InvalidIR
 
 pytestmark = pytest.mark.skipif(not loader.is_supported(), reason="LLVM's linker loads objects here")

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from optc.codegen.allocation import PAGE, PAGED
-from optc.codegen.memory import Arena, Slot
+from optc.codegen.driver.memory import Arena, Slot
+from optc.codegen.process.allocation import PAGE, PAGED
 
 
 def test_what_was_released_last_is_used_first() -> None:

@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from optc.codegen import jit, python_layout
-from optc.codegen.context import KEPT_CONTEXTS, ContextPool
-from optc.codegen.context_code import RUN_PARAMETERS
-from optc.codegen.entry import (
+from optc.codegen.entry import python_layout
+from optc.codegen.entry.signature import (
     Argument,
     Constant,
     EntryPoint,
@@ -29,6 +27,9 @@ from optc.codegen.entry import (
     native_entry,
 )
 from optc.codegen.llvm import Builder, Module, Value
+from optc.codegen.machine import jit
+from optc.codegen.process.context import KEPT_CONTEXTS, ContextPool
+from optc.codegen.process.context_code import RUN_PARAMETERS
 
 pytestmark = pytest.mark.skipif(not python_layout.is_supported(), reason="this interpreter has no native entry")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from optc.codegen import object_cache
-from optc.codegen.object_cache import ObjectCache
+from optc.codegen.machine import object_cache
+from optc.codegen.machine.object_cache import ObjectCache
 
 KEYS = [f"{number:064x}" for number in range(200)]
 

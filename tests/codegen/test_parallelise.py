@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.host import AVX2, GENERIC, Target
-from optc.codegen.kernel import (
+from optc.codegen.kernels.emitter import emit_kernel, passed_buffers
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import (
     START,
     STOP,
     Accumulate,
@@ -27,11 +27,11 @@ from optc.codegen.kernel import (
     renamed,
     verify_kernel,
 )
-from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
-from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.kernels.parallelise import parallelise
+from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
-from optc.codegen.parallelise import parallelise
-from optc.codegen.schedule import schedule
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, GENERIC, Target
 from optc.errors import VerifyError
 from optc.ir.dims import Dim, substitute, symbol
 from optc.ir.dtypes import FLOAT32

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import blocks, jit
-from optc.codegen.blocks import BLOCK, block_reductions
-from optc.codegen.kernel import Accumulate, Assign, Buffer, Define, Kernel, Loop, Statement, Store, load, local
-from optc.codegen.kernel import verify_kernel as verify
-from optc.codegen.kernel_interpreter import interpret_kernel
-from optc.codegen.phases import in_phases
+from optc.codegen.kernels import blocks
+from optc.codegen.kernels.blocks import BLOCK, block_reductions
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import Accumulate, Assign, Buffer, Define, Kernel, Loop, Statement, Store, load, local
+from optc.codegen.kernels.kernel import verify_kernel as verify
+from optc.codegen.kernels.phases import in_phases
+from optc.codegen.machine import jit
 from optc.ir.dims import Dim, substitute, symbol
 from optc.ir.dtypes import FLOAT32
 from optc.ops.scalar import apply, function, literal, variable
@@ -81,7 +82,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of eight elements, at most four of them, so that the interpreter has little to do."""
     monkeypatch.setattr(blocks, "BLOCK", 8)
     monkeypatch.setattr(blocks, "MOST_BLOCKS", 4)
-    monkeypatch.setattr("optc.codegen.phases.is_worth_splitting", lambda operations, target: True)
+    monkeypatch.setattr("optc.codegen.kernels.phases.is_worth_splitting", lambda operations, target: True)
 
 
 @pytest.mark.parametrize("n", [0, 1, 7, 8, 9, 16, 31, 32, 33, 100, 1000])

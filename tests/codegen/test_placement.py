@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from optc.codegen import jit
 from optc.codegen.llvm import Builder, Module, Parameter
-from optc.codegen.placement import Placement
+from optc.codegen.machine import jit
+from optc.codegen.process.placement import Placement
 
 TRIPLE = jit.host_target().triple
 

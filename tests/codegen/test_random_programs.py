@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from optc import interpreter
-from optc.codegen import jit
-from optc.codegen.host import AVX2, GENERIC
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, GENERIC
 from optc.eager.dispatch import wrap
 from optc.errors import OptcWarning
 from optc.ir.function import Function

@@ -10,7 +10,7 @@ import pytest
 
 import optc
 import optc as torch
-from optc.codegen.result_places import computed_as
+from optc.codegen.driver.result_places import computed_as
 
 ROWS = np.random.default_rng(0).standard_normal((30, 40)).astype(np.float32)
 

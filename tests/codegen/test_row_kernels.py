@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 
 import optc
-from optc.codegen import frame, jit
-from optc.codegen.fetches import fetch_ahead
-from optc.codegen.host import AVX2, AVX512, GENERIC, Target
-from optc.codegen.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, renamed, statements, values_of
-from optc.codegen.kernel_emitter import emit_kernel, passed_buffers
-from optc.codegen.kernel_interpreter import interpret_kernel
+from optc.codegen.driver import frame
+from optc.codegen.kernels.emitter import emit_kernel, passed_buffers
+from optc.codegen.kernels.fetches import fetch_ahead
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, renamed, statements, values_of
+from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
-from optc.codegen.schedule import schedule
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.nn import functional as F

@@ -9,7 +9,7 @@ import pytest
 
 import optc
 from optc import jit
-from optc.codegen.sorting_routines import SHORT, Order
+from optc.codegen.operators.sorting_routines import SHORT, Order
 from optc.ir import dtypes
 from optc.ops.ordering import sorted_places
 

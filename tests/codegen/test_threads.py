@@ -13,12 +13,12 @@ from functools import cache
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.context import Context, ContextPool
+from optc.codegen.kernels.splitting import SPLIT_WORTH
 from optc.codegen.llvm import Builder, Module, Parameter
-from optc.codegen.pool_layout import OPERATIONS_PER_MICROSECOND
-from optc.codegen.splitting import SPLIT_WORTH
-from optc.codegen.threads import ThreadPool
+from optc.codegen.machine import jit
+from optc.codegen.process.context import Context, ContextPool
+from optc.codegen.process.pool_layout import OPERATIONS_PER_MICROSECOND
+from optc.codegen.process.threads import ThreadPool
 
 MUCH = 10**12
 """Operations that are worth every thread."""

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.expression import ExpressionEmitter, register_type
-from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.kernels.expression import ExpressionEmitter, register_type
+from optc.codegen.kernels.vector_math import FUNCTIONS, expand
 from optc.codegen.llvm import Builder, Module, Parameter
-from optc.codegen.vector_math import FUNCTIONS, expand
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.ir.dtypes import FLOAT32, FLOAT64, DType
 from optc.ops import special
 from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, apply, evaluate, function, variable

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import optc
-from optc.codegen import jit
-from optc.codegen.host import AVX2, GENERIC, Target
-from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, load, local, verify_kernel
-from optc.codegen.kernel_interpreter import interpret_kernel
-from optc.codegen.schedule import schedule
-from optc.codegen.unroll import sums_windows
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, load, local, verify_kernel
+from optc.codegen.kernels.schedule import schedule
+from optc.codegen.kernels.unroll import sums_windows
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, GENERIC, Target
 from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import FLOAT32
 from optc.ops.scalar import literal, variable

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from optc.codegen.host import AVX2, AVX512
-from optc.codegen.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, at, load, local
-from optc.codegen.work import Work, expression_flops, kernel_work
+from optc.codegen.kernels.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, at, load, local
+from optc.codegen.kernels.work import Work, expression_flops, kernel_work
+from optc.codegen.machine.host import AVX2, AVX512
 from optc.ir import dtypes
 from optc.ir.dims import Dim, substitute, symbol
 from optc.ops.scalar import Expr, function, variable

@@ -11,7 +11,7 @@ import pytest
 
 import optc
 from optc import errors, nn
-from optc.codegen import python_layout
+from optc.codegen.entry import python_layout
 from optc.runtime.compiled import CompiledFunction
 
 pytestmark = pytest.mark.skipif(not python_layout.is_supported(), reason="this interpreter has no native entry")

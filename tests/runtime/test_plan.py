@@ -266,7 +266,7 @@ import sys
 import numpy as np
 import optc
 from optc import nn
-from optc.codegen import jit
+from optc.codegen.machine import jit
 optc.manual_seed(0)
 module = nn.Sequential(nn.Linear(64, 200), nn.ReLU(), nn.Linear(200, 8)).eval()
 x = optc.ones(3, 64)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from optc.codegen import jit
-from optc.codegen.host import AVX2, AVX512, GENERIC, NEON, Target
-from optc.codegen.probes import module
+from optc.codegen.machine import jit
+from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
+from optc.codegen.machine.probes import module
 from optc.runtime import roofs
 from optc.runtime.roofs import Level, Roofs
 

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from optc.codegen.weights import contiguous_copy
+from optc.codegen.gemm.weights import contiguous_copy
 from optc.runtime.plan import made
 from optc.runtime.work_sharing import WORTH_BYTES, share_out
 

@@ -1,0 +1,153 @@
+"""The native entry: a PyCFunction whose code checks the arguments, calls `run` and builds the results.
+
+The code reads numpy's and CPython's objects at fixed offsets, which `python_layout.is_supported` verifies against real
+objects once per process; where they do not hold (PyPy, free-threaded builds), there is no native entry. One piece of
+code serves all compiled functions: what is particular to one stands in its description (`description`), which is
+the function's `self`.
+
+All of it runs under the GIL (but for `run` itself, if asked), so the free list of contexts and the recycled results
+need no atomics.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from optc.codegen.entry.description import describe
+from optc.codegen.entry.layout import DESCRIPTION, OUTPUT
+from optc.codegen.entry.python_layout import (
+    NEW_FROM_DESCR,
+    memory_handler,
+    numpy_function,
+    python_function,
+)
+from optc.codegen.entry.signature import EntryPoint
+from optc.codegen.machine import jit
+from optc.codegen.process.context import runtime
+
+_METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
+
+
+# Loading ---------------------------------------------------------------------------------------------------------
+
+
+def _written() -> tuple[str, list[str]]:
+    from optc.codegen.entry.function import entry_text
+
+    return entry_text()
+
+
+def compiled_entry() -> tuple[bytes, dict[str, int]]:
+    """The object of the entry, and the positions in its table."""
+    return jit.compile_generated("entry", _written)
+
+
+class _Loaded:
+    """The code in memory with its table."""
+
+    def __init__(self) -> None:
+        content, table = compiled_entry()
+        self.library = jit.link([content])
+        self.entry = self.library.address("entry")
+        self.kept: list[object] = []
+        self._positions = table
+        self._words = (ctypes.c_int64 * len(table)).from_address(self.library.address("table"))
+        for name in table:
+            self.set(name, self._value(name))
+
+    def set(self, name: str, value: int) -> None:
+        self._words[self._positions[name]] = value
+
+    def _value(self, name: str) -> int:
+        objects: dict[str, object] = {"ndarray": np.ndarray, "int": int, "float": float, "true": True, "false": False}
+        if name in objects:
+            return id(objects[name])
+        if name.startswith("Py") and name != "PyArray_NewFromDescr":
+            return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
+        if name in ("allocate", "release", "free_output", "allocate_output"):
+            return runtime().address(name)
+        if name == "memory_handler":
+            return memory_handler()
+        return numpy_function(NEW_FROM_DESCR) if name == "PyArray_NewFromDescr" else 0
+
+
+@cache
+def _loaded() -> _Loaded:
+    made = _Loaded()
+    # Compiled functions, and with them their code, may live as long as the process.
+    python_function("Py_IncRef", None, ctypes.py_object)(made)
+    return made
+
+
+def accept_torch() -> bool:
+    """Let entries take and give torch tensors, if this torch has DLPack's exchange functions. Imports nothing."""
+    torch = sys.modules.get("torch")
+    capsule = getattr(getattr(torch, "Tensor", None), "__dlpack_c_exchange_api__", None)
+    if torch is None or capsule is None or os.name != "posix":
+        return False
+    get = python_function("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    # DLPackExchangeAPI: version, older table, then the functions; number 2 makes objects, number 3 reads them.
+    words = (ctypes.c_int64 * 7).from_address(get(capsule, b"dlpack_exchange_api"))
+    if words[0] & 0xFFFFFFFF != 1:
+        return False
+    loaded = _loaded()
+    loaded.kept += [torch.Tensor, capsule]
+    for name in ("malloc", "free"):
+        loaded.set(name, ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0)
+    loaded.set("exchange_write", words[4])
+    loaded.set("exchange_read", words[5])
+    loaded.set("torch_tensor", id(torch.Tensor))
+    return True
+
+
+class _MethodDefinition(ctypes.Structure):
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        ("function", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("documentation", ctypes.c_char_p),
+    ]
+
+
+class _Description(ctypes.Structure):
+    """The `self` of a native entry: its words, and everything that they refer to."""
+
+    _fields_ = [(name, ctypes.c_int64) for name in DESCRIPTION]
+
+    point: EntryPoint
+    kept: list[object]
+
+    def __init__(self, point: EntryPoint, loaded: _Loaded) -> None:
+        records = describe(point)
+        super().__init__(**records.words)
+        self.point, self.kept = point, records.kept
+        self.loaded = loaded
+        self.definition = _MethodDefinition(point.name.encode(), loaded.entry, _METHOD_FLAGS, None)
+        self._drop = python_function("Py_DecRef", None, ctypes.c_void_p)
+
+    def __del__(self) -> None:
+        if not hasattr(self, "_drop"):
+            return
+        address: int = self.outputs
+        for spec in self.point.signature.computed:
+            words = (ctypes.c_int64 * OUTPUT["dims"]).from_address(address)
+            for name in ("plain0", "plain1", "wrapped0", "wrapped1"):
+                self._drop(words[OUTPUT[name]])
+            address += 8 * (OUTPUT["dims"] + 2 * len(spec.dims))
+
+
+def build(point: EntryPoint) -> Callable[..., object]:
+    """The native entry. Only where `is_supported`. Raises: TypeError for a wrapper that has no such slots."""
+    description = _Description(point, _loaded())
+    create: Any = python_function(
+        "PyCFunction_NewEx", ctypes.py_object, ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p
+    )
+    made: Callable[..., object] = create(ctypes.addressof(description.definition), description, None)
+    return made

@@ -1,0 +1,449 @@
+"""The driver of a matrix product: loops over units, blocks of K, panels and tiles around the kernels. See `gemm`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, replace
+from functools import reduce
+
+from optc.codegen.gemm.kernel import Kernel
+from optc.codegen.gemm.packing import column_packing, panel_packing, tile_packing
+from optc.codegen.gemm.plan import CONFLICTING_BYTES, SECOND_LEVEL_BYTES
+from optc.codegen.gemm.product import ALIGNMENT, RANGE, Gemm
+from optc.codegen.gemm.tiles import element_bytes, has_cheap_masks, last_columns
+from optc.codegen.llvm import Builder, Module, Value
+
+
+def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]:
+    """The driver and its kernels but those that are `known`, one module per function, by name.
+
+    Modules of the same name are the same.
+    """
+    writer = _DriverWriter(gemm)
+    kernels = {kernel.name: kernel for kernel in writer.kernels}
+    made = {name: kernel.module() for name, kernel in kernels.items() if name not in known}
+    return {gemm.name: writer.module, **made}
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A chunk of rows and a block of K: where they begin, how long they are, and the operands of this batch."""
+
+    batch: Value | None
+    a: Value
+    b: Value
+    c: Value
+    start: Value
+    stop: Value
+    k: Value
+    steps: Value
+    flags: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Some columns of B as kernels read them; `columns`: how many of them exist, None for all."""
+
+    pointer: Value
+    stride: Value
+    column: Value
+    vectors: int
+    columns: Value | None
+    following: _Following | None
+    lanes: int
+
+
+@dataclass(frozen=True)
+class _Following:
+    """The next panel, to be fetched into the second-level cache while this one is used.
+
+    Every step of K asks for lines at `pointer`, moved by `apart` from step to step; the next tile goes on at `part`.
+    """
+
+    pointer: Value
+    apart: Value
+    part: Value
+
+
+class _DriverWriter:
+    """Writes the loops around the kernels, and notes which kernels they call."""
+
+    def __init__(self, gemm: Gemm) -> None:
+        self.gemm = gemm
+        self.plan = gemm.plan
+        self.tile = gemm.tile
+        self.kernels: list[Kernel] = []
+        self.module = Module(gemm.name)
+        function = self.module.function(gemm.name, "void", gemm.parameters)
+        named = {p.name: value for p, value in zip(gemm.parameters, function.arguments, strict=True)}
+        self.named = named
+        last = len(function.arguments) - len(RANGE)
+        self.extra = function.arguments[last - len(gemm.epilogue.parameters) : last]
+        self.b = b = Builder(function)
+        self.m, self.n, self.k = (
+            named[name] if known is None else b.constant("i64", known)
+            for known, name in ((gemm.m, "m"), (gemm.n, "n"), (gemm.k, "k"))
+        )
+        self._units()
+        b.ret()
+
+    # Arithmetic that is done here where the numbers are known
+
+    def _ceiling(self, value: Value, divisor: int) -> Value:
+        known = _known(value)
+        if known is not None:
+            return self.b.constant("i64", -(-known // divisor))
+        return self.b.udiv(self.b.add(value, divisor - 1), divisor)
+
+    def _scaled(self, value: Value, factor: Value | int) -> Value:
+        """value * factor."""
+        left, right = _known(value), factor if isinstance(factor, int) else _known(factor)
+        if left is not None and isinstance(right, int):
+            return self.b.constant("i64", left * right)
+        return self.b.constant("i64", 0) if 0 in (left, right) else self.b.mul(value, factor)
+
+    def _moved(self, pointer: Value, *offsets: Value) -> Value:
+        for offset in offsets:
+            pointer = self.b.gep(self.gemm.element, pointer, offset)
+        return pointer
+
+    # Units
+
+    def _units(self) -> None:
+        """Walks over the units of the groups asked for, as far as they share a chunk at a time."""
+        b, gemm = self.b, self.gemm
+        self.panels = self._ceiling(self.n, self.tile.columns)
+        self.chunks = self._ceiling(self.m, self.plan.rows)
+        lines = self.chunks if not gemm.is_batched else b.mul(self.chunks, self.named["batches"])
+        units = self._product_of(lines, self.panels)
+        first, last = (self._boundary(units, self.named[name]) for name in ("start", "stop"))
+        self._scratch()
+        with b.while_loop([first]) as loop:
+            unit = loop.carried[0]
+            loop.while_(b.icmp("slt", unit, last))
+            line = self._quotient(unit, self.panels)
+            panel = b.sub(unit, b.mul(line, self.panels))
+            count = b.intrinsic("smin", "i64", b.sub(self.panels, panel), b.sub(last, unit))
+            self._line(line, panel, b.add(panel, count))
+            loop.yield_([b.add(unit, count)])
+
+    def _product_of(self, left: Value, right: Value) -> Value:
+        return self._scaled(left, right) if _known(left) is not None else self.b.mul(left, right)
+
+    def _quotient(self, value: Value, divisor: Value) -> Value:
+        return value if _known(divisor) == 1 else self.b.udiv(value, divisor)
+
+    def _boundary(self, units: Value, group: Value) -> Value:
+        """Where the units of a group start."""
+        if _known(units) == self.gemm.groups:
+            return group
+        return self.b.udiv(self.b.mul(units, group), self.gemm.groups)
+
+    def _scratch(self) -> None:
+        """Packed A first, then the panel of B."""
+        b, gemm, plan = self.b, self.gemm, self.plan
+        if not (plan.packs_a or plan.keeps_panel):
+            return
+        size = element_bytes(gemm.element)
+        steps = b.constant("i64", plan.steps) if plan.steps else self.k
+        rows = plan.rows if plan.packs_a else 0
+        chunk = b.mul(steps, -(-rows * size // ALIGNMENT) * ALIGNMENT)
+        columns = self.tile.columns if plan.keeps_panel else 0
+        whole = b.add(b.add(chunk, b.mul(steps, columns * size)), 3 * ALIGNMENT - 1)
+        group_bytes = b.and_(whole, -ALIGNMENT)
+        self.packed_a = b.gep("i8", self.named["scratch"], b.mul(self.named["start"], group_bytes))
+        self.packed_b = b.gep("i8", self.packed_a, b.and_(b.add(chunk, 2 * ALIGNMENT - 1), -ALIGNMENT))
+
+    def _line(self, line: Value, first: Value, last: Value) -> None:
+        """Some panels of a chunk of rows of one product."""
+        b, gemm, named = self.b, self.gemm, self.named
+        chunk = line
+        a, matrix, c, batch = named["a"], named["b"], named["c"], None
+        if gemm.is_batched:
+            batch = self._quotient(line, self.chunks)
+            chunk = b.sub(line, b.mul(batch, self.chunks))
+            a, matrix = (
+                self._moved(pointer, b.mul(named[step], batch)) for pointer, step in ((a, "step_a"), (matrix, "step_b"))
+            )
+            c = b.gep(gemm.epilogue.result or gemm.element, c, b.mul(named["step_c"], batch))
+        start = self._scaled(chunk, self.plan.rows) if _known(self.chunks) != 1 else b.constant("i64", 0)
+        stop = self.m if _known(self.chunks) == 1 else b.intrinsic("smin", "i64", b.add(start, self.plan.rows), self.m)
+        whole = _Block(batch, a, matrix, c, start, stop, b.constant("i64", 0), self.k, ())
+        if not self.plan.steps:
+            self._block(whole, first, last)
+            return
+        steps = self.plan.steps
+        blocks = b.intrinsic("smax", "i64", self._ceiling(self.k, steps), b.constant("i64", 1))
+        with b.for_loop(0, blocks, nonempty=True) as loop:
+            k = b.mul(loop.index, steps)
+            here = b.intrinsic("smin", "i64", b.sub(self.k, k), b.constant("i64", steps))
+            fresh = b.zext(b.icmp("eq", loop.index, 0), "i64")
+            final = b.zext(b.icmp("eq", loop.index, b.sub(blocks, 1)), "i64")
+            self._block(_Block(batch, a, matrix, c, start, stop, k, here, (fresh, final)), first, last)
+
+    def _block(self, block: _Block, first: Value, last: Value) -> None:
+        """Panels `first` to `last` for a chunk of rows and a block of K."""
+        if self.plan.packs_a:
+            self._pack_rows(block)
+        b, columns = self.b, self.tile.columns
+        known = _known(self.n)
+        whole = b.constant("i64", known // columns) if known is not None else b.udiv(self.n, columns)
+        if known is None or known >= columns:
+            with b.for_loop(first, b.intrinsic("smin", "i64", last, whole)) as loop:
+                self._tiles(block, self._panel(block, b.mul(loop.index, columns), self.tile.vectors, None))
+        if known is not None and known % columns == 0:
+            return
+        with b.if_then(b.icmp("sgt", last, whole)):
+            column = b.mul(whole, columns)
+            if known is None:
+                self._last_columns(block, self.tile.vectors, lambda: self._unknown_columns(block, column))
+                return
+            rest = known % columns
+            needed = -(-rest // self.tile.lanes)
+            self._last_columns(block, needed, lambda: self._rest_of_columns(block, column, rest))
+
+    def _last_columns(self, block: _Block, vectors: int, otherwise: Callable[[], None]) -> None:
+        """What no whole panel holds: a panel of `vectors` that ends with the last column, where that is possible.
+
+        The columns that it shares with the panel before it are computed twice, to the same bits.
+        """
+        fits = self._overlaps(vectors * self.tile.lanes)
+        if fits is False:
+            otherwise()
+            return
+        column = self.b.sub(self.n, vectors * self.tile.lanes)
+        if fits is True:
+            self._tiles(block, self._panel(block, column, vectors, None))
+            return
+        with self.b.if_then_else(fits) as (whole, parts):
+            with whole:
+                self._tiles(block, self._panel(block, column, vectors, None))
+            with parts:
+                otherwise()
+
+    def _overlaps(self, columns: int) -> Value | bool:
+        """Whether there are so many columns at least, they need not lie packed, and no sums wait in C between blocks of
+        K, which would count twice; and whether doing without masks is worth it."""
+        b, gemm, plan, conditions = self.b, self.gemm, self.plan, []
+        if gemm.source == "packed" or plan.transposes or plan.along or has_cheap_masks(self.tile.lanes, gemm.element):
+            return False
+        n, k = _known(self.n), _known(self.k)
+        if n is None:
+            conditions.append(b.icmp("sge", self.n, columns))
+        elif n < columns:
+            return False
+        if plan.steps and k is None:
+            conditions.append(b.icmp("sle", self.k, plan.steps))
+        elif plan.steps and k is not None and k > plan.steps:
+            return False
+        return reduce(b.and_, conditions) if conditions else True
+
+    def _unknown_columns(self, block: _Block, column: Value) -> None:
+        """As many vectors as are needed, the last of them masked, or where masks are dear halving numbers of vectors
+        while they fit, then one after the other with a mask."""
+        b, lanes = self.b, self.tile.lanes
+        left = b.sub(self.n, column)
+        whole = self._panel(block, column, self.tile.vectors, left)
+        if has_cheap_masks(lanes, self.gemm.element):
+            for vectors in range(1, self.tile.vectors + 1):
+                with b.if_then(b.icmp("eq", b.udiv(b.add(left, lanes - 1), lanes), vectors)):
+                    self._some_vectors(block, whole, vectors, left)
+            return
+        done = b.constant("i64", 0)
+        for vectors in _halves(self.tile.vectors // 2, 2):
+            fits = b.icmp("sge", b.sub(left, done), vectors * lanes)
+            with b.if_then(fits):
+                self._tiles(block, self._part(whole, done, vectors, lanes, None))
+            done = b.add(done, b.select(fits, b.constant("i64", vectors * lanes), 0))
+        with b.for_loop(done, left, lanes) as loop:
+            self._tiles(block, self._part(whole, loop.index, 1, lanes, b.sub(left, loop.index)))
+
+    def _some_vectors(self, block: _Block, panel: _Panel, vectors: int, columns: Value) -> None:
+        """So many vectors of a panel that is not full; half a vector is computed by a kernel of its own."""
+        b, lanes = self.b, self.tile.lanes
+        narrow = last_columns(lanes, self.gemm.element, 1)[-1][1]
+        start = b.constant("i64", 0)
+        if vectors > 1:
+            self._tiles(block, self._part(panel, start, vectors, lanes, columns))
+            return
+        with b.if_then_else(b.icmp("sle", columns, narrow)) as (few, many):
+            with few:
+                self._tiles(block, self._part(panel, start, 1, narrow, columns))
+            with many:
+                self._tiles(block, self._part(panel, start, 1, lanes, columns))
+
+    def _part(self, panel: _Panel, done: Value, vectors: int, lanes: int, columns: Value | None) -> _Panel:
+        """Some vectors of a panel, behind `done` columns."""
+        pointer, column = self._moved(panel.pointer, done), self.b.add(panel.column, done)
+        return _Panel(pointer, panel.stride, column, vectors, columns, panel.following, lanes)
+
+    def _rest_of_columns(self, block: _Block, column: Value, rest: int) -> None:
+        """A known number of columns, with as many vectors as they need."""
+        b, done = self.b, 0
+        whole = self._panel(block, column, -(-rest // self.tile.lanes), b.constant("i64", rest))
+        for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest):
+            width = min(rest - done, vectors * lanes)
+            columns = None if width == vectors * lanes else b.constant("i64", width)
+            self._tiles(block, self._part(whole, b.constant("i64", done), vectors, lanes, columns))
+            done += width
+
+    def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None) -> _Panel:
+        """Where a panel of B lies, packed if need be."""
+        b, plan, named = self.b, self.plan, self.named
+        width = b.constant("i64", vectors * self.tile.lanes)
+        if self.gemm.source == "packed":
+            pointer = self._moved(block.b, b.mul(column, self.k), b.mul(block.k, width))
+            following = self._next_packed(block, pointer, width, self.k)
+            return _Panel(pointer, width, column, vectors, columns, following, self.tile.lanes)
+        place = self._place_in_b(block, column)
+        if not plan.packs_b:
+            return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
+        if plan.along:
+            packing = column_packing(self.module, self.gemm.element)
+            b.call(packing, place, named["ldb"], block.steps, self.n, self.packed_b)
+            return _Panel(self.packed_b, block.steps, column, vectors, columns, None, self.tile.lanes)
+        packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors)
+        b.call(packing, place, named["ldb"], block.steps, width if columns is None else columns, self.packed_b)
+        return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
+
+    def _place_in_b(self, block: _Block, column: Value) -> Value:
+        row, across = (block.k, column) if self.gemm.source == "rows" else (column, block.k)
+        return self._moved(block.b, self.b.mul(row, self.named["ldb"]), across)
+
+    def _next_packed(self, block: _Block, pointer: Value, width: Value, k: Value) -> _Following | None:
+        """Packed panels, `k` rows long, lie one behind the other."""
+        if not self.plan.prefetch:
+            return None
+        b, apart = self.b, self.b.constant("i64", self.plan.ahead or self.plan.prefetch * self._line_elements())
+        return _Following(self._moved(pointer, b.mul(width, k)), apart, b.mul(block.steps, apart))
+
+    def _next_rows(self, place: Value, width: Value) -> _Following | None:
+        """The next panel of a matrix K x N lies beside this one, a piece in every row."""
+        if not self.plan.prefetch:
+            return None
+        line = self._line_elements()
+        part = self.b.constant("i64", self.plan.prefetch * line)
+        # Where rows are not aligned, this panel has brought the first line of the next one: ask for ends of vectors.
+        ends = self._moved(place, width, self.b.constant("i64", line - 1))
+        if _known(self.n) is not None and _known(self.k) is not None:
+            return _Following(ends, self.named["ldb"], part)
+        # A small matrix is near already, and lines that compete for places are gone before they are used: ask for what
+        # is here.
+        b, none = self.b, self.b.constant("i64", 0)
+        size = element_bytes(self.gemm.element)
+        is_far = b.icmp("sge", b.mul(self.n, self.k), SECOND_LEVEL_BYTES // size)
+        is_far = b.and_(is_far, b.icmp("ne", b.and_(self.named["ldb"], CONFLICTING_BYTES // size - 1), 0))
+        ahead, apart, part = (
+            b.select(is_far, far, near) for far, near in ((ends, place), (self.named["ldb"], none), (part, none))
+        )
+        return _Following(ahead, apart, part)
+
+    def _line_elements(self) -> int:
+        return 64 // element_bytes(self.gemm.element)
+
+    # Tiles
+
+    def _heights(self) -> list[int]:
+        """The kernel heights that cover the rows: the tile's, then the exact rest, or halves of it if unknown."""
+        rows = self.tile.rows
+        if self.gemm.m is not None:
+            rest = self.gemm.m % rows
+            return [size for size in (rows if self.gemm.m >= rows else 0, rest) if size]
+        return _halves(rows, 1)
+
+    def _for_each_tile(self, start: Value, stop: Value, emit: _EmitTile) -> None:
+        b = self.b
+        for size in self._heights():
+            whole = b.sub(stop, b.srem(b.sub(stop, start), size))
+            with b.for_loop(start, whole, size) as loop:
+                emit(size, loop.index)
+            start = whole
+
+    def _tile_of_a(self, block: _Block, row: Value) -> Value:
+        b, lda = self.b, self.named["lda"]
+        if self.gemm.windows:
+            return block.a
+        if self.gemm.a == "rows":
+            return self._moved(block.a, b.mul(row, lda), block.k)
+        return self._moved(block.a, b.mul(block.k, lda), row)
+
+    def _packed_tile(self, block: _Block, row: Value) -> Value:
+        return self._moved(self.packed_a, self.b.mul(self.b.sub(row, block.start), block.steps))
+
+    def _pack_rows(self, block: _Block) -> None:
+        lanes = 1 << (self.tile.rows - 1).bit_length() if self.tile.rows > 1 else 2
+        lanes = min(lanes, max(self.tile.lanes, 4))
+        packing = tile_packing(self.module, self.gemm.element, self.gemm.a, lanes)
+
+        def emit(rows: int, row: Value) -> None:
+            source, target = self._tile_of_a(block, row), self._packed_tile(block, row)
+            self.b.call(packing, source, self.named["lda"], rows, block.steps, target)
+
+        self._for_each_tile(block.start, block.stop, emit)
+
+    def _tiles(self, block: _Block, panel: _Panel) -> None:
+        """One panel times all tiles of rows."""
+        if not self.plan.copies_b or panel.columns is not None or panel.vectors != self.tile.vectors:
+            self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
+            return
+        # The first tile leaves the panel packed behind it.
+        b = self.b
+        width = b.constant("i64", panel.vectors * panel.lanes)
+        several = b.icmp("sge", b.sub(block.stop, block.start), 2 * self.tile.rows)
+        with b.if_then_else(several) as (copied, used_in_place):
+            with copied:
+                self._tile(block, panel, self.tile.rows, block.start, self.packed_b)
+                copied.yield_([self.packed_b, width, b.add(block.start, self.tile.rows)])
+            with used_in_place:
+                used_in_place.yield_([panel.pointer, panel.stride, b.add(block.start, 0)])
+        pointer, stride, start = copied.results
+        rest = replace(panel, pointer=pointer, stride=stride)
+        self._for_each_tile(start, block.stop, lambda rows, row: self._tile(block, rest, rows, row))
+
+    def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
+        """The call of a kernel; `copy`: where it leaves the panel packed."""
+        b, named = self.b, self.named
+        kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None, copy is not None, panel.lanes)
+        if kernel not in self.kernels:
+            self.kernels.append(kernel)
+        callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
+        if self.plan.packs_a:
+            a, lda = self._packed_tile(block, row), b.constant("i64", rows)
+        else:
+            a, lda = self._tile_of_a(block, row), named["lda"]
+        columns = b.constant("i64", 0) if panel.columns is None else panel.columns
+        ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
+        copies = [] if copy is None else [copy]
+        lies = [named["windows"], block.k] if self.gemm.windows else []
+        lies += [named["places"]] if self.gemm.places else []
+        batch = [] if block.batch is None else [block.batch]
+        b.call(
+            callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
+            *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
+        )  # fmt: skip
+
+    def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:
+        """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""
+        b = self.b
+        tile = b.udiv(b.sub(row, block.start), self.tile.rows)
+        parts = -(-self.tile.vectors // self.plan.prefetch)
+        last = (-(-self.tile.columns // self.plan.ahead) if self.plan.ahead else parts) - 1
+        part = b.mul(b.intrinsic("smin", "i64", tile, b.constant("i64", last)), following.part)
+        return [b.gep(self.gemm.element, following.pointer, part, inbounds=False), following.apart]
+
+
+_EmitTile = Callable[[int, Value], None]
+
+
+def _halves(number: int, least: int) -> list[int]:
+    """The number, half of it, half of that, down to `least`."""
+    halves = []
+    while number >= least:
+        halves.append(number)
+        number //= 2
+    return halves
+
+
+def _known(value: Value) -> int | None:
+    """The number that a value is, None for one only known at run time."""
+    return int(value.name) if value.name.lstrip("-").isdigit() else None

@@ -1,0 +1,127 @@
+"""Register tiles of matrix products: which ones fit the processor, and which one suits a shape.
+
+Estimates are in clock cycles of a processor that starts two multiply-adds and two loads per cycle. One that starts half
+as many loads and multiply-adds has the same favourites.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from optc.codegen.machine.host import Target
+
+_BYTES = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
+
+MAX_ROWS_IN_PLACE = 8
+"""Rows of A that are read where they are need a pointer each, and an eight-way cache has room for so many of them when
+their stride is a multiple of 4096 bytes."""
+
+_MAX_ROWS = 14
+_WIDEST_BYTES = 64
+_MASKED_BY_VECTORS_BYTES = 32
+_WIDTHS = (1, 2, 3, 4)
+_LONG_WIDTHS = (6, 8, 16)  # for few rows, which read B in long pieces
+_FEW_ROWS = 4
+_UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
+
+
+def element_bytes(element: str) -> int:
+    """The size of an element in memory."""
+    return _BYTES[element]
+
+
+def sum_type(element: str) -> str:
+    """The type in which products of such elements are summed: half precision in single, all others in their own."""
+    return "float" if element in ("half", "bfloat") else element
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The accumulators of a kernel: `rows` rows of A times `vectors` vectors of columns of B, `lanes` wide."""
+
+    rows: int
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+
+def max_rows(target: Target, vectors: int) -> int:
+    """How many rows fit: accumulators, a row of B and one broadcast value live in registers at the same time.
+
+    0 if not even one does. A single row of A needs no registers for B on x86, where a multiply-add may read memory.
+    """
+    if not target.is_x86:
+        # On Arm LLVM loads the factors of all rows first, each into a vector register.
+        return min(_MAX_ROWS, (target.vector_registers - vectors) // (vectors + 1))
+    # Without fused multiply-add the product needs a register of its own.
+    reserved = vectors + 1 + (0 if target.fma else 1)
+    one = 1 if target.fma and vectors <= target.vector_registers // 2 else 0
+    return max(one, min(_MAX_ROWS, (target.vector_registers - reserved) // vectors))
+
+
+def product_lanes(target: Target, element: str, n: int | None) -> int:
+    """Lanes of a vector of columns: a register full of sums, or less where the matrix is narrower."""
+    full = target.lanes(sum_type(element))
+    if n is None or not target.masks:
+        return full
+    least = 16 // element_bytes(sum_type(element))
+    return min(full, max(least, 1 << (n - 1).bit_length())) if n > 0 else full
+
+
+def has_cheap_masks(lanes: int, element: str) -> bool:
+    """Whether part of a vector is stored as fast as a whole one: where masks have registers of their own.
+
+    Where they are vectors, such a store takes some processors the time of ten, and a full tile leaves no register.
+    """
+    return lanes * element_bytes(sum_type(element)) == _WIDEST_BYTES
+
+
+def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]]:
+    """How columns that do not fill a tile are computed: vectors and their lanes, for one kernel after the other.
+
+    Half a register of 64 bytes is computed in half the time by some processors. Where masks are vectors (AVX2), a
+    full tile has no register left for one.
+    """
+    whole, rest = divmod(columns, lanes)
+    register_bytes = lanes * element_bytes(sum_type(element))
+    if register_bytes == _MASKED_BY_VECTORS_BYTES and rest and whole > 1:
+        return [(whole, lanes), (1, lanes)]
+    is_wide = register_bytes == _WIDEST_BYTES
+    if is_wide and 0 < rest <= lanes // 2:
+        return [(whole, lanes), (1, lanes // 2)] if whole else [(1, lanes // 2)]
+    return [(whole + bool(rest), lanes)] if columns else []
+
+
+def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
+    """The tile with the least estimated time for a product with these extents (None: unknown, taken as large).
+
+    packed_rows: A is packed before it is used, so more rows may be taken at once.
+    """
+    lanes = product_lanes(target, element, n)
+    rows, columns = m or _UNKNOWN_ROWS, n or _UNKNOWN_COLUMNS
+    most = _MAX_ROWS if packed_rows else MAX_ROWS_IN_PLACE
+    widths = (*_WIDTHS, *_LONG_WIDTHS) if rows <= _FEW_ROWS else _WIDTHS
+    candidates = [Tile(r, v, lanes) for v in widths for r in range(1, min(most, rows, max_rows(target, v)) + 1)]
+    return min(candidates, key=lambda tile: (_estimate(tile, element, rows, columns), -tile.columns, -tile.rows))
+
+
+def _estimate(tile: Tile, element: str, m: int, n: int) -> float:
+    """Clock cycles per element of K."""
+    panels, rest = divmod(n, tile.columns)
+    widths = [(panels, float(tile.vectors))]
+    widths += [(1, vectors * lanes / tile.lanes) for vectors, lanes in last_columns(tile.lanes, element, rest)]
+    heights = [(m // tile.rows, tile.rows), (1, m % tile.rows)]
+    return sum(count_n * count_m * _cycles(r, v) for count_n, v in widths for count_m, r in heights if r and v)
+
+
+def _cycles(rows: int, vectors: float) -> float:
+    """Two multiply-adds and two loads per cycle, one of them of B, and four cycles from one sum to the next.
+
+    Loads compete for issue slots, and every step of K has its loop to pay for.
+    """
+    loads = rows + math.ceil(vectors)
+    return max(rows * vectors / 2, loads / 2, vectors, 4) + 0.02 * loads + 0.05

@@ -1,0 +1,320 @@
+"""Kernels as LLVM functions: `void name(ptr buffer..., i64 size...)`, scratch buffers included.
+
+Kernels with units keep their scratch on the stack instead, so that every range has its own.
+"""
+
+from __future__ import annotations
+
+from optc.codegen.kernels import vector_math
+from optc.codegen.kernels.expression import ExpressionEmitter, from_memory, memory_type, to_memory
+from optc.codegen.kernels.kernel import (
+    Accumulate,
+    Assign,
+    Buffer,
+    Define,
+    Fetch,
+    Fold,
+    Kernel,
+    Loop,
+    Scan,
+    Scatter,
+    Statement,
+    Store,
+    Tile,
+    changed,
+    dims_of,
+    stride_of,
+)
+from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
+from optc.codegen.machine.host import Target
+from optc.ir.dims import Apply, Dim, Symbol
+from optc.ir.dtypes import DType
+from optc.ops.scalar import Expr, nodes
+
+
+def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
+    """Define the kernel's function in `module`. The kernel has been verified and scheduled."""
+    parameters = [Parameter("ptr", buffer.name, NOALIAS) for buffer in passed_buffers(kernel)]
+    parameters += [Parameter("i64", size) for size in kernel.sizes]
+    function = module.function(kernel.name, "void", parameters)
+    emitter = _KernelEmitter(kernel, Builder(function), target)
+    emitter.bind(function.arguments)
+    emitter.body(kernel.body)
+    emitter.b.ret()
+    return function
+
+
+def passed_buffers(kernel: Kernel) -> list[Buffer]:
+    """The buffers that the kernel's function takes as arguments."""
+    return [buffer for buffer in kernel.buffers if buffer.role != "scratch" or kernel.units == 0]
+
+
+def emit_dim(b: Builder, dim: Dim, names: dict[str, Value]) -> Value:
+    """A dimension as an i64, computed from the values of its symbols."""
+    if isinstance(dim, int):
+        return b.constant("i64", dim)
+    total: Value | None = None
+    for monomial, coefficient in dim.terms:
+        product: Value | None = None
+        for atom in monomial:
+            value = names[atom.name] if isinstance(atom, Symbol) else _emit_apply(b, atom, names)
+            product = value if product is None else b.mul(product, value, "nsw")
+        term = b.constant("i64", coefficient) if product is None else product
+        if product is not None and coefficient != 1:
+            term = b.mul(product, coefficient, "nsw")
+        total = term if total is None else b.add(total, term, "nsw")
+    assert total is not None
+    return total
+
+
+def _emit_apply(b: Builder, atom: Apply, names: dict[str, Value]) -> Value:
+    left, right = emit_dim(b, atom.left, names), emit_dim(b, atom.right, names)
+    if atom.operator in ("max", "min"):
+        return b.intrinsic("smax" if atom.operator == "max" else "smin", "i64", left, right)
+    divisor = atom.right
+    if isinstance(divisor, int) and divisor > 0 and divisor & (divisor - 1) == 0:  # a shift rounds down by itself
+        if atom.operator == "floordiv":
+            return b.ashr(left, divisor.bit_length() - 1)
+        return b.and_(left, divisor - 1)
+    safe = b.select(b.icmp("eq", right, 0), b.constant("i64", 1), right)
+    quotient, rest = b.sdiv(left, safe), b.srem(left, safe)
+    wrong = b.and_(b.icmp("ne", rest, 0), b.icmp("slt", b.xor(rest, safe), 0))
+    if atom.operator == "floordiv":
+        return b.sub(quotient, b.zext(wrong, "i64"))
+    return b.add(rest, b.select(wrong, safe, b.constant("i64", 0)))
+
+
+class _KernelEmitter:
+    """Walks the statements; `names` holds sizes and loop variables, `locals` the current value of each local."""
+
+    def __init__(self, kernel: Kernel, b: Builder, target: Target) -> None:
+        self.kernel = kernel
+        self.b = b
+        self.target = target
+        self.names: dict[str, Value] = {}
+        self.buffers: dict[str, Value] = {}
+        self.locals: dict[str, Value] = {}
+        self.lanes = 0
+        self.variable = ""
+        self.mask: Value | None = None
+
+    def bind(self, arguments: list[Value]) -> None:
+        """Name the function's arguments."""
+        passed = passed_buffers(self.kernel)
+        for buffer, argument in zip(passed, arguments):
+            self.buffers[buffer.name] = argument
+        for size, argument in zip(self.kernel.sizes, arguments[len(passed) :]):
+            self.names[size] = argument
+        for buffer in self.kernel.buffers:
+            if buffer not in passed:
+                assert isinstance(buffer.size, int)
+                self.buffers[buffer.name] = self.b.alloca("i8", buffer.size * buffer.dtype.itemsize, 64)
+
+    def body(self, body: tuple[Statement, ...]) -> None:
+        """Emit statements; consecutive ones share subexpressions until a store or loop may change memory."""
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, statement: Statement) -> None:
+        match statement:
+            case Loop():
+                self.loop(statement)
+            case Define(name, value, lanes):
+                width = lanes or self.lanes
+                self.locals[name] = self.b.splat(self.value(value, 0), lanes) if lanes else self.value(value, width)
+            case Assign(name, value):
+                self.assign(name, self.value(value, self.lanes))
+            case Accumulate(name, combine, value):
+                old = self.locals[name]
+                new = self.value(value, old.lanes)
+                self.assign(name, self.combined(combine, old, new))
+            case Fold(name, source, combine):
+                self.locals[name] = self.fold(self.locals[source], combine)
+            case Scan():
+                self.scan(statement)
+            case Tile():
+                self.tile(statement)
+            case Fetch(buffer, index, written):
+                element = memory_type(self.kernel.buffer(buffer).dtype)
+                place = emit_dim(self.b, index, self.names)
+                address = self.b.gep(element, self.buffers[buffer], place, inbounds=False)
+                self.b.prefetch(address, locality=2, write=written)
+            case Store(buffer, index, value):
+                self.store(self.buffers[buffer], buffer, index, self.value(value, self.lanes))
+            case Scatter(buffer, base, offset, value):
+                stored = self.value(value, self.lanes)
+                element = memory_type(self.kernel.buffer(buffer).dtype)
+                start = self.b.gep(element, self.buffers[buffer], self.value(base, 0))
+                self.store(start, buffer, offset, stored)
+
+    def assign(self, name: str, value: Value) -> None:
+        old = self.locals[name]
+        self.locals[name] = self.b.select(self.mask, value, old) if self.mask is not None else value
+
+    def combined(self, combine: Expr, left: Value, right: Value) -> Value:
+        def leaf(node: Expr) -> Value:
+            return (left, right)[node.value]
+
+        return ExpressionEmitter(self.b, left.lanes, leaf, self.target).emit(combine)
+
+    def fold(self, vector: Value, combine: Expr) -> Value:
+        """All lanes into one by halving; the same order on every target width keeps results reproducible."""
+        width = vector.lanes
+        while width > 1:
+            width //= 2
+            lower = self.b.shuffle(vector, None, range(width))
+            upper = self.b.shuffle(vector, None, range(width, 2 * width))
+            vector = self.combined(combine, lower, upper)
+        return self.b.extractelement(vector, 0)
+
+    def scan(self, scan: Scan) -> None:
+        """Halves of 2, 4, 8 ... lanes: the end of the lower one into all of the upper one. The carry of the next vector
+        waits for one operation only."""
+        carry, value = self.locals[scan.carry], self.value(scan.value, self.lanes)
+        if not self.lanes:
+            self.locals[scan.name] = self.locals[scan.carry] = self.combined(scan.combine, carry, value)
+            return
+        half = 1
+        while half < self.lanes:
+            upper = [bool(lane & half) for lane in range(self.lanes)]
+            ends = [(lane & ~(2 * half - 1)) + half - 1 if upper[lane] else -1 for lane in range(self.lanes)]
+            more = self.combined(scan.combine, self.b.shuffle(value, None, ends), value)
+            value = self.b.select(self.b.constant(f"<{self.lanes} x i1>", upper), more, value)
+            half *= 2
+        self.locals[scan.name] = self.combined(scan.combine, carry, value)
+        last = self.b.shuffle(value, None, [self.lanes - 1] * self.lanes)
+        self.locals[scan.carry] = self.combined(scan.combine, carry, last)
+
+    def tile(self, tile: Tile) -> None:
+        """Columns are read as vectors; for each bit of a place, pairs of vectors exchange the halves that it names."""
+        dtype = self.kernel.buffer(tile.buffer).dtype
+        element, vector = memory_type(dtype), memory_type(dtype, tile.size)
+        first = self.b.gep(element, self.buffers[tile.buffer], emit_dim(self.b, tile.index, self.names))
+        stride = emit_dim(self.b, tile.stride, self.names)
+        vectors = [
+            self.b.load(vector, self.b.gep(element, first, self.b.mul(stride, column)), dtype.itemsize)
+            for column in range(tile.size)
+        ]
+        bit = 1
+        while bit < tile.size:
+            lower = [tile.size + (lane ^ bit) if lane & bit else lane for lane in range(tile.size)]
+            upper = [tile.size + lane if lane & bit else lane ^ bit for lane in range(tile.size)]
+            for place in (place for place in range(tile.size) if not place & bit):
+                pair = vectors[place], vectors[place | bit]
+                vectors[place] = self.b.shuffle(*pair, lower)
+                vectors[place | bit] = self.b.shuffle(*pair, upper)
+            bit *= 2
+        for row, value in enumerate(vectors):
+            self.b.store(value, self.b.gep(element, self.buffers[tile.scratch], row * tile.size), dtype.itemsize)
+
+    def loop(self, loop: Loop) -> None:
+        assigned = changed(loop.body)
+        carried = [name for name in self.locals if name in assigned]
+        start, stop = emit_dim(self.b, loop.start, self.names), emit_dim(self.b, loop.stop, self.names)
+        outer = self.variable, self.lanes, self.mask
+        inside = dict(self.locals)
+        with self.b.for_loop(start, stop, loop.step, carried=[self.locals[name] for name in carried]) as emitted:
+            self.locals.update(zip(carried, emitted.carried))
+            self.names[loop.variable] = emitted.index
+            if loop.lanes > 1:
+                self.variable, self.lanes = loop.variable, loop.lanes
+                remaining = self.b.sub(stop, emitted.index)
+                self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
+            self.body(loop.body)
+            emitted.yield_([self.locals[name] for name in carried])
+        self.locals = {**inside, **dict(zip(carried, emitted.results))}
+        self.variable, self.lanes, self.mask = outer
+
+    def value(self, expr: Expr, lanes: int) -> Value:
+        emitter = ExpressionEmitter(self.b, lanes, lambda leaf: self.leaf(leaf, lanes), self.target)
+        return emitter.emit(vector_math.expand(expr, self.target))
+
+    def leaf(self, leaf: Expr, lanes: int) -> Value:
+        if leaf.op == "local":
+            value = self.locals[leaf.value]
+            return value if value.lanes == lanes else self.b.splat(value, lanes)
+        if leaf.op == "index":
+            return self.index(leaf.value, lanes)
+        buffer, index = leaf.value
+        if leaf.op == "at":
+            return self.load_at(buffer, leaf.args[0], index, lanes)
+        return self.load(self.kernel.buffer(buffer).dtype, self.buffers[buffer], index, lanes)
+
+    def load_at(self, name: str, base: Expr, offset: Dim, lanes: int) -> Value:
+        """An element at a place that data decides: one vector where only the offset moves with the lanes."""
+        dtype = self.kernel.buffer(name).dtype
+        element = memory_type(dtype)
+        if not lanes or self.is_uniform(base):
+            start = self.b.gep(element, self.buffers[name], self.value(base, 0))
+            return self.load(dtype, start, offset, lanes)
+        places = self.b.add(self.value(base, lanes), self.index(offset, lanes))
+        if self.mask is not None:
+            places = self.b.select(self.mask, places, 0)
+        vector = self.b.constant(memory_type(dtype, lanes), 0)
+        for lane in range(lanes):
+            address = self.b.gep(element, self.buffers[name], self.b.extractelement(places, lane))
+            vector = self.b.insertelement(vector, self.b.load(element, address), lane)
+        return from_memory(self.b, vector, dtype)
+
+    def is_uniform(self, expr: Expr) -> bool:
+        """True when all lanes compute the same value."""
+        moving = any(stride_of(dim, self.variable) != 0 for dim in dims_of(expr))
+        vectors = any(node.op == "local" and self.locals[node.value].lanes for node in nodes(expr))
+        return not moving and not vectors
+
+    def index(self, dim: Dim, lanes: int) -> Value:
+        first = emit_dim(self.b, dim, self.names)
+        stride = stride_of(dim, self.variable) if lanes else 0
+        if not lanes or stride == 0:
+            return self.b.splat(first, lanes)
+        steps = self.b.splat(emit_dim(self.b, stride or 0, self.names), lanes)
+        return self.b.add(self.b.splat(first, lanes), self.b.mul(steps, self.b.lane_numbers(f"<{lanes} x i64>")))
+
+    def load(self, dtype: DType, start: Value, index: Dim, lanes: int) -> Value:
+        element = memory_type(dtype)
+        address = self.b.gep(element, start, emit_dim(self.b, index, self.names))
+        stride = stride_of(index, self.variable) if lanes else 0
+        if stride == 0:
+            value = from_memory(self.b, self.b.load(element, address), dtype)
+            return self.b.splat(value, lanes)
+        if stride == 1:
+            return from_memory(self.b, self.b.load(memory_type(dtype, lanes), address, mask=self.mask), dtype)
+        if stride == -1:
+            address, mask = self.backward(element, address, lanes)
+            return from_memory(self.b, self.turned(self.b.load(memory_type(dtype, lanes), address, mask=mask)), dtype)
+        vector = self.b.constant(memory_type(dtype, lanes), 0)
+        for lane, place in enumerate(self.lane_addresses(address, element, stride, lanes)):
+            vector = self.b.insertelement(vector, self.b.load(element, place), lane)
+        return from_memory(self.b, vector, dtype)
+
+    def store(self, start: Value, name: str, index: Dim, value: Value) -> None:
+        dtype = self.kernel.buffer(name).dtype
+        element = memory_type(dtype)
+        stored = to_memory(self.b, value, dtype)
+        address = self.b.gep(element, start, emit_dim(self.b, index, self.names))
+        stride = stride_of(index, self.variable) if self.lanes else 0
+        if not self.lanes:
+            self.b.store(stored, address)
+        elif stride == 1:
+            self.b.store(stored, address, mask=self.mask)
+        elif stride == -1:
+            address, mask = self.backward(element, address, self.lanes)
+            self.b.store(self.turned(stored), address, mask=mask)
+        else:
+            for lane, place in enumerate(self.lane_addresses(address, element, stride, self.lanes)):
+                self.b.store(self.b.extractelement(stored, lane), place)
+
+    def backward(self, element: str, first: Value, lanes: int) -> tuple[Value, Value | None]:
+        """Where a vector begins whose first lane is its last in memory, and which of its elements exist."""
+        mask = None if self.mask is None else self.turned(self.mask)
+        return self.b.gep(element, first, 1 - lanes, inbounds=False), mask
+
+    def turned(self, vector: Value) -> Value:
+        """The lanes in the other order."""
+        return self.b.shuffle(vector, None, list(reversed(range(vector.lanes))))
+
+    def lane_addresses(self, first: Value, element: str, stride: Dim | None, lanes: int) -> list[Value]:
+        """Where each lane of a strided access lies; masked loops have none (see `schedule`)."""
+        assert stride is not None
+        step = emit_dim(self.b, stride, self.names)
+        return [self.b.gep(element, first, self.b.mul(step, lane)) for lane in range(lanes)]

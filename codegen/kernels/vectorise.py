@@ -1,0 +1,216 @@
+"""The schedule that turns loops marked `lanes == 1` into vectors: main loop, tail, accumulators that are folded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from optc.codegen.kernels.cost import body_operations
+from optc.codegen.kernels.kernel import (
+    Accumulate,
+    Assign,
+    Define,
+    Fold,
+    Kernel,
+    Loop,
+    Scan,
+    Scatter,
+    Statement,
+    Store,
+    accesses,
+    copied,
+    defined,
+    leaves,
+    local,
+    statements,
+    stride_of,
+    values_of,
+    with_loops,
+)
+from optc.codegen.kernels.native import REGISTER_ELEMENTS
+from optc.codegen.machine.host import Target
+from optc.ir.dims import Dim, symbol
+from optc.ops.scalar import Expr, variable
+
+LIGHT, MEDIUM = 8, 20
+"""Sums in loops with bodies of at most so many instructions go into 4 and 2 vectors, so that no addition waits for the
+one before. Turns without sums are independent anyway: the processor overlaps them without being told."""
+MANY_REGISTERS = 32
+"""With fewer, the constants of one exponential fill them."""
+LONG_ROW = 4
+"""Vectors that every accumulator must get at least; shorter rows are worked on side by side (see `interleave`)."""
+
+
+def vectorise(kernel: Kernel, target: Target) -> Kernel:
+    """Widen every loop marked `lanes == 1` to the target's vectors: several at once, the rest one by one, a tail."""
+    return replace(kernel, body=_Vectoriser(kernel, target).body(kernel.body, {}))
+
+
+@dataclass(frozen=True)
+class _Vectoriser:
+    kernel: Kernel
+    target: Target
+
+    def body(self, body: tuple[Statement, ...], outer: dict[str, Expr]) -> tuple[Statement, ...]:
+        """`outer` holds the first values (neutral elements) of locals that enclosing bodies define."""
+        known = outer | {statement.name: statement.value for statement in body if isinstance(statement, Define)}
+
+        def change(loop: Loop) -> list[Statement]:
+            nest = _nest(loop)
+            if nest and (len(nest) == 1 or _accumulators(nest[-1])):
+                return self.widened(nest, known)
+            return [replace(loop, body=self.body(loop.body, known))]
+
+        return with_loops(body, change)
+
+    def widened(self, nest: list[Loop], known: dict[str, Expr]) -> list[Statement]:
+        """The widened form of the innermost loop inside the others; accumulators are folded once, behind them all."""
+        loop = nest[-1]
+        is_scattered = not _is_dense(loop) and body_operations(loop.body) <= LIGHT  # vectors would be built by lane
+        if is_scattered or not _is_linear(loop) or _stores_in_place(loop):
+            return _inside(nest[:-1], [replace(loop, lanes=0)])
+        lanes = self.lanes(loop)
+        accumulators = _accumulators(loop)
+        scans = [statement for statement in loop.body if isinstance(statement, Scan)]
+        vectors = {name: f"{name}.v" for name in (*(a.name for a in accumulators), *(s.carry for s in scans))}
+        wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
+        unrolled = _vectors_at_once(loop, lanes, self.target)
+        before = [
+            Define(_part(vectors[a.name], number), known[a.name], lanes)
+            for number in range(unrolled) for a in accumulators
+        ]  # fmt: skip
+        before += [Define(vectors[scan.carry], known[scan.carry], lanes) for scan in scans]
+        inner: list[Statement] = []
+        start = loop.start
+        if unrolled > 1:
+            stop = _rounded(start, loop.stop, lanes * unrolled)
+            sums = {vectors[accumulator.name] for accumulator in accumulators}
+            _append_loop(inner, _unrolled(replace(wide, stop=stop), unrolled, sums))
+            start = stop
+        self.append_rest(inner, replace(wide, start=start), replace(loop, start=start, lanes=0), scans)
+        return [*before, *_inside(nest[:-1], inner), *_folds(accumulators, vectors, unrolled)]
+
+    def append_rest(self, inner: list[Statement], wide: Loop, scalar: Loop, scans: list[Scan]) -> None:
+        """Whole vectors, and what does not fill one: masked where that is an instruction, else one by one."""
+        stop = _rounded(wide.start, wide.stop, wide.lanes)
+        _append_loop(inner, replace(wide, stop=stop))
+        if self.target.masks and _is_dense(wide):
+            _append_loop(inner, replace(wide, start=stop, masked=True))
+            return
+        for scan in scans if stop != scalar.stop else ():
+            last, dtype = f"{scan.carry}.last", scan.value.dtype
+            inner.append(Fold(last, f"{scan.carry}.v", variable(0, dtype)))
+            inner.append(Assign(scan.carry, local(last, dtype)))
+        _append_loop(inner, replace(scalar, start=stop))
+
+    def lanes(self, loop: Loop) -> int:
+        """As many elements as fill a register, counting four-byte elements unless all are wider."""
+        written = [s.buffer for s in statements(loop.body) if isinstance(s, Store | Scatter)]
+        sizes = [self.kernel.buffer(buffer).dtype.itemsize for buffer in written]
+        for statement in statements(loop.body):
+            for value in values_of(statement):
+                sizes.extend(leaf.dtype.itemsize for leaf in leaves(value) if leaf.op in ("load", "local"))
+        return self.target.vector_bytes // (8 if sizes and min(sizes) >= 8 else 4)
+
+
+def _nest(loop: Loop) -> list[Loop] | None:
+    """Loops that hold each other and definitions before that, down to one to be widened; None where there is none."""
+    nest = [loop]
+    while nest[-1].lanes != 1:
+        *definitions, inner = nest[-1].body
+        if not isinstance(inner, Loop) or not all(isinstance(statement, Define) for statement in definitions):
+            return None
+        nest.append(inner)
+    return nest
+
+
+def _inside(nest: list[Loop], body: list[Statement]) -> list[Statement]:
+    for loop in reversed(nest):
+        body = [replace(loop, body=(*loop.body[:-1], *body))]
+    return body
+
+
+def _accumulators(loop: Loop) -> list[Accumulate]:
+    own = {s.name for s in loop.body if isinstance(s, Define)}
+    return [s for s in loop.body if isinstance(s, Accumulate) and s.name not in own]
+
+
+def _folds(accumulators: list[Accumulate], vectors: dict[str, str], unrolled: int) -> list[Statement]:
+    """Each accumulator's vectors into one, its lanes into one element, that into the accumulator."""
+    result: list[Statement] = []
+    for accumulator in accumulators:
+        name, dtype = vectors[accumulator.name], accumulator.value.dtype
+        apart = 1
+        while apart < unrolled:  # pairs of pairs: half as many steps as one behind the other
+            for number in range(0, unrolled, 2 * apart):
+                other = local(_part(name, number + apart), dtype)
+                result.append(Accumulate(_part(name, number), accumulator.combine, other))
+            apart *= 2
+        part = f"{accumulator.name}.part"
+        result.append(Fold(part, name, accumulator.combine))
+        result.append(replace(accumulator, value=local(part, dtype)))
+    return result
+
+
+def _part(name: str, number: int) -> str:
+    return f"{name}{number}" if number else name
+
+
+def _append_loop(body: list[Statement], loop: Loop) -> None:
+    if loop.start != loop.stop:
+        body.append(loop)
+
+
+def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
+    """The last place at or before `stop` that lies a multiple of `step` behind `start`."""
+    return start + (stop - start) // step * step
+
+
+def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
+    """How many vectors one turn of the main loop takes, a power of two: few in heavy bodies and for short rows."""
+    if not _accumulators(loop) or not _is_dense(loop):
+        return 1
+    cost = body_operations(loop.body)
+    count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM and target.vector_registers >= MANY_REGISTERS else 1
+    length = loop.stop - loop.start
+    if isinstance(length, int) and length <= REGISTER_ELEMENTS:
+        return 1  # the order in which `registers` adds up a row that is alone
+    while count > 1 and isinstance(length, int) and length < lanes * count * LONG_ROW:
+        count //= 2
+    return count
+
+
+def _unrolled(wide: Loop, count: int, vectors: set[str]) -> Loop:
+    """`count` turns in one, each with locals and accumulators of its own."""
+    body: list[Statement] = []
+    own = defined(wide.body) | vectors
+    for number in range(count):
+        names = {name: _part(name, number) if name in vectors else f"{name}.{number}" for name in own}
+        variables = {wide.variable: symbol(wide.variable) + number * wide.lanes}
+        body.extend(copied(wide.body, names, variables) if number else wide.body)
+    return replace(wide, step=wide.lanes * count, body=tuple(body))
+
+
+def _renamed(statement: Statement, names: dict[str, str]) -> Statement:
+    """The statement with its accumulator or carry renamed."""
+    if isinstance(statement, Scan):
+        return replace(statement, carry=names[statement.carry])
+    if not isinstance(statement, Accumulate):
+        return statement
+    return replace(statement, name=names.get(statement.name, statement.name))
+
+
+def _is_linear(loop: Loop) -> bool:
+    return all(stride_of(index, loop.variable) is not None for index in accesses(loop.body))
+
+
+def _stores_in_place(loop: Loop) -> bool:
+    """True when turns write the same element: the last one counts, which lanes do not say."""
+    inside = list(statements(loop.body))
+    places = [s.index for s in inside if isinstance(s, Store)] + [s.offset for s in inside if isinstance(s, Scatter)]
+    return any(stride_of(place, loop.variable) == 0 for place in places)
+
+
+def _is_dense(loop: Loop) -> bool:
+    """True when every access moves by one element, either way, or not at all: then a masked tail needs no lane alone."""
+    strides = [stride_of(index, loop.variable) for index in accesses(loop.body)]
+    return all(isinstance(stride, int) and stride in (-1, 0, 1) for stride in strides)

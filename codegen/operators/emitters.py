@@ -1,0 +1,32 @@
+"""Which emitter takes which node."""
+
+from __future__ import annotations
+
+from optc.codegen.driver.driver import Driver, Handlers
+from optc.codegen.driver.frame import Unsupported
+from optc.codegen.operators import control_flow, gated_products, memory_operators, products, register_operators, views
+from optc.ir.graph import Node
+from optc.ops.registry import Kernel, Layout, operator_of
+
+
+def emit_node(driver: Driver, node: Node) -> None:
+    """Emit one node at the driver's position. Raises Unsupported."""
+    handler = control_flow.HANDLERS.get(node.kind)
+    if handler is not None:
+        handler(driver, node)
+        return
+    operator = operator_of(node)
+    if operator is None:
+        raise Unsupported(node, "there is no such operator")
+    lowering = operator.lowering
+    if isinstance(lowering, Layout):
+        views.emit(driver, node, operator, lowering)
+    elif driver.is_small(node) and register_operators.emit(driver, node, operator):
+        return
+    elif isinstance(lowering, Kernel):
+        memory_operators.emit(driver, node, operator, lowering)
+    else:
+        raise Unsupported(node, getattr(lowering, "reason", "it was not decomposed"))
+
+
+HANDLERS = Handlers(emit_node, products.emit_group, gated_products.emit_group, gated_products.takes_parts)
