@@ -22,6 +22,7 @@ from optc.passes import (
     addmm_fusion,
     branch_simplification,
     canonicalize,
+    checked_expansions,
     checked_views,
     common_subexpressions,
     constant_folding,
@@ -72,7 +73,7 @@ from optc.passes.outline_islands import name_of, reason_of
 PASSES = (
     inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes, nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, nested_tensors, lower_containers,
     split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, checked_views, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
+    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, checked_views, checked_expansions, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
     loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
@@ -92,8 +93,9 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), "
-    "repeat(nested-tensors, checked-views, simplify), growing-lists, "
-    "list-buffers, flatten-outputs, draw-order, repeat(decompose, simplify), split-complex, repeat(decompose, simplify), "
+    "repeat(nested-tensors, checked-views, checked-expansions, simplify), growing-lists, "
+    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, checked-expansions, simplify), "
+    "split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )

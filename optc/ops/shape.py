@@ -333,7 +333,7 @@ declare_reshaping(
 # Repeating without copying -------------------------------------------------------------------------------------------
 
 
-def _expand(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[Dim], implicit: bool = False) -> Triple:
+def _expand(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[Dim]) -> Triple:
     shape = expanded_shape(sizes, wanted)
     missing = len(shape) - len(sizes)
     stepped = [stride if size != 1 else 0 for stride, size in zip(strides, sizes)]
@@ -344,7 +344,7 @@ def _expand(sizes: Shape, strides: Strides, offset: Dim, wanted: Sequence[Dim], 
     return shape, (*([0] * missing), *kept), offset
 
 
-def expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) -> Array:
+def expand_reference(x: Array, sizes: Sequence[int]) -> Array:
     shape = known(expanded_shape(x.shape, sizes))
     if shape == x.shape:
         return x.view()
@@ -353,16 +353,38 @@ def expand_reference(x: Array, sizes: Sequence[int], implicit: bool = False) -> 
     return np.lib.stride_tricks.as_strided(x, shape, (*([0] * missing), *strides))
 
 
-declare_view(
-    "aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)",
-    _expand, expand_reference,
-)  # fmt: skip
-declare_view("aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a)", _expand, expand_reference)
-declare_view(
-    "aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)",
-    lambda sizes, strides, offset, other: _expand(sizes, strides, offset, _shape_of_other(sizes, other)),
-    lambda x, other: expand_reference(x, other.shape),
-)
+def _given_sizes(sizes: Sequence[Dim], implicit: bool = False) -> Sequence[Dim]:
+    return sizes
+
+
+def _sizes_of_other(other: Any) -> Sequence[Dim]:
+    return _shape_of_other((), other)
+
+
+_EXPANSIONS: dict[str, Callable[..., Sequence[Dim]]] = {
+    "aten::expand": _given_sizes,
+    "aten::broadcast_to": _given_sizes,
+    "aten::expand_as": _sizes_of_other,
+}
+
+
+def expanded_sizes(operator: Operator) -> Callable[..., Sequence[Dim]] | None:
+    """For operators that repeat a tensor along dimensions: the sizes that their other arguments ask for."""
+    return _EXPANSIONS.get(operator.name)
+
+
+def _declare_expansion(schema: str) -> None:
+    sizes_of = _EXPANSIONS[schema.partition("(")[0]]
+    declare_view(
+        schema,
+        lambda sizes, strides, offset, *rest: _expand(sizes, strides, offset, sizes_of(*rest)),
+        lambda x, *rest: expand_reference(x, known(sizes_of(*rest))),
+    )
+
+
+_declare_expansion("aten::expand(Tensor(a) self, SymInt[] size, *, bool implicit=False) -> Tensor(a)")
+_declare_expansion("aten::broadcast_to(Tensor(a) self, SymInt[] size) -> Tensor(a)")
+_declare_expansion("aten::expand_as(Tensor(a) self, Tensor other) -> Tensor(a)")
 
 
 # The whole tensor again ----------------------------------------------------------------------------------------------

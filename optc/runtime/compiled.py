@@ -60,6 +60,9 @@ version makes room for the next."""
 
 OVERLAPPING = "it writes to a tensor that shares memory with another one of the call"
 
+SHOWN_FALLBACKS = 8
+"""A message names so many parts that Python runs: those behind them mostly follow from them."""
+
 
 class CompiledFunction:
     """A compiled function or module. Instances are made by `optc.compile`; see there for the arguments.
@@ -346,7 +349,8 @@ class CompiledFunction:
         return map_structure(from_tensor(kind), to_python(result, self._function.result_type))
 
     def _report(self, specialization: Specialization) -> None:
-        text = "; ".join(map(str, specialization.fallbacks))
+        first, rest = specialization.fallbacks[:SHOWN_FALLBACKS], len(specialization.fallbacks) - SHOWN_FALLBACKS
+        text = "; ".join(map(str, first)) + (f"; and {rest} more, which `fallbacks` lists" if rest > 0 else "")
         if self._fallback == "error":
             raise OptcError(f"{self.__name__} cannot be compiled whole for {specialization}: {text}")
         if self._fallback == "warn":

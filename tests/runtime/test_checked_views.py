@@ -70,3 +70,24 @@ def test_sizes_that_only_the_call_tells() -> None:
         with pytest.raises(RuntimeError) as expected:
             in_rows(numbers, rows)
         assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
+
+
+@torch.jit.script
+def expanded(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    shown, wide = x[x > 0], y[y > 0]
+    return shown.view(-1, 1).expand(wide.size(0), 3) + wide.unsqueeze(1)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"), [([1.0, 2], [3.0, 4]), ([1.0, -1], [3.0, 4, 5]), ([1.0], [2.0]), ([1.0], []), ([-1.0], [])]
+)
+def test_extents_that_are_equal_or_one_are_expanded(x: list[float], y: list[float]) -> None:
+    fast = torch.compile(expanded, fallback="error")
+    given = torch.tensor([*x, -9.0]), torch.tensor([*y, -9.0])
+    assert torch.equal(fast(*given), expanded(*given))
+
+
+def test_extents_that_differ_are_refused_in_the_words_of_the_program() -> None:
+    fast = torch.compile(expanded, fallback="error")
+    with pytest.raises(RuntimeError, match=r"The expanded size of the tensor \(3\) must match the existing size \(2\)"):
+        fast(torch.tensor([1.0, 2]), torch.tensor([3.0, 4, 5]))

@@ -329,6 +329,18 @@ def test_threads_call_one_program() -> None:
 # Being seen --------------------------------------------------------------------------------------------------------------
 
 
+def two_islands(x: Any) -> Any:
+    return x.kthvalue(2, 1)[0], x.mode(1)[0]
+
+
+def test_a_warning_names_the_first_of_many_islands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optc.runtime.compiled.SHOWN_FALLBACKS", 1)
+    fast, x = optc.compile(optc.jit.trace(two_islands, (optc.randn(4, 5),))), optc.randn(20, 30)
+    with pytest.warns(OptcWarning, match=r"kthvalue.*; and 1 more, which `fallbacks` lists"):
+        fast(x)
+    assert len(fast.fallbacks) == 2
+
+
 def test_islands_are_listed_refused_and_warned_of_once() -> None:
     scripted, x = jit.script(known_extents), optc.randn(20, 30)
     with pytest.raises(OptcError, match=r"aten::kthvalue.*test_islands.py"):
