@@ -71,10 +71,14 @@ from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
 
 PASSES = (
-    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes, nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place, unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order, nested_tensors, lower_containers,
-    split_dictionaries, split_optionals, object_constants, canonicalize, constant_folding, branch_simplification,
-    common_subexpressions, dead_code_elimination, loop_trip_counts, loop_unrolling, checked_views, checked_expansions, growing_lists, list_buffers, flatten_outputs, decompose, split_complex, layout,
-    loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results, outline_islands,
+    inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes,
+    nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place,
+    unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
+    nested_tensors, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
+    constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, loop_trip_counts,
+    loop_unrolling, checked_views, checked_expansions, growing_lists, list_buffers, flatten_outputs, decompose,
+    split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
+    outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
@@ -112,11 +116,10 @@ def optimize(
 ) -> OptimizedProgram:
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
 
-    `input_types` has one entry per argument (self excluded): a type (NONE and `Literal` make it a constant), or a list, tuple or dictionary of such for
-    arguments that are taken apart; None, for one argument or all, keeps what is declared. `text` replaces the default
-    pipeline. `sharing` says for every tensor among the arguments' leaves which one of them it is (the first that is the
-    same object); without it, all are different objects.
-    """
+    `input_types` has one entry per argument (self excluded): a type (NONE and `Literal` make it a constant), or a list,
+    tuple or dictionary of such for arguments that are taken apart; None, for one argument or all, keeps what is
+    declared. `text` replaces the default pipeline. `sharing` says for every tensor among the arguments' leaves which
+    one of them it is (the first that is the same object); without it, all are different objects."""
     graph = (program.graph if isinstance(program, Function) else program).copy()
     context = pipeline.Context(self_object)
     structures = specialize_inputs(graph, input_types, context.narrowed)
