@@ -75,11 +75,12 @@ def _right_subtract(self: Any, other: Any) -> Any:
 
 def _right_divide(self: Any, other: Any) -> Any:
     """An array of numpy's may stand on the left: numpy multiplies it with the tensor."""
-    is_array = _is_array(other)
-    if not is_array and not _is_operand(other):
+    # PyTorch's function is Python without variables, and a trace names values by these.
+    if _is_array(other):
+        return dispatch.call("aten::reciprocal", (self,)) * other
+    if not _is_operand(other):
         return NotImplemented
-    reciprocal = dispatch.call("aten::reciprocal", (self,))
-    return reciprocal * other if is_array else dispatch.call("aten::mul", (reciprocal, other))
+    return dispatch.call("aten::mul", (dispatch.call("aten::reciprocal", (self,)), other))
 
 
 def _equal(self: Any, other: Any) -> Any:
