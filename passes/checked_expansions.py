@@ -15,11 +15,11 @@ from typing import Any
 
 from optc.ir.dims import Dim, Symbolic
 from optc.ir.graph import Graph, Node
-from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, abstract
 from optc.ops.builder import Builder
 from optc.ops.registry import operator_of
 from optc.ops.shape import expanded_sizes
+from optc.passes.checked_views import is_open
 from optc.pipeline import graph_pass
 
 
@@ -39,7 +39,7 @@ def checked_expansions(graph: Graph) -> bool:
 def _check(node: Node) -> bool:
     operator = operator_of(node)
     sizes_of = None if operator is None else expanded_sizes(operator)
-    if sizes_of is None or not _is_open(node):
+    if sizes_of is None or not is_open(node):
         return False
     shape = abstract(node.inputs[0]).shape
     try:
@@ -53,14 +53,6 @@ def _check(node: Node) -> bool:
         node.output.replace_all_uses_with(b("aten::expand", _of_equal_extents(b, node, shape, sizes), sizes))
     node.destroy()
     return True
-
-
-def _is_open(node: Node) -> bool:
-    """What is expanded has a known shape, what comes of it has none yet."""
-    given, made = node.inputs[0].type, node.output.type
-    if not (isinstance(given, TensorType) and isinstance(made, TensorType)):
-        return False
-    return given.dtype is not None and given.shape is not None and made.shape is None
 
 
 def _of_equal_extents(b: Builder, node: Node, shape: Sequence[Dim], sizes: Sequence[Dim]) -> Any:

@@ -41,7 +41,7 @@ def checked_views(graph: Graph) -> bool:
 def _check(node: Node) -> bool:
     operator = operator_of(node)
     asked = None if operator is None else asked_shape(operator)
-    if operator is None or asked is None or not _is_open(node):
+    if operator is None or asked is None or not is_open(node):
         return False
     arguments = [abstract(value) for value in node.inputs]
     shape: Sequence[Dim] = arguments[0].shape
@@ -60,8 +60,8 @@ def _check(node: Node) -> bool:
     return True
 
 
-def _is_open(node: Node) -> bool:
-    """What is seen in another shape has a known one, what comes of it has none yet."""
+def is_open(node: Node) -> bool:
+    """What a view is taken of has a known shape, what comes of it has none yet."""
     given, made = node.inputs[0].type, node.output.type
     if not (isinstance(given, TensorType) and isinstance(made, TensorType)):
         return False
