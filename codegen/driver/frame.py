@@ -6,7 +6,6 @@ everything else is written at the builder's position.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -37,7 +36,7 @@ from optc.codegen.kernels.native import (
 )
 from optc.codegen.kernels.parallelise import kernel_operations
 from optc.codegen.kernels.phases import Phase, in_phases
-from optc.codegen.kernels.schedule import Scheduled, schedule
+from optc.codegen.kernels.schedule import Scheduled, content_name, schedule
 from optc.codegen.kernels.splitting import SPLIT_WORTH, call_alone, call_parallel, is_worth_splitting, scaled
 from optc.codegen.kernels.work import Work, kernel_work
 from optc.codegen.llvm import Builder, Declaration, Module, Value
@@ -597,9 +596,3 @@ def tensor_type(value: IRValue) -> TensorType:
     if not isinstance(value.type, TensorType):
         raise Unsupported(value.node, f"a tensor was expected, not {value.type}")
     return value.type
-
-
-def content_name(kernel: Kernel, target: Target) -> str:
-    """A name that says the content, so that equal kernels are compiled once."""
-    digest = hashlib.sha256(f"{replace(kernel, name='')}\0{target}".encode()).hexdigest()
-    return f"kernel_{digest[:16]}"

@@ -5,8 +5,9 @@ Lowering gives a naive loop nest; what it says about vectors, unrolling and the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from optc.codegen.kernels.blocks import block_reductions
 from optc.codegen.kernels.columns import stream_columns
@@ -55,3 +56,9 @@ def schedule(kernel: Kernel, target: Target) -> Scheduled:
             applied.append(name)
         kernel = changed
     return Scheduled(kernel, tuple(applied))
+
+
+def content_name(kernel: Kernel, target: Target) -> str:
+    """A name that says the content, so that equal kernels are compiled once."""
+    digest = hashlib.sha256(f"{replace(kernel, name='')}\0{target}".encode()).hexdigest()
+    return f"kernel_{digest[:16]}"
