@@ -29,6 +29,8 @@ def compile(
     threads: int | None = None,
     fallback: str = "warn",
     cache: bool = True,
+    fullgraph: bool = False,
+    mode: str | None = None,
 ) -> Any:
     """Compile a program to native code; the result is called like the original.
 
@@ -42,6 +44,8 @@ def compile(
         as the process has processors. Results are the same for every number, bit for bit; small work is not split.
     fallback: what to do when a part has no native form: "warn", "error" or "allow".
     cache: keep compiled objects on disk, and use those that are there.
+    fullgraph: True is torch.compile's word for `fallback="error"`.
+    mode: torch.compile's modes are taken and change nothing: there is one way to compile, without warm-up or search.
 
     Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
     Raises ValueError for values that an option cannot have, TypeError for what cannot be compiled, and what tracing or
@@ -49,7 +53,16 @@ def compile(
     """
     from optc.compiler import compile as compile_program  # imports the whole compiler: only on demand
 
-    return compile_program(module, example_inputs, dynamic=dynamic, threads=threads, fallback=fallback, cache=cache)
+    return compile_program(
+        module,
+        example_inputs,
+        dynamic=dynamic,
+        threads=threads,
+        fallback=fallback,
+        cache=cache,
+        fullgraph=fullgraph,
+        mode=mode,
+    )
 
 
 def __getattr__(name: str) -> Any:

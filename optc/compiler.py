@@ -19,6 +19,7 @@ from optc.runtime.shapes import Dynamic
 from optc.runtime.values import is_torch, kind_of
 
 FALLBACKS = ("warn", "error", "allow")
+MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
 
 def compile(
@@ -29,10 +30,18 @@ def compile(
     threads: int | None = None,
     fallback: str = "warn",
     cache: bool = True,
+    fullgraph: bool = False,
+    mode: str | None = None,
 ) -> Any:
     """See `optc.compile`, which is this function for those who have not loaded the compiler yet."""
     _check_options(dynamic, threads, fallback, cache)
-    options = {"dynamic": dynamic, "fallback": fallback, "cache": cache, "threads": threads or 0}
+    _check_options_of_torch(fullgraph, mode)
+    options = {
+        "dynamic": dynamic,
+        "fallback": "error" if fullgraph else fallback,
+        "cache": cache,
+        "threads": threads or 0,
+    }
     if module is None:
         return _decorator(example_inputs, options)
     return _compile(module, example_inputs, options)
@@ -49,6 +58,13 @@ def _check_options(dynamic: Any, threads: Any, fallback: Any, cache: Any) -> Non
         raise ValueError(f"a call needs at least one thread, not threads={threads}")
     if not isinstance(dynamic, bool | Mapping | None):
         raise TypeError(f"dynamic must be True, False, None or {{argument number: dimensions}}, not {dynamic!r}")
+
+
+def _check_options_of_torch(fullgraph: Any, mode: Any) -> None:
+    if not isinstance(fullgraph, bool):
+        raise TypeError(f"fullgraph must be True or False, not {fullgraph!r}")
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(map(str, MODES))}, not {mode!r}")
 
 
 def _check_dynamic(dynamic: Mapping[Any, Any], function: Function, receiver: ScriptObject | None) -> None:

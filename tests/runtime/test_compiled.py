@@ -206,6 +206,17 @@ def test_unknown_options_are_refused() -> None:
         torch.compile(Scale(), threads="2")
     with pytest.raises(TypeError, match="cache must be True or False, not 'no'"):
         torch.compile(Scale(), cache="no")
+    with pytest.raises(ValueError, match="mode must be one of None, default, .* not 'fast'"):
+        torch.compile(Scale(), mode="fast")
+    with pytest.raises(TypeError, match="fullgraph must be True or False, not 1"):
+        torch.compile(Scale(), fullgraph=1)
+
+
+def test_the_options_of_torch_compile_are_understood() -> None:
+    fast = torch.compile(Scale(), fullgraph=True, mode="max-autotune")
+    assert fast(torch.ones(2, 4)).shape == (2, 3)
+    with pytest.raises(OptcError, match="prim::Print"):
+        torch.compile(torch.jit.script(speak), fullgraph=True)(torch.ones(2))
 
 
 @pytest.mark.parametrize(
