@@ -192,11 +192,12 @@ class Inference:
         output.type = substitute_type(own, self.kept_names(output, own, newest))
 
     def kept_names(self, output: Value, type_: Type, newest: Symbolic) -> dict[str, Dim]:
-        """Renames symbols newer than `newest` to those this value bound when the pass ran before."""
+        """Renames symbols newer than `newest` to those this value bound when the rule, or the pass, ran before."""
         bindings: dict[str, Dim] = {}
         if output.type == type_ and not isinstance(type_, IntType):
             return bindings
-        for old, new in zip(_dims(output.type), _dims(type_)):
+        earlier = (output.type, self.types_before.get(output, output.type))
+        for old, new in (pair for before in earlier for pair in zip(_dims(before), _dims(type_))):
             made, kept = plain_symbol(new), plain_symbol(old)
             if made is None or kept is None or not _is_newer(made, newest):
                 continue
