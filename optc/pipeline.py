@@ -38,6 +38,8 @@ class Context:
     """What passes know beside the graph: the module whose method is compiled, and the state found in it."""
 
     self_object: ScriptObject | None = None
+    state_types: Mapping[tuple[Any, Any], Type] = field(default_factory=dict)
+    """Types of state by `Slot.place`, where they are to say less than what is there now: extents that change."""
     slots: list[Slot] = field(default_factory=list)
     narrowed: list[tuple[Value, Type]] = field(default_factory=list)
     """What stands for arguments of which this call knows more than the program declares, with the declared types."""

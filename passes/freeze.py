@@ -17,7 +17,7 @@ from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import ListElements, Slot
-from optc.ir.types import Type, unrefined
+from optc.ir.types import TENSOR, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
@@ -203,7 +203,7 @@ class _Freezer:
         for key, node in assigned.items():
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
-            type_ = _present_type(owner.values.get(name), type_)
+            type_ = self.present_type(owner, name, type_)
             if _holds_tensors(owner.values.get(name)):
                 self.promote_list(owner, name, type_, key)
                 continue
@@ -215,12 +215,19 @@ class _Freezer:
             self.graph.add_output(last)
             self.context.slots.append(slot)
 
+    def present_type(self, owner: ScriptObject | ListElements, name: Any, declared: Type) -> Type:
+        """The type of state as it is now, for a tensor its element type and shape; less where that changes."""
+        values: Any = owner.values
+        held = values[name] if isinstance(owner, ListElements) else values.get(name)
+        known = self.context.state_types.get((owner, name))
+        return known or (constant_type(held._array) if isinstance(held, Tensor) else declared)
+
     def promote_list(self, owner: ScriptObject, name: str, type_: Type, key: tuple[int, str]) -> None:
         """The elements of a list that is assigned are inputs; the list at the end is taken apart by `flatten-outputs`."""
         holder = ListElements(owner, name)
         elements = []
-        for place, held in enumerate(holder.values):
-            elements.append(self.graph.add_input(constant_type(held._array), f"{name}.{place}"))
+        for place in range(len(holder.values)):
+            elements.append(self.graph.add_input(self.present_type(holder, place, TENSOR), f"{name}.{place}"))
             slot = Slot("attribute", place, len(self.graph.inputs) - 1, owner=holder, type=elements[-1].type)
             slot.output = len(self.graph.outputs)
             self.context.slots.append(slot)
@@ -281,7 +288,7 @@ class _Freezer:
 
     def make_buffer(self, node: Node) -> None:
         owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-        value = self.graph.add_input(_present_type(self.attribute(node), node.output.type), name)
+        value = self.graph.add_input(self.present_type(owner, name, node.output.type), name)
         place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)
         kind = "buffer" if isinstance(self.attribute(node), Tensor | list | dict) else "attribute"
         self.context.slots.append(Slot(kind, name, place, output, owner, value.type))
@@ -362,8 +369,3 @@ def _is_look(node: Node) -> bool:
 def _holds_tensors(value: Any) -> bool:
     """True for a list of tensors."""
     return isinstance(value, list) and bool(value) and all(isinstance(item, Tensor) for item in value)
-
-
-def _present_type(value: Any, declared: Type) -> Type:
-    """The type of state as it is now: a tensor's element type and shape."""
-    return constant_type(value._array) if isinstance(value, Tensor) else declared

@@ -14,7 +14,7 @@ from optc.errors import UnsupportedError
 from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
-from optc.ir.optimized import Island, OptimizedProgram
+from optc.ir.optimized import Island, OptimizedProgram, Slot
 from optc.ir.structure import Literal, Structure
 from optc.ir.types import ANY, NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type, UnionType
 from optc.ops.builder import constant_type
@@ -112,6 +112,7 @@ def optimize(
     *,
     text: str | None = None,
     sharing: Sequence[int] = (),
+    open_state: Sequence[tuple[Slot, TensorType]] = (),
     instruments: Sequence[pipeline.Instrument] = (),
 ) -> OptimizedProgram:
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
@@ -119,9 +120,10 @@ def optimize(
     `input_types` has one entry per argument (self excluded): a type (NONE and `Literal` make it a constant), or a list,
     tuple or dictionary of such for arguments that are taken apart; None, for one argument or all, keeps what is
     declared. `text` replaces the default pipeline. `sharing` says for every tensor among the arguments' leaves which
-    one of them it is (the first that is the same object); without it, all are different objects."""
+    one of them it is (the first that is the same object); without it, all are different objects. `open_state` has
+    types for state that are to say less than what is there now."""
     graph = (program.graph if isinstance(program, Function) else program).copy()
-    context = pipeline.Context(self_object)
+    context = pipeline.Context(self_object, {slot.place: type_ for slot, type_ in open_state})
     structures = specialize_inputs(graph, input_types, context.narrowed)
     _share_inputs(graph, sharing)
     watching = [*instruments_from_environment(), *instruments]

@@ -52,6 +52,11 @@ class Slot:
         return None if self.owner is None else self.owner.values.get(self.name)
 
     @property
+    def place(self) -> tuple[Any, Any]:
+        """What tells it from other state: whose it is, and its name there."""
+        return self.owner, self.name
+
+    @property
     def path(self) -> str:
         """The attribute, for messages."""
         return f"{self.owner.name}[{self.name}]" if isinstance(self.owner, ListElements) else str(self.name)

@@ -33,7 +33,7 @@ from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key, written_key
-from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory
+from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory, Wanted
 from optc.runtime.sharing import is_apart, overlaps, sharing_of
 from optc.runtime.specialization import (
     WRAPPED_CLASS,
@@ -162,8 +162,8 @@ class CompiledFunction:
 
     def _specialize(self, values: list[Any]) -> Specialization:
         key = tuple(map(signature_key, values))
-        history = self._histories.setdefault(key, ShapeHistory(self._dynamic))
-        exact = history.with_flags([type_of(value) for value in values], values)
+        history = self._histories.setdefault(key, ShapeHistory(self._dynamic, len(values)))
+        exact = history.with_flags([type_of(value) for value in (*values, *history.present_state())], values)
         history.observe(exact)
         if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
             history.dynamic = True
@@ -175,6 +175,7 @@ class CompiledFunction:
         if len(self.specializations) >= SPECIALIZATION_LIMIT:
             self.specializations.pop(0)
         self.specializations.append(specialization)
+        history.remember(specialization.held)
         return specialization
 
     def _compile_best(self, values: list[Any], exact: list[Any], history: ShapeHistory) -> Specialization:
@@ -182,14 +183,15 @@ class CompiledFunction:
 
         A call that fails whatever its tensors hold gets a version that says no more than that.
         """
-        pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)]
+        pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)] + exact[len(values) :]
         tried: list[str] = []
         partial: list[tuple[int, Specialization]] = []
         for freedom in (freedom for freedom in FREEDOMS if freedom <= history.freedom):
             for types in (history.symbolic(exact, freedom), history.symbolic(pinned, freedom)):
-                if show(types) in tried:
+                shown = show([*types.arguments, *(type_ for _, type_ in types.state)])
+                if shown in tried:
                     continue
-                tried.append(show(types))
+                tried.append(shown)
                 specialization = self._compile(values, types)
                 if specialization.is_overlapping or specialization.always_fails:
                     return specialization
@@ -204,7 +206,7 @@ class CompiledFunction:
         history.freedom, best = min(partial, key=lambda made: len(made[1].fallbacks))
         return best
 
-    def _compile(self, values: list[Any], types: Sequence[Any]) -> Specialization:
+    def _compile(self, values: list[Any], types: Wanted) -> Specialization:
         """A version for these types; where it matters, for which of the tensors are one object, or share memory."""
         sharing = sharing_of(values)
         specialization = self._compile_for(values, types, tuple(range(len(sharing))))
@@ -219,9 +221,12 @@ class CompiledFunction:
             specialization.fallbacks = [Fallback(self._function.name, OVERLAPPING, "")]
         return specialization
 
-    def _compile_for(self, values: list[Any], types: Sequence[Any], sharing: tuple[int, ...]) -> Specialization:
+    def _compile_for(self, values: list[Any], wanted: Wanted, sharing: tuple[int, ...]) -> Specialization:
+        types, state = wanted.arguments, wanted.state
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
-        specialization = Specialization(tuple(types), others, extents_of(values, types), sharing=sharing)
+        present = [slot.present for slot, _ in state]
+        extents = extents_of([*values, *present], [*types, *(type_ for _, type_ in state)])
+        specialization = Specialization(types, others, extents, sharing=sharing, open_state=state)
         keys: list[ProgramKey] = []
         for key in self._plan_keys(specialization):
             if self._restore(specialization, key):
@@ -247,7 +252,8 @@ class CompiledFunction:
         from optc.codegen.machine import jit
 
         options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
-                   str(specialization.sharing), self.__name__, np.__version__)  # fmt: skip
+                   str(specialization.sharing), show([type_ for _, type_ in specialization.open_state]),
+                   self.__name__, np.__version__)  # fmt: skip
         program = (self._function, self._receiver, specialization.types, specialization.others, *options)
         by_text = written_key(*program)
         if by_text is not None:
@@ -274,7 +280,13 @@ class CompiledFunction:
         from optc.passes.pipelines import optimize
         from optc.runtime.native import generate_with_islands
 
-        program = optimize(self._function, self._receiver, specialization.types, sharing=specialization.sharing)
+        program = optimize(
+            self._function,
+            self._receiver,
+            specialization.types,
+            sharing=specialization.sharing,
+            open_state=specialization.open_state,
+        )
         settle(program)
         assert program.graph is not None
         native = generate_with_islands(program.graph, self.__name__)
@@ -302,7 +314,12 @@ class CompiledFunction:
         started = time.perf_counter()
         watching = comparing(values) if config.COMPARE() else []
         program = optimize(
-            self._function, self._receiver, specialization.types, sharing=specialization.sharing, instruments=watching
+            self._function,
+            self._receiver,
+            specialization.types,
+            sharing=specialization.sharing,
+            open_state=specialization.open_state,
+            instruments=watching,
         )
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program

@@ -1,6 +1,7 @@
 """Which dimensions of the arguments are numbers and which are symbols.
 
-The first call fixes every dimension, and every truth value among the arguments. One of these that later shows its other
+The first call fixes every dimension, also of the tensors that the program keeps in attributes, and every truth value
+among the arguments. One of these that later shows its other
 value is told by the caller from then on. A dimension that later shows another value becomes a symbol (1 excepted: it means
 broadcasting and always gets code of its own), and dimensions that have been equal in every call share one symbol.
 """
@@ -8,9 +9,11 @@ broadcasting and always gets code of its own), and dimensions that have been equ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optc.ir.dims import Dim, symbol
+from optc.ir.optimized import Slot
 from optc.ir.structure import Literal
 from optc.ir.types import TensorType
 
@@ -22,14 +25,27 @@ FREEDOMS = (64, 1, 0)
 """How many leading dimensions of a tensor may become symbols: all; where that does not compile, the first; none."""
 
 
-class ShapeHistory:
-    """The extents seen so far, for every dimension of every tensor inside the arguments (a `path` of places)."""
+@dataclass(frozen=True)
+class Wanted:
+    """The types of arguments to compile for, and those of the state that shall not be as it is now."""
 
-    def __init__(self, dynamic: Dynamic = None) -> None:
+    arguments: tuple[Any, ...]
+    state: tuple[tuple[Slot, TensorType], ...] = ()
+
+
+class ShapeHistory:
+    """The extents seen so far, for every dimension of every tensor inside the arguments (a `path` of places).
+
+    What the program keeps in attributes (`state`) comes behind the arguments, once it is known.
+    """
+
+    def __init__(self, dynamic: Dynamic, arguments: int) -> None:
         self.dynamic = dynamic
+        self._arguments = arguments
         self.freedom = FREEDOMS[0]
         self._seen: dict[tuple[Any, ...], list[int]] = {}
         self._flags: dict[int, set[bool]] = {}
+        self.state: dict[tuple[Any, Any], Slot] = {}
 
     def observe(self, types: Sequence[Any]) -> None:
         """Take note of one call. Raises ValueError where a dimension was named that its argument does not have."""
@@ -37,6 +53,19 @@ class ShapeHistory:
             _check_dimensions(self.dynamic, types)
         for place, extent in _extents(types):
             self._seen.setdefault(place, []).append(extent)
+
+    def remember(self, held: Sequence[tuple[Slot, TensorType]]) -> None:
+        """Take note of the state of a program that was compiled just now."""
+        for slot, type_ in held:
+            if slot.place in self.state:
+                continue
+            place = self._arguments + len(self.state)
+            self.state[slot.place] = slot
+            self._seen |= {(place, *axis): [extent] for axis, extent in _extents(type_)}
+
+    def present_state(self) -> list[Any]:
+        """What the state that is known holds now."""
+        return [slot.present for slot in self.state.values()]
 
     def forget(self, types: Sequence[Any]) -> None:
         """Take back the note of the last call, which failed: its extents say nothing of those to come."""
@@ -58,18 +87,22 @@ class ShapeHistory:
         """True when a dimension is to be a symbol."""
         if extent == 1 or self.dynamic is False or axis >= freedom:
             return False
+        if path[0] >= self._arguments:
+            return len(set(self._seen[(*path, axis)])) > 1
         if self.dynamic is True:
             return True
         if self.dynamic is not None:
             return axis in self.dynamic.get(path[0], ())
         return len(set(self._seen[(*path, axis)])) > 1
 
-    def symbolic(self, types: Sequence[Any], freedom: int | None = None) -> list[Any]:
-        """The argument types to compile for; only the first `freedom` dimensions of a tensor may become symbols."""
+    def symbolic(self, types: Sequence[Any], freedom: int | None = None) -> Wanted:
+        """The types to compile for; only the first `freedom` dimensions of a tensor may become symbols."""
         names: dict[tuple[int, ...], str] = {}
         limit = self.freedom if freedom is None else freedom
         shapes = {path: self._shape(path, type_, names, limit) for path, type_ in tensor_types(types)}
-        return [_with_shapes(type_, (place,), shapes) for place, type_ in enumerate(types)]
+        made = [_with_shapes(type_, (place,), shapes) for place, type_ in enumerate(types)]
+        state = zip(self.state.values(), made[self._arguments :])
+        return Wanted(tuple(made[: self._arguments]), tuple(pair for pair in state if _is_open(pair[1])))
 
     def _shape(
         self, path: tuple[Any, ...], type_: TensorType, names: dict[tuple[int, ...], str], freedom: int
@@ -92,6 +125,11 @@ def _check_dimensions(dynamic: Mapping[int, Sequence[int]], types: Sequence[Any]
             raise ValueError(
                 f"dynamic names dimension {max(dimensions)} of argument {argument}, which has {max(ranks)}"
             )
+
+
+def _is_open(type_: Any) -> bool:
+    """True for a tensor's type with a symbol among its extents."""
+    return isinstance(type_, TensorType) and not all(isinstance(extent, int) for extent in type_.shape or ())
 
 
 def tensor_types(types: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], TensorType]]:

@@ -49,6 +49,8 @@ class Specialization:
     """Results depend on the order of elements in memory: only arguments that lie row by row go to native code."""
     sharing: tuple[int, ...] = ()
     """For every tensor of the call, the first that is the same object (see `optc.runtime.sharing`)."""
+    open_state: tuple[tuple[Slot, TensorType], ...] = ()
+    """The state whose extents were symbols from the start, for code that is right for several of them."""
     depends_on_sharing: bool = False
     is_overlapping: bool = False
     """For calls in which what is written shares memory with something else, and which the interpreter therefore runs."""
@@ -95,7 +97,8 @@ class Specialization:
 
     def __str__(self) -> str:
         shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]
-        return f"({', '.join(shown)})"
+        state = [f"{slot.path}: {type_}" for slot, type_ in self.open_state]
+        return f"({', '.join(shown)})" + (f" with {', '.join(state)}" if state else "")
 
 
 def in_rows(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import threading
 import warnings
@@ -398,3 +399,28 @@ def test_a_flag_is_part_of_the_program_until_it_shows_its_other_value() -> None:
     assert torch.equal(fast(x, True, False), program(x, True, False))
     with pytest.raises(RuntimeError, match="found type 'int'"):
         fast(x, 1)
+
+
+class Stream(torch.nn.Module):
+    """Sums all that it was ever given, newest first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(0, 3))
+        self.scale = torch.nn.Parameter(torch.rand(3))
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.seen = torch.cat([x, self.seen * self.scale])
+        return self.seen.sum(0)
+
+
+def test_state_that_grows_gets_an_extent_of_its_own() -> None:
+    scripted = torch.jit.script(Stream())
+    fast = torch.compile(copy.deepcopy(scripted), fallback="error")
+    for step in range(6):
+        x = torch.rand(2, 3)
+        assert torch.allclose(fast(x), scripted(x)), step
+    assert [str(made) for made in fast.specializations] == [
+        "(Float(2, 3))", "(Float(2, 3)) with seen: Float(s0, 3)"
+    ]  # fmt: skip
+    assert fast._receiver.values["seen"].shape == (12, 3)
