@@ -21,7 +21,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type
 from optc.ops.builder import Builder
-from optc.ops.complex_parts import Parts, Rule, on_each
+from optc.ops.complex_parts import Parts, Rule, as_tensors, on_each
 from optc.ops.registry import Layout, operator_of
 from optc.passes.decompose import decomposition_argument, remove_between
 from optc.pipeline import graph_pass
@@ -83,7 +83,7 @@ class _Splitting:
         with self.graph.replacing(node):
             try:
                 result = rule(self.builder, *map(self.argument, node.inputs))
-                result = Parts(*map(self.builder.value, result)) if isinstance(result, Parts) else result
+                result = as_tensors(self.builder, result) if isinstance(result, Parts) else result
             except (OptcError, IndexError, TypeError):  # TypeError: it wants to know a number that only running tells
                 remove_between(before, node)
                 return False
@@ -98,15 +98,16 @@ class _Splitting:
 
     def has_parts(self, node: Node) -> bool:
         """True where all complex arguments come from real numbers."""
-        given = [value for value in _leaves(node) if _is_complex(value.type)]
+        given = [value for argument in node.inputs for value in _leaves(argument) if _is_complex(value.type)]
         return all(value in self.parts or value.is_constant or _joins_pairs(value.node) for value in given)
 
     def argument(self, value: Value) -> Any:
         """What a rule gets for an argument."""
-        if not _is_complex(value.type):
+        leaves = _leaves(value)
+        if not any(_is_complex(leaf.type) for leaf in leaves):
             return decomposition_argument(value)
         if isinstance(value.type, ListType):
-            return [self.argument(item) for item in value.node.inputs]
+            return [self.argument(leaf) for leaf in leaves]
         return self.parts_of(value)
 
     def parts_of(self, value: Value) -> Parts:
@@ -146,10 +147,7 @@ class _Splitting:
         value.replace_all_uses_with(joined)
 
 
-def _leaves(node: Node) -> list[Value]:
-    """The arguments of a node, and the elements of those that are lists."""
-    found = []
-    for value in node.inputs:
-        is_list = isinstance(value.type, ListType) and value.node.kind == "prim::ListConstruct"
-        found += list(value.node.inputs) if is_list else [value]
-    return found
+def _leaves(argument: Value) -> list[Value]:
+    """An argument, or the elements of one that is a list: real and complex ones may stand side by side there."""
+    is_list = isinstance(argument.type, ListType) and argument.node.kind == "prim::ListConstruct"
+    return list(argument.node.inputs) if is_list else [argument]

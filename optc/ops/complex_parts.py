@@ -40,9 +40,24 @@ def on_each(name: str) -> Rule:
     """For operators that move elements, or add them up: the same for both parts."""
 
     def rule(b: Any, *arguments: Any) -> Parts:
+        arguments = tuple(_together(b, item) if isinstance(item, list) else item for item in arguments)
         return Parts(*(b(name, *(_side(item, place) for item in arguments)) for place in (0, 1)))
 
     return rule
+
+
+def _together(b: Any, items: list[Any]) -> list[Any]:
+    """Tensors that one operator puts together: where some are complex, the real ones among them become so."""
+    if not any(isinstance(item, Parts) for item in items):
+        return items
+    dtype = _common(b, *items)
+    return [as_tensors(b, _promoted(b, item, dtype)) for item in items]
+
+
+def as_tensors(b: Any, parts: Parts) -> Parts:
+    """Parts of which one may still be a number, as that of a real tensor is, as two tensors."""
+    tensor = parts.real if _is_tensor(parts.real) else parts.imaginary
+    return Parts(*(part if _is_tensor(part) else b("aten::full_like", tensor, part) for part in parts))
 
 
 def _side(item: Any, place: int) -> Any:

@@ -70,6 +70,9 @@ BINARY: dict[str, Function] = {
     "sum of products": lambda x, y: optc.einsum("ij,kj->ki", x, y),
     "polar": lambda x, y: optc.polar(x.abs(), y.real),
     "complex": lambda x, y: optc.complex(x.real, y.imag),
+    "real beside complex": lambda x, y: optc.cat([x.real, y, x.imag.double()]).to(optc.complex64),
+    "real on top of complex": lambda x, y: optc.stack([x, y.real]),
+    "a real tensor made complex": lambda x, y: ((x.real + 0j).flip([0]) * y)[1:],
 }
 
 
