@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from optc.eager.memory import new_like
-from optc.eager.random_operators import bernoulli_
+from optc.eager.random_operators import NO_COMPLEX_DRAWS, bernoulli_
 from optc.ir import dtypes
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
+from optc.ops.element_types import check_type
 from optc.ops.registry import define
 
 Array = npt.NDArray[Any]
@@ -34,6 +35,15 @@ def _noise(array: Array, keep: float, whole_features: bool) -> Array:
     return bernoulli_(np.empty((*array.shape[:2], *(1,) * (array.ndim - 2)), array.dtype), keep, None)
 
 
+def _check_type(array: Array, whole_label: str = "") -> None:
+    """Noise is written into tensors of the argument's type, which has to have a fraction."""
+    dtype = dtypes.from_numpy(array.dtype)
+    if dtype.kind in ("bool", "int"):
+        label = whole_label if dtype.kind == "bool" and whole_label else dtype.label
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {label}")
+    check_type(NO_COMPLEX_DRAWS, dtype)
+
+
 def _dropout(array: Array, probability: float, train: bool, whole_features: bool = False) -> Array:
     """Elements set to zero with the given probability, the others scaled so that the mean stays."""
     _check_dropout(probability)
@@ -41,6 +51,7 @@ def _dropout(array: Array, probability: float, train: bool, whole_features: bool
         return array
     if probability == 1:
         return np.asarray(array * np.zeros((), array.dtype))
+    _check_type(array)
     keep = 1 - probability
     noise = _noise(array, keep, whole_features)
     return np.asarray(array * (noise / np.asarray(keep, array.dtype)).astype(array.dtype))
@@ -61,6 +72,7 @@ def _alpha_dropout(array: Array, probability: float, train: bool, whole_features
         return array
     if probability == 1:
         return np.asarray(array * np.zeros((), array.dtype))
+    _check_type(array, "Long")
     scale = _alpha_scale(probability)
     noise = _noise(array, 1 - probability, whole_features)
     kind = array.dtype.type
@@ -133,6 +145,8 @@ def _native_dropout(array: Array, probability: float, train: bool | None) -> tup
     """The result, and where elements stay. Without `train`, it draws."""
     if train is False:
         return array.copy(), np.ones(array.shape, np.bool_)
+    if array.dtype.kind in "biu":
+        _check_type(array)
     keep = 1 - probability
     mask = bernoulli_(new_like(array, np.bool_), keep, None)
     kind = array.dtype.type

@@ -22,7 +22,7 @@ def _multinomial(weights: Array, samples: int, replacement: bool, generator: Gen
     """Indices in proportion to the weights of each row. Raises RuntimeError with PyTorch's texts."""
     if weights.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
-    if weights.dtype.kind in "biu":
+    if weights.dtype.kind in "biuc":
         label = dtypes.from_numpy(weights.dtype).label
         raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {label}")
     if samples <= 0:

@@ -21,6 +21,8 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, UndecidedShape, dtype_of_code
+from optc.ops.arithmetic import C_NAMES
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.promotion import default_float
 from optc.ops.registry import define
 
@@ -65,11 +67,15 @@ def uniform_(array: Array, low: float, high: float, generator: Generator | None)
     return array
 
 
+NO_COMPLEX_DRAWS = unimplemented("bernoulli_scalar_cpu_", COMPLEXES, takes_empty=True)
+
+
 def normal_(array: Array, mean: float, deviation: float, generator: Generator | None) -> Array:
     """Fill with normal numbers. Raises RuntimeError for a negative deviation."""
     if deviation < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {deviation:g}")
-    _require_float(array, "normal_kernel_cpu")
+    if array.size:
+        _require_float(array, "normal_kernel_cpu")
     scale = deviation / math.sqrt(2) if array.dtype.kind == "c" else deviation
     random.fill_normal(_parts(array), mean, scale, _chosen(generator))
     return array
@@ -77,8 +83,12 @@ def normal_(array: Array, mean: float, deviation: float, generator: Generator | 
 
 def random_(array: Array, generator: Generator | None) -> Array:
     """Fill with whole numbers of the whole range of the dtype."""
-    random.fill_random(array, _chosen(generator))
+    if array.size:
+        random.fill_random(array, _chosen(generator))
     return array
+
+
+_UNBOUNDED = refusal(COMPLEXES, "check_random_bounds handles only integral, floating-point and boolean types")
 
 
 def random_from_to(array: Array, low: int, high: int | None, generator: Generator | None) -> Array:
@@ -87,6 +97,7 @@ def random_from_to(array: Array, low: int, high: int | None, generator: Generato
     Raises RuntimeError for an empty range or bounds that the dtype cannot hold.
     """
     dtype = dtypes.from_numpy(array.dtype)
+    check_type(_UNBOUNDED, dtype)
     if high is None:
         if low == -(2**63):
             random.fill_random_range(array, low, 2**63, _chosen(generator))
@@ -168,7 +179,8 @@ def bernoulli_(array: Array, probability: float, generator: Generator | None) ->
 
 def bernoulli_tensor_(array: Array, probabilities: Array, generator: Generator | None) -> Array:
     """Fill with ones of the probability at the same (broadcast) place, and zeros."""
-    random.fill_bernoulli_each(array, np.broadcast_to(probabilities, array.shape), _chosen(generator))
+    if array.size:
+        random.fill_bernoulli_each(array, np.broadcast_to(probabilities, array.shape), _chosen(generator))
     return array
 
 
@@ -180,7 +192,6 @@ def _positive(name: str, parameter: str, value: float) -> None:
 def exponential_(array: Array, rate: float, generator: Generator | None) -> Array:
     """Fill with exponential numbers. Raises RuntimeError unless the rate is positive."""
     _positive("exponential_", "lambda", rate)
-    _require_float(array, "exponential_cpu")
     random.fill_exponential(array, rate, _chosen(generator))
     return array
 
@@ -196,7 +207,6 @@ def geometric_(array: Array, probability: float, generator: Generator | None) ->
 def log_normal_(array: Array, mean: float, deviation: float, generator: Generator | None) -> Array:
     """Fill with log-normal numbers. Raises RuntimeError unless the deviation is positive."""
     _positive("log_normal_", "std", deviation)
-    _require_float(array, "log_normal_cpu")
     random.fill_log_normal(array, mean, deviation, _chosen(generator))
     return array
 
@@ -204,7 +214,6 @@ def log_normal_(array: Array, mean: float, deviation: float, generator: Generato
 def cauchy_(array: Array, median: float, scale: float, generator: Generator | None) -> Array:
     """Fill with Cauchy numbers. Raises RuntimeError unless the scale is positive."""
     _positive("cauchy_", "sigma", scale)
-    _require_float(array, "cauchy_cpu")
     random.fill_cauchy(array, median, scale, _chosen(generator))
     return array
 
@@ -213,12 +222,16 @@ def _written(array: Any, *_: Any) -> Any:
     return array
 
 
-def _define_filling(schema: str, reference: Callable[..., Array], kernel: str | None = None) -> None:
+def _define_filling(
+    schema: str, reference: Callable[..., Array], kernel: str | None = None, refuses: Refusals = ()
+) -> None:
     """Declare an operator that fills a tensor, and `prim::uniform` for `aten::uniform_`, which makes a new one like it.
 
     `kernel` is the native form of the latter.
     """
-    filling = define(schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True)
+    filling = define(
+        schema, infer=_written, reference=reference, interpreted=_REASON, random=True, may_fail=True, refuses=refuses
+    )
     filling.functional = define(
         schema.replace("aten::", "prim::").replace("_(", "(", 1).replace("_.", ".", 1).replace("(a!)", ""),
         infer=_written,
@@ -227,6 +240,20 @@ def _define_filling(schema: str, reference: Callable[..., Array], kernel: str | 
         kernel=kernel,
         random=True,
         may_fail=True,
+        refuses=refuses,
+    )
+
+
+def _continuous(name: str, spelled: dict[DType, str] | None = None, takes_empty: bool = False) -> Refusals:
+    """Only floating-point tensors are filled; `spelled` is what the message calls the types, their usual names when None."""
+    text = f"{name} distribution is a continuous probability distribution. dtype must be a floating point but you specified "
+    return sum(
+        (
+            refusal(frozenset((dtype,)), text + (spelled[dtype] if spelled else dtype.label), takes_empty=takes_empty)
+            for dtype in dtypes.ALL
+            if dtype.kind != "float"
+        ),
+        (),
     )
 
 
@@ -239,17 +266,30 @@ _define_filling(
     lambda array, high, generator: random_from_to(array, 0, high, generator),
     "draw_integers",
 )
-_define_filling(f"aten::random_(Tensor(a!) self, {_GENERATOR}", random_, "draw_integers")
 _define_filling(
-    f"aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, {_GENERATOR}", bernoulli_tensor_, "draw_bernoulli_each"
-)
-_define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_, "draw_bernoulli")
-_define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_, "draw_exponential")
-_define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_, "draw_geometric")
+    f"aten::random_(Tensor(a!) self, {_GENERATOR}", random_, "draw_integers",
+    unimplemented("random_kernel_cpu", COMPLEXES, takes_empty=True),
+)  # fmt: skip
 _define_filling(
-    f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}", log_normal_, "draw_log_normal"
+    f"aten::bernoulli_.Tensor(Tensor(a!) self, Tensor p, {_GENERATOR}",
+    bernoulli_tensor_,
+    "draw_bernoulli_each",
+    unimplemented("bernoulli_tensor_cpu_self_", COMPLEXES, of="self", takes_empty=True),
 )
-_define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_, "draw_cauchy")
+_define_filling(f"aten::bernoulli_.float(Tensor(a!) self, float p=0.5, {_GENERATOR}", bernoulli_, "draw_bernoulli",
+                NO_COMPLEX_DRAWS)  # fmt: skip
+_define_filling(f"aten::exponential_(Tensor(a!) self, float lambd=1., {_GENERATOR}", exponential_, "draw_exponential",
+                _continuous("Exponential", takes_empty=True))  # fmt: skip
+_define_filling(f"aten::geometric_(Tensor(a!) self, float p, {_GENERATOR}", geometric_, "draw_geometric",
+                unimplemented("geometric_cpu", BOOLS | COMPLEXES, takes_empty=True))  # fmt: skip
+_define_filling(
+    f"aten::log_normal_(Tensor(a!) self, float mean=1., float std=2., {_GENERATOR}",
+    log_normal_,
+    "draw_log_normal",
+    unimplemented("log_normal_cpu", WHOLE | COMPLEXES, takes_empty=True),
+)
+_define_filling(f"aten::cauchy_(Tensor(a!) self, float median=0., float sigma=1., {_GENERATOR}", cauchy_, "draw_cauchy",
+                _continuous("Cauchy", C_NAMES))  # fmt: skip
 
 
 def _shape(size: Any) -> Any:
@@ -367,6 +407,7 @@ def _infer_permutation(count: Any, dtype: int | None) -> TensorType:
 
 define(
     f"aten::randperm(SymInt n, *, {_OPTIONS}) -> Tensor",
+    refuses=unimplemented("randperm", BOOLS | COMPLEXES, of="dtype"),
     infer=lambda count, dtype, *_: _infer_permutation(count, dtype),
     reference=lambda count, dtype, *_: _permutation(count, dtype, None),
     kernel="draw_permutation",
@@ -375,6 +416,7 @@ define(
 )
 define(
     f"aten::randperm.generator(SymInt n, *, Generator? generator, {_OPTIONS}) -> Tensor",
+    refuses=unimplemented("randperm", BOOLS | COMPLEXES, of="dtype"),
     infer=lambda count, generator, dtype, *_: _infer_permutation(count, dtype),
     reference=lambda count, generator, dtype, *_: _permutation(count, dtype, generator),
     kernel="draw_permutation",
@@ -433,6 +475,7 @@ def _define_from_tensor(
     reference: Callable[..., Array],
     infer: Callable[..., Any] = _written,
     decompose: Callable[..., Any] | None = None,
+    refuses: Refusals = (),
 ) -> None:
     define(
         schema,
@@ -442,6 +485,7 @@ def _define_from_tensor(
         decompose=decompose,
         random=True,
         may_fail=True,
+        refuses=refuses,
     )
 
 
@@ -449,6 +493,8 @@ _define_from_tensor(
     "aten::bernoulli(Tensor self, *, Generator? generator=None) -> Tensor",
     lambda array, generator: bernoulli_tensor_(np.empty(array.shape, array.dtype), array, generator),
     decompose=lambda b, x, generator: b("prim::bernoulli.Tensor", _rows_like(b, x), x, generator=generator),
+    refuses=unimplemented("bernoulli_tensor_cpu_p_", WHOLE, takes_empty=True)
+    + unimplemented("bernoulli_tensor_cpu_self_", COMPLEXES, takes_empty=True),
 )
 _define_from_tensor(
     "aten::bernoulli.p(Tensor self, float p, *, Generator? generator=None) -> Tensor",
@@ -456,6 +502,7 @@ _define_from_tensor(
     decompose=lambda b, x, probability, generator: b(
         "prim::bernoulli.float", _rows_like(b, x), probability, generator=generator
     ),
+    refuses=NO_COMPLEX_DRAWS,
 )
 
 
@@ -510,6 +557,9 @@ for _overload, _parameters in (
         _normal_around,
         _infer_around,
         _decompose_around,
+        refusal(COMPLEXES, "normal expects standard deviation to be non-complex", of="std")
+        if "Tensor std" in _parameters
+        else (),
     )
 define(
     f"aten::normal.float_float(float mean, float std, SymInt[] size, *, Generator? generator=None, {_OPTIONS}) -> Tensor",

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, normalize_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementary import sigmoid, sigmoid_array
 from optc.ops.elementwise import declare_pointwise, pointwise_reference
 from optc.ops.promotion import operand_type
@@ -26,25 +28,23 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def _float_only(kernel: str) -> Any:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.kind != "float":
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
-
-    return check
+def _float_only(kernel: str) -> Refusals:
+    return unimplemented(kernel, WHOLE | COMPLEXES, of="self")
 
 
 # Rectifiers ----------------------------------------------------------------------------------------------------------
 
 
-def _check_relu(dtype: DType, *arguments: Any) -> None:
-    if dtype.kind == "bool":
-        raise RuntimeError("Boolean inputs not supported for relu")
+_NO_BOOL = refusal(BOOLS, "Bool inputs not supported for hardtanh", of="self") + arithmetic.NO_COMPLEX_CLAMP
 
 
-def _check_hardtanh(dtype: DType, *arguments: Any) -> None:
-    if dtype.kind == "bool":
-        raise RuntimeError("Bool inputs not supported for hardtanh")
+def _check_hardtanh(dtype: DType, x: Any, low: Any, high: Any) -> None:
+    if (
+        dtype.kind == "int"
+        and not dtype.is_signed
+        and any(isinstance(end, int | float) and end < 0 for end in (low, high))
+    ):
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
 
 
 def _leaky(x: Expr, slope: Expr) -> Expr:
@@ -69,24 +69,26 @@ def hard_clip(x: Expr, low: float, high: float) -> Expr:
 declare_pointwise(
     "aten::relu(Tensor self) -> Tensor",
     lambda x: arithmetic.maximum(x, literal(0, x.dtype)), lambda x: np.maximum(x, x.dtype.type(0)),
-    check=_check_relu, inplace=True, out="out",
+    refuses=refusal(BOOLS, "Boolean inputs not supported for relu") + arithmetic.NO_COMPLEX_CLAMP,
+    inplace=True, out="out",
 )  # fmt: skip
 declare_pointwise(
     "aten::relu6(Tensor self) -> Tensor",
-    lambda x: hard_clip(x, 0, 6), lambda x: np.clip(x, x.dtype.type(0), x.dtype.type(6)), check=_check_hardtanh, inplace=True,
+    lambda x: hard_clip(x, 0, 6), lambda x: np.clip(x, x.dtype.type(0), x.dtype.type(6)), inplace=True, refuses=_NO_BOOL,
 )  # fmt: skip
 declare_pointwise(
     "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
     arithmetic.clamp, lambda x, low, high: np.minimum(np.maximum(x, low), high), promoting=1, inplace=True,
+    check=_check_hardtanh, refuses=_NO_BOOL,
 )  # fmt: skip
 declare_pointwise(
     "aten::leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor",
     _leaky, lambda x, slope: np.where(x > 0, x, x * slope),
-    promoting=1, check=_float_only("leaky_relu_cpu"), inplace=True, out="out",
+    promoting=1, refuses=_float_only("leaky_relu_cpu"), inplace=True, out="out",
 )  # fmt: skip
 declare_pointwise(
     "aten::_prelu_kernel(Tensor self, Tensor weight) -> Tensor",
-    _leaky, lambda x, slope: np.where(x > 0, x, x * slope), promoting=1,
+    _leaky, lambda x, slope: np.where(x > 0, x, x * slope), promoting=1, refuses=_float_only("prelu_cpu"),
 )  # fmt: skip
 declare_pointwise(
     "aten::threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor",
@@ -94,24 +96,25 @@ declare_pointwise(
     lambda x, threshold, value: np.where(x <= threshold, value, x),
     promoting=1,
     inplace=True,
+    refuses=unimplemented("threshold_cpu", BOOLS | COMPLEXES, of="self"),
 )
 declare_pointwise(
     "aten::elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor",
-    elu, _elu_array, promoting=1, check=_float_only("elu_cpu"), inplace=True,
+    elu, _elu_array, promoting=1, refuses=_float_only("elu_cpu"), inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::celu(Tensor self, Scalar alpha=1.) -> Tensor",
     lambda x, alpha: elu(x, alpha, literal(1.0, x.dtype), 1.0 / alpha),
     lambda x, alpha: _elu_array(x, alpha, 1, 1 / alpha),
     promoting=1,
-    check=_float_only("elu_cpu"),
+    refuses=_float_only("elu_cpu"),
     inplace=True,
 )
 declare_pointwise(
     "aten::selu(Tensor self) -> Tensor",
     lambda x: elu(x, literal(SELU_ALPHA, x.dtype), literal(SELU_SCALE, x.dtype), literal(1.0, x.dtype)),
     lambda x: _elu_array(x, x.dtype.type(SELU_ALPHA), x.dtype.type(SELU_SCALE), x.dtype.type(1)),
-    check=_float_only("elu_cpu"),
+    refuses=_float_only("elu_cpu"),
     inplace=True,
 )
 
@@ -150,6 +153,7 @@ define(
     infer=_infer_prelu,
     reference=_prelu_reference,
     decompose=_prelu,
+    refuses=_float_only("prelu_cpu"),
 )
 
 
@@ -176,16 +180,15 @@ def _gelu_array(x: Array, approximate: str) -> Array:
 def _check_gelu(dtype: DType, x: Any, approximate: str) -> None:
     if approximate not in ("none", "tanh"):
         raise RuntimeError("approximate argument must be either none or tanh.")
-    _float_only("GeluKernelImpl")(dtype)
 
 
 declare_pointwise(
     "aten::gelu(Tensor self, *, str approximate=\"none\") -> Tensor",
-    gelu, _gelu_array, check=_check_gelu, inplace=True, out="out",
+    gelu, _gelu_array, check=_check_gelu, inplace=True, out="out", refuses=_float_only("GeluKernelImpl"),
 )  # fmt: skip
 declare_pointwise(
     "aten::silu(Tensor self) -> Tensor",
-    lambda x: x * sigmoid(x), lambda x: x / (1 + np.exp(-x)), check=_float_only("silu_cpu"), inplace=True, out="out",
+    lambda x: x * sigmoid(x), lambda x: x / (1 + np.exp(-x)), refuses=unimplemented("silu_cpu", WHOLE), inplace=True, out="out",
 )  # fmt: skip
 
 
@@ -201,20 +204,20 @@ def _softplus_array(x: Array) -> Array:
 declare_pointwise(
     "aten::mish(Tensor self) -> Tensor",
     lambda x: x * function("tanh", softplus(x)), lambda x: x * np.tanh(_softplus_array(x)),
-    check=_float_only("mish_cpu"), inplace=True,
+    refuses=_float_only("mish_cpu"), inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor",
     lambda x, beta, threshold: select(x * beta > threshold, x, softplus(x * beta) / beta),
     lambda x, beta, threshold: np.where(x * beta > threshold, x, _softplus_array(x * beta) / beta),
     promoting=1,
-    check=_float_only("softplus_cpu"),
+    refuses=_float_only("softplus_cpu"),
     out="out",
 )
 declare_pointwise(
     "aten::log_sigmoid(Tensor self) -> Tensor",
     lambda x: -softplus(-x), lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    check=_float_only("log_sigmoid_cpu"),
+    refuses=_float_only("log_sigmoid_cpu"),
 )  # fmt: skip
 
 
@@ -223,24 +226,23 @@ declare_pointwise(
 declare_pointwise(
     "aten::hardsigmoid(Tensor self) -> Tensor",
     lambda x: hard_clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: np.clip(x + 3, 0, 6) / x.dtype.type(6),
-    check=_float_only("hardsigmoid_cpu"), inplace=True,
+    refuses=_float_only("hardsigmoid_cpu"), inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::hardswish(Tensor self) -> Tensor",
     lambda x: x * hard_clip(x + 3.0, 0.0, 6.0) / 6.0, lambda x: x * np.clip(x + 3, 0, 6) / x.dtype.type(6),
-    check=_float_only("hardswish_cpu"), inplace=True,
+    refuses=_float_only("hardswish_cpu"), inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor",
     lambda x, bound: select((x >= -bound) & (x <= bound), 0.0, x),
     lambda x, bound: np.where((x >= -bound) & (x <= bound), 0, x),
     promoting=1,
-    check=_float_only("hardshrink_cpu"),
+    refuses=_float_only("hardshrink_cpu"),
 )
 
 
 def _check_softshrink(dtype: DType, x: Any, bound: Any) -> None:
-    _float_only("softshrink_check")(dtype)
     if isinstance(bound, int | float) and bound < 0:
         largest = {"Half": "65504", "BFloat16": "3.38953e+38", "Double": "1.79769e+308"}.get(dtype.label, "3.40282e+38")
         raise RuntimeError(f"lambda must be in range [0, {largest}] for input dtype {dtype.label}, but found {bound:g}")
@@ -252,6 +254,7 @@ declare_pointwise(
     lambda x, bound: np.where(x > bound, x - bound, np.where(x < -bound, x + bound, x * 0)),
     promoting=1,
     check=_check_softshrink,
+    refuses=_float_only("softshrink_check"),
 )
 
 
@@ -286,22 +289,25 @@ def _glu_reference(x: Array, dim: int) -> Array:
     return pointwise_reference(lambda value, logit: value * sigmoid_array(logit))(kept, gate)
 
 
-define("aten::glu(Tensor self, int dim=-1) -> Tensor", infer=_infer_glu, reference=_glu_reference, decompose=_glu)
+define("aten::glu(Tensor self, int dim=-1) -> Tensor", infer=_infer_glu, reference=_glu_reference, decompose=_glu,
+       refuses=_float_only("glu_cpu"))  # fmt: skip
 
 
-def _check_rrelu(dtype: DType, lower: Any, upper: Any) -> None:
-    _float_only("rrelu_with_noise_out_cpu")(dtype)
+def _check_rrelu(dtype: DType, lower: Any, upper: Any, training: Any) -> None:
+    check_type(_float_only("leaky_relu_cpu" if training is False else "rrelu_with_noise_out_cpu"), dtype)
+    if training is True:
+        check_type(unimplemented("rrelu_with_noise_out_cpu", frozenset((dtypes.FLOAT16,))), dtype)
     if isinstance(lower, int | float) and isinstance(upper, int | float) and lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
 
 
 def _infer_rrelu(x: TensorType, lower: Any, upper: Any, training: Any, generator: Any) -> TensorType:
-    _check_rrelu(operand_type(x), lower, upper)
+    _check_rrelu(operand_type(x), lower, upper, training)
     return x.with_shape(x.shape)
 
 
 def _rrelu_reference(x: Array, lower: float, upper: float, training: bool, generator: Any) -> Array:
-    _check_rrelu(operand_type(x), lower, upper)
+    _check_rrelu(operand_type(x), lower, upper, training)
     if training:
         return np.asarray(x * apply_operator("prim::RandomSlopes", x, lower, upper, generator)).astype(x.dtype)
     return np.asarray(np.where(x > 0, x, x * ((lower + upper) / 2))).astype(x.dtype)

@@ -10,10 +10,13 @@ import numpy as np
 
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
+from optc.ir.types import TensorType
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import Compute, declare_pointwise, is_constant, pointwise_reference, pointwise_rule
 from optc.ops.promotion import operand_type
 from optc.ops.registry import ScalarFunction, define, define_inplace
 from optc.ops.scalar import Expr, apply, function, literal, select
+from optc.ops.special import log_of_powers
 
 Array = np.ndarray[Any, Any]
 
@@ -198,22 +201,6 @@ def check_subtraction(dtype: DType, *arguments: Any) -> None:
     check_alpha(dtype, *arguments)
 
 
-def refuse_bool(kernel: str) -> Callable[..., None]:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype is dtypes.BOOL:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
-
-    return check
-
-
-def _floats_only(kernel: str) -> Callable[..., None]:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.kind not in ("float", "complex"):
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
-
-    return check
-
-
 def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
     if dtype.kind == "int" and isinstance(exponent, int) and exponent < 0:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
@@ -222,6 +209,8 @@ def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
 def _check_bounds(dtype: DType, value: Any, low: Any, high: Any) -> None:
     if low is None and high is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    if low is not None and high is not None and isinstance(low, TensorType | np.ndarray):
+        check_type(unimplemented("clamp_cpu", BOOLS), dtype)
 
 
 def _check_integer_division(dtype: DType, *arguments: Any) -> None:
@@ -238,7 +227,8 @@ def _check_integer_division(dtype: DType, *arguments: Any) -> None:
 C_NAMES = {
     dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "c10::Half", dtypes.BFLOAT16: "c10::BFloat16",
     dtypes.INT64: "long int", dtypes.INT32: "int", dtypes.INT16: "short int", dtypes.INT8: "signed char",
-    dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool",
+    dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool", dtypes.COMPLEX64: "c10::complex<float>",
+    dtypes.COMPLEX128: "c10::complex<double>",
 }  # fmt: skip
 
 
@@ -276,6 +266,7 @@ def declare_binary(
     check: Callable[..., None] | None = None,
     second: str = "other",
     exact: Sequence[int] = (),
+    refuses: Refusals = (),
 ) -> None:
     """The usual pair of overloads, `name.Tensor` and `name.Scalar`, each with its in-place form."""
     for overload, type_ in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
@@ -291,6 +282,7 @@ def declare_binary(
             exact=exact,
             inplace=True,
             out=_OUT_NAMES.get((name, overload)),
+            refuses=refuses,
         )
 
 
@@ -332,7 +324,7 @@ _power_tensor = declare_pointwise(
     "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
     power,
     _power_arrays,
-    check=refuse_bool("pow"),
+    refuses=unimplemented("pow", BOOLS),
     out="Tensor_Tensor_out",
 )
 define_inplace(_power_tensor, "Tensor")
@@ -342,48 +334,57 @@ _power_scalar = declare_pointwise(
 )  # fmt: skip
 define_inplace(_power_scalar, "Scalar")
 declare_pointwise("aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", power, _power_arrays,
-                  check=refuse_bool("pow"))  # fmt: skip
+                  refuses=unimplemented("pow", BOOLS))  # fmt: skip
 
-for _name, _scalar, _compute in (
-    ("maximum", maximum, np.maximum),
-    ("minimum", minimum, np.minimum),
-    ("max.other", maximum, np.maximum),
-    ("min.other", minimum, np.minimum),
-    ("fmax", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, maximum(x, y))), _maximum_number),
-    ("fmin", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, minimum(x, y))), _minimum_number),
+for _name, _said, _scalar, _compute in (
+    ("maximum", "maximum", maximum, np.maximum),
+    ("minimum", "minimum", minimum, np.minimum),
+    ("max.other", "maximum", maximum, np.maximum),
+    ("min.other", "minimum", minimum, np.minimum),
+    ("fmax", "fmax", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, maximum(x, y))), _maximum_number),
+    ("fmin", "fmin", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, minimum(x, y))), _minimum_number),
 ):
-    declare_pointwise(f"aten::{_name}(Tensor self, Tensor other) -> Tensor", _scalar, _compute, commutative=True)
+    declare_pointwise(
+        f"aten::{_name}(Tensor self, Tensor other) -> Tensor", _scalar, _compute, commutative=True,
+        refuses=refusal(COMPLEXES, f"{_said} not implemented for complex tensors."),
+    )  # fmt: skip
+
+NO_COMPLEX_CLAMP = refusal(COMPLEXES, "clamp is not supported for complex types", NotImplementedError)
+_NO_CLAMP = NO_COMPLEX_CLAMP + unimplemented("clamp_scalar_cpu", BOOLS)
 
 declare_pointwise(
     "aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, inplace=True, out="out",
+    clamp, _clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True, out="out",
 )  # fmt: skip
 declare_pointwise(
     "aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, inplace=True, out="Tensor_out",
+    clamp, _clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True, out="Tensor_out",
 )  # fmt: skip
 declare_pointwise(
     "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, inplace=True,
+    clamp, _clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, inplace=True,
+    clamp, _clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True,
 )  # fmt: skip
 for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum, np.minimum)):
+    _of_numbers = NO_COMPLEX_CLAMP + unimplemented(f"clamp_{_bound}_scalar_cpu", BOOLS)
+    _of_tensors = unimplemented("maximum_cpu" if _bound == "min" else "minimum_cpu", COMPLEXES)
     for _dot, _type in (("", "Scalar"), (".Tensor", "Tensor")):
         declare_pointwise(
             f"aten::clamp_{_bound}{_dot}(Tensor self, {_type} {_bound}) -> Tensor",
             _scalar,
             _compute,
             inplace=True,
-            check=None if _dot else refuse_bool(f"clamp_{_bound}_scalar_cpu"),
+            refuses=_of_tensors if _dot else _of_numbers,
         )
 
 for _type in ("Scalar", "Tensor"):
     declare_pointwise(
         f"aten::lerp.{_type}(Tensor self, Tensor end, {_type} weight) -> Tensor",
         lerp, _lerp_arrays, check=_check_same_types, exact=(2,), inplace=True,
+        refuses=unimplemented(f"lerp_kernel_{_type.lower()}", WHOLE, of="self"),
     )  # fmt: skip
 
 declare_pointwise(
@@ -394,6 +395,7 @@ declare_pointwise(
     check=check_alpha,
     inplace=True,
     out="out",
+    refuses=unimplemented("addcmul_cpu_out", BOOLS),
 )
 declare_pointwise(
     "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
@@ -408,17 +410,25 @@ declare_pointwise(
 declare_pointwise(
     "aten::atan2(Tensor self, Tensor other) -> Tensor",
     lambda x, y: function("atan2", x, y), np.arctan2, promotion="float", inplace=True, out="out",
+    refuses=unimplemented("atan2_cpu", COMPLEXES),
 )  # fmt: skip
 declare_pointwise(
     "aten::arctan2(Tensor self, Tensor other) -> Tensor",
     lambda x, y: function("atan2", x, y), np.arctan2, promotion="float", inplace=True,
+    refuses=unimplemented("atan2_cpu", COMPLEXES),
 )  # fmt: skip
 declare_pointwise(
     "aten::hypot(Tensor self, Tensor other) -> Tensor",
-    _hypotenuse, np.hypot, check=_floats_only("hypot_cpu"), commutative=True, inplace=True,
+    _hypotenuse, np.hypot, commutative=True, inplace=True, refuses=unimplemented("hypot_cpu", WHOLE | COMPLEXES),
 )  # fmt: skip
-declare_binary("copysign", lambda x, y: function("copysign", x, y), np.copysign, promotion="float")
-for _name, _compute, _inverse_log in (("logaddexp", np.logaddexp, 1.0), ("logaddexp2", np.logaddexp2, math.log(2.0))):
+declare_binary(
+    "copysign", lambda x, y: function("copysign", x, y), np.copysign, promotion="float",
+    refuses=unimplemented("copysign_cpu", COMPLEXES),
+)  # fmt: skip
+for _name, _compute, _inverse_log, _refused in (
+    ("logaddexp", log_of_powers, 1.0, WHOLE),
+    ("logaddexp2", np.logaddexp2, math.log(2.0), WHOLE | COMPLEXES),
+):
     declare_pointwise(
         f"aten::{_name}(Tensor self, Tensor other) -> Tensor",
         lambda x, y, scale=_inverse_log: select(
@@ -427,7 +437,7 @@ for _name, _compute, _inverse_log in (("logaddexp", np.logaddexp, 1.0), ("logadd
             maximum(x, y) + _log_of_sum(function("abs", x - y), scale),
         ),
         _compute,
-        check=_floats_only(f"{_name}_cpu"),
+        refuses=unimplemented(f"{_name}_cpu", _refused),
         commutative=True,
     )
 for _overload, _operands in (
@@ -441,6 +451,7 @@ for _overload, _operands in (
         lambda x, y: np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log(y))),
         promotion="float",
         inplace=_overload != "Scalar_Self",
+        refuses=unimplemented("xlogy_cpu", COMPLEXES),
     )
 declare_pointwise(
     "aten::heaviside(Tensor self, Tensor values) -> Tensor",
@@ -448,4 +459,5 @@ declare_pointwise(
     lambda x, values: np.where(x == 0, values, (x > 0).astype(values.dtype)),
     check=_check_heaviside,
     inplace=True,
+    refuses=refusal(COMPLEXES, "heaviside is not yet implemented for complex tensors."),
 )

@@ -12,8 +12,9 @@ from optc.ir.dims import Dim, Symbolic, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, same_dim
+from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.dropping import dropped, dropped_array, drops
+from optc.ops.element_types import COMPLEXES, WHOLE, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.failing import refuse
 from optc.ops.matrix import c_name
@@ -65,11 +66,17 @@ def _with_heads(shape: Shape, times: Dim) -> Shape:
     return shape if times == 1 else (*shape[:-3], shape[-3] * times, *shape[-2:])
 
 
+_ONLY_FLOATS = refusal(WHOLE, "expected scalar type Float but found {label}") + unimplemented(
+    "softmax_lastdim_kernel_impl", COMPLEXES
+)
+
+
 def _infer(
     query: TensorType, key: TensorType, value: TensorType, mask: TensorType | None, dropout: float, causal: bool,
     scale: Any, shared: bool,
 ) -> TensorType:  # fmt: skip
     _check(query, key, value, mask, dropout, causal)
+    check_type(_ONLY_FLOATS, operand_type(query))
     mine = known_shape(query)
     times = _heads(mine, known_shape(key), shared)
     other, last = _with_heads(known_shape(key), times), _with_heads(known_shape(value), times)
@@ -84,7 +91,7 @@ def _infer(
 def _check_product(batch: Shape, left: Dim, right: Dim) -> None:
     same = same_dim(left, right)
     if same is None:
-        raise UndecidedExtents(f"are the extents {left} and {right} of attention equal?", (left, right))
+        raise UndecidedShape(f"are the extents {left} and {right} of attention equal?")
     if same is False:
         count = product(batch)
         raise RuntimeError(

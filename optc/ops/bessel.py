@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
+from optc.ops.element_types import COMPLEXES, unimplemented
 from optc.ops.scalar import Expr, function, literal, select
-from optc.ops.special_declarations import declare_special, refuses_half, series
+from optc.ops.special_declarations import declare_special, series, without_halves
 
 _I0E_NEAR = (
     0.33839763720473803, -0.3046826723431984, 0.17162090152220877, -0.09490109704804764, 0.04930528423967071,
@@ -205,8 +206,12 @@ for _name, _function in (
     ("special_modified_bessel_i0", i0),
     ("special_modified_bessel_i1", i1),
 ):
-    _check = refuses_half(_name.removeprefix("special_")) if "modified" in _name else None
-    declare_special(f"aten::{_name}(Tensor self) -> Tensor", _function, check=_check, inplace=_name == "i0", out="out")
+    _short = _name.removeprefix("special_")
+    declare_special(
+        f"aten::{_name}(Tensor self) -> Tensor", _function, inplace=_name == "i0", out="out",
+        refuses=without_halves(_short) if "modified" in _name
+        else unimplemented("i0_vml_cpu" if _short == "i0" else f"{_short}_cpu", COMPLEXES),
+    )  # fmt: skip
 
 
 # Modified, of the second kind ----------------------------------------------------------------------------------------
@@ -244,7 +249,7 @@ for _name, _argument, _k, _is_scaled in (
     declare_special(
         f"aten::special_{_name}(Tensor {_argument}) -> Tensor",
         lambda x, k=_k, scaled=_is_scaled: k(x, scaled),
-        check=refuses_half(_name),
+        refuses=without_halves(_name),
         out="out",
     )
 
@@ -303,7 +308,9 @@ for _name, _function in (
     ("bessel_y0", bessel_y0),
     ("bessel_y1", bessel_y1),
 ):
-    declare_special(f"aten::special_{_name}(Tensor self) -> Tensor", _function, check=refuses_half(_name), out="out")
+    declare_special(
+        f"aten::special_{_name}(Tensor self) -> Tensor", _function, refuses=without_halves(_name), out="out"
+    )
 
 
 # Of half order -------------------------------------------------------------------------------------------------------
@@ -318,7 +325,7 @@ def spherical_bessel_j0(x: Expr) -> Expr:
 
 
 declare_special(
-    "aten::special_spherical_bessel_j0(Tensor x) -> Tensor", spherical_bessel_j0, check=refuses_half("spherical_bessel_j0"),
+    "aten::special_spherical_bessel_j0(Tensor x) -> Tensor", spherical_bessel_j0, refuses=without_halves("spherical_bessel_j0"),
     out="out",
 )  # fmt: skip
 
@@ -341,4 +348,4 @@ def airy_ai(x: Expr) -> Expr:
     return select(size.equal(math.inf), literal(math.nan, x.dtype), value)
 
 
-declare_special("aten::special_airy_ai(Tensor x) -> Tensor", airy_ai, check=refuses_half("airy_ai"), out="out")
+declare_special("aten::special_airy_ai(Tensor x) -> Tensor", airy_ai, refuses=without_halves("airy_ai"), out="out")

@@ -12,6 +12,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN_BOOL, UndecidedShape, Unknown, same_dim
 from optc.ops.arithmetic import C_NAMES, declare_binary
 from optc.ops.composite import REFERENCES, TYPES, declare_composite
+from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, refusal, unimplemented
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import float_result, operand_type, result_type
@@ -34,7 +35,11 @@ for _name, _alias, _scalar, _compute in (
     ("ge", "greater_equal", lambda x, y: x >= y, np.greater_equal),
 ):
     for _spelling in (_name, _alias) if _alias else (_name,):
-        declare_binary(_spelling, _scalar, _compute, result=dtypes.BOOL, commutative=_name in ("eq", "ne"))
+        _is_order = _name not in ("eq", "ne")
+        declare_binary(
+            _spelling, _scalar, _compute, result=dtypes.BOOL, commutative=not _is_order,
+            refuses=unimplemented(f"{_name}_cpu", COMPLEXES) if _is_order else (),
+        )  # fmt: skip
 
 
 # Logic ---------------------------------------------------------------------------------------------------------------
@@ -68,8 +73,10 @@ def _false_for_integers(condition: ScalarFunction) -> ScalarFunction:
 
 for _name, (_scalar, _compute) in _NEVER_INTEGER.items():
     declare_pointwise(f"aten::{_name}(Tensor self) -> Tensor", _false_for_integers(_scalar),
-                      lambda x, compute=_compute: compute(x) if x.dtype.kind == "f" else np.zeros(x.shape, bool),
-                      result=dtypes.BOOL)  # fmt: skip
+                      lambda x, compute=_compute: compute(x) if x.dtype.kind in "fc" else np.zeros(x.shape, bool),
+                      result=dtypes.BOOL,
+                      refuses=refusal(COMPLEXES, f"{_name} does not support complex inputs.")
+                      if _name in ("isposinf", "isneginf") else ())  # fmt: skip
 declare_pointwise(
     "aten::isfinite(Tensor self) -> Tensor",
     lambda x: (x - x).equal(x - x) if x.dtype.kind == "float" else x.equal(x),
@@ -81,6 +88,7 @@ declare_pointwise(
     lambda x: _sign_bit(x),
     lambda x: np.signbit(x) if x.dtype.kind == "f" else x < 0,
     result=dtypes.BOOL,
+    refuses=refusal(COMPLEXES, "signbit is not implemented for complex tensors.", NotImplementedError),
 )
 
 
@@ -156,22 +164,6 @@ define(
 # Bits ----------------------------------------------------------------------------------------------------------------
 
 
-def _check_bits(name: str) -> Any:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.kind == "float":
-            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.label}'")
-
-    return check
-
-
-def _refuse_shift(name: str) -> Any:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.kind != "int":
-            raise NotImplementedError(f"\"{name}\" not implemented for '{dtype.label}'")
-
-    return check
-
-
 def _shift_left(x: Expr, y: Expr) -> Expr:
     """Shifting by a negative amount or past the width gives 0."""
     width = 8 * x.dtype.itemsize
@@ -207,27 +199,31 @@ for _name, _scalar, _compute in (
             _inplace = _spelling.startswith("bitwise")
             declare_pointwise(
                 f"aten::{_spelling}.{_overload}(Tensor self, {_overload} other) -> Tensor",
-                _scalar, _compute, check=_check_bits(f"bitwise_{_name}"), commutative=True, inplace=_inplace,
+                _scalar, _compute, commutative=True, inplace=_inplace,
+                refuses=unimplemented(f"bitwise_{_name}_cpu", FLOATS | COMPLEXES),
             )  # fmt: skip
 
 for _name, _scalar, _compute in (
     ("left_shift", _shift_left, _shift_left_arrays),
     ("right_shift", _shift_right, _shift_right_arrays),
 ):
-    _check = _refuse_shift(f"{_name[0]}shift_cpu")
+    _refused = unimplemented(f"{_name[0]}shift_cpu", BOOLS | FLOATS | COMPLEXES)
     _python = "__lshift__" if _name == "left_shift" else "__rshift__"
     for _overload, _suffix in (("Tensor", "Tensor"), ("Scalar", "Tensor_Scalar")):
         declare_pointwise(
             f"aten::bitwise_{_name}.{_suffix}(Tensor self, {_overload} other) -> Tensor",
-            _scalar, _compute, check=_check, inplace=True,
+            _scalar, _compute, refuses=_refused, inplace=True,
         )  # fmt: skip
         declare_pointwise(
-            f"aten::{_python}.{_overload}(Tensor self, {_overload} other) -> Tensor", _scalar, _compute, check=_check
+            f"aten::{_python}.{_overload}(Tensor self, {_overload} other) -> Tensor",
+            _scalar,
+            _compute,
+            refuses=_refused,
         )
 
 declare_pointwise(
     "aten::bitwise_not(Tensor self) -> Tensor",
-    lambda x: ~x, np.invert, check=_check_bits("bitwise_not"), inplace=True, out="out",
+    lambda x: ~x, np.invert, inplace=True, out="out", refuses=unimplemented("bitwise_not_cpu", FLOATS | COMPLEXES),
 )  # fmt: skip
 
 

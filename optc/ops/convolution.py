@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir import dtypes
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.element_types import BOOLS, WHOLE, Refusals, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.matrix import c_name
 from optc.ops.promotion import compute_type, exact_type, operand_type
@@ -137,8 +139,16 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
     how = _described(filters, *arguments)
     check_types(x, weight, bias)
     _check(shape, filters, bias, how)
+    if 0 not in shape:
+        check_type(_missing_kernel(how), operand_type(x))
     batch = shape[: len(shape) - how.spatial - 1]
     return TensorType(operand_type(x), (*batch, filters[0], *_output_extents(shape, filters, how)))
+
+
+def _missing_kernel(how: Convolution) -> Refusals:
+    if any(gap != 1 for gap in how.dilation):
+        return unimplemented("slow_conv_dilated<>", WHOLE - {dtypes.INT64})
+    return unimplemented("compute_columns3d" if how.spatial == 3 else "slow_conv2d_cpu", BOOLS)
 
 
 def windows_of(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Array:

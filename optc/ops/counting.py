@@ -15,6 +15,7 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim, fresh, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim, same_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, INTEGERS, check_type, refusal, unimplemented
 from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import define
 from optc.ops.scatters import shape_of
@@ -124,8 +125,9 @@ define(
 
 
 def _check_histogram(x: Any, bins: int, low: Any, high: Any) -> None:
-    if operand_type(x) not in (dtypes.FLOAT32, dtypes.FLOAT64):
-        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{operand_type(x).label}'")
+    check_type(
+        unimplemented("linspace_cpu", BOOLS) + unimplemented("histogram_cpu", INTEGERS | COMPLEXES), operand_type(x)
+    )
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     if low > high:
@@ -238,8 +240,8 @@ def _check_search(boundaries: Any, values: Any, right: Any, side: Any, sorter: A
             "torch.searchsorted(): boundary and sorter must have the same size, but got boundary tensor "
             f"{format_shape(shape)}and got sorter tensor {format_shape(shape_of(sorter))}"
         )
-    if dtypes.BOOL in (operand_type(boundaries), *(operand_type(one) for one in (values,) if given)):
-        raise NotImplementedError("\"searchsorted_out_cpu\" not implemented for 'Bool'")
+    if 0 not in (*shape, *given):
+        check_type(unimplemented("searchsorted_out_cpu", BOOLS | COMPLEXES), operand_type(boundaries))
     return bool(right) or side == "right"
 
 
@@ -442,4 +444,9 @@ for _overload, _left, _right in (
         infer=_infer_isin,
         reference=_reference_isin,
         decompose=_decompose_isin,
+        refuses=refusal(
+            BOOLS | COMPLEXES,
+            "Unsupported input type encountered for isin(): {label}",
+            of="element" if _left.startswith("Scalar") else "elements",
+        ),
     )

@@ -13,6 +13,7 @@ from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import DType
 from optc.ir.types import FLOAT, TensorType
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
+from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, INTEGERS, check_type, unimplemented
 from optc.ops.elementwise import cast_array
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import default_float, number_type, operand_type
@@ -248,21 +249,25 @@ def _reference_arange(start: Any, end: Any, step: Any, code: int | None) -> Arra
     return np.asarray(float(start) + np.multiply(places, float(step))).astype(dtype.numpy)
 
 
+_NO_RANGE = unimplemented("arange_cpu", BOOLS | COMPLEXES, of="dtype")
 define(
     f"aten::arange(Scalar end, {OPTIONS}) -> Tensor",
     infer=lambda end, dtype, *rest: _infer_arange(0, end, 1, dtype),
+    refuses=_NO_RANGE,
     reference=lambda end, dtype, *rest: _reference_arange(0, end, 1, dtype),
     decompose=lambda b, end, dtype, *rest: b("aten::arange.start_step", 0, end, 1, dtype=dtype),
 )
 define(
     f"aten::arange.start(Scalar start, Scalar end, {OPTIONS}) -> Tensor",
     infer=lambda start, end, dtype, *rest: _infer_arange(start, end, 1, dtype),
+    refuses=_NO_RANGE,
     reference=lambda start, end, dtype, *rest: _reference_arange(start, end, 1, dtype),
     decompose=lambda b, start, end, dtype, *rest: b("aten::arange.start_step", start, end, 1, dtype=dtype),
 )
 define(
     f"aten::arange.start_step(Scalar start, Scalar end, Scalar step=1, {OPTIONS}) -> Tensor",
     infer=lambda start, end, step, dtype, *rest: _infer_arange(start, end, step, dtype),
+    refuses=_NO_RANGE,
     reference=lambda start, end, step, dtype, *rest: _reference_arange(start, end, step, dtype),
     kernel="arange",
     may_fail=True,
@@ -278,6 +283,8 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     dtype = dtype_of_code(code, default_float()).numpy
+    if dtype == np.bool_:
+        return _two_truths(start, end, steps)
     if dtype.kind in "iu":
         return _whole_linspace(int(start), int(end), steps).astype(dtype)
     work = np.dtype(np.float32) if dtype.itemsize == 2 else dtype
@@ -292,6 +299,13 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
         rising = first + rounded(step * places.astype(work))
         falling = last - rounded(step * (steps - 1 - places).astype(work))
     return np.where(places < max(steps // 2, 1 if steps == 1 else 0), rising, falling).astype(dtype)
+
+
+def _two_truths(start: float, end: float, steps: int) -> Array:
+    """Up to one bool is no sequence of numbers, and needs no kernel."""
+    if steps > 1:
+        check_type(unimplemented("linspace_cpu", BOOLS), dtypes.BOOL)
+    return np.full(steps, bool(start))
 
 
 def _whole_linspace(start: int, end: int, steps: int) -> Array:
@@ -420,6 +434,9 @@ for _name in ("tril", "triu"):
         ),
         decompose=lambda b, rows, columns, offset, dtype, *rest, name=_name: b.constant(
             _triangle_indices(name, rows, columns, offset, dtype)
+        ),
+        refuses=unimplemented(
+            f"{_name}_indices", BOOLS | FLOATS | COMPLEXES | INTEGERS - {dtypes.INT32, dtypes.INT64}, of="dtype"
         ),
     )
 

@@ -141,7 +141,7 @@ declare_composite(
 
 def _build_hinge(b: Any, x: Any, target: Any, margin: float, reduction: int) -> Any:
     zeros = b("aten::zeros_like", x)
-    close = b("aten::clamp_min", b("aten::rsub.Scalar", x, margin), 0)
+    close = b("aten::clamp_min", b("aten::sub.Tensor", b("aten::full", [], margin, dtype=b.type(x).dtype.code), x), 0)
     apart = b("aten::where.self", b("aten::ne.Scalar", target, 1), close, zeros)
     loss = b("aten::add.Tensor", apart, b("aten::where.self", b("aten::ne.Scalar", target, -1), x, zeros))
     return _reduced(b, loss, reduction)

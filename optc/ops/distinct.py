@@ -11,8 +11,10 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim, fresh, product
 from optc.ir.types import BOOL, IntType, TensorType
 from optc.ops.abstract import normalize_dim
+from optc.ops.element_types import COMPLEXES, check_type, unimplemented
 from optc.ops.masks import true_places
 from optc.ops.ordering import sorted_places
+from optc.ops.promotion import operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, known_shape
 
@@ -194,12 +196,14 @@ define(
     infer=lambda x, in_order, inverse, counts: _infer_elements(x, inverse, counts),
     reference=lambda x, in_order, inverse, counts: _reference_elements(x, True, inverse, counts),
     decompose=lambda b, x, in_order, inverse, counts: _decompose_elements(b, x, True, inverse, counts),
+    refuses=unimplemented("unique", COMPLEXES),
 )
 define(
     "aten::_unique(Tensor self, bool sorted=True, bool return_inverse=False) -> (Tensor, Tensor)",
     infer=lambda x, in_order, inverse: _infer_elements(x, inverse, False)[:2],
     reference=lambda x, in_order, inverse: _reference_elements(x, True, inverse, False)[:2],
     decompose=lambda b, x, in_order, inverse: _decompose_elements(b, x, True, inverse, False)[:2],
+    refuses=unimplemented("unique", COMPLEXES),
 )
 define(
     "aten::unique_dim(Tensor self, int dim, bool sorted=True, bool return_inverse=False, bool return_counts=False) "
@@ -207,6 +211,7 @@ define(
     infer=lambda x, dim, in_order, inverse, counts: _infer_slices(x, dim, True, True),
     reference=lambda x, dim, in_order, inverse, counts: _reference_slices(x, dim, True, True, True),
     decompose=lambda b, x, dim, in_order, inverse, counts: _decompose_slices(b, x, dim, True, True, True),
+    refuses=unimplemented("unique_dim", COMPLEXES),
 )
 define(
     "aten::unique_dim_consecutive(Tensor self, int dim, bool return_inverse=False, bool return_counts=False) "
@@ -214,14 +219,17 @@ define(
     infer=lambda x, dim, inverse, counts: _infer_slices(x, dim, True, True),
     reference=lambda x, dim, inverse, counts: _reference_slices(x, dim, False, True, True),
     decompose=lambda b, x, dim, inverse, counts: _decompose_slices(b, x, dim, False, True, True),
+    refuses=unimplemented("unique_dim", COMPLEXES),
 )
 
 
 def _infer_runs(x: TensorType, inverse: bool, counts: bool, dim: int | None) -> tuple[Any, ...]:
+    check_type(unimplemented("unique" if dim is None else "unique_dim", COMPLEXES), operand_type(x))
     return _infer_elements(x, inverse, counts) if dim is None else _infer_slices(x, dim, True, True)
 
 
 def _reference_runs(x: Array, inverse: bool, counts: bool, dim: int | None) -> tuple[Array, Array, Array]:
+    check_type(unimplemented("unique" if dim is None else "unique_dim", COMPLEXES), operand_type(x))
     if dim is None:
         return _reference_elements(x, False, inverse, counts)
     return _reference_slices(x, dim, False, True, True)

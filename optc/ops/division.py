@@ -14,7 +14,8 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
-from optc.ops.arithmetic import declare_binary, refuse_bool
+from optc.ops.arithmetic import declare_binary
+from optc.ops.element_types import BOOLS, COMPLEXES, Refusals, check_type, unimplemented
 from optc.ops.elementwise import declare_pointwise, pointwise_reference, pointwise_rule
 from optc.ops.promotion import result_type
 from optc.ops.registry import define, define_inplace
@@ -128,23 +129,29 @@ def _fmod_arrays(x: Array, y: Array) -> Array:
 # Declarations --------------------------------------------------------------------------------------------------------
 
 
+def _no_kernel(name: str) -> Refusals:
+    return unimplemented(name, BOOLS | COMPLEXES)
+
+
 def _check_rounding_mode(dtype: DType, x: Any, y: Any, rounding_mode: Any) -> None:
     if rounding_mode not in (None, "trunc", "floor"):
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
+    if rounding_mode is not None:
+        check_type(_no_kernel(f"div_{rounding_mode}_cpu"), dtype)
 
 
 for _name in ("div", "divide", "true_divide"):
     declare_binary(_name, lambda x, y: x / y, _true_divide, promotion="float", exact=(1,))
-declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, check=refuse_bool("remainder_cpu"))
-declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, check=refuse_bool("fmod_cpu"))
+declare_binary("remainder", remainder, _remainder_arrays, may_fail=True, refuses=_no_kernel("remainder_cpu"))
+declare_binary("fmod", modulo, _fmod_arrays, may_fail=True, refuses=_no_kernel("fmod_cpu"))
 declare_pointwise(
     "aten::remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor",
     remainder,
     _remainder_arrays,
     may_fail=True,
-    check=refuse_bool("remainder_cpu"),
+    refuses=_no_kernel("remainder_cpu"),
 )
 
 
@@ -191,24 +198,23 @@ for _name, _type in itertools.product(("div", "divide"), ("Tensor", "Scalar")):
 
 def _reference_floor_divide(x: Any, y: Any) -> Array:
     step = _rounding_step(x, y)
-    check = refuse_bool("div_floor_cpu")
-    floor_divided = pointwise_reference(
-        lambda left, right: _floor_divide_arrays(left, right, step), check=check, exact=(1,)
-    )
+    floor_divided = pointwise_reference(lambda left, right: _floor_divide_arrays(left, right, step), exact=(1,))
     return floor_divided(x, y)
 
 
 _floor_divide_tensor = define(
     "aten::floor_divide(Tensor self, Tensor other) -> Tensor",
-    infer=pointwise_rule(check=refuse_bool("div_floor_cpu")),
+    infer=pointwise_rule(),
     reference=_reference_floor_divide,
     scalar=floor_divide,
     exact=(1,),
     may_fail=True,
     out="out",
+    refuses=_no_kernel("div_floor_cpu"),
 )
 define_inplace(_floor_divide_tensor, "Tensor")
 declare_pointwise(
     "aten::floor_divide.Scalar(Tensor self, Scalar other) -> Tensor",
-    floor_divide, _floor_divide_arrays, check=refuse_bool("div_floor_cpu"), exact=(1,), may_fail=True, inplace=True,
+    floor_divide, _floor_divide_arrays, exact=(1,), may_fail=True, inplace=True,
+    refuses=_no_kernel("div_floor_cpu"),
 )  # fmt: skip

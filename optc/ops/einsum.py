@@ -16,6 +16,7 @@ from optc.ir.dtypes import DType, promote
 from optc.ir.graph import Node
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, normalize_dims, same_dim
+from optc.ops.element_types import BOOLS, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type, sum_type
 from optc.ops.reduction import narrowed
@@ -315,6 +316,9 @@ def _infer_inner(x: TensorType, y: TensorType) -> TensorType:
             f"inner() the last dimension must match on both input tensors but got shapes {format_shape(left)} and "
             f"{format_shape(right)}"
         )
+    if left and right and 0 not in (*left, *right):
+        kernel = "dot" if len(left) == 1 and len(right) == 1 else "addmm_impl_cpu_"
+        check_type(unimplemented(kernel, BOOLS), operand_type(x))
     return TensorType(operand_type(x), (*left[:-1], *right[:-1]))
 
 

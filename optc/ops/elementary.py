@@ -11,6 +11,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import special
 from optc.ops.abstract import UndecidedShape
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, refusal, unimplemented
 from optc.ops.elementwise import Compute, Result, declare_pointwise
 from optc.ops.promotion import compute_type, default_float, float_result, operand_type, real_type, result_type
 from optc.ops.registry import ScalarFunction, define
@@ -28,12 +29,14 @@ def declare_unary(
     check: Any = None,
     result: Result = None,
     aliases: tuple[str, ...] = (),
+    refuses: Refusals = (),
 ) -> None:
     """`name`, its in-place form, its `out=` form, and the same under other names."""
     for spelling in (name, *aliases):
         declare_pointwise(
             f"aten::{spelling}(Tensor self) -> Tensor",
-            scalar, compute, promotion=promotion, check=check, result=result, inplace=not spelling.startswith("special"), out="out",
+            scalar, compute, promotion=promotion, check=check, result=result, inplace=not spelling.startswith("special"),
+            out="out", refuses=refuses,
         )  # fmt: skip
 
 
@@ -67,13 +70,18 @@ for _name, _compute, _aliases in (
     ("acosh", np.arccosh, ("arccosh",)),
     ("atanh", np.arctanh, ("arctanh",)),
     ("sqrt", np.sqrt, ()),
-    ("erf", special.erf, ("special_erf",)),
-    ("erfc", special.erfc, ("special_erfc",)),
-    ("erfinv", special.erfinv, ("special_erfinv",)),
-    ("lgamma", special.lgamma, ()),
-    ("digamma", special.digamma, ("special_digamma",)),
 ):
     declare_unary(_name, _named(_name), _compute, promotion="float", aliases=_aliases)
+for _name, _kernel, _compute, _aliases in (
+    ("erf", "erf_vml_cpu", special.erf, ("special_erf",)),
+    ("erfc", "erfc_vml_cpu", special.erfc, ("special_erfc",)),
+    ("erfinv", "erfinv_vml_cpu", special.erfinv, ("special_erfinv",)),
+    ("lgamma", "lgamma_vml_cpu", special.lgamma, ()),
+    ("digamma", "digamma", special.digamma, ("special_digamma",)),
+):
+    declare_unary(
+        _name, _named(_name), _compute, promotion="float", aliases=_aliases, refuses=unimplemented(_kernel, COMPLEXES)
+    )
 
 
 def sigmoid(x: Expr) -> Expr:
@@ -90,10 +98,18 @@ declare_unary("rsqrt", lambda x: 1.0 / function("sqrt", x), lambda x: 1 / np.sqr
 declare_unary("reciprocal", lambda x: 1.0 / x, lambda x: 1 / x, promotion="float")
 declare_unary("sigmoid", sigmoid, sigmoid_array, promotion="float", aliases=("special_expit",))
 declare_unary(
-    "deg2rad", lambda x: x * (math.pi / 180.0), lambda x: x * x.dtype.type(math.pi / 180.0), promotion="float"
+    "deg2rad",
+    lambda x: x * (math.pi / 180.0),
+    lambda x: x * x.dtype.type(math.pi / 180.0),
+    promotion="float",
+    refuses=refusal(COMPLEXES, "deg2rad is not supported for complex tensors."),
 )
 declare_unary(
-    "rad2deg", lambda x: x * (180.0 / math.pi), lambda x: x * x.dtype.type(180.0 / math.pi), promotion="float"
+    "rad2deg",
+    lambda x: x * (180.0 / math.pi),
+    lambda x: x * x.dtype.type(180.0 / math.pi),
+    promotion="float",
+    refuses=refusal(COMPLEXES, "rad2deg is not supported for complex tensors."),
 )
 declare_unary(
     "sinc",
@@ -114,33 +130,26 @@ def _keeps_integer_arrays(compute: Compute) -> Compute:
     return lambda x: compute(x) if x.dtype.kind == "f" else x.copy()
 
 
-def _refuse(kinds: tuple[str, ...], kernel: str) -> Any:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.kind in kinds:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
-
-    return check
-
-
 for _name, _primitive, _compute, _aliases in (
     ("floor", "floor", np.floor, ()),
     ("ceil", "ceil", np.ceil, ()),
     ("round", "round", np.rint, ()),
     ("trunc", "trunc", np.trunc, ("fix",)),
 ):
+    _no_complex = refusal(COMPLEXES, f"{_name} is not supported for complex inputs", NotImplementedError)
     declare_unary(
         _name,
         _keeps_integers(_primitive),
         _keeps_integer_arrays(_compute),
         aliases=_aliases,
-        check=_refuse(("bool",), f"{_name}_vml_cpu"),
+        refuses=(() if _name == "round" else _no_complex) + unimplemented(f"{_name}_vml_cpu", BOOLS | COMPLEXES),
     )
 
 declare_unary(
     "frac",
     lambda x: x - function("trunc", x),
     lambda x: x - np.trunc(x),
-    check=_refuse(("bool", "int"), "frac_cpu"),
+    refuses=unimplemented("frac_cpu", WHOLE | COMPLEXES),
 )
 
 
@@ -164,6 +173,7 @@ define(
     infer=lambda x, decimals: x.with_shape(x.shape),
     reference=_round_decimals_reference,
     decompose=_round_decimals,
+    refuses=unimplemented("round_cpu", WHOLE | COMPLEXES),
     inplace=True,
 )
 
@@ -198,10 +208,18 @@ def _check_positive(dtype: DType, *arguments: Any) -> None:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
 
 
-declare_unary("abs", _absolute, np.abs, aliases=("absolute",), check=_refuse(("bool",), "abs_cpu"), result=real_type)
+declare_unary("abs", _absolute, np.abs, aliases=("absolute",), result=real_type,
+              refuses=unimplemented("abs_cpu", BOOLS))  # fmt: skip
 declare_unary("neg", lambda x: -x, np.negative, check=_check_negation, aliases=("negative",))
 declare_unary(
-    "sign", sign, lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x))
+    "sign",
+    sign,
+    lambda x: (x > 0).astype(x.dtype) if x.dtype.kind in "ub" else np.where(np.isnan(x), 0, np.sign(x)),
+    refuses=refusal(
+        COMPLEXES,
+        "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead.",
+        NotImplementedError,
+    ),
 )
 
 
@@ -298,5 +316,6 @@ define(
     infer=lambda x, eps: type(x)(x.dtype if x.dtype.kind == "float" else default_float(), x.shape),
     reference=_logit_reference,
     decompose=_logit,
+    refuses=unimplemented("logit_cpu", COMPLEXES),
     inplace=True,
 )

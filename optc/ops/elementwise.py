@@ -17,6 +17,7 @@ from optc.ir.dims import Symbolic
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN_BOOL, Unknown
+from optc.ops.element_types import Refusals
 from optc.ops.promotion import compute_type, float_result, is_operand, operand_type, result_type
 from optc.ops.registry import Operator, Pointwise, ScalarFunction, define
 from optc.ops.scalar import Expr, literal, variable
@@ -133,6 +134,7 @@ def declare_pointwise(
     may_fail: bool = False,
     inplace: bool = False,
     out: str | None = None,
+    refuses: Refusals = (),
 ) -> Operator:
     """Declare a pointwise operator from its two per-element functions. Operands that have no say in promotion are exact
     numbers, unless `exact` says which are.
@@ -149,6 +151,7 @@ def declare_pointwise(
         may_fail=may_fail,
         inplace=inplace,
         out=out,
+        refuses=refuses,
     )
 
 

@@ -23,8 +23,13 @@ def _check_types(b: Any, weight: Any, indices: Any, offsets: Any) -> None:
                 f"Expected tensor for argument #{place} '{name}' to have one of the following scalar types: Long, Int; "
                 f"but got torch.{dtype.label}Tensor instead (while checking arguments for embedding_bag)"
             )
-    if operand_type(b.type(weight)).kind != "float":
-        raise RuntimeError("expected scalar type Float but found " + operand_type(b.type(weight)).label)
+    kind = operand_type(b.type(weight))
+    if kind.kind != "float":
+        shown = f"torch.{kind.label}Tensor" if kind.kind == "int" else f"CPU{kind.label}Type"
+        raise RuntimeError(
+            "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, Float, "
+            f"Double; but got {shown} instead (while checking arguments for embedding_bag)"
+        )
 
 
 def _build(

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import COMPLEXES, unimplemented
 from optc.ops.scalar import Expr, function, literal, select
-from optc.ops.special_declarations import declare_special, series
+from optc.ops.special_declarations import declare_special, series, without_halves
 
 _ERFCX = (
     0.40802446954913146, 0.37635823567636745, 0.14758035457222363, 0.049571317930027586, 0.014227107557117175,
@@ -86,14 +87,14 @@ def entr(x: Expr) -> Expr:
     return select(x < 0.0, literal(-math.inf, x.dtype), value)
 
 
-for _name, _function in (
-    ("erfcx", erfcx),
-    ("ndtr", ndtr),
-    ("log_ndtr", log_ndtr),
-    ("ndtri", ndtri),
-    ("entr", entr),
+for _name, _function, _refused in (
+    ("erfcx", erfcx, without_halves("erfcx")),
+    ("ndtr", ndtr, unimplemented("erf_vml_cpu", COMPLEXES)),
+    ("log_ndtr", log_ndtr, without_halves("log_ndtr")),
+    ("ndtri", ndtri, without_halves("ndtri")),
+    ("entr", entr, ()),
 ):
-    declare_special(f"aten::special_{_name}(Tensor self) -> Tensor", _function, out="out")
+    declare_special(f"aten::special_{_name}(Tensor self) -> Tensor", _function, out="out", refuses=_refused)
 
 
 def xlog1py(x: Expr, y: Expr) -> Expr:

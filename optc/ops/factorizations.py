@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.ir.dtypes import INT32
 from optc.ir.types import TensorType
+from optc.ops.element_types import HALVES, WHOLE, check_type, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.matrices import (
     LinAlgError,
@@ -29,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 
 def _infer_cholesky(x: TensorType, upper: bool, check: bool = True, name: str = "linalg.cholesky") -> Any:
-    check_fraction(x, name)
+    check_fraction(x, name, kernel="cholesky_cpu")
     batch, _ = check_square(x, name)
     return x.with_shape(known_shape(x)), TensorType(INT32, batch)
 
@@ -53,6 +54,8 @@ def _one_cholesky(a: Array) -> tuple[Array, int]:
 
 def cholesky_factor(a: Array, upper: bool) -> tuple[Array, Array]:
     """The factors of a stack of matrices, of which one triangle is read, and the `info` of each."""
+    if not a.size:
+        return a.copy(), np.zeros(a.shape[:-2], np.int32)
     lower = adjoint(a) if upper else a
     factor, info = per_matrix(_one_cholesky, 2, np.ascontiguousarray(lower))
     return adjoint(factor) if upper else factor, info
@@ -84,6 +87,7 @@ declare_hosted(
     lambda x, upper: checked_cholesky(x, upper, "cholesky")[0],
     may_fail=True,
     out="out",
+    refuses=unimplemented("cholesky_cpu", WHOLE | HALVES, takes_empty=True),
 )
 declare_hosted(
     "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
@@ -149,7 +153,8 @@ def _check_pivoting(pivot: bool, name: str) -> None:
 
 def _infer_lu_factor(a: TensorType, pivot: bool, check: bool = True, name: str = "linalg.lu_factor_ex") -> Any:
     batch, rows, columns = check_matrix(a, f"torch.{name}")
-    check_fraction(a, f"torch.{name}")
+    if 0 not in known_shape(a):
+        check_type(unimplemented("lu_cpu", WHOLE | HALVES), operand_type(a))
     _check_pivoting(pivot, "lu_factor")
     return (
         a.with_shape(known_shape(a)), TensorType(INT32, (*batch, minimum_extent(rows, columns))),
@@ -252,7 +257,7 @@ def _infer_qr(a: TensorType, mode: str, name: str = "linalg.qr") -> Any:
             f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), 'r', or 'complete'"
         )
     batch, rows, columns = check_matrix(a, "linalg.qr")
-    check_fraction(a, "linalg.qr")
+    check_fraction(a, "linalg.qr", kernel="geqrf_cpu")
     count = rows if mode == "complete" else minimum_extent(rows, columns)
     q = (0,) if mode == "r" else (*batch, rows, count)
     return a.with_shape(q), a.with_shape((*batch, count, columns))
@@ -280,7 +285,8 @@ declare_hosted(
 
 def _infer_geqrf(a: TensorType) -> Any:
     batch, rows, columns = check_matrix(a, "torch.geqrf", "input")
-    check_fraction(a, "torch.geqrf")
+    if 0 not in known_shape(a):
+        check_type(unimplemented("geqrf_cpu", WHOLE | HALVES), operand_type(a))
     return a.with_shape(known_shape(a)), a.with_shape((*batch, minimum_extent(rows, columns)))
 
 
@@ -325,10 +331,15 @@ def _householder_product(a: Array, tau: Array) -> Array:
     return reflect(a, tau, start, reversed(range(tau.shape[-1])))
 
 
+_NO_REFLECTIONS = unimplemented("orgqr_cpu", WHOLE | HALVES)
 declare_hosted(
-    "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor", _infer_householder, _householder_product
+    "aten::linalg_householder_product(Tensor input, Tensor tau) -> Tensor",
+    _infer_householder,
+    _householder_product,
+    refuses=_NO_REFLECTIONS,
 )
-declare_hosted("aten::orgqr(Tensor self, Tensor input2) -> Tensor", _infer_householder, _householder_product)
+declare_hosted("aten::orgqr(Tensor self, Tensor input2) -> Tensor", _infer_householder, _householder_product,
+               refuses=_NO_REFLECTIONS)  # fmt: skip
 
 
 def _ormqr(a: Array, tau: Array, other: Array, left: bool, transpose: bool) -> Array:

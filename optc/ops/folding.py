@@ -13,6 +13,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
 from optc.ops.convolution import build_windows, each, pad_list, window_span, windows_of
+from optc.ops.element_types import INTEGERS, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -178,6 +179,7 @@ define(
     infer=_infer_columns,
     reference=_reference_columns,
     decompose=_decompose_columns,
+    refuses=unimplemented("im2col_out_cpu", INTEGERS),
 )
 
 
@@ -208,7 +210,8 @@ def _reference_image(x: Array, size: Any, *arguments: Any) -> Array:
     extents = each(size, 2)
     _infer_image(array_type(x), size, *arguments)
     how = _blocks(tuple(extents), *arguments)
-    columns = x.reshape((*x.shape[:-2], -1, *how.kernel, *how.places)).astype(np.result_type(x.dtype, np.float32))
+    channels = x.shape[-2] // math.prod(how.kernel)
+    columns = x.reshape((*x.shape[:-2], channels, *how.kernel, *how.places)).astype(np.result_type(x.dtype, np.float32))
     padded = np.zeros(
         (*columns.shape[:-4], *(extent + 2 * edge for extent, edge in zip(extents, how.padding))), columns.dtype
     )
@@ -258,6 +261,7 @@ define(
     infer=_infer_image,
     reference=_reference_image,
     decompose=_decompose_image,
+    refuses=unimplemented("col2im_out_cpu", INTEGERS),
 )
 
 

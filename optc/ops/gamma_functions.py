@@ -11,6 +11,7 @@ import numpy as np
 from optc.ir.types import TensorType
 from optc.ops import special
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import COMPLEXES, HALVES, WHOLE, check_type, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.promotion import default_float, float_result, operand_type, result_type
 from optc.ops.shapes import broadcast_shapes, known_shape
@@ -70,7 +71,12 @@ for _overload, _arguments in (
     (".other_scalar", "Tensor self, Scalar other"),
     (".self_scalar", "Scalar self, Tensor other"),
 ):
-    declare_hosted(f"aten::special_zeta{_overload}({_arguments}) -> Tensor", _infer_pair, zeta)
+    declare_hosted(
+        f"aten::special_zeta{_overload}({_arguments}) -> Tensor",
+        _infer_pair,
+        zeta,
+        refuses=unimplemented("zeta_cpu", HALVES | COMPLEXES),
+    )
 
 
 # Derivatives of lgamma -----------------------------------------------------------------------------------------------
@@ -80,6 +86,7 @@ def _infer_polygamma(n: int, x: TensorType) -> TensorType:
     if n < 0:
         raise RuntimeError("polygamma(n, x) does not support negative n.")
     dtype = operand_type(x)
+    check_type(unimplemented(("digamma", "trigamma")[n] if n < 2 else "polygamma", COMPLEXES), dtype)
     return TensorType(float_result(dtype) if dtype.kind != "float" else dtype, known_shape(x))
 
 
@@ -107,6 +114,7 @@ def _build_multigamma(b: Any, x: Any, p: int) -> Any:
         raise RuntimeError("p has to be greater than or equal to 1")
     dtype = operand_type(b.type(x))
     code = (dtype if dtype.kind == "float" else default_float()).code
+    check_type(unimplemented("arange_cpu", COMPLEXES), dtype)
     halves = b("aten::arange.start_step", -p / 2 + 0.5, 0.5, 0.5, dtype=code)
     spread = b("aten::add.Tensor", b("aten::unsqueeze", x, -1), halves)
     total = b("aten::sum.dim_IntList", b("aten::lgamma", spread), [-1])
@@ -195,5 +203,6 @@ for _name, _is_upper in (
     ("special_gammaincc", True),
 ):
     _declare_incomplete(
-        _name, lambda a, x, upper=_is_upper: _regularized(a, x, upper), inplace=_name.startswith("igamma"), out="out"
-    )
+        _name, lambda a, x, upper=_is_upper: _regularized(a, x, upper), inplace=_name.startswith("igamma"), out="out",
+        refuses=unimplemented("igammac_cpu" if _is_upper else "igamma_cpu", WHOLE | COMPLEXES),
+    )  # fmt: skip

@@ -13,6 +13,7 @@ from optc.ir.dims import Dim
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import COMPLEXES, WHOLE, check_type, unimplemented
 from optc.ops.promotion import operand_type
 from optc.ops.shapes import format_shape
 
@@ -183,6 +184,9 @@ def _sampler(spatial: int | None) -> Any:
     def build(b: Any, x: Any, grid: Any, mode: int, padding: int, corners: bool) -> Any:
         rank = len(b.shape(x)) - 2
         _check(b.type(x), b.type(grid), rank if spatial is None and rank in (2, 3) else spatial or 2, mode)
+        if 0 not in b.shape(x):
+            kernel = "grid_sampler3d_cpu" if rank == 3 else "grid_sampler_2d_cpu_kernel_impl"
+            check_type(unimplemented(kernel, WHOLE | COMPLEXES), operand_type(b.type(x)))
         extents = b.shape(x)[2:]
         if not all(isinstance(extent, int) for extent in extents):
             raise UndecidedShape("the extents of an image are needed before its pixels are numbered")

@@ -9,15 +9,18 @@ import numpy as np
 from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.abstract import same_dim
+from optc.ops.element_types import HALVES, WHOLE, check_type, refusal
 from optc.ops.hosted import declare_hosted
-from optc.ops.matrices import adjoint, check_fraction, check_matrix, check_square, minimum_extent
+from optc.ops.matrices import adjoint, check_matrix, check_square, minimum_extent
 from optc.ops.promotion import operand_type, real_type
-from optc.ops.shapes import broadcast_shapes, known_shape
+from optc.ops.shapes import broadcast_shapes, format_shape, known_shape
 
 Array = np.ndarray[Any, Any]
 
 
 # Least squares -------------------------------------------------------------------------------------------------------
+
+_SINGLE_OR_DOUBLE = refusal(WHOLE | HALVES, "This function doesn't handle types other than float and double")
 
 DRIVERS = ("gels", "gelsy", "gelsd", "gelss")
 
@@ -28,7 +31,7 @@ def _infer_lstsq(a: TensorType, b: TensorType, rcond: float | None, driver: str 
         raise RuntimeError(f"{name}: input must have at least 2 dimensions.")
     if not known_shape(b):
         raise RuntimeError(f"{name}: other must have at least 1 dimension.")
-    check_fraction(a, name)
+    check_type(_SINGLE_OR_DOUBLE, operand_type(a))
     if a.dtype is not b.dtype:
         raise RuntimeError(
             f"{name}: Expected input and other to have the same dtype, but got input's dtype {a.dtype} and other's dtype {b.dtype}"
@@ -117,9 +120,11 @@ def _pinv(a: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
 
 
 def _infer_pinv(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorType:
-    if operand_type(a).kind not in ("float", "complex"):
-        raise RuntimeError("This function doesn't handle types other than float and double")
-    check_fraction(a, "linalg.pinv")
+    if operand_type(a) in WHOLE | HALVES:
+        shown = f"{operand_type(a).label}{{{format_shape(known_shape(a))}}}"
+        raise RuntimeError(
+            f"linalg.pinv({shown}): expected a tensor with 2 or more dimensions of float, double, cfloat or cdouble types"
+        )
     batch, rows, columns = check_matrix(a, "linalg.pinv")
     if hermitian:
         check_square(a, "linalg.pinv")
@@ -127,7 +132,7 @@ def _infer_pinv(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorT
 
 
 def _infer_rank(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorType:
-    check_fraction(a, "torch.linalg.matrix_rank")
+    check_type(_SINGLE_OR_DOUBLE, operand_type(a))
     batch, _, _ = check_matrix(a, "torch.linalg.matrix_rank")
     if hermitian:
         check_square(a, "torch.linalg.matrix_rank")

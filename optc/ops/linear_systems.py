@@ -11,6 +11,7 @@ from optc.ir.dtypes import INT32
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import HALVES, WHOLE, check_type, unimplemented
 from optc.ops.factorizations import lu_factors, permutation_of
 from optc.ops.hosted import declare_hosted
 from optc.ops.matrices import (
@@ -32,9 +33,8 @@ Array = np.ndarray[Any, Any]
 
 
 def _check_factored(a: TensorType, name: str) -> None:
-    """The determinants of torch refuse half where it is factored."""
-    if check_fraction(a, name, low_precision=True).itemsize == 2:
-        raise NotImplementedError(f"\"lu_cpu\" not implemented for '{operand_type(a).label}'")
+    """`det` refuses half where it is factored, the others before."""
+    check_fraction(a, name, kernel="lu_cpu" if name == "linalg.det" else "")
 
 
 def _infer_det(a: TensorType, name: str = "linalg.det") -> TensorType:
@@ -132,7 +132,7 @@ def is_vector(a: Shape, b: Shape) -> bool:
 
 def _infer_solve(a: TensorType, b: TensorType, left: bool, check: bool = True, name: str = "linalg.solve") -> Any:
     batch, count = check_square(a, name)
-    check_fraction(a, name)
+    check_fraction(a, name, kernel="lu_cpu")
     check_same_type(a, b, name)
     shape = known_shape(b)
     vector = is_vector(known_shape(a), shape)
@@ -224,7 +224,7 @@ def substituted(a: Array, b: Array, upper: bool, unit: bool) -> Array:
 
 def _infer_triangular(a: TensorType, b: TensorType, upper: bool, left: bool, unit: bool) -> TensorType:
     name = "linalg.solve_triangular"
-    check_fraction(a, name)
+    check_type(unimplemented("triangular_solve_cpu", WHOLE | HALVES), operand_type(a))
     check_same_type(a, b, name)
     batch, count = check_square(a, name)
     other, rows, columns = check_matrix(b, name, "B")
@@ -288,6 +288,7 @@ declare_hosted(
     _infer_cholesky_solve,
     _cholesky_solve,
     out="out",
+    refuses=unimplemented("cholesky_solve_cpu", WHOLE | HALVES, of="self", takes_empty=True),
 )
 
 
@@ -301,13 +302,14 @@ declare_hosted(
     _infer_cholesky_inverse,
     lambda factor, upper: _cholesky_solve(np.eye(factor.shape[-1], dtype=factor.dtype), factor, upper),
     out="out",
+    refuses=unimplemented("cholesky_inverse_out_cpu", WHOLE | HALVES, takes_empty=True),
 )
 
 
 def _infer_lu_solve(lu: TensorType, pivots: TensorType, b: TensorType, left: bool, adjoint: bool) -> TensorType:
     name = "torch.linalg.lu_solve"
     batch, count = check_square(lu, name, "LU")
-    check_fraction(lu, name)
+    check_fraction(lu, name, kernel="linalg.lu_solve_cpu")
     if pivots.dtype is not INT32:
         raise RuntimeError("linalg.lu_solve: pivots should be a Tensor of scalar type torch.int32")
     check_same_type(lu, b, name, "LU", "B")
@@ -384,6 +386,7 @@ def _build_tensorsolve(b: Any, a: Any, right: Any, dims: list[int] | None) -> An
             "Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got "
             f"{_count(solution)} != {size}"
         )
+    check_type(unimplemented("lu_cpu", HALVES), operand_type(b.type(a)))
     system = b("aten::reshape", a, [size, _count(solution)])
     return b("aten::reshape", b("aten::linalg_solve", system, b("aten::reshape", right, [-1])), list(solution))
 

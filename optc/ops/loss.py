@@ -15,9 +15,10 @@ from optc.ir.graph import Value
 from optc.ir.types import STRING, TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, exact_type, operand_type, result_type
-from optc.ops.reduction import narrowed
+from optc.ops.reduction import NO_MEAN, narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape, reduced_shape
 
@@ -36,12 +37,7 @@ def _known(*numbers: Any) -> None:
 
 
 def _check_mean(x: TensorType) -> None:
-    dtype = operand_type(x)
-    if dtype.kind in ("bool", "int"):
-        raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {dtype.label}"
-        )
+    check_type(NO_MEAN, operand_type(x))
 
 
 def _reduced_type(x: TensorType, reduction: int) -> TensorType:
@@ -92,8 +88,16 @@ def _log_above(b: Any, x: Any) -> Any:
 # Losses of elements --------------------------------------------------------------------------------------------------
 
 
+def _no_kernel(name: str) -> Refusals:
+    return unimplemented(name, WHOLE | COMPLEXES)
+
+
 def _declare_loss(
-    schema: str, compute: Callable[..., Any], build: Callable[..., Any], check: Callable[..., None] | None = None
+    schema: str,
+    compute: Callable[..., Any],
+    build: Callable[..., Any],
+    check: Callable[..., None] | None = None,
+    refuses: Refusals = (),
 ) -> None:
     """Declare a loss from the two functions of its elements; they get all arguments but `reduction`."""
     names = [part.split()[1].partition("=")[0] for part in schema.partition("(")[2].partition(")")[0].split(", ")
@@ -125,7 +129,7 @@ def _declare_loss(
         ]  # fmt: skip
         return narrowed(b, _build_reduced(b, build(b, *values), arguments[place]), dtype)
 
-    define(schema, infer=infer, reference=reference, decompose=decompose)
+    define(schema, infer=infer, reference=reference, decompose=decompose, refuses=refuses)
 
 
 def _positive(name: str, argument: str, kind: str, allows_zero: bool) -> Callable[..., None]:
@@ -134,6 +138,12 @@ def _positive(name: str, argument: str, kind: str, allows_zero: bool) -> Callabl
             raise RuntimeError(f"{name} does not support {kind} values for {argument}.")
 
     return check
+
+
+def _check_smooth(x: Any, target: Any, reduction: int, beta: float) -> None:
+    _positive("smooth_l1_loss", "beta", "negative", True)(x, target, reduction, beta)
+    if beta != 0:
+        check_type(_no_kernel("smooth_l1_cpu"), result_type(x, target))
 
 
 def _smooth(z: Array, beta: float) -> Array:
@@ -170,7 +180,7 @@ def _huber(x: Array, y: Array, delta: float) -> Array:
 
 _declare_loss(
     "aten::mse_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
-    lambda x, y: np.square(x - y), _build_square,
+    lambda x, y: np.square(x - y), _build_square, refuses=_no_kernel("mse_cpu"),
 )  # fmt: skip
 declare_composite(
     "aten::l1_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
@@ -180,13 +190,14 @@ _declare_loss(
     "aten::smooth_l1_loss(Tensor self, Tensor target, int reduction=1, float beta=1.) -> Tensor",
     lambda x, y, beta: _smooth(np.abs(x - y), beta),
     _build_smooth,
-    _positive("smooth_l1_loss", "beta", "negative", True),
+    _check_smooth,
 )
 _declare_loss(
     "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor",
     _huber,
     _build_huber,
     _positive("huber_loss", "delta", "non-positive", False),
+    _no_kernel("huber_cpu"),
 )
 
 
@@ -206,6 +217,8 @@ _declare_loss(
     "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor",
     _divergence,
     _build_divergence,
+    refuses=refusal(COMPLEXES, "kl_div: Complex inputs not supported.")
+    + refusal(WHOLE, "kl_div: Integral inputs not supported."),
 )
 
 
@@ -217,6 +230,13 @@ _declare_loss(
     "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
     lambda x, target: np.log1p(np.exp(-target * x)),
     _softened,
+    refuses=refusal(
+        BOOLS,
+        "Negation, the `-` operator, on a bool tensor is not supported. "
+        "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.",
+        of="target",
+    )
+    + refusal(WHOLE, "result type Float can't be cast to the desired output type {label}"),
 )
 
 
@@ -264,6 +284,7 @@ _declare_loss(
     _binary,
     _build_binary,
     _check_probability_target,
+    unimplemented("binary_cross_entropy", WHOLE | COMPLEXES, of="self"),
 )
 
 
@@ -287,6 +308,7 @@ _declare_loss(
     "int reduction=1) -> Tensor",
     _binary_logits,
     _build_binary_logits,
+    refuses=unimplemented("log_sigmoid_cpu", WHOLE | COMPLEXES, of="self"),
 )
 
 
@@ -339,6 +361,8 @@ def _check_class_weight(classes: Any, weight: TensorType | None) -> None:
 def _infer_nll(x: TensorType, target: TensorType, weight: Any, reduction: int, ignore_index: int) -> TensorType:
     _known(reduction)
     _check_classes(x, target, weight)
+    kernel = "nll_loss2d_forward_out_frame" if len(known_shape(x)) > 2 else "nll_loss_out_frame"
+    check_type(_no_kernel(kernel), operand_type(x))
     return TensorType(operand_type(x), known_shape(target) if reduction == NONE else ())
 
 
@@ -438,6 +462,9 @@ def _infer_cross_entropy(
     if not 0 <= smoothing <= 1:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {smoothing:g}")
     if not _has_probabilities(x, target):
+        kernel = "log_softmax_kernel_impl" if len(known_shape(x)) > 2 else "log_softmax_lastdim_kernel_impl"
+        if 0 not in known_shape(x):
+            check_type(_no_kernel(kernel), operand_type(x))
         return _infer_nll_nd(x, target, weight, reduction, ignore_index)
     if operand_type(target).kind != "float":
         raise RuntimeError(

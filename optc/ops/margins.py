@@ -9,6 +9,7 @@ import numpy as np
 from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.composite import REFERENCES, declare_composite
+from optc.ops.element_types import COMPLEXES, HALVES, WHOLE, check_type, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.promotion import operand_type
 from optc.ops.shapes import format_shape, known_shape
@@ -35,8 +36,8 @@ def _check_shapes(b: Any, x: Any, target: Any, name: str) -> None:
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
             f"Expected target size [{frames}], but got {format_shape(places)}. Input has shape {format_shape(shape)}."
         )
-    if operand_type(b.type(x)).kind != "float" or operand_type(b.type(x)).itemsize == 2:
-        raise NotImplementedError(f"\"{name}_cpu_kernel\" not implemented for '{operand_type(b.type(x)).label}'")
+    if 0 not in shape:
+        check_type(unimplemented(f"{name}_cpu_kernel", WHOLE | HALVES | COMPLEXES), operand_type(b.type(x)))
     if b.type(target).dtype is not INT64:
         raise RuntimeError(f"expected scalar type Long but found {operand_type(b.type(target)).label}")
 
@@ -119,4 +120,7 @@ declare_hosted(
     _infer_labels,
     _label_losses,
     may_fail=True,
+    refuses=unimplemented(
+        "multilabel_margin_loss_forward_out_frame", WHOLE | HALVES | COMPLEXES, of="self", takes_empty=True
+    ),
 )

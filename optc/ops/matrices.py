@@ -11,6 +11,7 @@ from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, same_dim
+from optc.ops.element_types import HALVES, check_type, unimplemented
 from optc.ops.promotion import operand_type
 from optc.ops.shapes import Shape, known_shape
 
@@ -21,12 +22,17 @@ class LinAlgError(RuntimeError):
     """A matrix without the factorisation or inverse that was asked for."""
 
 
-def check_fraction(x: TensorType, name: str, low_precision: bool = False) -> DType:
-    """The element type, which has a fraction. Raises RuntimeError for others, and half unless it is allowed."""
+def check_fraction(x: TensorType, name: str, low_precision: bool = False, kernel: str = "") -> DType:
+    """The element type, which has a fraction. Raises RuntimeError for others, and half unless it is allowed, or PyTorch
+    only finds out in its kernel, of that name, which matrices without elements do not reach.
+    """
     dtype = operand_type(x)
     if dtype.kind not in ("float", "complex"):
         raise RuntimeError(f"{name}: Expected a floating point or complex tensor as input. Got {dtype.label}")
-    if dtype.itemsize == 2 and not low_precision:
+    if kernel:
+        if 0 not in known_shape(x):
+            check_type(unimplemented(kernel, HALVES), dtype)
+    elif dtype.itemsize == 2 and not low_precision:
         raise RuntimeError(f"{name}: Low precision dtypes not supported. Got {dtype.label}")
     return dtype
 

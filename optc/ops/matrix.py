@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import product
-from optc.ir.dtypes import BOOL, DType, from_numpy
+from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError
+from optc.ops.abstract import ShapeError, UndecidedShape, same_dim
+from optc.ops.element_types import BOOLS, Refusals, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, expanded_shape, known_shape, require_same
+from optc.ops.shapes import Shape, broadcast_shapes, expanded_shape, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -37,9 +38,11 @@ def _same_type(*tensors: TensorType) -> DType:
             raise RuntimeError(
                 f"expected m1 and m2 to have the same dtype, but got: {_C_NAMES[first.name]} != {_C_NAMES[other.name]}"
             )
-    if first is BOOL:
-        raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
     return first
+
+
+def _no_bool(kernel: str) -> Refusals:
+    return unimplemented(kernel, BOOLS, takes_empty=True)
 
 
 def _times(shape: Shape) -> str:
@@ -47,7 +50,9 @@ def _times(shape: Shape) -> str:
 
 
 def _agree(left: Any, right: Any, message: str) -> None:
-    require_same(left, right, message)
+    same = same_dim(left, right)
+    if same is not True:
+        raise ShapeError(message) if same is False else UndecidedShape(message)
 
 
 def product_array(left: Array, right: Array) -> Array:
@@ -82,7 +87,7 @@ def _reference_mm(x: Array, y: Array) -> Array:
 
 
 define("aten::mm(Tensor self, Tensor mat2) -> Tensor", infer=_infer_mm, reference=_reference_mm, kernel="matmul",
-       out="out")  # fmt: skip
+       out="out", refuses=_no_bool("addmm_impl_cpu_"))  # fmt: skip
 define(
     "aten::_sparse_mm(Tensor sparse, Tensor dense) -> Tensor",
     infer=_infer_mm,
@@ -118,7 +123,7 @@ def _reference_bmm(x: Array, y: Array) -> Array:
 
 
 define("aten::bmm(Tensor self, Tensor mat2) -> Tensor", infer=_infer_bmm, reference=_reference_bmm, kernel="matmul",
-       out="out")  # fmt: skip
+       out="out", refuses=_no_bool("bmm"))  # fmt: skip
 
 
 # A product and a sum -------------------------------------------------------------------------------------------------
@@ -166,6 +171,7 @@ define(
     kernel="matmul",
     inplace=True,
     out="out",
+    refuses=_no_bool("addmm_impl_cpu_"),
 )
 define(
     "aten::baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
@@ -174,6 +180,7 @@ define(
     kernel="matmul",
     inplace=True,
     out="out",
+    refuses=_no_bool("baddbmm"),
 )
 
 
@@ -240,6 +247,7 @@ define(
     reference=_reference_mv,
     decompose=lambda b, x, vector: b("aten::squeeze.dim", b("aten::mm", x, _column(b, vector)), 1),
     out="out",
+    refuses=_no_bool("addmv_impl_cpu"),
 )
 define(
     "aten::dot(Tensor self, Tensor tensor) -> Tensor",
@@ -248,12 +256,14 @@ define(
     decompose=lambda b, x, y: b(
         "aten::reshape", b("aten::mm", b("aten::unsqueeze", x, 0), b("aten::unsqueeze", y, 1)), []
     ),
+    refuses=unimplemented("dot", BOOLS),
 )
 define(
     "aten::vdot(Tensor self, Tensor other) -> Tensor",
     infer=_infer_dot,
     reference=lambda x, y: _reference_dot(np.conj(x) if x.dtype.kind == "c" else x, y),
     decompose=lambda b, x, y: b("aten::dot", b("aten::conj_physical", x), y),
+    refuses=unimplemented("dot", BOOLS),
 )
 for _name in ("outer", "ger"):
     define(
@@ -298,8 +308,18 @@ def _mismatch(left: Shape, right: Shape) -> str:
 
 
 def _infer_matmul(x: TensorType, y: TensorType) -> TensorType:
-    shape = _matmul_shape(known_shape(x), known_shape(y))
+    left, right = known_shape(x), known_shape(y)
+    shape = _matmul_shape(left, right)
+    if 0 not in (*left, *right):
+        check_type(_no_bool(_product_kernel(len(left), len(right))), operand_type(x))
     return TensorType(_same_type(x, y), shape)
+
+
+def _product_kernel(left: int, right: int) -> str:
+    """What PyTorch calls the kernel that multiplies tensors of these ranks."""
+    if right == 1:
+        return "dot" if left == 1 else "addmv_impl_cpu"
+    return "bmm" if right > 2 else "addmm_impl_cpu_"
 
 
 def _reference_matmul(x: Array, y: Array) -> Array:
@@ -388,7 +408,8 @@ def _plus(b: Any, x: Any, bias: Any) -> Any:
 
 
 define("aten::linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", infer=_infer_linear,
-       reference=_reference_linear, decompose=_decompose_linear, makes_rows=True)  # fmt: skip
+       reference=_reference_linear, decompose=_decompose_linear, makes_rows=True,
+       refuses=_no_bool("addmm_impl_cpu_"))  # fmt: skip
 
 
 def _infer_bilinear(x: TensorType, y: TensorType, weight: TensorType, bias: TensorType | None) -> TensorType:
@@ -419,4 +440,4 @@ def _reference_bilinear(x: Array, y: Array, weight: Array, bias: Array | None) -
 
 
 define("aten::bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None) -> Tensor",
-       infer=_infer_bilinear, reference=_reference_bilinear, decompose=_decompose_bilinear)  # fmt: skip
+       infer=_infer_bilinear, reference=_reference_bilinear, decompose=_decompose_bilinear, refuses=_no_bool("bmm"))  # fmt: skip

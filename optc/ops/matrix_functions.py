@@ -12,6 +12,7 @@ from optc.ir.dtypes import BOOL
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, refusal, unimplemented
 from optc.ops.hosted import declare_hosted, working
 from optc.ops.matrices import check_fraction, check_matrix, check_square
 from optc.ops.promotion import compute_type, operand_type, result_type
@@ -74,7 +75,7 @@ def _build_addr(b: Any, bias: Any, x: Any, y: Any, beta: Any, alpha: Any) -> Any
 
 declare_composite(
     "aten::addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-    _build_addbmm, inplace=True, out="out",
+    _build_addbmm, inplace=True, out="out", refuses=unimplemented("addmm_impl_cpu_", BOOLS, takes_empty=True),
 )  # fmt: skip
 declare_composite(
     "aten::addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
@@ -256,7 +257,13 @@ def _build_vander(b: Any, x: Any, count: Dim | None) -> Any:
     return b("aten::cumprod", b("aten::cat", [ones, spread], -1), -1)
 
 
-declare_composite("aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor", _build_vander)
+declare_composite(
+    "aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor",
+    _build_vander,
+    refuses=refusal(
+        BOOLS | HALVES, "linalg.vander supports floating point, complex, and integer tensors, but got {label}"
+    ),
+)
 
 
 # Conditions ----------------------------------------------------------------------------------------------------------
@@ -264,12 +271,12 @@ declare_composite("aten::linalg_vander(Tensor x, *, int? N=None) -> Tensor", _bu
 
 def _build_condition(b: Any, x: Any, order: Any) -> Any:
     check_matrix(b.type(x), "linalg.cond")
-    check_fraction(b.type(x), "linalg.cond")
     if order is None or abs(order) == 2:
         values = b("aten::linalg_svdvals", x)
         largest, smallest = b("aten::amax", values, [-1]), b("aten::amin", values, [-1])
         first, second = (smallest, largest) if order == -2 else (largest, smallest)
         return b("aten::div.Tensor", first, second)
+    check_fraction(b.type(x), "linalg.cond")
     check_square(b.type(x), f"linalg.cond(ord={_spelled(order)})")
     if abs(order) not in (1, math.inf):
         raise RuntimeError(f"linalg.cond got an invalid norm type: {order}")
@@ -320,18 +327,28 @@ def _build_distances(b: Any, x: Any, y: Any, p: float, mode: int | None = None) 
     return b("aten::linalg_vector_norm", difference, p, [-1])
 
 
-declare_composite("aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor", _build_distances)
-declare_composite("aten::_cdist_forward(Tensor x1, Tensor x2, float p, int? compute_mode) -> Tensor", _build_distances)
+_NO_HALF_DISTANCE = unimplemented("cdist", HALVES, takes_empty=True)
+declare_composite(
+    "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor",
+    _build_distances,
+    refuses=_NO_HALF_DISTANCE,
+)
+declare_composite(
+    "aten::_cdist_forward(Tensor x1, Tensor x2, float p, int? compute_mode) -> Tensor",
+    _build_distances,
+    refuses=_NO_HALF_DISTANCE,
+)
 
 
 def _build_pairs(b: Any, x: Any, p: float) -> Any:
     shape = b.shape(x)
     if len(shape) != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {len(shape)}D")
-    if b.type(x).dtype.kind != "float":
-        raise RuntimeError(f"pdist only supports floating-point dtypes, got: {b.type(x).dtype.label}")
+    check_type(refusal(WHOLE | COMPLEXES, "pdist only supports floating-point dtypes"), b.type(x).dtype)
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
+    if shape[0] not in (0, 1) and shape[1] != 0:
+        check_type(unimplemented("pdist", HALVES), b.type(x).dtype)
     if not isinstance(shape[0], int):
         raise UndecidedShape("the number of rows whose pairs are compared is needed before the program runs")
     rows, columns = np.triu_indices(shape[0], 1)

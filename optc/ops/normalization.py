@@ -19,6 +19,7 @@ from optc.ir.graph import Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, same_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import COMPLEXES, WHOLE, unimplemented
 from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import decompose_variance, narrowed
 from optc.ops.registry import define
@@ -63,8 +64,6 @@ def _shape(tensor: Any) -> Shape:
 
 def _infer_layer_norm(x: TensorType, normalized: Sequence[Dim], weight: Any, bias: Any, *rest: Any) -> TensorType:
     _check_normalized(known_shape(x), normalized, ("weight", weight), ("bias", bias))
-    if operand_type(x).kind != "float":
-        raise NotImplementedError(f"\"LayerNormKernelImpl\" not implemented for '{operand_type(x).label}'")
     return x.with_shape(x.shape)
 
 
@@ -119,6 +118,7 @@ def _row_statistics(x: TensorType, normalized: Sequence[Dim], *rest: Any) -> Ten
     return x.with_shape((*shape[: len(shape) - len(normalized)], *([1] * len(normalized))))
 
 
+_NO_LAYER_NORM = unimplemented("LayerNormKernelImpl", WHOLE | COMPLEXES, of="input")
 define(
     "aten::layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight=None, Tensor? bias=None, "
     "float eps=1.0000000000000001e-05, bool cudnn_enable=True) -> Tensor",
@@ -130,6 +130,7 @@ define(
         b, x, normalized, weight, bias, eps
     )[0],
     in_rows=True,
+    refuses=_NO_LAYER_NORM,
 )
 define(
     "aten::native_layer_norm(Tensor input, SymInt[] normalized_shape, Tensor? weight, Tensor? bias, float eps) "
@@ -137,6 +138,7 @@ define(
     infer=lambda x, *rest: (_infer_layer_norm(x, *rest), _row_statistics(x, *rest), _row_statistics(x, *rest)),
     reference=_reference_layer_norm,
     decompose=_decompose_layer_norm,
+    refuses=_NO_LAYER_NORM,
 )
 
 
@@ -179,6 +181,7 @@ define(
     infer=_infer_rms_norm,
     reference=_reference_rms_norm,
     decompose=_decompose_rms_norm,
+    refuses=unimplemented("rms_norm", WHOLE, of="input"),
 )
 
 
@@ -247,6 +250,7 @@ define(
     reference=_reference_group_norm,
     decompose=_decompose_group_norm,
     in_rows=True,
+    refuses=unimplemented("GroupNormKernelImpl", WHOLE | COMPLEXES, of="input"),
 )
 
 
@@ -271,6 +275,7 @@ declare_composite(
     "aten::native_group_norm(Tensor input, Tensor? weight, Tensor? bias, SymInt N, SymInt C, SymInt HxW, int group, "
     "float eps) -> (Tensor, Tensor, Tensor)",
     _build_group_norm_and_statistics,
+    refuses=unimplemented("GroupNormKernelImpl", WHOLE | COMPLEXES, of="input"),
 )
 
 
@@ -461,6 +466,7 @@ for _name, _reference, _updated in (
         decompose=_updated,
     )
 
+_NO_BATCH_NORM = unimplemented("batch_norm", WHOLE | COMPLEXES, of="input", takes_empty=True)
 _STATISTICS = "Tensor? running_mean, Tensor? running_var, bool training, float momentum, float eps"
 define(
     f"aten::batch_norm(Tensor input, Tensor? weight, Tensor? bias, {_STATISTICS}, bool cudnn_enabled) -> Tensor",
@@ -468,6 +474,7 @@ define(
     reference=_reference_batch_norm,
     decompose=_decompose_batch_norm,
     in_rows=True,
+    refuses=_NO_BATCH_NORM,
 )
 
 
@@ -512,4 +519,5 @@ define(
     reference=_reference_instance_norm,
     decompose=_decompose_instance_norm,
     in_rows=True,
+    refuses=_NO_BATCH_NORM,
 )

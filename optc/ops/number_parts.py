@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, WHOLE, unimplemented
 from optc.ops.elementwise import pointwise_reference, pointwise_rule
 from optc.ops.promotion import operand_type, result_type
 from optc.ops.registry import define, define_inplace
@@ -19,32 +19,21 @@ from optc.ops.shapes import broadcast_shapes, known
 Array = np.ndarray[Any, Any]
 
 
-def _only(kinds: tuple[DType, ...], kernel: str) -> Callable[..., None]:
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype not in kinds:
-            raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype.label}'")
-
-    return check
-
-
 # Floating-point numbers -----------------------------------------------------------------------------------------------
-
-
-_check_floats = _only((dtypes.FLOAT32, dtypes.FLOAT64, dtypes.FLOAT16, dtypes.BFLOAT16), "nextafter_cpu")
 
 
 def _reference_next(x: Array, y: Array) -> Array:
     dtype = result_type(x, y)
     shape = known(broadcast_shapes(x.shape, y.shape))
-    _check_floats(dtype)
     moved = np.nextafter(x.astype(dtype.numpy), y.astype(dtype.numpy))
     return np.asarray(moved).astype(dtype.numpy).reshape(shape)
 
 
 define(
     "aten::nextafter(Tensor self, Tensor other) -> Tensor",
-    infer=pointwise_rule(check=_check_floats),
+    infer=pointwise_rule(),
     reference=_reference_next,
+    refuses=unimplemented("nextafter_cpu", WHOLE | COMPLEXES),
     interpreted="neighbours of half numbers are not those of the floats they are computed as",
     inplace=True,
 )
@@ -119,14 +108,12 @@ for _overload, _exponent in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
 
 # Whole numbers --------------------------------------------------------------------------------------------------------
 
-_INTEGERS = (dtypes.UINT8, dtypes.INT8, dtypes.INT16, dtypes.INT32, dtypes.INT64)
-
 for _name, _compute in (("gcd", np.gcd), ("lcm", np.lcm)):
-    _check = _only(_INTEGERS, f"{_name}_cpu")
     define(
         f"aten::{_name}(Tensor self, Tensor other) -> Tensor",
-        infer=pointwise_rule(check=_check),
-        reference=pointwise_reference(_compute, check=_check),
+        infer=pointwise_rule(),
+        reference=pointwise_reference(_compute),
+        refuses=unimplemented(f"{_name}_cpu", BOOLS | FLOATS | COMPLEXES),
         interpreted="how many divisions an element takes depends on its value",
         commutative=True,
         inplace=True,

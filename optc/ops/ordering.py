@@ -12,6 +12,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, refusal
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, known_shape
 
@@ -40,19 +41,25 @@ def _infer_sort(x: TensorType, dim: int, *rest: Any) -> tuple[TensorType, Tensor
     return x.with_shape(x.shape), TensorType(dtypes.INT64, x.shape)
 
 
+_NO_COMPLEX = refusal(COMPLEXES, " Sort does not support complex dtypes on CPU")
+"""The space is PyTorch's."""
+
 define("aten::sort(Tensor self, int dim=-1, bool descending=False) -> (Tensor values, Tensor indices)",
-       infer=_infer_sort, reference=_sort, kernel="sort")  # fmt: skip
+       infer=_infer_sort, reference=_sort, kernel="sort", refuses=_NO_COMPLEX)  # fmt: skip
 define("aten::sort.stable(Tensor self, *, bool? stable, int dim=-1, bool descending=False) "
        "-> (Tensor values, Tensor indices)", infer=lambda x, stable, dim, descending: _infer_sort(x, dim),
-       reference=lambda x, stable, dim, descending: _sort(x, dim, descending), kernel="sort")  # fmt: skip
+       reference=lambda x, stable, dim, descending: _sort(x, dim, descending), kernel="sort",
+       refuses=_NO_COMPLEX)  # fmt: skip
 define("aten::argsort(Tensor self, int dim=-1, bool descending=False) -> Tensor",
        infer=lambda x, *rest: _infer_sort(x, *rest)[1], reference=lambda x, *rest: _sort(x, *rest)[1],
-       decompose=lambda b, x, dim, descending: b("aten::sort", x, dim, descending)[1])  # fmt: skip
+       decompose=lambda b, x, dim, descending: b("aten::sort", x, dim, descending)[1], refuses=_NO_COMPLEX)  # fmt: skip
 define("aten::argsort.stable(Tensor self, *, bool stable, int dim=-1, bool descending=False) -> Tensor",
        infer=lambda x, stable, *rest: _infer_sort(x, *rest)[1], reference=lambda x, stable, *rest: _sort(x, *rest)[1],
-       decompose=lambda b, x, stable, dim, descending: b("aten::sort", x, dim, descending)[1])  # fmt: skip
+       decompose=lambda b, x, stable, dim, descending: b("aten::sort", x, dim, descending)[1],
+       refuses=_NO_COMPLEX)  # fmt: skip
 define("aten::msort(Tensor self) -> Tensor", infer=lambda x: _infer_sort(x, 0)[0],
-       reference=lambda x: _sort(x, 0, False)[0], decompose=lambda b, x: b("aten::sort", x, 0)[0])  # fmt: skip
+       reference=lambda x: _sort(x, 0, False)[0], decompose=lambda b, x: b("aten::sort", x, 0)[0],
+       refuses=_NO_COMPLEX)  # fmt: skip
 
 
 def _top_shape(shape: Shape, k: Any, dim: int) -> tuple[int, Shape]:
@@ -84,4 +91,6 @@ define(
     reference=_reference_topk,
     kernel="sort",
     may_fail=True,
+    refuses=refusal(BOOLS, "topk does not support bool dtypes on CPU")
+    + refusal(COMPLEXES, " topk does not support complex dtypes on CPU"),
 )

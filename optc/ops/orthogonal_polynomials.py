@@ -11,7 +11,7 @@ from optc.ir.types import TensorType
 from optc.ops.hosted import declare_hosted
 from optc.ops.promotion import float_result, result_type
 from optc.ops.shapes import broadcast_shapes, known_shape
-from optc.ops.special_declarations import refuses_half
+from optc.ops.special_declarations import without_halves
 
 Array = np.ndarray[Any, Any]
 Step = Callable[[Array, Array, Array, int], Array]
@@ -20,16 +20,9 @@ _HERMITE_LIMIT = {"float64": 512}
 """Degrees above this (128 for other types) give nan, as in PyTorch."""
 
 
-def _rule(name: str) -> Callable[..., TensorType]:
-    check = refuses_half(name)
-
-    def infer(x: Any, n: Any) -> TensorType:
-        dtype = float_result(result_type(x, n))
-        check(dtype)
-        shapes = [known_shape(item) for item in (x, n) if isinstance(item, TensorType)]
-        return TensorType(dtype, broadcast_shapes(*shapes))
-
-    return infer
+def _infer(x: Any, n: Any) -> TensorType:
+    shapes = [known_shape(item) for item in (x, n) if isinstance(item, TensorType)]
+    return TensorType(float_result(result_type(x, n)), broadcast_shapes(*shapes))
 
 
 def _run(x: Array, degrees: Array, first: Array, step: Step) -> Array:
@@ -145,6 +138,7 @@ for _name, _base in (
                                   (".n_scalar", "Tensor x, Scalar n")):  # fmt: skip
         declare_hosted(
             f"aten::special_{_name}{_overload}({_arguments}) -> Tensor",
-            _rule(_name),
+            _infer,
             _frame(_base, "hermite" in _name),
+            refuses=without_halves(_name),
         )

@@ -11,8 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from optc.ir.dims import Dim, Symbolic
+from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown
+from optc.ops.element_types import BOOLS, check_type, unimplemented
+from optc.ops.promotion import operand_type
 from optc.ops.registry import define, lookup
 from optc.ops.shapes import Shape, format_shape, known, known_shape
 
@@ -60,14 +63,21 @@ def _check_extent(mode: str, shape: Shape, dim: int, before: Dim, after: Dim, ar
         raise RuntimeError("Padding value causes wrapping around more than once.")
 
 
+def _refuse_bools(mode: str, dtype: DType, pad: Sequence[Any]) -> None:
+    if mode in _OPERATORS:
+        check_type(unimplemented(f"{_OPERATORS[mode]}{len(pad) // 2}d", BOOLS), dtype)
+
+
 def _infer_mirrored(mode: str, x: TensorType, pad: Sequence[Dim], spatial: int | None = None) -> TensorType:
     shape = known_shape(x)
     pairs = _pairs(mode, shape, pad, spatial)
+    _refuse_bools(mode, operand_type(x), pad)
     return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, pairs)))
 
 
 def _reference_mirrored(mode: str, x: Array, pad: Sequence[int], spatial: int | None = None) -> Array:
     pairs = [known(pair) for pair in _pairs(mode, x.shape, pad, spatial)]
+    _refuse_bools(mode, operand_type(x), pad)
     if mode == "circular":
         cropped = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
         return np.pad(cropped, [(max(a, 0), max(b, 0)) for a, b in pairs], mode="wrap")

@@ -16,6 +16,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
 from optc.ops.convolution import build_windows, windows_of
 from optc.ops.creation import check_size
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, unimplemented
 from optc.ops.pooling import Pooling, build_padded, describe_pooling, padded
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -75,7 +76,10 @@ def _declare_with_indices(spatial: int) -> None:
         f"Tensor self, int[{spatial}] kernel_size, int[{spatial}] stride=[], int[{spatial}] padding=0, "
         f"int[{spatial}] dilation=1, bool ceil_mode=False"
     )
-    define(f"aten::{name}({arguments}) -> (Tensor, Tensor)", infer=infer, reference=reference, decompose=decompose)
+    define(
+        f"aten::{name}({arguments}) -> (Tensor, Tensor)", infer=infer, reference=reference, decompose=decompose,
+        refuses=unimplemented("max_pool3d" if spatial == 3 else "max_pool2d", BOOLS | COMPLEXES),
+    )  # fmt: skip
 
 
 def _build_places(b: Any, chosen: Any, places: Array) -> Any:
@@ -128,7 +132,7 @@ def _declare_adaptive(spatial: int) -> None:
 
     def reference(x: Array, size: Any) -> tuple[Array, Array]:
         table = _adaptive_table(x.shape[-spatial:], tuple(counts_of(x.shape, size)))
-        flat = x.reshape(*x.shape[:-spatial], -1)
+        flat = x.reshape(*x.shape[:-spatial], math.prod(x.shape[-spatial:]))
         windows = flat[..., table].astype(np.float64)
         chosen = _largest(windows)
         places = np.take_along_axis(np.broadcast_to(table, windows.shape), chosen[..., None], -1)[..., 0]
@@ -153,6 +157,7 @@ def _declare_adaptive(spatial: int) -> None:
         infer=infer,
         reference=reference,
         decompose=decompose,
+        refuses=unimplemented("adaptive_max_pool3d_cpu" if spatial == 3 else "adaptive_max_pool2d", WHOLE | COMPLEXES),
     )
 
 

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir import dtypes
 from optc.ir.dims import Dim
+from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
 from optc.ops.convolution import build_last_windows, each, pad_list, window_span, windows_of
+from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, unimplemented
 from optc.ops.elementwise import array_type
-from optc.ops.promotion import compute_type, operand_type
-from optc.ops.reduction import narrowed
+from optc.ops.promotion import compute_type, exact_type, operand_type
+from optc.ops.reduction import NO_MEAN, narrowed
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape
 
@@ -147,7 +150,12 @@ def _declare_max(spatial: int, schema: str) -> None:
         how = describe(b.shape(x), *arguments)
         return _build_pooled(b, x, how, -math.inf, "aten::amax")
 
-    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True)
+    no_kernel = unimplemented("max_pool1d_impl", WHOLE) if spatial == 1 else unimplemented(name, BOOLS)
+    no_kernel += unimplemented(name if spatial > 1 else "max_pool1d_impl", COMPLEXES)
+    define(
+        f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True,
+        refuses=no_kernel,
+    )  # fmt: skip
 
 
 _declare_max(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], int[1] dilation=[1], "
@@ -216,7 +224,12 @@ def _declare_mean(spatial: int, schema: str) -> None:
         counts = _divisor(shape, how, includes_pad, override).astype(b.type(total).dtype.numpy)
         return narrowed(b, b("aten::div.Tensor", total, b.value(counts)), dtype)
 
-    define(f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True)
+    kernel = "avg_pool3d_out_frame" if spatial == 3 else "avg_pool2d"
+    refused = WHOLE - {dtypes.INT64} | COMPLEXES | (HALVES if spatial == 3 else frozenset())
+    define(
+        f"aten::{name}{schema} -> Tensor", infer=infer, reference=reference, decompose=decompose, in_rows=True,
+        refuses=unimplemented(kernel, refused),
+    )  # fmt: skip
 
 
 _declare_mean(1, "(Tensor self, int[1] kernel_size, int[1] stride=[], int[1] padding=[0], bool ceil_mode=False, "
@@ -240,6 +253,8 @@ def _shares(extent: Any, count: Any) -> Array:
 
 
 def _declare_adaptive(spatial: int, schema: str) -> None:
+    kernel = "adaptive_avg_pool3d_cpu" if spatial == 3 else "adaptive_avg_pool2d"
+
     def outputs(shape: Shape, size: Any) -> list[Dim]:
         if len(shape) not in (spatial + 1, spatial + 2):
             raise RuntimeError(
@@ -256,13 +271,23 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
             )
         return counts
 
+    def refuse_type(dtype: DType, shape: Shape, counts: list[Dim]) -> None:
+        if all(count == 1 for count in counts):
+            check_type(NO_MEAN, dtype)
+        elif spatial == 3 or 0 not in (*shape, *counts):
+            check_type(unimplemented(kernel, WHOLE | COMPLEXES), dtype)
+
     def infer(x: TensorType, size: Any) -> TensorType:
         shape = known_shape(x)
-        return TensorType(operand_type(x), (*shape[:-spatial], *outputs(shape, size)))
+        counts = outputs(shape, size)
+        refuse_type(operand_type(x), shape, counts)
+        return TensorType(operand_type(x), (*shape[:-spatial], *counts))
 
     def reference(x: Array, size: Any) -> Array:
-        result = x.astype(np.float64)
-        for place, count in enumerate(outputs(x.shape, size)):
+        counts = outputs(x.shape, size)
+        refuse_type(operand_type(x), x.shape, counts)
+        result = x.astype(exact_type(operand_type(x)).numpy)
+        for place, count in enumerate(counts):
             axis = x.ndim - spatial + place
             averaged = np.moveaxis(result, axis, -1) @ _shares(x.shape[axis], count).T
             result = np.moveaxis(averaged, -1, axis)

@@ -18,6 +18,7 @@ from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, known_dtype, normalize_dim, normalize_dims
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type, truth
 from optc.ops.promotion import compute_type, float_result, operand_type, real_type, sum_type
 from optc.ops.registry import Reduction, define
@@ -120,6 +121,8 @@ define(
     decompose=lambda b, x, dims, keepdim, code: b(
         "aten::sum.dim_IntList", b("aten::where.ScalarSelf", b("aten::isnan", x), 0, x), dims, keepdim, dtype=code
     ),
+    refuses=refusal(COMPLEXES, "nansum on CPU does not support complex inputs", of="self")
+    + unimplemented("nansum_cpu", COMPLEXES, of="dtype"),
 )
 
 
@@ -139,6 +142,7 @@ define(
     infer=_infer_trace,
     reference=_reference_trace,
     decompose=lambda b, x: b("aten::sum", b("aten::diagonal", x)),
+    refuses=unimplemented("trace", BOOLS),
 )
 
 
@@ -265,6 +269,7 @@ for _name, _reduction, _compute in (("max", MAXIMUM, np.max), ("min", MINIMUM, n
         reference=_reference_extreme(_name, _compute),
         reduce=_reduction,
         needs_elements=True,
+        refuses=unimplemented(f"{_name}_all", COMPLEXES),
     )
     define(
         f"aten::a{_name}(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor",
@@ -273,6 +278,7 @@ for _name, _reduction, _compute in (("max", MAXIMUM, np.max), ("min", MINIMUM, n
         reduce=_reduction,
         needs_elements=True,
         out="out",
+        refuses=unimplemented(f"{_name}_values_cpu", COMPLEXES, takes_empty=True),
     )
 define(
     "aten::aminmax(Tensor self, *, int? dim=None, bool keepdim=False) -> (Tensor min, Tensor max)",
@@ -285,6 +291,7 @@ define(
         b("aten::amin", x, [] if dim is None else [dim], keepdim),
         b("aten::amax", x, [] if dim is None else [dim], keepdim),
     ),
+    refuses=unimplemented("aminmax_cpu", COMPLEXES, takes_empty=True),
 )
 
 
@@ -305,7 +312,6 @@ define(
 
 def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Array]:
     def reference(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
-        _check_place(name, operand_type(x))
         check_not_empty(name, x.shape, dim)
         if dim is None:
             return np.asarray(compute(x.reshape(-1))).reshape((1,) * x.ndim if keepdim else ()).astype(np.int64)
@@ -317,11 +323,6 @@ def _reference_place(name: str, compute: Callable[..., Any]) -> Callable[..., Ar
     return reference
 
 
-def _check_place(name: str, dtype: DType) -> None:
-    if dtype is dtypes.BOOL and name.startswith("arg"):
-        raise RuntimeError(f"{name}(): does not support bool input")
-
-
 def _comparable(x: Array) -> Array:
     """numpy orders the nans of its own float types only."""
     return x.astype(np.float32) if x.dtype.itemsize == 2 and x.dtype.kind not in "iu" else x
@@ -329,7 +330,6 @@ def _comparable(x: Array) -> Array:
 
 def _infer_place(name: str) -> Callable[..., TensorType]:
     def infer(x: TensorType, dim: int | None, keepdim: bool) -> TensorType:
-        _check_place(name, operand_type(x))
         check_not_empty(name, known_shape(x), dim)
         return reduced(x, dim, keepdim, dtypes.INT64)
 
@@ -360,6 +360,8 @@ for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.a
         reference=_reference_place("arg" + _name, _place),
         kernel="arg_reduce",
         needs_elements=True,
+        refuses=refusal(BOOLS, f"arg{_name}(): does not support bool input")
+        + refusal(COMPLEXES, f"arg{_name}(): does not support complex input"),
     )
     define(
         f"aten::{_name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
@@ -369,19 +371,24 @@ for _name, _extreme, _place in (("max", np.max, np.argmax), ("min", np.min, np.a
             b(f"aten::a{name}", x, [dim], keepdim),
             b(f"aten::arg{name}", _countable(b, x), dim, keepdim),
         ),
+        refuses=refusal(COMPLEXES, f"{_name}(): does not support complex input"),
     )
 
 
 # Means and deviations ------------------------------------------------------------------------------------------------
 
 
+def _no_mean(asked: str) -> Refusals:
+    text = f"mean(): could not infer output dtype. {asked} must be either a floating point or complex dtype. "
+    return refusal(WHOLE, text + "Got: {label}")
+
+
+NO_MEAN = _no_mean("Input dtype")
+
+
 def _mean_type(x: Any, code: int | None) -> DType:
     dtype = known_dtype(code) if code is not None else operand_type(x)
-    if dtype.kind in ("bool", "int"):
-        asked = "Optional dtype" if code is not None else "Input dtype"
-        raise RuntimeError(
-            f"mean(): could not infer output dtype. {asked} must be either a floating point or complex dtype. Got: {dtype.label}"
-        )
+    check_type(_no_mean("Input dtype" if code is None else "Optional dtype"), dtype)
     return dtype
 
 

@@ -34,6 +34,7 @@ from optc.ir.types import (
     is_subtype,
 )
 from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, same_dim
+from optc.ops.element_types import Refusals, guarded
 from optc.ops.overlaps import Overlap
 from optc.ops.scalar import Expr
 
@@ -132,7 +133,8 @@ class Operator:
     says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `in_rows`: a result
     of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
     does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
-    tensor. `overlap` says what may share memory when it writes. `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
+    tensor. `overlap` says what may share memory when it writes. `refuses` names element types that it does not take
+    (`optc.ops.element_types`). `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
     real and imaginary parts (`optc.ops.complex_parts`).
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
     """
@@ -166,10 +168,11 @@ class Operator:
         makes_rows: bool = False,
         is_elementwise: bool = False,
         overlap: Overlap = Overlap.ALIGNED,
+        refuses: Refusals = (),
     ) -> None:
         self.name = name
-        self.rule = rule
-        self.reference = reference
+        self.rule = guarded(schema, refuses, rule) if refuses else rule
+        self.reference = guarded(schema, refuses, reference) if refuses else reference
         self.lowering = lowering
         self.pure = pure
         self.commutative = commutative
@@ -272,6 +275,7 @@ def define(
     makes_rows: bool = False,
     is_elementwise: bool = False,
     overlap: Overlap = Overlap.ALIGNED,
+    refuses: Refusals = (),
 ) -> Operator:
     """Declare an operator. Exactly one of scalar, reduce, layout, kernel, decompose, interpreted is given.
 
@@ -312,6 +316,7 @@ def define(
         makes_rows=makes_rows,
         is_elementwise=is_elementwise,
         overlap=overlap,
+        refuses=refuses,
     )
     _register(operator)
     if inplace:

@@ -13,10 +13,12 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, check_type, unimplemented
 from optc.ops.promotion import operand_type
 from optc.ops.reduction import sum_result, wide
 from optc.ops.registry import define
 from optc.ops.shapes import known_shape
+from optc.ops.special import log_of_powers_so_far
 
 Array = np.ndarray[Any, Any]
 
@@ -45,12 +47,26 @@ for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
         kernel="cumulative",
         inplace=True,
         out="out",
+        refuses=unimplemented(f"{_name}_out_cpu", BOOLS, of="dtype", takes_empty=True),
     )
 
 
-def _reference_running_extreme(x: Array, dim: int, is_new: Any) -> tuple[Array, Array]:
+def _check_running_extreme(name: str, x: Any) -> None:
+    """PyTorch has no kernel for complex numbers, and needs none where there is one number or none."""
+    shape = known_shape(x) if isinstance(x, TensorType) else x.shape
+    if shape and 0 not in shape:
+        check_type(unimplemented(f"{name}_cpu", COMPLEXES), operand_type(x))
+
+
+def _infer_running_extreme(name: str, x: TensorType) -> tuple[TensorType, TensorType]:
+    _check_running_extreme(name, x)
+    return x.with_shape(x.shape), TensorType(dtypes.INT64, x.shape)
+
+
+def _reference_running_extreme(name: str, x: Array, dim: int, is_new: Any) -> tuple[Array, Array]:
     """Values and places; a later equal element takes the place over, a nan stays."""
     place = normalize_dim(dim, x.ndim)
+    _check_running_extreme(name, x)
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
     moved = np.moveaxis(x, place, 0)
@@ -67,19 +83,14 @@ def _reference_running_extreme(x: Array, dim: int, is_new: Any) -> tuple[Array, 
 for _name, _is_new in (("cummax", np.greater_equal), ("cummin", np.less_equal)):
     define(
         f"aten::{_name}(Tensor self, int dim) -> (Tensor values, Tensor indices)",
-        infer=lambda x, dim: (
-            x.with_shape(x.shape),
-            TensorType(dtypes.INT64, x.shape),
-        ),
-        reference=lambda x, dim, is_new=_is_new: _reference_running_extreme(x, dim, is_new),
+        infer=lambda x, dim, name=_name: _infer_running_extreme(name, x),
+        reference=lambda x, dim, name=_name, is_new=_is_new: _reference_running_extreme(name, x, dim, is_new),
         kernel="running_extreme",
     )
 
 
 def _check_log(x: Any, dim: int) -> None:
     normalize_dim(dim, len(known_shape(x) if isinstance(x, TensorType) else x.shape))
-    if operand_type(x).kind != "float":
-        raise NotImplementedError(f"\"logcumsumexp_out_cpu\" not implemented for '{operand_type(x).label}'")
 
 
 def _infer_log(x: TensorType, dim: int) -> TensorType:
@@ -91,8 +102,10 @@ def _reference_log(x: Array, dim: int) -> Array:
     """log(sum(exp)) of all elements so far."""
     _check_log(x, dim)
     with np.errstate(all="ignore"):
-        return np.asarray(np.logaddexp.accumulate(wide(x), normalize_dim(dim, x.ndim)) if x.ndim else x).astype(x.dtype)
+        if not x.ndim:
+            return x.copy()
+        return log_of_powers_so_far(wide(x), normalize_dim(dim, x.ndim)).astype(x.dtype)
 
 
 define("aten::logcumsumexp(Tensor self, int dim) -> Tensor", infer=_infer_log, reference=_reference_log,
-       kernel="cumulative")  # fmt: skip
+       kernel="cumulative", refuses=unimplemented("logcumsumexp_out_cpu", WHOLE))  # fmt: skip

@@ -16,9 +16,10 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim, same_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, Refusals, check_type, unimplemented
 from optc.ops.elementwise import cast_array
 from optc.ops.overlaps import Overlap
-from optc.ops.promotion import operand_type
+from optc.ops.promotion import exact_type, operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, format_shape, known_shape, require_same
 
@@ -194,11 +195,19 @@ def _check_reduction(reduce: Any) -> None:
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
 
 
+def _missing_kernel(reduce: Any) -> Refusals:
+    if reduce not in ("amax", "amin", "mean"):
+        return ()
+    return unimplemented(f"scatter_gather_tensor_cpu_reduce_{reduce}", BOOLS if reduce == "mean" else COMPLEXES)
+
+
 def _infer_scatter_reduce(
     x: TensorType, dim: int, index: TensorType, source: TensorType, reduce: Any, include_self: Any
 ) -> TensorType:
     check_along("scatter", x, dim, index, source)
     _check_reduction(reduce)
+    if 0 not in shape_of(index):
+        check_type(_missing_kernel(reduce), operand_type(x))
     return x.with_shape(x.shape)
 
 
@@ -207,6 +216,8 @@ def _reference_scatter_reduce(
 ) -> Array:
     check_along("scatter", x, dim, index, source)
     _check_reduction(reduce)
+    if 0 not in shape_of(index):
+        check_type(_missing_kernel(reduce), operand_type(x))
     if not include_self:
         x = _scatter(x, dim, index, neutral_element(reduce, operand_type(x)), None)
     if reduce != "mean":
@@ -221,7 +232,7 @@ def mean_of(total: Array, count: Array) -> Array:
     if total.dtype.kind in "iu":
         return np.asarray(total // count).astype(total.dtype)
     with np.errstate(all="ignore"):
-        return np.asarray(total.astype(np.float64) / count).astype(total.dtype)
+        return np.asarray(total.astype(exact_type(operand_type(total)).numpy) / count).astype(total.dtype)
 
 
 def divided(b: Any, total: Any, count: Any) -> Any:
@@ -383,16 +394,30 @@ def _check_row_reduction(reduce: Any) -> None:
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
 
 
+def _missing_row_kernel(rank: int, reduce: str, include_self: bool) -> Refusals:
+    if not include_self:
+        return unimplemented("index_reduce_func_exclude_input_init", BOOLS | COMPLEXES)
+    if rank < 2:
+        return unimplemented("index_func_", BOOLS | COMPLEXES)
+    if reduce == "mean":
+        return unimplemented("div_floor_cpu", BOOLS)
+    if reduce == "prod":
+        return ()
+    return unimplemented("maximum_cpu" if reduce == "amax" else "minimum_cpu", COMPLEXES)
+
+
 def _infer_index_reduce(
     x: TensorType, dim: int, index: TensorType, source: TensorType, reduce: Any, include_self: Any
 ) -> TensorType:
     _check_row_reduction(reduce)
+    check_type(_missing_row_kernel(len(known_shape(x)), reduce, include_self), operand_type(x))
     _check_rows("index_reduce_", x, dim, index, source)
     return x.with_shape(x.shape)
 
 
 def _reference_index_reduce(x: Array, dim: int, index: Array, source: Array, reduce: str, include_self: bool) -> Array:
     _check_row_reduction(reduce)
+    check_type(_missing_row_kernel(x.ndim, reduce, include_self), operand_type(x))
     _check_rows("index_reduce_", x, dim, index, source)
     if not include_self:
         x = _filled_rows(x, dim, index, neutral_element(reduce, operand_type(x)))

@@ -10,6 +10,7 @@ from optc.ir import dtypes
 from optc.ir.dims import product
 from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim
+from optc.ops.element_types import BOOLS, COMPLEXES, unimplemented
 from optc.ops.ordering import sorted_places
 from optc.ops.registry import define
 from optc.ops.shapes import known, known_shape, reduced_shape
@@ -110,6 +111,7 @@ for _name in ("median", "nanmedian"):
         infer=lambda x: x.with_shape(()),
         reference=lambda x, name=_name: _reference_whole_median(name, x),
         decompose=lambda b, x, name=_name: _decompose_whole_median(name, b, x),
+        refuses=unimplemented("median_cpu", BOOLS | COMPLEXES, takes_empty=True),
     )
     define(
         f"aten::{_name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)",
@@ -117,6 +119,7 @@ for _name in ("median", "nanmedian"):
         reference=lambda x, dim, keepdim, name=_name: _reference_median(name, x, dim, keepdim),
         decompose=lambda b, x, dim, keepdim, name=_name: _decompose_median(name, b, x, dim, keepdim),
         may_fail=True,
+        refuses=unimplemented("median_out", BOOLS | COMPLEXES),
     )
 
 
@@ -165,6 +168,7 @@ define(
     reference=_reference_kth,
     decompose=_decompose_kth,
     may_fail=True,
+    refuses=unimplemented("kthvalue_cpu", BOOLS | COMPLEXES),
 )
 
 
@@ -206,4 +210,5 @@ define(
     reference=_reference_mode,
     decompose=_decompose_mode,
     may_fail=True,
+    refuses=unimplemented("mode_cpu", COMPLEXES, takes_empty=True),
 )

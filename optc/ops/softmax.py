@@ -11,6 +11,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import known_dtype, normalize_dim
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import COMPLEXES, WHOLE, check_type, unimplemented
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
@@ -19,10 +20,11 @@ from optc.ops.shapes import known_shape
 Array = np.ndarray[Any, Any]
 
 
-def _softmax_type(name: str, x: Any, code: int | None) -> DType:
+def _softmax_type(name: str, x: Any, dim: int, code: int | None) -> DType:
     dtype = operand_type(x) if code is None else known_dtype(code)
-    if dtype.kind != "float":
-        raise NotImplementedError(f"\"{name}_lastdim_kernel_impl\" not implemented for '{dtype.label}'")
+    if 0 not in x.shape:
+        is_last = len(x.shape) < 2 or dim in (-1, len(x.shape) - 1)
+        check_type(unimplemented(f"{name}_{'lastdim_' if is_last else ''}kernel_impl", WHOLE | COMPLEXES), dtype)
     return dtype
 
 
@@ -52,20 +54,20 @@ def _decompose_softmax(b: Any, x: Any, dim: int, log: bool) -> Any:
 def declare_softmax(name: str, overload: str, log: bool) -> None:
     """`softmax.int` with its dtype argument, and `_softmax` with `half_to_float`."""
 
-    def result(x: Any, option: Any) -> DType:
+    def result(x: Any, dim: int, option: Any) -> DType:
         code = dtypes.FLOAT32.code if option is True else None if option is False else option
-        return _softmax_type("log_softmax" if log else "softmax", x, code)
+        return _softmax_type("log_softmax" if log else "softmax", x, dim, code)
 
     def infer(x: TensorType, dim: int, option: Any) -> TensorType:
         normalize_dim(dim, len(known_shape(x)))
-        return TensorType(result(x, option), x.shape)
+        return TensorType(result(x, dim, option), x.shape)
 
     def reference(x: Array, dim: int, option: Any) -> Array:
-        dtype = result(x, option).numpy
+        dtype = result(x, dim, option).numpy
         return _softmax_array(x.astype(dtype).astype(np.float64), dim, log).astype(dtype)
 
     def decompose(b: Any, x: Any, dim: int, option: Any) -> Any:
-        dtype = result(b.type(x), option)
+        dtype = result(b.type(x), dim, option)
         prepared = narrowed(b, narrowed(b, x, dtype), compute_type(dtype))
         return narrowed(b, _decompose_softmax(b, prepared, dim, log), dtype)
 
@@ -83,18 +85,10 @@ declare_softmax("softmax", ".int", log=False)
 declare_softmax("log_softmax", ".int", log=True)
 declare_softmax("_softmax", "", log=False)
 declare_softmax("_log_softmax", "", log=True)
-for _name, _log in (("special_softmax", False), ("special_log_softmax", True)):
-    define(
-        f"aten::{_name}(Tensor self, int dim, ScalarType? dtype=None) -> Tensor"
-        if not _log
-        else f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
-        infer=lambda x, dim, code, log=_log: TensorType(_softmax_type("softmax", x, code), x.shape),
-        reference=lambda x, dim, code, log=_log: _softmax_array(
-            x.astype(_softmax_type("softmax", x, code).numpy).astype(np.float64), dim, log
-        ).astype(_softmax_type("softmax", x, code).numpy),
-        decompose=lambda b, x, dim, code, log=_log: b(
-            "aten::log_softmax.int" if log else "aten::softmax.int", x, dim, code
-        ),
+for _name, _star in (("softmax", ""), ("log_softmax", "*, ")):
+    declare_composite(
+        f"aten::special_{_name}(Tensor self, int dim, {_star}ScalarType? dtype=None) -> Tensor",
+        lambda b, x, dim, code, operator=f"aten::{_name}.int": b(operator, x, dim, code),
     )
 
 

@@ -157,3 +157,28 @@ def digamma(x: Any) -> Array:
 
 for _name, _meaning in (("erf", erf), ("erfc", erfc), ("erfinv", erfinv), ("lgamma", lgamma), ("digamma", digamma)):
     register_numpy(_name, _meaning)
+
+
+# Sums of powers -------------------------------------------------------------------------------------------------------
+
+
+def log_of_powers(x: Array, y: Array) -> Array:
+    """log(exp(x) + exp(y)), of complex numbers as well."""
+    if x.dtype.kind != "c":
+        return np.logaddexp(x, y)
+    is_lower = (x.real < y.real) | np.isnan(x.real)
+    low, high = np.where(is_lower, x, y), np.where(is_lower, y, x)
+    is_same_end = ~np.isfinite(low.real) & (low.real == high.real)
+    value = np.log1p(np.exp(low - np.where(is_same_end, 0, high))) + high
+    value = np.where(is_same_end, np.where(low.real < 0, low, np.log(np.exp(low) + np.exp(high))), value)
+    return np.asarray(np.where(np.isnan(low), complex(math.nan, math.nan), value)).astype(x.dtype)
+
+
+def log_of_powers_so_far(x: Array, axis: int) -> Array:
+    """log(sum(exp)) of all elements up to each."""
+    if x.dtype.kind != "c":
+        return np.asarray(np.logaddexp.accumulate(x, axis))
+    moved = np.moveaxis(x, axis, 0).copy()
+    for place in range(1, len(moved)):
+        moved[place] = log_of_powers(moved[place - 1], moved[place])
+    return np.moveaxis(moved, 0, axis).copy()

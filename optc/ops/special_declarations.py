@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dtypes import FLOAT64, DType
+from optc.ir.dtypes import FLOAT64
+from optc.ops.element_types import COMPLEXES, HALVES, Refusals, unimplemented
 from optc.ops.elementwise import declare_pointwise
 from optc.ops.registry import Operator
 from optc.ops.scalar import Expr, evaluate, literal, variable
@@ -28,18 +29,17 @@ def series(x: Expr, coefficients: Sequence[float]) -> Expr:
     return x * value - before + coefficients[0]
 
 
-def refuses_half(name: str) -> Callable[..., None]:
-    """A check that raises NotImplementedError with torch's text for half and bfloat16."""
-
-    def check(dtype: DType, *arguments: Any) -> None:
-        if dtype.itemsize == 2:
-            raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.label}'")
-
-    return check
+def without_halves(name: str) -> Refusals:
+    """PyTorch computes these in single and double precision only."""
+    return unimplemented(f"{name}_cpu", HALVES | COMPLEXES)
 
 
-def declare_special(schema: str, meaning: Callable[..., Expr], **traits: Any) -> Operator:
-    """Declare a function of one or two numbers, of which whole ones become the default float."""
+def declare_special(schema: str, meaning: Callable[..., Expr], *, refuses: Refusals = (), **traits: Any) -> Operator:
+    """Declare a function of one or two real numbers, of which whole ones become the default float. Where nothing is said
+    of element types, PyTorch's kernel has the operator's name and no complex numbers.
+    """
+    name = schema.partition("(")[0].partition(".")[0].removeprefix("aten::").removeprefix("special_")
+    refuses = refuses or unimplemented(f"{name}_cpu", COMPLEXES)
     made: dict[int, Expr] = {}
 
     def compute(*arrays: Array) -> Array:
@@ -53,4 +53,4 @@ def declare_special(schema: str, meaning: Callable[..., Expr], **traits: Any) ->
         value = meaning(*(operand.cast(FLOAT64) for operand in operands))
         return value.cast(operands[0].dtype)
 
-    return declare_pointwise(schema, scalar, compute, promotion="float", **traits)
+    return declare_pointwise(schema, scalar, compute, promotion="float", refuses=refuses, **traits)

@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
+from optc.ops.element_types import HALVES, WHOLE, check_type, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.matrices import (
     LinAlgError,
@@ -27,7 +28,7 @@ Array = np.ndarray[Any, Any]
 
 
 def _infer_svd(a: TensorType, full: bool, driver: str | None, compute: bool = True) -> Any:
-    check_fraction(a, "linalg.svd")
+    check_fraction(a, "linalg.svd", kernel="linalg_svd_cpu")
     batch, rows, columns = check_matrix(a, "linalg.svd")
     if driver is not None:
         raise RuntimeError(
@@ -104,7 +105,9 @@ declare_hosted(
 
 def _infer_eigh(a: TensorType, triangle: str, name: str = "linalg.eigh") -> Any:
     batch, count = check_square(a, name)
-    dtype = check_fraction(a, name)
+    dtype = operand_type(a)
+    if 0 not in known_shape(a):
+        check_type(unimplemented("linalg_eigh_cpu", WHOLE | HALVES), dtype)
     if triangle.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {triangle}")
     return TensorType(real_type(dtype), (*batch, count)), a.with_shape(known_shape(a))
@@ -130,7 +133,7 @@ declare_composite(
 def _infer_eig(a: TensorType, name: str = "linalg.eig") -> Any:
     batch, count = check_square(a, name)
     dtype = complex_type(operand_type(a))
-    check_fraction(a, name)
+    check_fraction(a, name, kernel="linalg_eig_out_cpu")
     return TensorType(dtype, (*batch, count)), TensorType(dtype, known_shape(a))
 
 

@@ -105,7 +105,7 @@ def _infer_factors(
     a: TensorType, hermitian: bool, check: bool = False, name: str = "torch.linalg.ldl_factor_ex"
 ) -> Any:
     batch, rows = check_square(a, name)
-    check_fraction(a, name)
+    check_fraction(a, name, kernel="ldl_factor_kernel_cpu")
     return a.with_shape(known_shape(a)), TensorType(INT32, (*batch, rows)), TensorType(INT32, batch)
 
 

@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir import dtypes
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
 from optc.ops.convolution import build_convolution, check_types, convolved, each, pad_list
+from optc.ops.element_types import WHOLE, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -79,6 +81,9 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
     how = _described(filters, *arguments)
     spatial = how.spatial
     check_types(x, weight, bias)
+    if 0 not in shape:
+        kernel = f"slow_conv_transpose{max(spatial, 2)}d_out_cpu"
+        check_type(unimplemented(kernel, WHOLE - {dtypes.INT64}), operand_type(x))
     if len(shape) not in (spatial + 1, spatial + 2):
         raise RuntimeError(
             f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to conv_transpose{spatial}d, but got "

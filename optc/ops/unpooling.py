@@ -12,6 +12,7 @@ from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
 from optc.ops.composite import REFERENCES, declare_composite
 from optc.ops.convolution import each
+from optc.ops.element_types import COMPLEXES, WHOLE, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.shapes import format_shape, known_shape
 
@@ -83,6 +84,7 @@ for _name, _spatial, _arguments in (
         _unpooled(_spatial),
         check=_places_inside(_spatial),
         may_fail=True,
+        refuses=unimplemented(_name, WHOLE | COMPLEXES, of="self", takes_empty=True),
     )
 
 
@@ -169,4 +171,5 @@ for _spatial in (2, 3):
         "Tensor random_samples) -> (Tensor, Tensor)",
         _infer_fractional(_spatial),
         _fractional(_spatial),
+        refuses=unimplemented(f"fractional_max_pool{_spatial}d_out_frame", COMPLEXES, of="self", takes_empty=True),
     )

@@ -12,6 +12,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
 from optc.ops.creation import are_few_numbers
+from optc.ops.element_types import BOOLS, COMPLEXES, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
 from optc.ops.reduction import narrowed, reduced
@@ -106,9 +107,9 @@ def _decompose_cross(b: Any, x: Any, y: Any, dim: int | None) -> Any:
 
 
 define("aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor", infer=_infer_cross,
-       reference=_reference_cross, decompose=_decompose_cross)  # fmt: skip
+       reference=_reference_cross, decompose=_decompose_cross, refuses=unimplemented("cross", BOOLS))  # fmt: skip
 define("aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", infer=_infer_cross,
-       reference=_reference_cross, decompose=_decompose_cross)  # fmt: skip
+       reference=_reference_cross, decompose=_decompose_cross, refuses=unimplemented("cross", BOOLS))  # fmt: skip
 
 
 # Differences ---------------------------------------------------------------------------------------------------------
@@ -217,6 +218,7 @@ define(
     infer=_infer_nanmean,
     reference=_reference_nanmean,
     decompose=_decompose_nanmean,
+    refuses=refusal(COMPLEXES, "nansum on CPU does not support complex inputs", of="self"),
 )
 
 
@@ -282,6 +284,7 @@ define(
     infer=_infer_logspace,
     reference=_reference_logspace,
     decompose=_decompose_logspace,
+    refuses=unimplemented("logspace_cpu", BOOLS, of="dtype"),
 )
 
 
