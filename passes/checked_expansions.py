@@ -5,7 +5,8 @@
                                               %a : Float(u1, 1) = aten::index_select(%x, 0, %places)
                                               %y : Float(u1, 4) = aten::expand(%a, [%u1, 4])
 
-where %x has u0 rows, and only running tells whether they are u1, or one that is repeated.
+where %x has u0 rows, and only running tells whether they are u1, or one that is repeated. Operands of pointwise
+operators are expanded to the extents they have in common in the same way.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from optc.ir.dims import Dim, Symbolic
-from optc.ir.graph import Graph, Node
-from optc.ops.abstract import UndecidedShape, abstract
+from optc.ir.dims import Dim, Symbolic, maximum, minimum
+from optc.ir.graph import Graph, Node, Value
+from optc.ir.types import TensorType
+from optc.ops.abstract import UndecidedShape, abstract, is_runtime
 from optc.ops.builder import Builder
-from optc.ops.registry import operator_of
+from optc.ops.registry import Pointwise, operator_of
 from optc.ops.shape import expanded_sizes
 from optc.passes.checked_views import is_open
 from optc.pipeline import graph_pass
@@ -32,7 +34,7 @@ def checked_expansions(graph: Graph) -> bool:
     """Let the program check that extents are equal, or one of them 1, where one is to be expanded to the other."""
     changed = False
     for node in list(graph.walk()):
-        changed |= _check(node)
+        changed |= _check(node) or _check_operands(node)
     return changed
 
 
@@ -50,14 +52,65 @@ def _check(node: Node) -> bool:
         return False
     with node.graph.replacing(node):
         b = Builder(node.graph)
-        node.output.replace_all_uses_with(b("aten::expand", _of_equal_extents(b, node, shape, sizes), sizes))
+        x = _of_equal_extents(b, node.inputs[0], shape, sizes)
+        node.output.replace_all_uses_with(b("aten::expand", x, sizes))
     node.destroy()
     return True
 
 
-def _of_equal_extents(b: Builder, node: Node, shape: Sequence[Dim], sizes: Sequence[Dim]) -> Any:
+def _check_operands(node: Node) -> bool:
+    """Expand the operands of a pointwise operator, where data decides whether they have the same extents."""
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise) or operator.has_effects:
+        return False
+    if not isinstance(node.output.type, TensorType) or node.output.type.shape is not None:
+        return False
+    types = [value.type for value in node.inputs if isinstance(value.type, TensorType)]
+    shapes = [type_.shape for type_ in types if type_.dtype is not None and type_.shape is not None]
+    common = _common_extents(shapes) if len(shapes) == len(types) else None
+    if common is None:
+        return False
+    with node.graph.inserting(node):
+        b = Builder(node.graph)
+        node.set_inputs([_expanded(b, value, common) for value in node.inputs])
+    return True
+
+
+def _common_extents(shapes: Sequence[Sequence[Dim]]) -> list[Dim] | None:
+    """The extents of a result, once it is checked that those of operands are these or 1; None where nothing is open."""
+    rank, is_open = max(map(len, shapes), default=0), False
+    common: list[Dim] = [1] * rank
+    for shape in shapes:
+        for place, extent in enumerate(shape, rank - len(shape)):
+            known = common[place]
+            if extent == 1 or extent == known:
+                continue
+            if known != 1 and not is_runtime(known) and not is_runtime(extent):
+                return None
+            is_open |= known != 1
+            common[place] = extent if known == 1 else _wider(known, extent)
+    return common if is_open else None
+
+
+def _wider(left: Dim, right: Dim) -> Dim:
+    """What two extents become that are equal, or one of them 1: 0 where one is 0, else the larger one."""
+    for known in (left, right):
+        if isinstance(known, int) and known != 1:
+            return known
+    return maximum(left, right) * minimum(1, minimum(left, right))
+
+
+def _expanded(b: Builder, value: Value, common: Sequence[Dim]) -> Value:
+    shape = value.type.shape if isinstance(value.type, TensorType) else None
+    if shape is None:
+        return value
+    sizes = common[len(common) - len(shape) :]
+    result: Value = _of_equal_extents(b, value, shape, sizes)
+    return result
+
+
+def _of_equal_extents(b: Builder, x: Any, shape: Sequence[Dim], sizes: Sequence[Dim]) -> Any:
     """The tensor with the extents that are asked for, once the program has checked that it has these or single ones."""
-    x: Any = node.inputs[0]
     for place, (extent, size) in enumerate(zip(shape, sizes[len(sizes) - len(shape) :])):
         if size == -1 or size == extent or extent == 1:
             continue

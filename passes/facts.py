@@ -135,7 +135,7 @@ class _Writer:
         Sizes that are still numbers of their own may turn out to be others, which a `prim::Dim` would not notice.
         """
         size = self.facts.sizes[node.output]
-        if node.kind in ("prim::NumToTensor", "prim::Dim") or not self.is_shape(size):
+        if node.kind in ("prim::NumToTensor", "aten::full", "prim::Dim") or not self.is_shape(size):
             return False
         if isinstance(size, Symbolic) and symbols(size) & self.number_symbols:
             return False

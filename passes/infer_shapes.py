@@ -8,6 +8,7 @@ certain results become constants and operators that must fail become `prim::Rais
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from optc.ir.types import (
     is_subtype,
     unrefined,
 )
-from optc.ops.abstract import UndecidedShape, Unknown, abstract, tensor_type_of
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, abstract, tensor_type_of
 from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
@@ -42,6 +43,11 @@ from optc.pipeline import Context, graph_pass
 
 _ROUNDS = 12
 
+Shapes = dict[Value, tuple[Dim, ...]]
+
+Told = dict[str, tuple[Value, tuple[Dim, ...]]]
+"""The values that told symbols before the pass began, and the dimensions they had."""
+
 
 @graph_pass(
     "infer-shapes",
@@ -51,8 +57,9 @@ _ROUNDS = 12
 def infer_shapes(graph: Graph, *, context: Context) -> bool:
     """Compute the type of every value, fold sizes that are known, and turn certain shape errors into raises."""
     types_before = {value: value.type for value in graph.values()}
+    told: Told = {}
     for _ in range(_ROUNDS):
-        inference = Inference(graph, context)
+        inference = Inference(graph, context, told)
         inference.block(graph.block)
         if not inference.renew_dims():
             break
@@ -62,15 +69,34 @@ def infer_shapes(graph: Graph, *, context: Context) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Undecided:
+    """Pairs of extents that an operator wants to be equal, and the shapes its arguments were taken to have."""
+
+    pairs: tuple[tuple[Dim, Dim], ...]
+    shapes: Shapes
+
+
+def undecided_extents(graph: Graph, context: Context) -> dict[Node, Undecided]:
+    """What inference could not decide where it first met it: in a loop, what it carries has its first shape there."""
+    inference = Inference(graph, context)
+    inference.block(graph.block)
+    return inference.undecided
+
+
 class Inference:
     """One interpretation of a graph, which changes the types of its values and collects `facts`."""
 
-    def __init__(self, graph: Graph, context: Context) -> None:
+    def __init__(self, graph: Graph, context: Context, told: Told | None = None) -> None:
         self.context = context
         self.facts = Facts()
+        self.undecided: dict[Node, Undecided] = {}
         self.owners = binders(graph)
         self.joins = Joins(self.owners)
-        self.told_before = {name: value for name, value in self.owners.items() if name.startswith("u")}
+        self.told_before: Told = {} if told is None else told
+        for name, value in self.owners.items():
+            if name.startswith("u"):
+                self.told_before.setdefault(name, (value, told_dims_of(value.type)))
         self.types_before = {value: value.type for value in graph.values()}
         self.newest = fresh()
         self.graph = graph
@@ -78,11 +104,13 @@ class Inference:
     def renew_dims(self) -> bool:
         """Where a value that told a symbol turned out to tell something else, so does every `prim::Dim` of the symbol.
 
-        That is only certain once loops have settled. True where more than a name changed: what reads it may change too.
+        That is only certain once loops have settled. A shape that one round loses, as an extent has its new name here and
+        the old one there, is found by a later round: what the value told before the first round counts. True where more
+        than a name changed: what reads it may change too.
         """
         told: dict[str, Dim] = {}
-        for name, value in self.told_before.items():
-            before, now = told_dims_of(self.types_before[value]), told_dims(value)
+        for name, (value, before) in self.told_before.items():
+            now = told_dims(value)
             for old, new in zip(before, now) if len(before) == len(now) else ():
                 if plain_symbol(old) == name and new != old:
                     told.setdefault(name, new)
@@ -114,7 +142,9 @@ class Inference:
         try:
             arguments = [self.facts.abstract(value) for value in node.inputs]
             result = self.with_size(node, operator, arguments, operator.infer(*arguments))
-        except (UndecidedShape, TypeError):  # TypeError: a rule that has no answer to symbols
+        except (UndecidedShape, TypeError) as error:  # TypeError: a rule that has no answer to symbols
+            if isinstance(error, UndecidedExtents):
+                self.undecided.setdefault(node, Undecided(error.pairs, _shapes(node)))
             self.forget(node, operator)
             return
         except (OptcError, IndexError, RuntimeError, ValueError) as error:
@@ -307,6 +337,17 @@ class Inference:
         return changed or lost
 
 
+def _shapes(node: Node) -> Shapes:
+    """The shapes of the tensors a node gets, in lists too, as far as they are known."""
+    lists = [value.node.inputs for value in node.inputs if value.node.kind == "prim::ListConstruct"]
+    values = [*node.inputs, *(item for items in lists for item in items)]
+    return {
+        value: value.type.shape
+        for value in values
+        if isinstance(value.type, TensorType) and value.type.shape is not None
+    }
+
+
 def _holds_size(value: Value) -> bool:
     """True for constants that are 0-d tensors of integers."""
     constant = value.constant if value.is_constant else None
@@ -421,12 +462,14 @@ def _list_unpack(inference: Inference, node: Node) -> None:
             inference.settle(output, source.element)
 
 
-def _number_to_tensor(inference: Inference, node: Node) -> None:
+def _filled(inference: Inference, node: Node, number: Value) -> None:
+    """A 0-d tensor of integers holds the size that it is filled with."""
     operator = operator_of(node)
     assert operator is not None
     inference.operator(node, operator)
-    size = inference.facts.abstract(node.inputs[0])
-    if isinstance(size, int | Symbolic) and not isinstance(size, bool):
+    type_, size = node.output.type, inference.facts.abstract(number)
+    is_size = isinstance(type_, TensorType) and type_.shape == () and type_.dtype is INT64
+    if is_size and isinstance(size, int | Symbolic) and not isinstance(size, bool):
         inference.facts.sizes[node.output] = size
 
 
@@ -463,7 +506,8 @@ _SPECIAL = {
     "prim::unchecked_cast": _unwrap,
     "prim::unchecked_unwrap_optional": _unwrap,
     "aten::_unwrap_optional": _unwrap,
-    "prim::NumToTensor": _number_to_tensor,
+    "prim::NumToTensor": lambda inference, node: _filled(inference, node, node.inputs[0]),
+    "aten::full": lambda inference, node: _filled(inference, node, node.inputs[1]),
     "aten::__is__": _identity,
     "aten::__isnot__": _identity,
     "prim::If": Inference.branch,

@@ -23,6 +23,7 @@ from optc.passes import (
     branch_simplification,
     canonicalize,
     checked_expansions,
+    checked_extents,
     checked_views,
     common_subexpressions,
     constant_folding,
@@ -76,7 +77,7 @@ PASSES = (
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, loop_trip_counts,
-    loop_unrolling, checked_views, checked_expansions, growing_lists, list_buffers, flatten_outputs, decompose,
+    loop_unrolling, checked_views, checked_expansions, checked_extents, growing_lists, list_buffers, flatten_outputs, decompose,
     split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
     outline_islands,
 )  # fmt: skip
@@ -97,8 +98,8 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), "
-    "repeat(nested-tensors, checked-views, checked-expansions, simplify), growing-lists, "
-    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, checked-expansions, simplify), "
+    "repeat(nested-tensors, checked-views, checked-expansions, checked-extents, simplify), growing-lists, "
+    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
     "split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",

@@ -20,6 +20,14 @@ class UndecidedShape(OptcError):
     """A shape rule cannot be decided before the program runs (for instance: is this runtime extent 1?)."""
 
 
+class UndecidedExtents(UndecidedShape):
+    """Extents have to be equal, pair by pair, and only running tells whether they are."""
+
+    def __init__(self, message: str, *pairs: tuple[Dim, Dim]) -> None:
+        super().__init__(message)
+        self.pairs = pairs
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Symbol:
     """A named dimension, bound where the program starts (an input's extent) or by the node that makes it.

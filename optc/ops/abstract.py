@@ -19,7 +19,8 @@ import numpy as np
 from optc.errors import OptcError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, Symbolic, fresh, symbols
-from optc.ir.dims import UndecidedShape as UndecidedShape  # noqa: PLC0414  rules import it from here
+from optc.ir.dims import UndecidedExtents as UndecidedExtents  # noqa: PLC0414  rules import them from here
+from optc.ir.dims import UndecidedShape as UndecidedShape  # noqa: PLC0414
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import (

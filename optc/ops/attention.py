@@ -12,7 +12,7 @@ from optc.ir.dims import Dim, Symbolic, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, same_dim
 from optc.ops.dropping import dropped, dropped_array, drops
 from optc.ops.element_types import COMPLEXES, WHOLE, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
@@ -91,7 +91,7 @@ def _infer(
 def _check_product(batch: Shape, left: Dim, right: Dim) -> None:
     same = same_dim(left, right)
     if same is None:
-        raise UndecidedShape(f"are the extents {left} and {right} of attention equal?")
+        raise UndecidedExtents(f"are the extents {left} and {right} of attention equal?", (left, right))
     if same is False:
         count = product(batch)
         raise RuntimeError(

@@ -11,12 +11,12 @@ import numpy as np
 from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import from_numpy
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dim, same_dim
+from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, normalize_dim, same_dim
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import result_type
 from optc.ops.registry import always_shares, define
 from optc.ops.shape import expand_reference
-from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape
+from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape, require_same
 
 Array = np.ndarray[Any, Any]
 
@@ -44,15 +44,21 @@ def _joined_shape(shapes: Sequence[Shape], dim: int) -> Shape:
     first = kept[0][1]
     along = normalize_dim(dim, len(first))
     total: Dim = 0
+    undecided: list[tuple[Dim, Dim]] = []
     for place, shape in kept:
-        _check_joinable(first, shape, along, place)
+        undecided += _undecided_pairs(first, shape, along, place)
         total = total + shape[along]
+    if undecided:
+        mine, other = undecided[0]
+        raise UndecidedExtents(f"are the extents {mine} and {other} of joined tensors equal?", *undecided)
     return (*first[:along], total, *first[along + 1 :])
 
 
-def _check_joinable(first: Shape, shape: Shape, along: int, place: int) -> None:
+def _undecided_pairs(first: Shape, shape: Shape, along: int, place: int) -> list[tuple[Dim, Dim]]:
+    """The pairs of extents of which only running tells whether they are equal. Raises ShapeError for what cannot be."""
     if len(shape) != len(first):
         raise ShapeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+    undecided: list[tuple[Dim, Dim]] = []
     for dim, (mine, other) in enumerate(zip(first, shape)):
         same = True if dim == along else same_dim(mine, other)
         if same is False:
@@ -61,7 +67,8 @@ def _check_joinable(first: Shape, shape: Shape, along: int, place: int) -> None:
                 f"for tensor number {place} in the list."
             )
         if same is None:
-            raise UndecidedShape(f"are the extents {mine} and {other} of joined tensors equal?")
+            undecided.append((mine, other))
+    return undecided
 
 
 def _infer_cat(tensors: Sequence[TensorType], dim: int) -> TensorType:
@@ -99,7 +106,10 @@ def _stacked_shape(shapes: Sequence[Shape], dim: int) -> Shape:
             f"stack expects each tensor to be equal size, but got {format_shape(first)} at entry 0 and "
             f"{format_shape(shape)} at entry {place}"
         )
-        raise ShapeError(message) if certain else UndecidedShape(message)
+        if certain:
+            raise ShapeError(message)
+        for mine, other in zip(first, shape):
+            require_same(mine, other, message)
     along = normalize_dim(dim, len(first) + 1)
     return (*first[:along], len(shapes), *first[along:])
 

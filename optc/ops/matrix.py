@@ -9,12 +9,12 @@ import numpy as np
 from optc.ir.dims import product
 from optc.ir.dtypes import DType, from_numpy
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, UndecidedShape, same_dim
+from optc.ops.abstract import ShapeError
 from optc.ops.element_types import BOOLS, Refusals, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, broadcast_shapes, expanded_shape, known_shape
+from optc.ops.shapes import Shape, broadcast_shapes, expanded_shape, known_shape, require_same
 
 Array = np.ndarray[Any, Any]
 
@@ -50,9 +50,7 @@ def _times(shape: Shape) -> str:
 
 
 def _agree(left: Any, right: Any, message: str) -> None:
-    same = same_dim(left, right)
-    if same is not True:
-        raise ShapeError(message) if same is False else UndecidedShape(message)
+    require_same(left, right, message)
 
 
 def product_array(left: Array, right: Array) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 from optc.ir.dims import Dim, Symbol, Symbolic, maximum, minimum, product
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, UndecidedShape, normalize_dims, same_dim
+from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, normalize_dims, same_dim
 
 Shape = tuple[Dim, ...]
 
@@ -245,8 +245,11 @@ def require(condition: bool | None, message: str) -> None:
 
 
 def require_same(left: Dim, right: Dim, message: str) -> None:
-    """Two extents must agree. Raises ShapeError with the message, UndecidedShape when only running tells."""
-    require(same_dim(left, right), message)
+    """Two extents must agree. Raises ShapeError with the message, UndecidedExtents when only running tells."""
+    same = same_dim(left, right)
+    if same is None:
+        raise UndecidedExtents(message, (left, right))
+    require(same, message)
 
 
 def is_known(dims: Sequence[Any]) -> bool:

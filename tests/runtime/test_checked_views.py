@@ -91,3 +91,57 @@ def test_extents_that_differ_are_refused_in_the_words_of_the_program() -> None:
     fast = torch.compile(expanded, fallback="error")
     with pytest.raises(RuntimeError, match=r"The expanded size of the tensor \(3\) must match the existing size \(2\)"):
         fast(torch.tensor([1.0, 2]), torch.tensor([3.0, 4, 5]))
+
+
+@torch.jit.script
+def combined(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    shown, wide = x[x > 0], y[y > 0]
+    return torch.maximum(shown * wide, wide.unsqueeze(1)) - shown
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([1.0, 2], [3.0, 4]), ([1.0, -1], [3.0, 4, 5]), ([1.0, 2], [2.0]), ([1.0], []), ([], [1.0]), ([-1.0], [])],
+)
+def test_operands_whose_extents_are_equal_or_one(x: list[float], y: list[float]) -> None:
+    fast = torch.compile(combined, fallback="error")
+    given = torch.tensor([*x, -9.0]), torch.tensor([*y, -9.0])
+    assert torch.equal(fast(*given), combined(*given))
+
+
+def test_operands_whose_extents_differ_are_refused() -> None:
+    fast = torch.compile(combined, fallback="error")
+    with pytest.raises(RuntimeError, match=r"The size of tensor a \(2\) must match the size of tensor b \(3\)"):
+        fast(torch.tensor([1.0, 2]), torch.tensor([3.0, 4, 5]))
+
+
+@torch.jit.script
+def gathered_rows(rows: torch.Tensor, width: int) -> torch.Tensor:
+    found = torch.zeros(0, width)
+    for row in range(rows.size(0)):
+        shown = rows[row]
+        found = torch.cat((found, shown[shown > 0].unsqueeze(0)))
+    return found
+
+
+def test_joined_tensors_of_extents_that_only_running_tells() -> None:
+    """The first value of what a loop carries says how wide it is."""
+    fast = torch.compile(gathered_rows, fallback="error")
+    for rows in ([[1.0, -1, 2]], [[1.0, 2, -3], [-1, 4, 5]], [[-1.0, 2, 3], [4, -5, 6], [7, 8, -9]]):
+        assert torch.equal(fast(torch.tensor(rows), 2), gathered_rows(torch.tensor(rows), 2))
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match except in dimension 0"):
+        fast(torch.tensor([[1.0, 2, 3]]), 2)
+
+
+@torch.jit.script
+def counted(x: torch.Tensor) -> torch.Tensor:
+    shown = x[x > 0]
+    rows = int(torch.tensor(shown.view(-1, 2).size(0)))
+    return torch.ones(rows, 2) + shown.view(rows, 2)
+
+
+def test_a_count_that_goes_through_a_tensor_is_the_same_extent() -> None:
+    fast = torch.compile(counted, fallback="error")
+    for count in (2, 4, 8):
+        x = torch.arange(-3, count + 1).float()
+        assert torch.equal(fast(x), counted(x))
