@@ -6,7 +6,7 @@
                                               %y : Float(u1, 4) = aten::expand(%a, [%u1, 4])
 
 where %x has u0 rows, and only running tells whether they are u1, or one that is repeated. Operands of pointwise
-operators are expanded to the extents they have in common in the same way.
+operators are expanded to the extents they have in common in the same way, and what is written to those of its target.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, abstract, is_runtime
 from optc.ops.builder import Builder
 from optc.ops.registry import Pointwise, operator_of
-from optc.ops.shape import expanded_sizes
+from optc.ops.shape import expanded_sizes, fits_second_to_first
 from optc.passes.checked_views import is_open
 from optc.pipeline import graph_pass
 
@@ -34,7 +34,7 @@ def checked_expansions(graph: Graph) -> bool:
     """Let the program check that extents are equal, or one of them 1, where one is to be expanded to the other."""
     changed = False
     for node in list(graph.walk()):
-        changed |= _check(node) or _check_operands(node)
+        changed |= _check(node) or _check_operands(node) or _check_source(node)
     return changed
 
 
@@ -74,6 +74,21 @@ def _check_operands(node: Node) -> bool:
         b = Builder(node.graph)
         node.set_inputs([_expanded(b, value, common) for value in node.inputs])
     return True
+
+
+def _check_source(node: Node) -> bool:
+    """Expand what is to be written over a tensor, where data decides whether it fits."""
+    operator = operator_of(node)
+    if operator is None or not fits_second_to_first(operator) or not is_open(node):
+        return False
+    target, source = abstract(node.inputs[0]).shape, node.inputs[1].type
+    if not isinstance(source, TensorType) or not source.is_typed or len(source.shape or ()) > len(target):
+        return False
+    with node.graph.inserting(node):
+        fitted = _expanded(Builder(node.graph), node.inputs[1], target)
+        changed = fitted is not node.inputs[1]
+        node.set_inputs([node.inputs[0], fitted, *node.inputs[2:]])
+    return changed
 
 
 def _common_extents(shapes: Sequence[Sequence[Dim]]) -> list[Dim] | None:

@@ -373,6 +373,11 @@ def expanded_sizes(operator: Operator) -> Callable[..., Sequence[Dim]] | None:
     return _EXPANSIONS.get(operator.name)
 
 
+def fits_second_to_first(operator: Operator) -> bool:
+    """For operators that repeat their second tensor to the shape of the first, which is that of the result."""
+    return operator.name == "aten::copy"
+
+
 def _declare_expansion(schema: str) -> None:
     sizes_of = _EXPANSIONS[schema.partition("(")[0]]
     declare_view(

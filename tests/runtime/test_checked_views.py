@@ -145,3 +145,24 @@ def test_a_count_that_goes_through_a_tensor_is_the_same_extent() -> None:
     for count in (2, 4, 8):
         x = torch.arange(-3, count + 1).float()
         assert torch.equal(fast(x), counted(x))
+
+
+@torch.jit.script
+def padded(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    shown, wide = x[x > 0], y[y > 0]
+    result = torch.zeros(wide.size(0))
+    result[: shown.size(0)] = shown
+    return result
+
+
+@pytest.mark.parametrize(("x", "y"), [([1.0, 2], [3.0, 4, 5]), ([1.0], [3.0]), ([-1.0], [3.0]), ([1.0], [-1.0])])
+def test_what_is_written_to_a_part_of_an_extent_that_only_running_tells(x: list[float], y: list[float]) -> None:
+    fast = torch.compile(padded, fallback="error")
+    given = torch.tensor([*x, -9.0]), torch.tensor([*y, -9.0])
+    assert torch.equal(fast(*given), padded(*given))
+
+
+def test_what_does_not_fit_where_it_is_written_is_refused() -> None:
+    fast = torch.compile(padded, fallback="error")
+    with pytest.raises(RuntimeError, match=r"must match the existing size|must match the size"):
+        fast(torch.tensor([1.0, 2, 3]), torch.tensor([3.0, 4]))
