@@ -109,19 +109,19 @@ def _infer_einsum(equation: str | Unknown, tensors: Sequence[TensorType], path: 
         raise RuntimeError("einsum(): must provide at least one operand")
     terms, result = _parse(equation, [len(shape) for shape in shapes])
     extents = _extents(terms, shapes)
-    dtype = _einsum_type(operand_type(tensors[0]), terms, result)
+    dtype = _einsum_type([operand_type(tensor) for tensor in tensors], terms, result)
     return TensorType(dtype, tuple(extents[letter] for letter in result))
 
 
-def _einsum_type(dtype: DType, terms: list[str], result: str) -> DType:
-    """Letters that one operand has alone are summed first, which makes small integers int64. Raises RuntimeError where a
-    product would then be one of different types.
+def _einsum_type(dtypes: Sequence[DType], terms: list[str], result: str) -> DType:
+    """Letters that one operand has alone are summed first, which makes small integers int64; what is then multiplied
+    element by element is promoted. Raises RuntimeError where a matrix product would be one of different types.
     """
-    current, letters = dtype, terms[0]
+    current, letters = dtypes[0], terms[0]
     for place in range(1, len(terms)):
         later = set("".join(terms[place + 1 :]) + result)
         mine = current if set(letters) <= later | set(terms[place]) else sum_type(current)
-        other = dtype if set(terms[place]) <= later | set(letters) else sum_type(dtype)
+        other = dtypes[place] if set(terms[place]) <= later | set(letters) else sum_type(dtypes[place])
         contracted = any(letter in terms[place] and letter not in later for letter in letters)
         if mine is not other and contracted:
             raise RuntimeError(f"expected scalar type {mine.label} but found {other.label}")

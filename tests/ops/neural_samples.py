@@ -154,7 +154,8 @@ NEURAL: dict[str, list[Any]] = {
         ("ij->", (2, 3)), ("...ij,...jk", (5, 2, 3), (5, 3, 4)), ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,ij->", (2, 3), (2, 3)),
         ("ab,bc,cd->ad", (2, 3), (3, 4), (4, 5)), ("b i , b o -> b o i", (2, 3), (2, 4)), ("ij,jk->ki", (2, 3), (3, 4)), ("ij,j->i", (2, 3), (1,)),
         ("i...->...i", (2, 3, 4)), ("ij,kl->ik", (2, 3), (4, 5)), ("ij,jk->ik", (2, 3), (4, 4)), ("ij", (2, 3), (3, 4)), ("ij->k", (2, 3)),
-        ("ij,jk->ii", (2, 3), (3, 4)), ("ijk->i", (2, 3)))],
+        ("ij,jk->ii", (2, 3), (3, 4)), ("ijk->i", (2, 3)))] + [
+        ("i,j->ij", [np.array([0, 1, 2]), normal(4)]), ("i,i->i", [normal(3), np.array([2, 3, 4])]), ("i,j->i", [np.array([2, 3]), normal(3)])],
     "aten::tensordot": [(normal(2, 3, 4), normal(4, 3, 5), [1, 2], [1, 0]), (normal(2, 3), normal(4), [], []), (normal(2, 3), normal(4, 3), [0], [0])],
     "aten::kron": [(normal(2, 3), normal(3, 2)), (normal(3), normal(2, 2)), (normal(2), np.array([1, 2]))],
     "aten::median": [normal(5), normal(4, 2), _GAPS, np.array([3, 1, 2, 0])], "aten::nanmedian": [normal(4), _GAPS, np.array([3, 1, 2, 0])],
