@@ -62,7 +62,9 @@ def literal_key(value: Any) -> Any:
     """A hashable stand-in that tells 1 from 1.0 and True, 0.0 from -0.0, and every NaN alike."""
     if isinstance(value, np.ndarray):
         small = value.nbytes <= _SMALL_BYTES
-        return "array", str(value.dtype), value.shape, value.tobytes() if small else id(value)
+        # Random numbers are drawn for a constant in the order of its memory.
+        content = value.tobytes() if small else id(value)
+        return "array", str(value.dtype), value.shape, value.flags.c_contiguous, content
     if isinstance(value, list | tuple):
         return type(value).__name__, tuple(map(literal_key, value))
     if isinstance(value, bool | int | float | str) or value is None:

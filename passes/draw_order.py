@@ -7,7 +7,8 @@
 Random numbers are drawn in the order in which the elements of a tensor lie in memory in PyTorch. How operators are
 decomposed later says nothing of that, nor does what is left once copies have been seen to be of no use: it is found out
 here, where they are PyTorch's. A tensor that lies row by row is said to; what is drawn for the elements of a permuted
-one is drawn for the tensor that was permuted, and permuted then.
+one is drawn for the tensor that was permuted, and permuted then. Of `zeros_like(x)`, which will know nothing of `x` any
+more, `prim::OutOfRows` says that its order is another one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from optc.ir.types import TensorType
 from optc.ops.builder import Builder
 from optc.ops.effects import follows_memory
 from optc.ops.registry import Decomposition, Kernel, operator_of
-from optc.passes.memory_order import is_in_rows, makes_rows, permutation_of
+from optc.passes.memory_order import is_in_order, is_in_rows, makes_rows, permutation_of, source_of_order
 from optc.pipeline import graph_pass
 
 
@@ -50,19 +51,25 @@ def _keep_rows(graph: Graph, node: Node) -> bool:
 
 
 def _settle(graph: Graph, node: Node) -> bool:
-    operator, like = operator_of(node), node.inputs[0]
+    operator, given = operator_of(node), node.inputs[0]
     if operator is None or not isinstance(operator.lowering, Decomposition | Kernel):
         return False
+    like = given.node.inputs[0] if given.node.kind == "prim::OutOfRows" else given
     if not isinstance(like.type, TensorType) or not like.type.is_typed or not _is_computed(like):
         return False
-    if is_in_rows(like, set()):
-        with graph.replacing(node):
-            node.set_input(0, Builder(graph)("prim::InRows", like))
+    ordered = source_of_order(like)
+    if is_in_rows(like, set()) or ordered is not like and is_in_order(ordered, set()):
+        return _say(graph, node, "prim::InRows", like)
+    found = permutation_of(ordered)
+    if found is not None and operator.is_elementwise and is_in_rows(found[0], set()):
+        _draw_before(graph, node, like, *found)
         return True
-    found = permutation_of(like)
-    if found is None or not operator.is_elementwise or not is_in_rows(found[0], set()):
-        return False
-    _draw_before(graph, node, *found)
+    return ordered is not like and given is like and _say(graph, node, "prim::OutOfRows", like)
+
+
+def _say(graph: Graph, node: Node, kind: str, like: Value) -> bool:
+    with graph.replacing(node):
+        node.set_input(0, Builder(graph)(kind, like))
     return True
 
 
@@ -73,12 +80,14 @@ def _is_computed(value: Value) -> bool:
     return operator_of(node) is not None and node.kind != "prim::InRows" and reads
 
 
-def _draw_before(graph: Graph, node: Node, source: Value, order: tuple[int, ...]) -> None:
-    """Let an elementwise draw go before the permutation of its argument."""
+def _draw_before(graph: Graph, node: Node, like: Value, source: Value, order: tuple[int, ...]) -> None:
+    """Let an elementwise draw go before the permutation of its argument, or of what that has its order from."""
     operator = operator_of(node)
     assert operator is not None
     with graph.replacing(node):
         b = Builder(graph)
+        if source_of_order(like) is not like:
+            source = b("aten::permute", like, [order.index(place) for place in range(len(order))])
         drawn = b(operator.name, b("prim::InRows", source), *node.inputs[1:])
         result = b("aten::permute", drawn, list(order))
     node.output.replace_all_uses_with(result)

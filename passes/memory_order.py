@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from optc.eager.result_order import ORDERS
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract
 from optc.ops.effects import has_memory_order
-from optc.ops.registry import Decomposition, Kernel, Layout, Operator, operator_of
+from optc.ops.memory_formats import PRESERVE
+from optc.ops.registry import Decomposition, Kernel, Layout, Operator, Pointwise, operator_of
 from optc.ops.shapes import known
 
 
@@ -47,22 +49,24 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
     operator = operator_of(node)
     if makes_rows(node) or isinstance(operator, Operator) and _is_product(operator):
         return True
+    if node.kind == "prim::OutOfRows":
+        return False
     if operator is not None and isinstance(operator.lowering, Decomposition) and not operator.in_rows:
         return False
     if operator is not None and "memory_format" in operator.schema.positions and not _keeps_format(node):
         return False
     if _is_view(node):
         return _keeps(node, _are_rows) and is_in_rows(node.inputs[0], assumed)
-    return all(_is_in_order(item, assumed) for item in node.inputs)
+    return all(is_in_order(item, assumed) for item in node.inputs)
 
 
-def _is_in_order(value: Value, assumed: set[Value]) -> bool:
+def is_in_order(value: Value, assumed: set[Value]) -> bool:
     """True for what certainly lies row by row, gaps or not, if the values in `assumed` do."""
     if value in assumed or not has_memory_order(value):
         return True
     if value.is_constant or value.is_parameter or not _is_view(value.node):
         return is_in_rows(value, assumed)
-    return _keeps(value.node, _are_ordered) and _is_in_order(value.node.inputs[0], assumed)
+    return _keeps(value.node, _are_ordered) and is_in_order(value.node.inputs[0], assumed)
 
 
 def _is_view(node: Node) -> bool:
@@ -87,6 +91,41 @@ def _keeps_format(node: Node) -> bool:
 
 def _is_product(operator: Operator) -> bool:
     return operator.makes_rows or isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul"
+
+
+def source_of_order(value: Value) -> Value:
+    """The tensor whose order in memory a new one has, gaps closed: that of `x` for `x * 2`, and for `zeros_like(x)`, which
+    is decomposed into what knows nothing of `x`; the value itself where it is not known to follow another.
+    """
+    leader = None if operator_of(value.node) is None else _leader(value.node)
+    return value if leader is None else source_of_order(leader)
+
+
+def _leader(node: Node) -> Value | None:
+    """The argument whose order a result takes."""
+    operator = operator_of(node)
+    assert operator is not None
+    tensors = [value for value in node.inputs if has_memory_order(value)]
+    if not tensors or operator.schema.name in ORDERS or operator.in_rows or not _is_alike(tensors[0], node.output):
+        return None
+    if isinstance(operator.lowering, Pointwise):
+        return tensors[0]
+    place = operator.schema.positions.get("memory_format")
+    if place is None or not isinstance(operator.lowering, Decomposition) or tensors[0] is not node.inputs[0]:
+        return None
+    given = node.inputs[place]
+    return tensors[0] if given.is_constant and given.constant in (None, PRESERVE) else None
+
+
+def _is_alike(value: Value, other: Value) -> bool:
+    """True for two tensors of one shape."""
+    first, second = value.type, other.type
+    return (
+        isinstance(first, TensorType)
+        and isinstance(second, TensorType)
+        and first.shape is not None
+        and first.shape == second.shape
+    )
 
 
 def permutation_of(value: Value) -> tuple[Value, tuple[int, ...]] | None:

@@ -223,7 +223,11 @@ def _written(array: Any, *_: Any) -> Any:
 
 
 def _define_filling(
-    schema: str, reference: Callable[..., Array], kernel: str | None = None, refuses: Refusals = ()
+    schema: str,
+    reference: Callable[..., Array],
+    kernel: str | None = None,
+    refuses: Refusals = (),
+    is_elementwise: bool = False,
 ) -> None:
     """Declare an operator that fills a tensor, and `prim::uniform` for `aten::uniform_`, which makes a new one like it.
 
@@ -241,6 +245,7 @@ def _define_filling(
         random=True,
         may_fail=True,
         refuses=refuses,
+        is_elementwise=is_elementwise,
     )
 
 
@@ -258,7 +263,12 @@ def _continuous(name: str, spelled: dict[DType, str] | None = None, takes_empty:
 
 
 _GENERATOR = "*, Generator? generator=None) -> Tensor(a!)"
-_define_filling(f"aten::uniform_(Tensor(a!) self, float from=0., float to=1., {_GENERATOR}", uniform_, "draw_uniform")
+_define_filling(
+    f"aten::uniform_(Tensor(a!) self, float from=0., float to=1., {_GENERATOR}",
+    uniform_,
+    "draw_uniform",
+    is_elementwise=True,
+)
 _define_filling(f"aten::normal_(Tensor(a!) self, float mean=0., float std=1., {_GENERATOR}", normal_, "draw_normal")
 _define_filling(f"aten::random_.from(Tensor(a!) self, int from, int? to, {_GENERATOR}", random_from_to, "draw_integers")
 _define_filling(

@@ -419,6 +419,12 @@ define(
     kernel="rows",
 )
 define(
+    "prim::OutOfRows(Tensor self) -> Tensor",
+    infer=same_type,
+    reference=lambda x: x.copy(order="F"),
+    interpreted="native code keeps rows only",
+)
+define(
     "aten::clone(Tensor self, *, MemoryFormat? memory_format=None) -> Tensor",
     infer=same_type,
     reference=lambda x, memory_format: x.copy(order="C" if memory_format == 0 else "K"),

@@ -168,16 +168,42 @@ def of_sizes_that_data_decides(x):
     return noise, optc.randn(places.size(0), 3), optc.randperm(places.size(0))
 
 
+def in_the_order_of_memory(x):
+    turned = x.permute(1, 2, 0)
+    return (
+        optc.zeros_like(turned).uniform_(), optc.empty_like(turned, dtype=optc.float64).uniform_(),
+        optc.zeros_like(turned * x[:1, :1, 0] + 1).uniform_(), optc.zeros_like(x[:, ::2]).normal_(),
+        nn.functional.dropout(optc.ones_like(turned), 0.5, True), nn.functional.dropout(optc.relu(turned), 0.5, True),
+        optc.zeros_like(turned, memory_format=optc.contiguous_format).uniform_(),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "program, shape",
     [(draws_of_all_kinds, (40,)), (features, (3, 4, 5, 6)), (around, (6, 7)), (choices, (6, 20)), (in_loops_and_branches, (40,)),
-     (of_sizes_that_data_decides, (70,))],
+     (of_sizes_that_data_decides, (70,)), (in_the_order_of_memory, (4, 6, 5))],
 )  # fmt: skip
 def test_programs_draw_what_eager_code_draws(program: Callable[..., Any], shape: tuple[int, ...]) -> None:
     optc.manual_seed(5)
     fast = optc.compile(jit.script(program))
     agrees(fast, program, optc.randn(shape), tolerance=1e-6)
     assert fast.specializations[-1].entry is not None
+
+
+def normal_in_columns(x):
+    return optc.zeros_like(x.t() * 2.0).normal_()
+
+
+def integers_in_columns(x):
+    return optc.full_like(x.t(), 3.0).random_(0, 9)
+
+
+@pytest.mark.parametrize("program", [normal_in_columns, integers_in_columns])
+def test_orders_that_native_code_does_not_draw_in_are_left_to_python(program: Callable[..., Any]) -> None:
+    fast = optc.compile(jit.script(program), fallback="allow")
+    x = optc.ones(4, 7)
+    same(after_seed(5, fast, x)[0], after_seed(5, program, x)[0])
+    assert "order of memory" in str(fast.fallbacks[0])
 
 
 def test_draws_of_native_and_eager_code_alternate() -> None:
