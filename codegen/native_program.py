@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ class NativeProgram:
     library: jit.Library | None = None
     clock: Clock | None = None
     operations: Dim = 0
-    sites: tuple[str, ...] = ()
+    sites: tuple[Callable[[], str], ...] = ()
     """What the program allocates while it runs, for messages."""
     object_keys: tuple[str, ...] = ()
     """Where the disk cache has the objects; empty when they are not kept."""

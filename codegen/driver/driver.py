@@ -69,7 +69,7 @@ class DriverCode:
     arena_bytes: int
     kernels: list[KernelRecord]
     clock: Clock | None = None
-    sites: Sequence[str] = ()
+    sites: Sequence[Callable[[], str]] = ()
     """What the program allocates while it runs, for messages."""
     islands: Sequence[IslandCode] = ()
     draws: bool = False
@@ -201,7 +201,7 @@ class Driver(Frame):
             assert type_.shape is not None and type_.dtype is not None
             bytes_ = self.byte_count(product(type_.shape), type_.dtype.itemsize)
             pointer = calling.call_allocate_output(self.b, self.context, number, bytes_)
-            self.check_memory(pointer, bytes_, f"a result, {site_of(value)}")
+            self.check_memory(pointer, bytes_, lambda: f"a result, {site_of(value)}")
             self.b.store(pointer, address)
             for place, dim in enumerate(type_.shape or ()):
                 slot = self.b.gep("i64", self.output_words, word + 1 + place)

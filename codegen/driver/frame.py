@@ -122,7 +122,7 @@ class Frame:
         self.heap: list[Slot] = []
         self.takes_blocks = False
         self.copies: list[Slot] = []
-        self.sites: list[str] = []
+        self.sites: list[Callable[[], str]] = []
         self.kernels: list[KernelRecord] = []
         self.clock: Clock | None = None
         self.modules: dict[str, Module] = {}
@@ -291,13 +291,13 @@ class Frame:
         """Two buffers of one size that live as long as `value`."""
         assert type_.shape is not None and type_.dtype is not None
         count = product(type_.shape)
-        slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize, site_of(value))
+        slot, pointer = self.new_slot(count * 2, type_.dtype.itemsize, value)
         self.hold(value, slot)
         return pointer, self.b.gep(memory_type(type_.dtype), pointer, emit_dim(self.b, count, self.symbols))
 
     def allocate_slot(self, value: IRValue, type_: TensorType, spare: int = 0) -> Value:
         assert type_.shape is not None and type_.dtype is not None
-        slot, pointer = self.new_slot(product(type_.shape) + spare, type_.dtype.itemsize, site_of(value))
+        slot, pointer = self.new_slot(product(type_.shape) + spare, type_.dtype.itemsize, value)
         self.hold(value, slot)
         return pointer
 
@@ -306,14 +306,14 @@ class Frame:
         self.slots[value] = [slot]
         self.aliases[slot] = {value}
 
-    def new_slot(self, count: Dim, itemsize: int, site: str = "scratch memory") -> tuple[Slot, Value]:
-        """A slot for `count` elements and its address. `site` says what for, should there be no memory."""
+    def new_slot(self, count: Dim, itemsize: int, value: IRValue | None = None) -> tuple[Slot, Value]:
+        """A slot for `count` elements and its address; `value` is what they will be, None for scratch memory."""
         if isinstance(count, int):
             slot = self.arena.allocate(count * itemsize)
             return slot, self.b.gep("i8", self.arena_pointer(), slot.offset)
         bytes_ = self.byte_count(count, itemsize)
         pointer = calling.call_allocate(self.b, self.context, bytes_)
-        self.check_memory(pointer, bytes_, site)
+        self.check_memory(pointer, bytes_, lambda: "scratch memory" if value is None else site_of(value))
         slot = Slot(owner=pointer)
         self.heap.append(slot)
         return slot, pointer
@@ -322,7 +322,7 @@ class Frame:
         """The address of a heap block with room for a tensor; whoever asks gives it back."""
         bytes_ = self.byte_count(product(memory.shape), memory.dtype.itemsize)
         pointer = calling.call_allocate(self.b, self.context, bytes_)
-        self.check_memory(pointer, bytes_, "a tensor that a loop carries")
+        self.check_memory(pointer, bytes_, lambda: "a tensor that a loop carries")
         return pointer
 
     def byte_count(self, count: Dim, itemsize: int) -> Value:
@@ -333,8 +333,11 @@ class Frame:
             self.check(self.b.fcmp("olt", estimate, float((1 << 62) // itemsize)))
         return self.b.mul(emit_dim(self.b, count, self.symbols), itemsize)
 
-    def check_memory(self, pointer: Value, bytes_: Value, site: str) -> None:
-        """Leave the function when an allocation gave nothing; the error says how much was wanted, and what for."""
+    def check_memory(self, pointer: Value, bytes_: Value, site: Callable[[], str]) -> None:
+        """Leave the function when an allocation gave nothing; the error says how much was wanted, and what for.
+
+        `site` tells the latter; it is asked for then only, since it takes a while to find the user's own source.
+        """
         self.takes_blocks = True
         with self.b.if_then(self.b.icmp("eq", pointer, 0), likely=False):
             calling.store_details(self.b, self.context, [bytes_, self.b.constant("i64", len(self.sites))])

@@ -215,7 +215,7 @@ class EntryPoint:
     arguments: tuple[Argument, ...] | None = None
     state: tuple[State, ...] = ()
     updates: tuple[Update, ...] = ()
-    sites: tuple[str, ...] = ()
+    sites: tuple[Callable[[], str], ...] = ()
     in_rows: bool = False
     apart: tuple[tuple[int, int], ...] = ()
 
@@ -229,7 +229,7 @@ class EntryPoint:
         failure = self.contexts.failure(address)
         if failure.code == OUT_OF_MEMORY:
             bytes_, site = failure.details[:2]
-            raise MemoryError(f"{self.name}: no {bytes_} bytes for {self.sites[site] if self.sites else 'a tensor'}")
+            raise MemoryError(f"{self.name}: no {bytes_} bytes for {self.sites[site]() if self.sites else 'a tensor'}")
         return self.on_failure(failure, arguments)
 
 

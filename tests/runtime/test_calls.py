@@ -321,6 +321,19 @@ def test_memory_that_is_not_there_is_an_error_with_size_and_place() -> None:
     assert made(2, 7)[0] == 14
 
 
+def test_the_users_source_is_not_looked_for_while_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only messages need it, and to read what an archive says of it takes a while."""
+
+    def fail(source: errors.SourceRange) -> str:
+        raise AssertionError(f"asked for {source.filename}")
+
+    fast = optc.compile(squared, dynamic=True, cache=False, fallback="error")
+    with monkeypatch.context() as patched:
+        patched.setattr(errors.SourceRange, "original", fail)
+        fast.prepare(np.ones(5, np.float32))
+    assert np.array_equal(fast(np.ones(5, np.float32)), squared(optc.ones(5)).numpy())
+
+
 def squared(x):
     return (x[:, None] + x[None, :]).cumsum(0).cumsum(1)
 
