@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import optc.ops  # noqa: F401 - declares the operators
-from optc import amp, autograd, errors, fft, functional, linalg, masked, nn, profiler, signal, special
-from optc.amp import autocast
-from optc.eager import functions as _functions
-from optc.eager.functions import NAMES as _NAMES
-from optc.functional import NAMES as _FUNCTIONAL
+from optc.runtime.collector import collector_paused as _collector_paused
+
+with _collector_paused(is_import=True):
+    import optc.ops  # noqa: F401 - declares the operators
+    from optc import amp, autograd, errors, fft, functional, linalg, masked, nn, profiler, signal, special
+    from optc.amp import autocast
+    from optc.eager import functions as _functions
+    from optc.eager.functions import NAMES as _NAMES
+    from optc.functional import NAMES as _FUNCTIONAL
 
 globals().update(_NAMES, **_FUNCTIONAL)
 
@@ -51,7 +54,8 @@ def compile(
     Raises ValueError for values that an option cannot have, TypeError for what cannot be compiled, and what tracing or
     scripting raises.
     """
-    from optc.compiler import compile as compile_program  # imports the whole compiler: only on demand
+    with _collector_paused(is_import=True):
+        from optc.compiler import compile as compile_program  # imports the whole compiler: only on demand
 
     return compile_program(
         module,
@@ -68,7 +72,8 @@ def compile(
 def __getattr__(name: str) -> Any:
     """`optc.jit`, `optc.save`, `optc.load` and operators, when first asked for. Raises AttributeError naming what is missing."""
     if name == "jit":
-        import optc.jit
+        with _collector_paused(is_import=True):
+            import optc.jit
 
         return optc.jit
     if name in ("save", "load"):

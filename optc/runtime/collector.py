@@ -14,11 +14,12 @@ _was_enabled = False
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def collector_paused(*, is_import: bool = False) -> Iterator[None]:
     """Keep the cyclic garbage collector from running inside, for all threads.
 
     Compiling makes many objects that live: the collector would walk over all of them, and over everything the process
-    has imported, again and again, and find nothing. It took half of the time.
+    has imported, again and again, and find nothing. It took half of the time. What `is_import` makes is there to stay,
+    and is not walked over afterwards either.
     """
     global _inside, _was_enabled
     with _lock:
@@ -31,5 +32,14 @@ def collector_paused() -> Iterator[None]:
     finally:
         with _lock:
             _inside -= 1
+            if not _inside and is_import:
+                _keep()
             if not _inside and _was_enabled:
                 gc.enable()
+
+
+def _keep() -> None:
+    """Count all objects that there are among the old ones, without a look at them. What somebody has frozen stays so."""
+    if not gc.get_freeze_count():
+        gc.freeze()
+        gc.unfreeze()

@@ -54,3 +54,22 @@ def test_compiling_pauses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     optc.compile(lambda x: x + 3, optc.ones(7))
     assert seen == [False]
     assert gc.isenabled()
+
+
+def test_what_is_imported_counts_as_old_at_once() -> None:
+    with collector_paused(is_import=True):
+        made: list[Any] = []
+        made.append(made)
+    assert not any(one is made for young in (0, 1) for one in gc.get_objects(young))
+    assert any(one is made for one in gc.get_objects(2))
+    assert not gc.get_freeze_count()
+
+
+def test_what_somebody_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    try:
+        with collector_paused(is_import=True):
+            pass
+        assert gc.get_freeze_count()
+    finally:
+        gc.unfreeze()
