@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from optc.codegen.kernels.cost import operations
 from optc.ir.dims import Dim
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dims
+from optc.ops.elementwise import element_expression
 from optc.ops.registry import Layout, Operator, Pointwise, Reduction, operator_of
 
 FULL, ROW_KEPT, ROW_DROPPED, PART = "full", "row with kept dimensions", "row", "part of the columns"
+
+MOST_OPERATIONS, MOST_BEHIND_PRODUCT = 1000, 200
+"""What kernels do to one element at most, and to one of a product, of which each has many in registers. A kernel that
+long gains nothing by more, and the time that LLVM takes grows with the square of its length."""
 
 
 @dataclass
@@ -32,6 +38,13 @@ class Group:
     """The width of the parts into which members slice the columns of the product; 0 where none does."""
     places: dict[Value, int] = field(default_factory=dict)
     """Which part a slice is."""
+    operations: int = 0
+    """What the pointwise members do to an element."""
+
+    @property
+    def is_long(self) -> bool:
+        """True when nothing more should join."""
+        return self.operations >= (MOST_OPERATIONS if self.root is None else MOST_BEHIND_PRODUCT)
 
     @property
     def kept_shape(self) -> tuple[Dim, ...]:
@@ -49,6 +62,7 @@ class Group:
         """Take a node in."""
         self.nodes.append(node)
         self.frames[node.output] = frame
+        self.operations += _operations(node)
 
     def outputs(self) -> list[Value]:
         """Members' values that are read outside the group, in program order."""
@@ -58,6 +72,14 @@ class Group:
     def reads(self, node: Node) -> bool:
         """True when `node` reads a member's value, nested blocks included."""
         return any(value in self.frames for inner in node.walk() for value in _read_values(inner))
+
+
+def _operations(node: Node) -> int:
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise):
+        return 0
+    assert isinstance(node.output.type, TensorType) and node.output.type.dtype is not None
+    return operations(element_expression(operator, [abstract(value) for value in node.inputs], node.output.type.dtype))
 
 
 def _read_values(node: Node) -> list[Value]:
@@ -111,6 +133,8 @@ def join(group: Group, node: Node) -> str | None:
 def _join_pointwise(group: Group, node: Node) -> str | None:
     shape = _shape(node.output)
     frames = {group.frames[value] for value in node.inputs if value in group.frames}
+    if group.is_long:
+        return f"there are {group.operations} operations on every element already"
     if group.root is not None and not frames:
         return "it does not use the product before it"
     if shape == group.domain and not frames & {ROW_DROPPED, PART}:

@@ -11,7 +11,7 @@ each lane works on a column of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from optc.codegen.driver.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, reduced_operand
@@ -94,6 +94,8 @@ class _GroupLowering:
         self.extents = self.merge_loops()
         self.materialised: dict[Value, Buffer] = {}
         self.locals: dict[Value, Expr] = {}
+        self.elements: dict[Value, Expr] = {}
+        """What elements of members are computed from, as long as nothing more gets a name or a place."""
         self.levels: dict[Value, int] = {}
         self.names = 0
 
@@ -227,7 +229,7 @@ class _GroupLowering:
             return
         name = self.new_name("t")
         body.append(Define(name, self.element(value)))
-        self.locals[value] = local(name, _dtype(value))
+        self.give_name(value, name)
 
     def row_locals(self, stage: int) -> list[Statement]:
         """Row values that are known now, computed once per row instead of once per element."""
@@ -238,7 +240,7 @@ class _GroupLowering:
                 continue
             name = self.new_name("row")
             result.append(Define(name, self.element(value)))
-            self.locals[value] = local(name, _dtype(value))
+            self.give_name(value, name)
         return result
 
     def accumulate(self, value: Value, before: list[Statement], body: list[Statement], after: list[Statement]) -> None:
@@ -256,7 +258,12 @@ class _GroupLowering:
         body.append(Accumulate(name, combine, prepared))
         result = f"{name}.total"
         after.append(Define(result, cast_expression(local(name, dtype), _dtype(value))))
-        self.locals[value] = local(result, _dtype(value))
+        self.give_name(value, result)
+
+    def give_name(self, value: Value, name: str) -> None:
+        """Let who reads a value read a local."""
+        self.locals[value] = local(name, _dtype(value))
+        self.elements.clear()
 
     # Values that outlive a stage -------------------------------------------------------------------------------------
 
@@ -272,12 +279,19 @@ class _GroupLowering:
 
     def reached(self, root: Value) -> set[Value]:
         """Full members that an element of `root` is computed from, itself included."""
-        if root not in self.members or self.group.frames[root] != FULL or root in self.materialised:
+        if not self.is_computed(root):
             return set()
         found = {root}
-        for value in self.members[root].inputs:
-            found |= self.reached(value)
+        pending = [root]
+        while pending:
+            inner = [value for value in self.members[pending.pop()].inputs if self.is_computed(value)]
+            pending.extend(value for value in inner if value not in found)
+            found.update(inner)
         return found
+
+    def is_computed(self, value: Value) -> bool:
+        """True for members over the whole domain that lie nowhere."""
+        return value in self.members and self.group.frames[value] == FULL and value not in self.materialised
 
     def kept_values(self, roots: list[Value], stage: int) -> list[Value]:
         """Values of this stage that later ones need and that cost more to compute again, in program order."""
@@ -286,7 +300,7 @@ class _GroupLowering:
             here |= self.reached(root)
         readers: dict[Value, list[int]] = {}
         for root, reader in self.later_roots(stage):
-            for value in self.needed(root, here):
+            for value in self.outermost(root, here):  # what these are made of need not be kept
                 readers.setdefault(value, []).append(reader)
         kept = []
         for value in self.members:
@@ -296,13 +310,19 @@ class _GroupLowering:
                 self.last_readers[value] = max(readers[value])
         return kept
 
-    def needed(self, value: Value, here: set[Value]) -> set[Value]:
-        """The outermost values below `value` that this stage computes: what they are made of need not be kept."""
-        if value not in self.members or self.group.frames[value] != FULL or value in self.materialised:
-            return set()
-        if value in here:
-            return {value}
-        return {found for operand in self.members[value].inputs for found in self.needed(operand, here)}
+    def outermost(self, root: Value, wanted: Container[Value]) -> set[Value]:
+        """The outermost wanted values that an element of `root` is computed from, which may be itself."""
+        found: set[Value] = set()
+        seen = {root}
+        pending = [root]
+        while pending:
+            value = pending.pop()
+            if value in wanted:
+                found.add(value)
+            elif self.is_computed(value):
+                pending.extend(operand for operand in self.members[value].inputs if operand not in seen)
+                seen.update(self.members[value].inputs)
+        return found
 
     def keep(self, values: list[Value], stage: int, body: list[Statement]) -> None:
         """Store locals that a later stage reads, behind everything else that this one does with an element."""
@@ -313,19 +333,15 @@ class _GroupLowering:
                 buffer = self.place_for(value, taken)
                 body.append(Store(buffer.name, self.kept_index(buffer), self.locals[value]))
             self.materialised[value] = buffer
+            self.elements.clear()
             taken.add(buffer)
 
     def still_read(self, stage: int, kept: list[Value]) -> set[Buffer]:
         """The buffers that later stages read once `kept` is kept as well."""
         stops = {*self.materialised, *kept}
         found: set[Value] = set()
-        pending = [root for root, _ in self.later_roots(stage)]
-        while pending:
-            value = pending.pop()
-            if value in stops:
-                found.add(value)
-            elif value in self.members and self.group.frames[value] == FULL:
-                pending.extend(self.members[value].inputs)
+        for root, _ in self.later_roots(stage):
+            found |= self.outermost(root, stops)
         return {self.materialised[value] for value in found if value in self.materialised}
 
     def place_for(self, value: Value, taken: set[Buffer]) -> Buffer:
@@ -360,6 +376,7 @@ class _GroupLowering:
     def forget_loop_locals(self) -> None:
         for value in [value for value in self.locals if self.group.frames.get(value) == FULL]:
             del self.locals[value]
+        self.elements.clear()
 
     # Elements --------------------------------------------------------------------------------------------------------
 
@@ -398,15 +415,34 @@ class _GroupLowering:
         if value in self.materialised:
             buffer = self.materialised[value]
             return load(buffer, self.kept_index(buffer))
+        if value in self.elements:
+            return self.elements[value]
         if value in self.members:
-            return self.computed(self.members[value])
+            return self.computed(value)
         operand = self.operands[value]
         index: Dim = 0
         for stride, position in zip(operand.strides, self.indices(operand.shape, frame)):
             index = index + stride * position
         return load(operand.buffer, index)
 
-    def computed(self, node: Node) -> Expr:
+    def computed(self, value: Value) -> Expr:
+        """An element of a member from named ones and from memory: chains of members may be long, and branch often."""
+        pending = [value]
+        while pending:
+            node = self.members[pending[-1]]
+            missing = [operand for operand in node.inputs if self.is_open(operand)]
+            pending.extend(missing)
+            if not missing:
+                self.elements[pending.pop()] = self.combined(node)
+        return self.elements[value]
+
+    def is_open(self, value: Value) -> bool:
+        """True for members of whose elements it is not known yet how they are computed."""
+        known = value in self.elements or value in self.locals or value in self.materialised
+        return value in self.members and not known
+
+    def combined(self, node: Node) -> Expr:
+        """An element of what a member computes, given those of its operands."""
         operator = operator_of(node)
         assert operator is not None
         expr = element_expression(operator, [abstract(value) for value in node.inputs], _dtype(node.output))

@@ -17,7 +17,7 @@ from optc.codegen.machine.host import Target
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType, Type
-from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, nodes
+from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, nodes, ordered
 
 _LLVM_TYPES = {
     dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "half", dtypes.BFLOAT16: "bfloat",
@@ -76,9 +76,16 @@ class ExpressionEmitter:
 
     def emit(self, expr: Expr) -> Value:
         """The value of an expression."""
-        if expr not in self.done:
-            self.done[expr] = self._emit(expr)
+        for node in ordered(expr, self._first):
+            if node not in self.done:
+                self.done[node] = self._emit(node)
         return self.done[expr]
+
+    def _first(self, expr: Expr) -> tuple[Expr, ...]:
+        """What is emitted before an expression."""
+        if expr in self.done or expr.op == "at":
+            return ()
+        return (expr.args[0], expr.args[2]) if expr.op == "rarely" else expr.args
 
     def _emit(self, expr: Expr) -> Value:
         if expr.op == "const":
@@ -87,7 +94,7 @@ class ExpressionEmitter:
             return self.leaf(expr)
         if expr.op == "rarely":
             return self._emit_rarely(*expr.args)
-        args = [self.emit(arg) for arg in expr.args]
+        args = [self.done[arg] for arg in expr.args]
         if expr.op == "table":
             return self._look_up(expr, args[0])
         if expr.op in _AVX512:
@@ -125,7 +132,7 @@ class ExpressionEmitter:
     def _emit_rarely(self, condition: Expr, unusual: Expr, usual: Expr) -> Value:
         """The unusual case is computed lane by lane: it needs to be short, not fast."""
         b = self.b
-        flags, common = self.emit(condition), self.emit(usual)
+        flags, common = self.done[condition], self.done[usual]
         for leaf in _leaves(unusual):
             self.emit(leaf)
         needed = b.reduce("or", flags) if self.lanes else flags

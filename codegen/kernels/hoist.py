@@ -25,7 +25,7 @@ from optc.codegen.kernels.kernel import (
     with_loops,
 )
 from optc.ir.dims import symbols
-from optc.ops.scalar import Expr, nodes
+from optc.ops.scalar import Expr, nodes, ordered
 
 
 def hoist_invariants(kernel: Kernel) -> Kernel:
@@ -66,20 +66,19 @@ class _Hoisting:
 
     def value(self, expr: Expr, changing: _Changing, moved: dict[Expr, str]) -> Expr:
         """The expression with its invariant parts, each as large as possible, replaced by locals."""
+
+        def is_moved(node: Expr) -> bool:
+            return _is_work(node) and not changing.touches(node)
+
         done: dict[Expr, Expr] = {}
+        for node in ordered(expr, lambda node: () if is_moved(node) else node.args):
+            if is_moved(node):
+                done[node] = self.replaced(node, moved)
+            else:
+                done[node] = Expr(node.op, node.dtype, tuple(done[arg] for arg in node.args), node.value)
+        return done[expr]
 
-        def visit(node: Expr) -> Expr:
-            if node not in done:
-                done[node] = self.replaced(node, changing, moved) or Expr(
-                    node.op, node.dtype, tuple(map(visit, node.args)), node.value
-                )
-            return done[node]
-
-        return visit(expr)
-
-    def replaced(self, node: Expr, changing: _Changing, moved: dict[Expr, str]) -> Expr | None:
-        if not _is_work(node) or changing.touches(node):
-            return None
+    def replaced(self, node: Expr, moved: dict[Expr, str]) -> Expr:
         if node not in moved:
             moved[node] = f"fixed{self.names}"
             self.names += 1
@@ -111,8 +110,9 @@ class _Changing:
 
     def touches(self, expr: Expr) -> bool:
         """True when an expression may have another value in another turn."""
-        if expr not in self.known:
-            self.known[expr] = self._changes(expr) or any(map(self.touches, expr.args))
+        for node in ordered(expr, lambda node: () if node in self.known else node.args):
+            if node not in self.known:
+                self.known[node] = self._changes(node) or any(self.known[arg] for arg in node.args)
         return self.known[expr]
 
     def _changes(self, node: Expr) -> bool:

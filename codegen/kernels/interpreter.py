@@ -24,7 +24,7 @@ from optc.codegen.kernels.kernel import (
     Tile,
 )
 from optc.ir.dims import Dim, substitute
-from optc.ops.scalar import Expr, evaluate
+from optc.ops.scalar import Expr, evaluate, ordered
 from optc.ops.shapes import known
 
 
@@ -150,17 +150,17 @@ class _Machine:
         leaves: dict[int, Any] = {}
 
         def read(node: Expr) -> Expr:
-            if node.op == "at":
-                leaves[len(leaves)] = self.indexed(node)
-                return Expr("input", node.dtype, (), len(leaves) - 1)
-            if node.args:
-                return Expr(node.op, node.dtype, tuple(map(read, node.args)), node.value)
             if node.op == "const":
                 return node
-            leaves[len(leaves)] = self.leaf(node)
+            if node.op != "at" and node.args:
+                return Expr(node.op, node.dtype, tuple(done[arg] for arg in node.args), node.value)
+            leaves[len(leaves)] = self.indexed(node) if node.op == "at" else self.leaf(node)
             return Expr("input", node.dtype, (), len(leaves) - 1)
 
-        return evaluate(read(expr), leaves)
+        done: dict[Expr, Expr] = {}
+        for node in ordered(expr, lambda node: () if node.op == "at" else node.args):
+            done[node] = read(node)
+        return evaluate(done[expr], leaves)
 
     def indexed(self, node: Expr) -> Any:
         """`at`: an element per lane, at a place that data decides."""

@@ -36,7 +36,7 @@ from optc.errors import VerifyError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, factor_of, substitute, symbols
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr, nodes, rewrite
+from optc.ops.scalar import Expr, nodes, ordered, rewrite
 
 
 @dataclass(frozen=True)
@@ -383,34 +383,28 @@ def _combination(combine: Expr) -> str:
 
 _SHOWN_WHOLE = 60
 """An expression with more terms is shown with its shared parts named."""
+_SHOWN_DEPTH = 32
+"""And with names for what is so deep in it."""
 
 
 def show(expr: Expr) -> str:
     """An expression as text, loads as `buffer[index]`; parts of a large one that occur often are named behind it."""
     sizes: dict[Expr, int] = {}
-    order: list[Expr] = []
-    _measure(expr, sizes, order)
+    depths: dict[Expr, int] = {}
+    counts: dict[Expr, int] = {}
+    for node in ordered(expr):
+        sizes[node] = 1 + sum(sizes[arg] for arg in node.args)
+        depths[node] = 1 + max((depths[arg] for arg in node.args), default=0)
+        for arg in node.args:
+            counts[arg] = counts.get(arg, 0) + 1
     names: dict[Expr, str] = {}
     if sizes[expr] > _SHOWN_WHOLE:
-        counts: dict[Expr, int] = {}
-        for node in order:
-            for arg in node.args:
-                counts[arg] = counts.get(arg, 0) + 1
-        shared = [node for node in order if node.args and counts.get(node, 0) > 1]
-        names = {node: f"e{number}" for number, node in enumerate(shared)}
+        named = [node for node in depths if node.args and (counts.get(node, 0) > 1 or depths[node] % _SHOWN_DEPTH == 0)]
+        named = [node for node in named if node is not expr]
+        names = {node: f"e{number}" for number, node in enumerate(named)}
     parts = [f"{name} = {_show(node, names)}" for node, name in names.items()]
     text = _show(expr, names)
     return f"{text} where {'; '.join(parts)}" if parts else text
-
-
-def _measure(expr: Expr, sizes: dict[Expr, int], order: list[Expr]) -> None:
-    """The number of terms of every part, written out; `order` lists the parts, each behind what it is made of."""
-    if expr in sizes:
-        return
-    for arg in expr.args:
-        _measure(arg, sizes, order)
-    sizes[expr] = 1 + sum(sizes[arg] for arg in expr.args)
-    order.append(expr)
 
 
 def _show(expr: Expr, names: dict[Expr, str]) -> str:

@@ -72,6 +72,7 @@ class _GatedGroup:
         self.members = {node.output: node for node in group.nodes}
         self.reads: list[_Read] = []
         self.memories: dict[IRValue, MemoryTensor] = {}
+        self.elements: dict[tuple[IRValue, int | None], Expr] = {}
 
     def emit(self) -> None:
         driver, b = self.driver, self.driver.b
@@ -146,10 +147,15 @@ class _GatedGroup:
         node = self.members.get(value)
         if node is None:
             return self.read(value, part, dtype)
+        if (value, part) not in self.elements:
+            self.elements[value, part] = self.combined(node, part, dtype)
+        return self.elements[value, part]
+
+    def combined(self, node: Node, part: int | None, dtype: DType) -> Expr:
         operator = operator_of(node)
         assert operator is not None
         if isinstance(operator.lowering, Layout):
-            return self.element(node.inputs[0], self.group.places[value])
+            return self.element(node.inputs[0], self.group.places[node.output])
         expr = element_expression(operator, [abstract(item) for item in node.inputs], dtype)
         return substitute(expr, {place: self.element(node.inputs[place], part) for place in inputs_of(expr)})
 

@@ -271,6 +271,7 @@ class _EpilogueWriter:
         self.turned = turned
         self.members = {node.output: node for node in group.nodes}
         self.root = group.nodes[0]
+        self.elements: dict[IRValue, Expr] = {}
         self.operands: list[IRValue] = []
         self.memories: list[MemoryTensor] = []
         result = tensor_type(group.nodes[-1].output).dtype
@@ -304,12 +305,16 @@ class _EpilogueWriter:
         if value is self.root.output:
             return self.summed(dtype)
         if value in self.members:
-            node = self.members[value]
-            expr = element_expression(operator_or_fail(node), [abstract(item) for item in node.inputs], dtype)
-            return substitute(expr, {p: self.element(node.inputs[p]) for p in inputs_of(expr)})
+            if value not in self.elements:
+                self.elements[value] = self.combined(self.members[value], dtype)
+            return self.elements[value]
         if value not in self.operands:
             self.operands.append(value)
         return variable(1 + self.operands.index(value), dtype)
+
+    def combined(self, node: Node, dtype: DType) -> Expr:
+        expr = element_expression(operator_or_fail(node), [abstract(item) for item in node.inputs], dtype)
+        return substitute(expr, {place: self.element(node.inputs[place]) for place in inputs_of(expr)})
 
     def summed(self, dtype: DType) -> Expr:
         """The product itself, with the summand and scales of addmm."""

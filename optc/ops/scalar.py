@@ -209,6 +209,22 @@ def nodes(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] = lambda node: nod
             yield node
 
 
+def ordered(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] = lambda node: node.args) -> Iterator[Expr]:
+    """Every node of an expression, each once and behind its parts, however deep the expression is."""
+    seen: set[Expr] = set()
+    pending = [expr]
+    while pending:
+        node = pending[-1]
+        missing = [] if node in seen else [part for part in parts(node) if part not in seen]
+        if missing:
+            pending.extend(reversed(missing))
+            continue
+        pending.pop()
+        if node not in seen:
+            seen.add(node)
+            yield node
+
+
 def inputs_of(expr: Expr) -> set[int]:
     """The indices of the operands an expression reads."""
     return {node.value for node in nodes(expr) if node.op == "input"}
@@ -217,29 +233,24 @@ def inputs_of(expr: Expr) -> set[int]:
 def substitute(expr: Expr, inputs: Mapping[int, Expr]) -> Expr:
     """The expression with its inputs replaced."""
     done: dict[Expr, Expr] = {}
+    for node in ordered(expr):
+        is_input = node.op == "input"
+        done[node] = inputs[node.value] if is_input else _with_parts(node, [done[arg] for arg in node.args])
+    return done[expr]
 
-    def visit(node: Expr) -> Expr:
-        if node.op == "input":
-            return inputs[node.value]
-        if node not in done:
-            done[node] = Expr(node.op, node.dtype, tuple(visit(arg) for arg in node.args), node.value)
-        return done[node]
 
-    return visit(expr)
+def _with_parts(node: Expr, parts: Sequence[Expr]) -> Expr:
+    return Expr(node.op, node.dtype, tuple(parts), node.value)
 
 
 def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
     """Rebuild bottom-up; `change` gets each rebuilt node and returns its replacement, or None to keep it."""
     done: dict[Expr, Expr] = {}
-
-    def visit(node: Expr) -> Expr:
-        if node not in done:
-            rebuilt = Expr(node.op, node.dtype, tuple(visit(arg) for arg in node.args), node.value)
-            changed = change(rebuilt)
-            done[node] = rebuilt if changed is None else changed
-        return done[node]
-
-    return visit(expr)
+    for node in ordered(expr):
+        rebuilt = _with_parts(node, [done[arg] for arg in node.args])
+        changed = change(rebuilt)
+        done[node] = rebuilt if changed is None else changed
+    return done[expr]
 
 
 def _integer_divide(x: Any, y: Any) -> Any:
@@ -315,14 +326,9 @@ def evaluate(expr: Expr, inputs: Mapping[int, Any]) -> Any:
     """The value on numpy arrays (broadcast together), in the types the expression says. Silent about overflow."""
     done: dict[Expr, Any] = {}
 
-    def visit(node: Expr) -> Any:
+    def compute(node: Expr, args: list[Any]) -> Any:
         if node.op == "input":
             return inputs[node.value]
-        if node not in done:
-            done[node] = compute(node, [visit(arg) for arg in node.args])
-        return done[node]
-
-    def compute(node: Expr, args: list[Any]) -> Any:
         if node.op == "const":
             return np.asarray(node.value, node.dtype.numpy)
         if node.op == "cast":
@@ -334,4 +340,6 @@ def evaluate(expr: Expr, inputs: Mapping[int, Any]) -> Any:
         return np.asarray(_NUMPY[node.op](*map(np.asarray, args))).astype(node.dtype.numpy)
 
     with np.errstate(all="ignore"):
-        return visit(expr)
+        for node in ordered(expr):
+            done[node] = compute(node, [done[arg] for arg in node.args])
+    return done[expr]
