@@ -515,6 +515,11 @@ def _holds_objects(type_: Type) -> bool:
 
 def _compare_objects(left: ScriptObject, right: ScriptObject) -> int:
     """What sorting asks of two objects, answered by the `__lt__` of their class."""
+    if "__lt__" not in left.type.methods:
+        name = left.type.name
+        raise RuntimeError(
+            f"To sort a list of {name} it must define a __lt__ method with two inputs of type {name} that returns a bool"
+        )
     return -1 if _call_function(_method_of(left, "__lt__"), (left, right)) else 1
 
 

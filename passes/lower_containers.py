@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from optc.eager.script_values import fits_list
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import BOOL, FLOAT, NONE, TENSOR, IntType, ListType, TensorType, TupleType, Type
@@ -357,22 +358,23 @@ def _tensor_to_list(graph: Graph, node: Node) -> bool:
     type_ = x.type
     if not isinstance(type_, TensorType) or type_.dtype is None or type_.shape is None or not element.is_constant:
         return False
-    kind, conversion, number = _NUMBERS.get(element.constant, ("", "", NONE))
-    if kind != type_.dtype.kind or not rank.is_constant or rank.constant != len(type_.shape):
+    if element.constant not in _NUMBERS or not fits_list(type_.dtype, element.constant):
+        return False
+    if not rank.is_constant or rank.constant != len(type_.shape):
         return False
     extents = [dim for dim in type_.shape if isinstance(dim, int)]
     if len(extents) != len(type_.shape) or math.prod(extents) > LONGEST:
         return False
     with graph.replacing(node):
-        return _replace(node, _items_of(graph, x, extents, node.output.type, conversion, number))
+        return _replace(node, _items_of(graph, x, extents, node.output.type, *_NUMBERS[element.constant]))
 
 
-_NUMBERS: dict[int, tuple[str, str, Type]] = {
-    0: ("int", "aten::Int", IntType()),
-    1: ("float", "aten::Float", FLOAT),
-    2: ("bool", "aten::Bool", BOOL),
+_NUMBERS: dict[int, tuple[str, Type]] = {
+    0: ("aten::Int", IntType()),
+    1: ("aten::Float", FLOAT),
+    2: ("aten::Bool", BOOL),
 }
-"""By the code that `prim::tolist` has for elements: the kind of their type, and how one becomes a number of which type."""
+"""By the code that `prim::tolist` has for elements: how one becomes a number of which type."""
 
 
 def _items_of(graph: Graph, x: Value, extents: list[int], type_: Type, conversion: str, number: Type) -> Value:

@@ -126,6 +126,11 @@ def number_to_tensor(number: Any) -> Any:
     return wrap(np.asarray(number))
 
 
+def fits_list(dtype: dtypes.DType, element: int) -> bool:
+    """Whether `prim::tolist` makes such elements (int, float, bool or complex: 0, 1, 2, 3) of tensors of this type."""
+    return dtype == dtypes.INT64 if element == 0 else dtype.kind[0] == "ifbc"[element]
+
+
 def to_list(tensor: TensorBase, rank: int, element: int) -> Any:
     """`prim::tolist`: nested lists of `rank` levels; `element` says int, float, bool or complex (0, 1, 2, 3).
 
@@ -134,12 +139,13 @@ def to_list(tensor: TensorBase, rank: int, element: int) -> Any:
     array = tensor._array
     if array.ndim != rank:
         raise RuntimeError("Output annotation list dimension and runtime tensor dimension must match for tolist()")
-    kinds = ("i", "f", "b", "c")
-    if (
-        array.dtype.kind.replace("u", "i") != kinds[element]
-        and dtypes.from_numpy(array.dtype).kind[0] != kinds[element]
-    ):
-        raise RuntimeError("Output annotation element type and runtime tensor element type must match for tolist()")
+    dtype = dtypes.from_numpy(array.dtype)
+    if not fits_list(dtype, element):
+        wanted = ("Long", "Float", "Bool", "ComplexFloat")[element]
+        raise RuntimeError(
+            "Output annotation element type and runtime tensor element type must match for tolist(): "
+            f"{wanted} vs {dtype.label}"
+        )
     if array.dtype.kind not in "iub" and array.dtype.itemsize == 2:
         raise RuntimeError("tolist() gives the numbers of float and double tensors, not of half and bfloat16")
     return array.tolist()

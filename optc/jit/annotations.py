@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from optc.errors import ScriptError
 from optc.ir import types
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import DictType, FutureType, ListType, TupleType, Type
@@ -120,6 +121,11 @@ SCRIPT_CLASSES: dict[type, ClassType] = {}
 """The classes that have been compiled, with their types."""
 
 
+def python_class_of(type_: ClassType) -> type | None:
+    """The Python class of a script class, found by its name as in PyTorch; None for one that only an archive has."""
+    return next((class_ for class_, known in SCRIPT_CLASSES.items() if known.name == type_.name), None)
+
+
 class CannotInfer(Exception):
     """Why the type of a Python value cannot be told."""
 
@@ -145,12 +151,21 @@ def infer_type(value: Any, annotations: Annotations) -> Type:
     object_ = script_object_of(value)
     if object_ is not None:
         return object_.type
-    if type(value) in SCRIPT_CLASSES:
-        return SCRIPT_CLASSES[type(value)]
+    compiled = _class_of(value, annotations)
+    if compiled is not None:
+        return compiled
     raise CannotInfer(
         "Only tensors and (possibly nested) tuples of tensors, lists, or dicts are supported as inputs or outputs of "
         f"traced functions, but instead got value of type {type(value).__name__}."
     )
+
+
+def _class_of(value: Any, annotations: Annotations) -> Type | None:
+    """The type of an object of a class that is compiled, or can be."""
+    try:
+        return annotations.compile_class(type(value))
+    except ScriptError:
+        return None
 
 
 def script_object_of(value: Any) -> ScriptObject | None:

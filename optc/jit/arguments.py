@@ -14,6 +14,7 @@ from optc.eager.tensor import Tensor
 from optc.ir.dtypes import DType
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.schema import Argument, FunctionSchema
+from optc.ir.structure import make_tuple
 from optc.ir.types import (
     ANY,
     ANY_LIST,
@@ -36,8 +37,9 @@ from optc.ir.types import (
     Type,
     UnionType,
 )
-from optc.jit.annotations import SCRIPT_CLASSES
+from optc.jit.annotations import SCRIPT_CLASSES, Annotations, CannotInfer, infer_type
 from optc.jit.frontend.enumerations import member_like
+from optc.jit.frontend.type_rules import subtype
 
 
 class WrongType(Exception):
@@ -65,6 +67,11 @@ def bind_arguments(
             f"{schema.name}() expected at most {len(declared)} argument(s) but received "
             f"{len(given) + len(keywords)} argument(s). Declaration: {schema}"
         )
+    for argument in declared[: len(given)]:
+        if argument.name in keywords:
+            raise RuntimeError(
+                f"Argument '{argument.name}' specified both as positional and keyword argument. Schema: {schema}"
+            )
     bound = [_converted(schema, argument, value, place) for place, (argument, value) in enumerate(zip(declared, given))]
     for place, argument in enumerate(declared[len(given) :], len(given)):
         if argument.name in keywords:
@@ -130,7 +137,7 @@ def _refuse(value: Any) -> Any:
 
 
 def _integer(value: Any) -> int:
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int | np.integer) and -(2**63) <= value < 2**63:
         return int(value)
     if isinstance(value, DType | Layout | MemoryFormat):
         return value.code
@@ -204,12 +211,18 @@ def _container(value: Any, type_: ListType | TupleType | DictType) -> Any:
         if not isinstance(value, dict):
             _refuse(value)
         return {convert(key, type_.key): convert(item, type_.value) for key, item in value.items()}
-    if not isinstance(value, tuple):
-        raise WrongType(f"Object {value!r} is not a tuple")
-    if len(value) != len(type_.elements):
+    return _tuple(value, type_)
+
+
+def _tuple(value: Any, type_: TupleType) -> tuple[Any, ...]:
+    """Whatever can be iterated is taken for a tuple, as in PyTorch."""
+    try:
+        given = tuple(value)
+    except TypeError:
+        raise WrongType(f"Object {value!r} is not a tuple") from None
+    if len(given) != len(type_.elements):
         raise WrongType(f"Object {value!r} had a different number of elements than type {type_.annotation}")
-    items = [convert(item, element) for item, element in zip(value, type_.elements)]
-    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return make_tuple([convert(item, element) for item, element in zip(given, type_.elements)], type_)
 
 
 def _member(value: Any, type_: EnumType) -> Enum:
@@ -230,7 +243,7 @@ def script_object_of(value: Any) -> ScriptObject | None:
 
 def _object(value: Any, type_: ClassType) -> ScriptObject:
     found = script_object_of(value)
-    if found is None and SCRIPT_CLASSES.get(type(value)) is type_:
+    if found is None and not type_.is_interface and not type_.is_module:
         return _object_like(value, type_)
     if found is None:
         raise WrongType(f"Object {value!r} is not an instance of {type_.name}")
@@ -240,7 +253,7 @@ def _object(value: Any, type_: ClassType) -> ScriptObject:
 
 
 def _object_like(value: Any, type_: ClassType) -> ScriptObject:
-    """A new object that holds what an instance of the class in Python holds."""
+    """A new object that holds what an object of any class in Python holds, as PyTorch makes it."""
     lacking = [name for name in type_.attributes if not hasattr(value, name)]
     if lacking:
         raise WrongType(f"Object {value!r} has no attribute {lacking[0]}")
@@ -248,19 +261,26 @@ def _object_like(value: Any, type_: ClassType) -> ScriptObject:
     return ScriptObject(type_, held)
 
 
-def _distance(value: Any, member: Type) -> int:
-    """How far a Python number is from a type of numbers: a bool is an int too, and an int can be a float."""
-    kinds = [bool, int, float, complex]
-    types = [member is BOOL, isinstance(member, IntType), member is FLOAT, member is COMPLEX]
-    if type(value) not in kinds or True not in types:
-        return 0
-    return abs(types.index(True) - kinds.index(type(value)))
-
-
 def _member_of(value: Any, type_: UnionType) -> Any:
-    for member in sorted(type_.members, key=lambda member: _distance(value, member)):
+    """The value as the type that it has: nothing is converted for a union."""
+    try:
+        inferred = infer_type(value, _COMPILED)
+    except CannotInfer:
+        return _first_that_fits(value, type_)
+    if not subtype(inferred, type_):
+        raise WrongType(f"Expected a member of {type_.annotation} but instead found type {inferred.annotation}")
+    return convert(value, inferred)
+
+
+def _first_that_fits(value: Any, type_: UnionType) -> Any:
+    """A value that does not say what it is, such as an empty list."""
+    for member in type_.members:
         try:
             return convert(value, member)
         except WrongType:
             continue
     return _refuse(value)
+
+
+_COMPILED = Annotations(SCRIPT_CLASSES.get)
+"""Knows the classes that have been compiled."""

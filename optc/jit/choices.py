@@ -14,12 +14,15 @@ _CHOICE = "_torchscript_choice"
 
 @dataclass(frozen=True)
 class Choice:
-    """Which argument decides (its name and place), and between which functions. It is False where it is not given."""
+    """Which argument decides (its name and place), and between what: functions, compiled or not, or further choices.
+
+    It is False where it is not given.
+    """
 
     argument: str
     place: int
-    when_true: Callable[..., Any]
-    when_false: Callable[..., Any]
+    when_true: Any
+    when_false: Any
 
 
 def chosen_by(

@@ -19,6 +19,7 @@ from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
+from optc.jit.annotations import python_class_of
 from optc.jit.arguments import WrongType, convert
 from optc.jit.calls import call_function
 from optc.jit.code_printer import print_function
@@ -431,9 +432,20 @@ def to_python(value: Any, type_: Type) -> Any:
     return with_devices(_with_wrappers(value), type_)
 
 
+def _instance(value: ScriptObject) -> Any:
+    """An instance of the object's class in Python with what the object holds, as PyTorch makes it."""
+    class_ = python_class_of(value.type)
+    if class_ is None:
+        return RecursiveScriptClass(value)
+    made: Any = object.__new__(class_)
+    for name, attribute in value.type.attributes.items():
+        setattr(made, name, to_python(value.values[name], attribute.type))
+    return made
+
+
 def _with_wrappers(value: Any) -> Any:
     if isinstance(value, ScriptObject):
-        return RecursiveScriptModule(value) if value.type.is_module else RecursiveScriptClass(value)
+        return RecursiveScriptModule(value) if value.type.is_module else _instance(value)
     if isinstance(value, Tensor) or value is None or isinstance(value, int | float | complex):
         return value
     if isinstance(value, str):

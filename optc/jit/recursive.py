@@ -20,7 +20,7 @@ from optc.jit.annotations import Annotations, script_object_of
 from optc.jit.frontend.concrete import ModuleCompiler
 from optc.jit.frontend.definitions import Compiling
 from optc.jit.frontend.emitter import MakeSelf, emit_function
-from optc.jit.frontend.library import library_class, library_function
+from optc.jit.frontend.library import library_choice, library_class, library_function
 from optc.jit.frontend.python_source import PythonResolver, read_function, variables_of
 from optc.jit.frontend.python_values import ignored_schema
 from optc.jit.frontend.resolver import Resolver, StringResolver
@@ -169,7 +169,8 @@ class Recursion:
         """True for Python functions and classes of optc that stand for code of their own in scripts."""
         if inspect.isfunction(value) and value.__module__ == "optc.functional":
             return True
-        return library_function(value) is not None or (inspect.isclass(value) and library_class(value) is not None)
+        is_function = library_function(value) is not None or library_choice(value) is not None
+        return is_function or (inspect.isclass(value) and library_class(value) is not None)
 
     @staticmethod
     def is_module_class(class_: type) -> bool:
@@ -226,5 +227,9 @@ def compile_module(module: Any) -> ScriptObject:
 
 def compile_class(class_: type) -> ClassType:
     """Compile a Python class as a script class. Raises ScriptError."""
+    if len(class_.__mro__) > 2:
+        raise ScriptError(
+            "TorchScript classes does not support inheritance yet. Please directly inherit from 'object'."
+        )
     with _lock:
         return RECURSION.classes.compile(class_)

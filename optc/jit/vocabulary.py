@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import collections
 import inspect
 import math
 import sys
@@ -41,6 +42,7 @@ _BUILTINS: dict[int, str] = {
     id(markers.wait): "aten::wait",
     id(markers.unwrap_optional): "aten::_unwrap_optional",
     id(Device): "aten::device",
+    id(collections.OrderedDict): "aten::dict",
 }
 
 _BUILTIN_NAMES = {

@@ -1,7 +1,7 @@
 """The operators: importing this package declares all of them.
 
-Overload resolution follows the order of declaration, so operators on tensors come before those on lists, text,
-dictionaries and numbers.
+Overload resolution follows the order of declaration, so operators on tensors come before those on numbers, and these
+before those on lists (two numbers are not a list of two), text and dictionaries.
 """
 
 import warnings
@@ -100,7 +100,7 @@ from optc.ops import (
     windows,
     writes,
 )
-from optc.ops import lists, strings, dictionaries, values, scalars, profiling
+from optc.ops import scalars, lists, strings, dictionaries, values, profiling
 from optc.ops import complex_parts, fourier_parts
 # isort: on
 

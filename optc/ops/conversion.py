@@ -241,16 +241,23 @@ def _check_no_dims(x: Shape, name: str) -> None:
 def _implicit(name: str, kind: str | None, convert: Callable[[Any], Any]) -> Callable[[Array], Any]:
     def reference(x: Array) -> Any:
         _check_no_dims(x.shape, name)
-        if kind is not None and from_numpy(x.dtype).kind != kind:
-            wanted = "integral" if kind == "int" else "float"
-            raise RuntimeError(f"Cannot input a tensor of type {from_numpy(x.dtype).label} as an {wanted} argument")
+        if kind is not None:
+            _check_kind(from_numpy(x.dtype), kind)
         return convert(x.item())
 
     return reference
 
 
-def _infer_implicit(x: TensorType) -> Any:
+def _check_kind(dtype: DType, kind: str) -> None:
+    if dtype.kind != kind:
+        wanted = "integral" if kind == "int" else "float"
+        raise RuntimeError(f"Cannot input a tensor of type {dtype.label} as an {wanted} argument")
+
+
+def _infer_implicit(x: TensorType, kind: str | None = None) -> Any:
     _check_no_dims(known_shape(x), "")
+    if kind is not None and x.dtype is not None:
+        _check_kind(x.dtype, kind)
     return _number_of_kind(x.dtype)
 
 
@@ -276,7 +283,7 @@ define(
     may_fail=True,
 )
 define(
-    "aten::IntImplicit(Tensor a) -> int", infer=lambda x: (_infer_implicit(x), fresh())[1],
+    "aten::IntImplicit(Tensor a) -> int", infer=lambda x: (_infer_implicit(x, "int"), fresh())[1],
     reference=_implicit("int", "int", int), scalar=_element, promotion="none", may_fail=True,
 )  # fmt: skip
 define(

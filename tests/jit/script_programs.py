@@ -584,4 +584,101 @@ PROGRAMS = {
         """,
         "torch.ones(3)",
     ),
+    "constant lists": Program(
+        """
+        class Sizes(nn.Module):
+            sizes: Final[List[int]]
+            names: Final[List[str]]
+            __constants__ = ["steps"]
+
+            def __init__(self):
+                super().__init__()
+                self.sizes = [1, 2, 3]
+                self.names = ["a", "bc"]
+                self.steps = [0.5, 2]
+
+            def forward(self, x):
+                for size in self.sizes:
+                    x = x + size
+                for size, name in zip(self.sizes, self.names):
+                    x = x * size - len(name)
+                for step in self.steps:
+                    x = x * step
+                return x.reshape(self.sizes[0], -1) + len(self.sizes), [2 * size for size in self.sizes]
+
+        program = Sizes()
+        """,
+        "torch.ones(2)",
+    ),
+    "results chosen by flags": Program(
+        """
+        def program(x):
+            a = torch.unique(x)
+            b, c = torch.unique(x, return_inverse=True)
+            d, e = torch.unique(x, True, False, True)
+            f = torch.unique(x, True, True, True)
+            g, h = torch.unique_consecutive(x, return_counts=True)
+            return a, b, c, d, e, f, g, h, torch.unique_consecutive(x)
+        """,
+        "torch.tensor([3, 1, 1, 3])",
+    ),
+    "ordered dictionaries": Program(
+        """
+        import collections
+
+        def program(x):
+            d: Dict[str, Tensor] = collections.OrderedDict([("a", x), ("b", x + 1)])
+            return d["a"] + d["b"]
+        """,
+        "torch.ones(2)",
+    ),
+    "the larger of numbers in tensors": Program(
+        """
+        def program(x: Tensor, y: Tensor):
+            return int(max(x, y)), int(min(x, y))
+        """,
+        "torch.tensor(3), torch.tensor(2)",
+    ),
+    "a class with a base": Program(
+        """
+        class Base:
+            def __init__(self):
+                self.size = 1
+
+        class Derived(Base):
+            def __init__(self, size: int):
+                self.size = size
+
+            def twice(self) -> int:
+                return self.size * 2
+
+        def program(x):
+            return x * Derived(3).twice()
+        """,
+        "torch.ones(2)",
+    ),
+    "an object of a class that nobody has compiled": Program(
+        """
+        class Count:
+            def __init__(self, start: int):
+                self.count = start
+                self.seen = [start]
+
+            def update(self, step: int) -> int:
+                self.count += step
+                self.seen.append(step)
+                return self.count + len(self.seen)
+
+        class Counter(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.state = Count(3)
+
+            def forward(self, x, step: int):
+                return x * self.state.update(step) + self.state.count
+
+        program = Counter()
+        """,
+        "torch.ones(2), 2",
+    ),
 }

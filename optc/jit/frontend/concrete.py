@@ -416,9 +416,9 @@ class ModuleInference:
         if inspect.isroutine(value):
             return False
         coded = vocabulary.constant_of(value)
-        plain = coded[0] if coded is not None else value
+        plain = coded[0] if coded is not None else _as_tuples(value)
         try:
-            type_ = infer_type(value, self.annotations)
+            type_ = infer_type(value if coded is not None else plain, self.annotations)
         except CannotInfer:
             return False
         if type_ is TENSOR:
@@ -469,6 +469,11 @@ class ModuleInference:
     def _overloads(self) -> None:
         for name, declared in markers.method_overloads_of(self.class_).items():
             self.concrete.overloads[name] = [f"{name}__{place}" for place in range(len(declared))]
+
+
+def _as_tuples(value: Any) -> Any:
+    """A constant, which nobody can change: tuples in place of lists."""
+    return tuple(map(_as_tuples, value)) if isinstance(value, list | tuple) else value
 
 
 def _is_final(hint: Any) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from optc.ir.function import ClassAttribute, ClassType, Function
 from optc.ir.types import BOOL, INT, STRING, OptionalType, Type
+from optc.jit.choices import Choice
 from optc.jit.frontend.string_source import compile_text, define_text_method
 from optc.jit.names import NAMES
 
@@ -59,6 +60,53 @@ _FUNCTIONS: dict[str, tuple[str, str]] = {
     "optc.jit.tracing.is_tracing": ("__torch__.torch.jit._trace", "def is_tracing():\n    return False\n"),
 }
 
+_UNIQUE = """\
+def _unique_impl(input, sorted: bool=True, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    if dim is not None:
+        output, inverse_indices, counts = torch.unique_dim(input, dim, sorted, return_inverse, return_counts)
+    else:
+        output, inverse_indices, counts = torch._unique2(input, sorted, return_inverse, return_counts)
+    return output, inverse_indices, counts
+def _return_output(input, sorted: bool=True, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, _, _ = _unique_impl(input, sorted, return_inverse, return_counts, dim)
+    return output
+def _return_counts(input, sorted: bool=True, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, _, counts = _unique_impl(input, sorted, return_inverse, return_counts, dim)
+    return output, counts
+def _return_inverse(input, sorted: bool=True, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, inverse_indices, _ = _unique_impl(input, sorted, return_inverse, return_counts, dim)
+    return output, inverse_indices
+def _return_inverse_and_counts(input, sorted: bool=True, return_inverse: bool=False, return_counts: bool=False,
+                               dim: Optional[int]=None):
+    return _unique_impl(input, sorted, return_inverse, return_counts, dim)
+"""
+
+_UNIQUE_CONSECUTIVE = """\
+def _unique_consecutive_impl(input, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, inverse_indices, counts = torch.unique_consecutive(input, return_inverse, return_counts, dim)
+    return output, inverse_indices, counts
+def _consecutive_return_output(input, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, _, _ = _unique_consecutive_impl(input, return_inverse, return_counts, dim)
+    return output
+def _consecutive_return_counts(input, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, _, counts = _unique_consecutive_impl(input, return_inverse, return_counts, dim)
+    return output, counts
+def _consecutive_return_inverse(input, return_inverse: bool=False, return_counts: bool=False, dim: Optional[int]=None):
+    output, inverse_indices, _ = _unique_consecutive_impl(input, return_inverse, return_counts, dim)
+    return output, inverse_indices
+def _consecutive_return_inverse_and_counts(input, return_inverse: bool=False, return_counts: bool=False,
+                                           dim: Optional[int]=None):
+    return _unique_consecutive_impl(input, return_inverse, return_counts, dim)
+"""
+
+_CHOSEN: dict[str, tuple[str, str, int]] = {
+    "optc.eager.optional_results.unique": (_UNIQUE, "_return", 2),
+    "optc.eager.optional_results.unique_consecutive": (_UNIQUE_CONSECUTIVE, "_consecutive_return", 1),
+}
+"""Functions whose flags `return_inverse` and `return_counts`, the first in the given place, say how many results there
+are: the text of all forms, and what the forms' names begin with."""
+
+_made_chosen: dict[str, Choice] = {}
 _made_classes: dict[str, ClassType] = {}
 _made_functions: dict[str, Function] = {}
 
@@ -81,6 +129,22 @@ def library_class(class_: type) -> ClassType | None:
             define_text_method(made, f"def {method}")
         _made_classes[name] = made
     return _made_classes[name]
+
+
+def library_choice(function: Any) -> Choice | None:
+    """The compiled functions that stand for a Python function of optc, and the flags that choose one; or None."""
+    name = _python_name(function)
+    if name not in _CHOSEN:
+        return None
+    if name not in _made_chosen:
+        text, prefix, place = _CHOSEN[name]
+        made = compile_text(text, "__torch__.torch.functional")
+        with_inverse = Choice(
+            "return_counts", place + 1, made[f"{prefix}_inverse_and_counts"], made[f"{prefix}_inverse"]
+        )
+        without = Choice("return_counts", place + 1, made[f"{prefix}_counts"], made[f"{prefix}_output"])
+        _made_chosen[name] = Choice("return_inverse", place, with_inverse, without)
+    return _made_chosen[name]
 
 
 def library_function(function: Any) -> Function | None:

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from optc.errors import ScriptError, SourceRange
-from optc.ir.function import ClassType
+from optc.ir.function import ClassType, Function
 from optc.ir.graph import Value
 from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import DEVICE, INT, NONE, TENSOR, Type
@@ -25,6 +25,7 @@ from optc.jit.frontend.callables import (
     SliceValue,
 )
 from optc.jit.frontend.constants import MAX_INT, known
+from optc.jit.frontend.library import library_choice
 from optc.jit.frontend.resolver import OperatorNamespace, OperatorNamespaces
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue, SpecialForm
 from optc.jit.frontend.values import SugaredValue
@@ -125,13 +126,22 @@ class ChoiceValue(SugaredValue):
         self.recursion = recursion
 
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
-        given = [value for value in kwargs if value.name == self.choice.argument]
-        given += args[self.choice.place : self.choice.place + 1]
+        by_name = [value for value in kwargs if value.name == self.choice.argument]
+        given = args[self.choice.place : self.choice.place + 1] or by_name
         flag = given[0].materialize(writer.graph) if given else None
         if flag is not None and known(flag, bool) is None:
-            raise ScriptError(f"Argument for boolean dispatch at {self.choice.argument} was not constant", source)
-        function = self.choice.when_true if flag is not None and flag.constant else self.choice.when_false
-        return _function_value(function, source, self.recursion).call(writer, source, args, kwargs)
+            place = f"Keyword argument '{self.choice.argument}'" if by_name else "Argument"
+            where = "position" if by_name else f"position {self.choice.place}"
+            raise ScriptError(f"{place} for boolean dispatch at {where} was not constant", source)
+        chosen = self.choice.when_true if flag is not None and flag.constant else self.choice.when_false
+        return self._chosen(chosen, source).call(writer, source, args, kwargs)
+
+    def _chosen(self, chosen: Any, source: SourceRange | None) -> SugaredValue:
+        if isinstance(chosen, Choice):
+            return ChoiceValue(chosen, self.recursion)
+        return (
+            FunctionValue(chosen) if isinstance(chosen, Function) else _function_value(chosen, source, self.recursion)
+        )
 
 
 class SliceClass(SugaredValue):
@@ -204,12 +214,12 @@ def to_sugared(
     form = vocabulary.special_form(value)
     if form is not None:
         return SpecialForm(form)
+    choice = choice_of(value) or library_choice(value)
+    if choice is not None:
+        return ChoiceValue(choice, recursion)
     builtin = vocabulary.builtin_name(value)
     if builtin is not None:
         return BuiltinValue(builtin)
-    choice = choice_of(value)
-    if choice is not None:
-        return ChoiceValue(choice, recursion)
     if inspect.isclass(value):
         return _class_value(value, source, recursion)
     if isinstance(value, enum.Enum):

@@ -33,7 +33,7 @@ class ClassCompiler:
         self.types = SCRIPT_CLASSES
 
     def type_of(self, class_: type) -> Type | None:
-        """The class's type, compiled now if the class can be: own `__init__`, no bases, no builtin."""
+        """The class's type, compiled now if the class can be: own `__init__`, no builtin."""
         if class_ in self.types:
             return self.types[class_]
         from_library = library_class(class_)
@@ -47,10 +47,6 @@ class ClassCompiler:
             return self.types[class_]
         if getattr(class_, "__torch_script_interface__", False):
             return self.interface(class_)
-        if len(class_.__mro__) > 2:
-            raise ScriptError(
-                "TorchScript classes does not support inheritance yet. Please directly inherit from 'object'."
-            )
         type_ = ClassType(NAMES.claim(qualified_name(class_)))
         self.types[class_] = type_
         try:
@@ -142,12 +138,12 @@ def _class_of(compiler: ClassCompiler, type_: ClassType) -> type | None:
 
 
 def can_compile(class_: type) -> bool:
-    """True for classes that may be compiled without being asked: own Python source and no bases but object."""
+    """True for classes that may be compiled without being asked: their `__init__` has Python source."""
     if class_.__module__ in ("builtins", "typing") or getattr(class_, "__flags__", 0) & (1 << 9) == 0:
         return False
     if getattr(class_, "__torch_script_interface__", False) or issubclass(class_, BaseException):
         return False
-    if class_.__module__.partition(".")[0] == "optc" or len(class_.__mro__) > 2:
+    if class_.__module__.partition(".")[0] == "optc" or issubclass(class_, tuple | list):
         return False
     if dataclasses.is_dataclass(class_):
         return True
