@@ -163,12 +163,13 @@ class Compare(Instrument):
             inputs.insert(0, self_object)
         for slot in self.slots_of.slots:
             if slot.owner is not None:
-                inputs.append(copy.deepcopy(slot.owner.values[slot.name]))
+                inputs.append(copy.deepcopy(slot.present))
         try:
             result = interpreter.run(graph, inputs)
         except ExecutionError as error:
             return error
         state = sum(slot.output is not None for slot in self.slots_of.slots)
+        state += sum(kept.count for kept in self.slots_of.kept)
         results = list(result) if isinstance(result, tuple) and len(graph.outputs) != 1 else [result]
         results = results[: len(results) - state]
         return [leaf for item in results for leaf in _leaves(item)]

@@ -24,7 +24,7 @@ from optc import config, rewrite
 from optc.errors import OptcError
 from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.optimized import Slot
+from optc.ir.optimized import Kept, Slot
 from optc.ir.types import Type
 from optc.ops.registry import operator_of
 
@@ -41,6 +41,7 @@ class Context:
     state_types: Mapping[tuple[Any, Any], Type] = field(default_factory=dict)
     """Types of state by `Slot.place`, where they are to say less than what is there now: extents that change."""
     slots: list[Slot] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
     narrowed: list[tuple[Value, Type]] = field(default_factory=list)
     """What stands for arguments of which this call knows more than the program declares, with the declared types."""
     output_structure: Any = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from optc.errors import UnsupportedError
 from optc.ir.graph import Graph, Value
-from optc.ir.optimized import ListElements, Slot
+from optc.ir.optimized import Kept, Slot
 from optc.ir.structure import Structure
 from optc.pipeline import Context, graph_pass
 
@@ -26,29 +28,38 @@ def flatten_outputs(graph: Graph, *, context: Context) -> bool:
     for slot in context.slots:
         if slot.output is not None:
             slot.output += len(leaves) - 1
-    state_changed = _take_lists_apart(graph, context.slots)
-    return structure.kind != "leaf" or state_changed
+    for kept in context.kept:
+        if kept.output is not None:
+            kept.output += len(leaves) - 1
+    for kept in context.kept:
+        _take_kept_apart(graph, kept, context)
+    return structure.kind != "leaf" or bool(context.kept)
 
 
-def _take_lists_apart(graph: Graph, slots: list[Slot]) -> bool:
-    """Give back the elements of lists that attributes hold one by one. Raises UnsupportedError for another length."""
-    lists: dict[tuple[int, str], list[Slot]] = {}
-    for slot in slots:
-        if isinstance(slot.owner, ListElements):
-            lists.setdefault((id(slot.owner.owner), slot.owner.name), []).append(slot)
-    for (_, name), elements in lists.items():
-        place, outputs = elements[0].output, graph.outputs
-        assert place is not None
-        made = outputs[place].node
-        if made.kind != "prim::ListConstruct" or len(made.inputs) != len(elements):
-            raise UnsupportedError(f"the list {name} is assigned with another, or an unknown, number of elements")
-        graph.block.return_node.set_inputs([*outputs[:place], *made.inputs, *outputs[place + 1 :]])
-        for slot in slots:
-            if slot.output is not None and slot.output > place:
-                slot.output += len(elements) - 1
-        for number, slot in enumerate(elements):
-            slot.output = place + number
-    return bool(lists)
+def _take_kept_apart(graph: Graph, kept: Kept, context: Context) -> None:
+    """Give back what an attribute holds at the end one by one. Raises UnsupportedError for lists of another length."""
+    place, outputs = kept.output, graph.outputs
+    assert place is not None
+    leaves: list[Value] = []
+    kept.structure = _take_apart(outputs[place], leaves)
+    if not _has_lengths(kept.structure, kept.given):
+        raise UnsupportedError(f"the list {kept.name} is assigned with another, or an unknown, number of elements")
+    graph.block.return_node.set_inputs([*outputs[:place], *leaves, *outputs[place + 1 :]])
+    written: list[Slot | Kept] = [*context.slots, *context.kept]
+    for other in written:
+        if other.output is not None and other.output > place:
+            other.output += len(leaves) - 1
+
+
+def _has_lengths(structure: Structure, given: Any) -> bool:
+    """True where lists of tensors are as long as before: every length would need code of its own."""
+    if isinstance(given, tuple) and structure.kind == "tuple":
+        return all(map(_has_lengths, structure.items, given))
+    if structure.kind == "optional":
+        return _has_lengths(structure.items[1], given)
+    if not isinstance(given, list) or structure.kind == "none":
+        return True
+    return structure.kind == "list" and len(structure.items) == len(given)
 
 
 def _take_apart(value: Value, leaves: list[Value]) -> Structure:

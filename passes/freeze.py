@@ -2,11 +2,14 @@
 
 An attribute that is assigned (`self.count = ...`) is turned into SSA form: it enters the graph as an input, branches
 and loops hand it on, and its last value is one more output. A tensor or list that is changed in place enters as an
-input, and its contents at the end are one more output. `Context.slots` says what the caller must put back where.
+input, and its contents at the end are one more output. State that may be None, a tuple or a list of tensors is taken
+apart as it is now: every form of it gets code of its own, like arguments. `Context.slots` and `Context.kept` say what
+the caller must put back where.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,8 +19,8 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.optimized import ListElements, Slot
-from optc.ir.types import TENSOR, Type, unrefined
+from optc.ir.optimized import Kept, Parts, Slot
+from optc.ir.types import NONE, ListType, OptionalType, TupleType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
@@ -26,6 +29,7 @@ from optc.passes.inline import inline
 from optc.passes.object_constants import insert_held
 from optc.passes.running_statistics import write_running_statistics
 from optc.passes.settled_branches import take_settled_branches
+from optc.passes.taken_inputs import Taken, take_in
 from optc.passes.variables import Variable
 from optc.pipeline import Context, graph_pass, writes_memory
 
@@ -203,38 +207,53 @@ class _Freezer:
         for key, node in assigned.items():
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
-            type_ = self.present_type(owner, name, type_)
-            if _holds_tensors(owner.values.get(name)):
-                self.promote_list(owner, name, type_, key)
-                continue
-            value = self.graph.add_input(type_, name)
-            slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=type_)
             variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
+            given = self.form_of(owner, name, (), owner.values.get(name), type_)
+            if _is_taken_apart(given, type_):
+                self.promote_parts(owner, name, type_, given, variable)
+                continue
+            value = self.graph.add_input(given, name)
+            slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=given)
             last = variable.promote(self.graph.block.nodes, value)
             slot.output = len(self.graph.outputs)
             self.graph.add_output(last)
             self.context.slots.append(slot)
 
-    def present_type(self, owner: ScriptObject | ListElements, name: Any, declared: Type) -> Type:
+    def form_of(self, owner: ScriptObject, name: str, path: tuple[int, ...], held: Any, declared: Type) -> Any:
+        """The types of what an attribute holds, nested like tuples and lists of tensors, NONE for None.
+
+        Whatever else it may hold is of the type that is declared.
+        """
+        if isinstance(declared, OptionalType):
+            return NONE if held is None else self.form_of(owner, name, path, held, declared.element)
+        if isinstance(declared, TupleType) and isinstance(held, tuple):
+            parts = enumerate(zip(held, declared.elements))
+            return tuple(self.form_of(owner, name, (*path, place), item, type_) for place, (item, type_) in parts)
+        if isinstance(declared, ListType) and _holds_tensors(held):
+            items = enumerate(held)
+            return [self.form_of(owner, name, (*path, place), item, declared.element) for place, item in items]
+        return self.present_type(*_place(owner, name, path), held, declared)
+
+    def present_type(self, owner: ScriptObject | Parts, name: Any, held: Any, declared: Type) -> Type:
         """The type of state as it is now, for a tensor its element type and shape; less where that changes."""
-        values: Any = owner.values
-        held = values[name] if isinstance(owner, ListElements) else values.get(name)
         known = self.context.state_types.get((owner, name))
         return known or (constant_type(held._array) if isinstance(held, Tensor) else declared)
 
-    def promote_list(self, owner: ScriptObject, name: str, type_: Type, key: tuple[int, str]) -> None:
-        """The elements of a list that is assigned are inputs; the list at the end is taken apart by `flatten-outputs`."""
-        holder = ListElements(owner, name)
-        elements = []
-        for place in range(len(holder.values)):
-            elements.append(self.graph.add_input(self.present_type(holder, place, TENSOR), f"{name}.{place}"))
-            slot = Slot("attribute", place, len(self.graph.inputs) - 1, owner=holder, type=elements[-1].type)
-            slot.output = len(self.graph.outputs)
-            self.context.slots.append(slot)
+    def promote_parts(self, owner: ScriptObject, name: str, type_: Type, given: Any, variable: Variable) -> None:
+        """What a tuple or list holds are inputs, None is a constant; `flatten-outputs` takes apart what it is at the end."""
+        taken = Taken([])
         with self.graph.inserting(next(self.graph.nodes)):
-            start = self.graph.insert("prim::ListConstruct", elements, (type_,)).output
-        variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
-        self.graph.add_output(variable.promote(self.graph.block.nodes, start))
+            start, _ = take_in(self.graph, name, given, type_, taken)
+        for leaf, path in zip(taken.leaves, _paths(given), strict=True):
+            value = self.graph.add_input(leaf.type, leaf.name)
+            leaf.replace_all_uses_with(value)
+            start = value if start is leaf else start
+            holder, place = _place(owner, name, path)
+            slot = Slot("attribute", place, len(self.graph.inputs) - 1, owner=holder, type=leaf.type)
+            self.context.slots.append(slot)
+        last = variable.promote(self.graph.block.nodes, start)
+        self.context.kept.append(Kept(owner, name, given, len(self.graph.outputs)))
+        self.graph.add_output(last)
 
     def accesses(self, node: Node, key: tuple[int, str]) -> bool:
         return (self.is_known(node, "prim::GetAttr") or self.is_known(node, "prim::SetAttr")) and self.key(node) == key
@@ -278,17 +297,19 @@ class _Freezer:
         reads = [node for node in reads if node.output not in self.objects]
         self.check_shared_memory(aliasing, reads)
         for slot in self.context.slots:
-            if isinstance(slot.owner, ScriptObject):
+            if slot.output is not None:
                 self.recognize_buffer(aliasing, slot)
             elif self.is_written(aliasing, self.graph.inputs[slot.input]):
-                raise NotFreezable(f"{slot.path} is changed in place, and the list that holds it is assigned")
+                slot.kind, slot.output = "buffer", len(self.graph.outputs)
+                self.graph.add_output(self.graph.inputs[slot.input])
         for node in reads:
             if self.is_written(aliasing, node.output) or self.key(node) in self.lasting:
                 self.make_buffer(node)
 
     def make_buffer(self, node: Node) -> None:
         owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-        value = self.graph.add_input(self.present_type(owner, name, node.output.type), name)
+        type_ = self.present_type(owner, name, self.attribute(node), node.output.type)
+        value = self.graph.add_input(type_, name)
         place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)
         kind = "buffer" if isinstance(self.attribute(node), Tensor | list | dict) else "attribute"
         self.context.slots.append(Slot(kind, name, place, output, owner, value.type))
@@ -369,3 +390,21 @@ def _is_look(node: Node) -> bool:
 def _holds_tensors(value: Any) -> bool:
     """True for a list of tensors."""
     return isinstance(value, list) and bool(value) and all(isinstance(item, Tensor) for item in value)
+
+
+def _is_taken_apart(given: Any, declared: Type) -> bool:
+    return isinstance(given, tuple | list) or isinstance(declared, OptionalType)
+
+
+def _place(owner: ScriptObject, name: str, path: tuple[int, ...]) -> tuple[ScriptObject | Parts, Any]:
+    """Owner and name of the slot for what lies at a place in what an attribute holds."""
+    return (Parts(owner, name), path) if path else (owner, name)
+
+
+def _paths(given: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """The places of what is no container and not None."""
+    if isinstance(given, tuple | list):
+        for place, item in enumerate(given):
+            yield from _paths(item, (*path, place))
+    elif given is not NONE:
+        yield path

@@ -6,7 +6,6 @@ Importing this module registers every pass.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from optc import config, pipeline
@@ -15,9 +14,8 @@ from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Value
 from optc.ir.optimized import Island, OptimizedProgram, Slot
-from optc.ir.structure import Literal, Structure
-from optc.ir.types import ANY, NONE, TENSOR, DictType, ListType, OptionalType, TensorType, TupleType, Type, UnionType
-from optc.ops.builder import constant_type
+from optc.ir.structure import Structure
+from optc.ir.types import TensorType, Type
 from optc.passes import (
     addmm_fusion,
     branch_simplification,
@@ -70,6 +68,7 @@ from optc.passes import (
 )
 from optc.passes.inline import erase_types
 from optc.passes.outline_islands import name_of, reason_of
+from optc.passes.taken_inputs import Taken, take_in
 
 PASSES = (
     inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes,
@@ -144,6 +143,7 @@ def optimize(
         structures,
         context.output_structure,
         context.compares_arguments,
+        context.kept,
         context.needs_rows,
     )
 
@@ -161,7 +161,7 @@ def specialize_inputs(
     given: list[Any] = [value.type for value in arguments] if input_types is None else list(input_types)
     if len(given) != len(arguments):
         raise TypeError(f"the program takes {len(arguments)} arguments, {len(given)} types were given")
-    taken = _Taken([] if narrowed is None else narrowed)
+    taken = Taken([] if narrowed is None else narrowed)
     return [
         _specialize(graph, value, value.type if type_ is None else type_, taken)
         for value, type_ in zip(arguments, given)
@@ -176,19 +176,11 @@ def _share_inputs(graph: Graph, sharing: Sequence[int]) -> None:
             value.replace_all_uses_with(tensors[first])
 
 
-@dataclass
-class _Taken:
-    """What is found while arguments are taken in: narrowed ones, and the leaves of the present one."""
-
-    narrowed: list[tuple[Value, Type]]
-    leaves: list[Value] = field(default_factory=list)
-
-
-def _specialize(graph: Graph, value: Value, given: Any, taken: _Taken) -> Structure:
+def _specialize(graph: Graph, value: Value, given: Any, taken: Taken) -> Structure:
     leaves = taken.leaves = []
     declared = value.type
     with graph.inserting(next(graph.nodes, graph.block.return_node)):
-        made, structure = _take_in(graph, value.name, given, declared, taken)
+        made, structure = take_in(graph, value.name, given, declared, taken)
     value.replace_all_uses_with(made)
     place = value.offset
     graph.block.param_node.remove_output(place)
@@ -196,61 +188,6 @@ def _specialize(graph: Graph, value: Value, given: Any, taken: _Taken) -> Struct
     for offset, parameter in enumerate(graph.inputs):
         parameter.offset = offset
     return structure
-
-
-def _take_in(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
-    """A value of the given structure made from new inputs."""
-    value, structure = _take_in_as_given(graph, name, given, declared, taken)
-    if isinstance(given, Literal) or isinstance(declared, OptionalType | UnionType) or declared is ANY:
-        taken.narrowed.append((value, declared))
-    return value, structure
-
-
-def _take_in_as_given(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
-    if isinstance(declared, OptionalType) and given is not NONE and not isinstance(given, OptionalType):
-        declared = declared.element
-    if given is NONE:
-        return graph.insert_constant(None, NONE), Structure("none")
-    if isinstance(given, Literal):
-        return graph.insert_constant(given.value, constant_type(given.value)), Structure("text", keys=(given.value,))
-    if isinstance(given, TupleType):
-        given = tuple(given.elements)
-    if isinstance(given, tuple | list | dict):
-        return _take_in_parts(graph, name, given, declared, taken)
-    leaf = Value(graph.block.param_node, 0, given, name)
-    taken.leaves.append(leaf)
-    return leaf, Structure("leaf", type=given)
-
-
-def _take_in_parts(graph: Graph, name: str, given: Any, declared: Type, taken: _Taken) -> tuple[Value, Structure]:
-    parts = list(given.values()) if isinstance(given, dict) else list(given)
-    elements = _element_types(declared, len(parts))
-    made = [
-        _take_in(graph, f"{name}.{place}" if name else "", part, element, taken)
-        for place, (part, element) in enumerate(zip(parts, elements))
-    ]
-    values, structures = [value for value, _ in made], tuple(structure for _, structure in made)
-    if isinstance(given, dict):
-        keys = [graph.insert_constant(key, constant_type(key)) for key in given]
-        pairs = [value for pair in zip(keys, values) for value in pair]
-        mapping = declared if isinstance(declared, DictType) else DictType(keys[0].type, values[0].type)
-        return graph.insert("prim::DictConstruct", pairs, (mapping,)).output, Structure(
-            "dict", structures, tuple(given)
-        )
-    if isinstance(given, list):
-        type_ = declared if isinstance(declared, ListType) else ListType(values[0].type if values else TENSOR)
-        return graph.insert("prim::ListConstruct", values, (type_,)).output, Structure("list", structures)
-    kind = TupleType(tuple(value.type for value in values))
-    named = TupleType(kind.elements, declared.name, declared.fields) if isinstance(declared, TupleType) else kind
-    return graph.insert("prim::TupleConstruct", values, (named,)).output, Structure("tuple", structures, type=declared)
-
-
-def _element_types(declared: Type, count: int) -> list[Type]:
-    if isinstance(declared, TupleType):
-        return list(declared.elements)
-    if isinstance(declared, ListType):
-        return [declared.element] * count
-    return [declared.value if isinstance(declared, DictType) else TENSOR] * count
 
 
 def islands_of(graph: Graph) -> list[Island]:

@@ -13,16 +13,19 @@ from optc.ir.types import Type
 
 
 @dataclass(frozen=True)
-class ListElements:
-    """The elements of a list that an attribute holds, as a `Slot`'s owner whose names are places in the list."""
+class Parts:
+    """What is in a tuple or list that an attribute holds, as a `Slot`'s owner whose names are paths of places."""
 
     owner: ScriptObject
     name: str
 
-    @property
-    def values(self) -> list[Any]:
-        """The list as it is now."""
-        held: list[Any] = self.owner.values[self.name]
+    def part(self, path: tuple[int, ...]) -> Any:
+        """What lies at a place now; None where there is nothing."""
+        held = self.owner.values.get(self.name)
+        for place in path:
+            if not isinstance(held, tuple | list) or place >= len(held):
+                return None
+            held = held[place]
         return held
 
 
@@ -32,23 +35,21 @@ class Slot:
 
     `kind` is "attribute" (rebind `name` of `owner` to the output), "buffer" (copy the output into the tensor that the
     attribute holds) or "argument" (copy the output into argument number `input`). `output` is None until some pass
-    found out that the slot is written. The elements of a list all have the list as their output until
-    `flatten-outputs` takes it apart.
+    found out that the slot is written, and for attributes whose last value is `Kept`.
     """
 
     kind: str
     name: Any
     input: int
     output: int | None = None
-    owner: ScriptObject | ListElements | None = None
+    owner: ScriptObject | Parts | None = None
     type: Type | None = None
 
     @property
     def present(self) -> Any:
         """What its owner holds now; None where it has none, or the owner nothing of that name."""
-        if isinstance(self.owner, ListElements):
-            held = self.owner.values
-            return held[self.name] if self.name < len(held) else None
+        if isinstance(self.owner, Parts):
+            return self.owner.part(self.name)
         return None if self.owner is None else self.owner.values.get(self.name)
 
     @property
@@ -59,16 +60,41 @@ class Slot:
     @property
     def path(self) -> str:
         """The attribute, for messages."""
-        return f"{self.owner.name}[{self.name}]" if isinstance(self.owner, ListElements) else str(self.name)
+        if not isinstance(self.owner, Parts):
+            return str(self.name)
+        return self.owner.name + "".join(f"[{place}]" for place in self.name)
 
     def rebind(self, value: Any) -> None:
-        """Let its owner hold another value; a list that an attribute holds is replaced, not changed."""
-        if isinstance(self.owner, ListElements):
-            changed = list(self.owner.values)
-            changed[self.name] = value
-            self.owner.owner.values[self.owner.name] = changed
-        elif self.owner is not None:
-            self.owner.values[self.name] = value
+        """Let its owner hold another value."""
+        assert isinstance(self.owner, ScriptObject)
+        self.owner.values[self.name] = value
+
+
+@dataclass
+class Kept:
+    """An attribute that may be None, a tuple or a list of tensors, and that the program assigns.
+
+    The code is for what it holds now: `given` has the types, nested like the value (NONE for None), whose leaves are
+    `Slot`s. When the program ends, it holds what `structure` says, made of the outputs from `output` on; None when that
+    is what it held. `buffers` has for every such output the number of the slot whose memory it is, None for others.
+    """
+
+    owner: ScriptObject
+    name: str
+    given: Any
+    output: int | None
+    structure: Structure = field(default_factory=lambda: Structure("leaf"))
+    buffers: tuple[int | None, ...] = ()
+
+    @property
+    def present(self) -> Any:
+        """What the attribute holds now."""
+        return self.owner.values.get(self.name)
+
+    @property
+    def count(self) -> int:
+        """How many outputs it has."""
+        return 0 if self.output is None else self.structure.leaf_count
 
 
 @dataclass
@@ -107,5 +133,6 @@ class OptimizedProgram:
     output_structure: Structure | None = None
     compares_arguments: bool = False
     """What the program does depends on which of its tensor arguments are one object."""
+    kept: list[Kept] = field(default_factory=list)
     needs_rows: bool = False
     """The program is only right for arguments whose elements lie row by row without gaps."""

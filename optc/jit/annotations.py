@@ -103,13 +103,21 @@ class Annotations:
 
     def named_tuple(self, class_: type) -> TupleType:
         """The type of a NamedTuple class; fields without annotation are tensors."""
-        hints = inspect.get_annotations(class_)
+        hints = _evaluated_hints(class_)
         fields: tuple[str, ...] = class_._fields  # type: ignore[attr-defined]
         elements = [self.type_of(hints[name]) if name in hints else types.TENSOR for name in fields]
         if None in elements:
             unknown = fields[elements.index(None)]
             raise RuntimeError(f"Unknown type annotation: '{hints[unknown]}' in NamedTuple {class_.__name__}.")
         return TupleType(tuple(element for element in elements if element), qualified_name(class_), fields)
+
+
+def _evaluated_hints(class_: type) -> dict[str, Any]:
+    """The class's annotations; those written as strings are looked up in its module where that is possible."""
+    try:
+        return typing.get_type_hints(class_)
+    except NameError:
+        return inspect.get_annotations(class_)
 
 
 def is_named_tuple(class_: Any) -> bool:

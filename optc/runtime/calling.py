@@ -20,10 +20,10 @@ from optc.codegen.entry.signature import (
     Update,
 )
 from optc.ir.function import ScriptObject
-from optc.ir.optimized import ListElements, OptimizedProgram, Slot
+from optc.ir.optimized import Kept, OptimizedProgram, Slot
 from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
-from optc.ir.types import IntType, TupleType
+from optc.ir.types import NONE, IntType, TupleType
 
 
 def with_python_form(
@@ -52,7 +52,7 @@ def with_python_form(
         for form, parameter in zip(shown, parameters, strict=True)
     )
     held = [slot for slot in program.state if slot.owner is not None]
-    if any(isinstance(slot.owner, ListElements) for slot in held):
+    if not all(_is_whole(kept) for kept in program.kept):
         return None
     states = {id(slot): _state(slot, spec) for slot, spec in zip(held, signature.inputs[count:], strict=True)}
     visible = 1 if program.output_structure is None else program.output_structure.leaf_count
@@ -60,11 +60,15 @@ def with_python_form(
     if len(hidden) != len(results) - visible:
         return None
     written = [slot for slot in program.state if slot.output is not None]
-    updates = tuple(_update(slot, visible, states.get(id(slot)), signature) for slot in written)
+    updates = [_update(slot, visible, states.get(id(slot)), signature) for slot in written]
+    for kept in program.kept:
+        if kept.output is not None:
+            (state,) = [state for state in states.values() if _is_state_of(state, kept)]
+            updates.append(Update(kept.output - visible, state=state))
     inputs = (*(spec for form in shown for spec in _specs(form)), *signature.inputs[count:])
     return replace(
         point, signature=replace(signature, inputs=inputs, outputs=tree, hidden=tuple(hidden)), arguments=arguments,
-        state=tuple(states.values()), updates=updates,
+        state=tuple(states.values()), updates=tuple(updates),
     )  # fmt: skip
 
 
@@ -115,6 +119,16 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
     elif not isinstance(form, Constant):
         for item in form:
             yield from _specs(item)
+
+
+def _is_whole(kept: Kept) -> bool:
+    """True where an attribute holds one tensor or number before and after, and not that of a buffer."""
+    is_simple = not isinstance(kept.given, tuple | list) and kept.given is not NONE
+    return is_simple and (kept.output is None or kept.structure.kind == "leaf" and kept.buffers == (None,))
+
+
+def _is_state_of(state: State, kept: Kept) -> bool:
+    return state.holder is kept.owner.values and state.name == kept.name
 
 
 def _state(slot: Slot, spec: InputSpec) -> State:

@@ -302,7 +302,7 @@ def store(key: ProgramKey, specialization: Specialization, origins: Origins) -> 
     return True
 
 
-_PROGRAM_PARTS = ("state", "input_structures", "output_structure", "compares_arguments", "needs_rows")
+_PROGRAM_PARTS = ("state", "kept", "input_structures", "output_structure", "compares_arguments", "needs_rows")
 
 
 def restore(

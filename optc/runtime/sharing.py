@@ -71,7 +71,7 @@ def overlaps(program: OptimizedProgram, values: Sequence[Any]) -> bool:
         leaf for value, structure in zip(values, program.input_structures) for leaf in leaves_of(value, structure)
     ]
     arguments = len(leaves)
-    leaves += [slot.owner.values[slot.name] for slot in program.state if slot.owner is not None]
+    leaves += [slot.present for slot in program.state if slot.owner is not None]
     return any(
         not (leaves[one] is leaves[other] and max(one, other) < arguments) and _may_share(leaves[one], leaves[other])
         for one, other in written_pairs(program)

@@ -13,7 +13,7 @@ from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram, Slot
 from optc.ir.structure import Literal
-from optc.ir.types import GENERATOR, IntType, TensorType
+from optc.ir.types import GENERATOR, NONE, IntType, TensorType
 from optc.runtime.sharing import overlaps, sharing_of
 
 
@@ -90,7 +90,10 @@ class Specialization:
 
     def _accepts_state(self, symbols: dict[str, int]) -> bool:
         """Tensors that programs assign to attributes may have another shape or type in the next call."""
-        return all(fits(slot.present, type_, None, symbols) for slot, type_ in self.held if slot.owner is not None)
+        assert self.program is not None
+        return all(_holds(kept.present, kept.given, symbols) for kept in self.program.kept) and all(
+            fits(slot.present, type_, None, symbols) for slot, type_ in self.held if slot.owner is not None
+        )
 
     def __repr__(self) -> str:
         return f"<Specialization {self}>"
@@ -157,6 +160,16 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
     if array.dtype != type_.dtype.numpy or array.ndim != len(type_.shape):
         return False
     return all(_dim_fits(dim, extent, symbols) for dim, extent in zip(type_.shape, array.shape))
+
+
+def _holds(value: Any, given: Any, symbols: dict[str, int]) -> bool:
+    """True when an attribute holds what the code was compiled for: None where it was, as many tensors of such types."""
+    if isinstance(given, tuple | list):
+        same = isinstance(value, type(given) if isinstance(given, list) else tuple) and len(value) == len(given)
+        return same and all(_holds(item, part, symbols) for item, part in zip(value, given))
+    if given is NONE or value is None:
+        return given is NONE and value is None
+    return not isinstance(given, TensorType) or fits(value, given, None, symbols)
 
 
 def _dim_fits(dim: Any, extent: int, symbols: dict[str, int]) -> bool:

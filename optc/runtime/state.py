@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from optc.eager.creation import from_numpy
-from optc.ir.optimized import OptimizedProgram, Slot
-from optc.ir.structure import leaves_of, rebuild
+from optc.ir.graph import Graph
+from optc.ir.optimized import Kept, OptimizedProgram, Parts, Slot
+from optc.ir.structure import Structure, leaves_of, rebuild
+from optc.ir.types import NONE
 from optc.runtime.specialization import native_form
 
 
@@ -34,6 +36,9 @@ def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequ
     for slot in program.state:
         if slot.output is not None:
             put_back(slot, results[slot.output], leaves)
+    for kept in program.kept:
+        if kept.output is not None:
+            keep(kept, program, results)
     if program.output_structure is None:
         return results[0] if results else None
     return rebuild(results[: program.output_structure.leaf_count], program.output_structure)
@@ -42,7 +47,9 @@ def run_program(program: OptimizedProgram, run: Callable[..., Any], values: Sequ
 def settle(program: OptimizedProgram) -> None:
     """What remains to be said about state when a program is optimised."""
     drop_unwritten(program)
+    drop_unchanged(program)
     return_written(program)
+    find_buffers(program)
 
 
 def drop_unwritten(program: OptimizedProgram) -> None:
@@ -53,13 +60,69 @@ def drop_unwritten(program: OptimizedProgram) -> None:
     for slot in list(program.state):
         if slot.output is None or graph.outputs[slot.output] is not graph.inputs[slot.input]:
             continue
-        graph.block.return_node.remove_input(slot.output)
-        for other in program.state:
-            if other.output is not None and other.output > slot.output:
-                other.output -= 1
+        _remove_output(program, graph, slot.output)
         slot.output = None
         if slot.owner is None:
             program.state.remove(slot)
+
+
+def _remove_output(program: OptimizedProgram, graph: Graph, place: int) -> None:
+    graph.block.return_node.remove_input(place)
+    written: list[Slot | Kept] = [*program.state, *program.kept]
+    for other in written:
+        if other.output is not None and other.output > place:
+            other.output -= 1
+
+
+def drop_unchanged(program: OptimizedProgram) -> None:
+    """Leave attributes alone that hold at the end, however deep, what they held."""
+    graph = program.graph
+    for kept in program.kept if graph is not None else ():
+        assert graph is not None and kept.output is not None
+        slots = [slot for slot in program.state if _is_part(slot, kept)]
+        last = list(graph.outputs[kept.output : kept.output + kept.count])
+        if not _is_like(kept.structure, kept.given) or last != [graph.inputs[slot.input] for slot in slots]:
+            continue
+        place, count, kept.output = kept.output, kept.count, None
+        for number in reversed(range(place, place + count)):
+            _remove_output(program, graph, number)
+
+
+def _is_part(slot: Slot, kept: Kept) -> bool:
+    if isinstance(slot.owner, Parts):
+        return slot.owner.owner is kept.owner and slot.owner.name == kept.name
+    return slot.owner is kept.owner and slot.name == kept.name
+
+
+def _is_like(structure: Structure, given: Any) -> bool:
+    """True for the structure of what has these nested types."""
+    if isinstance(given, tuple | list):
+        same = structure.kind in ("tuple", "list") and len(structure.items) == len(given)
+        return same and all(map(_is_like, structure.items, given))
+    return structure.kind == ("none" if given is NONE else "leaf")
+
+
+def find_buffers(program: OptimizedProgram) -> None:
+    """Which last values of attributes are tensors that the program has changed in place: the very objects stay."""
+    graph = program.graph
+    if graph is None:
+        return
+    memory = {graph.outputs[slot.output]: number for number, slot in enumerate(program.state)
+              if slot.kind == "buffer" and slot.output is not None}  # fmt: skip
+    for kept in program.kept:
+        if kept.output is not None:
+            last = list(graph.outputs[kept.output : kept.output + kept.count])
+            kept.buffers = tuple(memory.get(value) for value in last)
+
+
+def keep(kept: Kept, program: OptimizedProgram, results: Sequence[Any]) -> None:
+    """Let an attribute hold what the program left in it."""
+    assert kept.output is not None
+    leaves = list(results[kept.output : kept.output + kept.count])
+    for place, number in enumerate(kept.buffers):
+        if number is not None:
+            leaves[place] = program.state[number].present
+    kept.owner.values[kept.name] = rebuild(leaves, kept.structure)
 
 
 def return_written(program: OptimizedProgram) -> None:
@@ -73,6 +136,9 @@ def return_written(program: OptimizedProgram) -> None:
         if slot.kind == "argument" and slot.output is not None
     }
     hidden = {slot.output for slot in program.state}
+    for kept in program.kept:
+        if kept.output is not None:
+            hidden |= set(range(kept.output, kept.output + kept.count))
     for place, value in enumerate(list(graph.outputs)):
         if place not in hidden and value in written and written[value].type == value.type:
             graph.block.return_node.set_input(place, written[value])

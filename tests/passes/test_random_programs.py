@@ -20,7 +20,7 @@ from optc.instruments import Compare, Verify
 from optc.ir.dims import symbol
 from optc.ir.dtypes import FLOAT32
 from optc.ir.graph import Block, Graph, Value
-from optc.ir.types import BOOL, INT, TENSOR, ListType, TensorType, TupleType
+from optc.ir.types import BOOL, INT, NONE, TENSOR, ListType, TensorType, TupleType
 from optc.passes import functionalize, pipelines
 from optc.pipeline import graph_pass
 
@@ -52,7 +52,7 @@ class Program:
         if fitting:
             return self.choices.choice(fitting)
         sizes = self.graph.insert("prim::ListConstruct", [self.number(n) for n in shape or ()], (ListType(INT),)).output
-        nothing = self.graph.insert_constant(None, pipelines.NONE)
+        nothing = self.graph.insert_constant(None, NONE)
         dtype = self.number(FLOAT32.code)
         made = self.insert("aten::full", [sizes, self.number(1), dtype, nothing, nothing, nothing])
         return made, shape or ()
@@ -182,9 +182,7 @@ def random_program(choices: random.Random, length: int, writes: float = 0.4) -> 
     x, y = graph.add_input(TENSOR, "x"), graph.add_input(TENSOR, "y")
     condition, count = graph.add_input(BOOL, "c"), graph.add_input(INT, "n")
     program = Program(graph, choices, [], condition, count, writes=writes)
-    program.pool = [
-        (program.insert("aten::clone", [v, graph.insert_constant(None, pipelines.NONE)]), (3, 4)) for v in (x, y)
-    ]
+    program.pool = [(program.insert("aten::clone", [v, graph.insert_constant(None, NONE)]), (3, 4)) for v in (x, y)]
     for _ in range(length):
         program.statement()
     results = [value for value, _ in program.pool[-4:]]
