@@ -34,10 +34,11 @@ def _kept(input: Tensor, mask: Tensor) -> Tensor:
     return f.broadcast_to(mask.clone(), input.shape).to(dtypes.BOOL)
 
 
-def _filled(input: Tensor, mask: Tensor | None, value: float | None, name: str) -> Tensor:
-    """The input with `value` where it is masked out."""
+def _filled(input: Tensor, mask: Tensor | None, identity: float | Callable[[DType], float | None], name: str) -> Tensor:
+    """The input with the identity, or what it is for the element type, where it is masked out."""
     if mask is None:
         return input
+    value = identity if isinstance(identity, int | float) else identity(input.dtype)
     if value is None:
         raise NotImplementedError(f"identity of {name} on {input.dtype} input")
     return f.where(_kept(input, mask), input, f.tensor(value, dtype=input.dtype))
@@ -46,13 +47,13 @@ def _filled(input: Tensor, mask: Tensor | None, value: float | None, name: str) 
 def _lowest(dtype: DType) -> float | None:
     if dtype.is_floating_point:
         return -math.inf
-    return int(numerics.iinfo(dtype).min) if dtype.kind == "int" else None
+    return None if dtype.kind == "bool" else int(numerics.iinfo(dtype).min)  # raises TypeError for complex numbers
 
 
 def _highest(dtype: DType) -> float | None:
     if dtype.is_floating_point:
         return math.inf
-    return int(numerics.iinfo(dtype).max) if dtype.kind == "int" else None
+    return None if dtype.kind == "bool" else int(numerics.iinfo(dtype).max)
 
 
 def _dims(dim: Dims, rank: int) -> list[int]:
@@ -98,7 +99,7 @@ def _extreme(name: str, identity: Callable[[DType], float | None]) -> Callable[.
         dtype: DType | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        filled = _filled(input, mask, identity(input.dtype), name)
+        filled = _filled(input, mask, identity, name)
         found = getattr(f, name)(filled, _dims(dim, input.ndim), bool(keepdim))
         return found.to(dtype or input.dtype)
 
@@ -112,7 +113,7 @@ def _place(name: str, identity: Callable[[DType], float | None]) -> Callable[...
         input: Tensor, dim: int | None = None, *, keepdim: bool = False, dtype: DType | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        filled = _filled(input, mask, identity(input.dtype), name)
+        filled = _filled(input, mask, identity, name)
         return getattr(f, name)(filled, dim, bool(keepdim)).to(dtype or input.dtype)
 
     find.__name__ = find.__qualname__ = name
@@ -162,7 +163,8 @@ def logsumexp(
     input: Tensor, dim: Dims = None, *, keepdim: bool = False, dtype: DType | None = None, mask: Tensor | None = None
 ) -> Tensor:
     """The logarithm of the sum of exponentials of what the mask keeps."""
-    filled = _filled(input, mask, _lowest(input.dtype), "logsumexp")
+    nothing = -math.inf if input.is_complex() else _lowest
+    filled = _filled(input, mask, nothing, "logsumexp")
     return f.logsumexp(filled, _dims(dim, input.ndim), keepdim).to(dtype or input.dtype)
 
 
@@ -171,8 +173,8 @@ def logaddexp(
     other_mask: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """The logarithm of the sum of two exponentials; what is masked out counts as nothing."""
-    left = _filled(input, input_mask, _lowest(input.dtype), "logaddexp")
-    right = _filled(other, other_mask, _lowest(other.dtype), "logaddexp")
+    left = _filled(input, input_mask, _lowest, "logaddexp")
+    right = _filled(other, other_mask, _lowest, "logaddexp")
     return f.logaddexp(left, right).to(dtype or input.dtype)
 
 
@@ -182,6 +184,8 @@ def norm(
 ) -> Tensor:  # fmt: skip
     """The vector norm of what the mask keeps."""
     order = 2.0 if ord is None else ord
+    if order == -math.inf and mask is not None and not input.is_floating_point():
+        raise AssertionError(f"input must be floating point, got {input.dtype}")
     filled = _filled(input, mask, math.inf if order == -math.inf else 0, "norm")
     return f.linalg_vector_norm(filled, order, _dims(dim, input.ndim), bool(keepdim), dtype=dtype or input.dtype)
 
@@ -246,7 +250,7 @@ def _normalised(name: str, identity: Callable[[DType], float | None]) -> Callabl
     def normalise(input: Tensor, dim: int, *, dtype: DType | None = None, mask: Tensor | None = None) -> Tensor:
         from optc.nn import functional
 
-        filled = _filled(input, mask, identity(input.dtype), name)
+        filled = _filled(input, mask, identity, "amin" if name == "softmin" else "amax")
         found: Tensor = getattr(functional, name)(filled, _single(dim, input.ndim), dtype=dtype or input.dtype)
         return found
 

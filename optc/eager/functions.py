@@ -203,10 +203,10 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:
     """The coordinates, in a tensor of that shape, of places counted in row-major order.
 
-    Raises ValueError for indices that are not whole numbers and extents that are negative.
+    Raises TypeError for indices that are not whole numbers, ValueError for extents that are negative.
     """
     if indices.is_floating_point() or indices.is_complex() or indices.dtype is dtypes.BOOL:
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
     extents = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(extent < 0 for extent in extents):
         raise ValueError(f"'shape' cannot have negative values, but got {extents}")

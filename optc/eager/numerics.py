@@ -54,7 +54,7 @@ class iinfo:  # the name is torch's
 
     def __init__(self, dtype: DType) -> None:
         if dtype.kind != "int":
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{dtype}'")
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         limits = np.iinfo(dtype.numpy)
         self.bits, self.max, self.min, self.dtype = limits.bits, int(limits.max), int(limits.min), dtype.name
 

@@ -89,6 +89,7 @@ from optc.nn.pooling_functions import (
     max_pool2d,
     max_pool3d,
 )
+from optc.nn.projected_losses import linear_cross_entropy
 from optc.nn.sampling_functions import (
     affine_grid,
     fold,
@@ -151,6 +152,7 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "lp_pool1d",

@@ -223,13 +223,13 @@ _declare_loss(
 
 
 def _softened(b: Any, x: Any, target: Any) -> Any:
-    return b("aten::log1p", b("aten::exp", b("aten::neg", _mul(b, target, x))))
+    return b("aten::log1p", b("aten::exp", b("aten::mul.Tensor", b("aten::neg", target), x)))
 
 
-_declare_loss(
+declare_composite(
     "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
-    lambda x, target: np.log1p(np.exp(-target * x)),
-    _softened,
+    # Not computed in wider numbers: PyTorch does one operator after the other, and rounds halves after each.
+    lambda b, x, target, reduction: _build_reduced(b, _softened(b, x, target), reduction),
     refuses=refusal(
         BOOLS,
         "Negation, the `-` operator, on a bool tensor is not supported. "

@@ -12,6 +12,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import known_dtype, normalize_dim
 from optc.ops.composite import declare_composite
 from optc.ops.element_types import COMPLEXES, WHOLE, check_type, unimplemented
+from optc.ops.elementwise import cast_array
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
@@ -64,7 +65,7 @@ def declare_softmax(name: str, overload: str, log: bool) -> None:
 
     def reference(x: Array, dim: int, option: Any) -> Array:
         dtype = result(x, dim, option).numpy
-        return _softmax_array(x.astype(dtype).astype(np.float64), dim, log).astype(dtype)
+        return _softmax_array(cast_array(x, dtype).astype(np.float64), dim, log).astype(dtype)
 
     def decompose(b: Any, x: Any, dim: int, option: Any) -> Any:
         dtype = result(b.type(x), dim, option)

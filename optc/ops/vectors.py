@@ -12,7 +12,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
 from optc.ops.creation import are_few_numbers
-from optc.ops.element_types import BOOLS, COMPLEXES, refusal, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
 from optc.ops.reduction import narrowed, reduced
@@ -228,6 +228,8 @@ define(
 def _infer_logspace(start: Any, end: Any, steps: Dim, base: Any, code: int | None, *rest: Any) -> TensorType:
     if isinstance(steps, int) and steps < 0:
         raise RuntimeError("number of steps must be non-negative")
+    if steps not in (0, 1):
+        check_type(unimplemented("logspace_cpu", BOOLS), dtype_of_code(code, default_float()))
     return TensorType(dtype_of_code(code, default_float()), (steps,))
 
 
@@ -284,7 +286,6 @@ define(
     infer=_infer_logspace,
     reference=_reference_logspace,
     decompose=_decompose_logspace,
-    refuses=unimplemented("logspace_cpu", BOOLS, of="dtype"),
 )
 
 

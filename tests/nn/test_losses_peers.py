@@ -104,3 +104,37 @@ def test_pools_at_drawn_places_refuse_what_pytorch_refuses(arguments: dict[str, 
     with pytest.raises(ValueError) as refused:
         optc.nn.FractionalMaxPool2d(2, **arguments)
     assert str(refused.value) == str(expected.value)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16"])
+def test_soft_margin_loss_of_halves_is_rounded_after_every_step(name: str) -> None:
+    numbers = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
+    x, y = (torch.from_numpy(row).to(getattr(torch, name)) for row in numbers)
+    mine = [optc.from_numpy(row).to(getattr(optc, name)) for row in numbers]
+    expected = torch.nn.functional.soft_margin_loss(x, y, reduction="none").float().numpy()
+    found = optc.nn.functional.soft_margin_loss(*mine, reduction="none").float().numpy()
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("classes", [(5,), (5, 2)])
+def test_cross_entropy_of_a_linear_layer(classes: tuple[int, ...]) -> None:
+    random = np.random.default_rng(0)
+    x, w, bias = (random.normal(size=shape).astype(np.float32) for shape in ((3, 4), (*classes, 4), classes))
+    target = random.integers(0, 5, (3, *classes[1:]))
+    target.flat[0] = 1
+
+    def loss(functional: Any, *given: Any) -> Any:
+        return functional.linear_cross_entropy(*given[:3], linear_bias=given[3], ignore_index=1)
+
+    given = (x, w, target, bias)
+    expected = loss(torch.nn.functional, *map(torch.from_numpy, given)).numpy()
+    mine = tuple(map(optc.from_numpy, given))
+
+    def program(*given: Any) -> Any:
+        return loss(optc.nn.functional, *given)
+
+    compiled = optc.compile(program, mine, fallback="error")
+    for function in (program, compiled):
+        np.testing.assert_allclose(function(*mine).numpy(), expected, 1e-5)
+    with pytest.raises(RuntimeError, match="expected linear_weight with dimensionality at least 2, got 1"):
+        optc.nn.functional.linear_cross_entropy(mine[0], mine[1].reshape(-1), mine[2])

@@ -92,3 +92,23 @@ def test_operands_of_an_unknown_type_are_left_to_the_run() -> None:
     operator = lookup("aten::floor")
     assert operator is not None
     assert not operator.infer(TensorType(None, None)).is_typed
+
+
+def test_masked_reductions_and_places_name_the_types_they_do_not_take() -> None:
+    x, mask = optc.ones(2, dtype=optc.complex64), optc.tensor([True, False])
+    with pytest.raises(TypeError, match=re.escape("torch.iinfo() requires an integer input type")):
+        optc.masked.amax(x, 0, mask=mask)
+    with pytest.raises(NotImplementedError, match="\"max_values_cpu\" not implemented for 'ComplexFloat'"):
+        optc.masked.amax(x, 0)
+    with pytest.raises(AssertionError, match="input must be floating point, got torch.complex64"):
+        optc.masked.norm(x, -float("inf"), 0, mask=mask)
+    with pytest.raises(TypeError, match="expected 'indices' to be integer dtype, but got torch.float32"):
+        optc.unravel_index(optc.ones(1), (2, 3))
+
+
+def test_up_to_one_bool_of_a_sequence_needs_no_kernel() -> None:
+    assert (
+        optc.linspace(1, 2, 1, dtype=optc.bool).tolist() == optc.logspace(0, 1, 1, dtype=optc.bool).tolist() == [True]
+    )
+    with pytest.raises(NotImplementedError, match="linspace_cpu"):
+        optc.linspace(0, 1, 2, dtype=optc.bool)
