@@ -23,7 +23,7 @@ import numpy as np
 from optc.eager import dispatch
 from optc.eager.budget import Budget, current_budget
 from optc.eager.failures import Failure, PythonError
-from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE
+from optc.eager.node_functions import FUNCTIONS, MADE_OF_LISTS, PROCESS_STATE, list_element_code, with_dtype
 from optc.eager.script_values import Future, as_run_time_value
 from optc.errors import ExecutionError, UnsupportedError
 from optc.ir.dims import Dim, Symbol, Symbolic, substitute, symbols
@@ -211,6 +211,9 @@ class Program:
     def _operator(self, node: Node, operator: Operator) -> Step:
         if not _works_on_values(operator):
             execute = dispatch.run
+            code = list_element_code(node) if node.kind in MADE_OF_LISTS else None
+            if code is not None:
+                return self._apply_to_list(node, lambda arguments: execute(operator, with_dtype(arguments, code)))
             return self._apply_to_list(node, lambda arguments: execute(operator, arguments))
         return self._apply(node, operator.reference)
 

@@ -17,14 +17,16 @@ from optc.ir.dtypes import BOOL as BOOL_ELEMENT
 from optc.ir.dtypes import FLOAT64, INT64, DType
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import type_symbols
-from optc.ir.types import BOOL, FLOAT, IntType, ListType, TensorType
+from optc.ir.types import BOOL, FLOAT, IntType, ListType, TensorType, Type
 from optc.ops.builder import Builder
+from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
 from optc.pipeline import graph_pass
 
 _FIRST_ROWS = 4
 _READS = ("aten::len", "aten::__getitem__")
 _JOINS = ("aten::stack", "aten::cat")
+_TENSORS = ("aten::tensor", "aten::as_tensor")
 _NUMBERS = {"int": "aten::Int.Tensor", "float": "aten::Float.Tensor", "bool": "aten::Bool.Tensor"}
 
 
@@ -121,7 +123,8 @@ class _Family:
             return self.carried(node, slot - 2)
         if node.kind == "prim::Return":
             return self.returned(node.owner, slot)
-        reads = node.kind in _READS or (node.kind in _JOINS and node.inputs[1].is_constant)
+        reads = node.kind in _READS or _is_tensor_of_numbers(node)
+        reads = reads or (node.kind in _JOINS and node.inputs[1].is_constant)
         if not reads or slot != 0:
             return None
         self.readers.append(node)
@@ -240,19 +243,39 @@ class _Conversion:
             self.rows[node.output] = _Rows(written, b("aten::add.int", rows.count, 1))
 
     def read(self, node: Node) -> None:
-        b, graph = self.builder, self.graph
         rows = self.rows[node.inputs[0]]
-        with graph.replacing(node):
-            if node.kind == "aten::len":
-                found = rows.count
-            else:
-                filled = b("aten::narrow", rows.buffer, 0, 0, rows.count)
-                found = read_rows(b, node, filled, b.shape(filled)[0])
-                if not isinstance(node.output.type, TensorType):
-                    found = b(_NUMBERS[str(node.output.type)], found)
+        with self.graph.replacing(node):
+            found = rows.count if node.kind == "aten::len" else self.rows_read(node, rows)
         found.name = found.name or node.output.name
         node.output.replace_all_uses_with(found)
         node.destroy()
+
+    def cast(self, tensor: Value, dtype: DType) -> Value:
+        made: Value = self.builder("aten::to.dtype", tensor, dtype.code)
+        return made
+
+    def rows_read(self, node: Node, rows: _Rows) -> Value:
+        """An element, or all of them as one tensor."""
+        b, type_ = self.builder, node.output.type
+        filled: Value = b("aten::narrow", rows.buffer, 0, 0, rows.count)
+        if node.kind in _TENSORS:
+            assert isinstance(type_, TensorType) and type_.dtype is not None
+            made = filled if self.dtype is not FLOAT64 else self.cast(filled, default_float())
+            return self.cast(made, type_.dtype)
+        found = read_rows(b, node, filled, b.shape(filled)[0])
+        return found if isinstance(type_, TensorType) else b(_NUMBERS[str(type_)], found)
+
+
+def _is_tensor_of_numbers(reader: Node) -> bool:
+    """True for a node that makes a tensor of a list of numbers."""
+    if reader.kind not in _TENSORS or isinstance(_element_of(reader.inputs[0].type), TensorType):
+        return False
+    type_ = reader.output.type
+    return isinstance(type_, TensorType) and type_.dtype is not None and type_.rank == 1
+
+
+def _element_of(type_: Type) -> Type | None:
+    return type_.element if isinstance(type_, ListType) else None
 
 
 def _is_indexed(reader: Node) -> bool:

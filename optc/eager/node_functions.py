@@ -6,7 +6,7 @@ The interpreter asks once per node for the function, and calls it whenever the n
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from optc.eager import gradient
@@ -22,10 +22,12 @@ from optc.eager.script_values import (
     unpack_list,
     unwrap_optional,
 )
+from optc.ir.dtypes import BOOL as BOOL_ELEMENT
+from optc.ir.dtypes import INT64
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Node
 from optc.ir.structure import make_tuple
-from optc.ir.types import TupleType
+from optc.ir.types import BOOL, IntType, ListType, TupleType
 from optc.messages import say
 
 
@@ -151,6 +153,26 @@ def _spread(node: Node, function: Callable[[Any], Any]) -> Callable[..., Any]:
 def _generator(device: str | None, seed: int | None) -> Generator:
     require_cpu(device)
     return Generator() if seed is None else Generator().manual_seed(seed)
+
+
+MADE_OF_LISTS = ("aten::tensor", "aten::as_tensor")
+"""Operators whose result has the element type that the program declares for the list, also when that is empty."""
+
+
+def list_element_code(node: Node) -> int | None:
+    """The code of the element type that a list of integers or bools gives a tensor; None for other lists."""
+    type_ = node.inputs[0].type
+    if not isinstance(type_, ListType):
+        return None
+    while isinstance(type_, ListType):
+        type_ = type_.element
+    return BOOL_ELEMENT.code if type_ is BOOL else INT64.code if isinstance(type_, IntType) else None
+
+
+def with_dtype(arguments: Sequence[Any], code: int) -> list[Any]:
+    """Arguments (data, dtype, ...) with the element type where none is asked for."""
+    data, asked, *rest = arguments
+    return [data, code if asked is None else asked, *rest]
 
 
 PROCESS_STATE: dict[str, Callable[..., Any]] = {
