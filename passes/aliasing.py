@@ -4,12 +4,13 @@ Every tensor, list, dictionary or tuple gets a *place*: a storage, and the chain
 storage to the value. Two values with one place are the same memory for certain. Where that is not known (branches that
 return different tensors, values a loop carries, elements of lists) a value gets a storage of its own, whose *roots*
 are all the storages it may really be. Two storages may be the same memory only when their roots intersect.
+Memory that a loop makes anew in every turn is another root when a later turn meets it again.
 Roots ignore the order of the program; loops and lists are handled by repeating the walk until nothing is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -168,6 +169,11 @@ class Aliasing:
         self.places: dict[Value, Place] = {}
         self.writes: list[Write] = []
         self.own_slots: set[Value] = set()
+        self.made: dict[Storage, Node] = {}
+        """The roots that are other memory every time: with the node that makes them, or the loop whose earlier turn did."""
+        self.origins: dict[Storage, Storage] = {}
+        """For memory of earlier turns, what it was when it was made."""
+        self.earlier: dict[tuple[Storage, Node], Storage] = {}
         self.changed = True
         while self.changed:
             self.changed = False
@@ -180,9 +186,10 @@ class Aliasing:
         """True when some write may hit the storage."""
         hit = self._hit
         if storage.is_container:
-            return not hit.containers.isdisjoint(storage.containers)
-        held = holds_containers(storage.value.type) and not hit.holders.isdisjoint(storage.roots)
-        return held or not hit.roots.isdisjoint(storage.roots)
+            return not hit.containers.isdisjoint(self.as_made(storage.containers))
+        roots = self.as_made(storage.roots)
+        held = holds_containers(storage.value.type) and not hit.holders.isdisjoint(roots)
+        return held or not hit.roots.isdisjoint(roots)
 
     @cached_property
     def _hit(self) -> _Hit:
@@ -190,12 +197,16 @@ class Aliasing:
         targets = {self.places[write.target].storage for write in self.writes}
         hit = _Hit()
         for target in targets:
-            hit.containers |= target.containers
+            hit.containers |= self.as_made(target.containers)
             if target.is_container:
-                hit.holders |= target.containers.union(target.wholes)
+                hit.holders |= self.as_made(target.containers.union(target.wholes))
             else:
-                hit.roots |= target.roots
+                hit.roots |= self.as_made(target.roots)
         return hit
+
+    def as_made(self, roots: Iterable[Storage]) -> set[Storage]:
+        """The roots, memory of earlier turns of loops as what it was then."""
+        return {self.origins.get(root, root) for root in roots}
 
     def allocate(self, value: Value) -> None:
         """Memory that is its own root."""
@@ -211,6 +222,8 @@ class Aliasing:
             return
         storage = self.storage(value)
         is_new = value.node.kind in ("prim::ListConstruct", "prim::DictConstruct")
+        if is_new:
+            self.made[storage] = value.node
         if is_container(value.type):
             self.add_roots(storage, {storage})
         for source in sources:
@@ -283,8 +296,9 @@ class Aliasing:
                 or (_is_generic(declared.type) and not _is_list_of_numbers(declared.type, output.type))
             ):
                 self.derive(output, list(node.inputs))
-            else:
+            elif is_reference(output.type):
                 self.allocate(output)
+                self.made[self.storages[output]] = node
 
     def write(self, node: Node, operator: Operator, target: Value) -> None:
         self.writes.append(Write(node, target))
@@ -293,7 +307,8 @@ class Aliasing:
             for argument, value in zip(operator.schema.arguments, node.inputs):
                 if value is target or value not in self.places or _is_list_of_numbers(argument.type, value.type):
                     continue
-                self.add_roots(storage, self.places[value].storage.roots, are_held=True)
+                roots = self.of_all_turns(self.places[value].storage.roots, storage.value.node)
+                self.add_roots(storage, roots, are_held=True)
         for output, declared in zip(node.outputs, operator.schema.returns):
             if declared.is_written:
                 self.places[output] = self.places[target]
@@ -318,7 +333,8 @@ class Aliasing:
         carried = list(zip(body.inputs[1:], node.inputs[2:], body.outputs[1:], node.outputs))
         for parameter, start, result, _ in carried:
             if parameter in self.own_slots:
-                self.derive(parameter, [start, result])
+                self.carry(parameter, result, node)
+                self.derive(parameter, [start])
             else:
                 self.same_or_own(parameter, start)
         self.block(body)
@@ -332,6 +348,32 @@ class Aliasing:
                 self.changed = True
             self.derive(output, [start, result])
 
+    def carry(self, parameter: Value, result: Value, loop: Node) -> None:
+        """What a turn gives back is, in the next one, memory of an earlier turn, and not what that turn makes."""
+        if result in self.places and is_reference(parameter.type):
+            roots = self.places[result].storage.roots
+            self.add_roots(self.storage(parameter), {self.of_earlier_turn(root, loop) for root in roots})
+
+    def of_all_turns(self, roots: set[Storage], holder: Node) -> set[Storage]:
+        """What a list from outside of loops holds in the end when every turn puts these into it."""
+        held = set(roots)
+        makers = [self.made[root] for root in roots if root in self.made]
+        for loop in {loop: None for maker in makers for loop in _loops_around(maker, holder)}:
+            held |= {self.of_earlier_turn(root, loop) for root in held}
+        return held
+
+    def of_earlier_turn(self, root: Storage, loop: Node) -> Storage:
+        """The memory that was `root` when some turn of the loop before this one ended."""
+        maker = self.made.get(root)
+        if maker is None or not maker.is_inside(loop.blocks[0]):
+            return root
+        found = self.earlier.get((root, loop))
+        if found is None:
+            found = self.earlier[root, loop] = Storage(root.value)
+            found.roots.add(found)
+            self.made[found], self.origins[found] = loop, self.origins.get(root, root)
+        return found
+
     def same_or_own(self, parameter: Value, start: Value) -> None:
         if not is_reference(parameter.type):
             return
@@ -341,6 +383,15 @@ class Aliasing:
             self.own_slots.add(parameter)
             self.changed = True
             self.allocate(parameter)
+
+
+def _loops_around(node: Node, outsider: Node) -> Iterator[Node]:
+    """The loops that run a node again and again, but not the other one; inner ones first."""
+    block = node.owner
+    while block is not None and block.owning_node is not None:
+        if block.owning_node.kind == "prim::Loop" and not outsider.is_inside(block):
+            yield block.owning_node
+        block = block.owning_node.owner
 
 
 def _is_generic(type_: Type) -> bool:
