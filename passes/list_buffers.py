@@ -21,6 +21,7 @@ from optc.ir.types import BOOL, FLOAT, IntType, ListType, TensorType, Type
 from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
+from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
 
 _FIRST_ROWS = 4
@@ -60,7 +61,7 @@ class _Family:
 
     values: dict[Value, None] = field(default_factory=dict)
     elements: list[Value] = field(default_factory=list)
-    appends: list[Node] = field(default_factory=list)
+    steps: list[Node] = field(default_factory=list)
     starts: list[Node] = field(default_factory=list)
     merges: list[tuple[Node, int]] = field(default_factory=list)
     """Branches, with the offset of an output that is the list; loops, with the number of the carried value."""
@@ -79,7 +80,7 @@ class _Family:
             if sources is None or any(target is None for target in targets):
                 return False
             pending += sources + [found for target in targets for found in target or ()]
-        return bool(self.elements) and (bool(self.appends) or any(map(_is_indexed, self.readers)))
+        return bool(self.elements) and (bool(self.steps) or any(map(_is_indexed, self.readers)))
 
     def sources(self, value: Value) -> list[Value] | None:
         """The list values that a value may be."""
@@ -95,14 +96,24 @@ class _Family:
             self.starts.append(node)
             self.elements += node.inputs
             return []
-        if node.kind == "prim::ListAppend":
-            return [node.inputs[0]]
+        if node.kind in STEPS:
+            return self.step(node)
         if node.kind == "prim::If":
             self.merge(node, value.offset)
             return [block.outputs[value.offset] for block in node.blocks]
         if node.kind == "prim::Loop":
             return self.carried(node, value.offset)
         return None
+
+    def step(self, node: Node) -> list[Value] | None:
+        """The lists that a list is made of, and the list itself."""
+        step = STEPS[node.kind]
+        if not step.is_possible(node):
+            return None
+        if node not in self.steps:
+            self.steps.append(node)
+            self.elements += [] if step.element is None else [node.inputs[step.element]]
+        return [node.output, *node.inputs[: step.lists]]
 
     def carried(self, loop: Node, place: int) -> list[Value]:
         self.merge(loop, place)
@@ -115,10 +126,8 @@ class _Family:
 
     def targets(self, node: Node, slot: int) -> list[Value] | None:
         """The list values that a user makes of a value; none for readers."""
-        if node.kind == "prim::ListAppend" and slot == 0:
-            self.appends.append(node)
-            self.elements.append(node.inputs[1])
-            return [node.output]
+        if node.kind in STEPS and slot < STEPS[node.kind].lists:
+            return self.step(node)
         if node.kind == "prim::Loop" and slot >= 2:
             return self.carried(node, slot - 2)
         if node.kind == "prim::Return":
@@ -149,14 +158,6 @@ class _Family:
         return all(element.type == first for element in self.elements)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """A list as a tensor, of which the first `count` rows are the elements."""
-
-    buffer: Value
-    count: Value
-
-
 class _Conversion:
     """Writes rows in place of a family's lists."""
 
@@ -164,36 +165,36 @@ class _Conversion:
         self.graph = graph
         self.family = family
         self.builder = Builder(graph)
-        self.rows: dict[Value, _Rows] = {}
+        self.rows: dict[Value, Rows] = {}
         element = family.elements[0].type
-        self.shape = element.shape or () if isinstance(element, TensorType) else ()
+        shape = element.shape or () if isinstance(element, TensorType) else ()
         self.dtype = _element_type(family.elements[0])
+        self.writer = RowWriter(self.builder, self.dtype, shape)
 
     def run(self) -> None:
         for node, place in self.family.merges:
             self.open_merge(node, place)
         for node in self.family.starts:
             self.start(node)
-        for node in self.family.appends:
-            self.append_in_order(node)
+        for node in self.family.steps:
+            self.step_in_order(node)
         for node, place in self.family.merges:
             self.close_merge(node, place)
         for node in self.family.readers:
             self.read(node)
-
-    def type(self) -> TensorType:
-        """The type of a buffer whose number of rows nothing says."""
-        return TensorType(self.dtype, (fresh(), *self.shape))
+        for node in self.family.steps:  # some of them may fail, and would not count as dead
+            node.output.replace_all_uses_with(node.inputs[0])
+            node.destroy()
 
     def open_merge(self, node: Node, place: int) -> None:
         """New outputs, and parameters of a loop's body."""
         if node.kind == "prim::Loop":
             body = node.blocks[0]
             name = body.inputs[1 + place].name
-            inside = body.add_input(self.type(), name), body.add_input(IntType(fresh()))
-            self.rows[body.inputs[1 + place]] = _Rows(*inside)
-        outside = node.add_output(self.type(), node.outputs[place].name), node.add_output(IntType(fresh()))
-        self.rows[node.outputs[place]] = _Rows(*outside)
+            inside = body.add_input(self.writer.type(), name), body.add_input(IntType(fresh()))
+            self.rows[body.inputs[1 + place]] = Rows(*inside)
+        outside = node.add_output(self.writer.type(), node.outputs[place].name), node.add_output(IntType(fresh()))
+        self.rows[node.outputs[place]] = Rows(*outside)
 
     def close_merge(self, node: Node, place: int) -> None:
         """What goes into the new outputs and parameters."""
@@ -209,38 +210,22 @@ class _Conversion:
         b = self.builder
         with self.graph.replacing(node):
             if node.inputs:
-                buffer = b("aten::stack", [self.row(value) for value in node.inputs], 0)
+                buffer = b("aten::stack", [self.writer.row(value) for value in node.inputs], 0)
             else:
-                buffer = b("aten::full", [_FIRST_ROWS, *self.shape], 0, dtype=self.dtype.code)
-            self.rows[node.output] = _Rows(buffer, b.value(len(node.inputs)))
+                buffer = self.writer.empty(_FIRST_ROWS)
+            self.rows[node.output] = Rows(buffer, b.value(len(node.inputs)))
 
-    def row(self, element: Value) -> Value:
-        """An element as a tensor."""
-        if isinstance(element.type, TensorType):
-            return element
-        made: Value = self.builder("aten::full", [], element, dtype=self.dtype.code)
-        return made
-
-    def append_in_order(self, node: Node) -> None:
-        """An append may stand behind another one, whose rows come first."""
+    def step_in_order(self, node: Node) -> None:
+        """A step may stand behind another one, whose rows come first."""
         if node.output in self.rows:
             return
-        source = node.inputs[0]
-        if source.node.kind == "prim::ListAppend" and not source.is_parameter:
-            self.append_in_order(source.node)
-        self.append(node, self.rows[source])
-
-    def append(self, node: Node, rows: _Rows) -> None:
-        b, graph = self.builder, self.graph
-        with graph.replacing(node):
-            is_full = b("aten::eq.int", rows.count, b("aten::size.int", rows.buffer, 0))
-            branch = graph.insert("prim::If", [is_full], (self.type(),))
-            for block, doubled in ((branch.add_block(), True), (branch.add_block(), False)):
-                with graph.inserting(block):
-                    buffers = [rows.buffer, rows.buffer]
-                    block.add_output(b("aten::cat", buffers, 0) if doubled else rows.buffer)
-            written = b("aten::select_scatter", branch.output, self.row(node.inputs[1]), 0, rows.count)
-            self.rows[node.output] = _Rows(written, b("aten::add.int", rows.count, 1))
+        step = STEPS[node.kind]
+        lists = node.inputs[: step.lists]
+        for source in lists:
+            if source not in self.rows:
+                self.step_in_order(source.node)
+        with self.graph.replacing(node):
+            self.rows[node.output] = step.write(self.writer, node, *(self.rows[source] for source in lists))
 
     def read(self, node: Node) -> None:
         rows = self.rows[node.inputs[0]]
@@ -254,10 +239,10 @@ class _Conversion:
         made: Value = self.builder("aten::to.dtype", tensor, dtype.code)
         return made
 
-    def rows_read(self, node: Node, rows: _Rows) -> Value:
+    def rows_read(self, node: Node, rows: Rows) -> Value:
         """An element, or all of them as one tensor."""
         b, type_ = self.builder, node.output.type
-        filled: Value = b("aten::narrow", rows.buffer, 0, 0, rows.count)
+        filled = self.writer.filled(rows)
         if node.kind in _TENSORS:
             assert isinstance(type_, TensorType) and type_.dtype is not None
             made = filled if self.dtype is not FLOAT64 else self.cast(filled, default_float())
@@ -283,7 +268,7 @@ def _is_indexed(reader: Node) -> bool:
     return reader.kind == "aten::__getitem__" and not reader.inputs[1].is_constant
 
 
-def _parts(rows: _Rows) -> tuple[Value, Value]:
+def _parts(rows: Rows) -> tuple[Value, Value]:
     return rows.buffer, rows.count
 
 
