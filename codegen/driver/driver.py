@@ -21,6 +21,7 @@ from optc.codegen.driver.frame import Frame, KernelRecord, UnknownSymbol, Unsupp
 from optc.codegen.driver.island_code import IslandCode
 from optc.codegen.driver.lowering import lower_group
 from optc.codegen.driver.result_places import computed_as
+from optc.codegen.gemm.plan import MOST_NARROW
 from optc.codegen.kernels.emitter import emit_dim
 from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_native_tensor
 from optc.codegen.kernels.native import (
@@ -36,7 +37,7 @@ from optc.codegen.llvm import Builder, Module, Value
 from optc.codegen.machine.host import Target
 from optc.codegen.process import context_code as calling
 from optc.ir import dtypes, types
-from optc.ir.dims import product
+from optc.ir.dims import Dim, product, symbols
 from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
@@ -45,6 +46,9 @@ from optc.ops.registry import Kernel, Layout, Pointwise, Reduction, operator_of
 
 PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
 """The element types of which GEMM computes products."""
+
+READS_TO_COPY_FOR = 8
+"""So many times must a loop nest read an operand for a copy of it that has its elements beside each other."""
 
 
 @dataclass(frozen=True)
@@ -334,21 +338,26 @@ class Driver(Frame):
 
     def flush_loops(self, group: grouping.Group) -> None:
         """Emit a group of pointwise operators and reductions as one loop nest."""
-        layouts = {}
-        for node in group.nodes:
-            for value in node.inputs:
-                if isinstance(value.type, TensorType) and value not in group.frames:
-                    memory = self.in_memory(value)
-                    layouts[value] = (memory.shape, memory.strides)
+        memories = {
+            value: self.operand_of(value, group)
+            for node in group.nodes for value in node.inputs
+            if isinstance(value.type, TensorType) and value not in group.frames
+        }  # fmt: skip
+        layouts = {value: (memory.shape, memory.strides) for value, memory in memories.items()}
         parts = {value: self.part_for(value, group) for value in group.outputs()}
         lowered = lower_group(group, layouts, {value: part.strides for value, part in parts.items() if part})
-        pointers = [self.in_memory(value).pointer for value in lowered.operands]
+        pointers = [(memories.get(value) or self.in_memory(value)).pointer for value in lowered.operands]
         for value in lowered.results:
             memory = parts[value] or self.allocate(value)
             self.define(value, memory)
             pointers.append(memory.pointer)
         notes, self.notes = self.notes, []
         self.call_kernel(lowered.kernel, pointers, [node.kind for node in group.nodes], notes)
+
+    def operand_of(self, value: IRValue, group: grouping.Group) -> MemoryTensor:
+        """An operand where it is, or a copy without gaps of one that is read again and again with gaps between lanes."""
+        memory = self.in_memory(value)
+        return self.contiguous(value) if has_costly_gaps(memory, group.domain) else memory
 
     def part_for(self, value: IRValue, group: grouping.Group) -> MemoryTensor | None:
         """The part of a concatenation, or of a padded tensor, that a group's result is written to, None where it has memory of its own."""
@@ -394,6 +403,18 @@ def as_word(b: Builder, value: Value) -> Value:
     return b.zext(value, "i64") if value.type == "i1" else value
 
 
+def has_costly_gaps(memory: MemoryTensor, domain: Sequence[Dim]) -> bool:
+    """True for an operand with gaps along the last dimension of a loop nest that reads each element many times."""
+    dimensions = zip(reversed(memory.shape), reversed(memory.strides), reversed(domain))
+    lanes = next((dimension for dimension in dimensions if dimension[2] != 1), None)
+    if lanes is None or lanes[0] == 1 or lanes[1] in (-1, 0, 1):
+        return False
+    reads, elements = product(domain), product(memory.shape)
+    if not isinstance(reads, int) or not isinstance(elements, int):
+        return len(symbols(reads) - symbols(elements)) > 0
+    return reads >= READS_TO_COPY_FOR * elements
+
+
 def is_product(node: Node) -> bool:
     """True for products of matrices, or of batches of them, that GEMM computes."""
     operator = operator_of(node)
@@ -404,10 +425,11 @@ def is_product(node: Node) -> bool:
 
 
 def reads_windows(node: Node, left: IRValue) -> bool:
-    """True for a product of the matrix `left` with constant weights, several columns of them."""
+    """True for a product of the matrix `left` with columns that lanes run along."""
     if not is_product(node) or tensor_type(node.output).rank != 2:
         return False
-    *others, rows, weights = [value for value in node.inputs if isinstance(value.type, TensorType)]
-    shape = tensor_type(weights).shape
-    several = shape is not None and isinstance(shape[1], int) and shape[1] > 1
-    return rows is left and left not in others and weights.is_constant and several
+    *others, rows, columns = [value for value in node.inputs if isinstance(value.type, TensorType)]
+    shape = tensor_type(columns).shape
+    fewest = 1 if columns.is_constant else MOST_NARROW  # lanes run along K, where all lies in one order, with fewer
+    several = shape is not None and isinstance(shape[1], int) and shape[1] > fewest
+    return rows is left and left not in (*others, columns) and several

@@ -76,6 +76,7 @@ class Shape:
 
     narrow: the columns are so few (at most `MOST_NARROW`) that lanes should run along K, where all lies well for that.
     Whether they do changes bits, so it must not depend on how many rows there are.
+    windowed: the rows of A are windows, which kernels read where they are.
     """
 
     element: str
@@ -88,6 +89,7 @@ class Shape:
     b_stride: int | None = None
     wide_result: bool = True
     narrow: bool = False
+    windowed: bool = False
 
     @property
     def keeps_sums(self) -> bool:
@@ -149,7 +151,9 @@ def _plan_along_k(target: Target, shape: Shape) -> Plan:
 def _is_skinny(target: Target, shape: Shape) -> bool:
     """Few enough rows for their sums to be in registers beside a square of B."""
     free = target.vector_registers - target.lanes(sum_type(shape.element)) - 3
-    return shape.a == "rows" and shape.m is not None and shape.m <= min(_MOST_TRANSPOSED_ROWS, free)
+    if shape.windowed or shape.a != "rows":
+        return False
+    return shape.m is not None and shape.m <= min(_MOST_TRANSPOSED_ROWS, free)
 
 
 def _transposing_plan(target: Target, shape: Shape) -> Plan:
@@ -160,7 +164,7 @@ def _transposing_plan(target: Target, shape: Shape) -> Plan:
 
 def _packs_a(shape: Shape) -> bool:
     """Worth it where many columns use the rows, and they lie badly; rows of which little is known seldom do."""
-    if shape.is_skinny:
+    if shape.is_skinny or shape.windowed:
         return False
     if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
         return False

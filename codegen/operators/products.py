@@ -113,7 +113,8 @@ class Product:
         m, n, k = map(_known, self.extents)
         order: Order = "columns" if a.order == "columns" else "rows"
         strides = _known(a.stride), _known(stride)
-        shape = Shape(self.element, m, n, k, order, source, *strides, wide_result, self.narrow)
+        windowed = a.windows is not None
+        shape = Shape(self.element, m, n, k, order, source, *strides, wide_result, self.narrow, windowed)
         return plan_product(self.driver.target, shape)
 
     def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN, extra: Sequence[Value] = (),

@@ -197,3 +197,28 @@ def test_windows_of_planes_are_those_of_a_turned_copy(name: str) -> None:
         other = optc.from_numpy(random.standard_normal(places).astype(np.float32))
         np.testing.assert_allclose(compiled(other).numpy(), program(other).numpy(), rtol=1e-4, atol=1e-4)
         assert any("windows" in kernel.name for kernel in compiled.kernels) == is_turned
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("outputs", [20, 3])
+def test_filters_may_be_arguments(name: str, outputs: int) -> None:
+    """Windows are read where they are whatever they are multiplied with, but for very few columns."""
+    shape, filters, arguments = PROGRAMS[name]
+    random = np.random.default_rng(0)
+    weight = optc.from_numpy(random.standard_normal((outputs, *filters[1:])).astype(np.float32))
+    function = getattr(functional, f"conv{len(shape) - 2}d")
+
+    def program(x, weight):  # type: ignore[no-untyped-def]
+        return optc.relu(function(x, weight, **arguments))
+
+    x = optc.from_numpy(random.standard_normal(shape).astype(np.float32))
+    compiled = optc.compile(program, (x, weight), fallback="error")
+    found = compiled(x, weight).numpy()
+    np.testing.assert_allclose(found, program(x, weight).numpy(), rtol=1e-4, atol=1e-4)
+    assert any("windows" in kernel.name for kernel in compiled.kernels) == (outputs > 4)
+    for count in (1, 2):
+        few = optc.from_numpy(x.numpy()[:count].copy())
+        np.testing.assert_array_equal(compiled(few, weight).numpy(), found[:count])
+    small = optc.from_numpy(random.standard_normal((1, shape[1], *filters[2:])).astype(np.float32))
+    alone = optc.compile(program, (small, weight), fallback="error")
+    np.testing.assert_allclose(alone(small, weight).numpy(), program(small, weight).numpy(), rtol=1e-4, atol=1e-4)

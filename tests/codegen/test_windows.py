@@ -97,3 +97,18 @@ def test_the_batch_does_not_change_the_sum_of_a_window(channels: int) -> None:
             np.testing.assert_array_equal(fast(few).detach().numpy(), expected[:count])
     fused = [kernel for kernel in whole.kernels if "schedule: fuse sums" in kernel.notes]
     assert bool(fused) == (9 * channels > 64)
+
+
+def test_filters_of_one_channel_that_are_arguments_lie_as_lanes_do() -> None:
+    """They are read for every window: a copy whose channels lie beside each other is made first."""
+
+    def program(x, filters):  # type: ignore[no-untyped-def]
+        return optc.nn.functional.conv2d(x, filters, None, 1, 1, 1, 24)
+
+    x, filters = optc.randn(2, 24, 9, 9), optc.randn(24, 1, 3, 3)
+    compiled = optc.compile(program, (x, filters), fallback="error")
+    for other in (x, optc.randn(3, 24, 9, 9), optc.randn(1, 24, 10, 7)):
+        expected = program(other, filters).numpy()
+        np.testing.assert_allclose(compiled(other, filters).numpy(), expected, rtol=1e-4, atol=1e-5)
+        sums = [kernel.text for kernel in compiled.kernels if "aten::sum" in kernel.operators]
+        assert len(sums) == 1 and "lanes" in sums[0]
