@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from hashlib import sha256
 
 from optc.codegen.kernels import avx512
+from optc.codegen.kernels.truncation import truncated
 from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.codegen.machine.host import Target
 from optc.ir import dtypes
@@ -104,7 +105,7 @@ class ExpressionEmitter:
         if expr.op == "bitcast":
             return self.b.bitcast(args[0], register_type(expr.dtype, self.lanes))
         if expr.op == "cast":
-            return cast(self.b, args[0], expr.args[0].dtype, expr.dtype)
+            return cast(self.b, args[0], expr.args[0].dtype, expr.dtype, self.target)
         if expr.op == "fma":
             return self._fused(args, expr.args[2])
         if expr.op in ("maximum", "minimum"):
@@ -209,8 +210,10 @@ def call_library(b: Builder, name: str, args: list[Value]) -> Value:
     return result
 
 
-def cast(b: Builder, value: Value, source: DType, target: DType) -> Value:
-    """C's conversion between element types; float to int saturates, anything non-zero is true."""
+def cast(b: Builder, value: Value, source: DType, target: DType, processor: Target | None = None) -> Value:
+    """C's conversion between element types; what does not fit an int is its smallest number, anything non-zero is true.
+
+    `processor`: whose instructions may be used, None for none in particular."""
     if source is target:
         return value
     wanted = like(value.type, _LLVM_TYPES[target])
@@ -221,7 +224,7 @@ def cast(b: Builder, value: Value, source: DType, target: DType) -> Value:
     if source.kind == "float" and target.kind == "float":
         return _cast_float(b, value, source, target)
     if source.kind == "float":
-        return _float_to_integer(b, value, target)
+        return _float_to_integer(b, value, target, processor)
     if target.kind == "float":
         return _integer_to_float(b, value, source, target)
     if source.itemsize == target.itemsize and source is not dtypes.BOOL:
@@ -271,12 +274,14 @@ def _rounded_to_odd(b: Builder, value: Value) -> Value:
     return b.bitcast(odd, single.type)
 
 
-def _float_to_integer(b: Builder, value: Value, target: DType) -> Value:
+def _float_to_integer(b: Builder, value: Value, target: DType, processor: Target | None) -> Value:
     """As the machine (and numpy, and torch) does it: what does not fit, and NaN, gives the smallest number."""
     width = 32 if target.itemsize < 8 else 64
-    number = b.fptosi(value, like(value.type, f"i{width}"), saturating=True)
-    fits = b.fcmp("olt", value, 2.0 ** (width - 1))
-    number = b.select(fits, number, b.constant(number.type, -(2 ** (width - 1))))
+    number = truncated(b, value, width, processor) if processor is not None else None
+    if number is None:
+        number = b.fptosi(value, like(value.type, f"i{width}"), saturating=True)
+        fits = b.fcmp("olt", value, 2.0 ** (width - 1))
+        number = b.select(fits, number, b.constant(number.type, -(2 ** (width - 1))))
     return number if target.itemsize >= 4 else b.trunc(number, like(value.type, _LLVM_TYPES[target]))
 
 

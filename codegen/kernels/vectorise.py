@@ -29,7 +29,7 @@ from optc.codegen.kernels.kernel import (
 from optc.codegen.kernels.native import REGISTER_ELEMENTS
 from optc.codegen.machine.host import Target
 from optc.ir.dims import Dim, symbol
-from optc.ops.scalar import Expr, variable
+from optc.ops.scalar import Expr, nodes, variable
 
 LIGHT, MEDIUM = 8, 20
 """Sums in loops with bodies of at most so many instructions go into 4 and 2 vectors, so that no addition waits for the
@@ -93,7 +93,7 @@ class _Vectoriser:
         """Whole vectors, and what does not fill one: masked where that is an instruction, else one by one."""
         stop = _rounded(wide.start, wide.stop, wide.lanes)
         _append_loop(inner, replace(wide, stop=stop))
-        if self.target.masks and _is_dense(wide):
+        if self.has_masks(wide.lanes) and _is_dense(wide):
             _append_loop(inner, replace(wide, start=stop, masked=True))
             return
         for scan in scans if stop != scalar.stop else ():
@@ -102,8 +102,16 @@ class _Vectoriser:
             inner.append(Assign(scan.carry, local(last, dtype)))
         _append_loop(inner, replace(scalar, start=stop))
 
+    def has_masks(self, lanes: int) -> bool:
+        """Whether so many lanes can be masked: those of narrow elements only where that is one instruction too."""
+        return self.target.masks and (self.target.avx512 or lanes * 4 <= self.target.vector_bytes)
+
     def lanes(self, loop: Loop) -> int:
-        """As many elements as fill a register, counting four-byte elements unless all are wider."""
+        """As many elements as fill a register, counting four-byte elements unless all are wider, or all narrower."""
+        values = (value for statement in statements(loop.body) for value in values_of(statement))
+        widest = max((node.dtype.itemsize for value in values for node in nodes(value)), default=4)
+        if widest < 4:
+            return self.target.vector_bytes // widest
         written = [s.buffer for s in statements(loop.body) if isinstance(s, Store | Scatter)]
         sizes = [self.kernel.buffer(buffer).dtype.itemsize for buffer in written]
         for statement in statements(loop.body):

@@ -35,7 +35,7 @@ from optc.codegen.machine import jit
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
 from optc.errors import VerifyError
 from optc.ir.dims import substitute, symbol
-from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType
+from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, INT32, INT64, UINT8, DType
 from optc.ops.scalar import apply, function, literal, select, variable
 from optc.ops.shapes import known
 
@@ -220,9 +220,45 @@ def test_every_engine_agrees(make: Callable[[], Kernel], target: Target) -> None
         np.testing.assert_allclose(arrays[place], expected, rtol=4e-6, err_msg=f"n = {n}\n{scheduled}")
 
 
-@pytest.mark.parametrize("make", [read_backward, written_backward])
-def test_rows_that_are_turned_round_are_vectors(make: Callable[[], Kernel]) -> None:
-    assert "lanes 16 masked" in str(schedule(make(), AVX512).kernel)
+@pytest.mark.parametrize(("make", "lanes"), [(read_backward, 16), (written_backward, 64)])
+def test_rows_that_are_turned_round_are_vectors(make: Callable[[], Kernel], lanes: int) -> None:
+    assert f"lanes {lanes} masked" in str(schedule(make(), AVX512).kernel)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
+@pytest.mark.parametrize("dtype", [UINT8, BOOL], ids=lambda dtype: dtype.name)
+def test_narrow_elements_fill_a_register(dtype: DType, target: Target) -> None:
+    """As many as there are bytes, and what is left over without masks where these are dear."""
+    x, y, out = Buffer("x", dtype, "input"), Buffer("y", dtype, "input"), Buffer("out", dtype, "output")
+    value = load(x, I * N + J).equal(load(y, J)) if dtype is BOOL else load(x, I * N + J) * load(y, J)
+    row = Loop("j", 0, N, 1, (Store("out", I * N + J, value),), lanes=1)
+    kernel = Kernel("narrow", (x, y, out), ("m", "n"), (Loop("i", 0, M, 1, (row,)),))
+    scheduled = schedule(kernel, target).kernel
+    assert f"lanes {target.vector_bytes}" in str(scheduled)
+    for n in EXTENTS:
+        random = np.random.default_rng(n)
+        arrays = [random.integers(0, 2, shape).astype(dtype.numpy) for shape in ((3, n), (n,), (3, n))]
+        expected = arrays[0] == arrays[1] if dtype is BOOL else arrays[0] * arrays[1]
+        run_native(scheduled, target, arrays, [3, n, *whole_range(scheduled, {"m": 3, "n": n})])
+        np.testing.assert_array_equal(arrays[2], expected)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
+@pytest.mark.parametrize("source", [FLOAT32, FLOAT64], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("wanted", [INT32, INT64, UINT8], ids=lambda dtype: dtype.name)
+def test_what_does_not_fit_an_integer_is_its_smallest_number(wanted: DType, source: DType, target: Target) -> None:
+    """In whole vectors and in what is left over; a type of fewer bytes than four is cut off a number of four."""
+    x, out = Buffer("x", source, "input"), Buffer("out", wanted, "output")
+    kernel = Kernel("to", (x, out), ("n",), (Loop("j", 0, N, 1, (Store("out", J, load(x, J).cast(wanted)),), lanes=1),))
+    scheduled = schedule(kernel, target).kernel
+    bits = 64 if wanted is INT64 else 32
+    numbers = np.array([0.0, -0.0, 1.9, -1.9, 255.5, -7.0, np.nan, np.inf, -np.inf, 1e30, -1e30, 2.0 ** (bits - 1)])
+    expected = [int(x) if abs(x) < 2.0 ** (bits - 1) else -(2 ** (bits - 1)) for x in numbers]
+    for count in (1, 5, 12):
+        arrays = [np.tile(numbers[:count], 7).astype(source.numpy), np.zeros(7 * count, wanted.numpy)]
+        run_native(scheduled, target, arrays, [7 * count, *whole_range(scheduled, {"n": 7 * count})])
+        whole = np.array(expected[:count], np.int64).astype(wanted.numpy)
+        np.testing.assert_array_equal(arrays[1], np.tile(whole, 7))
 
 
 @pytest.mark.parametrize("n", EXTENTS)
