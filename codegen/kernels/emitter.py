@@ -23,6 +23,7 @@ from optc.codegen.kernels.kernel import (
     Tile,
     changed,
     dims_of,
+    is_near,
     stride_of,
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
@@ -282,10 +283,30 @@ class _KernelEmitter:
         if stride == -1:
             address, mask = self.backward(element, address, lanes)
             return from_memory(self.b, self.turned(self.b.load(memory_type(dtype, lanes), address, mask=mask)), dtype)
+        if is_near(stride) and self.mask is None:
+            assert isinstance(stride, int)
+            return from_memory(self.b, self.picked(dtype, address, stride, lanes), dtype)
         vector = self.b.constant(memory_type(dtype, lanes), 0)
         for lane, place in enumerate(self.lane_addresses(address, element, stride, lanes)):
             vector = self.b.insertelement(vector, self.b.load(element, place), lane)
         return from_memory(self.b, vector, dtype)
+
+    def picked(self, dtype: DType, first: Value, stride: int, lanes: int) -> Value:
+        """Every `stride`-th element out of whole vectors, the last of which ends with the last lane's element."""
+        b, element, vector = self.b, memory_type(dtype), memory_type(dtype, lanes)
+        span = (lanes - 1) * stride + 1
+        result: Value | None = None
+        for start in (*range(0, span - lanes, lanes), span - lanes):
+            part = b.load(vector, b.gep(element, first, start), dtype.itemsize)
+            inside = {lane: lane * stride - start for lane in range(lanes) if 0 <= lane * stride - start < lanes}
+            if result is None:
+                result = b.shuffle(part, None, [inside.get(lane, -1) for lane in range(lanes)])
+            else:
+                result = b.shuffle(
+                    result, part, [lanes + inside[lane] if lane in inside else lane for lane in range(lanes)]
+                )
+        assert result is not None
+        return result
 
     def store(self, start: Value, name: str, index: Dim, value: Value) -> None:
         dtype = self.kernel.buffer(name).dtype

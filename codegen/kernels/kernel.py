@@ -18,7 +18,8 @@ that `base`, an int64 expression, computes from data. `Scatter` writes to such p
 one place. Indices, bounds and strides are `Dim`s over the loop variables and the
 kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
 for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
-variable, a broadcast where it does not move, else one access per lane. In a `masked` loop the lanes at or beyond
+variable, a broadcast where it does not move, a few vectors where it moves by little (`is_near`) and is read, else one
+access per lane. In a `masked` loop the lanes at or beyond
 `stop` do nothing. `lanes == 1` marks a loop that `optc.codegen.kernels.vectorise` is to widen.
 
 Everything is immutable: a schedule is a function from kernel to kernel.
@@ -157,6 +158,9 @@ class Fetch:
 Statement: TypeAlias = Loop | Define | Assign | Accumulate | Fold | Scan | Store | Scatter | Tile | Fetch
 
 
+NEAR = 4
+"""Elements at most this far from each other are picked out of whole vectors."""
+
 START, STOP = "range.start", "range.stop"
 """The sizes that say which units a call runs."""
 
@@ -209,6 +213,11 @@ def index_value(dim: Dim) -> Expr:
 def stride_of(index: Dim, variable: str) -> Dim | None:
     """How far an index moves when the variable grows by one; None when the index is not linear in it."""
     return factor_of(index, variable)
+
+
+def is_near(stride: Dim | None) -> bool:
+    """True where the elements of neighbouring lanes lie so near each other that whole vectors hold several of them."""
+    return isinstance(stride, int) and 1 < stride <= NEAR
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

@@ -17,6 +17,7 @@ from optc.codegen.kernels.hoist import hoist_invariants
 from optc.codegen.kernels.interleave import interleave
 from optc.codegen.kernels.kernel import Kernel, verify_kernel
 from optc.codegen.kernels.parallelise import parallelise
+from optc.codegen.kernels.reorder import reorder
 from optc.codegen.kernels.transposes import tile_transposes
 from optc.codegen.kernels.unroll import unroll
 from optc.codegen.kernels.vectorise import vectorise
@@ -24,6 +25,7 @@ from optc.codegen.machine.host import Target
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "fuse sums": fuse_sums,
+    "reorder": reorder,
     "parallelise": parallelise,
     "block reductions": lambda kernel, target: block_reductions(kernel),
     "tile transposes": tile_transposes,

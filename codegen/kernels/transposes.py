@@ -22,7 +22,7 @@ from optc.codegen.kernels.kernel import (
     values_of,
 )
 from optc.codegen.machine.host import Target
-from optc.ir.dims import Dim, minimum, substitute, symbol
+from optc.ir.dims import minimum, substitute, symbol
 from optc.ops.scalar import Expr, nodes, rewrite
 
 TILES = 16
@@ -121,9 +121,11 @@ class _Tiling:
             buffer, index = read.value
             stride = stride_of(index, along.variable)
             assert stride is not None
-            copies.append(Tile(scratch.name, buffer, substitute(index, corner), stride, size))
-        place = (symbol(across.variable) - symbol(rows)) * size + symbol(along.variable) - symbol(columns)
-        body = tuple(self.reading_tiles(statement, place) for statement in along.body)
+            first = substitute(index, corner)
+            if stride_of(index, across.variable) == -1:  # the tile's rows lie the other way round
+                first = first - (size - 1)
+            copies.append(Tile(scratch.name, buffer, first, stride, size))
+        body = tuple(self.reading_tiles(statement, rows, columns) for statement in along.body)
         one = replace(along, start=symbol(columns), stop=symbol(columns) + size, body=body)
         turns = replace(across, start=symbol(rows), stop=symbol(rows) + size, body=(one,))
         tile = Loop(rows, across.start, across.stop, size, (*copies, turns))
@@ -131,20 +133,26 @@ class _Tiling:
         rest = replace(along, start=whole)
         return (*parts, replace(across, body=(rest,))) if rest.start != rest.stop else parts
 
-    def reading_tiles(self, statement: Statement, place: Dim) -> Statement:
+    def reading_tiles(self, statement: Statement, rows: str, columns: str) -> Statement:
+        """The statement, reading the tile at these corners."""
+        row, column = symbol(self.across.variable) - symbol(rows), symbol(self.along.variable) - symbol(columns)
+
         def change(node: Expr) -> Expr | None:
-            return load(self.tiles[node], place) if node in self.tiles else None
+            if node not in self.tiles:
+                return None
+            turned = stride_of(node.value[1], self.across.variable) == -1
+            return load(self.tiles[node], ((self.size - 1 - row) if turned else row) * self.size + column)
 
         assert isinstance(statement, Define | Store)
         return replace(statement, value=rewrite(statement.value, change))
 
 
 def _add_transposed(read: Expr, nest: list[Loop], reads: dict[str, list[Expr]]) -> None:
-    """Note the loop along which a read moves by one, where that is not the innermost."""
+    """Note the loop along which a read moves by one, either way, where that is not the innermost."""
     index = read.value[1]
-    if stride_of(index, nest[-1].variable) in (None, 0, 1):
+    if stride_of(index, nest[-1].variable) in (None, -1, 0, 1):
         return
     for loop in nest[:-1]:
-        if stride_of(index, loop.variable) == 1:
+        if stride_of(index, loop.variable) in (-1, 1):
             reads.setdefault(loop.variable, []).append(read)
             return

@@ -1,4 +1,4 @@
-"""Numbers of floating point as integers by x86's own instructions: what does not fit, and NaN, gives the smallest number.
+"""Floats as integers by x86's own instructions: what does not fit, and NaN, gives the smallest number.
 
 LLVM's portable conversions either leave such results open or saturate, which takes a dozen instructions more.
 """

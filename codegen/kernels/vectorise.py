@@ -19,6 +19,7 @@ from optc.codegen.kernels.kernel import (
     accesses,
     copied,
     defined,
+    is_near,
     leaves,
     local,
     statements,
@@ -65,8 +66,8 @@ class _Vectoriser:
     def widened(self, nest: list[Loop], known: dict[str, Expr]) -> list[Statement]:
         """The widened form of the innermost loop inside the others; accumulators are folded once, behind them all."""
         loop = nest[-1]
-        is_scattered = not _is_dense(loop) and body_operations(loop.body) <= LIGHT  # vectors would be built by lane
-        if is_scattered or not _is_linear(loop) or _stores_in_place(loop):
+        is_built = _is_scattered(loop) and body_operations(loop.body) <= LIGHT  # vectors would be built by lane
+        if is_built or not _is_linear(loop) or _stores_in_place(loop):
             return _inside(nest[:-1], [replace(loop, lanes=0)])
         lanes = self.lanes(loop)
         accumulators = _accumulators(loop)
@@ -218,7 +219,24 @@ def _stores_in_place(loop: Loop) -> bool:
     return any(stride_of(place, loop.variable) == 0 for place in places)
 
 
+def _is_scattered(loop: Loop) -> bool:
+    """True when an access has neither all its lanes beside each other, or in one place, nor reads them out of vectors.
+
+    What is done once for all turns of a loop inside does not count beside those."""
+    inner = tuple(statement for statement in loop.body if isinstance(statement, Loop))
+    body = inner or loop.body
+    read = {node.value[1] for s in statements(body) for value in values_of(s) for node in nodes(value)
+            if node.op in ("load", "at")}  # fmt: skip
+    written = {statement.index for statement in statements(body) if isinstance(statement, Store)}
+    near = {index for index in read - written if is_near(stride_of(index, loop.variable))}
+    return not _are_dense([index for index in accesses(body) if index not in near], loop.variable)
+
+
+def _are_dense(indices: list[Dim], variable: str) -> bool:
+    strides = [stride_of(index, variable) for index in indices]
+    return all(isinstance(stride, int) and stride in (-1, 0, 1) for stride in strides)
+
+
 def _is_dense(loop: Loop) -> bool:
     """True when every access moves by one element, either way, or not at all: then a masked tail needs no lane alone."""
-    strides = [stride_of(index, loop.variable) for index in accesses(loop.body)]
-    return all(isinstance(stride, int) and stride in (-1, 0, 1) for stride in strides)
+    return _are_dense(accesses(loop.body), loop.variable)

@@ -11,6 +11,7 @@ from optc.codegen.driver.driver import Driver
 from optc.codegen.driver.frame import Unsupported
 from optc.codegen.kernels.kernel import Buffer, at, index_value, load
 from optc.codegen.kernels.native import Aggregate, MemoryTensor, NoneValue
+from optc.codegen.operators.selected_runs import runs_of, selecting_kernel
 from optc.ir import dtypes
 from optc.ir.dims import Dim, product, symbol
 from optc.ir.graph import Node
@@ -41,6 +42,14 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
     shape, strides = table.shape or (1,), table.strides or (1,)
     if operator.schema.name == "aten::gather":
         require_within(driver, result.shape, [(result.shape[place], shape[place]) for place in outer])
+    if operator.schema.name == "aten::index_select" and table.shape:
+        runs = runs_of(driver, indices, shape[axis])
+        if runs is not None:
+            driver.call_kernel(
+                selecting_kernel(table, result, axis, runs), [table.pointer, result.pointer], [node.kind]
+            )
+            driver.define(node.output, result)
+            return
     check_indices(driver, node, indices, shape[axis])
     rest = [stride for place, stride in enumerate(strides) if place != axis]
     offset: Dim = 0

@@ -1,0 +1,75 @@
+"""Operands whose elements do not lie as lanes do: near each other, along another loop, or along it backwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Store, load, verify_kernel
+from optc.codegen.kernels.schedule import schedule
+from optc.codegen.machine.host import Target
+from optc.ir.dims import symbol
+from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, UINT8, DType
+from optc.nn import functional
+from tests.codegen.test_kernels import EXTENTS, TARGETS, run_native, whole_range
+
+I, N = symbol("i"), symbol("n")
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64, UINT8, BOOL], ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_near_elements_are_picked_out_of_vectors(step: int, dtype: DType, target: Target) -> None:
+    """Nothing behind the last element is read: that is the last one of the array."""
+    x, out = Buffer("x", dtype, "input"), Buffer("out", dtype, "output")
+    body = (Loop("i", 0, N, 1, (Store("out", I, load(x, I * step)),), lanes=1),)
+    kernel = Kernel("picked", (x, out), ("n",), body)
+    verify_kernel(kernel)
+    scheduled = schedule(kernel, target).kernel
+    assert "lanes" in str(scheduled)
+    for n in EXTENTS[1:]:
+        whole = np.random.default_rng(n).integers(0, 2 if dtype is BOOL else 200, (n - 1) * step + 1)
+        arrays = [whole.astype(dtype.numpy), np.zeros(n, dtype.numpy)]
+        run_native(scheduled, target, arrays, [n, *whole_range(scheduled, {"n": n})])
+        np.testing.assert_array_equal(arrays[1], arrays[0][::step])
+
+
+POOLS: dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]] = {
+    "max 1": ((2, 40, 50), lambda x: functional.max_pool1d(x, 2)),
+    "max 2": ((2, 40, 22, 20), lambda x: functional.max_pool2d(x, 2)),
+    "max 3": ((1, 10, 6, 8, 20), lambda x: functional.max_pool3d(x, 2)),
+    "mean": ((2, 40, 22, 21), lambda x: functional.avg_pool2d(x, 3)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_lanes_run_where_windows_lie(name: str) -> None:
+    shape, pool = POOLS[name]
+
+    def program(x):  # type: ignore[no-untyped-def]
+        return pool(x)
+
+    x = optc.randn(*shape)
+    x[0, 0] = float("nan")
+    fast = optc.compile(program, (x,), fallback="error")
+    for other in (x, optc.randn(3, *shape[1:]), optc.randn(*(extent + 2 for extent in shape))):
+        np.testing.assert_allclose(fast(other).numpy(), program(other).numpy(), rtol=1e-5, atol=1e-6)
+    found = [kernel for kernel in fast.kernels if {"aten::amax", "aten::sum"} & set(kernel.operators)]
+    assert found and all("schedule: reorder" in kernel.notes and "lanes" in kernel.text for kernel in found)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(70, 90), (8, 8), (64, 9), (3, 100)])
+def test_a_matrix_is_turned_in_tiles(shape: tuple[int, int], turns: int) -> None:
+    def program(x):  # type: ignore[no-untyped-def]
+        return optc.rot90(x, turns)
+
+    x = optc.randn(*shape)
+    fast = optc.compile(program, (x,), fallback="error")
+    np.testing.assert_array_equal(fast(x).numpy(), np.rot90(x.numpy(), turns))
+    if turns != 2 and min(shape) >= 64:
+        assert any("schedule: tile transposes" in kernel.notes for kernel in fast.kernels)
