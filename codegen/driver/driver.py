@@ -403,7 +403,7 @@ def as_word(b: Builder, value: Value) -> Value:
     return b.zext(value, "i64") if value.type == "i1" else value
 
 
-def has_costly_gaps(memory: MemoryTensor, domain: Sequence[Dim]) -> bool:
+def has_costly_gaps(memory: MemoryTensor, domain: tuple[Dim, ...]) -> bool:
     """True for an operand with gaps along the last dimension of a loop nest that reads each element many times."""
     dimensions = zip(reversed(memory.shape), reversed(memory.strides), reversed(domain))
     lanes = next((dimension for dimension in dimensions if dimension[2] != 1), None)

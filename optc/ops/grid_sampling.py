@@ -105,8 +105,8 @@ def _padded(b: Any, x: Any, extent: int, padding: int, corners: bool) -> Any:
     return x
 
 
-def _pixels(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
-    """The pixels (N, C, places) at whole numbers, zero outside. `x` is (N, C, all pixels)."""
+def _numbered(b: Any, places: list[Any], extents: tuple[Dim, ...]) -> tuple[Any, Any]:
+    """The numbers of the pixels at whole numbers (N, places), of the first one outside; and which lie inside."""
     index, inside = None, None
     for place, extent in zip(places, extents):
         here = b("aten::logical_and", b("aten::ge.Scalar", place, 0), b("aten::le.Scalar", place, extent - 1))
@@ -114,25 +114,47 @@ def _pixels(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
         whole = b("aten::to.dtype", safe, 4)
         index = whole if index is None else b("aten::add.Tensor", b("aten::mul.Scalar", index, extent), whole)
         inside = here if inside is None else b("aten::logical_and", inside, here)
+    return index, inside
+
+
+def _taken(b: Any, x: Any, index: Any) -> Any:
+    """The pixels (N, C, places) with these numbers. `x` is (N, C, all pixels)."""
     batch, channels = b.shape(x)[:2]
-    count = b.shape(index)[-1]
-    spread = b("aten::expand", b("aten::unsqueeze", index, 1), [batch, channels, count])
-    taken = b("aten::gather", x, 2, spread)
+    spread = b("aten::expand", b("aten::unsqueeze", index, 1), [batch, channels, b.shape(index)[-1]])
+    return b("aten::gather", x, 2, spread)
+
+
+def _visible(b: Any, taken: Any, inside: Any) -> Any:
+    """Pixels, zero outside."""
     return b("aten::where.ScalarOther", b("aten::unsqueeze", inside, 1), taken, 0.0)
 
 
-def _weighted(b: Any, pixels: Any, weights: list[Any]) -> Any:
+def _pixels(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
+    """The pixels (N, C, places) at whole numbers, zero outside."""
+    index, inside = _numbered(b, places, extents)
+    return _visible(b, _taken(b, x, index), inside)
+
+
+def _weighted(b: Any, x: Any, corners: list[tuple[list[Any], list[Any]]], extents: tuple[Dim, ...]) -> Any:
+    """The sum of the pixels at some places, each with the product of its weights: (places, weights) of each.
+
+    Everything that all channels share is worked out first, so that what is read is weighted and summed at once.
+    """
+    numbered = [_numbered(b, places, extents) for places, _ in corners]
+    shared = [b("aten::unsqueeze", _product(b, weights), 1) for _, weights in corners]
+    taken = [_taken(b, x, index) for index, _ in numbered]
+    total = None
+    for pixels, (_, inside), weight in zip(taken, numbered, shared):
+        term = b("aten::mul.Tensor", _visible(b, pixels, inside), weight)
+        total = term if total is None else b("aten::add.Tensor", total, term)
+    return total
+
+
+def _product(b: Any, weights: list[Any]) -> Any:
     weight = weights[0]
     for other in weights[1:]:
         weight = b("aten::mul.Tensor", weight, other)
-    return b("aten::mul.Tensor", pixels, b("aten::unsqueeze", weight, 1))
-
-
-def _sum(b: Any, terms: list[Any]) -> Any:
-    total = terms[0]
-    for term in terms[1:]:
-        total = b("aten::add.Tensor", total, term)
-    return total
+    return weight
 
 
 def interpolated(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) -> Any:
@@ -141,12 +163,11 @@ def interpolated(b: Any, x: Any, places: list[Any], extents: tuple[Dim, ...]) ->
     highs = [b("aten::add.Scalar", low, 1) for low in lows]
     upper = [b("aten::sub.Tensor", place, low) for place, low in zip(places, lows)]
     lower = [b("aten::sub.Tensor", high, place) for place, high in zip(places, highs)]
-    terms = []
+    corners = []
     for corner in product((0, 1), repeat=len(places)):
         at = [highs[axis] if side else lows[axis] for axis, side in enumerate(corner)]
-        weights = [upper[axis] if side else lower[axis] for axis, side in enumerate(corner)]
-        terms.append(_weighted(b, _pixels(b, x, at, extents), weights))
-    return _sum(b, terms)
+        corners.append((at, [upper[axis] if side else lower[axis] for axis, side in enumerate(corner)]))
+    return _weighted(b, x, corners, extents)
 
 
 def _cubic_weights(b: Any, t: Any) -> list[Any]:
@@ -169,15 +190,14 @@ def _cubic_weights(b: Any, t: Any) -> list[Any]:
 def _cubic(b: Any, x: Any, places: list[Any], extents: tuple[int, ...], padding: int, corners: bool) -> Any:
     lows = [b("aten::floor", place) for place in places]
     weights = [_cubic_weights(b, b("aten::sub.Tensor", place, low)) for place, low in zip(places, lows)]
-    terms = []
+    neighbours = []
     for corner in product(range(4), repeat=len(places)):
         at = [
             _padded(b, b("aten::add.Scalar", low, step - 1), extent, padding, corners)
             for low, step, extent in zip(lows, corner, extents)
         ]
-        chosen = [weights[axis][step] for axis, step in enumerate(corner)]
-        terms.append(_weighted(b, _pixels(b, x, at, extents), chosen))
-    return _sum(b, terms)
+        neighbours.append((at, [weights[axis][step] for axis, step in enumerate(corner)]))
+    return _weighted(b, x, neighbours, extents)
 
 
 def _sampler(spatial: int | None) -> Any:
