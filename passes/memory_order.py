@@ -51,7 +51,7 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
         return True
     if node.kind == "prim::OutOfRows":
         return False
-    if operator is not None and isinstance(operator.lowering, Decomposition) and not operator.in_rows:
+    if operator is not None and isinstance(operator.lowering, Decomposition) and not _gives_rows(operator):
         return False
     if operator is not None and "memory_format" in operator.schema.positions and not _keeps_format(node):
         return False
@@ -115,6 +115,11 @@ def _leader(node: Node) -> Value | None:
         return None
     given = node.inputs[place]
     return tensors[0] if given.is_constant and given.constant in (None, PRESERVE) else None
+
+
+def _gives_rows(operator: Operator) -> bool:
+    """True when a result of tensors in rows is in rows in PyTorch, whatever it is made of here."""
+    return operator.in_rows or operator.schema.name in ORDERS
 
 
 def _is_alike(value: Value, other: Value) -> bool:

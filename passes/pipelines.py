@@ -63,6 +63,7 @@ from optc.passes import (
     split_complex,
     split_dictionaries,
     split_optionals,
+    strided_rows,
     tensor_lengths,
     unpack_views,
 )
@@ -74,7 +75,7 @@ PASSES = (
     inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes,
     nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place,
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
-    nested_tensors, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
+    nested_tensors, strided_rows, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, loop_trip_counts,
     loop_unrolling, checked_views, checked_expansions, checked_extents, growing_lists, list_buffers, flatten_outputs, decompose,
     split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
@@ -96,7 +97,7 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, simplify), "
+    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
     "repeat(nested-tensors, checked-views, checked-expansions, checked-extents, simplify), growing-lists, "
     "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
     "split-complex, repeat(decompose, simplify), "
