@@ -23,8 +23,6 @@ from optc.ir.graph import Graph
 from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import tracking
 from optc.ir.schema import FunctionSchema
-from optc.ir.structure import Literal
-from optc.ir.types import IntType
 from optc.jit.arguments import bind_arguments
 from optc.jit.module import to_python
 from optc.locks import ForkLock
@@ -33,7 +31,7 @@ from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
 from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key, written_key
-from optc.runtime.shapes import FREEDOMS, Dynamic, ShapeHistory, Wanted
+from optc.runtime.shapes import FREEDOMS, PINNINGS, Dynamic, ShapeHistory, Wanted
 from optc.runtime.sharing import is_apart, overlaps, sharing_of
 from optc.runtime.specialization import (
     WRAPPED_CLASS,
@@ -165,6 +163,7 @@ class CompiledFunction:
         history = self._histories.setdefault(key, ShapeHistory(self._dynamic, len(values)))
         exact = history.with_flags([type_of(value) for value in (*values, *history.present_state())], values)
         history.observe(exact)
+        history.observe_numbers(values)
         if len(self.specializations) >= SPECIALIZATION_LIMIT and history.dynamic is None:
             history.dynamic = True
         specialization = self._compile_best(values, exact, history)
@@ -183,11 +182,11 @@ class CompiledFunction:
 
         A call that fails whatever its tensors hold gets a version that says no more than that.
         """
-        pinned = [pinned_type(value, type_) for value, type_ in zip(values, exact)] + exact[len(values) :]
         tried: list[str] = []
         partial: list[tuple[int, Specialization]] = []
         for freedom in (freedom for freedom in FREEDOMS if freedom <= history.freedom):
-            for types in (history.symbolic(exact, freedom), history.symbolic(pinned, freedom)):
+            for pinning in PINNINGS[PINNINGS.index(history.pinning) :]:
+                types = history.symbolic(history.pinned(exact, values, pinning), freedom)
                 shown = show([*types.arguments, *(type_ for _, type_ in types.state)])
                 if shown in tried:
                     continue
@@ -199,7 +198,7 @@ class CompiledFunction:
                     continue
                 partial.append((freedom, specialization))
                 if all(map(is_inherent, specialization.fallbacks)):
-                    history.freedom = freedom
+                    history.freedom, history.pinning = freedom, pinning
                     return specialization
         if not partial:
             return specialization
@@ -448,15 +447,6 @@ def comparing(values: list[Any]) -> list[Instrument]:
     from optc.instruments import Compare
 
     return [Compare(values)]
-
-
-def pinned_type(value: Any, type_: Any) -> Any:
-    """The type of an argument with its value where that is an int or a bool: element types, sizes and flags."""
-    if type(value) is int:
-        return IntType(value)
-    if type(value) is bool:
-        return Literal(value)
-    return tuple(map(pinned_type, value, type_)) if isinstance(type_, tuple) else type_
 
 
 def make_compiled(function: Function, receiver: ScriptObject | None, **options: Any) -> CompiledFunction:

@@ -15,7 +15,7 @@ from typing import Any
 from optc.ir.dims import Dim, symbol
 from optc.ir.optimized import Slot
 from optc.ir.structure import Literal
-from optc.ir.types import TensorType
+from optc.ir.types import IntType, TensorType
 
 Dynamic = bool | Mapping[int, Sequence[int]] | None
 """None: learn from the calls. True: every dimension but 1 is a symbol. False: never. A mapping names them by argument."""
@@ -33,6 +33,11 @@ class Wanted:
     state: tuple[tuple[Slot, TensorType], ...] = ()
 
 
+PINNINGS = ("none", "steady", "all")
+"""Which numbers among the arguments a version is made for: where it can be made for any none, else those that have been
+the same in all calls, else all."""
+
+
 class ShapeHistory:
     """The extents seen so far, for every dimension of every tensor inside the arguments (a `path` of places).
 
@@ -43,6 +48,9 @@ class ShapeHistory:
         self.dynamic = dynamic
         self._arguments = arguments
         self.freedom = FREEDOMS[0]
+        self.pinning = PINNINGS[0]
+        self._first: list[Any] = []
+        self._changing: set[int] = set()
         self._seen: dict[tuple[Any, ...], list[int]] = {}
         self._flags: dict[int, set[bool]] = {}
         self.state: dict[tuple[Any, Any], Slot] = {}
@@ -71,6 +79,21 @@ class ShapeHistory:
         """Take back the note of the last call, which failed: its extents say nothing of those to come."""
         for place, _ in _extents(types):
             self._seen[place].pop()
+
+    def observe_numbers(self, values: Sequence[Any]) -> None:
+        """Take note of the numbers of one call."""
+        self._first = self._first or list(values)
+        pairs = enumerate(zip(self._first, values))
+        self._changing |= {place for place, (first, value) in pairs if is_number(value) and value != first}
+
+    def pinned(self, types: Sequence[Any], values: Sequence[Any], pinning: str) -> list[Any]:
+        """The types of arguments, with the values of numbers that a version is made for."""
+        if pinning == "none":
+            return list(types)
+        kept = self._changing if pinning == "steady" else ()
+        pairs = enumerate(zip(values, types))
+        made = [type_ if place in kept else pinned_type(value, type_) for place, (value, type_) in pairs]
+        return made + list(types[len(values) :])
 
     def with_flags(self, types: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """The types of a call's arguments, a truth value that has been the same in all calls as a literal."""
@@ -116,6 +139,20 @@ class ShapeHistory:
             return extent
         history = tuple(self._seen[(*path, axis)])
         return symbol(names.setdefault(history, f"s{len(names)}"))
+
+
+def is_number(value: Any) -> bool:
+    """True for an int, and for tuples of ints."""
+    return type(value) is int or (type(value) is tuple and all(map(is_number, value)))
+
+
+def pinned_type(value: Any, type_: Any) -> Any:
+    """The type of an argument with its value where that is an int or a bool: element types, sizes and flags."""
+    if type(value) is int:
+        return IntType(value)
+    if type(value) is bool:
+        return Literal(value)
+    return tuple(map(pinned_type, value, type_)) if isinstance(type_, tuple) else type_
 
 
 def _check_dimensions(dynamic: Mapping[int, Sequence[int]], types: Sequence[Any]) -> None:

@@ -424,3 +424,20 @@ def test_state_that_grows_gets_an_extent_of_its_own() -> None:
         "(Float(2, 3))", "(Float(2, 3)) with seen: Float(s0, 3)"
     ]  # fmt: skip
     assert fast._receiver.values["seen"].shape == (12, 3)
+
+
+def converted_many(x: torch.Tensor, dtype: int, times: int) -> torch.Tensor:
+    return x.to(dtype) * times
+
+
+def test_only_numbers_that_stay_are_told_where_some_have_to_be() -> None:
+    scripted = torch.jit.script(converted_many)
+    fast = torch.compile(scripted, fallback="error")
+    for dtype, times in ((6, 2), (6, 3), (6, 4), (7, 4), (7, 5)):
+        expected, found = scripted(torch.ones(2), dtype, times), fast(torch.ones(2), dtype, times)
+        assert found.dtype == expected.dtype
+        assert torch.equal(found, expected)
+    assert [str(made) for made in fast.specializations] == [
+        "(Float(2), int = 6, int = 2)", "(Float(2), int = 6, int)", "(Float(2), int = 7, int = 4)",
+        "(Float(2), int = 7, int = 5)",
+    ]  # fmt: skip
