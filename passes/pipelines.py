@@ -98,8 +98,9 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
-    "repeat(nested-tensors, checked-views, checked-expansions, checked-extents, simplify), growing-lists, "
-    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
+    "repeat(nested-tensors, checked-views, simplify), growing-lists, "
+    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
+    "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
     "split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
