@@ -214,6 +214,8 @@ class ArchiveCode:
 
 def _parsed(text: str) -> ast.Module:
     try:
+        if "lambda : " in text:  # which Python takes for a function where it is the name of an attribute
+            return parse(with_keywords_as_names(text))
         return parse(text)
     except SyntaxError:
         if not has_keyword_members(text):

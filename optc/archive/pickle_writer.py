@@ -47,16 +47,7 @@ _LIST_FUNCTIONS: dict[Type, str] = {
     TENSOR: "build_tensorlist",
 }
 
-STORAGE_NAMES = {
-    dtype: f"{name}Storage"
-    for dtype, name in (
-        (dtypes.FLOAT64, "Double"), (dtypes.FLOAT32, "Float"), (dtypes.FLOAT16, "Half"),
-        (dtypes.BFLOAT16, "BFloat16"), (dtypes.INT64, "Long"), (dtypes.INT32, "Int"), (dtypes.INT16, "Short"),
-        (dtypes.INT8, "Char"), (dtypes.UINT8, "Byte"), (dtypes.BOOL, "Bool"), (dtypes.COMPLEX64, "ComplexFloat"),
-        (dtypes.COMPLEX128, "ComplexDouble"),
-    )
-}  # fmt: skip
-
+STORAGE_NAMES = {dtype: f"{dtype.label}Storage" for dtype in dtypes.ALL + dtypes.HELD}
 QUANTIZED_STORAGES = {dtype: f"{dtype.label}Storage" for dtype in dtypes.QUANTIZED}
 
 

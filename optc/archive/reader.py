@@ -17,6 +17,7 @@ from optc.archive.storages import (
     rebuild_quantized_tensor,
     rebuild_tensor,
     storage_class,
+    why_refused,
 )
 from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import MappedFile, Source, ZipReader
@@ -144,7 +145,7 @@ class ModuleGlobals:
         if found is not None:
             return found
         if module.partition(".")[0] != "__torch__":
-            raise PickleError(f"{module}.{name} is not allowed in an archive")
+            raise PickleError(why_refused(module, name) or f"{module}.{name} is not allowed in an archive")
         type_ = self._code.type(f"{module}.{name}")
         if isinstance(type_, EnumType):
             return Callee(type_.name, partial(_member, type_), takes_value=True)

@@ -17,6 +17,7 @@ from optc.archive.storages import (
     rebuild_tensor_of_type,
     rebuild_tensor_without_gradient,
     storage_class,
+    why_refused,
 )
 from optc.eager.device import STRIDED, Device, Layout
 from optc.eager.size import Size
@@ -26,17 +27,6 @@ from optc.nn.parameter import Parameter
 
 _PYTHON_2 = {"__builtin__": "builtins"}
 """Modules as pickles of protocol 2 call them, which torch.save writes."""
-
-
-_WITHOUT_EQUIVALENT = {
-    ("torch._utils", "_rebuild_sparse_tensor"): "a sparse tensor",
-    ("torch._utils", "_rebuild_nested_tensor"): "a nested tensor",
-    ("torch._utils", "_rebuild_meta_tensor_no_storage"): "a tensor without numbers, on the device meta,",
-    ("torch._utils", "_rebuild_wrapper_subclass"): "a tensor of a class of its own",
-    ("torch._utils", "_rebuild_device_tensor_from_numpy"): "a tensor of another device",
-    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"): "a tensor of another device",
-}
-"""What torch.load reads as well, and what to call it."""
 
 
 class StateGlobals:
@@ -72,10 +62,8 @@ class StateGlobals:
         found = self._known.get((_PYTHON_2.get(module, module), name))
         if found is None and module == "torch":
             found = dtypes.BY_NAME.get(name) or storage_class(name) or quantization_scheme(name)
-        if found is None and (module, name) in _WITHOUT_EQUIVALENT:
-            raise PickleError(f"{_WITHOUT_EQUIVALENT[module, name]} cannot be read: optc has none ({module}.{name})")
         if found is None:
-            raise PickleError(f"{module}.{name} is not allowed in a file of tensors")
+            raise PickleError(why_refused(module, name) or f"{module}.{name} is not allowed in a file of tensors")
         return found
 
     def persistent(self, identity: Any) -> Any:

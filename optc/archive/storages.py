@@ -39,6 +39,25 @@ def quantization_scheme(name: str) -> Callee | None:
     return Callee(name) if name in _SCHEMES else None
 
 
+_WITHOUT_EQUIVALENT = {
+    ("torch._utils", "_rebuild_sparse_tensor"): "a sparse tensor",
+    ("torch._utils", "_rebuild_nested_tensor"): "a nested tensor",
+    ("torch._utils", "_rebuild_meta_tensor_no_storage"): "a tensor without numbers, on the device meta,",
+    ("torch._utils", "_rebuild_wrapper_subclass"): "a tensor of a class of its own",
+    ("torch._utils", "_rebuild_device_tensor_from_numpy"): "a tensor of another device",
+    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor"): "a tensor of another device",
+}
+"""What torch.load reads as well, and what to call it."""
+
+
+def why_refused(module: str, name: str) -> str:
+    """Why a global that PyTorch knows cannot be read; empty for others."""
+    what = _WITHOUT_EQUIVALENT.get((module, name), "")
+    if module == "torch" and name.endswith("Storage"):
+        what = f"a tensor of {name.removesuffix('Storage')}"
+    return f"{what} cannot be read: optc has none ({module}.{name})" if what else ""
+
+
 class Storage:
     """The elements of one storage."""
 
@@ -60,12 +79,11 @@ class Storage:
                 f"storage of {len(self.elements)} elements"
             )
         kind = record_of(self.dtype)
-        if count == 0:
-            array = np.empty(sizes, kind)
-        else:
-            itemsize = self.dtype.itemsize
-            steps = tuple(stride * itemsize for stride in strides)
-            array = np.ndarray(sizes, kind, self.elements, offset * itemsize, steps)
+        itemsize = self.dtype.itemsize
+        steps = tuple(stride * itemsize for stride in strides)
+        array = np.ndarray(
+            sizes, kind, self.elements if count else bytearray(), offset * itemsize if count else 0, steps
+        )
         wants_gradient = bool(requires_grad) and self.dtype.kind not in ("int", "bool")
         return wrap(array, LEAF if wants_gradient else NO_GRADIENT)
 
@@ -96,13 +114,15 @@ class Storages:
         """The storage a persistent id `("storage", class, key, device, count)` describes. Raises PickleError."""
         if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
             raise PickleError("a persistent id describes no storage")
-        _, kind, key, _, count = identity[:5]
+        _, kind, key, device, count = identity[:5]
         name = kind.name if isinstance(kind, Callee) else str(kind)
         dtype = storage_dtype(name)
         if dtype is None:
             raise PickleError(f"storages of kind {name} are not supported")
         if not isinstance(key, str) or type(count) is not int or count < 0:
             raise PickleError("a persistent id describes no storage")
+        if device == "meta":
+            raise PickleError("a tensor without numbers, on the device meta, cannot be read: optc has none")
         found = self._known.get((key, name))
         if found is None:
             found = self._known[key, name] = Storage(dtype, self._elements(dtype, key, count), name)

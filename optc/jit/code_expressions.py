@@ -8,11 +8,10 @@ from typing import Any, Protocol
 from optc.ir import types
 from optc.ir.function import ClassType, Function, spelling
 from optc.ir.graph import Node, Value
-from optc.ir.literals import quoted
 from optc.ir.schema import Argument, FunctionSchema, parse_schema
 from optc.ir.types import DictType, ListType, OptionalType, TupleType, Type
 from optc.jit.code_constants import ConstantTable, can_be_inferred, constant_text, expanded_default
-from optc.jit.code_names import is_identifier
+from optc.jit.code_names import is_identifier, quoted_name
 from optc.ops.registry import operator_of
 
 
@@ -168,7 +167,11 @@ def _create_object(node: Node, scope: ScopeOfExpressions) -> str:
 
 def _get_attribute(node: Node, scope: ScopeOfExpressions) -> str:
     owner, name = scope.use(node.inputs[0]), str(node.attributes["name"])
-    return f"{owner}.{name}" if is_identifier(name, scope.is_importable) else f"getattr({owner}, {quoted(name)})"
+    return (
+        f"{owner}.{name}"
+        if is_identifier(name, scope.is_importable)
+        else f"getattr({owner}, {quoted_name(name, scope.is_importable)})"
+    )
 
 
 def _call_function(node: Node, scope: ScopeOfExpressions) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 
+from optc.ir.literals import quoted
+
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NUMBERED = re.compile(r"(.*)\.\d+\Z", re.DOTALL)
 _NOT_IN_IDENTIFIERS = re.compile(r"[^A-Za-z0-9_]")
@@ -29,6 +31,17 @@ def is_identifier(name: str, is_importable: bool = False) -> bool:
     return _IDENTIFIER.match(name) is not None and not (is_importable and keyword.iskeyword(name))
 
 
+def quoted_name(name: str, is_importable: bool = False) -> str:
+    """The name of a member as text.
+
+    PyTorch writes bytes above 127 so that it cannot read them again: code that is to be read again has them as they are.
+    """
+    if not is_importable or name.isascii():
+        return quoted(name)
+    shown = "".join(character if ord(character) > 127 else quoted(character)[1:-1] for character in name)
+    return f'"{shown}"'
+
+
 def has_own_name(name: str) -> bool:
     """True when a value's name was given to it, and is no number that some text showed in its place."""
     return bool(name) and not name.isdigit()
@@ -40,7 +53,7 @@ def wanted_name(name: str) -> str:
         return "_"
     numbered = _NUMBERED.match(name)
     base = numbered[1] if numbered is not None else name
-    identifier = _NOT_IN_IDENTIFIERS.sub("_", base)
+    identifier = _NOT_IN_IDENTIFIERS.sub("_", base.encode("utf-8", "surrogateescape").decode("latin-1"))
     return f"_{identifier}" if not identifier or identifier[0].isdigit() else identifier
 
 

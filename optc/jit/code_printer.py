@@ -19,7 +19,7 @@ from optc.ir.types import EnumType, OptionalType, TupleType, Type, UnionType
 from optc.jit.code_constants import ConstantTable, constant_text, default_text
 from optc.jit.code_dependencies import Dependencies
 from optc.jit.code_expressions import expression
-from optc.jit.code_names import Names, is_identifier, wanted_name
+from optc.jit.code_names import Names, is_identifier, quoted_name, wanted_name
 from optc.jit.code_sources import SourceMarks, visible_length
 from optc.jit.inlining import Inlining
 
@@ -168,7 +168,7 @@ class CodePrinter:
                 self._names(title, [hook.base_name for hook in hooks])
 
     def _names(self, title: str, names: Sequence[str]) -> None:
-        listed = "".join(f'"{name}", ' for name in names)
+        listed = "".join(f"{quoted_name(name, self.is_importable)}, " for name in names)
         self.write(f"{title} = [{listed}]")
 
     def _attribute(self, place: int, name: str, annotation: str) -> None:
@@ -177,7 +177,7 @@ class CodePrinter:
             return
         if place == 0:
             self.write("__annotations__ = []")
-        self.write(f'__annotations__["{name}"] = {annotation}')
+        self.write(f"__annotations__[{quoted_name(name, self.is_importable)}] = {annotation}")
 
     def _named_tuple(self, type_: TupleType) -> None:
         self.write(f"class {_last_part(type_.name or '')}(NamedTuple):")

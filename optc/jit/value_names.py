@@ -43,5 +43,5 @@ class ValueNames:
 
 
 def attribute_value_name(name: str) -> str:
-    """The name a value read from the attribute `name` gets: identifiers as they are, others after an underscore."""
-    return name if name.isidentifier() else f"_{name}"
+    """The name a value read from the attribute `name` gets: numbers come after an underscore."""
+    return f"_{name}" if name.isascii() and name.isdigit() else name

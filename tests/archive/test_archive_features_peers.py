@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import optc
-from optc.errors import ExecutionError
+from optc.errors import ArchiveError, ExecutionError
 
 torch = pytest.importorskip("torch")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
@@ -242,6 +242,100 @@ class Net(nn.Module):
     again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
     assert again(torch.ones(2)).tolist() == [2.0, 2.0]
     assert getattr(again, "def") == 3
+
+
+NAMES = ("class", "lambda", "a-b", "a b", "\u00fc\u2603", "a'b\"c\\d\n", "9", "007", "9a")
+
+
+def test_members_of_any_name_are_written_so_that_torch_reads_them() -> None:
+    """PyTorch cannot read its own archives where a name has a backslash, a line break or other letters than ASCII."""
+    net = optc.nn.Sequential()
+    for name in NAMES:
+        net.add_module(name, optc.nn.Linear(2, 2))
+    module = optc.jit.script(net)
+    saved = module.save_to_buffer()
+    x = optc.ones(1, 2)
+    again, theirs = optc.jit.load(io.BytesIO(saved)), torch.jit.load(io.BytesIO(saved))
+    assert [name for name, _ in theirs.named_children()] == list(NAMES)
+    assert again.code == module.code == theirs.code
+    assert again(x).tolist() == module(x).tolist()
+    np.testing.assert_allclose(theirs(torch.ones(1, 2)).detach(), module(x).detach(), rtol=1e-6)
+
+
+def test_an_attribute_called_lambda_is_read_as_torch_writes_it(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        setattr(self, "lambda", 3)
+    def forward(self, x):
+        return x * 2
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    assert getattr(ours, "lambda") == 3
+
+
+HELD = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ("uint16", "uint32", "uint64", "float8_e5m2", "float8_e4m3fn", "complex32"):
+            self.register_buffer(name, torch.arange(6).reshape(2, 3).to(getattr(torch, name)).t())
+    def forward(self, x):
+        return self.uint16
+"""
+
+
+def test_tensors_of_types_that_nothing_computes_with_go_both_ways(tmp_path: Path) -> None:
+    data = archive_of(HELD, tmp_path)
+    ours = optc.jit.load(io.BytesIO(data))
+    theirs = torch.jit.load(io.BytesIO(ours.save_to_buffer())).state_dict()
+    for name, expected in torch.jit.load(io.BytesIO(data)).state_dict().items():
+        assert str(ours.state_dict()[name].dtype) == str(expected.dtype) == str(theirs[name].dtype)
+        assert ours.state_dict()[name].stride() == expected.stride() == theirs[name].stride()
+        assert expected.untyped_storage().tolist() == theirs[name].untyped_storage().tolist()
+
+
+def test_tensors_without_elements_keep_their_strides(tmp_path: Path) -> None:
+    source = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("part", torch.zeros(2, 3, 4)[:, :0])
+        self.register_buffer("turned", torch.zeros(0, 5).t())
+    def forward(self, x):
+        self.part += 1
+        return x
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    ours(optc.ones(1))
+    again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
+    assert (ours.part.stride(), ours.turned.stride()) == ((12, 4, 1), (1, 5))
+    assert (again.part.stride(), again.turned.stride()) == ((12, 4, 1), (1, 5))
+
+
+@pytest.mark.parametrize(
+    ("made", "what"),
+    [
+        ("torch.eye(3).to_sparse()", "a sparse tensor cannot be read"),
+        ("torch.ones(3, device='meta')", "on the device meta, cannot be read"),
+        (
+            "torch.zeros(3, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)",
+            "a tensor of Float4_e2m1fn_x2 cannot be read",
+        ),
+    ],
+)
+def test_tensors_that_optc_does_not_have_are_refused_in_words(made: str, what: str, tmp_path: Path) -> None:
+    source = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("b", {made})
+    def forward(self, x):
+        return x
+"""
+    with pytest.raises(ArchiveError, match=what):
+        optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
 
 
 def test_quantised_tensors_and_native_objects_pass_through() -> None:
