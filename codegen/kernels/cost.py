@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from optc.codegen.kernels.kernel import Accumulate, Loop, Scatter, Statement, Store, values_of
-from optc.ops.scalar import PRIMITIVES, Expr, nodes
+from optc.ops.scalar import PRIMITIVES, Expr, nodes, ordered
 
 SLOW = {"div": 8, "rem": 8, "sqrt": 8}
 """Primitives that keep an execution unit busy for several cycles."""
@@ -30,6 +30,23 @@ def _operation(node: Expr) -> int:
     if node.op in ("load", "at"):
         return 1
     return _primitive(node.op) if node.args else 0
+
+
+def usual_operands(node: Expr) -> tuple[Expr, ...]:
+    """The operands that are computed every time."""
+    return node.args[::2] if node.op == "rarely" else node.args
+
+
+def values_in_use(expr: Expr) -> int:
+    """How many values wait at the same time, at most, while an expression is computed operand after operand. Constants
+    are no values."""
+    order = [node for node in ordered(expr, usual_operands) if node.op != "const"]
+    last = {arg: place for place, node in enumerate(order) for arg in usual_operands(node)}
+    most = waiting = 0
+    for place, node in enumerate(order):
+        waiting += 1 - sum(last[arg] == place for arg in set(usual_operands(node)) if arg.op != "const")
+        most = max(most, waiting)
+    return most
 
 
 def body_operations(body: Iterable[Statement]) -> int:

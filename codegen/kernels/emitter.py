@@ -5,8 +5,10 @@ Kernels with units keep their scratch on the stack instead, so that every range 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from optc.codegen.kernels import vector_math
-from optc.codegen.kernels.expression import ExpressionEmitter, from_memory, memory_type, to_memory
+from optc.codegen.kernels.expression import ExpressionEmitter, emit_abreast, from_memory, memory_type, to_memory
 from optc.codegen.kernels.kernel import (
     Accumulate,
     Assign,
@@ -23,6 +25,7 @@ from optc.codegen.kernels.kernel import (
     Tile,
     changed,
     dims_of,
+    groups_abreast,
     is_near,
     stride_of,
 )
@@ -120,15 +123,12 @@ class _KernelEmitter:
         match statement:
             case Loop():
                 self.loop(statement)
-            case Define(name, value, lanes):
-                width = lanes or self.lanes
-                self.locals[name] = self.b.splat(self.value(value, 0), lanes) if lanes else self.value(value, width)
-            case Assign(name, value):
-                self.assign(name, self.value(value, self.lanes))
-            case Accumulate(name, combine, value):
-                old = self.locals[name]
-                new = self.value(value, old.lanes)
-                self.assign(name, self.combined(combine, old, new))
+            case Define(name, value, lanes) if lanes:
+                self.locals[name] = self.b.splat(self.value(value, 0), lanes)
+            case Define(value=value) | Assign(value=value) | Store(value=value):
+                self.finish(statement, self.value(value, self.lanes))
+            case Accumulate(name, _, value):
+                self.finish(statement, self.value(value, self.locals[name].lanes))
             case Fold(name, source, combine):
                 self.locals[name] = self.fold(self.locals[source], combine)
             case Scan():
@@ -140,13 +140,38 @@ class _KernelEmitter:
                 place = emit_dim(self.b, index, self.names)
                 address = self.b.gep(element, self.buffers[buffer], place, inbounds=False)
                 self.b.prefetch(address, locality=2, write=written)
-            case Store(buffer, index, value):
-                self.store(self.buffers[buffer], buffer, index, self.value(value, self.lanes))
             case Scatter(buffer, base, offset, value):
                 stored = self.value(value, self.lanes)
                 element = memory_type(self.kernel.buffer(buffer).dtype)
                 start = self.b.gep(element, self.buffers[buffer], self.value(base, 0))
                 self.store(start, buffer, offset, stored)
+
+    def finish(self, statement: Define | Assign | Accumulate | Store, value: Value) -> None:
+        """What a statement does with its value."""
+        match statement:
+            case Define(name):
+                self.locals[name] = value
+            case Assign(name):
+                self.assign(name, value)
+            case Accumulate(name, combine):
+                self.assign(name, self.combined(combine, self.locals[name], value))
+            case Store(buffer, index):
+                self.store(self.buffers[buffer], buffer, index, value)
+
+    def together(self, group: tuple[Statement, ...]) -> None:
+        """Statements of one form: each step of all of their expressions before the next one."""
+        plain = [statement for statement in group if isinstance(statement, Define | Assign | Accumulate | Store)]
+        if len(plain) < max(2, len(group)):
+            self.body(group)
+            return
+        expressions = tuple(vector_math.expand(statement.value, self.target) for statement in plain)
+        constants = {node for expression in expressions for node in nodes(expression) if node.op == "const"}
+        many = len(constants) > self.target.vector_registers
+        emitters = [self.emitter(self.lanes, many) for _ in plain]
+        emit_abreast(emitters, expressions)
+        values = [emitter.emit(expression) for emitter, expression in zip(emitters, expressions, strict=True)]
+        for statement, value in zip(plain, values, strict=True):
+            self.finish(statement, value)
 
     def assign(self, name: str, value: Value) -> None:
         old = self.locals[name]
@@ -221,14 +246,18 @@ class _KernelEmitter:
                 self.variable, self.lanes = loop.variable, loop.lanes
                 remaining = self.b.sub(stop, emitted.index)
                 self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
-            self.body(loop.body)
+            for group in groups_abreast(loop):
+                self.together(group)
             emitted.yield_([self.locals[name] for name in carried])
         self.locals = {**inside, **dict(zip(carried, emitted.results))}
         self.variable, self.lanes, self.mask = outer
 
     def value(self, expr: Expr, lanes: int) -> Value:
-        emitter = ExpressionEmitter(self.b, lanes, lambda leaf: self.leaf(leaf, lanes), self.target)
-        return emitter.emit(vector_math.expand(expr, self.target))
+        return self.emitter(lanes).emit(vector_math.expand(expr, self.target))
+
+    def emitter(self, lanes: int, reads_constants: bool = False) -> ExpressionEmitter:
+        leaf: Callable[[Expr], Value] = lambda leaf: self.leaf(leaf, lanes)
+        return ExpressionEmitter(self.b, lanes, leaf, self.target, reads_constants=reads_constants)
 
     def leaf(self, leaf: Expr, lanes: int) -> Value:
         if leaf.op == "local":

@@ -8,10 +8,11 @@ by lane. A truth value is an `i1` in registers and a byte in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from optc.codegen.kernels import avx512
+from optc.codegen.kernels.cost import usual_operands
 from optc.codegen.kernels.truncation import truncated
 from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.codegen.machine.host import Target
@@ -58,7 +59,8 @@ class ExpressionEmitter:
     """Emits expressions with shared subexpressions emitted once.
 
     `leaf(expr)` gives the value of an `input`, `load`, `at`, `local` or `index` with the emitter's lanes;
-    `known` are the values of expressions that have been emitted before.
+    `known` are the values of expressions that have been emitted before. `reads_constants`: LLVM is to read them from
+    memory where they are used, not to keep them in registers.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class ExpressionEmitter:
         leaf: Callable[[Expr], Value],
         target: Target,
         known: Mapping[Expr, Value] | None = None,
+        reads_constants: bool = False,
     ) -> None:
+        self.reads_constants = reads_constants
         self.b = b
         self.lanes = lanes
         self.leaf = leaf
@@ -77,6 +81,8 @@ class ExpressionEmitter:
 
     def emit(self, expr: Expr) -> Value:
         """The value of an expression."""
+        if expr.op == "const" and self.reads_constants:
+            return self._constant(expr)  # read again for every use, or it would stay in a register from the first on
         for node in ordered(expr, self._first):
             if node not in self.done:
                 self.done[node] = self._emit(node)
@@ -86,16 +92,16 @@ class ExpressionEmitter:
         """What is emitted before an expression."""
         if expr in self.done or expr.op == "at":
             return ()
-        return (expr.args[0], expr.args[2]) if expr.op == "rarely" else expr.args
+        return tuple(operand for operand in usual_operands(expr) if operand.op != "const")
 
     def _emit(self, expr: Expr) -> Value:
         if expr.op == "const":
-            return self.b.constant(register_type(expr.dtype, self.lanes), expr.value)
+            return self._constant(expr)
         if not expr.args or expr.op == "at":
             return self.leaf(expr)
         if expr.op == "rarely":
             return self._emit_rarely(*expr.args)
-        args = [self.done[arg] for arg in expr.args]
+        args = [self.emit(arg) for arg in expr.args]
         if expr.op == "table":
             return self._look_up(expr, args[0])
         if expr.op in _AVX512:
@@ -114,6 +120,20 @@ class ExpressionEmitter:
                     return _bounded(self.b, expr.op, args[1 - place], args[place])
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 
+    def _constant(self, expr: Expr) -> Value:
+        if self.reads_constants and self._fills_register(expr):
+            return self._read_constant(expr)
+        return self.b.constant(register_type(expr.dtype, self.lanes), expr.value)
+
+    def _fills_register(self, constant: Expr) -> bool:
+        is_float = constant.dtype.kind == "float"
+        return is_float and self.lanes * constant.dtype.itemsize == self.target.vector_bytes
+
+    def _read_constant(self, expr: Expr) -> Value:
+        b, bytes_ = self.b, self.target.vector_bytes
+        address = b.module.repeated_data(register_type(expr.dtype), expr.value, self.lanes, bytes_)
+        return b.load(register_type(expr.dtype, self.lanes), address, bytes_)
+
     def _fused(self, args: list[Value], addend: Expr) -> Value:
         """args[0] * args[1] + args[2].
 
@@ -123,17 +143,14 @@ class ExpressionEmitter:
         b, target = self.b, self.target
         if not target.fma:
             return b.fadd(b.fmul(args[0], args[1], ""), args[2], "")
-        element_bytes = addend.dtype.itemsize
-        if addend.op != "const" or not target.has_few_registers or self.lanes * element_bytes != target.vector_bytes:
+        if addend.op != "const" or not target.has_few_registers or not self._fills_register(addend):
             return b.fma(*args)
-        element = register_type(addend.dtype)
-        address = b.module.repeated_data(element, addend.value, self.lanes, target.vector_bytes)
-        return b.fma(args[0], args[1], b.load(args[2].type, address, target.vector_bytes))
+        return b.fma(args[0], args[1], self._read_constant(addend))
 
     def _emit_rarely(self, condition: Expr, unusual: Expr, usual: Expr) -> Value:
         """The unusual case is computed lane by lane: it needs to be short, not fast."""
         b = self.b
-        flags, common = self.done[condition], self.done[usual]
+        flags, common = self.emit(condition), self.emit(usual)
         for leaf in _leaves(unusual):
             self.emit(leaf)
         needed = b.reduce("or", flags) if self.lanes else flags
@@ -161,6 +178,22 @@ class ExpressionEmitter:
         if self.target.avx512 and len(expr.value) in (64 // expr.dtype.itemsize, 128 // expr.dtype.itemsize):
             return avx512.look_up(self.b, index, expr.value, element)
         return _look_up_in_memory(self.b, index, expr.value, element)
+
+
+def emit_abreast(emitters: Sequence[ExpressionEmitter], expressions: tuple[Expr, ...]) -> None:
+    """Emit expressions of one form, one per emitter, each instruction of all of them before the next: what they compute
+    takes its turns in the processor. Where their forms differ the rest is left to `emit`."""
+    orders = [[node for node in ordered(expr, _read_operands) if node.op != "const"] for expr in expressions]
+    if len(set(map(len, orders))) > 1:
+        return
+    for same in zip(*orders, strict=True):
+        for emitter, expr in zip(emitters, same, strict=True):
+            emitter.emit(expr)
+
+
+def _read_operands(expr: Expr) -> tuple[Expr, ...]:
+    """The operands that are emitted where the expression is."""
+    return () if expr.op == "at" else usual_operands(expr)
 
 
 def _frontier(expr: Expr, done: Mapping[Expr, Value]) -> list[Expr]:

@@ -1,7 +1,7 @@
 """The kernel IR: a loop language small enough to print, verify and interpret.
 
     kernel    = Kernel(name, buffers, sizes, body, units)
-    statement = Loop(variable, start, stop, step, body, lanes, masked)
+    statement = Loop(variable, start, stop, step, body, lanes, masked, abreast)
               | Define(name, value, lanes)                 a local: one element, or a vector of lanes
               | Assign(name, value)                        changes a local
               | Accumulate(name, combine, value)           local = combine(local, value)
@@ -19,8 +19,9 @@ one place. Indices, bounds and strides are `Dim`s over the loop variables and th
 kernel's `sizes` (its integer parameters); an index counts elements. Inside a loop with `lanes`, the variable stands
 for the first of `lanes` consecutive values, and an access is a vector access where its index moves by one with the
 variable, a broadcast where it does not move, a few vectors where it moves by little (`is_near`) and is read, else one
-access per lane. In a `masked` loop the lanes at or beyond
-`stop` do nothing. `lanes == 1` marks a loop that `optc.codegen.kernels.vectorise` is to widen.
+access per lane. In a `masked` loop the lanes at or beyond `stop` do nothing. `lanes == 1` marks a loop that
+`optc.codegen.kernels.vectorise` is to widen. The body of a loop that works on several turns `abreast` has so many
+statements of equal form in a row, none of which needs what another one of them does: their instructions may be mixed.
 
 Everything is immutable: a schedule is a function from kernel to kernel.
 """
@@ -61,6 +62,7 @@ class Loop:
     body: tuple[Statement, ...]
     lanes: int = 0
     masked: bool = False
+    abreast: int = 1
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,13 @@ class Kernel:
 
     def __str__(self) -> str:
         return print_kernel(self)
+
+
+def groups_abreast(loop: Loop) -> list[tuple[Statement, ...]]:
+    """The statements of a loop's body in groups whose members do not need each other, `Fetch`es one by one."""
+    fetches = [(statement,) for statement in loop.body if isinstance(statement, Fetch)]
+    rest = [statement for statement in loop.body if not isinstance(statement, Fetch)]
+    return [*fetches, *(tuple(rest[start : start + loop.abreast]) for start in range(0, len(rest), loop.abreast))]
 
 
 def load(buffer: Buffer, index: Dim) -> Expr:
@@ -361,10 +370,11 @@ def _print_body(body: tuple[Statement, ...], indent: str, lines: list[str]) -> N
 
 def _print_statement(statement: Statement) -> str:
     match statement:
-        case Loop(variable, start, stop, step, _, lanes, masked):
+        case Loop(variable, start, stop, step, _, lanes, masked, abreast):
             kind = f" lanes {lanes}" if lanes else ""
             bounds = f"{start}..{stop}" + (f" step {step}" if step != 1 else "")
-            return f"for {variable} in {bounds}{kind}{' masked' if masked else ''}:"
+            kind += " masked" if masked else f" abreast {abreast}" if abreast > 1 else ""
+            return f"for {variable} in {bounds}{kind}:"
         case Define(name, value, lanes):
             return f"{name}{f'<{lanes}>' if lanes else ''} = {show(value)}"
         case Assign(name, value):
@@ -514,6 +524,8 @@ class _Verifier:
             self.fail(f"loop {loop.variable} has {loop.lanes} lanes inside {lanes} and steps by {loop.step}")
         if loop.masked and loop.step != loop.lanes:
             self.fail(f"masked loop {loop.variable} must step by its lanes")
+        if any(len({type(statement) for statement in group}) != 1 for group in groups_abreast(loop)):
+            self.fail(f"the statements of loop {loop.variable} are not {loop.abreast} abreast")
         for bound in (loop.start, loop.stop):
             self.dim(bound)
         self.known.add(loop.variable)

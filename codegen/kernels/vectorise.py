@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 
-from optc.codegen.kernels.cost import body_operations
+from optc.codegen.kernels.cost import FUNCTION, body_operations, values_in_use
 from optc.codegen.kernels.kernel import (
     Accumulate,
     Assign,
@@ -28,6 +29,7 @@ from optc.codegen.kernels.kernel import (
     with_loops,
 )
 from optc.codegen.kernels.native import REGISTER_ELEMENTS
+from optc.codegen.kernels.vector_math import expand
 from optc.codegen.machine.host import Target
 from optc.ir.dims import Dim, symbol
 from optc.ops.scalar import Expr, nodes, variable
@@ -35,6 +37,12 @@ from optc.ops.scalar import Expr, nodes, variable
 LIGHT, MEDIUM = 8, 20
 """Sums in loops with bodies of at most so many instructions go into 4 and 2 vectors, so that no addition waits for the
 one before. Turns without sums are independent anyway: the processor overlaps them without being told."""
+ABREAST = 2
+"""Where constants are read from memory because registers are few, a function keeps a processor waiting: what it has begun
+and not finished fills its registers (Zen 3: some 6 vectors of an exponential, each of which takes 57 cycles). Turns that
+go abreast share what they read, so that more of them have begun."""
+SHARED_REGISTERS = 2
+"""What turns abreast need beside the registers of each: masks, bounds, results of the loops before."""
 MANY_REGISTERS = 32
 """With fewer, the constants of one exponential fill them."""
 LONG_ROW = 4
@@ -85,7 +93,8 @@ class _Vectoriser:
         if unrolled > 1:
             stop = _rounded(start, loop.stop, lanes * unrolled)
             sums = {vectors[accumulator.name] for accumulator in accumulators}
-            _append_loop(inner, _unrolled(replace(wide, stop=stop), unrolled, sums))
+            abreast = unrolled if _waits(loop, self.target) else 1
+            _append_loop(inner, _unrolled(replace(wide, stop=stop, abreast=abreast), unrolled, sums))
             start = stop
         self.append_rest(inner, replace(wide, start=start), replace(loop, start=start, lanes=0), scans)
         return [*before, *_inside(nest[:-1], inner), *_folds(accumulators, vectors, unrolled)]
@@ -176,10 +185,12 @@ def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
 
 def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
     """How many vectors one turn of the main loop takes, a power of two: few in heavy bodies and for short rows."""
-    if not _accumulators(loop) or not _is_dense(loop):
+    is_waiting = _waits(loop, target)
+    if not (_accumulators(loop) or is_waiting) or not _is_dense(loop):
         return 1
     cost = body_operations(loop.body)
     count = 4 if cost <= LIGHT else 2 if cost <= MEDIUM and target.vector_registers >= MANY_REGISTERS else 1
+    count = ABREAST if is_waiting else count
     length = loop.stop - loop.start
     if isinstance(length, int) and length <= REGISTER_ELEMENTS:
         return 1  # the order in which `registers` adds up a row that is alone
@@ -188,15 +199,25 @@ def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:
     return count
 
 
+def _waits(loop: Loop, target: Target) -> bool:
+    """Whether a turn is so long a chain of instructions that several should go abreast, and registers suffice for that."""
+    is_plain = all(isinstance(statement, Define | Accumulate | Store) for statement in loop.body)
+    if not target.has_few_registers or not is_plain or body_operations(loop.body) < FUNCTION:
+        return False
+    values = (expand(value, target) for statement in loop.body for value in values_of(statement))
+    return ABREAST * max(map(values_in_use, values)) <= target.vector_registers - SHARED_REGISTERS
+
+
 def _unrolled(wide: Loop, count: int, vectors: set[str]) -> Loop:
-    """`count` turns in one, each with locals and accumulators of its own."""
-    body: list[Statement] = []
+    """`count` turns in one, each with locals and accumulators of its own, side by side if they go abreast."""
+    turns: list[tuple[Statement, ...]] = []
     own = defined(wide.body) | vectors
     for number in range(count):
         names = {name: _part(name, number) if name in vectors else f"{name}.{number}" for name in own}
         variables = {wide.variable: symbol(wide.variable) + number * wide.lanes}
-        body.extend(copied(wide.body, names, variables) if number else wide.body)
-    return replace(wide, step=wide.lanes * count, body=tuple(body))
+        turns.append(copied(wide.body, names, variables) if number else wide.body)
+    body = zip(*turns, strict=True) if wide.abreast > 1 else turns
+    return replace(wide, step=wide.lanes * count, body=tuple(chain.from_iterable(body)))
 
 
 def _renamed(statement: Statement, names: dict[str, str]) -> Statement:

@@ -307,6 +307,10 @@ VALUE = load(X, J)
         ((Loop("n", 0, 4, 1, ()),), "loop variable n is not new"),
         ((Loop("j", 0, N, 3, (), lanes=2),), "steps by 3"),
         ((Loop("j", 0, N, 4, (), lanes=2, masked=True),), "must step by its lanes"),
+        (
+            (Loop("j", 0, N, 4, (Define("a", VALUE), Store("out", J, VALUE)), lanes=2, abreast=2),),
+            "are not 2 abreast",
+        ),
         ((Define("a", literal(0.0, FLOAT32), 4), Store("out", 0, local("a", FLOAT32))), "other lanes or type"),
         ((Define("a", literal(0.0, FLOAT32)), Fold("b", "a", variable(0, FLOAT32))), "no vector to fold"),
     ],

@@ -12,6 +12,7 @@ import ctypes
 import random
 import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -350,3 +351,36 @@ def test_few_long_rows_are_one_kernel(name: str, monkeypatch: pytest.MonkeyPatch
     arguments = [optc.zeros(16, 300), optc.ones(300), optc.zeros(300)]
     _, kernels = compiled_kernels(programs[name], arguments, monkeypatch, AVX512)
     assert len(kernels) == 1
+
+
+def loop_of(value: Expr, target: Target) -> str:
+    """The kernel out[i] = value, scheduled, as text."""
+    store = Store("out0", symbol("i0"), value)
+    buffers = Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output", 300)
+    kernel = Kernel("one", buffers, (), (Loop("i0", 0, 300, 1, (store,), lanes=1),))
+    return str(schedule(kernel, target).kernel)
+
+
+def test_functions_go_abreast_where_registers_are_few_and_suffice() -> None:
+    """Each turn of an exponential is one long chain; the two polynomials of gelu fill the registers themselves."""
+    x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
+    gelu = x * (function("erf", x * 0.70710678) + 1.0) * 0.5
+    assert "step 16 lanes 8 abreast 2" in loop_of(function("exp", x), AVX2)
+    assert "step 16 lanes 8 abreast 2" in loop_of(function("tanh", x) / (function("exp", -x) + 1.0), AVX2)
+    assert "abreast" not in loop_of(gelu, AVX2)
+    assert "abreast" not in loop_of(function("exp", x), AVX512)
+    assert "abreast" not in loop_of(x * 2.0 + 1.0, AVX2)
+
+
+def test_instructions_of_turns_abreast_take_turns() -> None:
+    """Every step of the polynomial of an exponential is done for both vectors before the next one."""
+    source = Buffer("in0", FLOAT32, "input")
+    places = [symbol("i0") + 8 * number for number in range(2)]
+    turns = tuple(Store("out0", place, function("exp", load(source, place))) for place in places)
+    buffers = source, Buffer("out0", FLOAT32, "output", 160)
+    module = Module("test")
+    emit_kernel(Kernel("two", buffers, (), (Loop("i0", 0, 160, 16, turns, lanes=8, abreast=2),)), module, AVX2)
+    steps = re.findall(r"(%\S+) = call [^@]*@llvm\.fma[^(]*\((.*)\)", str(module))
+    assert len(steps) >= 16
+    for (result, _), (_, operands) in pairwise(steps):
+        assert result not in re.split("[ ,]+", operands)

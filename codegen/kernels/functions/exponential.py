@@ -38,6 +38,8 @@ SERIES = {
     ),
 }  # fmt: skip
 """P in e**r = 1 + r + r**2 P(r) for |r| <= ln(2) / 2."""
+_DOUBLED_SERIES = tuple(-((-2.0) ** power) * factor for power, factor in enumerate(SERIES[FLOAT32], 2))
+"""P in 1 - e**(-2 r) = 2 r + r**2 P(r)."""
 _WIDE_SERIES = (
     0.5000003576278687, 0.16666613519191742, 0.04166126623749733, 0.008336103521287441, 0.0014104482252150774,
     0.00019611601601354778,
@@ -133,17 +135,27 @@ def exp2_of_sum(x: Expr, low: Expr) -> Expr:
 
 
 def _by_even_powers(x: Expr) -> Expr:
-    """e**x in float32, with an even n: 2**n is a square, and times its root twice is right for denormals, too."""
-    bounded = at_most(at_least(x, _LOWEST[FLOAT32]), _HIGHEST[FLOAT32])
-    half, root = rounded_power_of_two(bounded, _LOG2_E / 2.0)
-    rest = reduced(bounded, half, [2.0 * part for part in LN2[FLOAT32]])
-    return (fma(rest * rest, polynomial(rest, _WIDE_SERIES), rest) + 1.0) * root * root
+    """e**x in float32, with an even n: 2**n is a square, and times its root twice is right for denormals, too.
+
+    Of -y the sign goes into the constants.
+    """
+    size, sign = (x.args[0], -1.0) if x.op == "neg" else (x, 1.0)
+    lowest, highest = sorted((sign * _LOWEST[FLOAT32], sign * _HIGHEST[FLOAT32]))
+    bounded = at_most(at_least(size, lowest), highest)
+    half, root = rounded_power_of_two(bounded, sign * _LOG2_E / 2.0)
+    rest = reduced(bounded, half, [2.0 * sign * part for part in LN2[FLOAT32]])
+    series_ = [sign**power * factor for power, factor in enumerate((1.0, 1.0, *_WIDE_SERIES))]
+    return polynomial(rest, series_) * root * root
 
 
-def decayed(x: Expr) -> Expr:
-    """e**x - 1 in float32 for -80 < x <= 0, 1.5 ulp."""
-    number, power = rounded_power_of_two(x, _LOG2_E)
-    return fma(series(reduced(x, number, LN2[FLOAT32])), power, power - 1.0)
+def decay(x: Expr) -> Expr:
+    """1 - e**(-2 x) in float32 for 0 <= x < 40, 1.5 ulp.
+
+    -2 x = n ln 2 - 2 r; the nearest number to ln 2 is so near (2.7e-9 of it) that it takes no second one.
+    """
+    number, power = rounded_power_of_two(x, -2.0 * _LOG2_E)
+    rest = fma(number, math.log(2.0) / 2.0, x)
+    return fma(fma(rest * rest, polynomial(rest, _DOUBLED_SERIES), rest * 2.0), power, 1.0 - power)
 
 
 def _power_by_steps(x: Expr, factor: float, factor_low: float) -> Expr:
