@@ -10,7 +10,10 @@ return torch.stack(found)                   return rows[:n]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from optc.ir.dims import fresh
 from optc.ir.dtypes import BOOL as BOOL_ELEMENT
@@ -209,11 +212,19 @@ class _Conversion:
     def start(self, node: Node) -> None:
         b = self.builder
         with self.graph.replacing(node):
-            if node.inputs:
-                buffer = b("aten::stack", [self.writer.row(value) for value in node.inputs], 0)
-            else:
-                buffer = self.writer.empty(_FIRST_ROWS)
-            self.rows[node.output] = Rows(buffer, b.value(len(node.inputs)))
+            self.rows[node.output] = Rows(self.first_rows(node.inputs), b.value(len(node.inputs)))
+
+    def first_rows(self, elements: Sequence[Value]) -> Value:
+        """The rows of a list that is written down; many numbers that are known are one constant."""
+        made: Value
+        if not elements:
+            return self.writer.empty(_FIRST_ROWS)
+        numbers = [value.constant for value in elements if value.is_constant]
+        if len(numbers) == len(elements) and not isinstance(elements[0].type, TensorType):
+            made = self.builder.constant(np.array(numbers, self.dtype.numpy))
+            return made
+        made = self.builder("aten::stack", [self.writer.row(value) for value in elements], 0)
+        return made
 
     def step_in_order(self, node: Node) -> None:
         """A step may stand behind another one, whose rows come first."""
