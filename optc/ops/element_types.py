@@ -9,6 +9,7 @@ numbers promote to, or the type of the argument named `of` (a tensor, a list of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import NUMBER, OptionalType, TensorType, Type
+from optc.ops.abstract import UndecidedShape, tensor_type_of
 from optc.ops.promotion import operand_type, result_type
 
 BOOLS = frozenset((dtypes.BOOL,))
@@ -70,19 +72,32 @@ def check_type(refusals: Refusals, dtype: DType) -> None:
 
 
 def guarded(
-    schema: Callable[[], FunctionSchema], refusals: Refusals, function: Callable[..., Any]
+    schema: Callable[[], FunctionSchema], refusals: Refusals, function: Callable[..., Any], rule: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """A rule or reference that first raises what the refusals say of its arguments' element types."""
+    """A rule or reference that first raises what the refusals say of its arguments' element types.
+
+    PyTorch looks for a kernel when shapes are known to fit: where none is found, what `rule` says of shapes comes first.
+    """
     checks: list[Callable[[Sequence[Any]], None]] = []
 
     def run(*arguments: Any) -> Any:
         if not checks:
             checks.extend(_check(each, schema()) for each in refusals)
-        for check in checks:
-            check(arguments)
+        try:
+            for check in checks:
+                check(arguments)
+        except NotImplementedError:
+            _raise_of_shapes(rule, arguments)
+            raise
         return function(*arguments)
 
     return run
+
+
+def _raise_of_shapes(rule: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    types = [tensor_type_of(each) if isinstance(each, np.ndarray) else each for each in arguments]
+    with contextlib.suppress(UndecidedShape, TypeError, AttributeError):
+        rule(*types)
 
 
 def _check(refusal: Refusal, schema: FunctionSchema) -> Callable[[Sequence[Any]], None]:

@@ -131,6 +131,12 @@ def _infer_pinv(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorT
     return a.with_shape((*batch, columns, rows))
 
 
+def _infer_pinv_by_numbers(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorType:
+    if rtol is None:  # the tolerance is made of the type's epsilon, which only these have
+        check_type(_SINGLE_OR_DOUBLE, operand_type(a))
+    return _infer_pinv(a, atol, rtol, hermitian)
+
+
 def _infer_rank(a: TensorType, atol: Any, rtol: Any, hermitian: bool) -> TensorType:
     check_type(_SINGLE_OR_DOUBLE, operand_type(a))
     batch, _, _ = check_matrix(a, "torch.linalg.matrix_rank")
@@ -147,15 +153,30 @@ def _rank(a: Array, atol: Any, rtol: Any, hermitian: bool) -> Array:
     return np.asarray(np.sum(s > _tolerances(a, atol, rtol, np.max(s, -1))[..., None], -1))
 
 
-for _overload, _arguments, _order in (
-    (".atol_rtol_tensor", "*, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False", lambda *given: given),
-    (".atol_rtol_float", "*, float? atol=None, float? rtol=None, bool hermitian=False", lambda *given: given),
-    ("", "float rcond, bool hermitian=False", lambda rcond, hermitian: (0.0, rcond, hermitian)),
-    (".rcond_tensor", "Tensor rcond, bool hermitian=False", lambda rcond, hermitian: (0.0, rcond, hermitian)),
+for _overload, _arguments, _infer, _order in (
+    (
+        ".atol_rtol_tensor",
+        "*, Tensor? atol=None, Tensor? rtol=None, bool hermitian=False",
+        _infer_pinv,
+        lambda *given: given,
+    ),
+    (
+        ".atol_rtol_float",
+        "*, float? atol=None, float? rtol=None, bool hermitian=False",
+        _infer_pinv_by_numbers,
+        lambda *given: given,
+    ),
+    ("", "float rcond, bool hermitian=False", _infer_pinv, lambda rcond, hermitian: (0.0, rcond, hermitian)),
+    (
+        ".rcond_tensor",
+        "Tensor rcond, bool hermitian=False",
+        _infer_pinv,
+        lambda rcond, hermitian: (0.0, rcond, hermitian),
+    ),
 ):
     declare_hosted(
         f"aten::linalg_pinv{_overload}(Tensor self, {_arguments}) -> Tensor",
-        lambda a, *rest, order=_order: _infer_pinv(a, *order(*rest)),
+        lambda a, *rest, infer=_infer, order=_order: infer(a, *order(*rest)),
         lambda a, *rest, order=_order: _pinv(a, *order(*rest)),
     )
 declare_hosted(

@@ -171,8 +171,8 @@ class Operator:
         refuses: Refusals = (),
     ) -> None:
         self.name = name
-        self.rule = guarded(schema, refuses, rule) if refuses else rule
-        self.reference = guarded(schema, refuses, reference) if refuses else reference
+        self.rule = guarded(schema, refuses, rule, rule) if refuses else rule
+        self.reference = guarded(schema, refuses, reference, rule) if refuses else reference
         self.lowering = lowering
         self.pure = pure
         self.commutative = commutative

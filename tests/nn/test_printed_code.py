@@ -38,7 +38,7 @@ RECURRENT = [
 
 NOT_SCRIPTED = (
     "gaussian_nll_loss", "triplet_margin_with_distance_loss", "lp_pool1d", "lp_pool2d", "lp_pool3d", "upsample",
-    "upsample_nearest", "upsample_bilinear", "multi_head_attention_forward",
+    "upsample_nearest", "upsample_bilinear", "multi_head_attention_forward", "linear_cross_entropy",
 )  # fmt: skip
 """PyTorch does not compile these either, or compiles them as unions and overloads that have no text of their own; or
 they are made of other functions here."""
