@@ -13,6 +13,7 @@ from optc.errors import ExecutionError
 from optc.ir import dtypes
 from optc.ir.schema import parse_schema
 from optc.ir.types import TensorType
+from optc.ops.abstract import ShapeError
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, check_type, refusal, unimplemented
 from optc.ops.registry import Interpreted, Operator, lookup
 
@@ -66,11 +67,16 @@ def test_rules_and_references_ask_before_they_work() -> None:
     def fails(*arguments: Any) -> Any:
         raise AssertionError("it must not come to this")
 
+    def same_shapes(self: TensorType, other: TensorType, *rest: Any) -> TensorType:
+        if self.shape != other.shape:
+            raise ShapeError("other shapes")
+        return self
+
     schema = parse_schema(
         "test::refusing(Tensor self, Tensor other, *, Scalar alpha=1, ScalarType? dtype=None) -> Tensor"
     )
     refuses = unimplemented("one", COMPLEXES) + refusal(BOOLS, "no {label}", of="dtype")
-    operator = Operator("test::refusing", lambda: schema, fails, fails, Interpreted("never run"), refuses=refuses)
+    operator = Operator("test::refusing", lambda: schema, same_shapes, fails, Interpreted("never run"), refuses=refuses)
     whole, complex_ = np.ones(2, np.int64), np.ones(2, np.complex64)
     for given in ((whole, complex_), (TensorType(dtypes.INT64, (2,)), TensorType(dtypes.COMPLEX64, (2,)))):
         function = operator.reference if given[0] is whole else operator.infer
@@ -78,8 +84,10 @@ def test_rules_and_references_ask_before_they_work() -> None:
             function(*given, 1, None)
         with pytest.raises(RuntimeError, match="no Bool"):
             function(given[0], given[0], 1, dtypes.BOOL.code)
-        with pytest.raises(AssertionError):
-            function(given[0], given[0], True, None)
+    with pytest.raises(AssertionError):
+        operator.reference(whole, whole, True, None)
+    with pytest.raises(ShapeError, match="other shapes"):  # PyTorch looks for a kernel when shapes fit
+        operator.reference(whole, np.ones(3, np.complex64), 1, None)
 
 
 def test_a_rule_may_ask_by_itself() -> None:
