@@ -138,7 +138,9 @@ def test_threads_wake_when_small_jobs_of_one_call_add_up(make_caller: Make) -> N
     caller = make_caller(2)
     caller.counts(100)
     time.sleep(0.05)
-    owners = [len(set(caller.counts(10, operations=300_000, task="slow_units")[1])) for _ in range(20)]
+    owners: list[int] = []
+    while 2 not in owners and len(owners) < 500:  # the second processor may be busy with another test
+        owners.append(len(set(caller.counts(10, operations=300_000, task="slow_units")[1])))
     assert owners[0] == 1
     assert 2 in owners
 
