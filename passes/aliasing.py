@@ -356,10 +356,12 @@ class Aliasing:
 
     def of_all_turns(self, roots: set[Storage], holder: Node) -> set[Storage]:
         """What a list from outside of loops holds in the end when every turn puts these into it."""
-        held = set(roots)
-        makers = [self.made[root] for root in roots if root in self.made]
-        for loop in {loop: None for maker in makers for loop in _loops_around(maker, holder)}:
-            held |= {self.of_earlier_turn(root, loop) for root in held}
+        return set().union(*(self.in_all_turns(root, holder) for root in roots))
+
+    def in_all_turns(self, root: Storage, holder: Node) -> set[Storage]:
+        held = {root}
+        for loop in _loops_around(self.made[root], holder) if root in self.made else ():
+            held |= {self.of_earlier_turn(each, loop) for each in held}
         return held
 
     def of_earlier_turn(self, root: Storage, loop: Node) -> Storage:

@@ -276,21 +276,26 @@ class CompiledFunction:
 
     def _whole(self, specialization: Specialization) -> tuple[OptimizedProgram, NativeProgram]:
         """What a plan leaves out: passes and code generation again, for those who look at graphs and kernels."""
-        from optc.passes.pipelines import optimize
         from optc.runtime.native import generate_with_islands
 
-        program = optimize(
-            self._function,
-            self._receiver,
-            specialization.types,
-            sharing=specialization.sharing,
-            open_state=specialization.open_state,
-        )
+        program = self._optimized(specialization)
         settle(program)
         assert program.graph is not None
         native = generate_with_islands(program.graph, self.__name__)
         assert not isinstance(native, Fallback)
         return program, native
+
+    def _optimized(self, specialization: Specialization, watching: Sequence[Instrument] = ()) -> OptimizedProgram:
+        from optc.passes.pipelines import optimize
+
+        return optimize(
+            self._function,
+            self._receiver,
+            specialization.types,
+            sharing=specialization.sharing,
+            open_state=specialization.open_state,
+            instruments=watching,
+        )
 
     def _compile_or_interpret(self, specialization: Specialization, values: list[Any]) -> None:
         """A mistake of optc's own compiler costs speed, visibly; it does not cost the user the result."""
@@ -308,18 +313,8 @@ class CompiledFunction:
         from optc.runtime.native import compile_ahead
 
         compile_ahead()
-        from optc.passes.pipelines import optimize
-
         started = time.perf_counter()
-        watching = comparing(values) if config.COMPARE() else []
-        program = optimize(
-            self._function,
-            self._receiver,
-            specialization.types,
-            sharing=specialization.sharing,
-            open_state=specialization.open_state,
-            instruments=watching,
-        )
+        program = self._optimized(specialization, comparing(values) if config.COMPARE() else [])
         specialization.seconds["passes"] = time.perf_counter() - started
         specialization.program = program
         for island in program.islands:
