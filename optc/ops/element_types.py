@@ -9,7 +9,6 @@ numbers promote to, or the type of the argument named `of` (a tensor, a list of 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,25 +81,15 @@ def guarded(
 
     def run(*arguments: Any) -> Any:
         if not checks:
-            checks.extend(_check(each, schema()) for each in refusals)
-        try:
-            for check in checks:
-                check(arguments)
-        except NotImplementedError:
-            _raise_of_shapes(rule, arguments)
-            raise
+            checks.extend(_check(each, schema(), rule) for each in refusals)
+        for check in checks:
+            check(arguments)
         return function(*arguments)
 
     return run
 
 
-def _raise_of_shapes(rule: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    types = [tensor_type_of(each) if isinstance(each, np.ndarray) else each for each in arguments]
-    with contextlib.suppress(UndecidedShape, TypeError, AttributeError):
-        rule(*types)
-
-
-def _check(refusal: Refusal, schema: FunctionSchema) -> Callable[[Sequence[Any]], None]:
+def _check(refusal: Refusal, schema: FunctionSchema, rule: Callable[..., Any]) -> Callable[[Sequence[Any]], None]:
     if refusal.of is None:
         places = [
             place
@@ -112,10 +101,39 @@ def _check(refusal: Refusal, schema: FunctionSchema) -> Callable[[Sequence[Any]]
 
     def check(arguments: Sequence[Any]) -> None:
         dtype = _deciding_type([arguments[place] for place in places if place < len(arguments)], refusal.of)
-        if dtype in refusal.refused and not (refusal.takes_empty and any(map(_is_empty, arguments))):
-            check_type((refusal,), dtype)
+        if dtype not in refusal.refused or (refusal.takes_empty and any(map(_is_empty, arguments))):
+            return
+        if refusal.error is NotImplementedError:
+            _raise_of_shapes(rule, arguments, places, refusal.refused)
+        check_type((refusal,), dtype)
 
     return check
+
+
+def _raise_of_shapes(
+    rule: Callable[..., Any], arguments: Sequence[Any], places: Sequence[int], refused: frozenset[DType]
+) -> None:
+    """Raise what the rule says of shapes: what it says of a type that has a kernel, too, in the same words."""
+    types = [tensor_type_of(each) if isinstance(each, np.ndarray) else each for each in arguments]
+    error = _error_of(rule, types)
+    if error is None:
+        return
+    taken = next((dtype for dtype in (dtypes.FLOAT32, dtypes.INT64, dtypes.BOOL) if dtype not in refused), None)
+    for place in places:
+        if place < len(types) and isinstance(types[place], TensorType):
+            types[place] = TensorType(taken, types[place].shape)
+    if str(_error_of(rule, types)) == str(error):
+        raise error
+
+
+def _error_of(rule: Callable[..., Any], types: Sequence[Any]) -> Exception | None:
+    try:
+        rule(*types)
+    except (UndecidedShape, TypeError, AttributeError):
+        return None
+    except Exception as error:  # noqa: BLE001 - whatever it is, is compared or raised
+        return error
+    return None
 
 
 def _is_empty(argument: Any) -> bool:
