@@ -22,6 +22,7 @@ from optc.codegen.entry.layout import (
 from optc.codegen.entry.python_layout import DATA, DESCR, DIMS, FLAGS, HEADER, RANK, READABLE, STRIDES, TYPE, WRITEABLE
 from optc.codegen.llvm import Value
 
+_EQUAL = 2  # Python's code for `==`
 _CPU = 1  # DLPack's code for it
 # DLTensor: data, device type, device number, rank, element type, extents, strides, offset in bytes
 _EXCHANGE_WORDS = 6
@@ -31,6 +32,7 @@ _EXCHANGE = {"device": 8, "rank": 16, "dtype": 20, "dims": 24, "strides": 32, "o
 def write_argument_functions(code: Code) -> None:
     """`bind` and `read_inputs`, and what they call. Each returns false for a call that is not for native code."""
     _bind_keyword(code)
+    _take_values(code)
     _take_apart(code)
     _bind(code)
     _check_extent(code)
@@ -127,16 +129,40 @@ def _take_part(code: Code, part: Value, values: Value) -> None:
             code.require(b.icmp("eq", value, expected))
         with container:
             code.require(b.icmp("eq", code.field(value, TYPE), expected))
-            _copy_items(code, part, kind, value, values)
+            # The number of items follows the header in all of them.
+            code.require(b.icmp("eq", code.field(value, HEADER, "i64"), code.word(part, PART, "length")))
+            target = b.gep("ptr", values, code.word(part, PART, "target"))
+            with b.if_then_else(b.icmp("eq", kind, PART_KINDS["dictionary"])) as (dictionary, sequence):
+                with dictionary:
+                    code.require(code.call("take_values", part, value, target))
+                with sequence:
+                    _copy_items(code, part, kind, value, target)
 
 
-def _copy_items(code: Code, part: Value, kind: Value, container: Value, values: Value) -> None:
+def _take_values(code: Code) -> None:
+    """The values of a dictionary that has the expected keys in their order: programs may go through it."""
+    with code.define("take_values", "i1", "ptr part", "ptr dictionary", "ptr target") as (part, dictionary, target):
+        b = code.b
+        position, key, value = b.alloca("i64"), b.alloca("ptr"), b.alloca("ptr")
+        b.store(b.constant("i64", 0), position, 8)
+        keys = code.word(part, PART, "keys", "ptr")
+        with b.for_loop(0, code.word(part, PART, "length")) as loop:
+            found = code.python("PyDict_Next", "i32", dictionary, position, key, value)
+            code.require(b.icmp("ne", found, 0))
+            given, known = b.load("ptr", key, 8), b.load("ptr", b.gep("ptr", keys, loop.index), 8)
+            # Of one built-in type: comparing them runs no code of the user's, and cannot fail.
+            code.require(b.icmp("eq", code.field(given, TYPE), code.field(known, TYPE)))
+            equal = code.python("PyObject_RichCompareBool", "i32", given, known, b.constant("i32", _EQUAL))
+            code.require(b.icmp("eq", equal, 1))
+            b.store(b.load("ptr", value, 8), b.gep("ptr", target, loop.index), 8)
+        b.ret(True)
+
+
+def _copy_items(code: Code, part: Value, kind: Value, container: Value, target: Value) -> None:
     b = code.b
     length = code.word(part, PART, "length")
-    code.require(b.icmp("eq", code.field(container, HEADER, "i64"), length))
     is_tuple = b.icmp("eq", kind, PART_KINDS["tuple"])
     source = b.choose(is_tuple, lambda: code.items_of_tuple(container), lambda: code.items_of_list(container))
-    target = b.gep("ptr", values, code.word(part, PART, "target"))
     with b.for_loop(0, length) as items:
         item = b.load("ptr", b.gep("ptr", source, items.index), 8)
         b.store(item, b.gep("ptr", target, items.index), 8)

@@ -43,6 +43,8 @@ from optc.codegen.entry.signature import (
 # DLPack's codes of element types: kind, bits.
 _EXCHANGE_KINDS = {"i": 0, "u": 1, "f": 2, "V": 4, "c": 5, "b": 6}
 
+_PART_CLASSES: dict[str, type] = {"tuple": tuple, "list": list, "dictionary": dict}
+
 
 def exchange_dtype(name: str) -> int:
     """An element type as DLPack's word: kind, bits, one lane."""
@@ -136,12 +138,15 @@ def _take_in(records: Records, form: InputTree, source: int) -> None:
         records.sources.append(source)
         return
     if isinstance(form, Constant):
-        records.parts.append([PART_KINDS["object"], source, records.address(form.value), 0, 0])
+        records.parts.append([PART_KINDS["object"], source, records.address(form.value), 0, 0, 0])
         return
-    kind, class_ = ("tuple", tuple) if isinstance(form, tuple) else ("list", list)
+    kind, class_ = next((kind, class_) for kind, class_ in _PART_CLASSES.items() if isinstance(form, class_))
     first, records.values = records.values, records.values + len(form)
-    records.parts.append([PART_KINDS[kind], source, records.address(class_), len(form), first])
-    for offset, item in enumerate(form):
+    keys = rows([[records.address(key) for key in form]] if isinstance(form, dict) else [])
+    records.kept.append(keys)
+    row = [PART_KINDS[kind], source, records.address(class_), len(form), first, ctypes.addressof(keys)]
+    records.parts.append(row)
+    for offset, item in enumerate(form.values() if isinstance(form, dict) else form):
         _take_in(records, item, first + offset)
 
 

@@ -27,8 +27,8 @@ DESCRIPTION = _positions(
 SCRATCH = _positions("held copies family prepared address values")
 """The first words of the scratch memory; `values` starts the arguments, then parts of containers, then state."""
 
-PART = _positions("kind source object length target")
-"""A value that is a container (its items become further values) or must be a certain object."""
+PART = _positions("kind source object length target keys")
+"""A value that is a container (its items become further values; `keys` are a dictionary's) or must be a certain object."""
 
 STATE = _positions("holder key target")
 """A value that is looked up in a dictionary."""
@@ -54,7 +54,7 @@ UPDATE = _positions("kind output holder key record words input")
 APART = _positions("first first_rank first_itemsize second second_rank second_itemsize")
 """Two inputs that must not share memory: where their words begin, and what tells their size."""
 
-PART_KINDS = _positions("tuple list object")
+PART_KINDS = _positions("tuple list dictionary object")
 INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
 CONTAINER_KINDS = _positions("tuple list named dictionary")

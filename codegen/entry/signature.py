@@ -85,7 +85,7 @@ OutputTree = (
     OutputSpec | Passthrough | Constant | NamedItems | tuple["OutputTree", ...] | list["OutputTree"]
     | dict[object, "OutputTree"]
 )  # fmt: skip
-InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"]
+InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"] | dict[Any, "InputTree"]
 """An argument taken apart: leaves, objects that must be passed as they are (None), and containers of them."""
 
 REQUIRED: object = object()

@@ -25,14 +25,17 @@ from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
 from optc.ir.types import NONE, IntType, TupleType
 
+# What the entry compares: keys whose comparison runs no code of somebody else's.
+_KEYS = (str, int, float, bool)
+
 
 def with_python_form(
     point: EntryPoint, program: OptimizedProgram, parameters: Sequence[Parameter]
 ) -> EntryPoint | None:
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
-    None when only the slow path can take or build what the program does: dictionaries as arguments, results that may
-    be None, objects, lists as state.
+    None when only the slow path can take or build what the program does: results that may be None, objects, lists as
+    state, dictionaries with keys that are neither text nor numbers.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
@@ -107,8 +110,10 @@ def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None
         return Constant(structure.keys[0] if structure.keys else None)
     items = [_form(item, leaves) for item in structure.items]
     present = [item for item in items if item is not None]
-    if structure.kind == "dict" or len(present) != len(items):
+    if len(present) != len(items):
         return None
+    if structure.kind == "dict":
+        return dict(zip(structure.keys, present)) if all(type(key) in _KEYS for key in structure.keys) else None
     return present if structure.kind == "list" else tuple(present)
 
 
@@ -117,7 +122,7 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
     if isinstance(form, InputSpec):
         yield form
     elif not isinstance(form, Constant):
-        for item in form:
+        for item in form.values() if isinstance(form, dict) else form:
             yield from _specs(item)
 
 

@@ -4,6 +4,7 @@ import gc
 import sys
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -160,6 +161,17 @@ def test_containers_are_taken_apart() -> None:
     assert flatten(1, [2, (3,)]) == flatten(1, rest=[2, (3,)]) == (3, [1, 2], 3)
     for wrong in ([2], [2, 3], (2, (3,)), [2, [3]], [2, (3, 4)], None, 5, [2, (None,)]):
         assert flatten(1, wrong)[0] == "slow"
+
+
+def test_dictionaries_are_taken_apart_where_keys_and_their_order_are_the_expected_ones() -> None:
+    given: dict[Any, Any] = {"a": INTS[0], 7: [INTS[1]], "b": INTS[2]}
+    read = make(Signature(INTS, SAME_INTS), copies_words(3), arguments=(Argument(given, "items"),))
+    assert read({"a": 1, 7: [2], "b": 3}) == read(items={"a bit"[:1]: 1, 7: [2], "b": 3}) == (1, 2, 3)
+    for wrong in (
+        {"a": 1, 7: [2]}, {"a": 1, 7: [2], "b": 3, "c": 4}, {"a": 1, 7: [2], "c": 3}, {7: [2], "a": 1, "b": 3},
+        {"a": 1, 7.0: [2], "b": 3}, {"a": 1, 7: 2, "b": 3}, OrderedDict({"a": 1, 7: [2], "b": 3}), [1, [2], 3], None, {},
+    ):  # fmt: skip
+        assert read(wrong)[0] == "slow", wrong
 
 
 class Point(NamedTuple):

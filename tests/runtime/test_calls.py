@@ -133,6 +133,22 @@ def test_containers_stay_native(slow: SlowCalls) -> None:
         steps(X, (H,))
 
 
+def test_dictionaries_stay_native(slow: SlowCalls) -> None:
+    def scaled(items: dict[str, optc.Tensor], boxes: list[dict[str, optc.Tensor]]) -> dict[str, optc.Tensor]:
+        out: dict[str, optc.Tensor] = {}
+        for key, value in items.items():
+            out[key] = value * 2 if key in boxes[0] else value
+        return out
+
+    scale = compiled(scaled, {"a": X, "b": H}, [{"a": X}])
+    slow.count = 0
+    found = scale({"a": H, "b": X}, boxes=[{"a": H}])
+    assert list(found) == ["a", "b"] and np.allclose(found["a"], H * 2) and found["b"] is X
+    assert slow.count == 0
+    assert list(scale({"b": H, "a": X}, [{"a": X}])) == ["b", "a"]
+    assert slow.count == 1
+
+
 def test_state_stays_native(slow: SlowCalls) -> None:
     module = optc.jit.script(Summing())
     summing = optc.compile(module)
