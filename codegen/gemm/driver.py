@@ -383,6 +383,8 @@ class _DriverWriter:
 
     def _tiles(self, block: _Block, panel: _Panel) -> None:
         """One panel times all tiles of rows."""
+        if self.plan.packs_from and panel.columns is None:
+            panel = self._packed_for_many(block, panel)
         if not self.plan.copies_b or panel.columns is not None or panel.vectors != self.tile.vectors:
             self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
             return
@@ -399,6 +401,21 @@ class _DriverWriter:
         pointer, stride, start = copied.results
         rest = replace(panel, pointer=pointer, stride=stride)
         self._for_each_tile(start, block.stop, lambda rows, row: self._tile(block, rest, rows, row))
+
+    def _packed_for_many(self, block: _Block, panel: _Panel) -> _Panel:
+        """The panel where it is, or packed, where enough rows use it."""
+        b, element = self.b, self.gemm.element
+        packing = panel_packing(self.module, element, self.gemm.source, panel.lanes, panel.vectors)
+        width = b.constant("i64", panel.vectors * panel.lanes)
+        many = b.icmp("sge", b.sub(block.stop, block.start), self.plan.packs_from)
+        with b.if_then_else(many) as (packed, in_place):
+            with packed:
+                b.call(packing, panel.pointer, panel.stride, block.steps, width, self.packed_b)
+                packed.yield_([self.packed_b, width])
+            with in_place:
+                in_place.yield_([panel.pointer, panel.stride])
+        pointer, stride = packed.results
+        return replace(panel, pointer=pointer, stride=stride)
 
     def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
         """The call of a kernel; `copy`: where it leaves the panel packed."""

@@ -93,6 +93,7 @@ class Gemm:
         packing = "".join(
             letter for letter, holds in (("A", plan.packs_a), ("B", plan.packs_b), ("C", plan.copies_b)) if holds
         )
+        packing += f"B{plan.packs_from}" if plan.packs_from else ""
         cut = f"{plan.rows}by{plan.steps}{packing}" + (f"_ahead{plan.ahead}" if plan.ahead else "")
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
         batch += f"_windows{self.windows}" if self.windows else ""

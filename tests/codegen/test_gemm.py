@@ -442,12 +442,35 @@ def test_few_rows_fetch_weights_ahead_line_by_line_on_avx2(m: int) -> None:
     assert plan_product(AVX2, Shape("float", m, 256, 256, "rows", "packed", 256)).prefetch == 0
 
 
-@pytest.mark.parametrize("target", [AVX2, AVX512])
-def test_rows_that_compete_for_cache_places_are_copied_and_not_fetched_ahead(target: Target) -> None:
-    crowded = plan_product(target, Shape("float", 64, 1024, 1024, "rows", "rows", 1024, 1024))
+def test_rows_that_compete_for_cache_places_are_copied_and_not_fetched_ahead() -> None:
+    crowded = plan_product(AVX512, Shape("float", 64, 1024, 1024, "rows", "rows", 1024, 1024))
     assert (crowded.prefetch, crowded.copies_b) == (0, True)
-    spaced = plan_product(target, Shape("float", 64, 1000, 1000, "rows", "rows", 1000, 1000))
+    spaced = plan_product(AVX512, Shape("float", 64, 1000, 1000, "rows", "rows", 1000, 1000))
     assert spaced.prefetch > 0
+
+
+@pytest.mark.parametrize(
+    ("m", "extent", "packs"), [(64, 1024, True), (16, 1024, True), (16, 300, False), (300, 300, True)]
+)
+def test_narrow_vectors_pack_panels_before_they_use_them(m: int, extent: int, packs: bool) -> None:
+    """Where enough tiles do; a kernel that packs on the way has fewer fetches under way. Wide ones pack on the way."""
+    shape = Shape("float", m, extent, extent, "rows", "rows", extent, extent)
+    plan = plan_product(AVX2, shape)
+    assert (plan.packs_from > 0) == packs and not plan.copies_b and (not packs or plan.prefetch == 0)
+    assert plan_product(AVX512, shape).packs_from == 0
+
+
+@pytest.mark.parametrize("m", [5, 31, 32, 67])
+def test_as_many_rows_as_come_have_panels_packed_or_not(m: int) -> None:
+    """One piece of code for all numbers of rows, on both sides of the number that panels are packed for."""
+    if not can_run(AVX2):
+        pytest.skip("this machine has no AVX2")
+    gemm = gemm_of(AVX2, "float", None, 61, 70, "rows", BIAS_RELU)
+    assert 5 < gemm.plan.packs_from < 67
+    assert "call void @pack_float_rows" in str(product_modules(gemm)[gemm.name])
+    check(gemm, AVX2, m, 61, 70)
+    check(gemm_of(AVX2, "float", m, 61, 70, "rows", BIAS_RELU, packs_from=32), AVX2, m, 61, 70, ranges=2)
+    check(gemm_of(AVX2, "float", m, 61, 600, "rows", steps=PART, packs_a=True), AVX2, m, 61, 600)
 
 
 @pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
@@ -458,8 +481,17 @@ def test_few_rows_ask_for_a_line_per_vector_of_rows_that_are_far(target: Target)
 
 def test_chunks_fit_the_second_level_cache() -> None:
     for target, most in ((AVX512, 768 << 10), (AVX2, 384 << 10)):
-        plan = plan_product(target, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
-        assert most * 3 // 4 < plan.rows * 512 * 4 <= most
+        plan = plan_product(target, Shape("float", 2048, 200, 512, "rows", "packed", 512))
+        assert not plan.packs_a and most * 3 // 4 < plan.rows * 512 * 4 <= most
+
+
+def test_narrow_vectors_read_many_rows_of_a_packed() -> None:
+    """Such a chunk is one stream, which may come from the third-level cache."""
+    plan = plan_product(AVX2, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
+    assert plan.packs_a and plan.rows * 512 * 4 == 1 << 20
+    for m, n in ((16, 2048), (2048, 200)):
+        assert not plan_product(AVX2, Shape("float", m, n, 512, "rows", "packed", 512)).packs_a
+    assert not plan_product(AVX512, Shape("float", 2048, 2048, 500, "rows", "packed", 500)).packs_a
 
 
 def test_an_epilogue_sees_rows_columns_and_masks() -> None:
