@@ -27,7 +27,7 @@ class ArchiveWriter:
     def __enter__(self) -> ArchiveWriter:
         if self._path is not None:
             self._temporary = f"{self._path}.{os.getpid()}.part"
-            self._buffer = open(self._temporary, "wb")
+            self._buffer = _opened(self._temporary, self._path)
         else:
             self._buffer = io.BytesIO()
         self._zip = ZipWriter(self._buffer)
@@ -71,6 +71,14 @@ class ArchiveWriter:
         self.add("byteorder", b"little")
         self.add(".data/serialization_id", f"{self._digest:040d}".encode())
         self._zip.close()
+
+
+def _opened(temporary: str, path: str) -> BinaryIO:
+    """The file that becomes `path`, which errors name."""
+    try:
+        return open(temporary, "wb")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, path) from None
 
 
 def _stem(path: str | None) -> str:

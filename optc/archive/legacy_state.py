@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from optc.archive.other_files import refusal
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.archive.storages import Storage, storage_dtype
 
@@ -97,6 +98,8 @@ def _part(storage: Storage, view: Any) -> Storage:
 
 
 def _key_of(identity: Any) -> str:
+    if isinstance(identity, tuple) and len(identity) > 1 and identity[0] == "module":
+        raise PickleError(refusal(f"a module of class {identity[1]}"))
     if not (isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage"):
         raise PickleError("a persistent id describes no storage")
     if not isinstance(identity[1], Callee) or not isinstance(identity[2], str):

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from optc import config, interpreter
 from optc.archive.code_reader import ArchiveCode
+from optc.archive.other_files import describe
 from optc.archive.pickle_reader import Callee, PickleError, PickleReader
 from optc.archive.state_dict import folder_of
 from optc.archive.storages import (
@@ -35,21 +36,22 @@ _EFFORT_PER_BYTE = 8
 
 
 class ModuleArchive:
-    """An open archive: `module()` gives the object it holds, `extra_files` what was stored beside it."""
+    """An open archive: `module()` gives the object it holds, `extra_files` what was stored beside it.
+
+    Raises ArchiveError for a file that is none.
+    """
 
     def __init__(self, source: Source | MappedFile) -> None:
         self.archive = ZipReader(source)
         self.folder = folder_of(self.archive)
+        if not any(name.startswith(f"{self.folder}code/") for name in self.archive.names):
+            raise self.archive.fail("", describe(self.archive.names, self.folder))
         self.version = self._version()
         self.code = ArchiveCode(self.archive, self.folder, self.version)
         self.budget = Budget(max(config.RESTORE_EFFORT() << 20, _EFFORT_PER_BYTE * self.archive.size))
 
     def module(self) -> ScriptObject:
         """The module. Raises ArchiveError for everything that is wrong with the archive."""
-        if not any(name.startswith(f"{self.folder}code/") for name in self.archive.names):
-            if f"{self.folder}model.json" in self.archive.entries:
-                raise self.archive.fail("", "archives of PyTorch 1.0 and 1.1 (model.json) are not supported")
-            raise self.archive.fail("", "this is no TorchScript archive: it has no code/ (optc.load reads tensors)")
         self.code.check_syntax()
         self.code.written.constants = self._constants()
         root = self._unpickled("data.pkl", "data/")
@@ -103,7 +105,7 @@ class ModuleArchive:
 
     def _unpickled(self, name: str, storages: str) -> Any:
         entry = f"{self.folder}{name}"
-        names = ModuleGlobals(self.code, Storages(self.archive, f"{self.folder}{storages}"), self.budget)
+        names = ModuleGlobals(self.code, Storages(self.archive, self.folder, storages), self.budget)
         try:
             value = PickleReader(self.archive.read(entry), names).read()
             names.check_objects()

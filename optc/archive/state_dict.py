@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from optc.archive.files import ArchiveWriter
 from optc.archive.legacy_state import LegacyStorages, is_legacy
+from optc.archive.other_files import describe
 from optc.archive.pickle_reader import PickleError, PickleReader
 from optc.archive.pickle_writer import PickleWriter, StoredTensor
 from optc.archive.state_globals import StateGlobals, checked
@@ -191,10 +192,10 @@ def load(
         return _load_legacy(file)
     archive = ZipReader(file)
     folder = folder_of(archive)
-    if any(name.startswith(f"{folder}code/") for name in archive.names):
-        raise archive.fail("", "this is a TorchScript archive: read it with optc.jit.load")
-    names = StateGlobals(Storages(archive, f"{folder}data/"))
     entry = f"{folder}data.pkl"
+    if entry not in archive.entries or any(name.startswith(f"{folder}code/") for name in archive.names):
+        raise archive.fail("", describe(archive.names, folder))
+    names = StateGlobals(Storages(archive, folder, "data/"))
     try:
         return checked(PickleReader(archive.read(entry), names).read())
     except PickleError as error:

@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from typing import Any
 
 from optc.archive.legacy_state import LegacyStorages
+from optc.archive.other_files import refusal
 from optc.archive.pickle_reader import Callee, Keys, PickleError
 from optc.archive.storages import (
     UNTYPED,
@@ -63,7 +64,7 @@ class StateGlobals:
         if found is None and module == "torch":
             found = dtypes.BY_NAME.get(name) or storage_class(name) or quantization_scheme(name)
         if found is None:
-            raise PickleError(why_refused(module, name) or f"{module}.{name} is not allowed in a file of tensors")
+            raise PickleError(why_refused(module, name) or refusal(f"{module}.{name}"))
         return found
 
     def persistent(self, identity: Any) -> Any:
@@ -112,7 +113,7 @@ def _rebuild_with_attributes(make: Any, kind: Any, arguments: Any, *_: Any) -> A
 
 def _layout(name: Any) -> Layout:
     if name != repr(STRIDED):
-        raise PickleError(f"the layout {name!r} does not exist")
+        raise PickleError(f"the layout {name} is not known: tensors of optc are all {STRIDED}")
     return STRIDED
 
 

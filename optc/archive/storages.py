@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -49,22 +51,28 @@ _WITHOUT_EQUIVALENT = {
 }
 """What torch.load reads as well, and what to call it."""
 
+_ELEMENT_TYPE = re.compile(r"(float|bits|q?u?int)\d\w*")
+
 
 def why_refused(module: str, name: str) -> str:
     """Why a global that PyTorch knows cannot be read; empty for others."""
     what = _WITHOUT_EQUIVALENT.get((module, name), "")
     if module == "torch" and name.endswith("Storage"):
         what = f"a tensor of {name.removesuffix('Storage')}"
+    elif module == "torch" and _ELEMENT_TYPE.fullmatch(name):
+        what = f"a tensor of {name}"
     return f"{what} cannot be read: optc has none ({module}.{name})" if what else ""
 
 
 class Storage:
-    """The elements of one storage."""
+    """The elements of one storage. `is_foreign`: bytes whose order, once they are elements, is not this machine's."""
 
-    def __init__(self, dtype: DType, elements: np.ndarray[Any, Any], kind: str) -> None:
+    def __init__(self, dtype: DType, elements: np.ndarray[Any, Any], kind: str, is_foreign: bool = False) -> None:
         self.dtype = dtype
         self.elements = elements
         self.kind = kind
+        self._is_foreign = is_foreign
+        self._typed: dict[DType, Storage] = {}
 
     def tensor(self, offset: Any, sizes: Any, strides: Any, requires_grad: Any) -> Any:
         """The tensor that shows a part of this storage. Raises PickleError when it would reach outside."""
@@ -88,10 +96,12 @@ class Storage:
         return wrap(array, LEAF if wants_gradient else NO_GRADIENT)
 
     def of_type(self, dtype: DType) -> Storage:
-        """The same bytes as elements of another type."""
-        data = self.elements.view(np.uint8)
-        whole = data[: len(data) // dtype.itemsize * dtype.itemsize]
-        return Storage(dtype, whole.view(dtype.numpy), self.kind)
+        """The same bytes as elements of another type: one storage for all that ask for the type."""
+        if dtype not in self._typed:
+            data = self.elements.view(np.uint8)
+            elements = data[: len(data) // dtype.itemsize * dtype.itemsize].view(dtype.numpy)
+            self._typed[dtype] = Storage(dtype, elements.byteswap() if self._is_foreign else elements, self.kind)
+        return self._typed[dtype]
 
 
 def _checked(numbers: Any) -> tuple[int, ...]:
@@ -103,11 +113,16 @@ def _checked(numbers: Any) -> tuple[int, ...]:
 
 
 class Storages:
-    """The storages in one folder of an archive, each mapped once."""
+    """The storages in one folder of an archive (below its `top`), each mapped once.
 
-    def __init__(self, archive: ZipReader, folder: str) -> None:
+    Those of a machine with the other byte order are copied and turned around. Raises ArchiveError for an order that does
+    not exist.
+    """
+
+    def __init__(self, archive: ZipReader, top: str, folder: str) -> None:
         self._archive = archive
-        self._folder = folder
+        self._folder = f"{top}{folder}"
+        self._is_foreign = _byte_order(archive, f"{top}byteorder") != sys.byteorder
         self._known: dict[tuple[str, str], Storage] = {}
 
     def find(self, identity: Any) -> Storage:
@@ -125,7 +140,9 @@ class Storages:
             raise PickleError("a tensor without numbers, on the device meta, cannot be read: optc has none")
         found = self._known.get((key, name))
         if found is None:
-            found = self._known[key, name] = Storage(dtype, self._elements(dtype, key, count), name)
+            elements = self._elements(dtype, key, count)
+            is_untyped = self._is_foreign and name == UNTYPED
+            found = self._known[key, name] = Storage(dtype, elements, name, is_untyped)
         return found
 
     def _elements(self, dtype: DType, key: str, count: int) -> np.ndarray[Any, Any]:
@@ -135,7 +152,18 @@ class Storages:
         data = self._archive.map(name)
         if data.nbytes < count * dtype.itemsize:
             raise PickleError(f"{name} has {data.nbytes} bytes, too few for {count} elements of {dtype.name}")
-        return np.frombuffer(data, dtype.numpy, count)
+        elements = np.frombuffer(data, dtype.numpy, count)
+        return elements.byteswap() if self._is_foreign else elements
+
+
+def _byte_order(archive: ZipReader, entry: str) -> str:
+    """In which order an archive has the bytes of numbers: what does not say so was written on little-endian machines."""
+    if entry not in archive.entries:
+        return "little"
+    order = bytes(archive.read(entry)[:20]).decode("ascii", "replace")
+    if order not in ("little", "big"):
+        raise archive.fail(entry, f"{order!r} is no order of bytes")
+    return order
 
 
 def rebuild_tensor(

@@ -218,6 +218,17 @@ class ZipReader:
         return layout.unpack_from(self._data, position)
 
 
+def _read_stream(source: Any) -> MappedFile:
+    if not hasattr(source, "read"):
+        raise TypeError(f"an archive is a path, bytes or a binary stream, not {type(source).__name__}")
+    data = source.read()
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"an archive is read from a binary stream, and this one gives {type(data).__name__}: open(..., 'rb')"
+        )
+    return MappedFile(getattr(source, "name", "<stream>"), memoryview(bytearray(data)))
+
+
 class MappedFile(NamedTuple):
     """A file's bytes, and the name to use in messages."""
 
@@ -226,11 +237,14 @@ class MappedFile(NamedTuple):
 
 
 def map_file(source: Source) -> MappedFile:
-    """A private mapping of a file, or a copy of what a stream gives. Raises ArchiveError for an empty file."""
+    """A private mapping of a file, or a copy of what a stream gives.
+
+    Raises ArchiveError for an empty file, TypeError for what is neither a path nor bytes nor a binary stream.
+    """
     if isinstance(source, bytes | bytearray):
         return MappedFile("<bytes>", memoryview(bytearray(source)))
     if not isinstance(source, str | os.PathLike):
-        return MappedFile(getattr(source, "name", "<stream>"), memoryview(bytearray(source.read())))
+        return _read_stream(source)
     filename = os.fspath(source)
     with open(filename, "rb") as file:
         size = os.fstat(file.fileno()).st_size

@@ -7,6 +7,7 @@ import os
 import pickle
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,79 @@ def test_the_same_pickle_with_fitting_numbers_is_a_tensor() -> None:
     assert load(archive_with(tensor_pickle(1, (3,), (1,)))).shape == (3,)
 
 
+def with_order(data: bytes, order: str, turned: Callable[[bytes], bytes] = bytes) -> bytes:
+    """An archive that says so of the order of its bytes, its storages `turned`."""
+    old, buffer = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in old.namelist():
+            content = old.read(name)
+            is_storage = "/data/" in name
+            archive.writestr(name, order if name.endswith("/byteorder") else turned(content) if is_storage else content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [*dtypes.ALL, *dtypes.HELD], ids=lambda dtype: dtype.name)
+def test_numbers_of_big_endian_machines_are_turned_around(dtype: dtypes.DType) -> None:
+    content = bytes(range(0, 36, 3)) * dtype.itemsize if dtype.name != "bool" else bytes([0, 1] * 6)
+    array = np.frombuffer(bytearray(content), record_of(dtype)).reshape(3, 4)
+    buffer = io.BytesIO()
+    save([wrap(array), wrap(array[1:])], buffer)
+    number = dtype.itemsize // (1 + dtype.is_complex)
+    turned = with_order(
+        buffer.getvalue(), "big", lambda data: np.frombuffer(data, np.uint8).reshape(-1, number)[:, ::-1].tobytes()
+    )
+    whole, part = load(turned)
+    assert whole.dtype is dtype and whole._array.tobytes() == content
+    assert whole.untyped_storage().data_ptr() == part.untyped_storage().data_ptr()
+
+
+def test_an_order_of_bytes_that_does_not_exist_is_refused() -> None:
+    buffer = io.BytesIO()
+    save(wrap(np.ones(2)), buffer)
+    with pytest.raises(ArchiveError, match=r"archive/byteorder: 'middle' is no order of bytes"):
+        load(with_order(buffer.getvalue(), "middle"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        (("x/code/a.py", "x/data.pkl"), "a TorchScript archive: read it with optc.jit.load"),
+        (("x/models/model.json",), r"a program of torch.export: .* program.module\(\) and example inputs"),
+        (("arr_0.npy",), "no TorchScript archive .* and no file of torch.save"),
+    ],
+)
+def test_what_other_files_are_is_said(entries: tuple[str, ...], said: str) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for entry in entries:
+            archive.writestr(entry, b"")
+    with pytest.raises(ArchiveError, match=f"this is {said}"):
+        load(buffer.getvalue())
+    if "code" not in entries[0]:
+        with pytest.raises(ArchiveError, match=f"this is {said}"):
+            optc.jit.load(io.BytesIO(buffer.getvalue()))
+
+
+def test_a_state_dict_is_not_read_as_a_module() -> None:
+    buffer = io.BytesIO()
+    save({"a": 1}, buffer)
+    with pytest.raises(ArchiveError, match="no TorchScript archive .* but a file of torch.save: read a state_dict"):
+        optc.jit.load(io.BytesIO(buffer.getvalue()))
+
+
+@pytest.mark.parametrize("given", [None, 3, io.StringIO("text")], ids=["None", "a number", "a stream of text"])
+def test_what_gives_no_bytes_is_refused(given: Any) -> None:
+    for read in (load, optc.jit.load):
+        with pytest.raises(TypeError, match="binary stream"):
+            read(given)
+
+
+def test_the_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "x.pt"
+    with pytest.raises(FileNotFoundError, match=r"x\.pt'$"):
+        save(1, path)
+
+
 def test_code_in_a_pickle_is_refused() -> None:
     with pytest.raises(ArchiveError, match=r"posix.system|os.system|nt.system"):
         load(archive_with(pickle.dumps(os.system, 2)))
@@ -308,6 +382,9 @@ def test_torch_reads_again_what_it_wrote_and_optc_rewrote(name: str) -> None:
         ("torch.ones(2, device='meta')", "a tensor without numbers, on the device meta,"),
         ("torch.ones(3).storage()", "a storage without a tensor"),
         ("{'a': [torch.per_tensor_affine]}", "per_tensor_affine itself is not read"),
+        ("torch.zeros(2, dtype=torch.uint8).view(torch.bits8)", "a tensor of bits8 cannot be read"),
+        ("torch.sparse_coo", "the layout torch.sparse_coo is not known"),
+        ("torch.nn.Linear(1, 1)", r"torch.nn.modules.linear.Linear is not allowed .* save the state_dict\(\) of a"),
     ],
 )
 def test_what_optc_has_no_equivalent_of_is_refused_by_name(made: str, said: str) -> None:
@@ -315,6 +392,16 @@ def test_what_optc_has_no_equivalent_of_is_refused_by_name(made: str, said: str)
     buffer = io.BytesIO()
     torch.save(eval(made), buffer)
     with pytest.raises(ArchiveError, match=rf"archive/data.pkl: {said}"):
+        load(buffer.getvalue())
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+def test_a_whole_module_in_an_old_file_is_refused_by_name() -> None:
+    torch = pytest.importorskip("torch")
+    buffer = io.BytesIO()
+    torch.save(torch.nn.Linear(1, 1), buffer, _use_new_zipfile_serialization=False)
+    with pytest.raises(ArchiveError, match=r"a module of class Linear is not allowed .* save the state_dict\(\)"):
         load(buffer.getvalue())
 
 
