@@ -127,3 +127,35 @@ def test_hooks_around_saving_and_loading() -> None:
     handle.remove()
     layer.load_state_dict(state)
     assert len(log) == 2
+
+
+class Renamed(nn.Module):
+    """As model code of PyTorch takes states of older versions of itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(optc.ones(2))
+        self._register_load_state_dict_pre_hook(self.rename)
+
+    def rename(self, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        if f"{prefix}old" in state:
+            state[f"{prefix}weight"] = state.pop(f"{prefix}old")
+
+
+def test_hooks_of_pytorchs_own_code_are_called_without_their_module() -> None:
+    net = nn.Sequential(Renamed())
+    assert repr(net.load_state_dict({"0.old": optc.zeros(2)})) == "<All keys matched successfully>"
+    assert net[0].weight.tolist() == [0, 0]
+    seen: list[Any] = []
+    with net._register_load_state_dict_pre_hook(lambda module, *_: seen.append(module), with_module=True):
+        net.load_state_dict(net.state_dict())
+    assert seen == [net]
+
+
+def test_only_pytorchs_own_kind_of_hook_may_replace_the_state() -> None:
+    layer = linear()
+    with layer._register_state_dict_hook(lambda module, state, prefix, metadata: {"only": 1}):
+        assert layer.state_dict() == {"only": 1}
+    layer.register_state_dict_post_hook(lambda module, state, prefix, metadata: {"only": 1})
+    with pytest.raises(RuntimeError, match="post-hook must return None"):
+        layer.state_dict()

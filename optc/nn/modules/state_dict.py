@@ -56,6 +56,26 @@ def _quoted(keys: list[str]) -> str:
     return ", ".join(f'"{key}"' for key in keys)
 
 
+class _WithoutModule:
+    """A hook that is called without the module it is registered on."""
+
+    def __init__(self, hook: Callable[..., Any]) -> None:
+        self.hook = hook
+
+    def __call__(self, module: Any, *arguments: Any) -> Any:
+        return self.hook(*arguments)
+
+
+class _Replacing:
+    """A hook on a state_dict that may return another one to use instead."""
+
+    def __init__(self, hook: Callable[..., Any]) -> None:
+        self.hook = hook
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.hook(*arguments)
+
+
 class StateDictMethods:
     """The part of Module that saves and restores; Module adds the registries it works on."""
 
@@ -85,10 +105,20 @@ class StateDictMethods:
         """Call `hook(module, state_dict, prefix, local_metadata)` afterwards; it changes the dict in place."""
         return add_hook(self._state_dict_hooks, hook)
 
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """As `register_state_dict_post_hook`, and what the hook returns, if anything, takes the place of the dict."""
+        return add_hook(self._state_dict_hooks, _Replacing(hook))
+
     def register_load_state_dict_pre_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)`
         before this module takes its entries from a state_dict."""
         return add_hook(self._load_state_dict_pre_hooks, hook)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., None], with_module: bool = False
+    ) -> RemovableHandle:
+        """As `register_load_state_dict_pre_hook`, for a hook that takes no module unless `with_module`."""
+        return add_hook(self._load_state_dict_pre_hooks, hook if with_module else _WithoutModule(hook))
 
     def register_load_state_dict_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
         """Call `hook(module, incompatible_keys)` after this module was loaded; it may change the keys in place."""
@@ -120,8 +150,10 @@ class StateDictMethods:
             if module is not None:
                 module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         for hook in self._state_dict_hooks.values():
-            if hook(self, destination, prefix, local_metadata) is not None:
+            replacement = hook(self, destination, prefix, local_metadata)
+            if replacement is not None and not isinstance(hook, _Replacing):
                 raise RuntimeError("state_dict post-hook must return None")
+            destination = destination if replacement is None else replacement
         result: dict[str, Any] = destination
         return result
 
