@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from optc.errors import UnsupportedError
-from optc.ir.graph import Graph, Value
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Kept, Slot
 from optc.ir.structure import Structure
+from optc.ops.tensors_of_numbers import is_settled_list
 from optc.pipeline import Context, graph_pass
 
 
@@ -76,5 +77,15 @@ def _take_apart(value: Value, leaves: list[Value]) -> Structure:
         return Structure("dict", items, keys, value.type)
     if node.kind == "prim::OptionalConstruct":
         return Structure("optional", tuple(_take_apart(item, leaves) for item in node.inputs), type=value.type)
+    if _are_rows(node):
+        leaves.append(node.inputs[0])
+        return Structure("rows", type=value.type)
     leaves.append(value)
     return Structure("leaf", type=value.type)
+
+
+def _are_rows(node: Node) -> bool:
+    """True for a list of all rows of a tensor: as tensors, or as the numbers in it."""
+    if node.kind == "aten::unbind":
+        return node.inputs[1].is_constant and node.inputs[1].constant == 0
+    return node.kind == "prim::tolist" and is_settled_list(node)

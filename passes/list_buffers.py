@@ -32,6 +32,8 @@ _READS = ("aten::len", "aten::__getitem__")
 _JOINS = ("aten::stack", "aten::cat")
 _TENSORS = ("aten::tensor", "aten::as_tensor")
 _NUMBERS = {"int": "aten::Int.Tensor", "float": "aten::Float.Tensor", "bool": "aten::Bool.Tensor"}
+_CODES = {INT64: 0, FLOAT64: 1, BOOL_ELEMENT: 2}  # what `prim::tolist` calls numbers
+_HOLDERS = ("prim::TupleConstruct", "prim::ListConstruct", "prim::DictConstruct")
 
 
 @graph_pass(
@@ -69,6 +71,8 @@ class _Family:
     merges: list[tuple[Node, int]] = field(default_factory=list)
     """Branches, with the offset of an output that is the list; loops, with the number of the carried value."""
     readers: list[Node] = field(default_factory=list)
+    leavers: list[tuple[Node, int]] = field(default_factory=list)
+    """Inputs of nodes that want the list itself: the program's results, and what holds them."""
 
     def add(self, value: Value) -> bool:
         """Take in a value and all that it comes from and goes to. False when it is used in a way that is not known."""
@@ -133,6 +137,9 @@ class _Family:
             return self.step(node)
         if node.kind == "prim::Loop" and slot >= 2:
             return self.carried(node, slot - 2)
+        if node.kind in _HOLDERS or (node.kind == "prim::Return" and node.block.owning_node is None):
+            self.leavers.append((node, slot))
+            return []
         if node.kind == "prim::Return":
             return self.returned(node.owner, slot)
         reads = node.kind in _READS or _is_tensor_of_numbers(node)
@@ -185,6 +192,8 @@ class _Conversion:
             self.close_merge(node, place)
         for node in self.family.readers:
             self.read(node)
+        for node, slot in self.family.leavers:
+            self.leave(node, slot)
         for node in self.family.steps:  # some of them may fail, and would not count as dead
             node.output.replace_all_uses_with(node.inputs[0])
             node.destroy()
@@ -245,6 +254,20 @@ class _Conversion:
         found.name = found.name or node.output.name
         node.output.replace_all_uses_with(found)
         node.destroy()
+
+    def leave(self, node: Node, slot: int) -> None:
+        """Make a list of the rows."""
+        rows = self.rows[node.inputs[slot]]
+        type_ = node.inputs[slot].type
+        b = self.builder
+        with self.graph.replacing(node, before=node):
+            filled = self.writer.filled(rows)
+            if isinstance(self.family.elements[0].type, TensorType):
+                made = self.graph.insert("aten::unbind", [filled, b.value(0)], (type_,), overload="int").output
+            else:
+                inputs = [filled, b.value(1), b.value(_CODES[self.dtype])]
+                made = self.graph.insert("prim::tolist", inputs, (type_,)).output
+        node.set_input(slot, made)
 
     def cast(self, tensor: Value, dtype: DType) -> Value:
         made: Value = self.builder("aten::to.dtype", tensor, dtype.code)

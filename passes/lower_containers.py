@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from optc.eager.script_values import fits_list
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import BOOL, FLOAT, NONE, TENSOR, IntType, ListType, TensorType, TupleType, Type
 from optc.ops.builder import constant_type
+from optc.ops.tensors_of_numbers import is_settled_list
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
 
@@ -354,16 +354,12 @@ def _concatenate(graph: Graph, node: Node) -> bool:
 
 def _tensor_to_list(graph: Graph, node: Node) -> bool:
     """tensor.tolist() = [int(tensor[0]), int(tensor[1])], where the extents are known."""
-    x, rank, element = node.inputs
+    x, _, element = node.inputs
     type_ = x.type
-    if not isinstance(type_, TensorType) or type_.dtype is None or type_.shape is None or not element.is_constant:
+    if not is_settled_list(node) or not isinstance(type_, TensorType):
         return False
-    if element.constant not in _NUMBERS or not fits_list(type_.dtype, element.constant):
-        return False
-    if not rank.is_constant or rank.constant != len(type_.shape):
-        return False
-    extents = [dim for dim in type_.shape if isinstance(dim, int)]
-    if len(extents) != len(type_.shape) or math.prod(extents) > LONGEST:
+    extents = [dim for dim in type_.shape or () if isinstance(dim, int)]
+    if len(extents) != type_.rank or math.prod(extents) > LONGEST:
         return False
     with graph.replacing(node):
         return _replace(node, _items_of(graph, x, extents, node.output.type, *_NUMBERS[element.constant]))

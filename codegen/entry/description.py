@@ -18,6 +18,7 @@ from optc.codegen.entry.layout import (
     OUTPUT,
     OUTPUT_KINDS,
     PART_KINDS,
+    ROW_KINDS,
     SAME,
     SCRATCH,
     SOURCES,
@@ -200,14 +201,14 @@ def _describe_outputs(records: Records) -> list[list[int]]:
     rebound = {update.result for update in point.updates if update.state is not None}
     outputs = []
     for number, spec in enumerate(point.signature.computed):
-        family = "caller"
+        family = "caller" if spec.rows is None else "numpy"
         if number >= visible:
             family = "wrapped" if number - visible in rebound else "numpy"
         dtype, exchange, itemsize = _element(records, spec.dtype)
         known = point.signature.is_preallocated(spec)
         dims = [word for dim in spec.dims for word in _output_dim(records, dim)]
         row = [OUTPUT_KINDS[spec.kind], dtype, exchange, itemsize, len(spec.dims), int(known), FAMILIES[family]]
-        outputs.append([*row, 0, 0, 0, 0, *dims])
+        outputs.append([*row, ROW_KINDS[spec.rows or "whole"], 0, 0, 0, 0, *dims])
     records.table("output", outputs)
     return outputs
 

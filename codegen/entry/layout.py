@@ -36,7 +36,9 @@ STATE = _positions("holder key target")
 INPUT = _positions("kind source dtype exchange_dtype itemsize rank written fixed dims")
 """A leaf of the arguments; `dims` starts two words per dimension: how the extent is checked, and against what."""
 
-OUTPUT = _positions("kind dtype exchange_dtype itemsize rank preallocated family plain0 plain1 wrapped0 wrapped1 dims")
+OUTPUT = _positions(
+    "kind dtype exchange_dtype itemsize rank preallocated family rows plain0 plain1 wrapped0 wrapped1 dims"
+)
 """A computed result, with the last two arrays (and wrappers) that were returned; `dims` as for inputs."""
 
 CONTAINER = _positions("kind length model")
@@ -57,6 +59,7 @@ APART = _positions("first first_rank first_itemsize second second_rank second_it
 PART_KINDS = _positions("tuple list dictionary object")
 INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
+ROW_KINDS = _positions("whole tensor int float bool")
 CONTAINER_KINDS = _positions("tuple list named dictionary")
 SOURCES = _positions("computed value object container")
 UPDATE_KINDS = _positions("rebind copy")

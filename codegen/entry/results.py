@@ -19,6 +19,7 @@ from optc.codegen.entry.layout import (
 )
 from optc.codegen.entry.memory import BLOCK, array_of
 from optc.codegen.entry.python_layout import DATA
+from optc.codegen.entry.row_lists import write_row_functions
 from optc.codegen.llvm import Value
 
 
@@ -28,6 +29,7 @@ def write_result_functions(code: Code) -> None:
     _prepare_output(code)
     _prepare(code)
     _collect_tensor(code)
+    write_row_functions(code)
     _collect(code)
     _update(code)
     _assemble(code)
@@ -196,6 +198,12 @@ def _collect(code: Code) -> None:
                 made = code.call("collect_one", description, record, source, block, scratch)
                 code.require(code.is_set(made))
                 b.store(made, place, 8)
+            with b.if_then(b.icmp("ne", code.word(record, OUTPUT, "rows"), 0), likely=False):
+                array, family = b.load("ptr", place, 8), code.word(scratch, SCRATCH, "family")
+                items = code.call("list_of_rows", description, record, array, family)
+                code.require(code.is_set(items))
+                b.store(items, place, 8)
+                code.let_go(array)
             loop.yield_(list(_next_output(code, record, source)))
         b.ret(True)
 

@@ -48,11 +48,15 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One computed result.  A symbol of the inputs is known before the call; None and other symbols are not."""
+    """One computed result.  A symbol of the inputs is known before the call; None and other symbols are not.
+
+    With `rows`, what is returned is a list of the tensor's rows, which are such things.
+    """
 
     kind: Kind
     dtype: str = ""
     dims: tuple[Dim, ...] = ()
+    rows: Kind | None = None
 
     @property
     def words(self) -> int:

@@ -14,6 +14,7 @@ from optc.ir import dtypes, types
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.stream_text import printed
 from optc.ir.types import DictType, EnumType, IntType, ListType, OptionalType, TensorType, TupleType, Type, UnionType
+from optc.ops.tensors_of_numbers import fits_list
 
 
 class Future:
@@ -124,11 +125,6 @@ def _is_of_class(actual: ClassType, wanted: ClassType) -> bool:
 def number_to_tensor(number: Any) -> Any:
     """`prim::NumToTensor`: a 0-d tensor of int64, float64, complex128 or bool."""
     return wrap(np.asarray(number))
-
-
-def fits_list(dtype: dtypes.DType, element: int) -> bool:
-    """Whether `prim::tolist` makes such elements (int, float, bool or complex: 0, 1, 2, 3) of tensors of this type."""
-    return dtype == dtypes.INT64 if element == 0 else dtype.kind[0] == "ifbc"[element]
 
 
 def to_list(tensor: TensorBase, rank: int, element: int) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from optc.ir.types import TupleType, Type
+from optc.ir.types import ListType, TensorType, TupleType, Type
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Structure:
 
     `kind` is "leaf" (of type `type`), "none", "text" (a `Literal`: `keys` has it), "optional" (whether there is
     a value, and the value), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
-    keys. A tuple's `type` tells a NamedTuple.
+    keys. A tuple's `type` tells a NamedTuple. "rows" is a list, of type `type`, whose elements are the rows of one
+    leaf: how many there are, only running tells.
     """
 
     kind: str
@@ -38,7 +39,7 @@ class Structure:
     @property
     def leaf_count(self) -> int:
         """How many leaves a value of this structure has."""
-        return 1 if self.kind == "leaf" else sum(item.leaf_count for item in self.items)
+        return 1 if self.kind in ("leaf", "rows") else sum(item.leaf_count for item in self.items)
 
 
 def leaves_of(value: Any, structure: Structure) -> Iterator[Any]:
@@ -66,6 +67,8 @@ def rebuild(leaves: Sequence[Any], structure: Structure) -> Any:
 def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
     if structure.kind == "leaf":
         return next(leaves)
+    if structure.kind == "rows":
+        return _rows(next(leaves), structure.type)
     if structure.kind == "none":
         return None
     parts = [_rebuild(leaves, item) for item in structure.items]
@@ -74,6 +77,15 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
     if structure.kind == "dict":
         return dict(zip(structure.keys, parts))
     return parts if structure.kind == "list" else make_tuple(parts, structure.type)
+
+
+def _rows(tensor: Any, type_: Type | None) -> list[Any]:
+    """The rows of a tensor, each a tensor of its own, or numbers."""
+    assert isinstance(type_, ListType)
+    if not isinstance(type_.element, TensorType):
+        numbers: list[Any] = tensor.tolist()
+        return numbers
+    return [row.clone() for row in tensor.unbind(0)]
 
 
 def make_tuple(items: Sequence[Any], type_: Type | None) -> tuple[Any, ...]:

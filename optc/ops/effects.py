@@ -7,6 +7,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import IntType, TensorType
 from optc.ops.abstract import is_runtime
 from optc.ops.registry import Layout, operator_of
+from optc.ops.tensors_of_numbers import is_settled_list
 
 _STRUCTURAL = frozenset(
     (
@@ -77,6 +78,8 @@ def may_fail(node: Node) -> bool:
     if node.kind == "prim::ListUnpack":
         source = node.inputs[0].node
         return source.kind != "prim::ListConstruct" or len(source.inputs) != len(node.outputs)
+    if node.kind == "prim::tolist":
+        return not is_settled_list(node)
     operator = operator_of(node)
     if operator is None:
         return True

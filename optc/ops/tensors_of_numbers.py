@@ -1,4 +1,4 @@
-"""Tensors made of Python's numbers and of lists of them: `torch.tensor`, `as_tensor`, `scalar_tensor`."""
+"""Tensors made of Python's numbers and of lists of them: `torch.tensor`, `as_tensor`, `scalar_tensor`; and `tolist`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import Dim, fresh
 from optc.ir.dtypes import DType
+from optc.ir.graph import Node
 from optc.ir.types import FLOAT, ListType, TensorType, unrefined
 from optc.ops.abstract import UNKNOWN, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
 from optc.ops.creation import OPTIONS
@@ -145,3 +146,22 @@ define(
         "aten::full", [], value, dtype=dtype_of_code(dtype, default_float()).code
     ),
 )
+
+
+# Numbers of tensors --------------------------------------------------------------------------------------------------
+
+
+def fits_list(dtype: DType, element: int) -> bool:
+    """Whether `prim::tolist` makes such elements (int, float, bool or complex: 0, 1, 2, 3) of tensors of this type."""
+    return dtype == dtypes.INT64 if element == 0 else dtype.kind[0] == "ifbc"[element]
+
+
+def is_settled_list(node: Node) -> bool:
+    """True for a `prim::tolist` that the types say will not fail, and whose numbers native code can hold."""
+    tensor, rank, element = node.inputs
+    type_ = tensor.type
+    if not isinstance(type_, TensorType) or type_.dtype is None or not (rank.is_constant and element.is_constant):
+        return False
+    if type_.rank != rank.constant or type_.dtype.kind == "complex" or type_.dtype in (dtypes.FLOAT16, dtypes.BFLOAT16):
+        return False
+    return fits_list(type_.dtype, element.constant)

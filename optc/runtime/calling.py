@@ -12,6 +12,7 @@ from optc.codegen.entry.signature import (
     EntryPoint,
     InputSpec,
     InputTree,
+    Kind,
     NamedItems,
     OutputSpec,
     OutputTree,
@@ -23,7 +24,9 @@ from optc.ir.function import ScriptObject
 from optc.ir.optimized import Kept, OptimizedProgram, Slot
 from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
-from optc.ir.types import NONE, IntType, TupleType
+from optc.ir.types import BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
+
+_ELEMENTS: dict[Type, Kind] = {FLOAT: "float", BOOL: "bool"}
 
 # What the entry compares: keys whose comparison runs no code of somebody else's.
 _KEYS = (str, int, float, bool)
@@ -86,6 +89,8 @@ def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree |
 def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | None:
     if structure.kind == "leaf":
         return next(leaves)
+    if structure.kind == "rows":
+        return _list_of_rows(next(leaves), structure.type)
     if structure.kind == "none":
         return Constant(None)
     items = [_tree(leaves, item) for item in structure.items]
@@ -98,6 +103,15 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
     if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
         return NamedItems(tuple_class(type_), tuple(present))
     return present if structure.kind == "list" else tuple(present)
+
+
+def _list_of_rows(tensor: OutputTree, type_: Type | None) -> OutputTree | None:
+    """None for lists in lists."""
+    assert isinstance(type_, ListType)
+    element = type_.element
+    kind: Kind | None = "int" if isinstance(element, IntType) else _ELEMENTS.get(element)
+    kind = "tensor" if isinstance(element, TensorType) else kind
+    return replace(tensor, rows=kind) if isinstance(tensor, OutputSpec) and kind is not None else None
 
 
 def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None:

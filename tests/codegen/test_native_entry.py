@@ -174,6 +174,33 @@ def test_dictionaries_are_taken_apart_where_keys_and_their_order_are_the_expecte
         assert read(wrong)[0] == "slow", wrong
 
 
+@pytest.mark.parametrize("kind", ["int", "float", "bool"])
+def test_rows_of_numbers_become_a_list(kind: Any) -> None:
+    dtypes = {"int": ("int64",), "float": ("float64", "float32"), "bool": ("bool",)}
+    for dtype in dtypes[kind]:
+        size = 3 * np.dtype(dtype).itemsize
+        read = make(
+            Signature((tensor(3, dtype=dtype),), {"rows": OutputSpec("tensor", dtype, (3,), rows=kind)}), copies([size])
+        )
+        for numbers in ([0, 1, 2], [1, 0, 0]):
+            expected = np.array(numbers, dtype).tolist()
+            found = read(np.array(numbers, dtype))["rows"]
+            assert type(found) is list and found == expected and set(map(type, found)) == set(map(type, expected))
+
+
+def test_rows_that_are_tensors_have_memory_of_their_own() -> None:
+    spec = OutputSpec("tensor", "float32", (2, 3), rows="tensor")
+    read = make(Signature((tensor(2, 3),), (spec,)), copies([24]))
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    first, second = read(x)[0], read(x + 1)[0]
+    assert [row.tolist() for row in first] == x.tolist() and [row.tolist() for row in second] == (x + 1).tolist()
+    assert all(type(row) is np.ndarray and row.base is None for row in first)
+    boxes = read(Box(x))[0]
+    assert all(type(box) is Box for box in boxes) and [box._array.tolist() for box in boxes] == x.tolist()
+    empty = make(Signature((tensor(0, 3),), OutputSpec("tensor", "float32", (0, 3), rows="tensor")), copies([0]))
+    assert empty(np.zeros((0, 3), np.float32)) == []
+
+
 class Point(NamedTuple):
     x: int
     y: int

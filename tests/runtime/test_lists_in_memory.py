@@ -123,6 +123,44 @@ def emptied(x: Tensor, n: int) -> Tensor:
     return torch.tensor(held)
 
 
+def counted(n: Tensor) -> tuple[list[int], list[float], dict[str, list[bool]]]:
+    squares: list[int] = []
+    halves: list[float] = []
+    parities: list[bool] = []
+    i = 0
+    while i < int(n):
+        squares.append(i * i)
+        halves.append(i / 2)
+        parities.append(i % 2 == 0)
+        i += 1
+    return squares, halves, {"even": parities}
+
+
+def states(x: Tensor, limit: float) -> tuple[list[Tensor], int]:
+    found: list[Tensor] = []
+    while bool(x.sum() < limit):
+        x = x * 2
+        found.append(x)
+    return found, len(found)
+
+
+def symbols(best: Tensor) -> list[list[int]]:
+    found: list[list[int]] = []
+    for row in range(best.size(0)):
+        kept: list[int] = []
+        for column in range(best.size(1)):
+            number = int(best[row, column])
+            if number != 0:
+                kept.append(number)
+        found.append(kept)
+    return found
+
+
+def numbers(x: Tensor) -> list[float]:
+    chosen: list[float] = x[x > 0.5].tolist()
+    return chosen
+
+
 CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (best_path, [(torch.rand(rows, 5), torch.rand(5, 5)) for rows in (6, 7, 9)]),
     (knapsack, [([1, 3, 4, 5], [1, 4, 5, 7], capacity) for capacity in (7, 8, 3)]),
@@ -134,6 +172,10 @@ CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (insertion_sort, [(torch.rand(n), at) for n, at in ((5, 2), (7, -1), (3, -3), (4, 40 - 39))]),
     (changed_at, [(torch.rand(8), n, at) for n, at in ((5, 2), (7, -7), (8, 7), (3, -1))]),
     (emptied, [(torch.rand(8), n) for n in (3, 4, 8)]),
+    (counted, [(torch.tensor(n),) for n in (5, 0, 300)]),
+    (states, [(torch.rand(2, 3), limit) for limit in (20.0, 0.0, 100.0)]),
+    (symbols, [(torch.randint(0, 3, (2, columns)),) for columns in (9, 6, 12)]),
+    (numbers, [(torch.rand(n),) for n in (20, 30, 7)]),
 ]
 
 
