@@ -77,6 +77,8 @@ def _take_apart(value: Value, leaves: list[Value]) -> Structure:
         return Structure("dict", items, keys, value.type)
     if node.kind == "prim::OptionalConstruct":
         return Structure("optional", tuple(_take_apart(item, leaves) for item in node.inputs), type=value.type)
+    if node.kind == "prim::ListOfTuples" and all(_are_rows(column.node) for column in node.inputs):
+        return Structure("zipped", tuple(_take_apart(column, leaves) for column in node.inputs), type=value.type)
     if _are_rows(node):
         leaves.append(node.inputs[0])
         return Structure("rows", type=value.type)

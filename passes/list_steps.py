@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from optc.ir.dims import fresh
 from optc.ir.dtypes import DType
@@ -12,12 +13,11 @@ from optc.ir.types import TensorType
 from optc.ops.builder import Builder
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A list as a tensor, of which the first `count` rows are the elements."""
+class Rows(NamedTuple):
+    """A list as a tensor, of which the first `length` rows are the elements."""
 
     buffer: Value
-    count: Value
+    length: Value
 
 
 class RowWriter:
@@ -46,7 +46,7 @@ class RowWriter:
 
     def filled(self, rows: Rows) -> Value:
         """The elements and nothing else."""
-        made: Value = self.builder("aten::narrow", rows.buffer, 0, 0, rows.count)
+        made: Value = self.builder("aten::narrow", rows.buffer, 0, 0, rows.length)
         return made
 
     def whole(self, tensor: Value) -> Rows:
@@ -57,22 +57,22 @@ class RowWriter:
     def appended(self, node: Node, rows: Rows) -> Rows:
         """With another element; the buffer is doubled where it is full."""
         b, graph = self.builder, self.builder.graph
-        is_full = b("aten::eq.int", rows.count, b("aten::size.int", rows.buffer, 0))
+        is_full = b("aten::eq.int", rows.length, b("aten::size.int", rows.buffer, 0))
         branch = graph.insert("prim::If", [is_full], (self.type(),))
         for block, doubled in ((branch.add_block(), True), (branch.add_block(), False)):
             with graph.inserting(block):
                 buffers = [rows.buffer, rows.buffer]
                 block.add_output(b("aten::cat", buffers, 0) if doubled else rows.buffer)
-        written = b("aten::select_scatter", branch.output, self.row(node.inputs[1]), 0, rows.count)
-        return Rows(written, b("aten::add.int", rows.count, 1))
+        written = b("aten::select_scatter", branch.output, self.row(node.inputs[1]), 0, rows.length)
+        return Rows(written, b("aten::add.int", rows.length, 1))
 
     def place(self, number: Value, rows: Rows) -> Value:
         """The place of an element that may be counted from the end. The program raises where there is none."""
         b = self.builder
-        counted = b("aten::add.int", number, rows.count)
-        for is_inside in (b("aten::ge.int", counted, 0), b("aten::lt.int", number, rows.count)):
+        counted = b("aten::add.int", number, rows.length)
+        for is_inside in (b("aten::ge.int", counted, 0), b("aten::lt.int", number, rows.length)):
             b.require(is_inside, "list index out of range", "IndexError")
-        place: Value = b("aten::remainder.int", counted, rows.count)
+        place: Value = b("aten::remainder.int", counted, rows.length)
         return place
 
     def between(self, rows: Rows, start: Value | int, end: Value) -> Value:
@@ -84,15 +84,17 @@ class RowWriter:
         """With another element in the place of one."""
         place = self.place(node.inputs[1], rows)
         row = self.row(node.inputs[2])
-        return Rows(self.builder("aten::select_scatter", rows.buffer, row, 0, place), rows.count)
+        return Rows(self.builder("aten::select_scatter", rows.buffer, row, 0, place), rows.length)
 
     def longer(self, node: Node, rows: Rows) -> Rows:
         """With another element in front of one; a place that there is not means the nearer end."""
         b, (_, number, element) = self.builder, node.inputs
-        from_end = b("aten::mul.int", rows.count, b("aten::Int.bool", b("aten::lt.int", number, 0)))
-        place = b("prim::min.int", b("prim::max.int", b("aten::add.int", number, from_end), 0), rows.count)
+        from_end = b("aten::mul.int", rows.length, b("aten::Int.bool", b("aten::lt.int", number, 0)))
+        place = b("prim::min.int", b("prim::max.int", b("aten::add.int", number, from_end), 0), rows.length)
         row = b("aten::unsqueeze", self.row(element), 0)
-        return self.whole(b("aten::cat", [self.between(rows, 0, place), row, self.between(rows, place, rows.count)], 0))
+        return self.whole(
+            b("aten::cat", [self.between(rows, 0, place), row, self.between(rows, place, rows.length)], 0)
+        )
 
     def shortened(self, node: Node, rows: Rows) -> Rows:
         """Without one of its elements."""
@@ -100,7 +102,7 @@ class RowWriter:
         place = self.place(number, rows)
         if number.is_constant and number.constant == -1:
             return Rows(rows.buffer, place)
-        rest = self.between(rows, b("aten::add.int", place, 1), rows.count)
+        rest = self.between(rows, b("aten::add.int", place, 1), rows.length)
         return self.whole(b("aten::cat", [self.between(rows, 0, place), rest], 0))
 
     def joined(self, node: Node, left: Rows, right: Rows) -> Rows:

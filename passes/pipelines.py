@@ -62,6 +62,7 @@ from optc.passes import (
     simple_changes,
     split_complex,
     split_dictionaries,
+    split_lists,
     split_optionals,
     strided_rows,
     tensor_lengths,
@@ -77,7 +78,8 @@ PASSES = (
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, strided_rows, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, loop_trip_counts,
-    loop_unrolling, checked_views, checked_expansions, checked_extents, growing_lists, list_buffers, flatten_outputs, decompose,
+    loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, growing_lists, list_buffers,
+    flatten_outputs, decompose,
     split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
     outline_islands,
 )  # fmt: skip
@@ -98,7 +100,7 @@ pipeline.name_pipeline(
 pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
-    "repeat(nested-tensors, checked-views, simplify), growing-lists, "
+    "repeat(nested-tensors, checked-views, simplify), split-lists, lower-tuples, growing-lists, "
     "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
     "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
     "split-complex, repeat(decompose, simplify), "

@@ -113,6 +113,12 @@ def _construct_tuple(node: Node) -> Callable[..., Any]:
     return lambda *items: items
 
 
+def _list_of_tuples(node: Node) -> Callable[..., Any]:
+    type_ = node.output.type
+    assert isinstance(type_, ListType)
+    return lambda *columns: [make_tuple(items, type_.element) for items in zip(*columns)]
+
+
 def _tuple_index(items: tuple[Any, ...], place: int) -> Any:
     if not -len(items) <= place < len(items):
         raise IndexError("Tuple list index out of range")
@@ -190,6 +196,7 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::CreateObject": _create_object,
     "prim::ListConstruct": _plain(lambda *items: list(items)),
     "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
+    "prim::ListOfTuples": _list_of_tuples,
     "prim::ListAppend": _plain(lambda items, item: [*items, item]),
     "prim::TupleConstruct": _construct_tuple,
     "prim::TupleUnpack": lambda node: _spread(node, lambda items: items),

@@ -28,7 +28,7 @@ class Structure:
     `kind` is "leaf" (of type `type`), "none", "text" (a `Literal`: `keys` has it), "optional" (whether there is
     a value, and the value), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
     keys. A tuple's `type` tells a NamedTuple. "rows" is a list, of type `type`, whose elements are the rows of one
-    leaf: how many there are, only running tells.
+    leaf: how many there are, only running tells; "zipped" is a list of tuples, whose places are the lists `items`.
     """
 
     kind: str
@@ -76,6 +76,9 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
         return parts[1] if parts[0] else None
     if structure.kind == "dict":
         return dict(zip(structure.keys, parts))
+    if structure.kind == "zipped":
+        assert isinstance(structure.type, ListType)
+        return [make_tuple(items, structure.type.element) for items in zip(*parts)]
     return parts if structure.kind == "list" else make_tuple(parts, structure.type)
 
 

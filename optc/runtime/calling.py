@@ -96,7 +96,7 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
     items = [_tree(leaves, item) for item in structure.items]
     present = [item for item in items if item is not None]
     type_ = structure.type
-    if structure.kind == "optional" or len(present) != len(items) or not present:
+    if structure.kind in ("optional", "zipped") or len(present) != len(items) or not present:
         return None
     if structure.kind == "dict":
         return dict(zip(structure.keys, present))

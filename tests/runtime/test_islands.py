@@ -212,11 +212,11 @@ def test_text_inside_a_condition() -> None:
 
 
 def as_many_as_data_says(x):
-    halves: list[optc.Tensor] = []
+    halves: list[list[optc.Tensor]] = []
     y = optc.tanh(x) + 1
     while bool(y.sum() > 1):
         y = y * 0.5
-        halves.append(y)
+        halves.append([y, y + 1])
     return halves, y + 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -161,6 +161,35 @@ def numbers(x: Tensor) -> list[float]:
     return chosen
 
 
+class Match(NamedTuple):
+    place: int
+    score: Tensor
+
+
+def matches(x: Tensor, least: float) -> tuple[list[Match], int]:
+    found: list[Match] = []
+    total = 0
+    for i in range(x.size(0)):
+        if bool(x[i].sum() > least):
+            found.append(Match(i, x[i] * 2))
+    for match in found:
+        total += match.place * int(match.score.sum() > 2)
+    return found, total
+
+
+def shortest(costs: Tensor) -> list[tuple[int, int]]:
+    path: list[tuple[int, int]] = []
+    i, j = costs.size(0) - 1, costs.size(1) - 1
+    while i > 0 and j > 0:
+        path.append((i, j))
+        if bool(costs[i - 1, j] < costs[i, j - 1]):
+            i -= 1
+        else:
+            j -= 1
+    path.reverse()
+    return path[1:] + [(i, j)]
+
+
 CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (best_path, [(torch.rand(rows, 5), torch.rand(5, 5)) for rows in (6, 7, 9)]),
     (knapsack, [([1, 3, 4, 5], [1, 4, 5, 7], capacity) for capacity in (7, 8, 3)]),
@@ -175,6 +204,8 @@ CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (counted, [(torch.tensor(n),) for n in (5, 0, 300)]),
     (states, [(torch.rand(2, 3), limit) for limit in (20.0, 0.0, 100.0)]),
     (symbols, [(torch.randint(0, 3, (2, columns)),) for columns in (9, 6, 12)]),
+    (matches, [(torch.rand(n, 3), least) for n, least in ((5, 1.0), (9, 1.5), (4, 9.0))]),
+    (shortest, [(torch.rand(rows, 6),) for rows in (5, 7, 4)]),
     (numbers, [(torch.rand(n),) for n in (20, 30, 7)]),
 ]
 
