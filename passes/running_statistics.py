@@ -5,7 +5,7 @@ statistics.
                                                               variance.copy_(RunningVariance(x, variance, 0.1))
                                                               y = batch_norm(x, w, b, None, None, True, 0.1)
 
-The operator's schema says nothing of it, in PyTorch neither.
+The operators' schemas say nothing of it, in PyTorch neither, but for two.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ _BATCH = {"running_mean": "prim::RunningMean", "running_var": "prim::RunningVari
 _WRITTEN = {
     "aten::batch_norm": _BATCH,
     "aten::native_batch_norm": _BATCH,
+    "aten::_native_batch_norm_legit": _BATCH,
+    "aten::_batch_norm_with_update": _BATCH,
     "aten::instance_norm": {"running_mean": "prim::RunningMean", "running_var": "prim::RunningInstanceVariance"},
 }
 
@@ -39,9 +41,9 @@ def _arguments(node: Node) -> dict[str, Value]:
 def _updates(node: Node) -> bool:
     """True for a norm that certainly updates statistics."""
     given = _arguments(node)
-    training = given["training" if "training" in given else "use_input_stats"]
-    is_certain = training.is_constant and training.constant is True
-    return is_certain and any(_is_there(given[name]) for name in ("running_mean", "running_var"))
+    training = given.get("training", given.get("use_input_stats"))
+    is_certain = training is None or (training.is_constant and training.constant is True)
+    return is_certain and any(_is_there(given[name]) for name in ("running_mean", "running_var") if name in given)
 
 
 def _is_there(value: Value) -> bool:

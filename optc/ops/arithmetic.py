@@ -230,12 +230,40 @@ C_NAMES = {
     dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool", dtypes.COMPLEX64: "c10::complex<float>",
     dtypes.COMPLEX128: "c10::complex<double>",
 }  # fmt: skip
+NUMBER_NAMES = {
+    **C_NAMES, dtypes.INT64: "int64_t", dtypes.INT16: "int16_t", dtypes.INT8: "int8_t", dtypes.UINT8: "uint8_t",
+}  # fmt: skip
+"""What PyTorch's conversions of numbers call the types."""
 
 
-def _check_same_types(dtype: DType, start: Any, end: Any, weight: Any) -> None:
-    first, second = operand_type(start), operand_type(end)
-    if first is not second:
-        raise RuntimeError(f"expected dtype {C_NAMES[first]} for `end` but got dtype {C_NAMES[second]}")
+def _check_lerp(kernel: str) -> Callable[..., None]:
+    """PyTorch compares types before it looks for a kernel."""
+
+    def check(dtype: DType, start: Any, end: Any, weight: Any) -> None:
+        first = operand_type(start)
+        for name, given in (("end", end), ("weight", weight)):
+            second = operand_type(given)
+            if first is not second and not (name == "weight" and _is_number(given)):
+                raise RuntimeError(f"expected dtype {C_NAMES[first]} for `{name}` but got dtype {C_NAMES[second]}")
+        check_type(unimplemented(kernel, WHOLE), first)
+
+    return check
+
+
+def _is_number(value: Any) -> bool:
+    """True for numbers and tensors without dimensions."""
+    return not isinstance(value, TensorType | np.ndarray) or value.shape == ()
+
+
+def _check_product_value(dtype: DType, x: Any, y: Any, z: Any, value: Any) -> None:
+    """`value` becomes a number of the result's type, without its fraction where that has none."""
+    given = operand_type(value)
+    is_lost = given.is_complex and not dtype.is_complex
+    if not is_lost and dtype.kind == "int" and isinstance(value, int | float):
+        limits = np.iinfo(dtype.numpy)
+        is_lost = not limits.min <= value <= limits.max
+    if is_lost:
+        raise RuntimeError(f"value cannot be converted to type {NUMBER_NAMES[dtype]} without overflow")
 
 
 def _check_heaviside(dtype: DType, x: Any, values: Any) -> None:
@@ -383,8 +411,7 @@ for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum,
 for _type in ("Scalar", "Tensor"):
     declare_pointwise(
         f"aten::lerp.{_type}(Tensor self, Tensor end, {_type} weight) -> Tensor",
-        lerp, _lerp_arrays, check=_check_same_types, exact=(2,), inplace=True,
-        refuses=unimplemented(f"lerp_kernel_{_type.lower()}", WHOLE, of="self"),
+        lerp, _lerp_arrays, check=_check_lerp(f"lerp_kernel_{_type.lower()}"), exact=(2,), inplace=True,
     )  # fmt: skip
 
 declare_pointwise(
@@ -392,7 +419,7 @@ declare_pointwise(
     lambda x, y, z, value: add(x, multiply(y, z), value),
     lambda x, y, z, value: x + value * y * z,
     promoting=3,
-    check=check_alpha,
+    check=_check_product_value,
     inplace=True,
     out="out",
     refuses=unimplemented("addcmul_cpu_out", BOOLS),

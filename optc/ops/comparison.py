@@ -10,7 +10,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import BOOL, DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN_BOOL, UndecidedShape, Unknown, same_dim
-from optc.ops.arithmetic import C_NAMES, declare_binary
+from optc.ops.arithmetic import C_NAMES, NUMBER_NAMES, declare_binary
 from optc.ops.composite import REFERENCES, TYPES, declare_composite
 from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, refusal, unimplemented
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
@@ -202,6 +202,10 @@ for _name, _scalar, _compute in (
                 _scalar, _compute, commutative=True, inplace=_inplace,
                 refuses=unimplemented(f"bitwise_{_name}_cpu", FLOATS | COMPLEXES),
             )  # fmt: skip
+    declare_pointwise(
+        f"aten::bitwise_{_name}.Scalar_Tensor(Scalar self, Tensor other) -> Tensor",
+        _scalar, _compute, commutative=True, refuses=unimplemented(f"bitwise_{_name}_cpu", FLOATS | COMPLEXES),
+    )  # fmt: skip
 
 for _name, _scalar, _compute in (
     ("left_shift", _shift_left, _shift_left_arrays),
@@ -220,6 +224,9 @@ for _name, _scalar, _compute in (
             _compute,
             refuses=_refused,
         )
+    declare_pointwise(
+        f"aten::bitwise_{_name}.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", _scalar, _compute, refuses=_refused
+    )
 
 declare_pointwise(
     "aten::bitwise_not(Tensor self) -> Tensor",
@@ -290,13 +297,7 @@ def _check_filling(dtype: DType, value: Any) -> None:
         isinstance(value, TensorType | np.ndarray) and operand_type(value).is_complex
     )
     if is_complex and not dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {_SCALAR_NAMES.get(dtype, dtype.name)} without overflow")
-
-
-_SCALAR_NAMES = {
-    **C_NAMES, dtypes.INT64: "int64_t", dtypes.INT16: "int16_t", dtypes.INT8: "int8_t", dtypes.UINT8: "uint8_t",
-}  # fmt: skip
-"""What PyTorch's conversions of numbers call the types."""
+        raise RuntimeError(f"value cannot be converted to type {NUMBER_NAMES.get(dtype, dtype.name)} without overflow")
 
 
 def _reference_masked_fill(x: Array, mask: Array, value: Any) -> Array:

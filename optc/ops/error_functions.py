@@ -117,6 +117,8 @@ def _alias(schema: str, name: str, **traits: Any) -> None:
 
 
 _alias("xlogy(Tensor self, Tensor other)", "aten::xlogy.Tensor", out="out")
+_alias("xlogy.other_scalar(Tensor self, Scalar other)", "aten::xlogy.Scalar_Other")
+_alias("xlogy.self_scalar(Scalar self, Tensor other)", "aten::xlogy.Scalar_Self")
 _alias("psi(Tensor self)", "aten::digamma", out="out")
 _alias("gammaln(Tensor self)", "aten::lgamma", out="out")
 _alias("sinc(Tensor self)", "aten::sinc", out="out")

@@ -19,7 +19,7 @@ from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, exact_type, operand_type, result_type
 from optc.ops.reduction import NO_MEAN, narrowed
-from optc.ops.registry import define
+from optc.ops.registry import check_castable, check_written_shape, define
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known_shape, reduced_shape
 
 Array = np.ndarray[Any, Any]
@@ -98,8 +98,11 @@ def _declare_loss(
     build: Callable[..., Any],
     check: Callable[..., None] | None = None,
     refuses: Refusals = (),
+    typed_as: int | None = None,
 ) -> None:
-    """Declare a loss from the two functions of its elements; they get all arguments but `reduction`."""
+    """Declare a loss from the two functions of its elements; they get all arguments but `reduction`. `typed_as` is the
+    place of the argument that has the result's element type, where that is not what the arguments promote to.
+    """
     names = [part.split()[1].partition("=")[0] for part in schema.partition("(")[2].partition(")")[0].split(", ")
              if part != "*"]  # fmt: skip
     place = names.index("reduction")
@@ -110,7 +113,8 @@ def _declare_loss(
             check(*arguments)
         tensors = _tensors(arguments)
         shape = broadcast_shapes(*map(known_shape, tensors))
-        return _reduced_type(TensorType(result_type(*tensors), shape), arguments[place])
+        dtype = result_type(*tensors) if typed_as is None else operand_type(arguments[typed_as])
+        return _reduced_type(TensorType(dtype, shape), arguments[place])
 
     def reference(*arguments: Any) -> Array:
         types = [array_type(item) if isinstance(item, np.ndarray) else item for item in arguments]
@@ -127,6 +131,8 @@ def _declare_loss(
             narrowed(b, item, compute_type(dtype)) if isinstance(item, Value) else item
             for index, item in enumerate(arguments) if index != place
         ]  # fmt: skip
+        if typed_as is not None:
+            dtype = b.type(arguments[typed_as]).dtype
         return narrowed(b, _build_reduced(b, build(b, *values), arguments[place]), dtype)
 
     define(schema, infer=infer, reference=reference, decompose=decompose, refuses=refuses)
@@ -138,6 +144,13 @@ def _positive(name: str, argument: str, kind: str, allows_zero: bool) -> Callabl
             raise RuntimeError(f"{name} does not support {kind} values for {argument}.")
 
     return check
+
+
+def _check_huber(x: Any, target: Any, reduction: int, delta: float) -> None:
+    """PyTorch makes the result as the input is, and only then looks for a kernel."""
+    _positive("huber_loss", "delta", "non-positive", False)(x, target, reduction, delta)
+    check_castable(result_type(x, target), operand_type(x))
+    check_type(_no_kernel("huber_cpu"), result_type(x, target))
 
 
 def _check_smooth(x: Any, target: Any, reduction: int, beta: float) -> None:
@@ -196,8 +209,8 @@ _declare_loss(
     "aten::huber_loss(Tensor self, Tensor target, int reduction=1, float delta=1.) -> Tensor",
     _huber,
     _build_huber,
-    _positive("huber_loss", "delta", "non-positive", False),
-    _no_kernel("huber_cpu"),
+    _check_huber,
+    typed_as=0,
 )
 
 
@@ -218,25 +231,25 @@ _declare_loss(
     _divergence,
     _build_divergence,
     refuses=refusal(COMPLEXES, "kl_div: Complex inputs not supported.")
-    + refusal(WHOLE, "kl_div: Integral inputs not supported."),
+    + refusal(WHOLE, "kl_div: Integral inputs not supported.", of="self")
+    + refusal(WHOLE, "kl_div: Integral inputs not supported.", of="target"),
 )
 
 
 def _softened(b: Any, x: Any, target: Any) -> Any:
-    return b("aten::log1p", b("aten::exp", b("aten::mul.Tensor", b("aten::neg", target), x)))
+    """log(1 + exp(-target x)) in the input's type and, as PyTorch computes in place, its shape."""
+    dtype = b.type(x).dtype
+    product = b("aten::mul.Tensor", b("aten::neg", narrowed(b, target, dtype)), x)
+    check_written_shape(b.shape(x), b.shape(product))
+    for computed in (result_type(b.type(x), b.type(target)), result_type(1.0, b.type(x))):
+        check_castable(computed, dtype)
+    return b("aten::log1p", b("aten::exp", product))
 
 
 declare_composite(
     "aten::soft_margin_loss(Tensor self, Tensor target, int reduction=1) -> Tensor",
     # Not computed in wider numbers: PyTorch does one operator after the other, and rounds halves after each.
     lambda b, x, target, reduction: _build_reduced(b, _softened(b, x, target), reduction),
-    refuses=refusal(
-        BOOLS,
-        "Negation, the `-` operator, on a bool tensor is not supported. "
-        "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead.",
-        of="target",
-    )
-    + refusal(WHOLE, "result type Float can't be cast to the desired output type {label}"),
 )
 
 
@@ -295,6 +308,23 @@ def _binary_logits(x: Array, target: Array, weight: Array | None, positive: Arra
     return np.asarray(loss if weight is None else loss * weight)
 
 
+def _check_binary_logits(x: Any, target: Any, weight: Any, positive: Any, reduction: int) -> None:
+    """PyTorch computes in the memory of `1 - target`."""
+    given = operand_type(target)
+    check_type(unimplemented("log_sigmoid_cpu", WHOLE | COMPLEXES), operand_type(x))
+    check_type(_NO_DIFFERENCE, given)
+    check_castable(result_type(x, target), given)
+    shapes = [known_shape(each) for each in (x, target, weight, positive) if each is not None]
+    check_written_shape(known_shape(target), broadcast_shapes(*shapes))
+
+
+_NO_DIFFERENCE = refusal(
+    BOOLS,
+    "Subtraction, the `-` operator, with two bool tensors is not supported. "
+    "Use the `^` or `logical_xor()` operator instead.",
+)
+
+
 def _build_binary_logits(b: Any, x: Any, target: Any, weight: Any, positive: Any) -> Any:
     likely = b("aten::log_sigmoid", x)
     if positive is not None:
@@ -308,7 +338,8 @@ _declare_loss(
     "int reduction=1) -> Tensor",
     _binary_logits,
     _build_binary_logits,
-    refuses=unimplemented("log_sigmoid_cpu", WHOLE | COMPLEXES, of="self"),
+    _check_binary_logits,
+    typed_as=1,
 )
 
 

@@ -129,14 +129,14 @@ define("aten::bmm(Tensor self, Tensor mat2) -> Tensor", infer=_infer_bmm, refere
 
 def _infer_addmm(bias: TensorType, x: TensorType, y: TensorType, beta: Any, alpha: Any) -> TensorType:
     shape = _matrix_shape(x, y)
-    expanded_shape(known_shape(bias), shape)
+    expanded_shape(known_shape(bias), shape, operand_type(bias))
     dtype = _same_type(bias, x, y)
     return TensorType(dtype, shape)
 
 
 def _infer_baddbmm(bias: TensorType, x: TensorType, y: TensorType, beta: Any, alpha: Any) -> TensorType:
     shape = _batch_shape(x, y)
-    expanded_shape(known_shape(bias), shape)
+    expanded_shape(known_shape(bias), shape, operand_type(bias))
     dtype = _same_type(bias, x, y)
     return TensorType(dtype, shape)
 
@@ -375,7 +375,7 @@ def _infer_linear(x: TensorType, weight: TensorType, bias: TensorType | None) ->
     _agree(shape[-1], matrix[-1], f"mat1 and mat2 shapes cannot be multiplied ({_times(folded)} and {_times(turned)})")
     result = (*shape[:-1], *matrix[:-1])
     if bias is not None:
-        expanded_shape(known_shape(bias), result)
+        expanded_shape(known_shape(bias), result, operand_type(bias))
     return TensorType(_same_type(x, weight, *((bias,) if bias is not None else ())), result)
 
 

@@ -25,12 +25,12 @@ Array = np.ndarray[Any, Any]
 # A product and a sum -------------------------------------------------------------------------------------------------
 
 
-def _weighted(b: Any, bias: Any, product: Any, beta: Any, alpha: Any, name: str) -> Any:
+def _weighted(b: Any, bias: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """beta * bias + alpha * product, where beta = 0 means that the bias is not read."""
     dtype = b.type(product).dtype
-    if b.type(bias).dtype is BOOL and name == "addr":
+    expanded_shape(b.shape(bias), b.shape(product), b.type(bias).dtype)
+    if dtype is BOOL and b.type(bias).dtype is BOOL:
         return _truth_sum(b, bias, product, beta, alpha)
-    expanded_shape(b.shape(bias), b.shape(product))
     if dtype.kind == "int":
         beta, alpha = int(beta), int(alpha)
     scaled = product if alpha == 1 else b("aten::mul.Scalar", product, alpha)
@@ -58,19 +58,25 @@ def _wide(b: Any, value: Any) -> Any:
 def _build_addbmm(b: Any, bias: Any, x: Any, y: Any, beta: Any, alpha: Any) -> Any:
     dtype = b.type(x).dtype
     product = b("aten::sum.dim_IntList", _wide(b, b("aten::bmm", x, y)), [0], dtype=compute_type(dtype).code)
-    return narrowed(b, _weighted(b, _wide(b, bias), product, beta, alpha, "addbmm"), dtype)
+    return narrowed(b, _weighted(b, _wide(b, bias), product, beta, alpha), dtype)
 
 
 def _build_addmv(b: Any, bias: Any, matrix: Any, vector: Any, beta: Any, alpha: Any) -> Any:
     dtype = b.type(matrix).dtype
     product = b("aten::mv", _wide(b, matrix), _wide(b, vector))
-    return narrowed(b, _weighted(b, _wide(b, bias), product, beta, alpha, "addmv"), dtype)
+    return narrowed(b, _weighted(b, _wide(b, bias), product, beta, alpha), dtype)
 
 
 def _build_addr(b: Any, bias: Any, x: Any, y: Any, beta: Any, alpha: Any) -> Any:
-    dtype = result_type(b.type(bias), b.type(x), b.type(y))
-    product = b("aten::outer", _wide(b, x), _wide(b, y))
-    return narrowed(b, _weighted(b, _wide(b, bias), product, beta, alpha, "addr"), dtype)
+    """The bias counts as it is expanded: as a matrix, among the types that promote."""
+    dtype = result_type(b.type(bias).with_shape((1, 1)), b.type(x), b.type(y))
+    for name, number in (("beta", beta), ("alpha", alpha)):
+        if dtype in WHOLE and not isinstance(number, int):
+            raise RuntimeError(f"For integral input tensors, argument {name} must not be a floating point number.")
+    given, work = b.type(bias).dtype, compute_type(dtype)
+    product = b("aten::outer", narrowed(b, x, work), narrowed(b, y, work))
+    expanded_shape(b.shape(bias), b.shape(product), given)
+    return narrowed(b, _weighted(b, narrowed(b, bias, work), product, beta, alpha), dtype)
 
 
 declare_composite(

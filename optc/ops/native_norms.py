@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from optc.ir import dtypes
 from optc.ops.composite import declare_composite
 from optc.ops.promotion import compute_type
 
@@ -34,11 +35,29 @@ def _without_training(
     return _with_statistics(b, x, weight, bias, mean, variance, False, momentum, eps)
 
 
+def _with_update(b: Any, x: Any, weight: Any, bias: Any, mean: Any, variance: Any, momentum: float, eps: float) -> Any:
+    """The last result is what cuDNN would keep for the backward pass: nothing, on processors."""
+    results = _with_statistics(b, x, weight, bias, mean, variance, True, momentum, eps)
+    return *results, b("aten::full", [0], 0, dtype=dtypes.UINT8.code)
+
+
 _SCALES = "Tensor input, Tensor? weight, Tensor? bias"
+_WRITTEN = "Tensor running_mean, Tensor running_var"
+"""Marked in PyTorch's schemas; here what is marked is a result, and `passes/running_statistics.py` knows of these."""
 declare_composite(
     f"aten::native_batch_norm({_SCALES}, Tensor? running_mean, Tensor? running_var, bool training, float momentum, "
     "float eps) -> (Tensor, Tensor, Tensor)",
     _with_statistics,
+)
+declare_composite(
+    f"aten::_native_batch_norm_legit({_SCALES}, {_WRITTEN}, bool training, float momentum, float eps) "
+    "-> (Tensor, Tensor, Tensor)",
+    _with_statistics,
+)
+declare_composite(
+    f"aten::_batch_norm_with_update({_SCALES}, {_WRITTEN}, float momentum, float eps) "
+    "-> (Tensor, Tensor, Tensor, Tensor)",
+    _with_update,
 )
 declare_composite(
     f"aten::_native_batch_norm_legit.no_stats({_SCALES}, bool training, float momentum, float eps) "

@@ -10,9 +10,10 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.types import TensorType
 from optc.ops.composite import declare_composite
-from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, WHOLE, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, WHOLE, check_type, unimplemented
 from optc.ops.elementwise import pointwise_reference, pointwise_rule
 from optc.ops.promotion import operand_type, result_type
+from optc.ops.reduction import narrowed
 from optc.ops.registry import define, define_inplace
 from optc.ops.shapes import broadcast_shapes, known
 
@@ -57,11 +58,26 @@ define(
     reference=_reference_parts,
     interpreted="native code has no loop with two results per element",
 )
-declare_composite(
-    "aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor",
-    lambda b, x, exponent: b("aten::mul.Tensor", x, b("aten::pow.Scalar", 2.0, exponent)),
-    inplace=True,
-)
+
+
+def _build_ldexp(b: Any, x: Any, exponent: Any) -> Any:
+    """x 2^exponent, of the type of `x` where that has fractions and the exponent is whole: no power overflows that the
+    product does not.
+    """
+    dtype, steps = b.type(x).dtype, b.type(exponent).dtype
+    if dtype.kind != "float" or steps not in WHOLE:
+        return b("aten::mul.Tensor", x, b("aten::pow.Scalar", 2.0, exponent))
+    check_type(unimplemented("ldexp_cpu_exp", BOOLS), steps)
+    left = narrowed(b, narrowed(b, exponent, dtypes.INT32), dtypes.FLOAT64)  # PyTorch counts in C's int
+    scaled = narrowed(b, x, dtypes.FLOAT64)
+    for _ in range(2):
+        step = b("aten::clamp", left, -969, 1023)
+        scaled = b("aten::mul.Tensor", scaled, b("aten::pow.Scalar", 2.0, step))
+        left = b("aten::sub.Tensor", left, step)
+    return narrowed(b, scaled, dtype)
+
+
+declare_composite("aten::ldexp.Tensor(Tensor self, Tensor other) -> Tensor", _build_ldexp, inplace=True)
 
 
 def _is_complex(b: Any, x: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from optc.ir.dims import Dim, Symbol, Symbolic, maximum, minimum, product
+from optc.ir.dtypes import BFLOAT16, BOOL, FLOAT32, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, normalize_dims, same_dim
 
@@ -60,18 +61,19 @@ def _broadcast_dim(left: Dim, right: Dim, place: int) -> Dim:
     raise UndecidedShape(f"are the extents {left} and {right} at dimension {place} equal?")
 
 
-def expanded_shape(shape: Shape, sizes: Sequence[Dim]) -> Shape:
-    """The shape of `expand(sizes)`; -1 keeps an extent. Raises ShapeError with torch's text."""
+def expanded_shape(shape: Shape, sizes: Sequence[Dim], dtype: DType = FLOAT32) -> Shape:
+    """The shape of `expand(sizes)` of a tensor of `dtype`; -1 keeps an extent. Raises ShapeError with torch's text."""
     missing = len(sizes) - len(shape)
     if missing < 0:
+        kind = f"CPU{dtype.label}Type" if dtype in (BOOL, BFLOAT16) else f"torch.{dtype.label}Tensor"
         raise ShapeError(
-            f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) "
+            f"expand({kind}{{{list(shape)}}}, size={list(sizes)}): the number of sizes provided ({len(sizes)}) "
             f"must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     result: list[Dim] = []
-    for place, size in enumerate(sizes):
+    for place, size in reversed(list(enumerate(sizes))):  # the last dimension that does not fit is told
         result.append(_expanded_dim(shape, sizes, place, missing) if place >= missing else _new_dim(sizes, size, place))
-    return tuple(result)
+    return tuple(reversed(result))
 
 
 def _new_dim(sizes: Sequence[Dim], size: Dim, place: int) -> Dim:

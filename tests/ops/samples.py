@@ -250,6 +250,8 @@ TABLE: dict[str, list[Any]] = {
                          (floats(3, 5), None, None, *_STATISTICS, False, 0.1, 1e-5, True)],
     "aten::native_batch_norm": [(floats(3, 4), _WEIGHT, floats(4), *_STATISTICS, False, 0.1, 1e-5),
                                 (floats(2, 4, 3), None, None, None, None, True, 0.1, 1e-5)],
+    "aten::_native_batch_norm_legit": [(floats(3, 4), _WEIGHT, floats(4), *_STATISTICS, False, 0.1, 1e-5)],
+    "aten::_batch_norm_with_update": [(floats(2, 4, 3), None, None, *_STATISTICS, 0.1, 1e-5)],
     "aten::_native_batch_norm_legit.no_stats": [(floats(2, 4, 3), _WEIGHT, floats(4), True, 0.1, 1e-5)],
     "aten::_native_batch_norm_legit_no_training": [(floats(3, 4), _WEIGHT, floats(4), *_STATISTICS, 0.1, 1e-5)],
     "aten::native_dropout_backward": [(floats(2, 3), integers(2, 3, low=0).astype(np.bool_), 1.25),

@@ -60,3 +60,18 @@ def test_rows_of_sparse_matrices() -> None:
     assert starts.tolist() == [0, 2, 2, 3, 4, 4]
     none = optc._convert_indices_from_coo_to_csr(optc.zeros(0, dtype=optc.int64), 3, out_int32=True)
     assert none.tolist() == [0, 0, 0, 0] and none.dtype is optc.int32
+
+
+def test_norms_whose_schemas_say_that_they_write_do_write() -> None:
+    x, mean, variance, other, others = optc.from_numpy(X), optc.zeros(3), optc.ones(3), optc.zeros(3), optc.ones(3)
+
+    def program(x: Any, m: Any, v: Any) -> Any:
+        kept = optc._native_batch_norm_legit(x, None, None, m, v, True, 0.1, 1e-5)
+        return kept[2], optc._batch_norm_with_update(x, None, None, m, v, 0.1, 1e-5)
+
+    fast = optc.compile(program, (x, optc.zeros(3), optc.ones(3)))
+    found, expected = fast(x, mean, variance), program(x, other, others)
+    assert not fast.fallbacks and optc.allclose(found[0], expected[0]) and optc.allclose(found[1][1], expected[1][1])
+    assert found[1][3].dtype is optc.uint8 and found[1][3].shape == (0,)
+    assert optc.allclose(mean, other) and optc.allclose(variance, others)
+    assert optc.allclose(mean, optc.tensor([0.1425, 0.2185, 0.2945]))
