@@ -17,7 +17,7 @@ from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import float_result, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
-from optc.ops.scalar import Expr, select
+from optc.ops.scalar import Expr, apply, select
 from optc.ops.shapes import broadcast_shapes, known_shape
 
 Array = np.ndarray[Any, Any]
@@ -173,8 +173,9 @@ def _shift_left(x: Expr, y: Expr) -> Expr:
 def _shift_right(x: Expr, y: Expr) -> Expr:
     """Shifting past the width leaves the sign."""
     width = 8 * x.dtype.itemsize
-    amount = select((y < 0) | (y >= width), width - 1, y)
-    return x >> amount if x.dtype.is_signed else select((y < 0) | (y >= width), 0, x >> amount)
+    outside = (y < 0) | (y >= width)
+    amount = select(outside, width - 1, y)
+    return x >> amount if x.dtype.is_signed else select(outside, 0, apply("lshr", x, amount))
 
 
 def _shift_left_arrays(x: Array, y: Array) -> Array:

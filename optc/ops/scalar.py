@@ -267,6 +267,11 @@ def _remainder(x: Any, y: Any) -> Any:
     return x - _integer_divide(x, y) * y if np.asarray(x).dtype.kind in "iu" else np.fmod(x, y)
 
 
+def _arithmetic_shift(x: Any, y: Any) -> Any:
+    signed = np.dtype(f"i{x.dtype.itemsize}")
+    return (x.view(signed) >> y.astype(signed)).view(x.dtype)
+
+
 def _logical_shift(x: Any, y: Any) -> Any:
     unsigned = np.dtype(f"u{x.dtype.itemsize}")
     return (x.view(unsigned) >> y.astype(unsigned)).view(x.dtype)
@@ -307,7 +312,7 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "minnum": lambda x, y: np.where(x < y, x, y), "maxnum": lambda x, y: np.where(x > y, x, y),
     "maximum": np.maximum, "minimum": np.minimum, "copysign": np.copysign, "eq": np.equal, "ne": np.not_equal,
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "and": np.bitwise_and,
-    "or": np.bitwise_or, "xor": np.bitwise_xor, "not": _invert, "shl": np.left_shift, "shr": np.right_shift,
+    "or": np.bitwise_or, "xor": np.bitwise_xor, "not": _invert, "shl": np.left_shift, "shr": _arithmetic_shift,
     "lshr": _logical_shift, "select": np.where, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "log": np.log,
     "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "tanh": np.tanh, "sin": np.sin, "cos": np.cos,
     "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,

@@ -149,6 +149,7 @@ _MATRIX = floats(3, 4)
 _WEIGHT = floats(4, seed=5)
 _STATISTICS = (floats(4), np.abs(floats(4, seed=3)) + 0.5)
 _INDEX = np.array([[0, 2, 1], [1, 0, 0]])
+_BYTES = np.array([3, 127, 128, 200, 255], np.uint8)
 
 TABLE: dict[str, list[Any]] = {
     **NEURAL,
@@ -250,6 +251,11 @@ TABLE: dict[str, list[Any]] = {
                          (floats(3, 5), None, None, *_STATISTICS, False, 0.1, 1e-5, True)],
     "aten::native_batch_norm": [(floats(3, 4), _WEIGHT, floats(4), *_STATISTICS, False, 0.1, 1e-5),
                                 (floats(2, 4, 3), None, None, None, None, True, 0.1, 1e-5)],
+    "aten::bitwise_right_shift.Tensor": [(_BYTES, _BYTES // 40), (integers(2, 3), integers(3, low=0))],
+    "aten::bitwise_right_shift.Tensor_Scalar": [(_BYTES, 3), (integers(2, 3), 1)],
+    "aten::bitwise_right_shift.Scalar_Tensor": [(-9, _BYTES // 40), (-9, integers(3, low=0))],
+    "aten::__rshift__.Scalar": [(_BYTES, 3), (integers(2, 3), 1)],
+    "aten::__rshift__.Tensor": [(_BYTES, _BYTES // 40), (integers(2, 3), integers(3, low=0))],
     "aten::_native_batch_norm_legit": [(floats(3, 4), _WEIGHT, floats(4), *_STATISTICS, False, 0.1, 1e-5)],
     "aten::_batch_norm_with_update": [(floats(2, 4, 3), None, None, *_STATISTICS, 0.1, 1e-5)],
     "aten::_native_batch_norm_legit.no_stats": [(floats(2, 4, 3), _WEIGHT, floats(4), True, 0.1, 1e-5)],
