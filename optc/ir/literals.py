@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.stream_text import stream_text
+from optc.ir.stream_text import numbers_in, stream_text
 from optc.ir.types import EnumType, TensorType, Type
 
 _SHOWN_ELEMENTS = 10
@@ -115,10 +115,10 @@ def _container_text(value: list[Any] | tuple[Any, ...] | dict[Any, Any], type_: 
 def exact_tensor_text(array: np.ndarray[Any, Any]) -> str:
     """`tensor([1.0, 2.0, 3.0, 4.0], Float(2, 2))`: all elements in order, then dtype and shape."""
     dtype = dtypes.from_numpy(array.dtype)
-    flat = array.reshape(-1)
+    flat = numbers_in(array).reshape(-1)
     if dtype.kind == "float":
         shown = [_shortest(item) for item in flat]
-    elif dtype.kind == "complex":
+    elif dtype.is_complex:
         shown = [complex_text(complex(item)) for item in flat]
     else:
         shown = [str(item) for item in flat.tolist()]
@@ -133,7 +133,7 @@ def _shortest(item: Any) -> str:
 def tensor_text(array: np.ndarray[Any, Any]) -> str:
     """A tensor as torch's graphs show it."""
     if array.size == 1:
-        return "{" + _element_text(array.reshape(-1)[0]) + "}"
+        return "{" + _element_text(numbers_in(array).reshape(-1)[0]) + "}"
     if array.size > _SHOWN_ELEMENTS:
         return "<Tensor>"
     return stream_text(array).replace("\n", " ")

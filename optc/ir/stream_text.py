@@ -54,11 +54,20 @@ def stream_text(array: np.ndarray[Any, Any]) -> str:
     return f"{_Numbers(array).text()}[ CPU{dtypes.from_numpy(array.dtype).label}Type{{{dims}}} ]"
 
 
+def numbers_in(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The numbers in an array of records, which is how arrays look whose elements numpy has no type for."""
+    while array.dtype.names is not None and array.dtype.names[0] != "real":
+        array = np.asarray(array[array.dtype.names[0]])
+    if array.dtype.names is None:
+        return array
+    return np.asarray(array["real"] + 1j * array["imag"].astype(np.float32))
+
+
 class _Numbers:
     """The columns of numbers: one width and one notation for the whole tensor."""
 
     def __init__(self, array: np.ndarray[Any, Any]) -> None:
-        self.array = np.real(array).astype(np.float64)
+        self.array = np.real(numbers_in(array)).astype(np.float64)
         self.width, self.scientific, self.scale, self.integral = self._format()
 
     def _format(self) -> tuple[int, bool, float, bool]:

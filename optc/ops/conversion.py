@@ -341,7 +341,7 @@ def declare_question(schema: str, answer: Callable[..., Any]) -> None:
 
 
 declare_question("aten::is_floating_point(Tensor self) -> bool", lambda dtype: dtype.kind == "float")
-declare_question("aten::is_complex(Tensor self) -> bool", lambda dtype: dtype.kind == "complex")
+declare_question("aten::is_complex(Tensor self) -> bool", lambda dtype: dtype.is_complex)
 declare_question("aten::is_signed(Tensor self) -> bool", lambda dtype: dtype.is_signed)
 declare_question("aten::element_size(Tensor self) -> int", lambda dtype: dtype.itemsize)
 declare_question("prim::dtype(Tensor a) -> int", lambda dtype: dtype.code)

@@ -338,6 +338,25 @@ class Net(nn.Module):
         optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "complex32", "uint64"])
+def test_compiled_code_gives_back_buffers_of_types_without_arithmetic(name: str, tmp_path: Path) -> None:
+    source = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("b", torch.arange(3.).to(torch.{name}))
+    def forward(self, x):
+        return x * 2, self.b
+"""
+    ours = optc.jit.load(io.BytesIO(archive_of(source, tmp_path)))
+    compiled = optc.compile(ours, fallback="allow")
+    doubled, held = compiled(optc.ones(2))
+    assert doubled.tolist() == [2.0, 2.0]
+    assert held.dtype is getattr(optc, name)
+    assert held.to(optc.complex64).tolist() == [0, 1, 2]
+    assert [each.operator for each in compiled.fallbacks] == ["prim::Constant"]
+
+
 def test_quantised_tensors_and_native_objects_pass_through() -> None:
     quantised = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(4, 4)))
     traced = torch.jit.trace(quantised, torch.ones(2, 4))

@@ -285,3 +285,9 @@ def zipfile_with(data: bytes, *changes: Any) -> bytes:
         for name, content in entries.items():
             out.writestr(name, content)
     return buffer.getvalue()
+
+
+def test_what_asks_for_the_mode_of_the_process_stays_in_the_code() -> None:
+    text = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    a = torch.is_grad_enabled()\n    return x\n"
+    module = optc.jit.load(io.BytesIO(archive({"__torch__.py": text}, EMPTY_OBJECT)))
+    assert "torch.is_grad_enabled()" in module.code

@@ -20,6 +20,7 @@ CALLS = [
     "torch.full([2], 3)", "torch.full([2], 3, dtype=4)", "torch.full([2], True)", "torch.full([2], int(torch.sum(x)))",
     "torch.full([2], 3, dtype=None, layout=None, device=torch.device(\"cpu\"), pin_memory=False)",
     "torch.linspace(0, 1)", "torch.linspace(0, 1, None)", "torch.linspace(0., 10, 5, dtype=7)",
+    "torch.linspace(0., 1.5, steps=None, dtype=None, layout=None, device=None, pin_memory=None)",
     "torch.logspace(0, 1)", "torch.logspace(0, 1, None, 2.)", "torch.logspace(0, 1, base=3.)", "torch.logspace(0, 1, 4)",
     "torch.gelu(x)",
 ]  # fmt: skip
@@ -41,6 +42,36 @@ def test_a_hundred_steps_where_none_are_given(name: str, since: int) -> None:
     new = optc.jit.load(io.BytesIO(saved(f"torch.{name}(0, 1)", since)))
     with pytest.raises(RuntimeError, match=f"no operator aten::{name}"):
         new(optc.ones(1))
+
+
+IMAGE = "torch.view(torch.arange(12., dtype=6), [1, 1, 3, 4])"
+ENLARGED = [
+    f'torch.__interpolate({IMAGE}, None, 2., "nearest", None)', f"torch.__interpolate({IMAGE}, [6, 7])",
+    f'torch.__interpolate({IMAGE}, [6, 8], None, "bilinear", True)', f"torch.__interpolate({IMAGE}, 5)",
+    f'torch.__interpolate({IMAGE}, None, [2., 3.], "bilinear", False, True)',
+]  # fmt: skip
+
+
+def test_an_operator_that_is_written_in_python_by_now() -> None:
+    module = optc.jit.load(io.BytesIO(saved(f"torch.__interpolate({IMAGE}, [3, 8])", 1)))
+    assert module(optc.ones(1))[0, 0, 0].tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
+    again = optc.jit.load(io.BytesIO(module.save_to_buffer()))
+    assert again.code == module.code
+    assert ".interpolate" in module.code
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("call", ENLARGED)
+def test_old_operators_of_images_as_in_pytorch(call: str) -> None:
+    torch = pytest.importorskip("torch")
+    data = saved(call, 1)
+    expected = torch.jit.load(io.BytesIO(data))(torch.ones(1))
+    module = optc.jit.load(io.BytesIO(data))
+    for result in (module(optc.ones(1)), optc.compile(module, fallback="error")(optc.ones(1))):
+        np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6)
+    again = torch.jit.load(io.BytesIO(module.save_to_buffer()))
+    torch.testing.assert_close(again(torch.ones(1)), expected)
 
 
 @pytest.mark.peers

@@ -16,7 +16,8 @@ SIDE_EFFECTS = frozenset(
         "prim::Print", "prim::RaiseException", "prim::SetAttr", "aten::warn", "aten::save", "aten::manual_seed",
         "prim::CallFunction", "prim::CallMethod", "prim::PythonOp", "prim::Enter", "prim::Exit", "prim::fork",
         "aten::wait", "prim::ReturnStmt", "prim::LoopContinuation", "prim::AddStatValue", "prim::TimePoint",
-        "prim::forkClosure", "aten::set_data", "aten::set_grad_enabled",
+        "prim::forkClosure", "aten::set_data", "aten::set_grad_enabled", "aten::is_grad_enabled",
+        "aten::is_autocast_enabled", "aten::is_autocast_cpu_enabled",
     }
 )  # fmt: skip
 

@@ -29,7 +29,7 @@ class ArchivedOperator(BuiltinValue):
 
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         if self.version < _NEEDS_STEPS_SINCE.get(self.name, 0):
-            args = _with_steps(args, kwargs)
+            args, kwargs = _with_steps(args, kwargs)
         try:
             return super().call(writer, source, args, kwargs)
         except ScriptError:
@@ -40,13 +40,15 @@ class ArchivedOperator(BuiltinValue):
             return SimpleValue(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
 
 
-def _with_steps(args: Arguments, kwargs: Arguments) -> Arguments:
-    """The arguments start, end, steps, with 100 steps where there were none."""
-    if len(args) < 2 or any(argument.name == "steps" for argument in kwargs):
-        return args
+def _with_steps(args: Arguments, kwargs: Arguments) -> tuple[Arguments, Arguments]:
+    """The arguments, with 100 steps where there were none."""
+    steps = next((argument for argument in kwargs if argument.name == "steps"), None)
+    if len(args) < 2 or (steps is not None and steps.type is not NONE):
+        return args, kwargs
     if len(args) > 2 and args[2].type is not NONE:
-        return args
-    return [*args[:2], NamedValue(None, constant=100), *args[3:]]
+        return args, kwargs
+    others = [argument for argument in kwargs if argument is not steps]
+    return [*args[:2], NamedValue(None, constant=100), *args[3:]], others
 
 
 class ArchivedNamespace(SugaredValue):
