@@ -212,13 +212,15 @@ class Rule:
         kinds = [(place, _kind_needed(argument)) for place, argument in enumerate(self.find.arguments)]
         return tuple((place, kind) for place, kind in kinds if kind)
 
-    def may_match(self, node: Node) -> bool:
-        """False for nodes that the pattern fits in no order of the first two arguments: most of them, at a glance."""
-        made = [value.node.kind for value in node.inputs]
-        return all(
-            place < len(made) and (made[place] == kind or (place < 2 <= len(made) and made[1 - place] == kind))
-            for place, kind in self.needed
-        )
+    def may_match(self, made: Sequence[str]) -> bool:
+        """False for nodes that the pattern fits in no order of the first two arguments: most of them, at a glance.
+
+        `made` says what kinds of nodes have made the arguments.
+        """
+        for place, kind in self.needed:
+            if place >= len(made) or (made[place] != kind and (place >= 2 or len(made) < 2 or made[1 - place] != kind)):
+                return False
+        return True
 
     def __repr__(self) -> str:
         return f"<Rule {self.name}: {self.equation}>"
@@ -474,8 +476,9 @@ def apply_rules(graph: Graph, rules: Sequence[Rule]) -> bool:
 
 
 def _apply_first(graph: Graph, node: Node, rules: Sequence[Rule]) -> Rule | None:
+    made = [value.node.kind for value in node.inputs]
     for item in rules:
-        if not item.may_match(node):
+        if not item.may_match(made):
             continue
         for match in matches(item, node):
             refused = item.when(match) if item.when is not None else True

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import symbol
-from optc.ir.graph import Block, Graph, Node, Value
-from optc.ir.symbols import plain_symbol, replace_value, substitute_type, told_dims
-from optc.ir.types import Type
+from optc.ir.graph import Block, Graph, Node
+from optc.ir.symbols import plain_symbol, replace_value, substitute_type
+from optc.ir.types import TensorType, Type
 from optc.ops.effects import is_repeatable
 from optc.pipeline import graph_pass
 
@@ -48,18 +48,22 @@ def _is_empty_list(node: Node) -> bool:
 
 def _key(node: Node) -> tuple[Any, ...]:
     attributes = tuple((name, literal_key(value)) for name, value in sorted(node.attributes.items()))
-    types = tuple(str(_without_own_symbols(value)) for value in node.outputs)
+    types = tuple(str(_without_own_symbols(value.type)) for value in node.outputs)
     return node.kind, node.overload, tuple(map(id, node.inputs)), attributes, types
 
 
-def _without_own_symbols(value: Value) -> Type:
+def _without_own_symbols(type_: Type) -> Type:
     """The type, extents that only running tells left out: equal nodes have equal ones, under whatever names."""
-    names = [plain_symbol(dim) for dim in told_dims(value)]
-    return substitute_type(value.type, {name: symbol("*") for name in names if name is not None and name[0] == "u"})
+    if not isinstance(type_, TensorType) or type_.is_static:
+        return type_  # what an int is does not show in the text of its type
+    names = [plain_symbol(dim) for dim in type_.shape or ()]
+    return substitute_type(type_, {name: symbol("*") for name in names if name is not None and name[0] == "u"})
 
 
 def literal_key(value: Any) -> Any:
     """A hashable stand-in that tells 1 from 1.0 and True, 0.0 from -0.0, and every NaN alike."""
+    if isinstance(value, bool | int | float | str) or value is None:
+        return type(value).__name__, repr(value)
     if isinstance(value, np.ndarray):
         small = value.nbytes <= _SMALL_BYTES
         # Random numbers are drawn for a constant in the order of its memory.
@@ -67,6 +71,4 @@ def literal_key(value: Any) -> Any:
         return "array", str(value.dtype), value.shape, value.flags.c_contiguous, content
     if isinstance(value, list | tuple):
         return type(value).__name__, tuple(map(literal_key, value))
-    if isinstance(value, bool | int | float | str) or value is None:
-        return type(value).__name__, repr(value)
     return type(value).__name__, str(value) if type(value).__module__ == "optc.ir.dims" else id(value)

@@ -11,6 +11,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.origins import remember
 from optc.ir.symbols import replace_value
 from optc.ir.types import STRING, ListType, TensorType
+from optc.ops.abstract import PLAIN_CLASSES
 from optc.ops.builder import constant_type
 from optc.ops.effects import has_effects, may_fail
 from optc.ops.effort import effort, result_bytes
@@ -135,7 +136,7 @@ def _is_small(results: list[Any], arguments: list[Any], limit: int) -> bool:
 def _bytes(value: Any) -> int:
     """The memory of all tensors in a value."""
     if isinstance(value, list | tuple):
-        return sum(map(_bytes, value))
+        return 0 if PLAIN_CLASSES.issuperset(map(type, value)) else sum(map(_bytes, value))
     return value.nbytes if isinstance(value, np.ndarray) else 0
 
 

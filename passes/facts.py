@@ -60,6 +60,9 @@ def is_same_fact(left: Any, right: Any) -> bool:
 
 def type_of(item: Any) -> Type | None:
     """The type of an abstract value; None where the value does not tell it, as an empty list."""
+    simple = _SIMPLE.get(type(item))
+    if simple is not None:
+        return simple
     if isinstance(item, TensorType):
         return item
     if isinstance(item, Unknown):
@@ -71,8 +74,10 @@ def type_of(item: Any) -> Type | None:
         return TupleType(tuple(types)) if isinstance(item, tuple) else ListType(types[0])
     if isinstance(item, Symbolic):
         return INT
-    simple: dict[type, Type] = {bool: BOOL, int: INT, float: FLOAT, complex: COMPLEX, str: STRING, type(None): NONE}
-    return simple.get(type(item))
+    return None
+
+
+_SIMPLE: dict[type, Type] = {bool: BOOL, int: INT, float: FLOAT, complex: COMPLEX, str: STRING, type(None): NONE}
 
 
 def write_facts(graph: Graph, facts: Facts) -> bool:

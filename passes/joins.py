@@ -67,6 +67,12 @@ def _dim_of(type_: Type | None, axis: int, otherwise: Dim) -> Dim:
     return shape[axis] if shape is not None and axis < len(shape) else otherwise
 
 
+_OWN = symbol("*")
+"""In the type of a list: every element has an extent of its own."""
+
+_SOME_INT = IntType(_OWN)
+
+
 class Joins:
     """Joins types; `owners` says which value tells a symbol, and learns of new ones."""
 
@@ -76,8 +82,13 @@ class Joins:
     def all(self, types: Iterable[Type]) -> Type | None:
         """The most precise type of the elements of a list; None for no elements."""
         result: Type | None = None
+        settled: Type | None = None
         for type_ in types:
-            result = type_ if result is None else self.join(result, type_)
+            if type_ is settled:
+                continue  # it changed nothing a moment ago: long lists are of one type
+            joined = type_ if result is None else self.join(result, type_)
+            settled = type_ if joined == result else None
+            result = joined
         return result
 
     def join(self, left: Type, right: Type, place: Place | None = None) -> Type:
@@ -105,9 +116,11 @@ class Joins:
         return UnionType((*mine, *(each for each in _alternatives(right) if each not in mine)))
 
     def _join_ints(self, left: IntType, right: IntType, place: Place | None) -> Type:
-        if left.dim is not None and (left.dim == right.dim or (place is not None and self._is_own(left.dim, place))):
+        if place is None:
+            return left if left is _SOME_INT or (left.dim is not None and left.dim == right.dim) else _SOME_INT
+        if left.dim is not None and (left.dim == right.dim or self._is_own(left.dim, place)):
             return left
-        old = place.old.dim if place is not None and isinstance(place.old, IntType) else None
+        old = place.old.dim if isinstance(place.old, IntType) else None
         return IntType(self._own_dim(place, old))
 
     def _join_tensors(self, left: TensorType, right: TensorType, place: Place | None) -> Type:
@@ -119,7 +132,7 @@ class Joins:
 
     def _join_dims(self, mine: Dim, other: Dim, place: Place | None, axis: int) -> Dim:
         if place is None:
-            return mine if mine == other else symbol("*")
+            return mine if mine == other else _OWN
         common = place.meeting.common
         pair = place.pair(axis, mine, other)
         if self._is_own(mine, place):
@@ -135,10 +148,8 @@ class Joins:
         """True for a symbol that a parameter of a loop tells: it covers whatever the parameter may be."""
         return place.value in place.meeting.carried and self.owners.get(plain_symbol(dim) or "") is place.value
 
-    def _own_dim(self, place: Place | None, old: Dim | None) -> Dim:
+    def _own_dim(self, place: Place, old: Dim | None) -> Dim:
         """A symbol that the place's value tells: the one it had, or a new one."""
-        if place is None:
-            return symbol("*")
         name = plain_symbol(old)
         if name is not None and old is not None and self.owners.get(name) is place.value:
             return old

@@ -402,10 +402,7 @@ class Graph:
 
     def values(self) -> Iterator[Value]:
         """Every value, block by block, outer first: the parameters of a block, then what its nodes make."""
-        for block in self.blocks():
-            yield from block.inputs
-            for node in block.nodes:
-                yield from node.outputs
+        yield from _values([self.block])
 
     def add_input(self, type_: Type = TENSOR, name: str = "") -> Value:
         """Append a parameter."""
@@ -486,6 +483,21 @@ class InsertPoint:
 
     def __exit__(self, *_: object) -> None:
         self.graph.insertion_point, self.graph.current_source, self.graph.current_scope = self.saved
+
+
+def _values(blocks: Iterable[Block]) -> Iterator[Value]:
+    """The values of some blocks, one block after the other, then those of the blocks nested in them."""
+    owners: list[Node] = []
+    for block in blocks:
+        node: Node | None = block.param_node
+        while node is not None:
+            following = node.next
+            if node.blocks:
+                owners.append(node)
+            yield from node.outputs
+            node = following
+    for owner in owners:
+        yield from _values(owner.blocks)
 
 
 def copy_node(node: Node, graph: Graph, values: dict[Value, Value]) -> Node:

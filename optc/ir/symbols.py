@@ -69,6 +69,8 @@ def binders(graph: Graph) -> dict[str, Value]:
     """For every symbol, the first value (outer blocks first) that tells what it is."""
     found: dict[str, Value] = {}
     for value in graph.values():
+        if not isinstance(value.type, TensorType | IntType):
+            continue
         for dim in told_dims(value):
             name = None if isinstance(dim, int) else plain_symbol(dim)
             if name is not None:

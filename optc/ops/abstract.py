@@ -113,8 +113,13 @@ def abstract_constant(constant: Any) -> Any:
     if isinstance(constant, np.ndarray):
         return tensor_type_of(constant)
     if isinstance(constant, list | tuple):
-        return type(constant)(abstract_constant(item) for item in constant)
+        plain = PLAIN_CLASSES.issuperset(map(type, constant))
+        return type(constant)(constant if plain else map(abstract_constant, constant))
     return constant
+
+
+PLAIN_CLASSES = frozenset((bool, int, float, complex, str, type(None)))
+"""Classes whose values are abstract as they are."""
 
 
 def tensor_type_of(array: np.ndarray[Any, Any]) -> TensorType:

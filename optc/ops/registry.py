@@ -33,7 +33,7 @@ from optc.ir.types import (
     VariableType,
     is_subtype,
 )
-from optc.ops.abstract import UNKNOWN, ShapeError, UndecidedShape, Unknown, same_dim
+from optc.ops.abstract import PLAIN_CLASSES, UNKNOWN, ShapeError, UndecidedShape, Unknown, same_dim
 from optc.ops.element_types import Refusals, guarded
 from optc.ops.overlaps import Overlap
 from optc.ops.scalar import Expr
@@ -234,7 +234,9 @@ def _is_untyped(argument: Any) -> bool:
         return not argument.is_typed
     if isinstance(argument, Unknown):
         return argument.type is types.UNKNOWN
-    return isinstance(argument, list | tuple) and any(map(_is_untyped, argument))
+    if not isinstance(argument, list | tuple) or PLAIN_CLASSES.issuperset(map(type, argument)):
+        return False
+    return any(map(_is_untyped, argument))
 
 
 def _unknown_result(declared: Type) -> Any:
@@ -442,8 +444,9 @@ def all_operators() -> Iterator[Operator]:
 
 def operator_of(node: Node) -> Operator | None:
     """The operator a node stands for (resolved by overload name or by its inputs' types), None for prim nodes."""
-    if isinstance(node.operator, Operator):
-        return node.operator
+    found: Operator | None = node.operator
+    if found is not None:
+        return found
     if node.kind not in _overloads:
         return None
     if node.overload is not None:
@@ -452,8 +455,7 @@ def operator_of(node: Node) -> Operator | None:
         node.operator = _match_node(node)
         if node.operator is not None:
             node.overload = node.operator.schema.overload
-    found: Operator | None = node.operator
-    return found
+    return node.operator  # type: ignore[no-any-return]
 
 
 def _match_node(node: Node) -> Operator | None:

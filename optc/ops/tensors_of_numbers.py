@@ -31,10 +31,16 @@ def _leaf(data: Any) -> Any:
     if not isinstance(data, list | tuple):
         number = _element_of(data)
         return data if number is None else number
-    leaves = [_leaf(item) for item in data]
-    if not leaves:
+    if not data:
         return 0.0
-    return max(leaves, key=lambda leaf: ("bool", "int", "float", "complex").index(operand_type(leaf).kind))
+    classes = set(map(type, data))
+    if classes.issubset(_NUMBER_CLASSES):  # a long list is not gone through number by number
+        return max(classes, key=_NUMBER_CLASSES.index)()
+    return max(map(_leaf, data), key=lambda leaf: ("bool", "int", "float", "complex").index(operand_type(leaf).kind))
+
+
+_NUMBER_CLASSES = (bool, int, float, complex)
+"""Python's numbers, what decides least first."""
 
 
 def _nested_shape(data: Any) -> tuple[Dim, ...]:
