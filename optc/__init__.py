@@ -41,6 +41,7 @@ def compile(
         a torch module where torch is installed. Without it, a decorator is returned.
     example_inputs: a tensor or tuple of arguments. A plain module or function is then traced (scripted submodules stay
         scripted) and compiled at once for these inputs; without them it is scripted and compiled when first called.
+        Lists and dictionaries that are results of a trace have in every call the parts they had in this one.
     dynamic: None learns from the calls which dimensions change; True makes all of them symbols; False none; a
         mapping {argument number: dimensions} names them.
     threads: how many threads one call may use. None: what `optc.set_num_threads` or OPTC_NUM_THREADS say, else as many

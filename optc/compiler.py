@@ -11,12 +11,13 @@ from typing import Any
 from optc.ir.function import Function, ScriptObject
 from optc.jit import api
 from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod
+from optc.jit.torch_objects import is_torch
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
 from optc.runtime.collector import collector_paused
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
-from optc.runtime.values import is_torch, kind_of
+from optc.runtime.values import kind_of
 
 FALLBACKS = ("warn", "error", "allow")
 MODES = (None, "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -128,12 +129,22 @@ def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptOb
 
             forward = function_with_hooks(forward, target.type)
         return forward, target, module.original_name
+    if isinstance(module, type):
+        name = module.__name__
+        raise TypeError(
+            f"optc.compile takes a module or a function, not a class: make a module of it ({name}(...)) first"
+        )
     if isinstance(module, Module) or hasattr(module, "__name__"):
-        captured = scripted(module) if example_inputs is None else trace(module, example_inputs, check_trace=False)
+        captured = scripted(module) if example_inputs is None else traced(module, example_inputs)
         return capture(captured)
     hint = ": call it in a function written with def" if callable(module) else ""
     kind = type(module).__name__
     raise TypeError(f"optc.compile takes a module, a function or the path of an archive, not {kind}{hint}")
+
+
+def traced(program: Any, example_inputs: Any) -> Any:
+    """A module or function, traced. Its results may be lists and dictionaries: as long as they are with these inputs."""
+    return trace(program, example_inputs, check_trace=False, strict=False)
 
 
 def scripted(program: Any) -> Any:
@@ -152,7 +163,7 @@ def scripted(program: Any) -> Any:
 
 def is_of_torch(program: Any, example_inputs: Any) -> bool:
     """True for torch's modules and functions, and for functions that call torch or are to be traced with its tensors."""
-    if is_torch(program) or any(is_torch_class(base) for base in type(program).__mro__):
+    if is_torch(program):
         return True
     if isinstance(program, ObjectModule | ScriptFunction | ScriptMethod | Module) or not callable(program):
         return False
@@ -170,8 +181,3 @@ def _is_torchs(value: Any) -> bool:
     """True for the module torch, its parts, and what they define."""
     name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     return str(name).partition(".")[0] == "torch"
-
-
-def is_torch_class(base: type) -> bool:
-    """True for a class that PyTorch defines."""
-    return base.__module__.partition(".")[0] == "torch"

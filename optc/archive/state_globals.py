@@ -145,7 +145,9 @@ def checked(value: Any) -> Any:
         if isinstance(part, Storage | Callee):
             what = "a storage without a tensor" if isinstance(part, Storage) else f"{part!r} itself"
             raise PickleError(f"{what} is not read from files of tensors")
-        if isinstance(part, dict | list | tuple) and id(part) not in seen:
+        if isinstance(part, dict | list | tuple | set) and id(part) not in seen:
             seen.add(id(part))
-            waiting.extend(part.values() if isinstance(part, dict) else part)
+            waiting.extend(part)
+            waiting.extend(part.values() if isinstance(part, dict) else ())
+            waiting.extend(vars(part).values() if isinstance(part, OrderedDict) else ())
     return value

@@ -30,15 +30,18 @@ def method_name(program: Any) -> str:
 def module_of(module: Any, example_inputs: Any) -> ScriptObject:
     """A torch module, function or method: scripted ones as they are, others traced (or scripted without inputs).
 
-    Raises what torch raises for modules it cannot capture or save.
+    What torch.compile made stands for what it was made of. Raises TypeError for what is none of these, and what torch
+    raises for modules it cannot capture or save.
     """
+    module = getattr(module, "_orig_mod", getattr(module, "_torchdynamo_orig_callable", module))
+    _check_program(module)
     buffer = io.BytesIO()
     with quiet_torch():
         scripted = module
         if isinstance(module, torch._C.ScriptMethod):
             scripted = torch.jit._recursive.wrap_cpp_module(module.owner)
         elif not isinstance(module, torch.jit.ScriptModule | torch.jit.ScriptFunction):
-            scripted = torch.jit.script(module) if example_inputs is None else _trace(module, example_inputs)
+            scripted = _script(module) if example_inputs is None else _trace(module, example_inputs)
         torch.jit.save(scripted, buffer)
     name = f"<{type(module).__name__}>"
     archive = ModuleArchive(MappedFile(name, buffer.getbuffer()))
@@ -51,6 +54,26 @@ def module_of(module: Any, example_inputs: Any) -> ScriptObject:
     if isinstance(scripted, torch.jit.ScriptFunction):
         _give_defaults(result.type.methods["forward"], scripted.schema)
     return result
+
+
+def _check_program(module: Any) -> None:
+    """Raise TypeError for an object of torch that is neither module nor function."""
+    if isinstance(module, torch.export.ExportedProgram):
+        raise TypeError(
+            "optc.compile takes torch modules, not an ExportedProgram: give it program.module() and example inputs"
+        )
+    if isinstance(module, torch.Tensor) or not callable(module):
+        raise TypeError(
+            f"optc.compile takes torch modules and functions, not a torch object of {type(module).__name__}"
+        )
+
+
+def _script(module: Any) -> Any:
+    try:
+        return torch.jit.script(module)
+    except Exception as error:
+        error.add_note("PyTorch cannot script this; optc.compile(module, example_inputs) traces it instead.")
+        raise
 
 
 def _give_defaults(forward: Function, schema: Any) -> None:
@@ -82,8 +105,9 @@ def _code_of(archive: ZipReader, name: str) -> ZipReader:
 
 
 def _trace(module: Any, example_inputs: Any) -> Any:
+    """A trace of which lists and dictionaries may be results: as long as they are in this one."""
     trace: Any = torch.jit.trace
-    return trace(module, example_inputs, check_trace=False)
+    return trace(module, example_inputs, check_trace=False, strict=False)
 
 
 class _Owned:

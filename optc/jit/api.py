@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from optc.ir.function import Function, ScriptObject
 from optc.jit import markers
 from optc.jit.module import RecursiveScriptModule, ScriptFunction, ScriptModule
-from optc.jit.torch_objects import refuse_torch
+from optc.jit.torch_objects import is_torch, refuse_torch
 from optc.jit.tracing import is_tracing
 from optc.nn.modules.module import Module
 
@@ -69,7 +69,10 @@ def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
 def save(m: Any, f: str | os.PathLike[str] | BinaryIO, _extra_files: dict[str, Any] | None = None) -> None:
     """Write a ScriptModule or ScriptFunction as a TorchScript archive, which PyTorch reads as well."""
     if not isinstance(m, ScriptModule | ScriptFunction):
-        raise TypeError(f"optc.jit.save writes scripted and traced modules and functions, no {type(m).__name__}")
+        of_torch = " (of torch: torch.jit.save writes the same format)" if is_torch(m) else ""
+        raise TypeError(
+            f"optc.jit.save writes scripted and traced modules and functions, no {type(m).__name__}{of_torch}"
+        )
     m.save(f, _extra_files)
 
 
@@ -100,6 +103,7 @@ def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize
     `preserved_attrs`: methods and attributes to keep beside `forward`. Raises RuntimeError for a module in training
     mode, and for one that is not scripted.
     """
+    refuse_torch(mod, "freeze")
     if not isinstance(mod, ScriptModule):
         raise RuntimeError(  # noqa: TRY004
             "Freezing expects a ScriptModule as input. Please use torch.jit.script or torch.jit.trace to script your "

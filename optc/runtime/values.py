@@ -15,13 +15,9 @@ from optc.eager.generator import Generator
 from optc.ir import dtypes, types
 from optc.ir.structure import Literal
 from optc.ir.types import Type
+from optc.jit.torch_objects import is_torch
 from optc.ops.abstract import tensor_type_of
 from optc.ops.held import is_held
-
-
-def is_torch(value: Any) -> bool:
-    """True for an object of PyTorch, told without importing it."""
-    return type(value).__module__.partition(".")[0] == "torch"
 
 
 def kind_of(arguments: Sequence[Any], keywords: Mapping[str, Any], default: str = "optc") -> str:

@@ -279,6 +279,24 @@ def test_what_is_hashed_elsewhere_is_looked_at_as_well(made: bytes) -> None:
         load(archive_with(b"\x80\x02" + made % (b")" + b"\x85" * 100_000)))
 
 
+NAME_OF_A_SCHEME = b"ctorch\nper_tensor_affine\n"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        b"](%se",
+        b"}(%sK\x01u",
+        b"cbuiltins\nset\n](%se\x85R",
+        b"ccollections\nOrderedDict\n)R}(X\x09\0\0\0_metadata}(%sK\1uub",
+    ],
+)
+def test_what_only_tensors_are_made_of_is_found_everywhere(made: bytes) -> None:
+    assert load(archive_with(b"\x80\x02" + made % b"K\x01" + b".")) is not None
+    with pytest.raises(ArchiveError, match="per_tensor_affine itself is not read"):
+        load(archive_with(b"\x80\x02" + made % NAME_OF_A_SCHEME + b"."))
+
+
 def test_a_device_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ArchiveError, match="zzz"):
         load(archive_with(b"\x80\x02ctorch\ndevice\nX\x03\x00\x00\x00zzz\x85R."))

@@ -280,3 +280,69 @@ def test_results_of_a_torch_module_are_torchs_without_tensors_among_the_argument
             torch.testing.assert_close(fast(argument), module(argument), check_stride=False)
     prepared = optc.compile(torch.jit.script(module), (calls[0],))
     torch.testing.assert_close(prepared(calls[0]), module(calls[0]))
+
+
+def test_a_trace_may_give_dictionaries_and_lists() -> None:
+    transformers = pytest.importorskip("transformers.modeling_outputs")
+
+    class Model(torch.nn.Module):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return transformers.BaseModelOutput(last_hidden_state=x + 1)
+
+    class Listed(torch.nn.Module):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return {"a": x * 2, "b": x + 1}, [x - 1]
+
+    x = torch.rand(3)
+    found, parts = optc.compile(Listed(), (x,), fallback="error")(x)
+    assert torch.equal(found["a"], x * 2) and torch.equal(found["b"], x + 1) and torch.equal(parts[0], x - 1)
+    assert torch.equal(optc.compile(Model(), (x,), fallback="error")(x)["last_hidden_state"], x + 1)
+
+
+def test_tensors_of_classes_derived_from_torchs_are_taken() -> None:
+    class Mine(torch.Tensor):
+        pass
+
+    x = torch.ones(3).as_subclass(Mine)
+    for capture in (torch.jit.script(one_more), one_more):
+        result = optc.compile(capture, fallback="error")(x)
+        assert type(result) is torch.Tensor and result.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_what_torch_compile_made_is_what_it_was_made_of() -> None:
+    net, x = torch.nn.Linear(2, 2), torch.rand(3, 2)
+    torch.testing.assert_close(optc.compile(torch.compile(net), (x,), fallback="error")(x), net(x).detach())
+    assert optc.compile(torch.compile(one_more), (x,), fallback="error")(x).equal(x + 1)
+
+
+def test_what_is_no_program_is_refused_with_what_to_give_instead() -> None:
+    exported = torch.export.export(torch.nn.Linear(2, 2), (torch.rand(1, 2),))
+    with pytest.raises(TypeError, match=r"not an ExportedProgram: give it program.module\(\) and example inputs"):
+        optc.compile(exported)
+    with pytest.raises(TypeError, match="not a torch object of Tensor"):
+        optc.compile(torch.ones(2))
+    with pytest.raises(TypeError, match=r"not a class: make a module of it \(Linear\(...\)\)"):
+        optc.compile(torch.nn.Linear)
+    with pytest.raises(TypeError, match=r"optc.jit.freeze takes modules of optc"):
+        optc.jit.freeze(torch.jit.script(Net()))
+    with pytest.raises(TypeError, match=r"torch.jit.save writes the same format"):
+        optc.jit.save(torch.jit.script(Net()), "x.pt")
+    with pytest.raises(optc.errors.ScriptError, match="it is PyTorch's: optc.compile takes functions"):
+        optc.jit.script(rectified)
+
+
+def rectified(x: torch.Tensor) -> torch.Tensor:
+    return torch.relu(x)
+
+
+class Unscriptable(torch.nn.Module):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        parts = {"a": x}
+        return {**parts}
+
+
+def test_where_torch_cannot_script_tracing_is_advised() -> None:
+    with pytest.raises(Exception, match="Dict expansion") as caught:
+        optc.compile(Unscriptable())
+    assert "optc.compile(module, example_inputs) traces it instead" in caught.value.__notes__[0]
+    assert optc.compile(Unscriptable(), (torch.ones(1),))(torch.ones(1))["a"].tolist() == [1.0]

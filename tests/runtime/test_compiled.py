@@ -53,6 +53,22 @@ def compiled() -> Any:
     return torch.compile(torch.jit.script(Scale()), fallback="error")
 
 
+class Named(torch.nn.Module):
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return {"twice": x * 2}, [x, x + 1]
+
+
+def test_a_module_that_is_traced_may_give_dictionaries_and_lists() -> None:
+    fast = torch.compile(Named(), (torch.ones(2),), fallback="error")
+    found, parts = fast(torch.full((3,), 2.0))
+    assert found["twice"].tolist() == [4, 4, 4] and parts[1].tolist() == [3, 3, 3]
+
+
+def test_a_class_is_no_program() -> None:
+    with pytest.raises(TypeError, match=r"not a class: make a module of it \(Scale\(...\)\) first"):
+        torch.compile(Scale)
+
+
 def test_what_goes_in_comes_out(compiled: Any) -> None:
     x = torch.rand(2, 4)
     assert type(compiled(x)) is torch.Tensor

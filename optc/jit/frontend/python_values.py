@@ -31,6 +31,7 @@ from optc.jit.frontend.simple import BuiltinValue, SimpleValue, SpecialForm
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
 from optc.jit.schema_matching import Arguments, NamedValue
+from optc.jit.torch_objects import torch_advice
 
 if TYPE_CHECKING:
     from optc.jit.recursive import Recursion
@@ -229,7 +230,8 @@ def to_sugared(
     if callable(value) and inspect.isfunction(inspect.unwrap(value)):
         return _function_value(value, source, recursion)
     if callable(value) and inspect.isbuiltin(value):
-        raise ScriptError(f"Python builtin {value} is currently not supported in Torchscript", source)
+        advice = torch_advice(value)
+        raise ScriptError(f"Python builtin {value} is currently not supported in Torchscript{advice}", source)
     return PythonValue(value)
 
 
