@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import Dim, fresh, product
+from optc.ir.dims import Dim, fresh, minimum, product
 from optc.ir.types import BOOL, IntType, TensorType
 from optc.ops.abstract import normalize_dim
 from optc.ops.element_types import COMPLEXES, check_type, unimplemented
@@ -115,12 +115,13 @@ def _reference_slices(x: Array, dim: int, is_sorted: bool, inverse: bool, counts
 
 def _starts(b: Any, rows: Any) -> Any:
     """`_runs` of a matrix, or of a vector of elements."""
-    numbers = b("aten::arange", b.shape(rows)[0])
-    before = b("aten::index_select", rows, 0, b("aten::clamp_min", b("aten::sub.Scalar", numbers, 1), 0))
-    differs = b("aten::ne.Tensor", rows, before)
+    count = b.shape(rows)[0]
+    after, before = b("aten::slice.Tensor", rows, 0, 1, count, 1), b("aten::slice.Tensor", rows, 0, 0, -1, 1)
+    differs = b("aten::ne.Tensor", after, before)
     if len(b.shape(rows)) > 1:
         differs = b("aten::any.dim", differs, 1, False)
-    return b("aten::logical_or", differs, b("aten::eq.Scalar", numbers, 0))
+    first = b("aten::ones", [minimum(count, 1)], dtype=dtypes.BOOL.code)
+    return b("aten::cat", [first, differs], 0)
 
 
 def _grouped(b: Any, rows: Any, order: Any, inverse: bool, counts: bool) -> tuple[Any, Any, Any]:

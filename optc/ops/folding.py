@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
+from optc.ops.abstract import same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.convolution import build_windows, each, pad_list, window_span, windows_of
 from optc.ops.element_types import INTEGERS, unimplemented
@@ -224,35 +226,61 @@ def _reference_image(x: Array, size: Any, *arguments: Any) -> Array:
 
 
 def _decompose_image(b: Any, x: Any, size: Any, *arguments: Any) -> Any:
-    """Every element of the blocks is spread over the image by itself, and the images are added."""
+    """Images of the rows and columns of every phase of the stride, each the sum of what the blocks have there."""
     shape, extents = b.shape(x), each(size, 2)
     how = _blocks(tuple(extents), *arguments)
     outer = [*shape[:-2], shape[-2] // math.prod(how.kernel)]
     columns = b("aten::reshape", x, [*outer, *how.kernel, *how.places])
+    phases = [
+        [_build_phase(b, columns, how, (row, column), extents) for column in range(how.stride[1])]
+        for row in range(how.stride[0])
+    ]
+    lines = [_interleaved(b, line, len(outer) + 1, extents[1]) for line in phases]
+    return _interleaved(b, lines, len(outer), extents[0])
+
+
+def _build_phase(b: Any, columns: Any, how: Blocks, phase: Sequence[int], extents: Sequence[Dim]) -> Any:
+    """The part of the image at places that leave these remainders when divided by the strides."""
+    outer = len(b.shape(columns)) - 4
+    shape = [
+        -((first - extent) // step) for first, extent, step in zip(phase, extents, how.stride)
+    ]  # so many places from the phase on
     total: Any = None
-    for row in range(how.kernel[0]):
-        for column in range(how.kernel[1]):
-            part = b("aten::select.int", b("aten::select.int", columns, len(outer), row), len(outer), column)
-            spread = _build_spread(b, part, how, (row, column), extents)
-            total = spread if total is None else b("aten::add.Tensor", total, spread)
-    return total
+    for row, column in itertools.product(*map(range, how.kernel)):
+        starts = [at * gap - edge for at, gap, edge in zip((row, column), how.dilation, how.padding)]
+        if any((start - first) % step for start, first, step in zip(starts, phase, how.stride)):
+            continue
+        part = b("aten::select.int", b("aten::select.int", columns, outer, row), outer, column)
+        before = [start // step for start, step in zip(starts, how.stride)]
+        pads = [(first, extent - first - count) for first, extent, count in zip(before, shape, how.places)]
+        part = b("aten::constant_pad_nd", part, pad_list(pads), 0) if any(map(any, pads)) else part
+        total = part if total is None else b("aten::add.Tensor", total, part)
+    if total is not None:
+        return total
+    return b("aten::zeros", [*b.shape(columns)[:outer], *shape], dtype=b.type(columns).dtype.code)
 
 
-def _build_spread(b: Any, part: Any, how: Blocks, offset: Sequence[int], extents: Sequence[Dim]) -> Any:
-    pads: list[tuple[Any, Any]] = []
-    for place, (step, at, gap, edge, extent) in enumerate(zip(how.stride, offset, how.dilation, how.padding, extents)):
-        axis, shape = len(b.shape(part)) - 2 + place, b.shape(part)
-        if step > 1:
-            apart = b(
-                "aten::constant_pad_nd",
-                b("aten::unsqueeze", part, axis + 1),
-                [*[0, 0] * (len(shape) - axis - 1), 0, step - 1],
-                0,
-            )
-            part = b("aten::reshape", apart, [*shape[:axis], shape[axis] * step, *shape[axis + 1 :]])
-        start = at * gap - edge
-        pads.append((start, extent - start - shape[axis] * step))
-    return b("aten::constant_pad_nd", part, pad_list(pads), 0) if any(map(any, pads)) else part
+def _interleaved(b: Any, parts: Sequence[Any], axis: int, extent: Dim) -> Any:
+    """Tensors whose elements take turns along a dimension, the first of them until the end."""
+    if len(parts) == 1:
+        return parts[0]
+    shape = list(b.shape(parts[0]))
+    count = shape[axis]
+    level = [_lengthened(b, part, axis, count) for part in parts]
+    turns = b(
+        "aten::reshape", b("aten::stack", level, axis + 1), [*shape[:axis], count * len(parts), *shape[axis + 1 :]]
+    )
+    if same_dim(count * len(parts), extent) is True:
+        return turns
+    return b("aten::slice.Tensor", turns, axis, 0, extent, 1)
+
+
+def _lengthened(b: Any, x: Any, axis: int, count: Dim) -> Any:
+    """With an element more at the end of a dimension, where there are fewer than `count`."""
+    shape = b.shape(x)
+    if same_dim(shape[axis], count) is True:
+        return x
+    return b("aten::constant_pad_nd", x, [*[0, 0] * (len(shape) - axis - 1), 0, count - shape[axis]], 0)
 
 
 define(

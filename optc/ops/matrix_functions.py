@@ -327,8 +327,13 @@ def _build_distances(b: Any, x: Any, y: Any, p: float, mode: int | None = None) 
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {b.type(item).dtype.label}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    return _distances(b, x, y, p)
+
+
+def _distances(b: Any, x: Any, y: Any, p: float) -> Any:
+    """Of every row of x and every row of y."""
     difference = b("aten::sub.Tensor", b("aten::unsqueeze", x, -2), b("aten::unsqueeze", y, -3))
-    if same_dim(left[-1], 0) is True and p == math.inf:
+    if same_dim(b.shape(x)[-1], 0) is True and p == math.inf:
         return b("aten::sum.dim_IntList", difference, [-1])
     return b("aten::linalg_vector_norm", difference, p, [-1])
 
@@ -346,6 +351,9 @@ declare_composite(
 )
 
 
+_STEPS_OF_PAIRS = 4  # with more there is less to compute, but the pieces get small
+
+
 def _build_pairs(b: Any, x: Any, p: float) -> Any:
     shape = b.shape(x)
     if len(shape) != 2:
@@ -357,12 +365,19 @@ def _build_pairs(b: Any, x: Any, p: float) -> Any:
         check_type(unimplemented("pdist", HALVES), b.type(x).dtype)
     if not isinstance(shape[0], int):
         raise UndecidedShape("the number of rows whose pairs are compared is needed before the program runs")
-    rows, columns = np.triu_indices(shape[0], 1)
-    left, right = (b("aten::index_select", x, 0, b.constant(index.astype(np.int64))) for index in (rows, columns))
-    difference = b("aten::sub.Tensor", left, right)
-    if same_dim(shape[1], 0) is True:
-        return b("aten::sum.dim_IntList", difference, [-1])
-    return b("aten::linalg_vector_norm", difference, p, [-1])
+    # Some rows at a time against all that follow: nearly half of the distances are not asked for, but no row is copied.
+    count, height = shape[0], max(1, -(-shape[0] // _STEPS_OF_PAIRS))
+    starts = range(0, count, height)
+    blocks = [b("aten::slice.Tensor", x, 0, start, count, 1) for start in starts]
+    tops = [b("aten::slice.Tensor", block, 0, 0, min(height, count - start), 1) for start, block in zip(starts, blocks)]
+    found = [b("aten::reshape", _distances(b, top, block, p), [-1]) for top, block in zip(tops, blocks)]
+    rows, columns = np.triu_indices(count, 1)
+    first = rows // height * height
+    before = np.cumsum([0, *(min(height, count - start) * (count - start) for start in starts)])
+    places = before[rows // height] + (rows - first) * (count - first) + columns - first
+    if not found:
+        return b("aten::zeros", [0], dtype=b.type(x).dtype.code)
+    return b("aten::index_select", b("aten::cat", found, 0), 0, b.constant(places.astype(np.int64)))
 
 
 declare_composite("aten::pdist(Tensor self, float p=2.) -> Tensor", _build_pairs)
