@@ -334,7 +334,8 @@ class Instrument:
         """Called once after the last pass."""
 
 
-REPEAT_CAP = 16
+REPEAT_CAP = 64
+"""So many rounds at most: a detector of several stages learns one more length in each."""
 
 
 class _Manager:

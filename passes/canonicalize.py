@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 
 from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import ANY, NONE, IntType, OptionalType, TensorType, Type, UnionType, is_subtype
+from optc.ir.types import NONE, IntType, OptionalType, TensorType
 from optc.ops.promotion import compute_type
 from optc.ops.registry import Operator, Pointwise, operator_of
+from optc.passes.type_questions import answer_type, belongs
 from optc.pipeline import graph_pass
 from optc.rewrite import (
     Anything,
@@ -511,33 +512,11 @@ def _is_like(value: Value, other: Value) -> bool:
 def _compare_identity(graph: Graph, node: Node) -> bool:
     """x is None, where the type of x tells."""
     first, second = node.inputs
-    is_none = _belongs(first.type, [NONE])
+    is_none = belongs(first.type, [NONE])
     if second.type is not NONE or is_none is None:
         return False
     with graph.inserting(node):
         return _replace(node, graph.insert_constant(is_none == (node.kind == "aten::__is__"), node.output.type))
-
-
-def _check_type(graph: Graph, node: Node) -> bool:
-    """isinstance(x, T), where the type of x tells."""
-    belongs = _belongs(node.inputs[0].type, node.attributes["types"])
-    if belongs is None:
-        return False
-    with graph.inserting(node):
-        return _replace(node, graph.insert_constant(belongs, node.output.type))
-
-
-def _belongs(type_: Type, wanted: list[Type]) -> bool | None:
-    """Whether values of a type are of one of the wanted types; None where some are, or may be, and others not."""
-    if type_ is ANY:
-        return None
-    if isinstance(type_, OptionalType | UnionType):
-        members = type_.members if isinstance(type_, UnionType) else (type_.element, NONE)
-        answers = {_belongs(member, wanted) for member in members}
-        return answers.pop() if len(answers) == 1 else None
-    if any(is_subtype(type_, other) for other in wanted):
-        return True
-    return None if any(is_subtype(other, type_) for other in wanted) else False
 
 
 def _carried(graph: Graph, loop: Node) -> bool:
@@ -578,5 +557,5 @@ _SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "aten::__is__": _compare_identity,
     "aten::__isnot__": _compare_identity,
     "prim::Loop": _carried,
-    "prim::isinstance": _check_type,
+    "prim::isinstance": answer_type,
 }

@@ -30,6 +30,7 @@ from optc.passes.object_constants import insert_held
 from optc.passes.running_statistics import write_running_statistics
 from optc.passes.settled_branches import take_settled_branches
 from optc.passes.taken_inputs import Taken, take_in
+from optc.passes.unreached_writes import unreached_writes
 from optc.passes.variables import Variable
 from optc.pipeline import Context, graph_pass, writes_memory
 
@@ -112,8 +113,10 @@ class _Freezer:
     def settle(self) -> None:
         """Scalars that no method assigns become constants, and the branches they decide are taken."""
         while True:
-            assigned = {self.key(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")}
-            assigned |= self.lasting
+            held = {
+                self.key(node): self.held(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")
+            }
+            assigned = held.keys() - unreached_writes(self.graph, self.is_known, self.key, held) | self.lasting
             for node in list(self.graph.walk()):
                 if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
                     self.settle_read(node)
@@ -155,6 +158,8 @@ class _Freezer:
     def settle_read(self, node: Node) -> None:
         found = self.attribute(node)
         if found is not None and not isinstance(found, bool | int | float | str):
+            type_ = unrefined(node.output.type)
+            node.output.type = type_.element if isinstance(type_, OptionalType) else node.output.type
             return
         with self.graph.replacing(node):
             value = self.graph.insert_constant(found, constant_type(found))
@@ -175,6 +180,10 @@ class _Freezer:
         if name in owner.type.constants:
             return owner.type.constants[name]
         raise NotFreezable(f"{owner.type.name} has no attribute {name!r}", node.source)
+
+    def held(self, node: Node) -> Any:
+        """What the attribute that a `prim::SetAttr` writes holds now."""
+        return self.objects[node.inputs[0]].values.get(str(node.attributes["name"]))
 
     def key(self, node: Node) -> tuple[int, str]:
         """What tells attributes apart: tensors by their identity, so that shared parameters stay shared."""

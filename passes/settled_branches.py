@@ -4,8 +4,6 @@ lists may still change."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from optc.ir.function import ClassType
@@ -15,6 +13,7 @@ from optc.ops.registry import operator_of
 from optc.ops.writes import VIEWS
 from optc.passes.branch_simplification import splice
 from optc.passes.constant_folding import fold_node
+from optc.passes.type_questions import answer_type
 from optc.pipeline import Context, graph_pass
 
 _LARGEST = 4096
@@ -24,7 +23,7 @@ _IDENTITY = {"aten::__is__": True, "aten::__isnot__": False}
 
 @graph_pass("settled-branches", after={"freeze": "settings are constants then"})
 def settled_branches(graph: Graph, *, context: Context) -> bool:
-    """Take the branches that scalars decide, or whether there is a value, while the program still writes to memory."""
+    """Take branches that scalars, types, or whether there is a value decide, while the program still writes to memory."""
     return take_settled_branches(graph, context)
 
 
@@ -47,6 +46,8 @@ def _once(graph: Graph, context: Context) -> bool:
             changed = True
         elif node.kind in _IDENTITY:
             changed |= _compare_objects(graph, node, context)
+        elif node.kind == "prim::isinstance":
+            changed |= answer_type(graph, node)
         elif node.kind == "prim::unchecked_cast" and _is_never_none(node.inputs[0].type):
             node.output.replace_all_uses_with(node.inputs[0])
             node.destroy()
@@ -120,8 +121,21 @@ def _is_scalar(node: Node) -> bool:
     """True for a node that computes on nothing, and makes nothing, that could be changed in place."""
     if any(isinstance(output.type, TensorType | ListType | DictType) for output in node.outputs):
         return False
-    return bool(node.inputs) and all(value.is_constant and _is_immutable(value.constant) for value in node.inputs)
+    return bool(node.inputs) and all(_is_immutable(value) or _is_constant_list(value) for value in node.inputs)
 
 
-def _is_immutable(constant: Any) -> bool:
-    return not isinstance(constant, np.ndarray | list | dict)
+def _is_immutable(value: Value) -> bool:
+    return value.is_constant and not isinstance(value.constant, np.ndarray | list | dict)
+
+
+def _is_constant_list(value: Value) -> bool:
+    """True for a list of constants that nobody changes, keeps or gives back."""
+    made = value.node
+    is_constant = made.kind == "prim::ListConstruct" and all(map(_is_immutable, made.inputs))
+    return is_constant and all(_only_reads(use.node) for use in value.uses)
+
+
+def _only_reads(node: Node) -> bool:
+    operator = operator_of(node)
+    gives_list = any(isinstance(output.type, ListType | DictType) for output in node.outputs)
+    return operator is not None and not operator.mutates and not operator.has_effects and not gives_list

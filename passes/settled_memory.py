@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from optc.ir.dims import Symbolic, fresh
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import BOOL, INT, NONE, TENSOR, ListType, TensorType
 from optc.ops.abstract import unknown
 from optc.ops.conversion import CONVERSIONS, asks_for_copy
 from optc.ops.registry import Operator, operator_of
-from optc.ops.shape import NEEDING_ROWS, RESHAPING
+from optc.ops.shape import NEEDING_ROWS, RESHAPING, SAYING_EXTENTS
+from optc.ops.storage import RESHAPED_IN_PLACE, RESIZING
 from optc.ops.writes import VIEWS
 from optc.passes.aliasing import Aliasing, is_container, written_argument
 from optc.passes.facts import Facts
@@ -105,10 +107,30 @@ class _ChangingInference(Inference):
         is_written = any(output in self.written for output in node.outputs)
         return result if is_written else super().with_size(node, operator, arguments, result)
 
+    def operator(self, node: Node, operator: Operator) -> None:
+        """Where elements cannot be counted, a tensor still has the extents it is asked to have, or the run fails."""
+        super().operator(node, operator)
+        if operator.name not in SAYING_EXTENTS or getattr(node.output.type, "shape", None) is not None:
+            return
+        source, sizes = node.inputs[0].type, self.facts.abstract(node.inputs[1])
+        if isinstance(sizes, list) and all(isinstance(size, int | Symbolic) for size in sizes):
+            assert isinstance(source, TensorType)
+            node.output.type = source.with_shape(tuple(fresh() if size == -1 else size for size in sizes))
+
 
 def _is_same_shape(target: Value, node: Node) -> bool:
+    """Whether a written tensor keeps its shape; where its rule cannot tell the shape, a method in place does or fails."""
     result = node.outputs[0].type if node.outputs else target.type
-    return isinstance(result, TensorType) and isinstance(target.type, TensorType) and result.shape == target.type.shape
+    if not isinstance(result, TensorType) or not isinstance(target.type, TensorType):
+        return False
+    if result.shape is None and target is node.inputs[0] and _keeps_shape(node):
+        return True
+    return result.shape == target.type.shape
+
+
+def _keeps_shape(node: Node) -> bool:
+    operator = operator_of(node)
+    return operator is not None and operator.name not in RESHAPED_IN_PLACE and operator.name not in RESIZING
 
 
 def twins_with_types(graph: Graph, aliasing: Aliasing, certain: bool = True) -> dict[Value, Value] | None:

@@ -2,6 +2,7 @@
 
     for row, box in zip(scores, boxes):        # scores : Float(2, 9)
         found.append(row[box])                 => a loop with two turns, which `container-loops` can write out
+    for part in scores.split(4, 1):            => a loop through [a, b, c]
 
 Works on captured graphs, before `functionalize`: what such a loop changes is only known once it is written out. Shapes
 are worked out as `infer-shapes` does. That holds although tensors change in place, as long as their shapes do not, and
@@ -10,14 +11,17 @@ for lists that nobody changes; of the others nothing is taken for known. The typ
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import INT, IntType, TensorType
+from optc.ir.types import INT, TENSOR, IntType, TensorType
 from optc.ops.effects import has_effects
 from optc.ops.registry import operator_of
 from optc.passes.aliasing import Aliasing
-from optc.passes.container_loops import goes_through_a_list
+from optc.passes.container_loops import goes_through_a_list, is_split
 from optc.passes.loop_unrolling import known_trips
 from optc.passes.settled_memory import twins_with_types
+from optc.passes.unpack_views import listed_parts
 from optc.pipeline import graph_pass
 
 
@@ -30,6 +34,7 @@ def tensor_lengths(graph: Graph) -> bool:
     if twins is None:
         return False
     lengths, ranks = _known_lengths(graph, twins), _known_ranks(graph, twins)
+    parts = _known_parts(lengths)
     for node, length in lengths.items():
         with graph.replacing(node):
             made = graph.insert_constant(length, IntType(length))
@@ -37,6 +42,8 @@ def tensor_lengths(graph: Graph) -> bool:
         node.destroy()
     for node, rank in ranks.items():
         _spell_out(graph, node, rank)
+    for node, count in parts.items():
+        _take_apart(graph, node, count)
     return bool(lengths or ranks)
 
 
@@ -62,7 +69,10 @@ def _known_lengths(graph: Graph, twins: dict[Value, Value]) -> dict[Node, int]:
         if operator is None or operator.has_effects or len(node.outputs) != 1 or not node.inputs:
             continue
         type_ = twins[node.output].type
-        if node.kind in _EXTENTS and isinstance(type_, IntType) and isinstance(type_.dim, int):
+        parts = listed_parts(node.inputs[0].node) if node.kind == "aten::len" else None
+        if parts is not None:
+            found[node] = parts
+        elif node.kind in _EXTENTS and isinstance(type_, IntType) and isinstance(type_.dim, int):
             found[node] = type_.dim
     return found
 
@@ -77,6 +87,29 @@ def _known_ranks(graph: Graph, twins: dict[Value, Value]) -> dict[Node, int]:
         if isinstance(type_, TensorType) and type_.shape is not None:
             found[node] = len(type_.shape)
     return found
+
+
+def _known_parts(lengths: Mapping[Node, int]) -> dict[Node, int]:
+    """The operators that split a tensor for a loop to go through the parts, with how many these are."""
+    counts = {node.inputs[0].node: count for node, count in lengths.items() if node.kind == "aten::len"}
+    return {node: count for node, count in counts.items() if is_split(node) and _is_gone_through(node)}
+
+
+def _is_gone_through(node: Node) -> bool:
+    readers = [use.node for use in node.output.uses if use.node.kind == "aten::__getitem__"]
+    return any(not reader.inputs[1].is_constant for reader in readers)
+
+
+def _take_apart(graph: Graph, node: Node, count: int) -> None:
+    """x.split(2) = [a, b] with a, b = x.split(2)."""
+    following, parts = node.next, node.output
+    assert following is not None
+    with graph.replacing(node, before=following):
+        taken = graph.insert("prim::ListUnpack", [parts], (TENSOR,) * count)
+        made = graph.insert("prim::ListConstruct", taken.outputs, (parts.type,)).output
+    for use in list(parts.uses):
+        if use.node is not taken:
+            use.node.set_input(use.slot, made)
 
 
 def _spell_out(graph: Graph, node: Node, rank: int) -> None:

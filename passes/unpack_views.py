@@ -118,6 +118,22 @@ def _splitting(unpacking: Node) -> Splitting | None:
     return _SPLITTINGS.get(operator.name) if operator is not None else None
 
 
+def listed_parts(node: Node) -> int | None:
+    """How many parts an operator gives that is told the size of each, in a list that nobody changes."""
+    splitting = _SPLITTINGS.get(operator.name) if (operator := operator_of(node)) is not None else None
+    if splitting is None or splitting.fits is not _lists_sizes:
+        return None
+    sizes = node.inputs[1]
+    if sizes.node.kind != "prim::ListConstruct" or not all(_leaves_alone(use.node) for use in sizes.uses):
+        return None
+    return len(sizes.node.inputs)
+
+
+def _leaves_alone(node: Node) -> bool:
+    operator = operator_of(node)
+    return operator is not None and not operator.mutates and not operator.has_effects
+
+
 def _always(node: Node, count: int) -> bool:
     return True
 

@@ -135,7 +135,7 @@ def test_repeat_that_never_settles_is_reported(monkeypatch: pytest.MonkeyPatch) 
         return True
 
     monkeypatch.setenv("OPTC_VERIFY", "1")
-    with pytest.raises(PipelineError, match="still changes the graph after 16 rounds: restless"):
+    with pytest.raises(PipelineError, match="still changes the graph after 64 rounds: restless"):
         run(graph(), "repeat(restless)")
 
 

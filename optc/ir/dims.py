@@ -233,7 +233,7 @@ def multiply(left: Dim, right: Dim) -> Dim:
 
 
 def floordiv(left: Dim, right: Dim) -> Dim:
-    """left // right, exact where every coefficient divides or one monomial cancels."""
+    """left // right, exact where every coefficient divides or `right` is a factor of `left`."""
     if isinstance(left, int) and isinstance(right, int):
         return left // right
     if left == right:
@@ -244,26 +244,49 @@ def floordiv(left: Dim, right: Dim) -> Dim:
         terms = _terms(left)
         if all(coefficient % right == 0 for coefficient in terms.values()):
             return _normal({monomial: coefficient // right for monomial, coefficient in terms.items()})
-    elif (quotient := _divide_by_monomial(left, right)) is not None:
+    elif (quotient := _quotient(left, right)) is not None:
         return quotient
     return _apply("floordiv", left, right)
 
 
-def _divide_by_monomial(left: Dim, right: Symbolic) -> Dim | None:
-    if len(right.terms) != 1:
+def _quotient(left: Dim, right: Symbolic) -> Dim | None:
+    """The polynomial that times `right` is `left`, None where there is none: long division, by leading terms."""
+    divisor, rest = _terms(right), _terms(left)
+    if len(rest) > _LONGEST_DIVIDEND:
         return None
-    divisor, coefficient = right.terms[0]
+    leading = min(divisor, key=_rank)
     result: dict[Monomial, int] = {}
-    for monomial, value in _terms(left).items():
-        rest = list(monomial)
-        for atom in divisor:
-            if atom not in rest:
-                return None
-            rest.remove(atom)
-        if value % coefficient:
+    while rest:
+        monomial = min(rest, key=_rank)
+        factor, remainder = _without(monomial, leading), rest[monomial] % divisor[leading]
+        if factor is None or remainder:
             return None
-        result[tuple(rest)] = value // coefficient
+        result[factor] = rest[monomial] // divisor[leading]
+        for other, coefficient in divisor.items():
+            place = tuple(sorted(factor + other, key=str))
+            rest[place] = rest.get(place, 0) - result[factor] * coefficient
+            if not rest[place]:
+                del rest[place]
     return _normal(result)
+
+
+_LONGEST_DIVIDEND = 64
+"""Sums of more terms are not divided by others."""
+
+
+def _rank(monomial: Monomial) -> tuple[int, list[str]]:
+    """Where a monomial stands in an order that products keep: of higher degree first, then by the names of its atoms."""
+    return -len(monomial), [str(atom) for atom in monomial]
+
+
+def _without(monomial: Monomial, factor: Monomial) -> Monomial | None:
+    """monomial / factor, None where the factor is not in it."""
+    rest = list(monomial)
+    for atom in factor:
+        if atom not in rest:
+            return None
+        rest.remove(atom)
+    return tuple(rest)
 
 
 def modulo(left: Dim, right: Dim) -> Dim:

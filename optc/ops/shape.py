@@ -209,6 +209,10 @@ NEEDING_ROWS: set[str] = set()
 """Those of them that copy what does not lie row by row, whatever its strides are."""
 
 
+SAYING_EXTENTS = frozenset({"aten::view", "aten::reshape"})
+"""Operators whose second argument holds the extents of the result, but for one -1."""
+
+
 _ASKED: dict[str, Callable[..., Sequence[Dim]]] = {}
 
 

@@ -181,6 +181,10 @@ RESHAPED_IN_PLACE: dict[str, str] = {}
 """The views that operators turn their arguments into, by name."""
 
 
+RESIZING = frozenset({"aten::resize_", "aten::resize_as_"})
+"""What gives its argument other extents, and another number of elements."""
+
+
 def _declare_reshaped_in_place(schema: str, view: Operator | None) -> None:
     assert view is not None
     RESHAPED_IN_PLACE[schema.partition("(")[0]] = view.name

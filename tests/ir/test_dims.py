@@ -58,3 +58,10 @@ def test_a_dimension_means_the_same_in_another_process() -> None:
     copied = pickle.loads(pickle.dumps(dim))
     assert copied == dim
     assert "_hash" in vars(dim) and "_hash" not in vars(pickle.loads(pickle.dumps(dim)))
+
+
+def test_a_factor_of_several_terms_divides() -> None:
+    height, width = floordiv(symbol("s0") - 1, 2) + 1, floordiv(symbol("s1") - 1, 2) + 1
+    assert floordiv(15 * height * width, height * width) == 15
+    assert floordiv((height + width) * (height - 2 * width), height + width) == height - 2 * width
+    assert str(floordiv(height * width, height + width)).startswith("floordiv(")
