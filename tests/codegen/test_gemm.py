@@ -23,6 +23,18 @@ from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64}
 
+_QUICK = (("host", "float"), ("AVX2", "double"), ("generic", "float"))
+
+ON_EVERY_TARGET = pytest.mark.parametrize(
+    ("name", "element"),
+    [
+        pytest.param(name, element, marks=() if (name, element) in _QUICK else pytest.mark.slow)
+        for name in TARGETS
+        for element in DTYPES
+    ],
+)
+"""Every width of vectors, and both types; long sweeps have all pairs of them."""
+
 
 def relu(b: Builder, value: Value) -> Value:
     zero = b.constant(value.type, 0.0)

@@ -18,7 +18,7 @@ from optc.codegen.gemm.windows import Windows, flat, levels_of, windows_of
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import Target
 from optc.nn import functional
-from tests.codegen.test_gemm import BIAS_RELU, DTYPES, LONG, TARGETS, can_run, guarded, multiply, pack
+from tests.codegen.test_gemm import BIAS_RELU, DTYPES, LONG, ON_EVERY_TARGET, TARGETS, can_run, guarded, multiply, pack
 
 CASES: list[tuple[tuple[int, int, int, int], int, int, int]] = [
     ((1, 9, 11, 16), 3, 1, 40),  # two levels of rows, three runs
@@ -54,8 +54,7 @@ def multiply_windows(
     return result
 
 
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("element", DTYPES)
+@ON_EVERY_TARGET
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_windows_give_the_bits_of_their_copies(
     case: tuple[tuple[int, int, int, int], int, int, int], element: str, name: str
@@ -81,8 +80,7 @@ def test_windows_give_the_bits_of_their_copies(
             np.testing.assert_array_equal(multiply_windows(there, target, found, lies, b, bias, ranges), expected)
 
 
-@pytest.mark.parametrize("name", TARGETS)
-@pytest.mark.parametrize("element", DTYPES)
+@ON_EVERY_TARGET
 @pytest.mark.parametrize(
     ("places", "n", "k"), [((1, 5, 9), 40, 33), ((3, 5, 4), 17, 700), ((2, 3, 7, 5), 70, 64)], ids=str
 )
