@@ -218,7 +218,8 @@ class Inference:
     def settle(self, output: Value, type_: Type) -> None:
         """Give a value that was taken out of a list or tuple its type."""
         newest = fresh()
-        own = _with_own_extents(type_)
+        # An int about which nothing is known has a name too: the one it had, or whoever asks next would make one.
+        own = IntType(fresh()) if isinstance(type_, IntType) and type_.dim is None else _with_own_extents(type_)
         output.type = substitute_type(own, self.kept_names(output, own, newest))
 
     def kept_names(self, output: Value, type_: Type, newest: Symbolic) -> dict[str, Dim]:
