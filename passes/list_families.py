@@ -40,7 +40,9 @@ class ListFamily:
             self.values[value] = None
             sources = self.sources(value)
             targets = [self.targets(use.node, use.slot) for use in value.uses]
-            if sources is None or any(target is None for target in targets):
+            # A list that is written down stays there for others: an equal one may be an operator's sizes.
+            is_known = value.node.kind == "prim::ListConstruct" or all(target is not None for target in targets)
+            if sources is None or not is_known:
                 return False
             pending += sources + [found for target in targets for found in target or ()]
         return bool(self.elements) and (bool(self.steps) or any(map(_is_indexed, self.readers)))

@@ -190,6 +190,25 @@ def shortest(costs: Tensor) -> list[tuple[int, int]]:
     return path[1:] + [(i, j)]
 
 
+def in_order(edges: Tensor) -> list[int]:
+    count = edges.size(0)
+    waiting = [int(number) for number in edges.sum(0)]  # sums over [0], which is also a stack of one element
+    order: list[int] = []
+    stack: list[int] = []
+    for i in range(count):
+        if waiting[i] == 0:
+            stack.append(i)
+    while len(stack) > 0:
+        node = stack.pop()
+        order.append(node)
+        for other in range(count):
+            if bool(edges[node, other] > 0):
+                waiting[other] -= 1
+                if waiting[other] == 0:
+                    stack.append(other)
+    return order
+
+
 CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (best_path, [(torch.rand(rows, 5), torch.rand(5, 5)) for rows in (6, 7, 9)]),
     (knapsack, [([1, 3, 4, 5], [1, 4, 5, 7], capacity) for capacity in (7, 8, 3)]),
@@ -206,6 +225,7 @@ CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (symbols, [(torch.randint(0, 3, (2, columns)),) for columns in (9, 6, 12)]),
     (matches, [(torch.rand(n, 3), least) for n, least in ((5, 1.0), (9, 1.5), (4, 9.0))]),
     (shortest, [(torch.rand(rows, 6),) for rows in (5, 7, 4)]),
+    (in_order, [(torch.triu(torch.rand(n, n) > 0.5, 1).float(),) for n in (4, 5, 7)]),
     (numbers, [(torch.rand(n),) for n in (20, 30, 7)]),
 ]
 
