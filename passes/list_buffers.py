@@ -24,6 +24,7 @@ from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
 from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement
+from optc.passes.list_pieces import PieceForm, are_pieces
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
 
@@ -50,8 +51,13 @@ def list_buffers(graph: Graph) -> bool:
         if node.kind != "prim::ListConstruct" or node.owner is None:
             continue
         family = ListFamily()
-        if family.add(node.output) and _is_uniform(family):
+        if not family.add(node.output):
+            continue
+        if _is_uniform(family):
             Replacement(graph, family, _RowForm(graph, family.elements[0])).run()
+            changed = True
+        elif are_pieces(family):
+            Replacement(graph, family, PieceForm(graph, family.elements[0])).run()
             changed = True
     return changed
 

@@ -209,6 +209,15 @@ def in_order(edges: Tensor) -> list[int]:
     return order
 
 
+def chosen(boxes: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, int]:
+    found: list[Tensor] = []
+    for label in range(classes):
+        mine = boxes[labels == label]
+        if mine.size(0) > 0:
+            found.append(torch.cat([mine, torch.full((mine.size(0), 1), float(label))], 1))
+    return torch.cat(found), len(found)
+
+
 CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (best_path, [(torch.rand(rows, 5), torch.rand(5, 5)) for rows in (6, 7, 9)]),
     (knapsack, [([1, 3, 4, 5], [1, 4, 5, 7], capacity) for capacity in (7, 8, 3)]),
@@ -226,6 +235,7 @@ CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (matches, [(torch.rand(n, 3), least) for n, least in ((5, 1.0), (9, 1.5), (4, 9.0))]),
     (shortest, [(torch.rand(rows, 6),) for rows in (5, 7, 4)]),
     (in_order, [(torch.triu(torch.rand(n, n) > 0.5, 1).float(),) for n in (4, 5, 7)]),
+    (chosen, [(torch.rand(n, 4), torch.randint(0, 5, (n,)), 5) for n in (20, 40, 6)]),
     (numbers, [(torch.rand(n),) for n in (20, 30, 7)]),
 ]
 
@@ -243,7 +253,7 @@ def test_changed_lists_are_native(program: Callable[..., Any], calls: list[tuple
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [(changed_at, (torch.rand(8), 4, 4)), (changed_at, (torch.rand(8), 4, -5)), (changed_at, (torch.rand(8), 0, 0)),
-     (emptied, (torch.rand(8), 2)), (insertion_sort, (torch.rand(4), 9))],
+     (chosen, (torch.rand(3, 4), torch.full((3,), 9), 5)), (emptied, (torch.rand(8), 2)), (insertion_sort, (torch.rand(4), 9))],
 )  # fmt: skip
 def test_places_that_there_are_not_raise(program: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     scripted = torch.jit.script(program)
