@@ -10,6 +10,7 @@ import pytest
 
 import optc
 import optc.nn.functional as F
+from optc import nn
 from optc.ir.dims import product
 from optc.ir.types import TensorType
 
@@ -105,3 +106,27 @@ def test_blocks_are_added_where_they_meet(function: Callable[..., Any], numbers:
     lengthened = phase * stride[1] * stride[0]  # once, where the extents are no multiples of the strides
     assert sum(moved(fast, "aten::constant_pad_nd")) <= kernel[0] * kernel[1] * phase + lengthened
     assert function is not side_by_side or not moved(fast, "aten::constant_pad_nd")
+
+
+@pytest.mark.parametrize(
+    ("channels", "outputs", "kernel", "is_product"),
+    [(4, 4, 3, False), (2, 6, 2, False), (4, 4, 1, True), (8, 8, 3, True), (4, 16, 3, True)],
+)
+def test_groups_of_few_channels_fill_vectors(channels: int, outputs: int, kernel: int, is_product: bool) -> None:
+    """All outputs of all groups are lanes; a product for each group would have as many as a group has outputs."""
+    groups, random = 3, np.random.default_rng(channels * outputs)
+    network = nn.Conv2d(groups * channels, groups * outputs, kernel, stride=2, padding=1, dilation=1, groups=groups)
+    x = random.standard_normal((2, groups * channels, 9, 8)).astype(np.float32)
+    x[0, 0, 4, 4] = np.inf  # other groups see nothing of it
+    fast = optc.compile(network)
+    weight, bias = (np.asarray(value.detach().numpy(), np.float64) for value in (network.weight, network.bias))
+    padded = np.pad(x.astype(np.float64), [(0, 0), (0, 0), (1, 1), (1, 1)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), (2, 3))[:, :, ::2, ::2]
+    parts = [
+        np.einsum(
+            "nchwij,ocij->nohw", windows[:, group * channels :][:, :channels], weight[group * outputs :][:outputs]
+        )
+        for group in range(groups)
+    ]
+    np.testing.assert_allclose(fast(x), np.concatenate(parts, 1) + bias[:, None, None], rtol=1e-4, atol=1e-5)
+    assert ("aten::bmm" in [node.kind for node in fast.graph.walk()]) == is_product
