@@ -18,6 +18,7 @@ from optc.ir.structure import Structure
 from optc.ir.types import TensorType, Type
 from optc.passes import (
     addmm_fusion,
+    agreeing_ranks,
     branch_simplification,
     canonicalize,
     checked_expansions,
@@ -77,7 +78,7 @@ PASSES = (
     nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place,
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, strided_rows, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
-    constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, loop_trip_counts,
+    constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
     loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, growing_lists, list_buffers,
     flatten_outputs, decompose,
     split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
@@ -99,10 +100,11 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, infer-shapes, draw-order, simplify, repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
+    "capture, infer-shapes, draw-order, simplify, repeat(agreeing-ranks, simplify), "
+    "repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
     "repeat(nested-tensors, checked-views, simplify), split-lists, lower-tuples, growing-lists, "
     "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
-    "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify), "
+    "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify, agreeing-ranks), "
     "split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
