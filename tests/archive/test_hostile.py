@@ -4,6 +4,7 @@ memory. CI runs a part of the corpus; `-m exhaustive` runs all of it. Both print
 from __future__ import annotations
 
 import io
+import pickle
 import random
 import struct
 import subprocess
@@ -13,13 +14,14 @@ import tracemalloc
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import optc
 from optc import nn
+from optc.archive.legacy_state import MAGIC_NUMBER, PROTOCOL_VERSION
 from optc.errors import ArchiveError, OptcError
 from optc.jit.code_printer import print_function
 from tests.archive.handmade import EMPTY_OBJECT, archive
@@ -49,7 +51,7 @@ def outcome(data: bytes) -> str:
     return "loaded"
 
 
-def count_outcomes(files: Iterator[bytes], name: str) -> Counter[str]:
+def count_outcomes(files: Iterator[bytes], name: str, outcome: Callable[[bytes], str] = outcome) -> Counter[str]:
     counts: Counter[str] = Counter()
     for data in files:
         started = time.process_time()
@@ -83,6 +85,68 @@ def test_cut_off_anywhere(step: int) -> None:
 @pytest.mark.parametrize("count", [300, pytest.param(100_000, marks=pytest.mark.exhaustive)])
 def test_flipped_bytes(count: int) -> None:
     counts = count_outcomes(flipped(small_archive(), count), "flipped")
+    assert counts["ArchiveError"] > count // 5
+
+
+def tensors_in_a_zip() -> bytes:
+    """A file of `optc.save` with every kind of thing that it holds."""
+    state = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).state_dict()
+    base = optc.arange(6.0).reshape(2, 3)
+    values = [
+        base,
+        base.t()[1:],
+        nn.Parameter(optc.ones(2)),
+        optc.float16,
+        optc.Size([1]),
+        {1, "a"},
+        b"x",
+        2**80,
+        1j,
+        None,
+    ]
+    buffer = io.BytesIO()
+    optc.save({"state": state, "values": values, "half": optc.ones(3, dtype=optc.bfloat16)}, buffer)
+    return buffer.getvalue()
+
+
+def tensors_in_the_old_format() -> bytes:
+    """What `torch.save` wrote before PyTorch 1.6: a dictionary with a tensor and a view of it."""
+    storage = b"(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpuK\6NtQ"
+
+    def tensor(offset: int, size: int) -> bytes:
+        place = b"K%cK%c\x85K\1\x85" % (offset, size)
+        return b"ctorch._utils\n_rebuild_tensor_v2\n(" + storage + place + b"\x89ccollections\nOrderedDict\n)RtR"
+
+    start = b"".join(pickle.dumps(value, 2) for value in (MAGIC_NUMBER, PROTOCOL_VERSION, {"little_endian": True}))
+    content = b"\x80\x02}(X\1\0\0\0a" + tensor(0, 6) + b"X\1\0\0\0b" + tensor(2, 3) + b"u."
+    return start + content + pickle.dumps(["0"], 2) + struct.pack("<q6f", 6, *range(6))
+
+
+TENSORS = {"zip": tensors_in_a_zip, "old": tensors_in_the_old_format}
+
+
+def outcome_of_tensors(data: bytes) -> str:
+    """Load and print: "loaded", or "ArchiveError". Anything else fails the test."""
+    try:
+        repr(optc.load(data))
+    except ArchiveError:
+        return "ArchiveError"
+    return "loaded"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", TENSORS)
+def test_files_of_tensors_that_are_cut_off(kind: str) -> None:
+    assert outcome_of_tensors(TENSORS[kind]()) == "loaded"
+    counts = count_outcomes(truncated(TENSORS[kind](), 1), f"tensors ({kind}), cut off", outcome_of_tensors)
+    assert set(counts) == {"ArchiveError"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", TENSORS)
+@pytest.mark.parametrize("count", [1000, pytest.param(100_000, marks=pytest.mark.exhaustive)])
+def test_files_of_tensors_with_flipped_bytes(kind: str, count: int) -> None:
+    counts = count_outcomes(flipped(TENSORS[kind](), count), f"tensors ({kind}), flipped", outcome_of_tensors)
     assert counts["ArchiveError"] > count // 5
 
 
