@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import zlib
@@ -74,7 +75,9 @@ class ArchiveWriter:
 
 
 def _opened(temporary: str, path: str) -> BinaryIO:
-    """The file that becomes `path`, which errors name."""
+    """The file that becomes `path`, which errors name. Raises OSError where there can be no such file."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     try:
         return open(temporary, "wb")
     except OSError as error:

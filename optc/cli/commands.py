@@ -140,6 +140,8 @@ def convert(options: argparse.Namespace) -> int:
     folder = Path(options.output).parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {options.output}: there is no folder {folder}")
+    if Path(options.output).is_dir():
+        raise UsageError(f"cannot write {options.output}: it is a folder")
     with waiting(f"reading {options.target}"), collector_paused():
         target = load_target(options.target, is_for_show=True)
     if options.freeze and target.receiver is None:

@@ -20,6 +20,7 @@ from optc.eager.seeding import manual_seed
 from optc.errors import ArchiveError, OptcError
 from optc.ir.function import Function, ScriptObject
 from optc.jit.api import load
+from optc.jit.arguments import bind_arguments
 from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction, ScriptMethod, to_python
 from optc.nn.modules.module import Module
 from optc.runtime.compiled import CompiledFunction, make_compiled
@@ -64,9 +65,9 @@ class Target:
         return written
 
     def interpret(self, arguments: Sequence[Any]) -> Any:
-        """Run the interpreter on the captured program."""
-        receiver = [] if self.receiver is None else [self.receiver]
-        return to_python(interpreter.run(self.function, [*receiver, *arguments]), self.function.result_type)
+        """Run the interpreter on the captured program; arguments that are left out have their defaults."""
+        bound = bind_arguments(self.function.schema, arguments, {}, self.receiver)
+        return to_python(interpreter.run(self.function, bound), self.function.result_type)
 
 
 def one_line(error: BaseException) -> str:

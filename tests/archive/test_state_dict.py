@@ -265,6 +265,9 @@ def test_the_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "x.pt"
     with pytest.raises(FileNotFoundError, match=r"x\.pt'$"):
         save(1, path)
+    with pytest.raises(IsADirectoryError):
+        save(1, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_code_in_a_pickle_is_refused() -> None:

@@ -70,6 +70,9 @@ def scripted():
 def add_one(x):
     return x + 1.0
 
+def scaled(x, factor: float = 2.0):
+    return x * factor
+
 def broken(x):
     return x.no_such_method()
 

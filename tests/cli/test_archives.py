@@ -94,3 +94,5 @@ def test_convert_names_what_is_wrong(command: Command, tmp_path: Path) -> None:
     outcome = command("convert", str(broken), str(tmp_path / "out.pt"))
     assert outcome.code == 2
     assert str(broken) in outcome.error
+    folder = command("convert", str(broken), str(tmp_path))
+    assert (folder.code, folder.error) == (2, f"optc convert: error: cannot write {tmp_path}: it is a folder\n")

@@ -118,6 +118,13 @@ def test_run_prints_results(command: Command, programs: Path, tmp_path: Path) ->
     assert outcome.out == "0: tensor([[2., 4.]])\n"
 
 
+def test_arguments_that_are_left_out_have_their_defaults(command: Command, programs: Path) -> None:
+    outcome = command("run", f"{programs}:scaled", "--shape", "2", "--compare")
+    assert (outcome.code, outcome.error) == (0, "")
+    missing = command("run", f"{programs}:scripted", "--shape", "2", "--compare")
+    assert missing.code == 2 and "missing value for argument 'count'" in missing.error
+
+
 def test_run_another_method(command: Command, programs: Path, tmp_path: Path) -> None:
     x = save(tmp_path / "x.npy", [1.0, 2.0])
     assert command("run", f"{programs}:instance", "--method", "twice", "--input", x).out == "0: tensor([4., 8.])\n"
