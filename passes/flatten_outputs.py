@@ -33,7 +33,8 @@ def flatten_outputs(graph: Graph, *, context: Context) -> bool:
         if kept.output is not None:
             kept.output += len(leaves) - 1
     for kept in context.kept:
-        _take_kept_apart(graph, kept, context)
+        if kept.output is not None:
+            _take_kept_apart(graph, kept, context)
     return structure.kind != "leaf" or bool(context.kept)
 
 

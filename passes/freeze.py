@@ -19,8 +19,8 @@ from optc.eager.tensor import Tensor
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.optimized import Kept, Parts, Slot
-from optc.ir.types import NONE, ListType, OptionalType, TupleType, Type, unrefined
+from optc.ir.optimized import Held, Kept, Parts, Slot
+from optc.ir.types import ANY, NONE, ListType, OptionalType, TupleType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
@@ -61,6 +61,8 @@ class _Freezer:
         self.context = context
         self.objects: dict[Value, ScriptObject] = {graph.inputs[0]: context.self_object}
         self.paths: dict[Value, str] = {graph.inputs[0]: ""}
+        self.unreached: dict[tuple[int, str], tuple[ScriptObject, str]] = {}
+        """Attributes that are only assigned while they are None, which they are not."""
         self.lasting: set[tuple[int, str]] = set()
         """Attributes that calls with other arguments write: they are no constants, though this version leaves them alone."""
 
@@ -70,21 +72,30 @@ class _Freezer:
             self.resolve_objects()
         self.lasting = self.what_other_calls_write()
         self.settle()
+        self.resolve_objects()
+        self.settle()
         write_running_statistics(self.graph)
         self.drop_assignments_of_itself()
         self.promote_assigned()
         self.share_reads()
         self.make_state()
+        self.keep_unreached()
         self.make_constants()
         self.remove_objects()
 
     def resolve_objects(self) -> None:
-        """Follow `prim::GetAttr` from self to the objects of this very module; interfaces become classes."""
+        """Follow `prim::GetAttr` from self to the objects of this very module; interfaces become classes.
+
+        An attribute that is assigned may hold another object by the time it is read.
+        """
+        assigned = {node.attributes["name"] for node in self.graph.walk() if node.kind == "prim::SetAttr"}
         for node in self.graph.walk():
             if node.kind != "prim::GetAttr" or node.inputs[0] not in self.objects:
                 continue
             found = self.attribute(node)
-            if isinstance(found, ScriptObject) and not found.type.is_native:
+            if not isinstance(found, ScriptObject) or found.type.is_native:
+                continue
+            if found.type.is_module or node.attributes["name"] not in assigned:
                 self.objects[node.output] = found
                 self.paths[node.output] = self.path(node)
                 node.output.type = found.type
@@ -116,7 +127,13 @@ class _Freezer:
             held = {
                 self.key(node): self.held(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")
             }
-            assigned = held.keys() - unreached_writes(self.graph, self.is_known, self.key, held) | self.lasting
+            unreached = unreached_writes(self.graph, self.is_known, self.key, held)
+            self.unreached |= {
+                self.key(node): (self.objects[node.inputs[0]], str(node.attributes["name"]))
+                for node in self.graph.walk()
+                if self.is_known(node, "prim::SetAttr") and self.key(node) in unreached
+            }
+            assigned = held.keys() - unreached | self.lasting
             for node in list(self.graph.walk()):
                 if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
                     self.settle_read(node)
@@ -207,13 +224,26 @@ class _Freezer:
     def reads(self, value: Value, key: tuple[int, str]) -> bool:
         return self.is_known(value.node, "prim::GetAttr") and self.key(value.node) == key
 
+    def keep_unreached(self) -> None:
+        """This version is for what attributes hold now that it would assign if they held None."""
+        state = {(slot.owner.owner, slot.owner.name) if isinstance(slot.owner, Parts) else slot.place
+                 for slot in self.context.slots}  # fmt: skip
+        for owner, name in self.unreached.values():
+            held = owner.values[name]
+            given = Held(list(held) if isinstance(held, list) else held)
+            self.context.kept.append(Kept(owner, name, ANY if (owner, name) in state else given, None))
+
     def promote_assigned(self) -> None:
-        """Attributes that are assigned become variables in SSA form."""
+        """Attributes that are assigned become variables in SSA form. Raises NotFreezable for those that hold objects."""
         assigned: dict[tuple[int, str], Node] = {}
         for node in self.graph.walk():
             if self.is_known(node, "prim::SetAttr"):
                 assigned.setdefault(self.key(node), node)
         for key, node in assigned.items():
+            if isinstance(self.held(node), ScriptObject):
+                owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+                self.context.kept.append(Kept(owner, name, Held(self.held(node)), None))
+                raise NotFreezable(f"the object that {name} holds is replaced by another", node.source)
             owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
             variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)

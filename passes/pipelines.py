@@ -137,10 +137,12 @@ def optimize(
     try:
         pipeline.run(graph, text or config.PASSES() or "default", watching, context, records=records)
     except UnsupportedError as error:
-        return OptimizedProgram(None, records, [], [Island(error.message, error.source)], structures)
+        why = [Island(error.message, error.source)]
+        return OptimizedProgram(None, records, [], why, structures, kept=context.kept)
     if any(isinstance(value.type, ClassType) for value in graph.inputs):
         # Islands that need the module itself see its state where native code does not keep it: all of it is interpreted.
-        return OptimizedProgram(None, records, [], islands_of(graph), structures)
+        why = islands_of(graph) or [Island("the state of an object is needed that native code does not keep", None)]
+        return OptimizedProgram(None, records, [], why, structures)
     return OptimizedProgram(
         graph,
         records,

@@ -70,12 +70,26 @@ class Slot:
         self.owner.values[self.name] = value
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What is a constant of the code: this very object, or as many numbers and texts that are equal."""
+
+    value: Any
+
+    def fits(self, value: Any) -> bool:
+        """True for a value that the code is right for."""
+        if isinstance(self.value, list | tuple) and type(value) is type(self.value):
+            return len(value) == len(self.value) and all(Held(each).fits(item) for each, item in zip(self.value, value))
+        is_plain = isinstance(self.value, bool | int | float | str) and type(value) is type(self.value)
+        return value is self.value or (is_plain and bool(value == self.value))
+
+
 @dataclass
 class Kept:
     """An attribute that may be None, a tuple or a list of tensors, and that the program assigns.
 
     The code is for what it holds now: `given` has the types, nested like the value (NONE for None), whose leaves are
-    `Slot`s. When the program ends, it holds what `structure` says, made of the outputs from `output` on; None when that
+    `Slot`s; or it is what the attribute must go on to hold (`Held`). When the program ends, it holds what `structure` says, made of the outputs from `output` on; None when that
     is what it held. `buffers` has for every such output the number of the slot whose memory it is, None for others.
     """
 

@@ -21,7 +21,7 @@ from optc.codegen.entry.signature import (
     Update,
 )
 from optc.ir.function import ScriptObject
-from optc.ir.optimized import Kept, OptimizedProgram, Slot
+from optc.ir.optimized import Held, Kept, OptimizedProgram, Slot
 from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
 from optc.ir.types import BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
@@ -142,7 +142,7 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
 
 def _is_whole(kept: Kept) -> bool:
     """True where an attribute holds one tensor or number before and after, and not that of a buffer."""
-    is_simple = not isinstance(kept.given, tuple | list) and kept.given is not NONE
+    is_simple = not isinstance(kept.given, tuple | list | Held) and kept.given is not NONE
     return is_simple and (kept.output is None or kept.structure.kind == "leaf" and kept.buffers == (None,))
 
 

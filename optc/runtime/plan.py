@@ -19,6 +19,7 @@ import numpy as np
 
 from optc.codegen.machine import jit
 from optc.codegen.native_program import NativeProgram
+from optc.eager.base import TensorBase
 from optc.ir import types
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
@@ -263,6 +264,8 @@ class _Pickler(pickle.Pickler):
             if id(value) not in self.objects:
                 raise _NoPlan(f"{value} is not part of the program")
             return "object", self.objects[id(value)]
+        if isinstance(value, TensorBase):
+            raise _NoPlan("a tensor that an attribute must go on to hold")
         if isinstance(value, Graph | Node | Value):
             raise _NoPlan("a part of a graph")
         return None

@@ -11,7 +11,7 @@ from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph
-from optc.ir.optimized import OptimizedProgram, Slot
+from optc.ir.optimized import Held, OptimizedProgram, Slot
 from optc.ir.structure import Literal
 from optc.ir.types import GENERATOR, NONE, IntType, TensorType
 from optc.runtime.sharing import overlaps, sharing_of
@@ -80,7 +80,7 @@ class Specialization:
         return (
             len(values) == len(self.types)
             and all(fits(value, type_, other, symbols) for value, type_, other in zip(values, self.types, self.others))
-            and (self.native is None or self._accepts_state(symbols))
+            and (self._accepts_state(symbols) if self.native is not None else self._accepts_none())
             and (not self.depends_on_sharing or self._accepts_sharing(values))
         )
 
@@ -94,6 +94,11 @@ class Specialization:
         return all(_holds(kept.present, kept.given, symbols) for kept in self.program.kept) and all(
             fits(slot.present, type_, None, symbols) for slot, type_ in self.held if slot.owner is not None
         )
+
+    def _accepts_none(self) -> bool:
+        """What cannot be compiled while an attribute holds None may be when it holds something."""
+        kept = [] if self.program is None else self.program.kept
+        return all((each.given is NONE) == (each.present is None) for each in kept)
 
     def __repr__(self) -> str:
         return f"<Specialization {self}>"
@@ -164,6 +169,8 @@ def fits(value: Any, type_: Any, other: Any, symbols: dict[str, int]) -> bool:
 
 def _holds(value: Any, given: Any, symbols: dict[str, int]) -> bool:
     """True when an attribute holds what the code was compiled for: None where it was, as many tensors of such types."""
+    if isinstance(given, Held):
+        return given.fits(value)
     if isinstance(given, tuple | list):
         same = isinstance(value, type(given) if isinstance(given, list) else tuple) and len(value) == len(given)
         return same and all(_holds(item, part, symbols) for item, part in zip(value, given))

@@ -154,3 +154,113 @@ def test_a_list_that_grows_is_left_to_the_interpreter() -> None:
     for _ in range(3):
         assert fast(optc.ones(2)).tolist() == scripted(optc.ones(2)).tolist()
     assert any("number of elements" in str(fallback) for fallback in fast.fallbacks)
+
+
+@optc.jit.script
+class Bounds:
+    def __init__(self, low: int, factor: float):
+        self.low = low
+        self.factor = factor
+
+    def limit(self, x: Tensor) -> Tensor:
+        return optc.clamp(x * self.factor, min=self.low)
+
+
+class MadeByTheFirstCall(nn.Module):
+    """What torchvision's MultiScaleRoIAlign does with its LevelMapper."""
+
+    bounds: Optional[Bounds]  # noqa: UP045
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bounds is None:
+            self.bounds = Bounds(x.size(0), 0.5)
+        bounds = self.bounds
+        assert bounds is not None
+        return bounds.limit(x)
+
+    @optc.jit.export
+    def reset(self) -> None:
+        self.bounds = None
+
+
+class DroppedByTheFirstCall(nn.Module):
+    bounds: Optional[Bounds]  # noqa: UP045
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bounds = Bounds(1, 2.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bounds = self.bounds
+        if bounds is not None:
+            x = bounds.limit(x)
+        self.bounds = None
+        if self.bounds is None:
+            x = x + 100
+        return x
+
+
+@pytest.mark.parametrize("made", [MadeByTheFirstCall, DroppedByTheFirstCall])
+def test_native_code_reads_an_object_that_an_earlier_call_has_made_or_none(made: Any) -> None:
+    expected, module = optc.jit.script(made()), optc.jit.script(made())
+    compiled = optc.compile(module, fallback="allow")
+    x = optc.arange(3) * 4.0
+    for _ in range(2):
+        assert compiled(x).tolist() == expected(x).tolist()
+    assert compiled.fallbacks == []
+    assert compiled(x[:2]).tolist() == expected(x[:2]).tolist()
+
+
+class FactorsOfTheFirstCall(nn.Module):
+    factors: Optional[List[float]]  # noqa: UP006, UP045
+    offset: Optional[Tensor]  # noqa: UP045
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors = None
+        self.offset = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.factors is None or self.offset is None:
+            self.factors = [float(x.size(0)), 2.0]
+            self.offset = x * 2
+        factors, offset = self.factors, self.offset
+        assert factors is not None
+        assert offset is not None
+        for factor in factors:
+            x = x * factor
+        return x + offset.sum()
+
+    @optc.jit.export
+    def reset(self) -> None:
+        self.factors = None
+
+
+def test_numbers_and_tensors_that_were_made_anew_are_noticed() -> None:
+    expected, module = optc.jit.script(FactorsOfTheFirstCall()), optc.jit.script(FactorsOfTheFirstCall())
+    compiled = optc.compile(module, fallback="allow")
+    for count in (3, 3, 2, 3, 3):
+        x = optc.arange(count) + 1.0
+        assert compiled(x).tolist() == expected(x).tolist()
+        if count == 3:
+            continue
+        expected.reset()
+        module.reset()
+        assert compiled(optc.ones(5)).tolist() == expected(optc.ones(5)).tolist()
+
+
+def test_an_object_that_is_gone_or_another_one_is_noticed() -> None:
+    expected, module = optc.jit.script(MadeByTheFirstCall()), optc.jit.script(MadeByTheFirstCall())
+    compiled = optc.compile(module, fallback="allow")
+    expected(optc.ones(4))
+    module(optc.ones(4))
+    for count in (3, 3, 5, 3):
+        x = optc.arange(count) * 4.0
+        assert compiled(x).tolist() == expected(x).tolist()
+        expected.reset()
+        module.reset()
+        assert compiled(optc.ones(2)).tolist() == expected(optc.ones(2)).tolist()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Value
-from optc.ir.types import ANY, NONE, TENSOR, ListType, Type
+from optc.ir.types import ANY, NONE, TENSOR, DictType, ListType, OptionalType, Type
 from optc.jit import markers, vocabulary
 from optc.jit.annotations import CannotInfer, infer_type, script_object_of
 from optc.jit.frontend.callables import FunctionValue
@@ -284,8 +284,12 @@ def _slot_value(value: Any, type_: Type) -> Any:
     object_ = script_object_of(value)
     if object_ is not None:
         return object_
+    if isinstance(type_, OptionalType):
+        return None if value is None else _slot_value(value, type_.element)
     if isinstance(value, list) and isinstance(type_, ListType):
         return [_slot_value(item, type_.element) for item in value]
+    if isinstance(value, dict) and isinstance(type_, DictType) and isinstance(type_.value, ClassType):
+        return {key: _slot_value(item, type_.value) for key, item in value.items()}
     if isinstance(type_, ClassType) and type_.attributes and not type_.is_interface:
         return _object_of(value, type_)
     return value
