@@ -59,6 +59,7 @@ from optc.eager.creation import (
     zeros_like,
 )
 from optc.eager.methods import SPECIAL_METHODS, install, is_tensor
+from optc.eager.out_arguments import write_out
 from optc.eager.size import Size
 from optc.eager.tensor import Tensor
 from optc.ir import dtypes
@@ -194,10 +195,14 @@ def tensordot(a: Any, b: Any, dims: Any = 2, out: Any = None) -> Any:
     if isinstance(dims, int):
         if dims < 0:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
         dims = (list(range(-dims, 0)), list(range(dims)))
     mine, other = dims
     found = dispatch.call("aten::tensordot", (a, b, list(mine), list(other)))
-    return found if out is None else out.copy_(found)
+    if out is not None:
+        write_out("aten::tensordot", out, found._array)
+    return found if out is None else out
 
 
 def unravel_index(indices: Any, shape: Any) -> tuple[Any, ...]:

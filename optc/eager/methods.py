@@ -54,6 +54,13 @@ def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
 
 
+def _copy(self: Any, src: Any, non_blocking: bool = False) -> Any:
+    """Write the elements of `src`, a tensor or a number, into this tensor, as far as they have to be repeated."""
+    if is_number(src):
+        return dispatch.call("aten::fill_", (self, src))
+    return dispatch.call("aten::copy_", (self, src, non_blocking))
+
+
 def _norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The vector norm of order `p` over `dim` (all dimensions when absent); "nuc" is the nuclear norm of matrices."""
     code = None if dtype is None else dtype.code
@@ -109,6 +116,7 @@ SPECIAL_METHODS: Final[dict[str, Callable[..., Any]]] = {
     "chunk": _parts("chunk"),
     "tensor_split": _tensor_split,
     **{name: _parts(name) for name in ("hsplit", "vsplit", "dsplit", "gradient")},
+    "copy_": _copy,
     "norm": _norm,
     "unique": optional_results.unique,
     "unique_consecutive": optional_results.unique_consecutive,

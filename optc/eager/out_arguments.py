@@ -17,7 +17,7 @@ from optc.eager.matching import value_text
 from optc.eager.memory import refuse_overlaps
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
-from optc.ops.arithmetic import C_NAMES
+from optc.ops.number_limits import C_NAMES
 from optc.ops.overlaps import Overlap
 from optc.ops.registry import check_castable
 

@@ -21,8 +21,8 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN, UndecidedShape, dtype_of_code
-from optc.ops.arithmetic import C_NAMES
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
+from optc.ops.number_limits import C_NAMES
 from optc.ops.promotion import default_float
 from optc.ops.registry import define
 

@@ -30,6 +30,11 @@ def _as_first(result: Array, operands: Sequence[Array]) -> Array:
     return in_operand_order(result, operands[:1])
 
 
+def _from_the_right(result: Array, operands: Sequence[Array]) -> Array:
+    """The order of all operands, of which the last is asked first."""
+    return in_operand_order(result, operands[::-1])
+
+
 def _channels_last(result: Array, operands: Sequence[Array]) -> Array:
     """Channels last where the input, or the filters, have them so; otherwise in rows."""
     if result.ndim != 4 or not any(map(_is_channels_last, operands[:2])):
@@ -53,6 +58,7 @@ ORDERS: dict[str, Order] = {
         "unfold_copy narrow_copy as_strided_copy instance_norm prod",
         _in_rows,
     ),
+    **_named("rsub", _from_the_right),
     **_named("flip fliplr flipud sort argsort msort index_put select_scatter slice_scatter diagonal_scatter put", _as_first),
     **_named(
         "conv2d convolution _convolution conv_transpose2d max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_pool2d "

@@ -14,7 +14,8 @@ from optc.ops import arithmetic
 from optc.ops.abstract import ShapeError, normalize_dim
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementary import sigmoid, sigmoid_array
-from optc.ops.elementwise import declare_pointwise, pointwise_reference
+from optc.ops.elementwise import array_type, declare_pointwise, pointwise_reference
+from optc.ops.number_limits import check_number
 from optc.ops.promotion import operand_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import define
@@ -86,6 +87,13 @@ declare_pointwise(
     _leaky, lambda x, slope: np.where(x > 0, x, x * slope),
     promoting=1, refuses=_float_only("leaky_relu_cpu"), inplace=True, out="out",
 )  # fmt: skip
+
+
+def _check_threshold(dtype: DType, x: Any, threshold: Any, value: Any) -> None:
+    for number in (threshold, value):
+        check_number(number, dtype)
+
+
 declare_pointwise(
     "aten::_prelu_kernel(Tensor self, Tensor weight) -> Tensor",
     _leaky, lambda x, slope: np.where(x > 0, x, x * slope), promoting=1, refuses=_float_only("prelu_cpu"),
@@ -95,6 +103,7 @@ declare_pointwise(
     lambda x, threshold, value: select(x <= threshold, value, x),
     lambda x, threshold, value: np.where(x <= threshold, value, x),
     promoting=1,
+    check=_check_threshold,
     inplace=True,
     refuses=unimplemented("threshold_cpu", BOOLS | COMPLEXES, of="self"),
 )
@@ -135,6 +144,11 @@ def _prelu_weight_shape(x: tuple[Any, ...], weight: tuple[Any, ...]) -> list[Any
 
 def _infer_prelu(x: TensorType, weight: TensorType) -> TensorType:
     _prelu_weight_shape(known_shape(x), known_shape(weight))
+    if operand_type(x) is not operand_type(weight):
+        raise RuntimeError(
+            f"prelu: Type promoting not supported. Got {operand_type(x).label} and {operand_type(weight).label}"
+        )
+    check_type(_float_only("prelu_cpu"), operand_type(x))
     return x.with_shape(x.shape)
 
 
@@ -144,6 +158,7 @@ def _prelu(b: Any, x: Any, weight: Any) -> Any:
 
 
 def _prelu_reference(x: Array, weight: Array) -> Array:
+    _infer_prelu(array_type(x), array_type(weight))
     shaped = weight.reshape(_prelu_weight_shape(x.shape, weight.shape))
     return np.asarray(np.where(x > 0, x, x * shaped)).astype(x.dtype).reshape(x.shape)
 
@@ -153,7 +168,6 @@ define(
     infer=_infer_prelu,
     reference=_prelu_reference,
     decompose=_prelu,
-    refuses=_float_only("prelu_cpu"),
 )
 
 

@@ -13,7 +13,8 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import Compute, declare_pointwise, is_constant, pointwise_reference, pointwise_rule
-from optc.ops.promotion import operand_type
+from optc.ops.number_limits import C_NAMES, check_number
+from optc.ops.promotion import compute_type, operand_type
 from optc.ops.registry import ScalarFunction, define, define_inplace
 from optc.ops.scalar import Expr, apply, function, literal, select
 from optc.ops.special import log_of_powers
@@ -224,18 +225,6 @@ def _check_integer_division(dtype: DType, *arguments: Any) -> None:
         )
 
 
-C_NAMES = {
-    dtypes.FLOAT32: "float", dtypes.FLOAT64: "double", dtypes.FLOAT16: "c10::Half", dtypes.BFLOAT16: "c10::BFloat16",
-    dtypes.INT64: "long int", dtypes.INT32: "int", dtypes.INT16: "short int", dtypes.INT8: "signed char",
-    dtypes.UINT8: "unsigned char", dtypes.BOOL: "bool", dtypes.COMPLEX64: "c10::complex<float>",
-    dtypes.COMPLEX128: "c10::complex<double>",
-}  # fmt: skip
-NUMBER_NAMES = {
-    **C_NAMES, dtypes.INT64: "int64_t", dtypes.INT16: "int16_t", dtypes.INT8: "int8_t", dtypes.UINT8: "uint8_t",
-}  # fmt: skip
-"""What PyTorch's conversions of numbers call the types."""
-
-
 def _check_lerp(kernel: str) -> Callable[..., None]:
     """PyTorch compares types before it looks for a kernel."""
 
@@ -256,14 +245,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_product_value(dtype: DType, x: Any, y: Any, z: Any, value: Any) -> None:
-    """`value` becomes a number of the result's type, without its fraction where that has none."""
-    given = operand_type(value)
-    is_lost = given.is_complex and not dtype.is_complex
-    if not is_lost and dtype.kind == "int" and isinstance(value, int | float):
-        limits = np.iinfo(dtype.numpy)
-        is_lost = not limits.min <= value <= limits.max
-    if is_lost:
-        raise RuntimeError(f"value cannot be converted to type {NUMBER_NAMES[dtype]} without overflow")
+    """`value` becomes a number of the type that is computed in, without its fraction where that has none."""
+    check_number(value, compute_type(dtype))
 
 
 def _check_heaviside(dtype: DType, x: Any, values: Any) -> None:
@@ -411,7 +394,7 @@ for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum,
 for _type in ("Scalar", "Tensor"):
     declare_pointwise(
         f"aten::lerp.{_type}(Tensor self, Tensor end, {_type} weight) -> Tensor",
-        lerp, _lerp_arrays, check=_check_lerp(f"lerp_kernel_{_type.lower()}"), exact=(2,), inplace=True,
+        lerp, _lerp_arrays, check=_check_lerp(f"lerp_kernel_{_type.lower()}"), exact=(2,), inplace=True, out=f"{_type}_out",
     )  # fmt: skip
 
 declare_pointwise(

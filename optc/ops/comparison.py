@@ -10,10 +10,11 @@ from optc.ir import dtypes
 from optc.ir.dtypes import BOOL, DType, from_numpy
 from optc.ir.types import TensorType
 from optc.ops.abstract import UNKNOWN_BOOL, UndecidedShape, Unknown, same_dim
-from optc.ops.arithmetic import C_NAMES, NUMBER_NAMES, declare_binary
+from optc.ops.arithmetic import declare_binary
 from optc.ops.composite import REFERENCES, TYPES, declare_composite
 from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, refusal, unimplemented
 from optc.ops.elementwise import Compute, cast_array, declare_pointwise, truth
+from optc.ops.number_limits import C_NAMES, check_number
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import float_result, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define
@@ -293,17 +294,14 @@ def _check_mask(mask: Any, value_rank: int) -> None:
 
 
 def _check_filling(dtype: DType, value: Any) -> None:
-    """Imaginary parts are not forgotten."""
-    is_complex = isinstance(value, complex) or (
-        isinstance(value, TensorType | np.ndarray) and operand_type(value).is_complex
-    )
-    if is_complex and not dtype.is_complex:
-        raise RuntimeError(f"value cannot be converted to type {NUMBER_NAMES.get(dtype, dtype.name)} without overflow")
+    """Imaginary parts are not forgotten, and numbers have to fit."""
+    is_tensor = isinstance(value, TensorType | np.ndarray)
+    check_number(1j if is_tensor and operand_type(value).is_complex and not dtype.is_complex else value, dtype)
 
 
 def _reference_masked_fill(x: Array, mask: Array, value: Any) -> Array:
     _check_mask(mask, value.ndim if isinstance(value, np.ndarray) else 0)
-    _check_filling(from_numpy(x.dtype), value)
+    _check_filling(from_numpy(x.dtype), value.item() if isinstance(value, np.ndarray) else value)
     broadcast_shapes(x.shape, mask.shape)
     return np.asarray(np.where(mask, cast_array(value, from_numpy(x.dtype).numpy), x))
 

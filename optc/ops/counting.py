@@ -241,7 +241,8 @@ def _check_search(boundaries: Any, values: Any, right: Any, side: Any, sorter: A
             f"{format_shape(shape)}and got sorter tensor {format_shape(shape_of(sorter))}"
         )
     if 0 not in (*shape, *given):
-        check_type(unimplemented("searchsorted_out_cpu", BOOLS | COMPLEXES), operand_type(boundaries))
+        common = result_type(boundaries, values)
+        check_type(unimplemented("searchsorted_out_cpu", BOOLS | COMPLEXES), common)
     return bool(right) or side == "right"
 
 
@@ -287,6 +288,7 @@ for _overload, _kind in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
         reference=_reference_search,
         decompose=_decompose_search,
         may_fail=True,
+        out=f"{_overload}_out",
     )
 
 
@@ -314,6 +316,7 @@ for _overload, _kind in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
         decompose=lambda b, values, boundaries, int32, right: _decompose_search(
             b, boundaries, values, int32, right, None, None
         ),
+        out=f"{_overload}_out",
     )
 
 

@@ -15,6 +15,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype
 from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, INTEGERS, check_type, unimplemented
 from optc.ops.elementwise import cast_array
+from optc.ops.number_limits import check_number
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import default_float, number_type, operand_type
 from optc.ops.registry import Operator, define, lookup
@@ -47,23 +48,15 @@ def fill_type(value: Any, code: int | None) -> DType:
 
 def _filled(size: Any, value: Any, dtype: DType) -> Array:
     array = np.empty(known(check_size(size)), dtype.numpy)
-    if operand_type(value).kind == "float" and dtype.kind == "int" and not math.isfinite(value):
-        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype]} without overflow")
-    if isinstance(value, int) and dtype.kind == "int" and not _fits(value, dtype):
-        raise RuntimeError(f"value cannot be converted to type {_C_NAMES[dtype]} without overflow")
+    check_number(value, dtype)
     array[...] = cast_array(value, dtype.numpy)
     return array
 
 
-_C_NAMES = {
-    dtypes.UINT8: "uint8_t", dtypes.INT8: "int8_t", dtypes.INT16: "int16_t", dtypes.INT32: "int32_t",
-    dtypes.INT64: "int64_t",
-}  # fmt: skip
-
-
-def _fits(value: int, dtype: DType) -> bool:
-    limits = np.iinfo(dtype.numpy)
-    return int(limits.min) <= value <= int(limits.max) or (dtype is dtypes.UINT8 and -255 <= value < 0)
+def _infer_full(size: Any, value: Any, code: int | None, *rest: Any) -> TensorType:
+    dtype = fill_type(value, code)
+    check_number(value, dtype)
+    return TensorType(dtype, check_size(size))
 
 
 # Constant tensors ----------------------------------------------------------------------------------------------------
@@ -108,7 +101,7 @@ for _name, _value in (("zeros", 0), ("ones", 1), ("empty", 0)):
 
 define(
     f"aten::full(SymInt[] size, Scalar fill_value, {OPTIONS}) -> Tensor",
-    infer=lambda size, value, dtype, *rest: TensorType(fill_type(value, dtype), check_size(size)),
+    infer=_infer_full,
     reference=lambda size, value, dtype, *rest: _filled(size, value, fill_type(value, dtype)),
     kernel="fill",
 )

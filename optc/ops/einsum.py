@@ -235,23 +235,28 @@ def _tensordot_dims(x: Shape, y: Shape, mine: Sequence[int], other: Sequence[int
         raise RuntimeError("both dimension lists should have same length")
     left = list(normalize_dims(mine, len(x))) if mine else []
     right = list(normalize_dims(other, len(y))) if other else []
-    for first, second in zip(left, right):
+    for first, second, given, wanted in zip(left, right, mine, other):
         if same_dim(x[first], y[second]) is False and 1 not in (x[first], y[second]):
             raise RuntimeError(
                 "contracted dimensions need to match, but first has size "
-                f"{x[first]} in dim {first} and second has size {y[second]} in dim {second}"
+                f"{x[first]} in dim {given} and second has size {y[second]} in dim {wanted}"
             )
     return left, right
 
 
 def _infer_tensordot(x: TensorType, y: TensorType, mine: Sequence[int], other: Sequence[int]) -> TensorType:
     left, right = known_shape(x), known_shape(y)
+    if operand_type(x) is not operand_type(y):
+        raise RuntimeError("both inputs should have same dtype")
     gone, lost = _tensordot_dims(left, right, mine, other)
+    if 0 not in (*left, *right):
+        check_type(unimplemented("addmm_impl_cpu_", BOOLS), operand_type(x))
     kept = [dim for place, dim in enumerate(left) if place not in gone]
     return TensorType(operand_type(x), (*kept, *(dim for place, dim in enumerate(right) if place not in lost)))
 
 
 def _reference_tensordot(x: Array, y: Array, mine: Sequence[int], other: Sequence[int]) -> Array:
+    _infer_tensordot(array_type(x), array_type(y), mine, other)
     gone, lost = _tensordot_dims(x.shape, y.shape, mine, other)
     work = compute_type(operand_type(x)).numpy
     x, y = _matched(x, gone, y, lost), _matched(y, lost, x, gone)
@@ -297,12 +302,22 @@ def _decompose_kron(b: Any, x: Any, y: Any) -> Any:
     return b("aten::reshape", spread, _kron_shape(left, right))
 
 
+def _infer_kron(x: TensorType, y: TensorType) -> TensorType:
+    """A tensor without dimensions beside one that has some counts as one that has, too."""
+    rank = max(len(known_shape(x)), len(known_shape(y)))
+    promoted = result_type(*(each.with_shape((1,) * rank) for each in (x, y)))
+    return TensorType(promoted, tuple(_kron_shape(known_shape(x), known_shape(y))))
+
+
+def _reference_kron(x: Array, y: Array) -> Array:
+    dtype = operand_type(_infer_kron(array_type(x), array_type(y)))
+    return np.asarray(np.kron(x.astype(dtype.numpy), y.astype(dtype.numpy))).copy()
+
+
 define(
     "aten::kron(Tensor self, Tensor other) -> Tensor",
-    infer=lambda x, y: TensorType(result_type(x, y), tuple(_kron_shape(known_shape(x), known_shape(y)))),
-    reference=lambda x, y: np.asarray(
-        np.kron(x.astype(result_type(x, y).numpy), y.astype(result_type(x, y).numpy))
-    ).copy(),
+    infer=_infer_kron,
+    reference=_reference_kron,
     decompose=_decompose_kron,
 )
 
@@ -316,6 +331,8 @@ def _infer_inner(x: TensorType, y: TensorType) -> TensorType:
             f"inner() the last dimension must match on both input tensors but got shapes {format_shape(left)} and "
             f"{format_shape(right)}"
         )
+    if operand_type(x) is not operand_type(y):
+        raise RuntimeError("both inputs should have same dtype")
     if left and right and 0 not in (*left, *right):
         kernel = "dot" if len(left) == 1 and len(right) == 1 else "addmm_impl_cpu_"
         check_type(unimplemented(kernel, BOOLS), operand_type(x))

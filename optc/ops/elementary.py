@@ -175,6 +175,7 @@ define(
     decompose=_round_decimals,
     refuses=unimplemented("round_cpu", WHOLE | COMPLEXES),
     inplace=True,
+    out="decimals_out",
 )
 
 

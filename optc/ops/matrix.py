@@ -269,6 +269,7 @@ for _name in ("outer", "ger"):
         infer=_infer_outer,
         reference=_reference_outer,
         decompose=lambda b, x, y: b("aten::mul.Tensor", b("aten::unsqueeze", x, 1), b("aten::unsqueeze", y, 0)),
+        out="out",
     )
 
 

@@ -11,6 +11,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import normalize_dim, same_dim
 from optc.ops.element_types import BOOLS, COMPLEXES, Refusals, check_type, unimplemented
 from optc.ops.elementwise import cast_array
+from optc.ops.number_limits import check_number
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import operand_type
 from optc.ops.registry import define
@@ -260,6 +261,7 @@ def _check_filled(x: Any, dim: int, index: Any, value: Any) -> int:
         raise IndexError("index_fill_(): Expected dtype int64 for index.")
     if len(shape_of(index)) > 1:
         raise RuntimeError("Index has to be a vector/scalar")
+    check_number(value.item() if isinstance(value, np.ndarray) else value, operand_type(x))
     return place
 
 

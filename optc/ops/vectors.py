@@ -123,6 +123,8 @@ def _joined_extent(x: TensorType, dim: int, prepend: TensorType | None, append: 
     total = shape[place]
     for item in (prepend, append):
         if item is not None:
+            if len(known_shape(item)) != len(shape):
+                raise RuntimeError("diff expects prepend or append to be the same dimension as input")
             total = total + known_shape(item)[place]
     return TensorType(
         result_type(x, *(item for item in (prepend, append) if item is not None)),

@@ -11,6 +11,7 @@ import optc
 
 PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
     "flip": lambda lib, x: x.flip(1),
+    "rsub": lambda lib, x: (lib.rsub(x, lib.ones(x.shape)), lib.rsub(lib.ones(x.shape), x), 1 - x),
     "sort": lambda lib, x: x.sort(1),
     "softmax": lambda lib, x: x.softmax(1),
     "cumsum": lambda lib, x: x.cumsum(2),

@@ -32,6 +32,13 @@ CALLS = [
     "t.lerp(a, a, b)",
     "t.ldexp(a, b)",
     "t.special.xlogy(3, a) + t.special.xlogy(b, 2.5)",
+    "t.kron(a[0, 0], b)",
+    "t.inner(a, b)",
+    "t.tensordot(a, b, 1)",
+    "t.tensordot(a, b[0, 0], 1)",
+    "t.diff(a, append=b[0])",
+    "t.nn.functional.prelu(a, b[0])",
+    "t.bucketize(a, b.flatten().sort()[0])",
     "t.bitwise_and(5, a) | t.bitwise_xor(True, b)",
     "t.bitwise_left_shift(1, a) + t.bitwise_right_shift(90, b)",
 ]  # fmt: skip
