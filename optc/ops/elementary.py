@@ -156,9 +156,13 @@ declare_unary(
 def _round_decimals(b: Any, x: Any, decimals: int) -> Any:
     if decimals == 0:
         return b("aten::round", x)
+    dtype = b.type(x).dtype
     scale = 10.0 ** abs(decimals)
-    scaled = b("aten::mul.Scalar" if decimals > 0 else "aten::div.Scalar", x, scale)
-    return b("aten::div.Scalar" if decimals > 0 else "aten::mul.Scalar", b("aten::round", scaled), scale)
+    # Halves are scaled in single precision, as numbers that do not fit a half when they are scaled do when rounded.
+    work = b("aten::to.dtype", x, compute_type(dtype).code)
+    scaled = b("aten::mul.Scalar" if decimals > 0 else "aten::div.Scalar", work, scale)
+    rounded = b("aten::div.Scalar" if decimals > 0 else "aten::mul.Scalar", b("aten::round", scaled), scale)
+    return b("aten::to.dtype", rounded, dtype.code)
 
 
 def _round_decimals_reference(x: Array, decimals: int) -> Array:

@@ -100,3 +100,16 @@ def test_powers_of_two_do_not_overflow_before_their_products() -> None:
             for library in (optc, torch)
         )
         assert mine == other, (dtype, steps)
+
+
+@pytest.mark.parametrize("decimals", [1, 3, -2])
+def test_halves_are_rounded_to_decimals_as_wider_numbers(decimals: int) -> None:
+    numbers = [65504.0, 123.4375, 0.34521484375, -9999.0]
+    x = optc.tensor(numbers, dtype=optc.float16)
+    expected = torch.round(torch.tensor(numbers, dtype=torch.float16), decimals=decimals).tolist()
+
+    def program(x: Any) -> Any:
+        return optc.round(x, decimals=decimals)
+
+    for function in (program, optc.compile(program, (x,))):
+        assert function(x).tolist() == expected
