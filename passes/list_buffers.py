@@ -23,7 +23,7 @@ from optc.ir.types import BOOL, FLOAT, IntType, TensorType, Type
 from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
-from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement
+from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists
 from optc.passes.list_pieces import PieceForm, are_pieces
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
@@ -46,7 +46,7 @@ def list_buffers(graph: Graph) -> bool:
 
     The tensor is doubled when it is full.
     """
-    changed = False
+    changed = part_lists(graph)
     for node in list(graph.walk()):
         if node.kind != "prim::ListConstruct" or node.owner is None:
             continue

@@ -16,6 +16,21 @@ TENSORS = ("aten::tensor", "aten::as_tensor")
 _HOLDERS = ("prim::TupleConstruct", "prim::ListConstruct", "prim::DictConstruct", "prim::ListOfTuples")
 
 
+def part_lists(graph: Graph) -> bool:
+    """Give everything that reads a list which is written down one of its own: equal lists need not become equal things,
+    and one of them may be an operator's sizes. True where some list was read twice."""
+    changed = False
+    for node in list(graph.walk()):
+        if node.kind != "prim::ListConstruct":
+            continue
+        for use in list(node.output.uses)[1:]:
+            with graph.replacing(node):
+                made = graph.insert(node.kind, node.inputs, (node.output.type,)).output
+            use.node.set_input(use.slot, made)
+            changed = True
+    return changed
+
+
 @dataclass
 class ListFamily:
     """The values that one list has in the course of the program, through branches and loops, and who reads them."""
@@ -40,12 +55,11 @@ class ListFamily:
             self.values[value] = None
             sources = self.sources(value)
             targets = [self.targets(use.node, use.slot) for use in value.uses]
-            # A list that is written down stays there for others: an equal one may be an operator's sizes.
-            is_known = value.node.kind == "prim::ListConstruct" or all(target is not None for target in targets)
-            if sources is None or not is_known:
+            if sources is None or any(target is None for target in targets):
                 return False
             pending += sources + [found for target in targets for found in target or ()]
-        return bool(self.elements) and (bool(self.steps) or any(map(_is_indexed, self.readers)))
+        lengths = {len(start.inputs) for start in self.starts}
+        return bool(self.elements) and (bool(self.steps) or len(lengths) > 1 or any(map(_is_indexed, self.readers)))
 
     def sources(self, value: Value) -> list[Value] | None:
         """The list values that a value may be."""

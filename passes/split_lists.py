@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import INT, ListType, TupleType, Type
-from optc.passes.list_families import READS, ListFamily, Replacement
+from optc.passes.list_families import READS, ListFamily, Replacement, part_lists
 from optc.passes.list_steps import STEPS
 from optc.pipeline import graph_pass
 
@@ -26,7 +26,7 @@ from optc.pipeline import graph_pass
 )
 def split_lists(graph: Graph) -> bool:
     """Keep a list of tuples whose length only running tells as one list for every place in its tuples."""
-    changed = False
+    changed = part_lists(graph)
     for node in list(graph.walk()):
         if node.kind != "prim::ListConstruct" or node.owner is None or not _holds_tuples(node.output.type):
             continue

@@ -218,6 +218,17 @@ def chosen(boxes: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, int]:
     return torch.cat(found), len(found)
 
 
+def present(x: Tensor, y: Tensor) -> tuple[list[Tensor], list[tuple[int, float]], Tensor]:
+    found = [x]
+    numbered: list[tuple[int, float]] = []
+    pieces = [x]
+    if bool(y.sum() > 1):
+        found.append(y)
+        numbered.append((len(found), 0.5))
+        pieces.append(torch.cat([y, y]))
+    return found, numbered, torch.cat(pieces)
+
+
 CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (best_path, [(torch.rand(rows, 5), torch.rand(5, 5)) for rows in (6, 7, 9)]),
     (knapsack, [([1, 3, 4, 5], [1, 4, 5, 7], capacity) for capacity in (7, 8, 3)]),
@@ -236,6 +247,7 @@ CALLS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (shortest, [(torch.rand(rows, 6),) for rows in (5, 7, 4)]),
     (in_order, [(torch.triu(torch.rand(n, n) > 0.5, 1).float(),) for n in (4, 5, 7)]),
     (chosen, [(torch.rand(n, 4), torch.randint(0, 5, (n,)), 5) for n in (20, 40, 6)]),
+    (present, [(torch.rand(1, 2), torch.full((1, 2), number)) for number in (1.0, 0.0, 2.0)]),
     (numbers, [(torch.rand(n),) for n in (20, 30, 7)]),
 ]
 
