@@ -119,8 +119,8 @@ class RowWriter:
         return rows
 
     def repeated(self, node: Node, rows: Rows) -> Rows:
-        b = self.builder
-        times = b("prim::max.int", node.inputs[1], 0)
+        b, times = self.builder, node.inputs[1]
+        b.require(b("aten::ge.int", times, 0), "vector::reserve", "ValueError")
         return self.whole(b("aten::repeat", self.filled(rows), [times, *(1 for _ in self.shape)]))
 
 
