@@ -116,7 +116,8 @@ def _reference_slices(x: Array, dim: int, is_sorted: bool, inverse: bool, counts
 def _starts(b: Any, rows: Any) -> Any:
     """`_runs` of a matrix, or of a vector of elements."""
     count = b.shape(rows)[0]
-    after, before = b("aten::slice.Tensor", rows, 0, 1, count, 1), b("aten::slice.Tensor", rows, 0, 0, -1, 1)
+    after = b("aten::slice.Tensor", rows, 0, 1, count, 1)
+    before = b("aten::narrow", rows, 0, 0, b.shape(after)[0])  # seen to be as long, though there may be no rows
     differs = b("aten::ne.Tensor", after, before)
     if len(b.shape(rows)) > 1:
         differs = b("aten::any.dim", differs, 1, False)
