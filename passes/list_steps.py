@@ -120,7 +120,7 @@ class RowWriter:
 
     def repeated(self, node: Node, rows: Rows) -> Rows:
         b, times = self.builder, node.inputs[1]
-        b.require(b("aten::ge.int", times, 0), "vector::reserve", "ValueError")
+        b.require(b("aten::ge.int", times, 0), "vector::reserve", "RuntimeError")
         return self.whole(b("aten::repeat", self.filled(rows), [times, *(1 for _ in self.shape)]))
 
 
