@@ -4,18 +4,20 @@
 %y : Tensor = aten::view(%x, [3, 3])   =>    %a : Float(9) = aten::narrow(%x, 0, 0, 9)
                                              %y : Float(3, 3) = aten::reshape(%a, [3, 3])
 
-where %x has u0 elements, and only running tells how many that are.
+where %x has u0 elements, and only running tells how many that are; and %x split into [u1, u2] rows becomes %x, checked
+to have u1 + u2 rows, split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from optc.ir.dims import Dim, product
+from optc.ir.dims import Dim, Symbolic, product
 from optc.ir.graph import Graph, Node
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, abstract
 from optc.ops.builder import Builder
+from optc.ops.joining import splits_by_sizes
 from optc.ops.registry import operator_of
 from optc.ops.shape import asked_shape
 from optc.ops.shapes import is_extent
@@ -31,10 +33,10 @@ from optc.pipeline import graph_pass
     },
 )
 def checked_views(graph: Graph) -> bool:
-    """Let the program check that as many elements as it finds fit the shape that it asks for."""
+    """Let the program check that as many elements, or rows, as it finds fit the sizes that it asks for."""
     changed = False
     for node in list(graph.walk()):
-        changed |= _check(node)
+        changed |= _check(node) or _check_parts(node)
     return changed
 
 
@@ -57,6 +59,38 @@ def _check(node: Node) -> bool:
         flat = b("aten::reshape", node.inputs[0], [-1])
         node.output.replace_all_uses_with(b("aten::reshape", b("aten::narrow", flat, 0, 0, product(sizes)), sizes))
     node.destroy()
+    return True
+
+
+def _check_parts(node: Node) -> bool:
+    operator = operator_of(node)
+    if operator is None or not splits_by_sizes(operator):
+        return False
+    tensor, sizes, dim = map(abstract, node.inputs)
+    if not isinstance(sizes, list) or not all(isinstance(size, int | Symbolic) for size in sizes):
+        return False
+    try:
+        operator.infer(tensor, sizes, dim)
+    except UndecidedShape:
+        return _with_checked_rows(node, sizes, dim)
+    except (RuntimeError, TypeError, IndexError):
+        return False
+    return False
+
+
+def _with_checked_rows(node: Node, sizes: Sequence[Dim], dim: int) -> bool:
+    """Split a tensor of which the program has checked that it has as many rows as its parts."""
+    total: Dim = 0
+    for size in sizes:
+        total = total + size
+    with node.graph.inserting(node):
+        b = Builder(node.graph)
+        for size in sizes:
+            if not isinstance(size, int) and not is_extent(size):
+                b.require(b("aten::ge.int", size, 0), "split_with_sizes expects non-negative sizes")
+        extent = b("aten::size.int", node.inputs[0], dim)
+        b.require(b("aten::eq.int", extent, total), "split_with_sizes expects sizes that sum to the extent")
+        node.set_input(0, b("aten::narrow", node.inputs[0], dim, 0, total))
     return True
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from optc.errors import UnsupportedError
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Kept, Slot
 from optc.ir.structure import Structure
+from optc.ir.types import ListType, TensorType
+from optc.ops.abstract import UndecidedShape, abstract
+from optc.ops.registry import operator_of
 from optc.ops.tensors_of_numbers import is_settled_list
 from optc.pipeline import Context, graph_pass
 
@@ -83,8 +87,27 @@ def _take_apart(value: Value, leaves: list[Value]) -> Structure:
     if _are_rows(node):
         leaves.append(node.inputs[0])
         return Structure("rows", type=value.type)
+    parts = _unpacked(value)
+    if parts is not None:
+        leaves += parts
+        return Structure("list", tuple(Structure("leaf", type=part.type) for part in parts), type=value.type)
     leaves.append(value)
     return Structure("leaf", type=value.type)
+
+
+def _unpacked(value: Value) -> Sequence[Value] | None:
+    """The tensors of a list that an operator makes, such as `aten::split`, where it is known how many they are."""
+    operator, graph = operator_of(value.node), value.node.graph
+    if operator is None or not isinstance(value.type, ListType) or not isinstance(value.type.element, TensorType):
+        return None
+    try:
+        items = operator.infer(*map(abstract, value.node.inputs))
+    except (UndecidedShape, RuntimeError, TypeError, IndexError):
+        return None
+    if not isinstance(items, list):
+        return None
+    with graph.replacing(value.node, before=graph.block.return_node):
+        return graph.insert("prim::ListUnpack", [value], items).outputs
 
 
 def _are_rows(node: Node) -> bool:

@@ -10,11 +10,12 @@ import numpy as np
 
 from optc.ir.dims import Dim, Symbolic
 from optc.ir.dtypes import from_numpy
+from optc.ir.graph import Value
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, normalize_dim, same_dim
+from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, abstract, normalize_dim, same_dim
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import result_type
-from optc.ops.registry import always_shares, define
+from optc.ops.registry import Operator, always_shares, define
 from optc.ops.shape import expand_reference
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape, require_same
 
@@ -263,12 +264,34 @@ def declare_splitting(schema: str, bounds_of: Callable[..., tuple[int, Bounds]],
         parts = [x[(slice(None),) * place + (slice(start, end),)] for start, end in bounds]
         return [part.copy() for part in parts] if copied else parts
 
-    def decompose(b: Any, x: Any, *arguments: Any) -> list[Any]:
-        place, bounds = bounds_of(b.shape(x), *arguments)
-        parts = [b("aten::slice.Tensor", x, place, start, end, 1) for start, end in bounds]
+    def decompose(b: Any, x: Any, sizes: Any, *arguments: Any) -> list[Any]:
+        given = list(map(_number_of, sizes)) if isinstance(sizes, list) else _number_of(sizes)
+        place, bounds = bounds_of(b.shape(x), given, *arguments)
+        parts = [_part(b, x, place, start, end) for start, end in bounds]
         return [b("aten::clone", part) for part in parts] if copied else parts
 
-    define(schema, infer=infer, reference=reference, decompose=decompose)
+    operator = define(schema, infer=infer, reference=reference, decompose=decompose)
+    if bounds_of is _sizes_bounds:
+        _SPLIT_BY_SIZES.add(operator)
+
+
+def _number_of(size: Any) -> Any:
+    """A dimension for an int that only running tells."""
+    return abstract(size) if isinstance(size, Value) else size
+
+
+def _part(b: Any, x: Any, place: int, start: Dim, end: Dim) -> Any:
+    if isinstance(start, int) and isinstance(end, int):
+        return b("aten::slice.Tensor", x, place, start, end, 1)
+    return b("aten::narrow", x, place, start, end - start)
+
+
+_SPLIT_BY_SIZES: set[Operator] = set()
+
+
+def splits_by_sizes(operator: Operator) -> bool:
+    """True for operators on (tensor, sizes, dim) whose sizes have to sum to the extent."""
+    return operator in _SPLIT_BY_SIZES
 
 
 def _positive(length: Dim) -> Dim:

@@ -166,3 +166,31 @@ def test_what_does_not_fit_where_it_is_written_is_refused() -> None:
     fast = torch.compile(padded, fallback="error")
     with pytest.raises(RuntimeError, match=r"must match the existing size|must match the size"):
         fast(torch.tensor([1.0, 2, 3]), torch.tensor([3.0, 4]))
+
+
+@torch.jit.script
+def taken_apart(x: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> list[torch.Tensor]:
+    joined = torch.cat([x[first], x[second]])
+    rows = joined[joined.sum(1) > -1e6] * 2
+    return rows.split([x[first].size(0), x[second].size(0)])
+
+
+@torch.jit.script
+def halves_of(x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    return torch.split(x * 2, 2), x.chunk(2, 1)
+
+
+def test_parts_have_as_many_rows_as_there_are() -> None:
+    fast = torch.compile(taken_apart, fallback="error")
+    for extent in (5, 8, 3):
+        x, first, second = torch.rand(extent, 2), torch.rand(extent) > 0.5, torch.rand(extent) > 0.5
+        assert str(fast(x, first, second)) == str(taken_apart(x, first, second))
+    x[0] = -1e7
+    with pytest.raises(RuntimeError, match="split_with_sizes expects split_sizes to sum exactly"):
+        fast(x, torch.ones(3) > 0, second)
+
+
+def test_lists_that_operators_make_are_returned_item_by_item() -> None:
+    fast = torch.compile(halves_of, fallback="error")
+    x = torch.rand(5, 4)
+    assert str(fast(x)) == str(halves_of(x))
