@@ -23,9 +23,6 @@ threads get equal shares of them."""
 
 _CHUNK_BYTES = 768 << 10
 _SMALL_CHUNK_BYTES = 384 << 10
-_SMALL_STREAMED_BYTES = 1 << 20
-"""Of a packed chunk where vectors are narrow: one stream that the processor fetches ahead, so the third level will do,
-and B is packed, or fetched, for more rows."""
 _PANEL_BYTES = 256 << 10
 _SMALL_PANEL_BYTES = 64 << 10  # of a panel that is packed at run time
 SECOND_LEVEL_BYTES = 512 << 10
@@ -46,7 +43,6 @@ _UNITS_WANTED = 12
 _WIDE_BYTES = 64  # of a vector
 CONFLICTING_BYTES = 4096  # rows whose distance is a multiple of this compete for one set of the first-level cache
 _ROWS_TO_PACK = 256  # fewer rows of A are read in place even so
-_NARROW_ROWS_TO_PACK = 32  # and fewer than these by narrow vectors, wherever they lie
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +127,13 @@ def plan_product(target: Target, shape: Shape) -> Plan:
         return _plan_along_k(target, shape)
     if shape.source == "columns" and _is_skinny(target, shape):
         return _transposing_plan(target, shape)
-    packs_a = _packs_a(target, shape)
+    packs_a = _packs_a(shape)
     tile = choose_tile(target, shape.element, shape.m, shape.n, packs_a)
     packs_b = _packs_b(target, shape, tile)
     steps = _steps(target, shape, tile, packs_b)
     packs_from = _packs_from(target, shape, tile) if not packs_b else 0
     prefetch = _prefetch(target, shape, tile) if not packs_from or shape.m is None else 0
-    rows = _rows(target, shape, tile, steps, packs_a)
+    rows = _rows(target, shape, tile, steps)
     copies_b = shape.source == "rows" and not packs_b and not _is_narrow(target) and _copies_b(shape, tile)
     ahead = _ahead(target, shape, tile, rows) if prefetch else 0
     return Plan(tile, rows, steps, packs_a, packs_b, False, 1 if ahead else prefetch, copies_b, 0, ahead, packs_from)
@@ -177,22 +173,15 @@ def _is_narrow(target: Target) -> bool:
     return target.vector_bytes < _WIDE_BYTES
 
 
-def _packs_a(target: Target, shape: Shape) -> bool:
-    """Worth it where many columns use the rows, and they lie badly; rows of which little is known seldom do.
-
-    Tiles of narrow vectors are passed by quickly. Reading each from four or six places costs them up to a tenth.
-    """
+def _packs_a(shape: Shape) -> bool:
+    """Worth it where many columns use the rows, and they lie badly; rows of which little is known seldom do."""
     if shape.is_skinny or shape.windowed:
         return False
     if shape.n is not None and shape.n < _COLUMNS_TO_PACK_FOR or shape.k is not None and shape.k < 64:
         return False
     if shape.a == "columns":
         return True
-    if shape.m is None:
-        return False
-    if _is_narrow(target) and shape.n is not None and shape.m >= _NARROW_ROWS_TO_PACK:
-        return True
-    return shape.conflicts(shape.a_stride) and shape.m >= _ROWS_TO_PACK
+    return shape.conflicts(shape.a_stride) and shape.m is not None and shape.m >= _ROWS_TO_PACK
 
 
 def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
@@ -245,12 +234,10 @@ def _steps(target: Target, shape: Shape, tile: Tile, packs_b: bool) -> int:
     return 0 if shape.k <= most else -(-shape.k // -(-shape.k // most) // unit) * unit
 
 
-def _rows(target: Target, shape: Shape, tile: Tile, steps: int, packs_a: bool = False) -> int:
+def _rows(target: Target, shape: Shape, tile: Tile, steps: int) -> int:
     """Chunks of A that fit the cache, of equal size, and enough of them to share out."""
     k = steps or shape.k or 1024
-    chunk_bytes = _CHUNK_BYTES
-    if _is_narrow(target):
-        chunk_bytes = _SMALL_STREAMED_BYTES if packs_a else _SMALL_CHUNK_BYTES
+    chunk_bytes = _SMALL_CHUNK_BYTES if _is_narrow(target) else _CHUNK_BYTES
     most = max(tile.rows, chunk_bytes // (element_bytes(shape.element) * k) // tile.rows * tile.rows)
     if shape.m is None:
         return most

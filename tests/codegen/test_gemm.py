@@ -497,15 +497,6 @@ def test_chunks_fit_the_second_level_cache() -> None:
         assert not plan.packs_a and most * 3 // 4 < plan.rows * 512 * 4 <= most
 
 
-def test_narrow_vectors_read_many_rows_of_a_packed() -> None:
-    """Such a chunk is one stream, which may come from the third-level cache."""
-    plan = plan_product(AVX2, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
-    assert plan.packs_a and plan.rows * 512 * 4 == 1 << 20
-    for m, n in ((16, 2048), (2048, 200)):
-        assert not plan_product(AVX2, Shape("float", m, n, 512, "rows", "packed", 512)).packs_a
-    assert not plan_product(AVX512, Shape("float", 2048, 2048, 500, "rows", "packed", 500)).packs_a
-
-
 def test_an_epilogue_sees_rows_columns_and_masks() -> None:
     """C[i, j] = product + 100 i + j."""
 
