@@ -293,7 +293,7 @@ def _by_channels(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> An
 def _has_small_groups(weight: Shape, groups: int) -> bool:
     """Whether products of matrices would leave most of their vectors empty, and copy windows in short pieces.
 
-    On Zen 3, twice to twelve times as long for windows of 3 x 3; those of one place are no copies.
+    On Zen 3 they take 1.7 to 11 times as long for up to four outputs, as long for eight; windows of one place are no copies.
     """
     outputs, channels, *kernel = weight
     if not isinstance(outputs, int) or not isinstance(channels, int):
