@@ -13,6 +13,7 @@ from optc.codegen.kernels.native import MemoryTensor, NoneValue
 from optc.codegen.operators import (
     draws,
     gathers,
+    matrix_systems,
     padding,
     patches,
     places,
@@ -128,4 +129,5 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "cumulative": scans.cumulative,
     "select_scatter": writes.scatter,
     **draws.KERNELS,
+    **matrix_systems.KERNELS,
 }

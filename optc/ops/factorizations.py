@@ -38,7 +38,9 @@ def _infer_cholesky(x: TensorType, upper: bool, check: bool = True, name: str = 
 def _one_cholesky(a: Array) -> tuple[Array, int]:
     """The lower factor, and the order of the first leading minor that is not positive (0 when all are)."""
     try:
-        return np.linalg.cholesky(a), 0
+        found = np.linalg.cholesky(a)
+        if not np.isnan(np.diagonal(found)).any():  # numpy lets a nan pass
+            return found, 0
     except np.linalg.LinAlgError:
         pass
     factor = np.tril(a).copy()
@@ -78,6 +80,7 @@ declare_hosted(
     "aten::linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor",
     lambda x, upper: _infer_cholesky(x, upper)[0],
     lambda x, upper: checked_cholesky(x, upper)[0],
+    kernel="matrix_cholesky",
     may_fail=True,
     out="out",
 )
@@ -85,6 +88,7 @@ declare_hosted(
     "aten::cholesky(Tensor self, bool upper=False) -> Tensor",
     lambda x, upper: _infer_cholesky(x, upper, name="cholesky")[0],
     lambda x, upper: checked_cholesky(x, upper, "cholesky")[0],
+    kernel="matrix_cholesky",
     may_fail=True,
     out="out",
     refuses=unimplemented("cholesky_cpu", WHOLE | HALVES, takes_empty=True),
@@ -93,6 +97,7 @@ declare_hosted(
     "aten::linalg_cholesky_ex(Tensor self, *, bool upper=False, bool check_errors=False) -> (Tensor L, Tensor info)",
     _infer_cholesky,
     lambda x, upper, check: checked_cholesky(x, upper) if check else cholesky_factor(x, upper),
+    kernel="matrix_cholesky",
     may_fail=True,
 )
 
@@ -106,7 +111,7 @@ def lu_factors(a: Array) -> tuple[Array, Array, Array]:
     Gaussian elimination of all matrices of a stack at once, with the largest element of a column as its pivot.
     """
     batch, rows, columns = a.shape[:-2], a.shape[-2], a.shape[-1]
-    lu = a.reshape(-1, rows, columns).copy()
+    lu = a.reshape(int(np.prod(batch)), rows, columns).copy()
     count = min(rows, columns)
     pivots = np.tile(np.arange(1, count + 1, dtype=np.int32), (len(lu), 1))
     info = np.zeros(len(lu), np.int32)
@@ -178,6 +183,7 @@ declare_hosted(
     "aten::linalg_lu_factor(Tensor A, *, bool pivot=True) -> (Tensor LU, Tensor pivots)",
     lambda a, pivot: _infer_lu_factor(a, pivot)[:2],
     lambda a, pivot: _checked_lu(a)[:2],
+    kernel="matrix_factor",
     may_fail=True,
 )
 declare_hosted(
@@ -185,6 +191,7 @@ declare_hosted(
     "(Tensor LU, Tensor pivots, Tensor info)",
     _infer_lu_factor,
     lambda a, pivot, check: _checked_lu(a) if check else lu_factors(a),
+    kernel="matrix_factor",
     may_fail=True,
 )
 declare_hosted(
@@ -192,6 +199,7 @@ declare_hosted(
     "(Tensor LU, Tensor pivots, Tensor info)",
     _infer_lu_factor,
     lambda a, pivot, check: _checked_lu(a) if check else lu_factors(a),
+    kernel="matrix_factor",
     may_fail=True,
 )
 

@@ -1,6 +1,6 @@
 """Operators that numpy computes where they stand: factorisations, transforms and other algorithms over whole tensors.
 
-They have no native form of their own. `infer` gives the result's types and torch's errors, `compute` the arrays; the
+Few have a native form, which is then named. `infer` gives the result's types and torch's errors, `compute` the arrays; the
 frame here checks first and casts what comes out to the types that were announced.
 """
 
@@ -45,9 +45,12 @@ def declare_hosted(
     *,
     reason: str = REASON,
     symbolic: bool = False,
+    kernel: str | None = None,
+    decompose: Callable[..., Any] | None = None,
     **traits: Any,
 ) -> Operator:
-    """Declare an operator that numpy computes; `traits` are those of `define`.
+    """Declare an operator that numpy computes; `traits` are those of `define`. With a `kernel`, or where it can be
+    decomposed, native code does the same.
 
     `symbolic`: the rule copes with numbers that are symbols. Others are not asked about them.
     """
@@ -65,7 +68,10 @@ def declare_hosted(
                 return tuple(_stored(value, type_) for value, type_ in zip(values, result, strict=True))
             return _stored(values, result)
 
-    return define(schema, infer=rule, reference=reference, interpreted=reason, **traits)
+    interpreted = reason if kernel is None and decompose is None else None
+    return define(
+        schema, infer=rule, reference=reference, interpreted=interpreted, kernel=kernel, decompose=decompose, **traits
+    )
 
 
 def _stored(value: Any, type_: Any) -> Any:

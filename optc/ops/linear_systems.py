@@ -43,8 +43,37 @@ def _infer_det(a: TensorType, name: str = "linalg.det") -> TensorType:
     return a.with_shape(batch)
 
 
+def _diagonal_and_sign(b: Any, a: Any) -> tuple[Any, Any]:
+    """The diagonal of U, and the sign of the order of rows in which A = L U."""
+    factors, pivots, _ = b("aten::linalg_lu_factor_ex", a)
+    own_places = b("aten::arange.start", 1, b.shape(a)[-1] + 1, dtype=INT32.code)
+    exchanged = b("aten::sum.dim_IntList", b("aten::ne.Tensor", pivots, own_places), [-1])
+    odd = b("aten::bitwise_and.Scalar", exchanged, 1)
+    sign = b("aten::sub.Tensor", b("aten::ones_like", odd), b("aten::mul.Scalar", odd, 2))
+    return b("aten::diagonal", factors, 0, -2, -1), b("aten::to.dtype", sign, real_type(b.type(a).dtype).code)
+
+
+def _build_det(b: Any, a: Any) -> Any:
+    diagonal, sign = _diagonal_and_sign(b, a)
+    return b("aten::mul.Tensor", b("aten::prod.dim_int", diagonal, -1), sign)
+
+
+def _build_slogdet(b: Any, a: Any) -> Any:
+    diagonal, sign = _diagonal_and_sign(b, a)
+    signs = b("aten::prod.dim_int", b("aten::sgn", diagonal), -1)
+    sizes = b("aten::sum.dim_IntList", b("aten::log", b("aten::abs", diagonal)), [-1])
+    return b("aten::mul.Tensor", signs, sign), sizes
+
+
+def _build_logdet(b: Any, a: Any) -> Any:
+    sign, size = _build_slogdet(b, a)
+    if b.type(a).dtype.is_complex:
+        return b("aten::add.Tensor", b("aten::log", sign), size)
+    return b("aten::where.ScalarSelf", b("aten::eq.Scalar", sign, -1), np.nan, size)
+
+
 for _schema in ("linalg_det(Tensor A)", "det(Tensor self)"):
-    declare_hosted(f"aten::{_schema} -> Tensor", _infer_det, np.linalg.det)
+    declare_hosted(f"aten::{_schema} -> Tensor", _infer_det, np.linalg.det, decompose=_build_det)
 
 
 def _infer_slogdet(a: TensorType) -> Any:
@@ -53,8 +82,9 @@ def _infer_slogdet(a: TensorType) -> Any:
     return a.with_shape(batch), TensorType(real_type(operand_type(a)), batch)
 
 
-declare_hosted("aten::linalg_slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", _infer_slogdet, np.linalg.slogdet)
-declare_hosted("aten::slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", _infer_slogdet, np.linalg.slogdet)
+for _schema in ("linalg_slogdet(Tensor A)", "slogdet(Tensor self)"):
+    declare_hosted(f"aten::{_schema} -> (Tensor sign, Tensor logabsdet)", _infer_slogdet, np.linalg.slogdet,
+                   decompose=_build_slogdet)  # fmt: skip
 
 
 def _logdet(a: Array) -> Array:
@@ -64,7 +94,9 @@ def _logdet(a: Array) -> Array:
     return np.asarray(np.where(sign == -1, np.nan, size))
 
 
-declare_hosted("aten::logdet(Tensor self) -> Tensor", lambda a: _infer_det(a, "logdet"), _logdet)
+declare_hosted(
+    "aten::logdet(Tensor self) -> Tensor", lambda a: _infer_det(a, "logdet"), _logdet, decompose=_build_logdet
+)
 
 
 # Inverses ------------------------------------------------------------------------------------------------------------
@@ -100,15 +132,30 @@ def _checked_inverse(a: Array, name: str = "linalg.inv") -> tuple[Array, Array]:
     return inverse, info
 
 
+def _identity(b: Any, a: Any) -> Any:
+    """As many unit matrices as there are matrices."""
+    shape = b.shape(a)
+    return b("aten::expand", b("aten::eye.m", shape[-2], shape[-1], dtype=b.type(a).dtype.code), list(shape))
+
+
+def _build_inverse(b: Any, a: Any) -> Any:
+    return b("aten::linalg_solve", a, _identity(b, a))
+
+
+def _build_inverse_ex(b: Any, a: Any, check: bool) -> Any:
+    return b("aten::linalg_solve_ex", a, _identity(b, a), True, check)
+
+
 for _schema in ("linalg_inv(Tensor A)", "inverse(Tensor self)"):
     declare_hosted(
         f"aten::{_schema} -> Tensor", lambda a: _infer_inverse(a)[0], lambda a: _checked_inverse(a)[0],
-        may_fail=True, out="out",
+        decompose=_build_inverse, may_fail=True, out="out",
     )  # fmt: skip
 declare_hosted(
     "aten::linalg_inv_ex(Tensor A, *, bool check_errors=False) -> (Tensor inverse, Tensor info)",
     _infer_inverse,
     lambda a, check: _checked_inverse(a, "linalg.inv_ex") if check else _inverse(a),
+    decompose=_build_inverse_ex,
     may_fail=True,
 )
 
@@ -194,6 +241,7 @@ declare_hosted(
     "aten::linalg_solve(Tensor A, Tensor B, *, bool left=True) -> Tensor",
     lambda a, b, left: _infer_solve(a, b, left)[0],
     lambda a, b, left: _checked_solve(a, b, left)[0],
+    kernel="matrix_solve",
     may_fail=True,
     out="out",
 )
@@ -202,6 +250,7 @@ declare_hosted(
     "(Tensor result, Tensor info)",
     _infer_solve,
     lambda a, b, left, check: _checked_solve(a, b, left) if check else _solve(a, b, left),
+    kernel="matrix_solve",
     may_fail=True,
 )
 
@@ -243,6 +292,7 @@ declare_hosted(
     "Tensor",
     _infer_triangular,
     _solve_triangular,
+    kernel="matrix_triangular",
     out="out",
 )
 
@@ -258,11 +308,18 @@ def _old_triangular(b: Array, a: Array, upper: bool, transpose: bool, unit: bool
     return found, np.broadcast_to(a, (*found.shape[:-2], *a.shape[-2:])).copy()
 
 
+def _build_old_triangular(b: Any, right: Any, a: Any, upper: bool, transpose: bool, unit: bool) -> Any:
+    system = b("aten::transpose.int", a, -1, -2) if transpose else a
+    found = b("aten::linalg_solve_triangular", system, right, upper != transpose, True, unit)
+    return found, b("aten::clone", b("aten::expand", a, [*b.shape(found)[:-2], *b.shape(a)[-2:]]))
+
+
 declare_hosted(
     "aten::triangular_solve(Tensor self, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> "
     "(Tensor solution, Tensor cloned_coefficient)",
     _infer_old_triangular,
     _old_triangular,
+    decompose=_build_old_triangular,
 )
 
 
@@ -283,10 +340,19 @@ def _cholesky_solve(b: Array, factor: Array, upper: bool) -> Array:
     return substituted(adjoint(lower), substituted(lower, b, False, False), True, False)
 
 
+def _build_cholesky_solve(b: Any, right: Any, factor: Any, upper: bool) -> Any:
+    turned = b("aten::transpose.int", factor, -1, -2)
+    turned = b("aten::conj_physical", turned) if b.type(factor).dtype.is_complex else turned
+    lower, other = (turned, factor) if upper else (factor, turned)
+    half = b("aten::linalg_solve_triangular", lower, right, False)
+    return b("aten::linalg_solve_triangular", other, half, True)
+
+
 declare_hosted(
     "aten::cholesky_solve(Tensor self, Tensor input2, bool upper=False) -> Tensor",
     _infer_cholesky_solve,
     _cholesky_solve,
+    decompose=_build_cholesky_solve,
     out="out",
     refuses=unimplemented("cholesky_solve_cpu", WHOLE | HALVES, of="self", takes_empty=True),
 )
@@ -301,6 +367,7 @@ declare_hosted(
     "aten::cholesky_inverse(Tensor self, bool upper=False) -> Tensor",
     _infer_cholesky_inverse,
     lambda factor, upper: _cholesky_solve(np.eye(factor.shape[-1], dtype=factor.dtype), factor, upper),
+    decompose=lambda b, factor, upper: _build_cholesky_solve(b, _identity(b, factor), factor, upper),
     out="out",
     refuses=unimplemented("cholesky_inverse_out_cpu", WHOLE | HALVES, takes_empty=True),
 )
