@@ -17,6 +17,7 @@ from optc.codegen.machine.host import Target
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.operators.emitters import HANDLERS
 from optc.ir import types
+from optc.ir.bounds import assuming, turns_of
 from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
 from optc.ir.symbols import plain_symbol
@@ -33,7 +34,8 @@ def generate(
     started = time.perf_counter()
     chosen = target or jit.host_target()
     signature = signature_of(graph)
-    code = Driver(graph, chosen, name, HANDLERS, is_profiled).compile()
+    with assuming(turns_of(graph)):
+        code = Driver(graph, chosen, name, HANDLERS, is_profiled).compile()
     texts = {module_name: str(module) for module_name, module in code.modules.items()}
     program = NativeProgram(
         graph, chosen, signature, code.symbol, texts, code.kernels, code.constants, code.arena_bytes

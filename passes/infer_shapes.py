@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from optc.errors import OptcError
+from optc.ir.bounds import assuming, number_of
 from optc.ir.dims import Dim, Symbolic, fresh, symbols
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
@@ -60,7 +61,7 @@ def infer_shapes(graph: Graph, *, context: Context) -> bool:
     told: Told = {}
     for _ in range(_ROUNDS):
         inference = Inference(graph, context, told)
-        inference.block(graph.block)
+        inference.interpret()
         if not inference.renew_dims():
             break
     folded = write_facts(graph, inference.facts)
@@ -80,7 +81,7 @@ class Undecided:
 def undecided_extents(graph: Graph, context: Context) -> dict[Node, Undecided]:
     """What inference could not decide where it first met it: in a loop, what it carries has its first shape there."""
     inference = Inference(graph, context)
-    inference.block(graph.block)
+    inference.interpret()
     return inference.undecided
 
 
@@ -91,6 +92,7 @@ class Inference:
         self.context = context
         self.facts = Facts()
         self.undecided: dict[Node, Undecided] = {}
+        self.turns: dict[str, Dim | None] = {}
         self.owners = binders(graph)
         self.joins = Joins(self.owners)
         self.told_before: Told = {} if told is None else told
@@ -100,6 +102,11 @@ class Inference:
         self.types_before = {value: value.type for value in graph.values()}
         self.newest = fresh()
         self.graph = graph
+
+    def interpret(self) -> None:
+        """Give every value of the graph its type."""
+        with assuming(self.turns):
+            self.block(self.graph.block)
 
     def renew_dims(self) -> bool:
         """Where a value that told a symbol turned out to tell something else, so does every `prim::Dim` of the symbol.
@@ -296,7 +303,7 @@ class Inference:
         """prim::Loop: interpret the body until the types of carried values hold for every iteration."""
         body = node.blocks[0]
         counter, *carried = body.inputs
-        abstract(counter)
+        self.turns[str(abstract(counter))] = number_of(node.inputs[0])
         olds = [value.type for value in carried]
         for parameter, start in zip(carried, node.inputs[2:]):
             parameter.type = start.type

@@ -48,7 +48,8 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
     if placed is None:
         raise Unsupported(node, "the view needs a copy that cannot be made")
-    sizes, strides, offset = placed
+    _, strides, offset = placed
+    sizes = tensor_type(node.output).shape or ()  # which may know more than what follows from the source alone
     is_constant = memory.pointer.name in driver.early and isinstance(offset, int)
     b = driver.entry if is_constant else driver.b
     pointer = b.gep(memory_type(memory.dtype), memory.pointer, emit_dim(b, offset, driver.symbols))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dims, dtypes
+from optc.ir.bounds import is_not_negative
 from optc.ir.dims import Dim
 from optc.ops import arithmetic, division, special
 from optc.ops.abstract import same_dim
@@ -31,7 +32,6 @@ from optc.ops.number_rules import (
 )
 from optc.ops.registry import ScalarFunction, define
 from optc.ops.scalar import Expr, apply, function, literal, select
-from optc.ops.shapes import is_extent
 
 # Arithmetic ----------------------------------------------------------------------------------------------------------
 
@@ -185,9 +185,9 @@ def _order(positive: bool, strict: bool) -> Callable[[Dim, Dim], bool | None]:
         difference = x - y if positive else y - x
         if isinstance(difference, int):
             return difference > 0 if strict else difference >= 0
-        if not strict and is_extent(difference):
+        if is_not_negative(difference - int(strict)):
             return True
-        return False if strict and is_extent(difference * -1) else None
+        return False if is_not_negative(int(strict) - 1 - difference) else None
 
     return decide
 
@@ -304,7 +304,7 @@ def _absolute(x: Number) -> Number:
 declare_function("aten::neg", lambda x: -x, _negative, results=("int", "float", "Scalar"),
                  symbolic=lambda x: x * -1)  # fmt: skip
 declare_function("prim::abs", lambda x: function("abs", x), _absolute, results=("int", "float", "Scalar"),
-                 symbolic=lambda x: x if is_extent(x) else None)  # fmt: skip
+                 symbolic=lambda x: x if is_not_negative(x) else None)  # fmt: skip
 declare_function("aten::ceil", _rounded("ceil"), _to_integer(math.ceil), results=("int", "int", "Scalar"),
                  symbolic=lambda x: x, may_fail=True)  # fmt: skip
 declare_function("aten::floor", _rounded("floor"), _to_integer(math.floor), results=("int", "int", "Scalar"),
@@ -472,7 +472,7 @@ def _range_length_symbolic(low: Dim, high: Dim, step: Dim) -> Dim | None:
     if not isinstance(step, int) or step <= 0:
         return None
     length = (high - low + (step - 1)) // step
-    return length if is_extent(length) else dims.maximum(length, 0)
+    return length if is_not_negative(length) else dims.maximum(length, 0)
 
 
 def _range_length_expr(low: Expr, high: Expr, step: Expr) -> Expr:

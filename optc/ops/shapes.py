@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from optc.ir.bounds import is_not_negative
 from optc.ir.dims import Dim, Symbol, Symbolic, maximum, minimum, product
 from optc.ir.dtypes import BFLOAT16, BOOL, FLOAT32, DType
 from optc.ir.types import TensorType
@@ -193,7 +194,7 @@ def is_negative(value: Dim) -> Dim:
     """1 when a number is negative, else 0, as a dimension."""
     if isinstance(value, int):
         return int(value < 0)
-    return 0 if is_extent(value) else maximum(0, minimum(1, value * -1))
+    return 0 if is_not_negative(value) else maximum(0, minimum(1, value * -1))
 
 
 def is_extent(value: Dim) -> bool:
@@ -217,7 +218,7 @@ def slice_bounds(extent: Dim, start: Dim | None, end: Dim | None) -> tuple[Dim, 
     if end is None or (isinstance(end, int) and end >= 2**62) or end == extent:
         return first, extent
     last = _clamp(from_end(end, extent), extent)
-    return first, last if first == 0 else maximum(first, last)
+    return first, last if first == 0 or is_not_negative(last - first) else maximum(first, last)
 
 
 def _clamp(value: Dim, extent: Dim) -> Dim:
@@ -227,10 +228,8 @@ def _clamp(value: Dim, extent: Dim) -> Dim:
     difference = value - extent
     if isinstance(difference, int) and difference > 0:
         return extent
-    positive = value if is_extent(value) else maximum(value, 0)
-    if isinstance(difference, int):
-        return positive
-    return minimum(positive, extent)
+    positive = value if is_not_negative(value) else maximum(value, 0)
+    return positive if is_not_negative(difference * -1) else minimum(positive, extent)
 
 
 def slice_length(first: Dim, last: Dim, step: Dim) -> Dim:

@@ -149,6 +149,36 @@ def swap_and_grow(x, n: int):
     return a, b
 
 
+def shortest_paths(x):
+    """One row and one column, cut out as slices that cannot reach over the end."""
+    d = optc.abs(x)
+    for k in range(x.size(0)):
+        d = optc.minimum(d, d[:, k : k + 1] + d[k : k + 1, :])
+    return d
+
+
+def windows(x):
+    out: list[optc.Tensor] = []
+    for i in range((x.size(0) - 4) // 3 + 1):
+        out.append(x[i * 3 : i * 3 + 4] * 2)
+    return optc.stack(out)
+
+
+def levinson(x, order: int):
+    """Slices that may reach over the end of `x`, as far as anybody knows, beside some that cannot."""
+    r = x[0]
+    a = optc.zeros(order + 1)
+    a[0] = 1.0
+    error = r[0] + 9.0
+    for i in range(1, order + 1):
+        k = -(a[:i] * r[1 : i + 1].flip(0)).sum() / error
+        before = a.clone()
+        a[1:i] = before[1:i] + k * before[1:i].flip(0)
+        a[i] = k
+        error = error * (1 - k * k)
+    return a, error
+
+
 def tensor(*shape: int, shift: float = 0.0) -> Any:
     values = np.random.default_rng(len(shape)).standard_normal(shape) + shift
     return optc.from_numpy(values.astype(np.float32))
@@ -199,6 +229,10 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (matrix, (tensor(2, 70), 4)),
     (small_rows, (tensor(9, 70), 9)),
     (columns, (tensor(9, 70),)),
+    (shortest_paths, (tensor(9, 9),)),
+    (shortest_paths, (tensor(41, 41),)),
+    (windows, (tensor(20, 50),)),
+    *((levinson, (tensor(2, 9), order)) for order in (1, 5)),
 ]
 
 
