@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optc.errors import OptcError
+from optc.ir.bounds import number_of
 from optc.ir.dims import Dim, Symbolic, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.ir.graph import Graph, Node, Value
@@ -83,11 +84,20 @@ _SIMPLE: dict[type, Type] = {bool: BOOL, int: INT, float: FLOAT, complex: COMPLE
 def write_facts(graph: Graph, facts: Facts) -> bool:
     """Turn certain results into constants and `prim::Dim`, certain failures into raises. True when anything changed."""
     writer = _Writer(graph, facts)
-    changed = False
+    changed = _write_numbers(graph)
     for node in list(graph.walk()):
         if node.owner is not None:
             changed |= writer.node(node)
     return changed
+
+
+def _write_numbers(graph: Graph) -> bool:
+    """Inputs that are one certain number become constants. True when there were any."""
+    numbers = [value for value in graph.inputs if value.has_uses and type(number_of(value)) is int]
+    for value in numbers:
+        with graph.inserting(next(graph.block.nodes, graph.block.return_node)):
+            value.replace_all_uses_with(graph.insert_constant(number_of(value), value.type))
+    return bool(numbers)
 
 
 class _Writer:

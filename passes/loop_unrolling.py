@@ -15,29 +15,33 @@ from optc.pipeline import graph_pass
     functional=True,
     after={"constant-folding": "trip counts must have become constants"},
 )
-def loop_unrolling(graph: Graph, *, trips: int = 8, nodes: int = 64, bookkeeping: int = 4096) -> bool:
+def loop_unrolling(
+    graph: Graph, *, trips: int = 8, nodes: int = 64, bookkeeping: int = 4096, reshaping: int = 512
+) -> bool:
     """Write out loops that run a known, small number of times (at most `trips`, `nodes` nodes in all).
 
     Loops that compute no tensors, only numbers and lists of them, mostly fold away: they may have `bookkeeping` nodes.
-    So may those that go through tensors of different shapes, which have no other native form.
+    So may those that go through tensors of different shapes, which have no other native form, and neither have those
+    that carry a tensor whose shape is another one in every turn: they may have `reshaping` nodes.
     """
     changed = False
     for node in graph.walk():
-        if node.kind == "prim::Loop" and node.owner is not None:
-            changed |= _unroll(node, trips, nodes, bookkeeping)
+        count = known_trips(node) if node.kind == "prim::Loop" and node.owner is not None else None
+        if count is not None and _is_affordable(node, count, trips, nodes, bookkeeping, reshaping):
+            write_out(node, count)
+            changed = True
     return changed
 
 
-def _unroll(loop: Node, trips: int, nodes: int, bookkeeping: int) -> bool:
-    count = known_trips(loop)
-    if count is None:
-        return False
-    size = sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
-    is_small = count <= 1 or (count <= trips and count * size <= nodes)
-    if not is_small and (count * size > bookkeeping or not (_is_bookkeeping(loop) or _goes_through_unlike(loop))):
-        return False
-    write_out(loop, count)
-    return True
+def _is_affordable(loop: Node, count: int, trips: int, nodes: int, bookkeeping: int, reshaping: int) -> bool:
+    if count <= 1:
+        return True
+    size = count * sum(node.kind != "prim::Constant" for node in loop.blocks[0].walk())
+    if _is_bookkeeping(loop) or _goes_through_unlike(loop):
+        return size <= bookkeeping
+    if _loses_a_shape(loop):
+        return size <= reshaping
+    return count <= trips and size <= nodes
 
 
 def write_out(loop: Node, count: int) -> None:
@@ -69,6 +73,16 @@ def _goes_through_unlike(loop: Node) -> bool:
         _holds_unlike(node.inputs[0]) and not node.inputs[0].node.is_inside(body) and not node.inputs[1].is_constant
         for node in body.walk()
         if node.kind == "aten::__getitem__"
+    )
+
+
+def _loses_a_shape(loop: Node) -> bool:
+    """A tensor that is carried begins with a known shape, and nobody knows with which it goes on."""
+    starts = zip(loop.inputs[2:], loop.blocks[0].inputs[1:])
+    types = ((start.type, carried.type) for start, carried in starts)
+    return any(
+        isinstance(start, TensorType) and isinstance(carried, TensorType) and start.is_typed and not carried.is_typed
+        for start, carried in types
     )
 
 

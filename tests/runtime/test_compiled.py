@@ -6,6 +6,7 @@ import copy
 import re
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -457,3 +458,37 @@ def test_only_numbers_that_stay_are_told_where_some_have_to_be() -> None:
         "(Float(2), int = 6, int = 2)", "(Float(2), int = 6, int)", "(Float(2), int = 7, int = 4)",
         "(Float(2), int = 7, int = 5)",
     ]  # fmt: skip
+
+
+def halved(x: torch.Tensor, levels: int):
+    details: list[torch.Tensor] = []
+    for _ in range(levels):
+        details.append(x[..., ::2] - x[..., 1::2])
+        x = x[..., ::2] + x[..., 1::2]
+    return details, x
+
+
+def butterflies(x: torch.Tensor):
+    half = 1
+    n = x.numel()
+    while half < n:
+        x = x.reshape(-1, 2, half)
+        x = torch.stack([x[:, 0] + x[:, 1], x[:, 0] - x[:, 1]], 1)
+        half *= 2
+    return x.reshape(-1)
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [(halved, [(64, 3), (64, 2), (48, 4)]), (butterflies, [(64,), (32,), (16,)])],
+)
+def test_loops_that_reshape_what_they_carry_are_compiled_for_their_turns(
+    function: Callable[..., Any], calls: list[tuple[int, ...]]
+) -> None:
+    scripted = torch.jit.script(function)
+    fast = torch.compile(scripted, fallback="error")
+    for extent, *others in calls:
+        x = torch.randn(extent)
+        expected, found = scripted(x, *others), fast(x, *others)
+        pairs = zip([*expected[0], expected[1]], [*found[0], found[1]]) if others else [(expected, found)]
+        assert all(torch.allclose(mine, other, atol=1e-5) for mine, other in pairs)
