@@ -168,6 +168,12 @@ FUNCTIONS = {
     "operators with several names": (
         "torch.multiply(x, 2), torch.divide(x, x), torch.subtract(x, x), torch.absolute(x), torch.concat([x, x])",
     ),
+    "names of linear algebra that went into a namespace": (
+        "torch.det(x[:, :3]), torch.matrix_exp(x @ x.t()), torch.matrix_power(x[:, :3], 2), x.adjoint(), torch.linalg.det(x[:, 1:])",
+    ),
+    "names of special functions": (
+        "torch.arctan2(x, x), torch.special.polygamma(1, x), torch.special.gammainc(x, x), torch.special.xlogy(2, x)",
+    ),
 }
 
 
