@@ -18,7 +18,6 @@ from optc import config
 from optc.archive.debug_information import DebugInformation
 from optc.archive.deep_code import parse
 from optc.archive.keyword_names import has_keyword_members, with_keywords_as_names
-from optc.archive.old_functions import ArchivedTorch
 from optc.archive.upgraders import upgrade
 from optc.archive.value_types import Fitting
 from optc.archive.zip_reader import ZipReader
@@ -29,7 +28,7 @@ from optc.ir.types import FLOAT, NATIVE_CLASSES, NONE, EnumType, TupleType, Type
 from optc.jit.code_dependencies import contained_types
 from optc.jit.frontend.callables import FunctionValue
 from optc.jit.frontend.enumerations import register_enum
-from optc.jit.frontend.missing_operators import ArchivedNamespaces
+from optc.jit.frontend.missing_operators import ArchivedNamespaces, ArchivedTorch
 from optc.jit.frontend.resolver import StringResolver, value_of_type
 from optc.jit.frontend.signatures import read_signature
 from optc.jit.frontend.simple import SimpleValue

@@ -138,7 +138,8 @@ def signatures_of(name: str) -> list[Signature]:
     """
     found = _signatures.get(name)
     if found is None:
-        found = [Signature(operator) for operator in overloads(name) if concerns_tensors(operator)]
+        asked = sorted(overloads(name), key=lambda operator: not operator.asked_first)
+        found = [Signature(operator) for operator in asked if concerns_tensors(operator)]
         if not found:
             raise AttributeError(f"optc has no operator {name}")
         _signatures[name] = found

@@ -40,11 +40,12 @@ def _listed(values: Sequence[Value], scope: ScopeOfExpressions) -> str:
 
 def _operator(node: Node, scope: ScopeOfExpressions) -> str:
     namespace, _, name = node.kind.partition("::")
-    prefix = _OWN_NAMES.get(node.kind) or (f"torch.{name}" if namespace == "aten" else f"ops.{namespace}.{name}")
+    prefix = OWN_NAMES.get(node.kind) or (f"torch.{name}" if namespace == "aten" else f"ops.{namespace}.{name}")
     return f"{prefix}({', '.join(_arguments(node, scope))})"
 
 
-_OWN_NAMES = {"aten::backward": "torch.autograd.backward", "aten::grad": "torch.autograd.grad"}
+OWN_NAMES = {"aten::backward": "torch.autograd.backward", "aten::grad": "torch.autograd.grad"}
+"""What code calls operators that do not have the name of their namespace."""
 
 _RAISE = parse_schema("prim::RaiseException(str msg, str? cls=None) -> ()")
 

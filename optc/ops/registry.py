@@ -133,7 +133,8 @@ class Operator:
     says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `in_rows`: a result
     of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
     does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
-    tensor. `overlap` says what may share memory when it writes. `refuses` names element types that it does not take
+    tensor. `asked_first`: eager code tries it before the overloads declared before it, which scripts do not. `overlap` says what
+    may share memory when it writes. `refuses` names element types that it does not take
     (`optc.ops.element_types`). `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
     real and imaginary parts (`optc.ops.complex_parts`).
     The schema's text is parsed when it is first asked for: importing all declarations stays fast.
@@ -141,8 +142,8 @@ class Operator:
 
     __slots__ = (
         "name", "rule", "reference", "lowering", "pure", "commutative", "may_fail", "random", "functional", "draws_when",
-        "in_rows", "makes_rows", "is_elementwise", "accepts_untyped", "needs_elements", "needs_strides", "shares", "parts",
-        "overlap",
+        "in_rows", "makes_rows", "is_elementwise", "asked_first", "accepts_untyped", "needs_elements", "needs_strides", "shares",
+        "parts", "overlap",
         "_make_schema", "_schema",
     )  # fmt: skip
 
@@ -167,6 +168,7 @@ class Operator:
         in_rows: bool = False,
         makes_rows: bool = False,
         is_elementwise: bool = False,
+        asked_first: bool = False,
         overlap: Overlap = Overlap.ALIGNED,
         refuses: Refusals = (),
     ) -> None:
@@ -187,6 +189,7 @@ class Operator:
         self.in_rows = in_rows
         self.makes_rows = makes_rows
         self.is_elementwise = is_elementwise
+        self.asked_first = asked_first
         self.overlap = overlap
         self.parts: Callable[..., Any] | None = None
         self._make_schema = schema
@@ -276,6 +279,7 @@ def define(
     in_rows: bool = False,
     makes_rows: bool = False,
     is_elementwise: bool = False,
+    asked_first: bool = False,
     overlap: Overlap = Overlap.ALIGNED,
     refuses: Refusals = (),
 ) -> Operator:
@@ -317,6 +321,7 @@ def define(
         in_rows=in_rows,
         makes_rows=makes_rows,
         is_elementwise=is_elementwise,
+        asked_first=asked_first,
         overlap=overlap,
         refuses=refuses,
     )

@@ -321,12 +321,13 @@ def _declare(name: str, spatial: int, rule: TapRule, has_corners: bool) -> None:
 
     sized = f"Tensor self, SymInt[{spatial}] output_size, {corners}{scales}"
     scaled = f"Tensor input, SymInt[]? output_size, {corners}float[]? scale_factors"
-    forms = [("", sized, with_sizes), (".vec", scaled, with_scales)]
-    for overload, arguments, read in forms if spatial == 1 else reversed(forms):  # the order of overload resolution
-        _declare_overload(f"aten::{name}{overload}({arguments}) -> Tensor", rule, read)
+    _declare_overload(f"aten::{name}({sized}) -> Tensor", rule, with_sizes)
+    _declare_overload(f"aten::{name}.vec({scaled}) -> Tensor", rule, with_scales, asked_first=spatial > 1)
 
 
-def _declare_overload(schema: str, rule: TapRule, read: Callable[..., Resampling]) -> None:
+def _declare_overload(
+    schema: str, rule: TapRule, read: Callable[..., Resampling], *, asked_first: bool = False
+) -> None:
     def infer(x: TensorType, *arguments: Any) -> TensorType:
         shape, how = known_shape(x), read(known_shape(x), *arguments)
         _check_type(operand_type(x), rule, len(how.extents))
@@ -342,7 +343,7 @@ def _declare_overload(schema: str, rule: TapRule, read: Callable[..., Resampling
         work = INT32 if dtype is UINT8 and rule in _WEIGHTED else compute_type(dtype)
         return narrowed(b, _build(b, narrowed(b, x, work), rule, how, dtype), dtype)
 
-    define(schema, infer=infer, reference=reference, decompose=decompose)
+    define(schema, infer=infer, reference=reference, decompose=decompose, asked_first=asked_first)
 
 
 for _spatial in (1, 2, 3):

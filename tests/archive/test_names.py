@@ -11,7 +11,7 @@ import pytest
 
 import optc
 from optc import nn
-from optc.errors import ExecutionError
+from optc.errors import ArchiveError, ExecutionError
 from tests.archive.handmade import EMPTY_OBJECT, archive
 
 LAYER = "class M(Module):\n  def forward(self: __torch__.M,\n    x: Tensor) -> Tensor:\n    return {}\n"
@@ -69,6 +69,31 @@ def test_what_a_missing_operator_returns_is_compiled_around() -> None:
     module = layer("torch.relu(ops.quantized.unheard_of(torch.neg(x)))")
     with pytest.raises(ExecutionError, match="has no operator quantized::unheard_of"):
         optc.compile(module, fallback="allow")(optc.ones(2))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "y, z = torch.unheard_of(x, out0=x)\n    return torch.add(y, z)",
+        "torch.unheard_of_(x)\n    return x",
+        "_0 = torch.unheard_of(x)\n    y, z, = _0\n    return torch.add(y, _0)",
+        "y = torch.autograd.grad([x], [x])\n    torch.autograd.backward(x)\n    return x",
+        "y = torch.relu(torch.autograd.grad([x], [x]))\n    return y",
+    ],
+)
+def test_code_keeps_what_it_does_with_the_results_of_missing_operators(lines: str) -> None:
+    """That tells how many there are: of a call as a statement there is none."""
+    module = optc.jit.load(io.BytesIO(archive({"__torch__.py": LAYER.replace("return {}", lines)}, EMPTY_OBJECT)))
+    assert module.code.endswith(f"    {lines}\n".replace("\n    ", "\n  ")[2:])
+    assert again(module).code == module.code
+    for run in (module, optc.compile(module, fallback="allow")):
+        with pytest.raises(ExecutionError, match="has no operator aten::"):
+            run(optc.ones(2))
+
+
+def test_only_what_differentiates_is_in_autograd() -> None:
+    with pytest.raises(ArchiveError, match="attribute lookup is not defined on builtin"):
+        layer("torch.autograd.relu(x)")(optc.ones(1))
 
 
 def test_a_missing_operator_is_not_taken_for_one_that_only_computes() -> None:

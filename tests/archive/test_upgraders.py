@@ -45,19 +45,50 @@ def test_a_hundred_steps_where_none_are_given(name: str, since: int) -> None:
 
 
 IMAGE = "torch.view(torch.arange(12., dtype=6), [1, 1, 3, 4])"
+LINE, VOLUME = (f"torch.view(torch.arange(24., dtype=6), {shape})" for shape in ("[2, 3, 4]", "[1, 1, 2, 3, 4]"))
 ENLARGED = [
     f'torch.__interpolate({IMAGE}, None, 2., "nearest", None)', f"torch.__interpolate({IMAGE}, [6, 7])",
     f'torch.__interpolate({IMAGE}, [6, 8], None, "bilinear", True)', f"torch.__interpolate({IMAGE}, 5)",
     f'torch.__interpolate({IMAGE}, None, [2., 3.], "bilinear", False, True)',
+    f'torch.__interpolate({IMAGE}, None, 1.7)', f'torch.__interpolate({IMAGE}, None, 1.7, "bilinear", False, False)',
+    f'torch.__interpolate({LINE}, None, [1.3], "linear")', f'torch.__interpolate({VOLUME}, [3, 3, 3], None, "area")',
+    f'torch.__interpolate({VOLUME}, None, 2., "trilinear", True)', f'torch.__interpolate({VOLUME}, 3, 2.)',
+    f"torch.__upsample({IMAGE}, None, 2)", f'torch.__upsample({IMAGE}, [6, 7], None, "bilinear", True)',
+    f"torch.__upsample_nearest({IMAGE}, 5)", f"torch.__upsample_nearest({IMAGE}, [5, 6])",
+    f"torch.__upsample_bilinear({IMAGE}, None, [2, 3])", f"torch.__upsample_bilinear({IMAGE}, 8)",
 ]  # fmt: skip
 
 
-def test_an_operator_that_is_written_in_python_by_now() -> None:
+def test_an_operator_of_old_archives_keeps_its_name() -> None:
     module = optc.jit.load(io.BytesIO(saved(f"torch.__interpolate({IMAGE}, [3, 8])", 1)))
     assert module(optc.ones(1))[0, 0, 0].tolist() == [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0]
     again = optc.jit.load(io.BytesIO(module.save_to_buffer()))
     assert again.code == module.code
-    assert ".interpolate" in module.code
+    assert "torch.__interpolate(" in module.code
+
+
+def test_a_factor_only_tells_the_size_unless_it_is_not_to_be_computed_anew() -> None:
+    row = "torch.view(torch.arange(10.), [1, 1, 10])"
+    results = [
+        optc.jit.load(io.BytesIO(saved(f'torch.__interpolate({row}, None, 0.35, "nearest", None, {anew})', 1)))
+        for anew in ("True", "False")
+    ]
+    assert [module(optc.ones(1))[0, 0].tolist() for module in results] == [[0.0, 3.0, 6.0], [0.0, 2.0, 5.0]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "Either size or scale_factor should be defined"),
+        (', 3, None, "nearest", True', "align_corners option can only be set"),
+        (', 3, None, "linear"', "Got 4D input, but linear mode needs 3D input"),
+        (', 3, None, "other"', r"Only 3D, 4D and 5D input Tensors supported \(got 4D\) .* \(got other\)"),
+    ],
+)
+def test_images_that_do_not_go_with_the_mode(arguments: str, message: str) -> None:
+    module = optc.jit.load(io.BytesIO(saved(f"torch.__interpolate({IMAGE}{arguments})", 1)))
+    with pytest.raises(RuntimeError, match=message):
+        module(optc.ones(1))
 
 
 @pytest.mark.peers
@@ -72,6 +103,7 @@ def test_old_operators_of_images_as_in_pytorch(call: str) -> None:
         np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6)
     again = torch.jit.load(io.BytesIO(module.save_to_buffer()))
     torch.testing.assert_close(again(torch.ones(1)), expected)
+    assert again.code == module.code
 
 
 @pytest.mark.peers

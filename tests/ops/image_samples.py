@@ -79,6 +79,21 @@ IMAGES: dict[str, Any] = {
     "aten::unsafe_split_with_sizes": [(normal(5, 2), [2, 3]), (normal(5, 2), [2, 2])],
     "aten::unsafe_chunk": [(normal(5, 2), 2), (normal(2, 6), 3, 1)],
 }  # fmt: skip
+for _overload, _size, _scale in (
+    ("", 5, None), (".size_list", [7, 3], None), (".scale_list", None, [1.7, 2.0]), (".size_list_scale_list", None, [2.0, 0.5]),
+):  # fmt: skip
+    _whole = _scale and [int(_factor) + 1 for _factor in _scale]
+    IMAGES[f"aten::__interpolate{_overload}"] = [
+        (IMAGE, _size, _scale, "nearest", None, None, False), (IMAGE, _size, _scale, "bilinear", True, False, False),
+        (IMAGE, _size, _scale, "area", None, True, False), (IMAGE, _size, _scale, "linear", None, None, False),
+    ]  # fmt: skip
+    IMAGES[f"aten::__upsample_bilinear{_overload}"] = [(IMAGE, _size, _whole)]
+    if not _scale:
+        IMAGES[f"aten::__upsample_nearest{_overload}"] = [(IMAGE, _size, None), (IMAGE, None, 2)]
+        IMAGES[f"aten::__upsample{_overload}"] = [
+            (IMAGE, _size, None, "bicubic", False),
+            (IMAGE, None, 2, "nearest", None),
+        ]
 for _name, _spatial, _corners in (
     *((f"{_form}{_spatial}d", _spatial, False) for _form in ("upsample_nearest", "_upsample_nearest_exact") for _spatial in (1, 2, 3)),
     ("upsample_linear1d", 1, True), ("upsample_bilinear2d", 2, True), ("upsample_trilinear3d", 3, True),

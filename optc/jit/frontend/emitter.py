@@ -121,7 +121,7 @@ class Emitter(Assignments, Expressions):
 
     def _statement(self, node: ast.stmt) -> None:
         if isinstance(node, ast.Expr):
-            self.emit_sugared(node.value)
+            self.emit_sugared(node.value).discard()
         elif isinstance(node, ast.For):
             body = node.body
             self.emit_for(node.target, node.iter, self.range(node), lambda: self.emit_statements(body))

@@ -6,10 +6,12 @@ node keeps everything that was written, names of keyword arguments included, so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from optc.errors import ScriptError, SourceRange
 from optc.ir.types import NONE, UNKNOWN
+from optc.jit.code_expressions import OWN_NAMES
 from optc.jit.frontend.simple import BuiltinValue, SimpleValue
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
@@ -37,7 +39,23 @@ class ArchivedOperator(BuiltinValue):
             attributes: dict[str, Any] = {"archive": self.archive}
             if kwargs:
                 attributes["keywords"] = tuple(value.name for value in kwargs)
-            return SimpleValue(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
+            return MissingResult(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
+
+
+class MissingResult(SimpleValue):
+    """What a missing operator returns. Only the code that takes it tells how many values that are."""
+
+    def as_tuple(
+        self, writer: GraphWriter, source: SourceRange | None, size: int | None = None
+    ) -> Sequence[SugaredValue]:
+        if size is None:
+            return super().as_tuple(writer, source, size)
+        node = self.value.node
+        node.remove_output(0)
+        return [SimpleValue(node.add_output(UNKNOWN)) for _ in range(size)]
+
+    def discard(self) -> None:
+        self.value.node.remove_output(0)
 
 
 def _with_steps(args: Arguments, kwargs: Arguments) -> tuple[Arguments, Arguments]:
@@ -63,6 +81,30 @@ class ArchivedNamespace(SugaredValue):
 
     def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
         return ArchivedOperator(f"{self.space}::{name}", self.archive, self.version)
+
+
+class ArchivedTorch(ArchivedNamespace):
+    """`torch` in the code of an archive, where `torch.autograd` has two operators of its own."""
+
+    def __init__(self, archive: str, version: int) -> None:
+        super().__init__("aten", archive, version)
+
+    def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
+        return _Autograd(self) if name == "autograd" else super().attribute(writer, source, name)
+
+
+class _Autograd(SugaredValue):
+    """`torch.autograd`."""
+
+    kind = "builtin module"
+
+    def __init__(self, torch: ArchivedTorch) -> None:
+        self.torch = torch
+
+    def attribute(self, writer: GraphWriter, source: SourceRange | None, name: str) -> SugaredValue:
+        if f"torch.autograd.{name}" not in OWN_NAMES.values():
+            return super().attribute(writer, source, name)
+        return self.torch.attribute(writer, source, name)
 
 
 class ArchivedNamespaces(SugaredValue):

@@ -43,6 +43,9 @@ class SugaredValue:
         """The elements, where their number is known; `size` is how many are wanted."""
         raise ScriptError(f"{self.kind} cannot be used as a tuple", source)
 
+    def discard(self) -> None:
+        """An expression gave this, and nobody takes it."""
+
     def call(self, writer: GraphWriter, source: SourceRange | None, args: Arguments, kwargs: Arguments) -> SugaredValue:
         """`value(...)`; `kwargs` have names."""
         raise ScriptError(f"cannot call a {self.kind}", source)
