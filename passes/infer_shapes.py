@@ -305,6 +305,7 @@ class Inference:
         counter, *carried = body.inputs
         self.turns[str(abstract(counter))] = number_of(node.inputs[0])
         olds = [value.type for value in carried]
+        known = _told_before(node)
         for parameter, start in zip(carried, node.inputs[2:]):
             parameter.type = start.type
             self.facts.known.pop(parameter, None)
@@ -314,28 +315,36 @@ class Inference:
         for _ in range(_ROUNDS):
             self.block(body)
             meeting = Meeting(frozenset(carried))
-            rows = zip(carried, node.inputs[2:], body.outputs[1:], olds)
-            widened = [self.begin(*row[:3]) or self.widen(*row, meeting) for row in rows]
+            widened = [
+                self.begin(place, start, result, known) or self.widen(place, result)
+                for parameter, old, start, result in zip(carried, olds, node.inputs[2:], body.outputs[1:])
+                for place in [Place(parameter, old, meeting, start.type)]
+            ]
             if not any(widened):
                 break
         meeting = Meeting()
         for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
             self.type_empty_list(start, parameter.type)
-            self.merge(output, [result] if start.node.kind == "prim::Uninitialized" else [start, result], meeting)
+            if start.node.kind != "prim::Uninitialized":
+                self.merge(output, [start, result], meeting)
+                continue
+            self.merge(output, [result], meeting)
+            output.type = self.joins.handed_on(result.type, known, Place(output, self.types_before[output], meeting))
 
-    def begin(self, parameter: Value, start: Value, result: Value) -> bool:
+    def begin(self, place: Place, start: Value, result: Value, known: frozenset[str]) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
+        parameter = place.value
         untouched = result is parameter or result.type == parameter.type
         if start.node.kind != "prim::Uninitialized" or parameter.type != start.type or untouched:
             return False
-        parameter.type = result.type
+        parameter.type = self.joins.handed_on(result.type, known, place)
         return True
 
-    def widen(self, parameter: Value, start: Value, result: Value, old: Type, meeting: Meeting) -> bool:
+    def widen(self, place: Place, result: Value) -> bool:
         """Make a carried value's type hold for the next iteration too. True when it had to change."""
+        parameter = place.value
         fact = self.facts.known.get(parameter)
         outcome = self.facts.abstract(result)
-        place = Place(parameter, old, meeting, start.type)
         joined = self.join_values(parameter.type, result.type, [parameter, result], place)
         lost = parameter in self.facts.known and not (is_fact(outcome) and is_same_fact(fact, outcome))
         if lost:
@@ -389,6 +398,20 @@ def _tells(output: Value, owner: Value | None, name: str) -> bool:
         return _first_inside(owner.node, name) is output
     taken = not owner.is_parameter and owner.node.kind in ("aten::__getitem__", "prim::ListUnpack")
     return taken and owner.node.inputs[0] is output
+
+
+def _told_before(loop: Node) -> frozenset[str]:
+    """The symbols that are told when a loop begins; none where all that it carries has a value then: nobody asks."""
+    if all(start.node.kind != "prim::Uninitialized" for start in loop.inputs[2:]):
+        return frozenset()
+    told: set[str] = set()
+    node: Node | None = loop
+    while node is not None:
+        earlier = node.previous
+        names = (plain_symbol(dim) for value in (earlier.outputs if earlier else ()) for dim in told_dims(value))
+        told.update(name for name in names if name is not None)
+        node = node.block.owning_node if earlier is None else earlier
+    return frozenset(told)
 
 
 def _first_inside(branch: Node, name: str) -> Value | None:

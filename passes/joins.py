@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from optc.ir.dims import Dim, fresh, symbol
+from optc.ir.dims import Dim, fresh, symbol, symbols
 from optc.ir.graph import Value
-from optc.ir.symbols import plain_symbol
+from optc.ir.symbols import plain_symbol, substitute_type, type_symbols
 from optc.ir.types import (
     NONE,
     IntType,
@@ -114,6 +114,28 @@ class Joins:
             return other if isinstance(other, OptionalType) else OptionalType(unrefined(other))
         mine = _alternatives(left)
         return UnionType((*mine, *(each for each in _alternatives(right) if each not in mine)))
+
+    def handed_on(self, type_: Type, known: frozenset[str], place: Place) -> Type:
+        """The type that a value of one turn of a loop has in the next, and after the loop.
+
+        What only the turn tells is not `known` there, and the next turn tells something else: such dimensions get symbols
+        of the place's own.
+        """
+        if isinstance(type_, IntType):
+            return type_ if type_.dim is None else IntType(self._handed_on_dim(type_.dim, known, place, 0))
+        if not isinstance(type_, TensorType) or type_.shape is None:
+            return substitute_type(type_, dict.fromkeys(type_symbols(type_) - known, _OWN))
+        return type_.with_shape(
+            tuple(self._handed_on_dim(dim, known, place, axis) for axis, dim in enumerate(type_.shape))
+        )
+
+    def _handed_on_dim(self, dim: Dim, known: frozenset[str], place: Place, axis: int) -> Dim:
+        if symbols(dim) <= known:
+            return dim
+        common, old = place.meeting.common, place.old
+        if (dim, dim) not in common:
+            common[dim, dim] = self._own_dim(place, old.dim if isinstance(old, IntType) else _dim_of(old, axis, 0))
+        return common[dim, dim]
 
     def _join_ints(self, left: IntType, right: IntType, place: Place | None) -> Type:
         if place is None:

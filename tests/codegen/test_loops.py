@@ -207,6 +207,15 @@ def beam(x, n: int):
     return scores, rows, path
 
 
+def first_with_many(x, limit: int):
+    """What the turn before has found, and how many, is not what this one finds."""
+    for i in range(x.size(0)):
+        found = (x[i] > 0).nonzero()
+        if found.size(0) > limit:
+            return found * found.size(0), i, found.size(0)
+    return (x[0] > 100).nonzero(), -1, 0
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (grow, (tensor(7, 5, 20),)),
     (grow, (tensor(1, 5, 20),)),
@@ -233,6 +242,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (shortest_paths, (tensor(41, 41),)),
     (windows, (tensor(20, 50),)),
     *((levinson, (tensor(2, 9), order)) for order in (1, 5)),
+    *((first_with_many, (optc.tensor([[-1.0, -2.0, 1.0], [1.0, -1.0, 1.0]]), n)) for n in (0, 1, 2)),
 ]
 
 
