@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 from optc import config, rewrite
@@ -103,6 +103,7 @@ def graph_pass(
         _passes[name] = Pass(name, function, dict(after or {}), functional, alias)
         if alias:
             _aliases[alias] = name
+        _items.cache_clear()
         return function
 
     return register
@@ -111,6 +112,7 @@ def graph_pass(
 def name_pipeline(name: str, text: str) -> None:
     """Make `name` stand for a pipeline in pipeline text."""
     _pipelines[name] = text
+    _items.cache_clear()
 
 
 def all_passes() -> list[Pass]:
@@ -213,7 +215,7 @@ class _Parser:
             self.take(")")
             return [Repeat(tuple(items))]
         if name in _pipelines:
-            return parse_pipeline(_pipelines[name])
+            return list(parse_pipeline(_pipelines[name]))
         target = find_pass(name)
         return [Step(target, self.options(target))]
 
@@ -247,12 +249,18 @@ def _option_value(target: Pass, name: str, text: str) -> Any:
         raise PipelineError(f"{target.name}: {name}={text} must be of type {kind.__name__}") from None
 
 
-def parse_pipeline(text: str) -> list[Item]:
+def parse_pipeline(text: str) -> Sequence[Item]:
     """The items of a pipeline. Raises PipelineError for text that is malformed or out of order."""
+    return _items(text)
+
+
+@cache
+def _items(text: str) -> tuple[Item, ...]:
+    """Every program runs the same few pipelines, and reading the longest takes as long as a quick pass."""
     parser = _Parser(text)
     items = parser.items("")
     _check_order(items)
-    return items
+    return tuple(items)
 
 
 def _steps(items: Iterable[Item]) -> list[Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,13 @@ def add_for_relu(x: Tensor) -> Pair:
 
 @pytest.fixture(autouse=True)
 def no_leftover_passes() -> Iterator[None]:
-    """Passes that a test declares disappear with it."""
-    before = dict(pipeline._passes), dict(pipeline._aliases)
+    """Passes and pipelines that a test declares disappear with it."""
+    registries = (pipeline._passes, pipeline._aliases, pipeline._pipelines)
+    before = [dict(registry) for registry in registries]
     yield
-    pipeline._passes.clear()
-    pipeline._passes.update(before[0])
-    pipeline._aliases.clear()
-    pipeline._aliases.update(before[1])
+    for registry, known in zip(registries, before):
+        registry.clear()
+        registry.update(known)
 
 
 def graph() -> Graph:
@@ -62,6 +62,26 @@ def test_pipeline_text_has_options_repeats_and_names() -> None:
         "loop-unrolling{trips=2, nodes=5}, repeat(common-subexpressions, dead-code-elimination)"
     )
     assert len(parse_pipeline("default")) > 10
+
+
+def test_pipeline_text_says_what_its_names_mean_now() -> None:
+    pipeline.name_pipeline("ours", "inline, cse")
+    assert ", ".join(map(str, parse_pipeline("ours"))) == "inline, common-subexpressions"
+    pipeline.name_pipeline("ours", "dce")
+    assert ", ".join(map(str, parse_pipeline("ours"))) == "dead-code-elimination"
+    for _ in range(2):
+        pipeline._passes.pop("does-nothing", None)
+        declared = graph_pass("does-nothing")(_does_nothing())
+        assert parse_pipeline("does-nothing") == (Step(find_pass("does-nothing")),)
+        assert find_pass("does-nothing").function is declared
+
+
+def _does_nothing() -> Callable[[Graph], bool]:
+    def does_nothing(graph: Graph) -> bool:
+        """Do nothing."""
+        return False
+
+    return does_nothing
 
 
 @pytest.mark.parametrize(
@@ -99,8 +119,8 @@ def test_every_pass_has_a_sentence_and_lives_in_a_file_of_its_name() -> None:
 
 
 def test_every_pass_is_part_of_the_default_pipeline() -> None:
-    def names(items: list[pipeline.Item]) -> set[str]:
-        return set().union(*(names(list(i.items)) if isinstance(i, Repeat) else {i.target.name} for i in items))
+    def names(items: Sequence[pipeline.Item]) -> set[str]:
+        return set().union(*(names(i.items) if isinstance(i, Repeat) else {i.target.name} for i in items))
 
     assert names(parse_pipeline("default")) == {item.name for item in all_passes()}
 
