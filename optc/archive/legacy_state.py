@@ -34,7 +34,7 @@ def is_legacy(data: memoryview) -> bool:
 
 
 class LegacyStorages:
-    """The storages behind the pickles of a file. `find` gives them by their persistent ids."""
+    """The storages behind the pickles of a file. `find` gives them by their persistent ids; `end` is where they end."""
 
     def __init__(self, data: memoryview) -> None:
         self._data = data
@@ -44,7 +44,7 @@ class LegacyStorages:
         self.object_start = position
         position = self._skip(position, _Survey(self._kinds))
         keys, position = self._read(position)
-        self._locate(keys, position)
+        self.end = self._locate(keys, position)
 
     def _skip_header(self) -> int:
         magic, position = self._read(0)
@@ -63,8 +63,8 @@ class LegacyStorages:
         reader.read()
         return start + reader.position
 
-    def _locate(self, keys: Any, position: int) -> None:
-        """Where the elements of every storage begin."""
+    def _locate(self, keys: Any, position: int) -> int:
+        """Note where the elements of every storage begin; where the last ones end."""
         if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
             raise PickleError("the list of storages is damaged")
         for key in keys:
@@ -77,6 +77,7 @@ class LegacyStorages:
             elements = np.frombuffer(self._data, dtype.numpy, count, position + 8)
             self._known[key] = Storage(dtype, elements, self._kinds[key])
             position += 8 + count * dtype.itemsize
+        return position
 
     def find(self, identity: Any) -> Storage:
         """The storage of `("storage", class, key, device, count, view)`. Raises PickleError."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from optc.archive.files import ArchiveWriter
 from optc.archive.legacy_state import LegacyStorages, is_legacy
+from optc.archive.locations import MapLocation, check_location
 from optc.archive.other_files import describe
 from optc.archive.pickle_reader import PickleError, PickleReader
 from optc.archive.pickle_writer import PickleWriter, StoredTensor
@@ -25,8 +26,6 @@ from optc.errors import ArchiveError
 from optc.ir.dtypes import DType
 from optc.ir.types import ANY, Type
 from optc.nn.parameter import Parameter
-
-MapLocation = str | Device | Mapping[str, str] | Callable[..., Any] | None
 
 
 class StateWriter(PickleWriter):
@@ -184,12 +183,14 @@ def load(
 ) -> Any:
     """What `optc.save` or `torch.save` wrote. Tensors are mapped from the file and always on the CPU.
 
-    Only plain data is read, so `weights_only` changes nothing. Raises ArchiveError for damaged files, for TorchScript
-    archives (use `optc.jit.load`) and for files that hold objects of other classes.
+    A stream in the format from before PyTorch 1.6 is left behind the object: `load` again reads the next one. Only plain
+    data is read, so `weights_only` changes nothing. Raises ArchiveError for damaged files, for TorchScript archives (use
+    `optc.jit.load`) and for files that hold objects of other classes; RuntimeError for another device than the CPU.
     """
+    check_location(map_location)
     file = map_file(f)
     if is_legacy(file.data):
-        return _load_legacy(file)
+        return _load_legacy(file, f)
     archive = ZipReader(file)
     folder = folder_of(archive)
     entry = f"{folder}data.pkl"
@@ -202,12 +203,15 @@ def load(
         raise archive.fail(entry, str(error)) from error
 
 
-def _load_legacy(file: MappedFile) -> Any:
+def _load_legacy(file: MappedFile, source: Any) -> Any:
     try:
         storages = LegacyStorages(file.data)
-        return checked(PickleReader(file.data[storages.object_start :], StateGlobals(storages)).read())
+        found = checked(PickleReader(file.data[storages.object_start :], StateGlobals(storages)).read())
     except PickleError as error:
         raise ArchiveError(f"{file.name}: {error}") from error
+    if hasattr(source, "seekable") and source.seekable():
+        source.seek(storages.end - len(file.data), os.SEEK_CUR)
+    return found
 
 
 def folder_of(archive: ZipReader) -> str:

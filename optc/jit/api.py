@@ -85,8 +85,12 @@ def load(
     """Read a TorchScript archive that optc or PyTorch wrote. Tensors are mapped from the file, all on the CPU.
 
     Code in the archive is parsed and interpreted, never executed as Python. Raises ArchiveError for damaged or hostile
-    files and for what optc cannot read; FileNotFoundError is a ValueError, as in PyTorch.
+    files and for what optc cannot read; FileNotFoundError is a ValueError, as in PyTorch; RuntimeError for another
+    device than the CPU.
     """
+    from optc.archive.locations import check_module_location
+
+    check_module_location(map_location)
     if isinstance(f, str | os.PathLike):
         if not os.path.exists(f):
             raise ValueError(f"The provided filename {os.fspath(f)} does not exist")

@@ -454,3 +454,18 @@ def test_old_files_are_read_in_every_protocol_that_torch_may_be_asked_for(protoc
     torch.save(values, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
     found = load(buffer.getvalue())
     assert (found["x"].tolist(), found["n"]) == ([0.0, 1.0, 2.0], [1, "a"])
+
+
+@pytest.mark.peers
+def test_objects_in_one_old_stream_are_read_in_turn(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    values: list[Any] = [{"x": torch.arange(3.0)}, [torch.zeros(2), 5], "text"]
+    path = tmp_path / "several"
+    with path.open("wb") as file:
+        for value in values:
+            torch.save(value, file, _use_new_zipfile_serialization=False)
+    with path.open("rb") as file:
+        first, second, third = (load(file) for _ in values)
+        assert file.read() == b""
+    assert (first["x"].tolist(), second[0].tolist(), second[1], third) == ([0.0, 1.0, 2.0], [0.0, 0.0], 5, "text")
+    assert load(path)["x"].tolist() == [0.0, 1.0, 2.0]
