@@ -291,9 +291,12 @@ define(
 )
 
 
-# Shifts in place -----------------------------------------------------------------------------------------------------
+# Operators on bits, in place -----------------------------------------------------------------------------------------
 
-for _name, _written in (("__lshift__", "__ilshift__"), ("__rshift__", "__irshift__")):
+for _name, _written in (
+    ("__lshift__", "__ilshift__"), ("__rshift__", "__irshift__"), ("__and__", "__iand__"), ("__or__", "__ior__"),
+    ("__xor__", "__ixor__"),
+):  # fmt: skip
     for _overload in ("Tensor", "Scalar"):
         _functional = lookup(f"aten::{_name}.{_overload}")
         assert _functional is not None

@@ -2,6 +2,7 @@
 carried."""
 
 import copy
+import operator
 import pickle
 from typing import Any
 
@@ -122,6 +123,20 @@ class TestInPlace:
         x.add_(x.clone())
         x += x
         assert x.tolist() == [0, 4, 8]
+
+    @pytest.mark.parametrize(
+        "written, expected",
+        [
+            (operator.iand, [0, 1, 2]),
+            (operator.ior, [3, 3, 3]),
+            (operator.ixor, [3, 2, 1]),
+            (operator.ilshift, [0, 8, 16]),
+        ],
+    )
+    def test_operators_on_bits_write_their_left_operand(self, written: Any, expected: list[int]) -> None:
+        x = f.arange(3)
+        assert written(x, f.full((3,), 3)) is x
+        assert x.tolist() == expected
 
     def test_out_receives_the_result(self) -> None:
         out = f.empty(0)

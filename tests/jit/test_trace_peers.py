@@ -197,6 +197,12 @@ BODIES = {
         x.add_(1)
         x += x
         return x""",
+    "bits in place": """
+        mask = x > 0
+        mask &= x < 1
+        mask |= x == 2
+        mask ^= x > 3
+        return mask""",
     "a write to what nobody reads is dropped": """
         y = x.clone()
         y.add_(1)
