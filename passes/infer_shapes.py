@@ -38,6 +38,7 @@ from optc.ops.builder import result_type
 from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
 from optc.passes.facts import Facts, is_fact, is_same_fact, type_of, write_facts
+from optc.passes.followed_lists import followed_lists
 from optc.passes.joins import Joins, Meeting, Place
 from optc.passes.settled_branches import is_one_object
 from optc.pipeline import Context, graph_pass
@@ -304,6 +305,7 @@ class Inference:
         body = node.blocks[0]
         counter, *carried = body.inputs
         self.turns[str(abstract(counter))] = number_of(node.inputs[0])
+        lists = followed_lists(node, self)
         olds = [value.type for value in carried]
         known = _told_before(node)
         for parameter, start in zip(carried, node.inputs[2:]):
@@ -330,6 +332,7 @@ class Inference:
                 continue
             self.merge(output, [result], meeting)
             output.type = self.joins.handed_on(result.type, known, Place(output, self.types_before[output], meeting))
+        self.facts.known.update(lists)
 
     def begin(self, place: Place, start: Value, result: Value, known: frozenset[str]) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
