@@ -7,22 +7,27 @@
 
 where %x has u0 rows, and only running tells whether they are u1, or one that is repeated. Operands of pointwise
 operators are expanded to the extents they have in common in the same way, and what is written to those of its target.
+
+A loop that carries an operand loses its rank where the result is what it carries. Such operands have as many dimensions
+as where they are met first, and the extents that the program asks them for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
-from optc.ir.dims import Dim, Symbolic, maximum, minimum
+from optc.ir.dims import Dim, Symbolic, fresh, maximum, minimum
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import TensorType
+from optc.ir.types import TENSOR, IntType, TensorType
 from optc.ops.abstract import UndecidedShape, abstract, is_runtime
 from optc.ops.builder import Builder
 from optc.ops.registry import Pointwise, operator_of
 from optc.ops.shape import expanded_sizes, fits_second_to_first
 from optc.passes.checked_views import is_open
-from optc.pipeline import graph_pass
+from optc.passes.infer_shapes import Shapes, undecided_extents
+from optc.pipeline import Context, graph_pass
 
 
 @graph_pass(
@@ -30,11 +35,15 @@ from optc.pipeline import graph_pass
     functional=True,
     after={"infer-shapes": "it says which extents are not known to be equal"},
 )
-def checked_expansions(graph: Graph) -> bool:
+def checked_expansions(graph: Graph, *, context: Context) -> bool:
     """Let the program check that extents are equal, or one of them 1, where one is to be expanded to the other."""
     changed = False
     for node in list(graph.walk()):
         changed |= _check(node) or _check_operands(node) or _check_source(node)
+    if changed or not any(node.kind == "prim::Loop" for node in graph.walk()):
+        return changed
+    for node, undecided in undecided_extents(graph, context).items():
+        changed |= _check_met_operands(node, undecided.shapes)
     return changed
 
 
@@ -60,10 +69,7 @@ def _check(node: Node) -> bool:
 
 def _check_operands(node: Node) -> bool:
     """Expand the operands of a pointwise operator, where data decides whether they have the same extents."""
-    operator = operator_of(node)
-    if operator is None or not isinstance(operator.lowering, Pointwise) or operator.has_effects:
-        return False
-    if not isinstance(node.output.type, TensorType) or node.output.type.shape is not None:
+    if not _is_open_pointwise(node):
         return False
     types = [value.type for value in node.inputs if isinstance(value.type, TensorType)]
     shapes = [type_.shape for type_ in types if type_.dtype is not None and type_.shape is not None]
@@ -74,6 +80,54 @@ def _check_operands(node: Node) -> bool:
         b = Builder(node.graph)
         node.set_inputs([_expanded(b, value, common) for value in node.inputs])
     return True
+
+
+def _is_open_pointwise(node: Node) -> bool:
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise) or operator.has_effects:
+        return False
+    return isinstance(node.output.type, TensorType) and node.output.type.shape is None
+
+
+def _check_met_operands(node: Node, shapes: Shapes) -> bool:
+    """Expand the operands of a pointwise operator in a loop, which have as many dimensions as where they are met first."""
+    operands = [value for value in node.inputs if isinstance(value.type, TensorType)]
+    if not _is_open_pointwise(node) or any(value not in shapes for value in operands):
+        return False
+    axes = _open_axes([shapes[value] for value in operands])
+    if not axes or all(isinstance(value.type, TensorType) and value.type.shape is not None for value in operands):
+        return False
+    expanded = {value: value for value in operands}
+    with node.graph.inserting(node):
+        b = Builder(node.graph)
+        for axis in axes:
+            having = [value for value in expanded if len(shapes[value]) >= -axis and shapes[value][axis] != 1]
+            extents = [_extent(b, value, axis) for value in having]
+            common = reduce(_wider, extents)
+            for value, extent in zip(having, extents):
+                places = _places(b, extent, common)
+                inputs = [expanded[value], b.value(axis), places]
+                expanded[value] = b.graph.insert("aten::index_select", inputs, (TENSOR,)).output
+        node.set_inputs([expanded.get(value, value) for value in node.inputs])
+    return True
+
+
+def _open_axes(shapes: Sequence[Sequence[Dim]]) -> list[int]:
+    """The axes, counted from the end, at which only running tells whether extents agree; none where some cannot."""
+    axes: list[int] = []
+    for axis in range(-max(map(len, shapes), default=0), 0):
+        extents = {shape[axis] for shape in shapes if len(shape) >= -axis} - {1}
+        if len(extents) > 1 and not any(map(is_runtime, extents)):
+            return []
+        axes += [axis] if len(extents) > 1 else []
+    return axes
+
+
+def _extent(b: Builder, value: Value, axis: int) -> Dim:
+    """What the program finds an extent to be."""
+    extent = fresh()
+    b.graph.insert("aten::size", [value, b.value(axis)], (IntType(extent),), overload="int")
+    return extent
 
 
 def _check_source(node: Node) -> bool:
@@ -129,8 +183,13 @@ def _of_equal_extents(b: Builder, x: Any, shape: Sequence[Dim], sizes: Sequence[
     for place, (extent, size) in enumerate(zip(shape, sizes[len(sizes) - len(shape) :])):
         if size == -1 or size == extent or extent == 1:
             continue
-        fits = b("aten::eq.int", (extent - size) * (extent - 1), 0)
-        b.require(fits, "the expanded size of the tensor must match the existing size")
-        places = b("aten::clamp", b("aten::arange", size), 0, extent - 1)
-        x = b("aten::index_select", x, place, places)
+        x = b("aten::index_select", x, place, _places(b, extent, size))
     return x
+
+
+def _places(b: Builder, extent: Dim, size: Dim) -> Value:
+    """Where the elements are that so many places get, once it is checked that there are as many, or one for all."""
+    fits = b("aten::eq.int", (extent - size) * (extent - 1), 0)
+    b.require(fits, "the expanded size of the tensor must match the existing size")
+    places: Value = b("aten::clamp", b("aten::arange", size), 0, extent - 1)
+    return places

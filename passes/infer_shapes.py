@@ -73,7 +73,7 @@ def infer_shapes(graph: Graph, *, context: Context) -> bool:
 
 @dataclass(frozen=True)
 class Undecided:
-    """Pairs of extents that an operator wants to be equal, and the shapes its arguments were taken to have."""
+    """The shapes that an operator's arguments were taken to have, and pairs of extents that it wants to be equal."""
 
     pairs: tuple[tuple[Dim, Dim], ...]
     shapes: Shapes
@@ -83,6 +83,7 @@ def undecided_extents(graph: Graph, context: Context) -> dict[Node, Undecided]:
     """What inference could not decide where it first met it: in a loop, what it carries has its first shape there."""
     inference = Inference(graph, context)
     inference.interpret()
+    inference.renew_dims()
     return inference.undecided
 
 
@@ -151,8 +152,8 @@ class Inference:
             arguments = [self.facts.abstract(value) for value in node.inputs]
             result = self.with_size(node, operator, arguments, operator.infer(*arguments))
         except (UndecidedShape, TypeError) as error:  # TypeError: a rule that has no answer to symbols
-            if isinstance(error, UndecidedExtents):
-                self.undecided.setdefault(node, Undecided(error.pairs, _shapes(node)))
+            pairs = error.pairs if isinstance(error, UndecidedExtents) else ()
+            self.undecided.setdefault(node, Undecided(pairs, _shapes(node)))
             self.forget(node, operator)
             return
         except (OptcError, IndexError, RuntimeError, ValueError) as error:

@@ -194,3 +194,22 @@ def test_lists_that_operators_make_are_returned_item_by_item() -> None:
     fast = torch.compile(halves_of, fallback="error")
     x = torch.rand(5, 4)
     assert str(fast(x)) == str(halves_of(x))
+
+
+@torch.jit.script
+def placed(x: torch.Tensor, places: torch.Tensor, steps: int) -> torch.Tensor:
+    past, words, result = 0, x, x
+    for _ in range(steps):
+        end = past + words.size(1)
+        rows = words.unsqueeze(-1) + places[past:end]
+        past, words = end, rows[:, -1].sum(-1, keepdim=True)
+        result = torch.cat([result, words], 1)
+    return result
+
+
+def test_operands_in_a_loop_that_carries_one_of_them() -> None:
+    fast = torch.compile(placed, fallback="error")
+    places = torch.rand(8, 2)
+    for words, steps in ((3, 4), (5, 3), (1, 8)):
+        x = torch.rand(2, words)
+        assert torch.allclose(fast(x, places, steps), placed(x, places, steps))
