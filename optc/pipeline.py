@@ -15,14 +15,14 @@ import difflib
 import inspect
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 from optc import config, rewrite
 from optc.errors import OptcError
-from optc.ir.function import ScriptObject
+from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Kept, Slot
 from optc.ir.types import Type
@@ -38,6 +38,10 @@ class Context:
     """What passes know beside the graph: the module whose method is compiled, and the state found in it."""
 
     self_object: ScriptObject | None = None
+    function: Function | None = None
+    """What is compiled, where it is a method of that module."""
+    whole: Collection[tuple[ScriptObject, str]] = ()
+    """Attributes whose lists and dictionaries have been so many that they are not taken apart any more."""
     state_types: Mapping[tuple[Any, Any], Type] = field(default_factory=dict)
     """Types of state by `Slot.place`, where they are to say less than what is there now: extents that change."""
     slots: list[Slot] = field(default_factory=list)

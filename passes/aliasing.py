@@ -191,6 +191,10 @@ class Aliasing:
         held = holds_containers(storage.value.type) and not hit.holders.isdisjoint(roots)
         return held or not hit.roots.isdisjoint(roots)
 
+    def reached(self, storage: Storage) -> bool:
+        """True when some write may hit the storage, or what is in it."""
+        return self.written(storage) or not self._hit.roots.isdisjoint(self.as_made(storage.roots))
+
     @cached_property
     def _hit(self) -> _Hit:
         """What the writes of the finished analysis hit: asked for every value, so it is not looked for every time."""

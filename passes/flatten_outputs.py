@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from optc.errors import UnsupportedError
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Kept, Slot
 from optc.ir.structure import Structure
-from optc.ir.types import ListType, TensorType
+from optc.ir.types import DictType, ListType, TensorType
 from optc.ops.abstract import UndecidedShape, abstract
 from optc.ops.registry import operator_of
 from optc.ops.tensors_of_numbers import is_settled_list
+from optc.passes.aliasing import is_reference
 from optc.pipeline import Context, graph_pass
 
 
@@ -43,13 +43,13 @@ def flatten_outputs(graph: Graph, *, context: Context) -> bool:
 
 
 def _take_kept_apart(graph: Graph, kept: Kept, context: Context) -> None:
-    """Give back what an attribute holds at the end one by one. Raises UnsupportedError for lists of another length."""
+    """Give back what an attribute holds at the end one by one. Raises UnsupportedError where its form is not known."""
     place, outputs = kept.output, graph.outputs
     assert place is not None
     leaves: list[Value] = []
     kept.structure = _take_apart(outputs[place], leaves)
-    if not _has_lengths(kept.structure, kept.given):
-        raise UnsupportedError(f"the list {kept.name} is assigned with another, or an unknown, number of elements")
+    if _is_whole(kept.structure):
+        raise UnsupportedError(f"only running tells what the attribute {kept.name} holds in the end")
     graph.block.return_node.set_inputs([*outputs[:place], *leaves, *outputs[place + 1 :]])
     written: list[Slot | Kept] = [*context.slots, *context.kept]
     for other in written:
@@ -57,15 +57,12 @@ def _take_kept_apart(graph: Graph, kept: Kept, context: Context) -> None:
             other.output += len(leaves) - 1
 
 
-def _has_lengths(structure: Structure, given: Any) -> bool:
-    """True where lists of tensors are as long as before: every length would need code of its own."""
-    if isinstance(given, tuple) and structure.kind == "tuple":
-        return all(map(_has_lengths, structure.items, given))
-    if structure.kind == "optional":
-        return _has_lengths(structure.items[1], given)
-    if not isinstance(given, list) or structure.kind == "none":
-        return True
-    return structure.kind == "list" and len(structure.items) == len(given)
+def _is_whole(structure: Structure) -> bool:
+    """True where a list or dictionary that is to be taken apart has not been, so that no version would be for it."""
+    if structure.kind == "leaf":
+        type_ = structure.type
+        return isinstance(type_, DictType) or (isinstance(type_, ListType) and is_reference(type_.element))
+    return any(map(_is_whole, structure.items))
 
 
 def _take_apart(value: Value, leaves: list[Value]) -> Structure:

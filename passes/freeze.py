@@ -2,33 +2,36 @@
 
 An attribute that is assigned (`self.count = ...`) is turned into SSA form: it enters the graph as an input, branches
 and loops hand it on, and its last value is one more output. A tensor or list that is changed in place enters as an
-input, and its contents at the end are one more output. State that may be None, a tuple or a list of tensors is taken
-apart as it is now: every form of it gets code of its own, like arguments. `Context.slots` and `Context.kept` say what
-the caller must put back where.
+input, and its contents at the end are one more output. State that may be None, and tuples, lists and dictionaries of
+tensors and numbers, are taken apart as they are now: every form gets code of its own, like arguments. What other
+methods write is state, too. `Context.slots` and `Context.kept` say what the caller must put back where.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from optc.eager.tensor import Tensor
-from optc.errors import UnsupportedError
-from optc.ir.function import ClassType, ScriptObject
+from optc.errors import OptcError, UnsupportedError
+from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Held, Kept, Parts, Slot
-from optc.ir.types import ANY, NONE, ListType, OptionalType, TupleType, Type, unrefined
+from optc.ir.types import ANY, OptionalType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
 from optc.passes.aliasing import Aliasing, is_reference, returns_written, written_argument
-from optc.passes.inline import inline
+from optc.passes.inline import erase_types, inline
 from optc.passes.object_constants import insert_held
+from optc.passes.other_methods import writing_methods
 from optc.passes.running_statistics import write_running_statistics
 from optc.passes.settled_branches import take_settled_branches
+from optc.passes.state_forms import form_of, is_taken_apart, leaves_in
 from optc.passes.taken_inputs import Taken, take_in
 from optc.passes.unreached_writes import unreached_writes
 from optc.passes.variables import Variable
@@ -54,6 +57,14 @@ def freeze(graph: Graph, *, context: Context) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Writes:
+    """The attributes that code assigns, and those whose contents it changes."""
+
+    assigned: set[tuple[int, str]] = field(default_factory=set)
+    changed: set[tuple[int, str]] = field(default_factory=set)
+
+
 class _Freezer:
     def __init__(self, graph: Graph, context: Context) -> None:
         assert context.self_object is not None
@@ -65,11 +76,16 @@ class _Freezer:
         """Attributes that are only assigned while they are None, which they are not."""
         self.lasting: set[tuple[int, str]] = set()
         """Attributes that calls with other arguments write: they are no constants, though this version leaves them alone."""
+        self.elsewhere = Writes()
+        """What other methods write."""
+        self.only_reads = False
+        """Whether nobody runs the graph, so that what it is like for this very state says nothing."""
+        self.guarded: dict[tuple[int, str], tuple[ScriptObject, str]] = {}
+        """Attributes that another method assigns, which are constants as long as they hold what they do."""
 
     def run(self) -> None:
-        self.resolve_objects()
-        while inline(self.graph):
-            self.resolve_objects()
+        self.inline_methods()
+        self.elsewhere = self.what_other_methods_write()
         self.lasting = self.what_other_calls_write()
         self.settle()
         self.resolve_objects()
@@ -82,6 +98,12 @@ class _Freezer:
         self.keep_unreached()
         self.make_constants()
         self.remove_objects()
+
+    def inline_methods(self) -> None:
+        """Inline the methods of objects as soon as it is known which objects they are."""
+        self.resolve_objects()
+        while inline(self.graph):
+            self.resolve_objects()
 
     def resolve_objects(self) -> None:
         """Follow `prim::GetAttr` from self to the objects of this very module; interfaces become classes.
@@ -109,17 +131,52 @@ class _Freezer:
         for anything, value in opened:
             value.replace_all_uses_with(anything)
         self.settle()
-        aliasing = Aliasing(self.graph)
-        written = {
-            self.key(node)
-            for node in self.graph.walk()
-            if self.is_known(node, "prim::SetAttr")
-            or (self.is_known(node, "prim::GetAttr") and self.is_written(aliasing, node.output))
-        }
+        writes = self.writes()
         for anything, value in reversed(opened):
             anything.replace_all_uses_with(value)
             self.graph.block.param_node.remove_output(anything.offset)
-        return written
+        return writes.assigned | writes.changed
+
+    def what_other_methods_write(self) -> Writes:
+        """The attributes that other methods of the module write, whatever these find in each other's."""
+        known = Writes()
+        if self.context.function is None or self.context.self_object is None:
+            return known
+        methods = list(writing_methods(self.context.self_object, self.context.function))
+        while True:
+            found = [known, *(self.what_method_writes(owner, method, known) for owner, method in methods)]
+            assigned, changed = (each.assigned for each in found), (each.changed for each in found)
+            together = Writes(set().union(*assigned), set().union(*changed))
+            if together == known:
+                return known
+            known = together
+
+    def what_method_writes(self, owner: ScriptObject, method: Function, known: Writes) -> Writes:
+        try:
+            graph = method.graph.copy()
+            erase_types(graph)
+            reader = _Freezer(graph, Context(owner))
+            reader.elsewhere, reader.only_reads = known, True
+            inline(graph)
+            reader.inline_methods()
+            reader.settle()
+        except OptcError:  # what cannot be compiled may write all but parameters
+            members = owner.type.attributes
+            names = [name for name in owner.values if name not in members or not members[name].is_parameter]
+            open_ = {(id(owner), name) for name in names}
+            return Writes(open_, open_)
+        return reader.writes()
+
+    def writes(self) -> Writes:
+        """What the graph writes as it is."""
+        aliasing = Aliasing(self.graph)
+        assigned = {self.key(node) for node in self.graph.walk() if self.is_known(node, "prim::SetAttr")}
+        changed = {
+            self.key(node)
+            for node in self.graph.walk()
+            if self.is_known(node, "prim::GetAttr") and self.is_reached(aliasing, node.output)
+        }
+        return Writes(assigned, changed)
 
     def settle(self) -> None:
         """Scalars that no method assigns become constants, and the branches they decide are taken."""
@@ -134,12 +191,28 @@ class _Freezer:
                 if self.is_known(node, "prim::SetAttr") and self.key(node) in unreached
             }
             assigned = held.keys() - unreached | self.lasting
+            elsewhere = self.elsewhere.assigned - unreached | self.elsewhere.changed
             for node in list(self.graph.walk()):
-                if self.is_known(node, "prim::GetAttr") and self.key(node) not in assigned:
+                if not self.is_known(node, "prim::GetAttr") or self.key(node) in assigned:
+                    continue
+                if self.key(node) not in elsewhere or self.is_guarded(node):
                     self.settle_read(node)
+            assigned |= elsewhere
             self.settle_tables(assigned)
             if not take_settled_branches(self.graph, self.context):
                 return
+
+    def is_guarded(self, node: Node) -> bool:
+        """True for a read of what native code has no type for: while that is the same, it is a constant."""
+        found = self.attribute(node)
+        if (
+            self.only_reads
+            or not isinstance(found, str | Enum | ScriptObject)
+            or self.key(node) in self.elsewhere.changed
+        ):
+            return False
+        self.guarded[self.key(node)] = self.objects[node.inputs[0]], str(node.attributes["name"])
+        return True
 
     def settle_tables(self, assigned: set[tuple[int, str]]) -> None:
         """What is looked up in lists and dictionaries of plain values that nobody changes becomes constants."""
@@ -232,6 +305,8 @@ class _Freezer:
             held = owner.values[name]
             given = Held(list(held) if isinstance(held, list) else held)
             self.context.kept.append(Kept(owner, name, ANY if (owner, name) in state else given, None))
+        for owner, name in self.guarded.values():
+            self.context.kept.append(Kept(owner, name, Held(owner.values[name]), None))
 
     def promote_assigned(self) -> None:
         """Attributes that are assigned become variables in SSA form. Raises NotFreezable for those that hold objects."""
@@ -240,16 +315,16 @@ class _Freezer:
             if self.is_known(node, "prim::SetAttr"):
                 assigned.setdefault(self.key(node), node)
         for key, node in assigned.items():
+            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
             if isinstance(self.held(node), ScriptObject):
-                owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
                 self.context.kept.append(Kept(owner, name, Held(self.held(node)), None))
                 raise NotFreezable(f"the object that {name} holds is replaced by another", node.source)
-            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-            type_ = owner.type.attributes[name].type if name in owner.type.attributes else node.inputs[1].type
+            type_ = self.declared(owner, name, node.inputs[1])
             variable = Variable(partial(self.accesses, key=key), unrefined(type_), name)
-            given = self.form_of(owner, name, (), owner.values.get(name), type_)
-            if _is_taken_apart(given, type_):
-                self.promote_parts(owner, name, type_, given, variable)
+            given = self.form_of(owner, name, type_)
+            if is_taken_apart(given, type_):
+                start = self.take_apart(owner, name, type_, given)
+                self.keep(owner, name, given, variable.promote(self.graph.block.nodes, start))
                 continue
             value = self.graph.add_input(given, name)
             slot = Slot("attribute", name, len(self.graph.inputs) - 1, owner=owner, type=given)
@@ -258,40 +333,34 @@ class _Freezer:
             self.graph.add_output(last)
             self.context.slots.append(slot)
 
-    def form_of(self, owner: ScriptObject, name: str, path: tuple[int, ...], held: Any, declared: Type) -> Any:
-        """The types of what an attribute holds, nested like tuples and lists of tensors, NONE for None.
+    @staticmethod
+    def declared(owner: ScriptObject, name: str, value: Value) -> Type:
+        """The type of an attribute, where its class says none that of a value of it."""
+        return owner.type.attributes[name].type if name in owner.type.attributes else value.type
 
-        Whatever else it may hold is of the type that is declared.
-        """
-        if isinstance(declared, OptionalType):
-            return NONE if held is None else self.form_of(owner, name, path, held, declared.element)
-        if isinstance(declared, TupleType) and isinstance(held, tuple):
-            parts = enumerate(zip(held, declared.elements))
-            return tuple(self.form_of(owner, name, (*path, place), item, type_) for place, (item, type_) in parts)
-        if isinstance(declared, ListType) and _holds_tensors(held):
-            items = enumerate(held)
-            return [self.form_of(owner, name, (*path, place), item, declared.element) for place, item in items]
-        return self.present_type(*_place(owner, name, path), held, declared)
+    def form_of(self, owner: ScriptObject, name: str, declared: Type) -> Any:
+        """The form of what an attribute holds now (see `optc.passes.state_forms`), less where that changes."""
+        held = owner.values.get(name)
+        if isinstance(held, list | dict) and (owner, name) in self.context.whole:
+            return declared
+        return form_of(held, declared, (owner, name), self.context.state_types)
 
-    def present_type(self, owner: ScriptObject | Parts, name: Any, held: Any, declared: Type) -> Type:
-        """The type of state as it is now, for a tensor its element type and shape; less where that changes."""
-        known = self.context.state_types.get((owner, name))
-        return known or (constant_type(held._array) if isinstance(held, Tensor) else declared)
-
-    def promote_parts(self, owner: ScriptObject, name: str, type_: Type, given: Any, variable: Variable) -> None:
-        """What a tuple or list holds are inputs, None is a constant; `flatten-outputs` takes apart what it is at the end."""
+    def take_apart(self, owner: ScriptObject, name: str, type_: Type, given: Any) -> Value:
+        """What an attribute holds, made of one input for every leaf."""
         taken = Taken([])
-        with self.graph.inserting(next(self.graph.nodes)):
+        with self.graph.inserting(next(self.graph.nodes, self.graph.block.return_node)):
             start, _ = take_in(self.graph, name, given, type_, taken)
-        for leaf, path in zip(taken.leaves, _paths(given), strict=True):
+        for leaf, (holder, place) in zip(taken.leaves, leaves_in(given, (owner, name)), strict=True):
             value = self.graph.add_input(leaf.type, leaf.name)
             leaf.replace_all_uses_with(value)
             start = value if start is leaf else start
-            holder, place = _place(owner, name, path)
             slot = Slot("attribute", place, len(self.graph.inputs) - 1, owner=holder, type=leaf.type)
             self.context.slots.append(slot)
-        last = variable.promote(self.graph.block.nodes, start)
-        self.context.kept.append(Kept(owner, name, given, len(self.graph.outputs)))
+        return start
+
+    def keep(self, owner: ScriptObject, name: str, given: Any, last: Value, *, in_place: bool = False) -> None:
+        """Give back what an attribute holds at the end; `flatten-outputs` takes it apart."""
+        self.context.kept.append(Kept(owner, name, given, len(self.graph.outputs), in_place=in_place))
         self.graph.add_output(last)
 
     def accesses(self, node: Node, key: tuple[int, str]) -> bool:
@@ -331,6 +400,7 @@ class _Freezer:
 
     def make_state(self) -> None:
         """Attributes that are changed in place become inputs whose final contents are outputs."""
+        self.take_containers_apart()
         aliasing = Aliasing(self.graph)
         reads = [node for node in self.graph.walk() if self.is_known(node, "prim::GetAttr")]
         reads = [node for node in reads if node.output not in self.objects]
@@ -342,15 +412,47 @@ class _Freezer:
                 slot.kind, slot.output = "buffer", len(self.graph.outputs)
                 self.graph.add_output(self.graph.inputs[slot.input])
         for node in reads:
-            if self.is_written(aliasing, node.output) or self.key(node) in self.lasting:
+            if self.is_written(aliasing, node.output) or self.is_changing(node):
                 self.make_buffer(node)
+
+    def take_containers_apart(self) -> None:
+        """What is changed in lists and dictionaries, or may be None in another call, is taken apart as it is now."""
+        reads = [node for node in self.graph.walk() if self.is_known(node, "prim::GetAttr")]
+        reads = [node for node in reads if self.is_container(node)]
+        aliasing = Aliasing(self.graph) if reads else None
+        for node in reads:
+            assert aliasing is not None
+            is_changing = self.is_changing(node)
+            owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
+            type_ = self.declared(owner, name, node.output)
+            given = self.form_of(owner, name, type_)
+            if not is_taken_apart(given, type_) or not (is_changing or self.is_reached(aliasing, node.output)):
+                continue
+            start = self.take_apart(owner, name, type_, given)
+            node.output.replace_all_uses_with(start)
+            node.destroy()
+            self.keep(owner, name, given, start, in_place=isinstance(given, list | dict))
+
+    def is_container(self, node: Node) -> bool:
+        """True for a read of what is taken apart when it is state."""
+        held = self.attribute(node)
+        is_none = held is None or isinstance(node.output.type, OptionalType)
+        return node.output not in self.objects and (isinstance(held, list | dict | tuple) or is_none)
+
+    def is_changing(self, node: Node) -> bool:
+        """True for a read of what other calls write."""
+        key = self.key(node)
+        is_constant = key in self.unreached or key in self.guarded
+        return key in self.lasting | self.elsewhere.changed or (key in self.elsewhere.assigned and not is_constant)
 
     def make_buffer(self, node: Node) -> None:
         owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
-        type_ = self.present_type(owner, name, self.attribute(node), node.output.type)
+        known = self.context.state_types.get((owner, name))
+        held = self.attribute(node)
+        type_ = known or (constant_type(held._array) if isinstance(held, Tensor) else node.output.type)
         value = self.graph.add_input(type_, name)
         place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)
-        kind = "buffer" if isinstance(self.attribute(node), Tensor | list | dict) else "attribute"
+        kind = "buffer" if isinstance(held, Tensor | list | dict) else "attribute"
         self.context.slots.append(Slot(kind, name, place, output, owner, value.type))
         node.output.replace_all_uses_with(value)
         self.graph.add_output(value)
@@ -362,6 +464,12 @@ class _Freezer:
         first, last = self.graph.inputs[slot.input], self.graph.outputs[slot.output]
         if first in aliasing.places and aliasing.places[first] == aliasing.places.get(last):
             slot.kind = "buffer"
+
+    @staticmethod
+    def is_reached(aliasing: Aliasing, value: Value) -> bool:
+        """True when some write may hit a value, or what it holds."""
+        place = aliasing.places.get(value)
+        return place is not None and aliasing.reached(place.storage)
 
     @staticmethod
     def is_written(aliasing: Aliasing, value: Value) -> bool:
@@ -424,26 +532,3 @@ def _is_look(node: Node) -> bool:
     if operator is None or operator.mutates or node.blocks:
         return False
     return len(node.outputs) == 1 and not is_reference(node.output.type)
-
-
-def _holds_tensors(value: Any) -> bool:
-    """True for a list of tensors."""
-    return isinstance(value, list) and bool(value) and all(isinstance(item, Tensor) for item in value)
-
-
-def _is_taken_apart(given: Any, declared: Type) -> bool:
-    return isinstance(given, tuple | list) or isinstance(declared, OptionalType)
-
-
-def _place(owner: ScriptObject, name: str, path: tuple[int, ...]) -> tuple[ScriptObject | Parts, Any]:
-    """Owner and name of the slot for what lies at a place in what an attribute holds."""
-    return (Parts(owner, name), path) if path else (owner, name)
-
-
-def _paths(given: Any, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
-    """The places of what is no container and not None."""
-    if isinstance(given, tuple | list):
-        for place, item in enumerate(given):
-            yield from _paths(item, (*path, place))
-    elif given is not NONE:
-        yield path

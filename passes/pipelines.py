@@ -5,7 +5,7 @@ Importing this module registers every pass.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from optc import config, pipeline
@@ -119,6 +119,7 @@ def optimize(
     text: str | None = None,
     sharing: Sequence[int] = (),
     open_state: Sequence[tuple[Slot, TensorType]] = (),
+    whole: Collection[tuple[ScriptObject, str]] = (),
     instruments: Sequence[pipeline.Instrument] = (),
 ) -> OptimizedProgram:
     """Bring a captured function into core form and optimise it; the function itself stays as it is.
@@ -127,9 +128,29 @@ def optimize(
     tuple or dictionary of such for arguments that are taken apart; None, for one argument or all, keeps what is
     declared. `text` replaces the default pipeline. `sharing` says for every tensor among the arguments' leaves which
     one of them it is (the first that is the same object); without it, all are different objects. `open_state` has
-    types for state that are to say less than what is there now."""
-    graph = (program.graph if isinstance(program, Function) else program).copy()
-    context = pipeline.Context(self_object, {slot.place: type_ for slot, type_ in open_state})
+    types for state that are to say less than what is there now; the containers in the attributes of `whole` are not
+    taken apart."""
+    function = program if isinstance(program, Function) else None
+    known: dict[Any, Type] = {slot.place: type_ for slot, type_ in open_state}
+    context = pipeline.Context(self_object, function, whole, known)
+    graph = program.graph if isinstance(program, Function) else program
+    made = _optimize(graph.copy(), context, input_types, text, sharing, instruments)
+    containers = {(kept.owner, kept.name) for kept in context.kept if isinstance(kept.given, list | dict)}
+    if made.graph is not None or not containers:
+        return made
+    context = pipeline.Context(self_object, function, {*whole, *containers}, known)
+    again = _optimize(graph.copy(), context, input_types, text, sharing, instruments)
+    return made if again.graph is None else again
+
+
+def _optimize(
+    graph: Graph,
+    context: pipeline.Context,
+    input_types: Sequence[Any] | None,
+    text: str | None,
+    sharing: Sequence[int],
+    instruments: Sequence[pipeline.Instrument],
+) -> OptimizedProgram:
     structures = specialize_inputs(graph, input_types, context.narrowed)
     _share_inputs(graph, sharing)
     watching = [*instruments_from_environment(), *instruments]

@@ -14,18 +14,19 @@ from optc.ir.types import Type
 
 @dataclass(frozen=True)
 class Parts:
-    """What is in a tuple or list that an attribute holds, as a `Slot`'s owner whose names are paths of places."""
+    """What is in a container that an attribute holds, as a `Slot`'s owner whose names are paths of places and keys."""
 
     owner: ScriptObject
     name: str
 
     def part(self, path: tuple[int, ...]) -> Any:
         """What lies at a place now; None where there is nothing."""
-        held = self.owner.values.get(self.name)
+        held: Any = self.owner.values.get(self.name)
         for place in path:
-            if not isinstance(held, tuple | list) or place >= len(held):
+            try:
+                held = held[place]
+            except (LookupError, TypeError):
                 return None
-            held = held[place]
         return held
 
 
@@ -62,7 +63,7 @@ class Slot:
         """The attribute, for messages."""
         if not isinstance(self.owner, Parts):
             return str(self.name)
-        return self.owner.name + "".join(f"[{place}]" for place in self.name)
+        return self.owner.name + "".join(f"[{place!r}]" for place in self.name)
 
     def rebind(self, value: Any) -> None:
         """Let its owner hold another value."""
@@ -86,11 +87,11 @@ class Held:
 
 @dataclass
 class Kept:
-    """An attribute that may be None, a tuple or a list of tensors, and that the program assigns.
+    """An attribute that may be None, a tuple, list or dictionary, and that the program writes.
 
     The code is for what it holds now: `given` has the types, nested like the value (NONE for None), whose leaves are
     `Slot`s; or it is what the attribute must go on to hold (`Held`). When the program ends, it holds what `structure` says, made of the outputs from `output` on; None when that
-    is what it held. `buffers` has for every such output the number of the slot whose memory it is, None for others.
+    is what it held; the very list or dictionary that it held where the program changes that (`in_place`). `buffers` has for every such output the number of the slot whose memory it is, None for others.
     """
 
     owner: ScriptObject
@@ -99,6 +100,7 @@ class Kept:
     output: int | None
     structure: Structure = field(default_factory=lambda: Structure("leaf"))
     buffers: tuple[int | None, ...] = ()
+    in_place: bool = False
 
     @property
     def present(self) -> Any:

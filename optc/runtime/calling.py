@@ -142,7 +142,7 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
 
 def _is_whole(kept: Kept) -> bool:
     """True where an attribute holds one tensor or number before and after, and not that of a buffer."""
-    is_simple = not isinstance(kept.given, tuple | list | Held) and kept.given is not NONE
+    is_simple = not isinstance(kept.given, tuple | list | dict | Held) and kept.given is not NONE
     return is_simple and (kept.output is None or kept.structure.kind == "leaf" and kept.buffers == (None,))
 
 

@@ -29,6 +29,7 @@ from optc.locks import ForkLock
 from optc.messages import callers_level
 from optc.ops.registry import Interpreted, lookup
 from optc.runtime.collector import collector_paused
+from optc.runtime.forms import FormHistory
 from optc.runtime.islands import second_run
 from optc.runtime.program_key import ProgramKey, program_key, written_key
 from optc.runtime.shapes import FREEDOMS, PINNINGS, Dynamic, ShapeHistory, Wanted
@@ -77,6 +78,7 @@ class CompiledFunction:
         self._threads = threads
         self._default_kind = default_kind
         self._histories: dict[Any, ShapeHistory] = {}
+        self._forms = FormHistory()
         self._dynamic = dynamic
         self._lock = ForkLock()
         self._current: Specialization | None = None
@@ -175,6 +177,8 @@ class CompiledFunction:
             self.specializations.pop(0)
         self.specializations.append(specialization)
         history.remember(specialization.held)
+        if specialization.program is not None:
+            self._forms.observe(specialization.program.kept)
         return specialization
 
     def _compile_best(self, values: list[Any], exact: list[Any], history: ShapeHistory) -> Specialization:
@@ -225,7 +229,8 @@ class CompiledFunction:
         others = tuple(value if type_ is None else None for value, type_ in zip(values, types))
         present = [slot.present for slot, _ in state]
         extents = extents_of([*values, *present], [*types, *(type_ for _, type_ in state)])
-        specialization = Specialization(types, others, extents, sharing=sharing, open_state=state)
+        specialization = Specialization(types, others, extents, sharing=sharing, open_state=state,
+                                        whole=self._forms.uncounted)  # fmt: skip
         keys: list[ProgramKey] = []
         for key in self._plan_keys(specialization):
             if self._restore(specialization, key):
@@ -252,6 +257,7 @@ class CompiledFunction:
 
         options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
                    str(specialization.sharing), show([type_ for _, type_ in specialization.open_state]),
+                   str([name for _, name in specialization.whole]),
                    self.__name__, np.__version__)  # fmt: skip
         program = (self._function, self._receiver, specialization.types, specialization.others, *options)
         by_text = written_key(*program)
@@ -294,6 +300,7 @@ class CompiledFunction:
             specialization.types,
             sharing=specialization.sharing,
             open_state=specialization.open_state,
+            whole=specialization.whole,
             instruments=watching,
         )
 

@@ -1,8 +1,8 @@
 """What a compiled program depends on, as one digest: two programs with one key have the same native code.
 
-The key covers the graphs of the function and of everything it may call, the object it is a method of with the contents
-of all its tensors, the types of the arguments, and the options. Where a program holds something that cannot be put
-down exactly, it has no key.
+The key covers the graphs of the function, of everything it may call and of other methods that write attributes, the
+object it is a method of with the contents of all its tensors, the types of the arguments, and the options. Where a
+program holds something that cannot be put down exactly, it has no key.
 
 A program whose code is still as it was written down, in an archive, has a second key with the text in the place of the
 graphs: whoever finds its plan by that need not compile the text.
@@ -21,12 +21,14 @@ import numpy as np
 from optc.codegen.process.content_digest import content_digest
 from optc.eager.base import TensorBase
 from optc.eager.memory import without_repeats
+from optc.errors import OptcError
 from optc.ir.dims import Symbolic
 from optc.ir.dtypes import DType
 from optc.ir.function import ClassType, Function, ScriptObject, WrittenCode
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
+from optc.passes.other_methods import writing_methods
 from optc.runtime.work_sharing import share_out
 
 _CHUNK_BYTES = 2 << 20
@@ -61,7 +63,8 @@ def program_key(
     `known` is another key of the same program, whose digests of arrays are used again.
     """
     writer = _Writer()
-    parts = (*options, list(types), list(others), receiver, function)
+    beside = [] if receiver is None else list(writing_methods(receiver, function))
+    parts = (*options, list(types), list(others), receiver, function, beside)
     return _key(writer, parts, {} if known is None else known.contents)
 
 
@@ -81,7 +84,7 @@ def _key(writer: _Writer, parts: tuple[Any, ...], known: dict[int, list[bytes]])
     try:
         writer.value(parts)
         writer.pending_bodies()
-    except (_NoKey, ValueError, RecursionError):
+    except (_NoKey, OptcError, ValueError, RecursionError):
         return None
     digest = hashlib.sha256("\0".join(writer.parts).encode("utf-8", "surrogatepass"))
     contents = known | _digests([array for array in writer.arrays if id(array) not in known])

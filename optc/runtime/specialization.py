@@ -10,6 +10,7 @@ from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor
 from optc.ir.dims import Symbolic
+from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import Held, OptimizedProgram, Slot
 from optc.ir.structure import Literal
@@ -51,6 +52,8 @@ class Specialization:
     """For every tensor of the call, the first that is the same object (see `optc.runtime.sharing`)."""
     open_state: tuple[tuple[Slot, TensorType], ...] = ()
     """The state whose extents were symbols from the start, for code that is right for several of them."""
+    whole: tuple[tuple[ScriptObject, str], ...] = ()
+    """The attributes whose lists and dictionaries are not taken apart: they have had too many forms."""
     depends_on_sharing: bool = False
     is_overlapping: bool = False
     """For calls in which what is written shares memory with something else, and which the interpreter therefore runs."""
@@ -171,6 +174,9 @@ def _holds(value: Any, given: Any, symbols: dict[str, int]) -> bool:
     """True when an attribute holds what the code was compiled for: None where it was, as many tensors of such types."""
     if isinstance(given, Held):
         return given.fits(value)
+    if isinstance(given, dict):
+        same = isinstance(value, dict) and list(value) == list(given)
+        return same and all(_holds(value[key], part, symbols) for key, part in given.items())
     if isinstance(given, tuple | list):
         same = isinstance(value, type(given) if isinstance(given, list) else tuple) and len(value) == len(given)
         return same and all(_holds(item, part, symbols) for item, part in zip(value, given))

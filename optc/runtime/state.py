@@ -97,6 +97,9 @@ def _is_part(slot: Slot, kept: Kept) -> bool:
 
 def _is_like(structure: Structure, given: Any) -> bool:
     """True for the structure of what has these nested types."""
+    if isinstance(given, dict):
+        same = structure.kind == "dict" and structure.keys == tuple(given)
+        return same and all(map(_is_like, structure.items, given.values()))
     if isinstance(given, tuple | list):
         same = structure.kind in ("tuple", "list") and len(structure.items) == len(given)
         return same and all(map(_is_like, structure.items, given))
@@ -123,7 +126,14 @@ def keep(kept: Kept, program: OptimizedProgram, results: Sequence[Any]) -> None:
     for place, number in enumerate(kept.buffers):
         if number is not None:
             leaves[place] = program.state[number].present
-    kept.owner.values[kept.name] = rebuild(leaves, kept.structure)
+    value, held = rebuild(leaves, kept.structure), kept.present
+    if not kept.in_place:
+        kept.owner.values[kept.name] = value
+    elif isinstance(held, list):
+        held[:] = value
+    else:
+        held.clear()
+        held.update(value)
 
 
 def return_written(program: OptimizedProgram) -> None:
