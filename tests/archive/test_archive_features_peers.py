@@ -441,3 +441,32 @@ class Net(nn.Module):
     assert ours(optc.ones(2)).tolist() == [4.0, 4.0]
     assert optc.compile(ours, fallback="allow")(optc.ones(2)).tolist() == [4.0, 4.0]
     assert torch.jit.load(io.BytesIO(ours.save_to_buffer()))(torch.ones(2)).tolist() == [4.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    "layer", ["Linear(8, 4)", "Conv1d(8, 4, 3)", "Conv2d(8, 4, 3, stride=2, padding=1, groups=2)", "Conv3d(8, 4, 1)"]
+)
+def test_modules_in_the_blocked_memory_of_onednn(layer: str) -> None:
+    """Their `__setstate__` puts the weights there; here they stay where they are."""
+    mkldnn = pytest.importorskip("torch.utils.mkldnn")
+
+    shapes = {"Linear": (3, 8), "Conv1d": (1, 8, 6), "Conv2d": (1, 8, 6, 6), "Conv3d": (1, 8, 3, 3, 3)}
+    x = torch.randn(shapes[layer.partition("(")[0]])
+    original = eval(f"torch.nn.{layer}").eval()
+
+    class Net(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mkldnn.to_mkldnn(original)
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x.to_mkldnn()).to_dense()
+
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(Net(), (x,), check_trace=False), buffer)
+    ours = optc.jit.load(io.BytesIO(buffer.getvalue()))
+    expected = original(x).detach()
+    for run in (ours, optc.compile(ours, fallback="error")):
+        np.testing.assert_allclose(run(optc.from_numpy(x.numpy())).detach(), expected, rtol=1e-4, atol=1e-5)
+    again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
+    torch.testing.assert_close(again(x).detach(), expected, rtol=1e-4, atol=1e-5)

@@ -58,6 +58,12 @@ IMAGES: dict[str, Any] = {
     "aten::conv_transpose2d.input": transposed(2),
     "aten::conv_transpose3d.input": transposed(3),
     "aten::_convolution_mode": [(_LINE, normal(4, 3, 3), normal(4), [1], "same", [2], 1), (IMAGE, normal(4, 3, 3, 2), None, [2, 1], "valid", [1, 1], 1)],
+    "aten::mkldnn_convolution": [
+        (IMAGE, normal(4, 3, 3, 2), normal(4), [1, 0], [2, 1], [1, 2], 1), (_LINE, normal(4, 3, 3), None, [1], [1], [1], 1),
+    ],
+    "aten::mkldnn_max_pool2d": [(IMAGE, [2, 2]), (IMAGE, [3, 2], [2, 1], [1, 0], [1, 1], True)],
+    "aten::mkldnn_max_pool3d": [(VOLUME, [2, 2, 2])],
+    "aten::mkldnn_adaptive_avg_pool2d": [(IMAGE, [2, 3])],
     "aten::max_pool3d": [(VOLUME, [2, 2, 2]), (VOLUME, [2], [1], [1], [2])],
     "aten::avg_pool3d": [(VOLUME, [2, 2, 2]), (VOLUME, [2], [1], [1], True, False)],
     "aten::adaptive_avg_pool3d": [(VOLUME, [2, 3, 1])],

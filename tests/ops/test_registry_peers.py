@@ -133,8 +133,10 @@ def is_callable(operator: Operator) -> bool:
 
 UNREACHABLE = ("aten::_nested_tensor_from_mask", "aten::device.with_index", "aten::sum.int", "aten::sum.bool", "aten::sum.float", "aten::_local_scalar_dense",
                "aten::_no_grad_embedding_renorm_", "aten::divmod.int_float", "aten::divmod.float_int",
-               "profiler::_record_function_enter", "profiler::_record_function_exit")  # fmt: skip
-"""The Python binding takes another overload for these, or checks nothing, or makes what optc has not."""
+               "profiler::_record_function_enter", "profiler::_record_function_exit", "aten::to_mkldnn",
+               "aten::mkldnn_linear", "aten::mkldnn_reorder_conv2d_weight", "aten::mkldnn_reorder_conv3d_weight",
+               "aten::mkldnn_max_pool2d", "aten::mkldnn_max_pool3d", "aten::mkldnn_adaptive_avg_pool2d")  # fmt: skip
+"""The Python binding takes another overload for these, or checks nothing, or takes or makes what optc has not."""
 
 OTHER_WORDS = (
     "aten::clamp_",
