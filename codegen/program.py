@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from optc.codegen.driver.driver import Driver
+from optc.codegen.driver.driver import Driver, is_taken
 from optc.codegen.driver.frame import Unsupported
 from optc.codegen.entry.signature import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
 from optc.codegen.estimate import graph_operations
-from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_native_tensor
+from optc.codegen.kernels.expression import is_exchanged, is_native_tensor
 from optc.codegen.kernels.splitting import scaled
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import Target
@@ -22,6 +22,7 @@ from optc.ir.dims import Dim as IRDim
 from optc.ir.graph import Graph, Value
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import IntType, ListType, TensorType
+from optc.ops.complex_numbers import is_at_border
 
 
 def generate(
@@ -58,7 +59,7 @@ def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
 
 def _input(value: Value) -> InputSpec:
     type_ = value.type
-    if isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None:
+    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None and is_taken(value):
         return InputSpec("tensor", type_.dtype.name, _dims(type_.shape))
     if isinstance(type_, IntType):
         return InputSpec("int")
@@ -75,10 +76,11 @@ def _input(value: Value) -> InputSpec:
 def _output(value: Value, graph: Graph) -> OutputTree:
     if value.is_constant and not isinstance(value.constant, np.ndarray):
         return Constant(value.constant)
-    if value in graph.inputs and is_native_tensor(value.type):
+    if value in graph.inputs and is_exchanged(value.type):
         return Passthrough(graph.inputs.index(value))
     type_ = value.type
-    if isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None:
+    is_given = is_native_tensor(type_) or is_at_border(value.node)
+    if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None and is_given:
         return OutputSpec("tensor", type_.dtype.name, _dims(type_.shape))
     if isinstance(type_, IntType):
         return OutputSpec("int")

@@ -13,6 +13,7 @@ from optc.ir.symbols import replace_value
 from optc.ir.types import STRING, ListType, TensorType
 from optc.ops.abstract import PLAIN_CLASSES
 from optc.ops.builder import constant_type
+from optc.ops.complex_numbers import is_at_border
 from optc.ops.effects import has_effects, may_fail
 from optc.ops.effort import effort, result_bytes
 from optc.ops.reference import apply_operator
@@ -40,7 +41,7 @@ def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
 
 def fold_node(graph: Graph, node: Node, limit: int) -> bool:
     """Replace one node by its value if its inputs are constants; True when that was done."""
-    if node.blocks or node.kind == "prim::Constant" or not node.inputs:
+    if node.blocks or node.kind == "prim::Constant" or not node.inputs or is_at_border(node):
         return False
     operator = operator_of(node)
     if operator is None or has_effects(node) or not (any(out.has_uses for out in node.outputs) or may_fail(node)):

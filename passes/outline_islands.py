@@ -22,6 +22,7 @@ from optc.ir.graph import Block, Graph, Node, Value, copy_node
 from optc.ir.symbols import binders, plain_symbol, told_dims, type_symbols
 from optc.ir.types import BOOL, FLOAT, NONE, IntType, TensorType
 from optc.ops.abstract import UndecidedShape, abstract
+from optc.ops.complex_numbers import is_at_border, is_complex
 from optc.ops.effects import follows_memory, has_effects
 from optc.ops.registry import Interpreted, operator_of
 from optc.passes.memory_order import draws_in_rows
@@ -59,8 +60,12 @@ def reason_of(node: Node) -> str | None:
     operator = operator_of(node)
     if operator is None:
         return "native code cannot do it" if has_effects(node) else None
+    if is_at_border(node) or _only_shows(node):
+        return None
     if isinstance(operator.lowering, Interpreted):
         return operator.lowering.reason
+    if any(is_complex(value.type) for value in (*node.inputs, *node.outputs)):
+        return "native code has no complex numbers"
     untyped = [value for value in node.outputs if isinstance(value.type, TensorType) and not value.type.is_typed]
     if not untyped:
         return None
@@ -69,6 +74,17 @@ def reason_of(node: Node) -> str | None:
     except UndecidedShape as error:
         return error.message
     return "the shape of an argument is not known"
+
+
+def _only_shows(node: Node) -> bool:
+    """True for a view between complex numbers and pairs of real ones beside an operator that has a reason of its own."""
+    if node.kind == "aten::view_as_real":
+        beside = [node.inputs[0].node]
+    elif node.kind == "aten::view_as_complex":
+        beside = [use.node for use in node.output.uses]
+    else:
+        return False
+    return any(operator_of(other) is not None and not is_at_border(other) for other in beside)
 
 
 def name_of(node: Node) -> str:

@@ -25,6 +25,7 @@ from optc.passes import (
     checked_extents,
     checked_views,
     common_subexpressions,
+    complex_borders,
     constant_folding,
     container_loops,
     dead_code_elimination,
@@ -81,7 +82,7 @@ PASSES = (
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
     loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, growing_lists, list_buffers,
     flatten_outputs, decompose,
-    split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
+    complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
     outline_islands,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
@@ -105,7 +106,7 @@ pipeline.name_pipeline(
     "repeat(nested-tensors, checked-views, simplify), split-lists, lower-tuples, growing-lists, "
     "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
     "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify, agreeing-ranks), "
-    "split-complex, repeat(decompose, simplify), "
+    "complex-borders, split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )

@@ -122,8 +122,7 @@ class _Splitting:
                 sides = (np.ascontiguousarray(side) for side in (value.constant.real, value.constant.imag))
                 found = Parts(*map(self.builder.constant, sides))
             else:
-                pairs = value.node.inputs[0]
-                found = Parts(*(self.builder("aten::select.int", pairs, -1, place) for place in (0, 1)))
+                found = Parts(*_sides(self.builder, value.node.inputs[0]))
         self.parts[value] = found
         return found
 
@@ -145,6 +144,16 @@ class _Splitting:
             joined = self.builder("aten::view_as_complex", pairs)
         joined.name = value.name
         value.replace_all_uses_with(joined)
+
+
+def _sides(b: Builder, pairs: Value) -> list[Value]:
+    """The first and the second numbers of pairs: what these were put together from, where that is seen."""
+    node = pairs.node
+    if node.kind == "aten::stack" and node.inputs[1].is_constant and node.inputs[1].constant == -1:
+        items = _leaves(node.inputs[0])
+        if len(items) == 2:
+            return items
+    return [b("aten::select.int", pairs, -1, place) for place in (0, 1)]
 
 
 def _leaves(argument: Value) -> list[Value]:

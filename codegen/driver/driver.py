@@ -23,7 +23,7 @@ from optc.codegen.driver.lowering import lower_group
 from optc.codegen.driver.result_places import computed_as
 from optc.codegen.gemm.plan import MOST_NARROW
 from optc.codegen.kernels.emitter import emit_dim
-from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_native_tensor
+from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_exchanged, is_native_tensor
 from optc.codegen.kernels.native import (
     Aggregate,
     MemoryTensor,
@@ -42,6 +42,7 @@ from optc.ir.graph import Block, Graph, Node
 from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import ListType, TensorType
+from optc.ops.complex_numbers import is_at_border, is_complex, pairs_type
 from optc.ops.registry import Kernel, Layout, Pointwise, Reduction, operator_of
 
 PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
@@ -80,6 +81,20 @@ class DriverCode:
     """The code draws random numbers."""
     follows_memory: bool = False
     """It draws them in the order of elements in the arguments' memory."""
+
+
+def is_taken(value: IRValue) -> bool:
+    """True for an argument that is a tensor in memory; complex ones are objects to islands, which view them."""
+    if is_native_tensor(value.type):
+        return True
+    return is_complex(value.type) and all(
+        is_at_border(use.node) or use.node.kind == "prim::Return" for use in value.uses
+    )
+
+
+def in_pairs(value: IRValue) -> IRValue:
+    """What is computed of a result: the pairs of real numbers of a complex one."""
+    return value.node.inputs[0] if is_complex(value.type) and is_at_border(value.node) else value
 
 
 class Driver(Frame):
@@ -124,7 +139,7 @@ class Driver(Frame):
     def bind_inputs(self) -> None:
         word = 0
         for value in self.graph.inputs:
-            if is_native_tensor(value.type):
+            if is_taken(value):
                 word = self.bind_tensor(value, tensor_type(value), word)
                 continue
             address = self.b.gep("i64", self.input_words, word)
@@ -140,9 +155,7 @@ class Driver(Frame):
         return loaded
 
     def bind_tensor(self, value: IRValue, type_: TensorType, word: int) -> int:
-        shape, dtype = type_.shape, type_.dtype
-        if shape is None or dtype is None or dtype not in SUPPORTED_DTYPES:
-            raise Unsupported(value.node, f"an input of type {type_}")
+        shape = type_.shape or ()
         pointer = self.b.load("ptr", self.b.gep("i64", self.input_words, word))
         for place, dim in enumerate(shape):
             name = plain_symbol(dim)
@@ -150,26 +163,28 @@ class Driver(Frame):
                 self.told_symbols.add(name)
             if name is not None and name not in self.symbols:
                 self.symbols[name] = self.b.load("i64", self.b.gep("i64", self.input_words, word + 1 + place))
-        memory = MemoryTensor(dtype, pointer, shape, contiguous_strides(shape))
+        held = type_ if is_native_tensor(type_) else pairs_type(type_)
+        assert held.shape is not None and held.dtype is not None
+        memory = MemoryTensor(held.dtype, pointer, held.shape, contiguous_strides(held.shape))
         self.homes[value] = memory
-        self.values[value] = self.loaded(memory) if fits_registers(type_) else memory
+        self.values[value] = self.loaded(memory) if fits_registers(held) and held is type_ else memory
         return word + 1 + len(shape)
 
     def plan_outputs(self) -> None:
         """Where results go: the address the entry gave, early, so that kernels can write straight into it."""
-        self.output_places: list[tuple[IRValue, int]] = []
+        self.output_places: list[tuple[IRValue, int, int]] = []
         self.result_pointers: dict[IRValue, Value] = {}
         word = 0
         for value in self.flat_outputs():
-            self.output_places.append((value, word))
-            is_tensor = is_native_tensor(value.type)
-            rank = len(tensor_type(value).shape or ()) if is_tensor else 0
-            known = is_tensor and self.is_preallocated(tensor_type(value))
-            source = computed_as(value)
+            rank = len(tensor_type(value).shape or ()) if is_exchanged(value.type) else 0
+            computed = in_pairs(value)
+            self.output_places.append((computed, word, rank))
+            known = is_exchanged(value.type) and self.is_preallocated(tensor_type(value))
+            source = computed_as(computed)
             if known and source not in self.destinations and source.node.kind != "prim::Param":
                 address = self.entry.gep("i64", self.output_words, word)
-                self.destinations[source] = self.result_pointers[value] = self.entry.load("ptr", address)
-                if source is not value:
+                self.destinations[source] = self.result_pointers[computed] = self.entry.load("ptr", address)
+                if source is not computed:
                     self.lent.add(source)
             word += 1 + rank
 
@@ -184,10 +199,10 @@ class Driver(Frame):
 
     def is_passed_through(self, value: IRValue) -> bool:
         """True for an argument that is returned: the entry gives back the same object."""
-        return is_native_tensor(value.type) and value in self.graph.inputs
+        return is_exchanged(value.type) and value in self.graph.inputs
 
     def store_outputs(self) -> None:
-        for value, word in self.output_places:
+        for value, word, rank in self.output_places:
             native = self.native(value)
             address = self.b.gep("i64", self.output_words, word)
             if isinstance(native, Scalar):
@@ -195,19 +210,21 @@ class Driver(Frame):
                 continue
             if not isinstance(value.type, TensorType):
                 raise Unsupported(value.node, f"a result of type {value.type}")
-            self.store_tensor(value, value.type, native, word, address)
+            self.store_tensor(value, value.type, native, word, address, rank)
 
-    def store_tensor(self, value: IRValue, type_: TensorType, native: Native, word: int, address: Value) -> None:
+    def store_tensor(
+        self, value: IRValue, type_: TensorType, native: Native, word: int, address: Value, rank: int
+    ) -> None:
         if self.is_preallocated(type_):
             pointer = self.b.load("ptr", address)
         else:
-            number = [place for _, place in self.output_places].index(word)
+            number = [place for _, place, _ in self.output_places].index(word)
             assert type_.shape is not None and type_.dtype is not None
             bytes_ = self.byte_count(product(type_.shape), type_.dtype.itemsize)
             pointer = calling.call_allocate_output(self.b, self.context, number, bytes_)
             self.check_memory(pointer, bytes_, lambda: f"a result, {site_of(value)}")
             self.b.store(pointer, address)
-            for place, dim in enumerate(type_.shape or ()):
+            for place, dim in enumerate((type_.shape or ())[:rank]):
                 slot = self.b.gep("i64", self.output_words, word + 1 + place)
                 self.b.store(emit_dim(self.b, dim, self.symbols), slot)
         if not self.is_in_place(value, native, word):
@@ -220,7 +237,7 @@ class Driver(Frame):
         return native.pointer == self.result_pointers.get(value)
 
     def is_first_place(self, value: IRValue, word: int) -> bool:
-        return next(place for other, place in self.output_places if other is value) == word
+        return next(place for other, place, _ in self.output_places if other is value) == word
 
     def block(self, block: Block) -> None:
         """Emit all nodes of a block."""

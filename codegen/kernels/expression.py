@@ -19,6 +19,7 @@ from optc.codegen.machine.host import Target
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType, Type
+from optc.ops.complex_numbers import is_complex
 from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, nodes, ordered
 
 _LLVM_TYPES = {
@@ -33,6 +34,11 @@ SUPPORTED_DTYPES = frozenset(_LLVM_TYPES)
 def is_native_tensor(type_: Type) -> bool:
     """True for tensors that native code can hold: of known rank, and of a type of elements that LLVM has."""
     return isinstance(type_, TensorType) and type_.dtype in SUPPORTED_DTYPES and type_.shape is not None
+
+
+def is_exchanged(type_: Type) -> bool:
+    """True for tensors that native code takes from callers and gives them: complex ones as pairs of real numbers."""
+    return is_native_tensor(type_) or is_complex(type_)
 
 
 def register_type(dtype: DType, lanes: int = 0) -> str:

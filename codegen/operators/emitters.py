@@ -6,6 +6,7 @@ from optc.codegen.driver.driver import Driver, Handlers
 from optc.codegen.driver.frame import Unsupported
 from optc.codegen.operators import control_flow, gated_products, memory_operators, products, register_operators, views
 from optc.ir.graph import Node
+from optc.ops.complex_numbers import is_at_border
 from optc.ops.registry import Kernel, Layout, operator_of
 
 
@@ -19,7 +20,9 @@ def emit_node(driver: Driver, node: Node) -> None:
     if operator is None:
         raise Unsupported(node, "there is no such operator")
     lowering = operator.lowering
-    if isinstance(lowering, Layout):
+    if is_at_border(node):
+        views.emit_at_border(driver, node)
+    elif isinstance(lowering, Layout):
         views.emit(driver, node, operator, lowering)
     elif driver.is_small(node) and register_operators.emit(driver, node, operator):
         return

@@ -69,6 +69,15 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         driver.share(node.output, source)
 
 
+def emit_at_border(driver: Driver, node: Node) -> None:
+    """A complex argument is in memory as pairs of real numbers, and so is a complex result (see `complex-borders`)."""
+    held = driver.native(node.inputs[0])
+    if node.kind == "aten::view_as_real" and fits_registers(tensor_type(node.output)):
+        held = driver.loaded(driver.in_memory(node.inputs[0]))
+    driver.define(node.output, held)
+    driver.share(node.output, node.inputs[0])
+
+
 def _folded_rows(node: Node, lowering: Layout, memory: MemoryTensor, arguments: list[Any]) -> int:
     """How many dimensions are the rows of a matrix that one product reads; 0 for other views."""
     if len(node.output.uses) != 1 or fits_registers(tensor_type(node.output)):

@@ -13,7 +13,8 @@ import numpy as np
 
 from optc.errors import UnsupportedError
 from optc.ir.dtypes import BFLOAT16, BOOL, FLOAT16
-from optc.ir.types import TensorType
+from optc.ir.graph import Node
+from optc.ir.types import TensorType, Type
 from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.promotion import complex_type, operand_type, real_type
@@ -26,6 +27,35 @@ Array = np.ndarray[Any, Any]
 _REASON = "native code has no complex numbers"
 
 
+# Where programs begin and end ----------------------------------------------------------------------------------------
+
+
+def is_complex(type_: Type) -> bool:
+    """True for complex tensors of known rank."""
+    return isinstance(type_, TensorType) and type_.is_typed and type_.dtype is not None and type_.dtype.is_complex
+
+
+def pairs_type(type_: TensorType) -> TensorType:
+    """The type of a complex tensor's pairs of real and imaginary parts."""
+    return TensorType(real_type(operand_type(type_)), (*known_shape(type_), 2))
+
+
+def is_at_border(node: Node) -> bool:
+    """True for a view of a complex argument as pairs, and for one of pairs as a complex result, which nothing else reads.
+
+    Native code has such arguments and results: in memory they are pairs.
+    """
+    if node.kind == "aten::view_as_real":
+        argument = node.inputs[0]
+        return is_complex(argument.type) and argument.is_parameter and argument.node.block.owning_node is None
+    if node.kind != "aten::view_as_complex" or not is_complex(node.output.type):
+        return False
+    readers = {use.node for use in node.output.uses}
+    return len(readers) == 1 and all(
+        reader.kind == "prim::Return" and reader.block.owning_node is None for reader in readers
+    )
+
+
 # Pairs of numbers and complex numbers --------------------------------------------------------------------------------
 
 
@@ -33,7 +63,7 @@ def _infer_pairs(x: TensorType) -> TensorType:
     dtype = operand_type(x)
     if not dtype.is_complex:
         raise RuntimeError("view_as_real is only supported for complex tensors")
-    return TensorType(real_type(dtype), (*known_shape(x), 2))
+    return pairs_type(x)
 
 
 def _pairs(x: Array) -> Array:

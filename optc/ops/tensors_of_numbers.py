@@ -15,7 +15,7 @@ from optc.ir.types import FLOAT, ListType, TensorType, unrefined
 from optc.ops.abstract import UNKNOWN, UndecidedShape, Unknown, dtype_of_code, known_dtype, unknown
 from optc.ops.creation import OPTIONS
 from optc.ops.elementwise import cast_array
-from optc.ops.promotion import default_float, number_type, operand_type
+from optc.ops.promotion import complex_type, default_float, number_type, operand_type
 from optc.ops.registry import define
 from optc.ops.shapes import known_shape
 
@@ -77,12 +77,13 @@ def _reference_tensor(data: Any, code: int | None, *rest: Any) -> Array:
         raise ValueError("Expected sequence of equal-length lists") from None
     if array.dtype.kind == "O":
         raise RuntimeError("Overflow when unpacking long long")
-    if array.dtype.kind == "f":
-        array = array.astype(default_float().numpy)
+    if array.dtype.kind in "fc":
+        rounded = default_float() if array.dtype.kind == "f" else complex_type(default_float())
+        array = array.astype(rounded.numpy)
     return cast_array(array, dtype).copy()
 
 
-for _type in ("float", "int", "bool"):
+for _type in ("float", "int", "bool", "complex"):
     for _name, _rest in (("tensor", ", bool requires_grad=False"), ("as_tensor", "")):
         define(
             f"aten::{_name}.{_type}({_type} t, *, ScalarType? dtype=None, Device? device=None{_rest}) -> Tensor",
@@ -97,13 +98,14 @@ for _type in ("float", "int", "bool"):
 def _decompose_number(b: Any, value: Any, own: int, code: int | None) -> Any:
     """A number as a tensor of its own type, or of another one by way of it where that is seen: floats are rounded."""
     target = own if code is None else code
-    if own != default_float().code or target == own:
+    if own not in (default_float().code, complex_type(default_float()).code) or target == own:
         return b("aten::full", [], value, dtype=target)
     return b("aten::to.dtype", b("aten::full", [], value, dtype=own), target)
 
 
 _SCALAR_TYPES: dict[str, Callable[[], DType]] = {
     "float": default_float, "int": lambda: dtypes.INT64, "bool": lambda: dtypes.BOOL,
+    "complex": lambda: complex_type(default_float()),
 }  # fmt: skip
 
 

@@ -173,7 +173,9 @@ def test_views_that_torch_conjugates_and_negates_later_are_taken_for_what_they_s
 
     fast = optc.compile(twice, fallback="allow")
     assert fast(negative).tolist() == [-4.0, 8.0]
-    assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
+    for _ in range(2):
+        assert fast(numbers).tolist() == [2 + 4j, 6 - 8j]
+        assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
 
 
 def doubled(x: torch.Tensor, times: int = 2) -> torch.Tensor:
