@@ -7,6 +7,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.inline import inline_calls
 from optc.ir.types import BOOL, NONE, STRING, unrefined
 from optc.ops.values import AUTOCAST, AUTOCAST_REFUSED
+from optc.passes.chosen_modules import call_chosen_modules
 from optc.passes.forks import run_forks
 from optc.pipeline import graph_pass
 
@@ -15,7 +16,7 @@ from optc.pipeline import graph_pass
 def inline(graph: Graph) -> bool:
     """Replace calls of functions, methods and submodules by their bodies, what `with` calls and forks run likewise."""
     changed = False
-    while call_context_methods(graph) or run_forks(graph) or inline_calls(graph):
+    while call_context_methods(graph) or run_forks(graph) or call_chosen_modules(graph) or inline_calls(graph):
         changed = True
     if changed:
         erase_types(graph)
