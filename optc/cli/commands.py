@@ -144,14 +144,25 @@ def convert(options: argparse.Namespace) -> int:
         raise UsageError(f"cannot write {options.output}: it is a folder")
     with waiting(f"reading {options.target}"), collector_paused():
         target = load_target(options.target, is_for_show=True)
-    if options.freeze and target.receiver is None:
-        raise UsageError(f"{options.target} is a function: only modules have something to freeze")
+    if options.freeze:
+        require_something_to_freeze(target, options.keep)
     with usage_errors(f"cannot convert {options.target}"):
         program = target.program()
         if options.freeze:
             program = freeze(program.eval(), options.keep)
         program.save(options.output)
     return 0
+
+
+def require_something_to_freeze(target: Target, kept: Sequence[str]) -> None:
+    """Raise UsageError for a function, and for a module of which nothing would be left."""
+    if target.receiver is None:
+        raise UsageError(f"{target.text} is a function: only modules have something to freeze")
+    methods = target.receiver.type.methods
+    if not any(name in methods for name in ("forward", *kept)):
+        raise UsageError(
+            f"{target.text} has no method forward: say with --keep which others to freeze ({', '.join(methods)})"
+        )
 
 
 def opt(options: argparse.Namespace) -> int:

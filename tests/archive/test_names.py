@@ -96,6 +96,24 @@ def test_only_what_differentiates_is_in_autograd() -> None:
         layer("torch.autograd.relu(x)")(optc.ones(1))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            f"ops.prim.{name}(x)"
+            for name in ("If", "Loop", "GetAttr", "SetAttr", "fork", "CallMethod", "Island", "Store")
+        ),
+        *(f"ops.prim.{name}()" for name in ("TupleIndex", "TupleUnpack", "CreateObject", "tolist", "RaiseException")),
+    ],
+)
+def test_what_is_part_of_the_language_cannot_be_called(call: str) -> None:
+    """Such nodes have blocks and attributes that no call gives them."""
+    with pytest.raises(ArchiveError, match=r"m/code/__torch__.py: .*prim::"):
+        layer(call).save_to_buffer()
+    with pytest.raises(ArchiveError, match=r"m/code/__torch__.py: .*prim::"):
+        layer(call)(optc.ones(2))
+
+
 def test_a_missing_operator_is_not_taken_for_one_that_only_computes() -> None:
     """Nobody uses its result, but it may have written what is returned."""
     body = "y = torch.neg(x)\n    _0 = torch.unheard_of(x, 3, out=y)\n    return y"

@@ -88,6 +88,16 @@ def test_convert_writes_an_archive_that_computes_the_same(command: Command, tmp_
     assert bool(list(loaded.parameters())) != bool(options)
 
 
+def test_a_module_without_forward_is_frozen_by_the_methods_to_keep(command: Command, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.pt", tmp_path / "out.pt"
+    optc.jit.script(nn.RNN(3, 4).eval()).save(source)
+    outcome = command("convert", str(source), str(target), "--freeze")
+    assert (outcome.code, target.exists()) == (2, False)
+    assert "has no method forward: say with --keep which others to freeze (forward__0, forward__1, " in outcome.error
+    assert command("convert", str(source), str(target), "--freeze", "--keep", "forward__0").code == 0
+    assert command("check", str(target)).out.count("forward__0(input: Tensor") == 1
+
+
 def test_convert_names_what_is_wrong(command: Command, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"PK")

@@ -21,6 +21,21 @@ _NEEDS_STEPS_SINCE = {"aten::linspace": 8, "aten::logspace": 9}
 """Operators whose number of steps was 100 where it was not given, and the archive version since which it must be."""
 
 
+_NO_OPERATORS = frozenset(
+    f"prim::{name}"
+    for name in (
+        "CallFunction", "CallMethod", "Constant", "CreateObject", "DictConstruct", "Dim", "EmptyListLiteral", "Enter", "Exit",
+        "GetAttr", "If", "Island", "ListAppend", "ListConstruct", "ListOfTuples", "ListUnpack", "Load", "Loop",
+        "ModuleContainerIndex", "Param", "Print", "PythonOp", "Return", "SetAttr", "Store", "TupleConstruct", "TupleIndex",
+        "TupleSlice", "TupleUnpack", "Uninitialized", "fork", "isinstance", "tolist", "unchecked_cast",
+    )
+)  # fmt: skip
+"""Nodes that code writes otherwise than as calls of `ops.prim`: most have blocks or attributes, which no call gives them."""
+
+_MOST_OF_RAISE = 2
+"""What `ops.prim.RaiseException` takes: a message, and the class of the exception."""
+
+
 class ArchivedOperator(BuiltinValue):
     """An operator in the code of `archive`. A call that fits no overload becomes a node of unknown result."""
 
@@ -35,11 +50,19 @@ class ArchivedOperator(BuiltinValue):
         try:
             return super().call(writer, source, args, kwargs)
         except ScriptError:
+            self._check_name(len(args), source)
             values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
             attributes: dict[str, Any] = {"archive": self.archive}
             if kwargs:
                 attributes["keywords"] = tuple(value.name for value in kwargs)
             return MissingResult(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
+
+    def _check_name(self, count: int, source: SourceRange | None) -> None:
+        """Raise ScriptError for what cannot be an operator that optc does not have."""
+        if self.name in _NO_OPERATORS:
+            raise ScriptError(f"{self.name} is no operator that can be called", source)
+        if self.name == "prim::RaiseException" and not 1 <= count <= _MOST_OF_RAISE:
+            raise ScriptError(f"prim::RaiseException takes a message and a class, not {count} arguments", source)
 
 
 class MissingResult(SimpleValue):
