@@ -10,6 +10,7 @@ from optc.codegen.driver.driver import Driver
 from optc.codegen.driver.frame import Unsupported, tensor_type
 from optc.codegen.kernels.kernel import Buffer, index_value, load
 from optc.codegen.kernels.native import MemoryTensor, NoneValue
+from optc.codegen.llvm import Value
 from optc.codegen.operators import (
     draws,
     gathers,
@@ -28,7 +29,9 @@ from optc.codegen.operators import (
 from optc.ir import dtypes
 from optc.ir.dims import symbol
 from optc.ir.graph import Node
+from optc.ir.symbols import plain_symbol
 from optc.ops.abstract import abstract
+from optc.ops.creation import is_told_by_running
 from optc.ops.elementwise import cast_expression, stored_type
 from optc.ops.registry import Kernel as KernelLowering
 from optc.ops.registry import Operator
@@ -77,6 +80,10 @@ def fill(driver: Driver, node: Node, operator: Operator) -> None:
 def arange(driver: Driver, node: Node, operator: Operator) -> None:
     """start + i * step."""
     positions = operator.schema.positions
+    if is_told_by_running(*map(abstract, node.inputs[:3])):
+        name = plain_symbol((tensor_type(node.output).shape or (0,))[0])
+        assert name is not None
+        driver.symbols[name] = _counted_in_fractions(driver, node)
     result = driver.allocate(node.output)
     work = dtypes.FLOAT64 if result.dtype.kind == "float" else dtypes.INT64
     reads, pointers = [], []
@@ -89,6 +96,19 @@ def arange(driver: Driver, node: Node, operator: Operator) -> None:
     kernel = store_kernel((*reads, Buffer("out0", result.dtype, "output")), result.shape, result.strides, element)
     driver.call_kernel(kernel, [*pointers, result.pointer], [node.kind])
     driver.define(node.output, result)
+
+
+def _counted_in_fractions(driver: Driver, node: Node) -> Value:
+    """The length of a range: (end - start) / step, rounded up. What is not finite, or not ahead, is for the interpreter."""
+    b = driver.b
+    numbers = [driver.scalar(value) for value in node.inputs[:3]]
+    start, end, step = (number if number.type == "double" else b.sitofp(number, "double") for number in numbers)
+    ratio = b.fdiv(b.fsub(end, start), step)
+    driver.check(b.and_(b.fcmp("oge", ratio, 0.0), b.fcmp("olt", ratio, _MOST_ELEMENTS)))
+    return b.fptosi(b.intrinsic("ceil", "double", ratio), "i64")
+
+
+_MOST_ELEMENTS = 2.0**62
 
 
 def triangle(driver: Driver, node: Node, operator: Operator) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import Dim, Symbolic
+from optc.ir.dims import Dim, Symbolic, fresh
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, Unknown, dtype_of_code, known_dtype
@@ -213,14 +213,14 @@ def _range_length(start: Any, end: Any, step: Any) -> Dim:
             raise RuntimeError("step must be nonzero")
         if isinstance(start, int | float) and isinstance(end, int | float):
             if not (math.isfinite(start) and math.isfinite(end)):
-                raise RuntimeError(f"unsupported range: {start} -> {end}")
+                raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
             if (end - start) * step < 0:
                 raise RuntimeError("upper bound and lower bound inconsistent with step sign")
             if all(isinstance(bound, int) for bound in (start, end, step)):
                 return -int((start - end) // step)
             return math.ceil((end - start) / step)
-    if any(isinstance(bound, Unknown | float) for bound in (start, end, step)):
-        raise UndecidedShape("the length of arange depends on numbers that only running tells")
+    if is_told_by_running(start, end, step):
+        return fresh()
     if isinstance(step, Symbolic):
         backwards: Dim = (start - end) // step
         return -backwards
@@ -228,8 +228,18 @@ def _range_length(start: Any, end: Any, step: Any) -> Dim:
     return length
 
 
+def is_told_by_running(start: Any, end: Any, step: Any) -> bool:
+    """True where the length of a range is no dimension: it is counted in fractions that only running tells."""
+    bounds = (start, end, step)
+    return any(isinstance(bound, Unknown | float) for bound in bounds) and not all(
+        isinstance(bound, int | float) for bound in bounds
+    )
+
+
 def _infer_arange(start: Any, end: Any, step: Any, code: int | None) -> TensorType:
     dtype = _range_type(code, start, end, step)
+    if is_told_by_running(start, end, step) and dtype.kind != "float":
+        raise UndecidedShape("the length of arange depends on numbers that only running tells")
     return TensorType(dtype, (_range_length(*_counted_bounds(dtype, start, end, step)),))
 
 
