@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dtypes import INT32, UINT8, DType
+from optc.ir.dtypes import FLOAT32, FLOAT64, INT32, UINT8, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown
+from optc.ops.open_resampling import OpenGrid, OpenRule, OpenTaps, cubic, linear, nearest, nearest_exact
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
@@ -255,17 +256,29 @@ def _resampled(x: Array, rule: TapRule, how: Resampling) -> Array:
             matrix = whole.matrix(x.shape[axis]).astype(np.int64)
             total: Any = np.moveaxis(np.moveaxis(result, axis, -1) @ matrix.T, -1, axis)
             result = np.clip((total + (1 << precision >> 1)) >> precision, 0, 255)
+        elif taps.places.shape[1] <= _FEW:
+            result = _sum(result, axis, taps)
         else:
             moved = np.moveaxis(result, axis, -1) @ taps.matrix(x.shape[axis]).T
             result = np.moveaxis(moved, -1, axis)
     return np.ascontiguousarray(result).astype(x.dtype)
 
 
+def _sum(x: Array, axis: int, taps: Taps) -> Array:
+    """The sum along an axis of the elements at the taps, times their weights: infinity elsewhere does not matter."""
+    assert taps.weights is not None
+    columns = (-1, *[1] * (x.ndim - axis - 1))
+    pairs = zip(taps.places.T, taps.weights.T)
+    with np.errstate(invalid="ignore"):
+        parts = [np.take(x, places, axis) * weights.reshape(columns) for places, weights in pairs]
+        return np.asarray(sum(parts[1:], parts[0]))
+
+
 def _build(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
     """The resampled image; `x` is of the type to compute in, `dtype` the type of the image."""
     shape = b.shape(x)
     if not all(isinstance(extent, int) for extent in (*shape[2:], *how.extents)):
-        raise UndecidedShape("resampling needs the extents before the program runs")
+        return _build_open(b, x, rule, how, dtype)
     for axis, taps in _taps_of(rule, how, shape, dtype):
         if taps.weights is None:
             x = b("aten::index_select", x, axis, b.value(np.ascontiguousarray(taps.places[:, 0])))
@@ -294,6 +307,39 @@ def _build_sum(b: Any, x: Any, axis: int, taps: Taps) -> Any:
         part = b("aten::mul.Tensor", taken, weights)
         total = part if total is None else b("aten::add.Tensor", total, part)
     return total
+
+
+def _build_open(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
+    """The same where only running tells the extents."""
+    taps_of = _OPEN.get(rule)
+    if taps_of is None or how.scales.count(None) < len(how.scales) or dtype is UINT8:
+        raise UndecidedShape("resampling needs the extents before the program runs")
+    kind, shape = FLOAT32 if dtype.itemsize < 8 else FLOAT64, b.shape(x)
+    counts = [b.abstract(count) for count in how.extents]
+    for extent in (*shape[2:], *counts):
+        if not isinstance(extent, int):
+            b.require(b("aten::gt.int", extent, 0), "Input and output sizes should be greater than 0")
+    for axis, count in reversed(list(enumerate(counts, 2))):
+        x = _build_open_sum(b, x, axis, taps_of(OpenGrid(b, shape[axis], count, how.align_corners, kind)))
+    return x
+
+
+def _build_open_sum(b: Any, x: Any, axis: int, taps: OpenTaps) -> Any:
+    taken = [b("aten::index_select", x, axis, places) for places in taps.places]
+    if not taps.weights:
+        return taken[0]
+    column, dtype = [-1, *[1] * (len(b.shape(x)) - axis - 1)], b.type(x).dtype
+    total: Any = None
+    for part, weights in zip(taken, taps.weights):
+        weighted = b("aten::mul.Tensor", part, b("aten::view", b("aten::to.dtype", weights, dtype.code), column))
+        total = weighted if total is None else b("aten::add.Tensor", total, weighted)
+    return total if taps.same is None else b("aten::where.self", taps.same, taken[0], total)
+
+
+_OPEN: dict[TapRule, OpenRule] = {
+    _nearest: nearest, _nearest_in_images: nearest, _nearest_exact: nearest_exact, _linear: linear, _cubic: cubic,
+}  # fmt: skip
+"""The rules that are written out where only running tells the extents."""
 
 
 # Declarations --------------------------------------------------------------------------------------------------------
