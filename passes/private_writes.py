@@ -1,4 +1,4 @@
-"""Which writes change a list or dictionary that nothing else refers to yet.
+"""Which writes change a tensor, list or dictionary that nothing else refers to yet.
 
     rows = []
     for i in range(n):
@@ -6,7 +6,8 @@
         row.append(i)       ... so that rows, which holds those of earlier turns, stays as it is
         rows.append(row)
 
-`optc.passes.aliasing` forgets the order of the program: to it, every row may be in `rows` all the time.
+`optc.passes.aliasing` forgets the order of the program: to it, every row may be in `rows` all the time. So it is with
+tensors that are filled, through views of them too, before a list gets them.
 """
 
 from __future__ import annotations
@@ -14,25 +15,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.types import TensorType
 from optc.ops.registry import operator_of
-from optc.passes.aliasing import Aliasing, Storage, is_reference, written_argument
+from optc.passes.aliasing import Aliasing, Storage, is_container, is_reference, written_argument
 
 _MADE = ("prim::ListConstruct", "prim::DictConstruct")
 
 
 def private_writes(graph: Graph, aliasing: Aliasing) -> set[Node]:
-    """The nodes that write to a list or dictionary before anything but its own name refers to it."""
+    """The nodes that write to a tensor, list or dictionary before anything but itself and its views refers to it."""
     walk = _Walk(aliasing)
     walk.block(graph.block, set())
     return walk.found
 
 
 class _Walk:
-    """Follows the lists and dictionaries that are private through the blocks, in the order of the program."""
+    """Follows what is private through the blocks, in the order of the program, as far as it is written anywhere."""
 
     def __init__(self, aliasing: Aliasing) -> None:
         self.aliasing = aliasing
         self.found: set[Node] = set()
+        self.written = self.storages(write.target for write in aliasing.writes)
 
     def block(self, block: Block, private: set[Storage]) -> set[Storage]:
         """Those that are still private at the end, of those at the start and those made inside."""
@@ -56,22 +59,38 @@ class _Walk:
         if target is not None and not self.storages([target]).isdisjoint(private):
             self.found.add(node)
         private = private - self.told(node)
-        if node.kind in _MADE and self.is_storage(node.output):
-            private = private | self.storages(node.outputs)
-        return private
+        made = {self.aliasing.places[value].storage for value in node.outputs if self.is_new(value)}
+        return private | (made & self.written)
 
     def told(self, node: Node) -> set[Storage]:
         """Those of which a node tells somebody: it stores them, or gives what may be them."""
         values = [*node.inputs, *(value for block in node.blocks for value in block.outputs)]
         target = written_argument(node)
         if target is not None:
-            return self.storages(value for value in values if value is not target)
-        is_reader = operator_of(node) is not None and not any(is_reference(output.type) for output in node.outputs)
-        return set() if is_reader else self.storages(values)
+            stored = [value for value in values if value is not target]
+            return self.storages(stored) if is_container(target.type) else self.containers(stored)
+        if operator_of(node) is None:
+            return self.storages(values)
+        if not any(is_reference(output.type) for output in node.outputs):
+            return set()
+        given = self.storages(node.outputs)
+        return {each for each in self.storages(values) if each.is_container or _shares(each, given)}
 
-    def is_storage(self, value: Value) -> bool:
+    def is_new(self, value: Value) -> bool:
+        """True for memory that is made here, and has no other name."""
         place = self.aliasing.places.get(value)
-        return place is not None and place.storage.value is value
+        if place is None or place.storage.value is not value:
+            return False
+        is_tensor = isinstance(value.type, TensorType) and place.storage.roots == {place.storage}
+        return value.node.kind in _MADE or (is_tensor and self.aliasing.made.get(place.storage) is value.node)
+
+    def containers(self, values: Iterable[Value]) -> set[Storage]:
+        return {storage for storage in self.storages(values) if storage.is_container}
 
     def storages(self, values: Iterable[Value]) -> set[Storage]:
         return {self.aliasing.places[value].storage for value in values if value in self.aliasing.places}
+
+
+def _shares(storage: Storage, given: set[Storage]) -> bool:
+    """True where a node gives what may be this memory under another name than this one's views."""
+    return any(other is not storage and other.may_be(storage) for other in given)

@@ -213,3 +213,22 @@ def test_operands_in_a_loop_that_carries_one_of_them() -> None:
     for words, steps in ((3, 4), (5, 3), (1, 8)):
         x = torch.rand(2, words)
         assert torch.allclose(fast(x, places, steps), placed(x, places, steps))
+
+
+@torch.jit.script
+def pasted(parts: torch.Tensor, places: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    kept = torch.where(shown > 0)[0]
+    images: list[torch.Tensor] = []
+    for part, place in zip(parts[kept], places[kept]):
+        image = torch.zeros(9, 8)
+        first, last = max(place[0], 0), min(place[1], 9)
+        image[first:last, 1:4] = part[first - place[0] : last - place[0]]
+        images.append(image)
+    return torch.stack(images) if len(images) > 0 else torch.zeros(0, 9, 8)
+
+
+def test_images_that_are_filled_one_by_one_before_a_list_gets_them() -> None:
+    fast = torch.compile(pasted, fallback="error")
+    parts, places = torch.rand(4, 6, 3), torch.tensor([[-2, 4], [3, 9], [5, 11], [2, 2]])
+    for shown in ([1.0, 1, 1, 1], [0.0, 1, 0, 1], [0.0, 0, 0, 0]):
+        assert torch.equal(fast(parts, places, torch.tensor(shown)), pasted(parts, places, torch.tensor(shown)))
