@@ -19,6 +19,7 @@ for _name, _arguments, _view in (
     ("transpose_copy.int", ", int dim0, int dim1", "transpose.int"),
     ("permute_copy", ", int[] dims", "permute"),
     ("view_copy", ", SymInt[] size", "reshape"),
+    ("view_copy.dtype", ", ScalarType dtype", "view.dtype"),
     ("_reshape_copy", ", SymInt[] size", "reshape"),
     ("expand_copy", ", SymInt[] size, *, bool implicit=False", "expand"),
     ("unsqueeze_copy", ", int dim", "unsqueeze"),

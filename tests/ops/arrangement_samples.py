@@ -102,7 +102,8 @@ for _name in ("trapezoid", "trapz", "cumulative_trapezoid"):
     ARRANGEMENTS[f"aten::{_name}.dx"] = [(normal(2, 4),), (normal(3, 2), 0.5, 0), (NUMBERS, 2.0), (NUMBERS > 2,)]
 
 COPIES = {
-    "transpose_copy.int": "transpose.int", "permute_copy": "permute", "view_copy": "view", "expand_copy": "expand",
+    "transpose_copy.int": "transpose.int", "permute_copy": "permute", "view_copy": "view", "view_copy.dtype": "view.dtype",
+    "expand_copy": "expand",
     "unsqueeze_copy": "unsqueeze", "squeeze_copy": "squeeze", "squeeze_copy.dim": "squeeze.dim",
     "squeeze_copy.dims": "squeeze.dims", "select_copy.int": "select.int", "slice_copy.Tensor": "slice.Tensor",
     "narrow_copy": "narrow", "diagonal_copy": "diagonal", "unfold_copy": "unfold", "split_copy.Tensor": "split.Tensor",
