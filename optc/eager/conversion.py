@@ -6,7 +6,6 @@ ints are int64); ragged ones are refused.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -196,10 +195,13 @@ def _filled_integers(leaves: list[Any], dtype: DType) -> Array:
 
 
 def _whole_numbers(leaves: list[Any], dtype: DType) -> Array | None:
-    """The numbers without their fractions, None when one does not fit. Negative ones wrap in unsigned dtypes."""
+    """The numbers without their fractions, None when one does not fit: it is compared before its fraction is cut.
+    Negative integers wrap in unsigned dtypes.
+    """
     limits = np.iinfo(dtype.numpy)
     lowest = -int(limits.max) if limits.min == 0 else int(limits.min)
-    if not all(isinstance(leaf, int) or (isinstance(leaf, float) and math.isfinite(leaf)) for leaf in leaves):
+    fractions = [leaf for leaf in leaves if not isinstance(leaf, int)]
+    if not all(isinstance(leaf, float) and limits.min <= leaf <= limits.max for leaf in fractions):
         return None
     whole = [int(leaf) for leaf in leaves]
     if whole and not (lowest <= min(whole) and max(whole) <= limits.max):

@@ -69,7 +69,7 @@ def hard_clip(x: Expr, low: float, high: float) -> Expr:
 
 declare_pointwise(
     "aten::relu(Tensor self) -> Tensor",
-    lambda x: arithmetic.maximum(x, literal(0, x.dtype)), lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda x: arithmetic.maximum(x, literal(0, x.dtype)), lambda x: arithmetic.raised(x, x.dtype.type(0)),
     refuses=refusal(BOOLS, "Boolean inputs not supported for relu") + arithmetic.NO_COMPLEX_CLAMP,
     inplace=True, out="out",
 )  # fmt: skip
@@ -79,7 +79,7 @@ declare_pointwise(
 )  # fmt: skip
 declare_pointwise(
     "aten::hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor",
-    arithmetic.clamp, lambda x, low, high: np.minimum(np.maximum(x, low), high), promoting=1, inplace=True,
+    arithmetic.clamp, arithmetic.clamp_arrays, promoting=1, inplace=True,
     check=_check_hardtanh, refuses=_NO_BOOL,
 )  # fmt: skip
 declare_pointwise(

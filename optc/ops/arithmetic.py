@@ -14,7 +14,7 @@ from optc.ir.types import TensorType
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import Compute, declare_pointwise, is_constant, pointwise_reference, pointwise_rule
 from optc.ops.number_limits import C_NAMES, check_number
-from optc.ops.promotion import compute_type, operand_type
+from optc.ops.promotion import compute_type, operand_type, result_type
 from optc.ops.registry import ScalarFunction, define, define_inplace
 from optc.ops.scalar import Expr, apply, function, literal, select
 from optc.ops.special import log_of_powers
@@ -44,14 +44,23 @@ def combine_sum(x: Expr, y: Expr) -> Expr:
     return x + y
 
 
+def _sum_with_product(x: Expr, y: Expr, z: Expr) -> Expr:
+    """x + y * z, rounded once."""
+    return function("fma", y, z, x) if x.dtype.kind == "float" else x + y * z
+
+
 def multiply(x: Expr, y: Expr) -> Expr:
     """x * y; on bools the logical and."""
     return x & y if x.dtype is dtypes.BOOL else x * y
 
 
 def power(x: Expr, y: Expr) -> Expr:
-    """x to the power of y; small constant powers are products and roots."""
+    """x to the power of y; small constant powers are products and roots, but for roots of half, where PyTorch keeps to pow."""
     is_float = x.dtype.kind == "float"
+    is_root = y.op == "const" and abs(y.value) == 0.5
+    is_half = x.op == "cast" and x.args[0].dtype is dtypes.FLOAT16
+    if is_root and is_half:
+        return function("pow", x, y)
     if y.op == "const" and y.value in _CONSTANT_POWERS and (is_float or y.value >= 0):
         return _CONSTANT_POWERS[y.value](x)
     return function("pow", x, y) if is_float else _integer_power(x, y)
@@ -92,6 +101,16 @@ def maximum(x: Expr, y: Expr) -> Expr:
 def minimum(x: Expr, y: Expr) -> Expr:
     """The smaller, nan where one is nan."""
     return x & y if x.dtype is dtypes.BOOL else apply("minimum", x, y)
+
+
+def larger_number(x: Expr, y: Expr) -> Expr:
+    """The larger, the number beside a nan; of zeros the first one."""
+    return x | y if x.dtype is dtypes.BOOL else select((x < y) | x.not_equal(x), y, x)
+
+
+def smaller_number(x: Expr, y: Expr) -> Expr:
+    """The smaller, the number beside a nan; of zeros the first one."""
+    return x & y if x.dtype is dtypes.BOOL else select((y < x) | x.not_equal(x), y, x)
 
 
 def clamp(x: Expr, low: Expr | None, high: Expr | None) -> Expr:
@@ -135,11 +154,21 @@ def _subtract_arrays(x: Array, y: Array, alpha: Any) -> Array:
     return np.asarray(np.subtract(x, np.multiply(y, alpha)))
 
 
+def _sum_with_product_arrays(x: Array, y: Array, z: Array) -> Array:
+    exact = {"f": np.longdouble}.get(x.dtype.kind, x.dtype.type)
+    return np.asarray(np.add(x, np.multiply(y, z, dtype=exact))).astype(x.dtype)
+
+
 def _power_arrays(x: Array, y: Array) -> Array:
     if x.dtype.kind == "f":
         return _float_power_arrays(x, y)
-    if x.dtype.kind == "c":
-        return np.power(x, y)
+    return _exact_power_arrays(x, y)
+
+
+def _exact_power_arrays(x: Array, y: Array) -> Array:
+    """Powers without an exponent that means something else; negative ones of integers are 0 but for 1 and -1."""
+    if x.dtype.kind in "fc":
+        return _numpy_power(x, y)
     negative = y < 0
     result = np.power(x, np.where(negative, 0, y))
     if x.dtype.kind == "u":
@@ -153,12 +182,32 @@ def _float_power_arrays(x: Array, y: Array) -> Array:
     if y.ndim == 0 and abs(float(y)) == 0.5:
         root = np.sqrt(x)
         return root if y > 0 else 1 / root
-    return np.power(x, y)
+    return _numpy_power(x, y)
 
 
-def _clamp_arrays(x: Array, low: Any, high: Any) -> Array:
-    result = x.copy() if low is None else np.maximum(x, low)
-    return result if high is None else np.minimum(result, high)
+def _numpy_power(x: Array, exponent: Array) -> Array:
+    """Powers by exponents that are there once for every element: of a single one numpy makes a root."""
+    shape = np.broadcast_shapes(x.shape, exponent.shape)
+    powers = np.power(x, np.array(np.broadcast_to(exponent, shape), order="C", ndmin=1))
+    return np.asarray(powers).reshape(shape)
+
+
+def raised(x: Array, low: Any) -> Array:
+    """The larger; of zeros the first one, which is what a bound leaves alone."""
+    larger = np.maximum(x, low)
+    return np.asarray(larger if x.dtype.kind != "f" else np.where(x == low, x, larger))
+
+
+def lowered(x: Array, high: Any) -> Array:
+    """The smaller; of zeros the first one."""
+    smaller = np.minimum(x, high)
+    return np.asarray(smaller if x.dtype.kind != "f" else np.where(x == high, x, smaller))
+
+
+def clamp_arrays(x: Array, low: Any, high: Any) -> Array:
+    """Within bounds; a zero keeps its sign at a bound that is zero."""
+    result = x.copy() if low is None else raised(x, low)
+    return result if high is None else lowered(result, high)
 
 
 def _lerp_arrays(start: Array, end: Array, weight: Array) -> Array:
@@ -167,11 +216,17 @@ def _lerp_arrays(start: Array, end: Array, weight: Array) -> Array:
 
 
 def _maximum_number(x: Array, y: Array) -> Array:
-    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.maximum(x, y)))
+    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, raised(x, y)))
 
 
 def _minimum_number(x: Array, y: Array) -> Array:
-    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, np.minimum(x, y)))
+    return np.where(np.isnan(x), y, np.where(np.isnan(y), x, lowered(x, y)))
+
+
+def _power_reference(check: Callable[..., None] | None = None) -> Callable[..., Array]:
+    usual = pointwise_reference(_power_arrays, check=check)
+    of_halves = pointwise_reference(_exact_power_arrays, check=check)
+    return lambda x, y: (of_halves if result_type(x, y) is dtypes.FLOAT16 else usual)(x, y)
 
 
 # Refusals ------------------------------------------------------------------------------------------------------------
@@ -331,18 +386,24 @@ for _overload, _type, _star in (("Tensor", "Tensor", "*, "), ("Scalar", "Scalar"
 
 for _name in ("mul", "multiply"):
     declare_binary(_name, multiply, np.multiply, commutative=True, exact=(1,))
-_power_tensor = declare_pointwise(
+_power_tensor = define(
     "aten::pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor",
-    power,
-    _power_arrays,
+    infer=pointwise_rule(),
+    reference=_power_reference(),
+    scalar=power,
+    promotion="common",
     refuses=unimplemented("pow", BOOLS),
     out="Tensor_Tensor_out",
 )
 define_inplace(_power_tensor, "Tensor")
-_power_scalar = declare_pointwise(
+_power_scalar = define(
     "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
-    power, _power_arrays, check=_check_negative_power, out="Tensor_Scalar_out",
-)  # fmt: skip
+    infer=pointwise_rule(check=_check_negative_power),
+    reference=_power_reference(_check_negative_power),
+    scalar=power,
+    promotion="common",
+    out="Tensor_Scalar_out",
+)
 define_inplace(_power_scalar, "Scalar")
 declare_pointwise("aten::pow.Scalar(Scalar self, Tensor exponent) -> Tensor", power, _power_arrays,
                   refuses=unimplemented("pow", BOOLS))  # fmt: skip
@@ -352,8 +413,8 @@ for _name, _said, _scalar, _compute in (
     ("minimum", "minimum", minimum, np.minimum),
     ("max.other", "maximum", maximum, np.maximum),
     ("min.other", "minimum", minimum, np.minimum),
-    ("fmax", "fmax", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, maximum(x, y))), _maximum_number),
-    ("fmin", "fmin", lambda x, y: select(x.not_equal(x), y, select(y.not_equal(y), x, minimum(x, y))), _minimum_number),
+    ("fmax", "fmax", larger_number, _maximum_number),
+    ("fmin", "fmin", smaller_number, _minimum_number),
 ):
     declare_pointwise(
         f"aten::{_name}(Tensor self, Tensor other) -> Tensor", _scalar, _compute, commutative=True,
@@ -365,21 +426,21 @@ _NO_CLAMP = NO_COMPLEX_CLAMP + unimplemented("clamp_scalar_cpu", BOOLS)
 
 declare_pointwise(
     "aten::clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True, out="out",
+    clamp, clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True, out="out",
 )  # fmt: skip
 declare_pointwise(
     "aten::clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True, out="Tensor_out",
+    clamp, clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True, out="Tensor_out",
 )  # fmt: skip
 declare_pointwise(
     "aten::clip(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True,
+    clamp, clamp_arrays, check=_check_bounds, refuses=_NO_CLAMP, inplace=True,
 )  # fmt: skip
 declare_pointwise(
     "aten::clip.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor",
-    clamp, _clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True,
+    clamp, clamp_arrays, check=_check_bounds, refuses=NO_COMPLEX_CLAMP, inplace=True,
 )  # fmt: skip
-for _bound, _scalar, _compute in (("min", maximum, np.maximum), ("max", minimum, np.minimum)):
+for _bound, _scalar, _compute in (("min", maximum, raised), ("max", minimum, lowered)):
     _of_numbers = NO_COMPLEX_CLAMP + unimplemented(f"clamp_{_bound}_scalar_cpu", BOOLS)
     _of_tensors = unimplemented("maximum_cpu" if _bound == "min" else "minimum_cpu", COMPLEXES)
     for _dot, _type in (("", "Scalar"), (".Tensor", "Tensor")):
@@ -399,8 +460,8 @@ for _type in ("Scalar", "Tensor"):
 
 declare_pointwise(
     "aten::addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-    lambda x, y, z, value: add(x, multiply(y, z), value),
-    lambda x, y, z, value: x + value * y * z,
+    lambda x, y, z, value: _sum_with_product(x, _scaled(y, value), z),
+    lambda x, y, z, value: _sum_with_product_arrays(x, value * y, z),
     promoting=3,
     check=_check_product_value,
     inplace=True,
@@ -409,8 +470,8 @@ declare_pointwise(
 )
 declare_pointwise(
     "aten::addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-    lambda x, y, z, value: add(x, y / z, value),
-    lambda x, y, z, value: x + value * (y / z),
+    lambda x, y, z, value: x + _scaled(y, value) / z,
+    lambda x, y, z, value: x + value * y / z,
     promoting=3,
     check=_check_integer_division,
     inplace=True,

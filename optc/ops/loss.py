@@ -214,22 +214,18 @@ _declare_loss(
 )
 
 
-def _divergence(x: Array, target: Array, log_target: bool) -> Array:
-    if log_target:
-        return np.asarray(np.exp(target) * (target - x))
-    return np.asarray(np.where(target == 0, 0, target * np.log(np.where(target == 0, 1, target))) - target * x)
-
-
 def _build_divergence(b: Any, x: Any, target: Any, log_target: bool) -> Any:
     if log_target:
         return _mul(b, b("aten::exp", target), _sub(b, target, x))
     return _sub(b, b("aten::xlogy.Tensor", target, target), _mul(b, target, x))
 
 
-_declare_loss(
+declare_composite(
     "aten::kl_div(Tensor self, Tensor target, int reduction=1, *, bool log_target=False) -> Tensor",
-    _divergence,
-    _build_divergence,
+    # Here, too, PyTorch rounds halves after each operator.
+    lambda b, x, target, reduction, log_target: _build_reduced(
+        b, _build_divergence(b, x, target, log_target), reduction
+    ),
     refuses=refusal(COMPLEXES, "kl_div: Complex inputs not supported.")
     + refusal(WHOLE, "kl_div: Integral inputs not supported.", of="self")
     + refusal(WHOLE, "kl_div: Integral inputs not supported.", of="target"),
@@ -301,14 +297,7 @@ _declare_loss(
 )
 
 
-def _binary_logits(x: Array, target: Array, weight: Array | None, positive: Array | None) -> Array:
-    log_no = np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
-    scale = 1 if positive is None else (positive - 1) * target + 1
-    loss = (1 - target) * x - scale * log_no
-    return np.asarray(loss if weight is None else loss * weight)
-
-
-def _check_binary_logits(x: Any, target: Any, weight: Any, positive: Any, reduction: int) -> None:
+def _check_binary_logits(x: Any, target: Any, weight: Any, positive: Any) -> None:
     """PyTorch computes in the memory of `1 - target`."""
     given = operand_type(target)
     check_type(unimplemented("log_sigmoid_cpu", WHOLE | COMPLEXES), operand_type(x))
@@ -325,21 +314,25 @@ _NO_DIFFERENCE = refusal(
 )
 
 
-def _build_binary_logits(b: Any, x: Any, target: Any, weight: Any, positive: Any) -> Any:
+def _build_binary_logits(b: Any, x: Any, target: Any, weight: Any, positive: Any, reduction: int) -> Any:
+    """Rounded where PyTorch computes in place: in the input's type, and then in the target's."""
+    _check_binary_logits(*(None if each is None else b.type(each) for each in (x, target, weight, positive)))
+    dtype = b.type(target).dtype
     likely = b("aten::log_sigmoid", x)
     if positive is not None:
-        likely = _mul(b, _add(b, _mul(b, _sub(b, positive, 1), target), 1), likely)
-    loss = _sub(b, _mul(b, _sub(b, 1, target), x), likely)
-    return loss if weight is None else _mul(b, loss, weight)
+        scale = _add(b, _mul(b, _sub(b, positive, 1), target), 1)
+        check_written_shape(b.shape(x), broadcast_shapes(b.shape(x), b.shape(scale)))
+        likely = narrowed(b, _mul(b, likely, scale), b.type(x).dtype)
+    unlikely = narrowed(b, _mul(b, _sub(b, 1, target), x), dtype)
+    loss = narrowed(b, _sub(b, unlikely, likely), dtype)
+    weighted = loss if weight is None else narrowed(b, _mul(b, loss, weight), dtype)
+    return _build_reduced(b, weighted, reduction)
 
 
-_declare_loss(
+declare_composite(
     "aten::binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
     "int reduction=1) -> Tensor",
-    _binary_logits,
     _build_binary_logits,
-    _check_binary_logits,
-    typed_as=1,
 )
 
 

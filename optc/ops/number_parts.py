@@ -124,7 +124,21 @@ for _overload, _exponent in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
 
 # Whole numbers --------------------------------------------------------------------------------------------------------
 
-for _name, _compute in (("gcd", np.gcd), ("lcm", np.lcm)):
+
+def _greatest_divisors(x: Any, y: Any) -> Any:
+    """Greatest common divisors. The lowest number of a type has no absolute value there: what is left of divisions by
+    or of it stays negative, as it does in C.
+    """
+    a, b = np.broadcast_arrays(np.abs(x), np.abs(y))
+    if not (a < 0).any() and not (b < 0).any():
+        return np.gcd(a, b)
+    while a.any():
+        rest = np.where(a == 0, 0, np.fmod(b, np.where(a == 0, 1, a)))
+        a, b = rest, np.where(a == 0, b, a)
+    return b
+
+
+for _name, _compute in (("gcd", _greatest_divisors), ("lcm", np.lcm)):
     define(
         f"aten::{_name}(Tensor self, Tensor other) -> Tensor",
         infer=pointwise_rule(),

@@ -39,7 +39,12 @@ def _reference_running(compute: Callable[..., Any]) -> Callable[..., Array]:
     return reference
 
 
-for _name, _compute in (("cumsum", np.cumsum), ("cumprod", np.cumprod)):
+def _sums_so_far(x: Array, axis: int) -> Array:
+    """Sums that begin with 0.0, which -0.0 does not change."""
+    return np.asarray(np.cumsum(x, axis=axis) + x.dtype.type(0))
+
+
+for _name, _compute in (("cumsum", _sums_so_far), ("cumprod", np.cumprod)):
     define(
         f"aten::{_name}(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor",
         infer=_infer_running,
@@ -104,7 +109,7 @@ def _reference_log(x: Array, dim: int) -> Array:
     with np.errstate(all="ignore"):
         if not x.ndim:
             return x.copy()
-        return log_of_powers_so_far(wide(x), normalize_dim(dim, x.ndim)).astype(x.dtype)
+        return (log_of_powers_so_far(wide(x), normalize_dim(dim, x.ndim)) + 0.0).astype(x.dtype)
 
 
 define("aten::logcumsumexp(Tensor self, int dim) -> Tensor", infer=_infer_log, reference=_reference_log,
