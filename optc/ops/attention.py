@@ -104,6 +104,11 @@ def _repeated(x: Array, times: int) -> Array:
     return x if times == 1 else np.repeat(x, times, axis=-3)
 
 
+def _scale(width: int, given: float | None) -> float:
+    """What scores are multiplied by; heads without elements have no scores that it could change."""
+    return given if given is not None else 1 / math.sqrt(width) if width else 1.0
+
+
 def _reference(
     query: Array, key: Array, value: Array, mask: Array | None, dropout: float, causal: bool, scale: float | None,
     shared: bool,
@@ -113,7 +118,7 @@ def _reference(
     (times,) = known([_heads(query.shape, key.shape, shared)])
     q, k, v = query.astype(np.float64), *(_repeated(item.astype(np.float64), times) for item in (key, value))
     with np.errstate(all="ignore"):
-        scores = q @ np.swapaxes(k, -1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+        scores = q @ np.swapaxes(k, -1, -2) * _scale(q.shape[-1], scale)
         if causal:
             mask = np.tril(np.ones(scores.shape[-2:], bool))
         if mask is not None:
@@ -171,7 +176,7 @@ def _scaled(b: Any, query: Any, scale: Any) -> Any:
         return b("aten::mul.Scalar", query, scale)
     width = b.shape(query)[-1]
     if not isinstance(width, Symbolic):
-        return b("aten::mul.Scalar", query, 1 / math.sqrt(width) if width else 1.0)
+        return b("aten::mul.Scalar", query, _scale(width, None))
     return b(
         "aten::div.Tensor", query, b("aten::sqrt", b("aten::full", [], b.dim(width), dtype=b.type(query).dtype.code))
     )

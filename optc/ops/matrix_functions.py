@@ -276,7 +276,9 @@ declare_composite(
 
 
 def _build_condition(b: Any, x: Any, order: Any) -> Any:
-    check_matrix(b.type(x), "linalg.cond")
+    batch, *extents = check_matrix(b.type(x), "linalg.cond")
+    if 0 in extents and extents[0] == extents[1]:
+        return b("aten::new_zeros", x, list(batch))
     if order is None or abs(order) == 2:
         values = b("aten::linalg_svdvals", x)
         largest, smallest = b("aten::amax", values, [-1]), b("aten::amin", values, [-1])

@@ -20,7 +20,7 @@ from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, exact_type, operand_type
 from optc.ops.reduction import NO_MEAN, narrowed
 from optc.ops.registry import define
-from optc.ops.shapes import Shape, format_shape, known_shape
+from optc.ops.shapes import Shape, format_shape, known, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -243,13 +243,53 @@ _declare_mean(3, "(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] pad
 # Means of a given number of windows ----------------------------------------------------------------------------------
 
 
-def _shares(extent: Any, count: Any) -> Array:
-    """A matrix whose rows average window after window: from floor(i * n / m) to ceil((i + 1) * n / m)."""
+_FEW_WINDOWS = 32
+"""So many windows along a dimension are averaged one after the other; where there are more, a matrix is multiplied, which
+spreads what is not finite.
+"""
+
+
+def _windows(extent: int, count: int) -> list[tuple[int, int]]:
+    """Where windows begin and end: at floor(i * n / m) and ceil((i + 1) * n / m)."""
+    return [(place * extent // count, -(-(place + 1) * extent // count)) for place in range(count)]
+
+
+def _shares(extent: int, count: int) -> Array:
+    """A matrix whose rows average window after window."""
     matrix = np.zeros((count, extent))
-    for place in range(count):
-        start, end = place * extent // count, -(-(place + 1) * extent // count)
+    for place, (start, end) in enumerate(_windows(extent, count)):
         matrix[place, start:end] = 1 / (end - start)
     return matrix
+
+
+def _averages(x: Array, axis: int, count: int) -> Array:
+    """Means of windows along an axis."""
+    moved = np.moveaxis(x, axis, -1)
+    result = np.empty((*moved.shape[:-1], count), x.dtype)
+    with np.errstate(all="ignore"):
+        for place, (start, end) in enumerate(_windows(x.shape[axis], count)):
+            result[..., place] = moved[..., start:end].sum(axis=-1) / np.float64(end - start)
+    return np.moveaxis(result, -1, axis)
+
+
+def _build_averages(b: Any, x: Any, axis: int, extent: int, count: int) -> Any:
+    if count > _FEW_WINDOWS:
+        shares = b.value(_shares(extent, count).T.astype(b.type(x).dtype.numpy).copy())
+        return b("aten::transpose.int", b("aten::matmul", b("aten::transpose.int", x, axis, -1), shares), axis, -1)
+    windows = [b("aten::slice.Tensor", x, axis, start, end, 1) for start, end in _windows(extent, count)]
+    return b("aten::cat", [b("aten::mean.dim", window, [axis], True) for window in windows], axis)
+
+
+def _check_not_empty(shape: Shape, spatial: int, counts: Sequence[Any]) -> None:
+    """Means of everything may be means of nothing; means of windows may not."""
+    first = 1 if spatial == 3 else len(shape) - spatial
+    empty = next((axis for axis in range(first, len(shape)) if shape[axis] == 0), None)
+    if empty is None or all(count == 1 for count in counts):
+        return
+    raise RuntimeError(
+        f"adaptive_avg_pool{spatial}d(): Expected input to have non-zero size for non-batch dimensions, but input has "
+        f"sizes {format_shape(shape)} with dimension {empty} being empty"
+    )
 
 
 def _declare_adaptive(spatial: int, schema: str) -> None:
@@ -264,6 +304,8 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         if isinstance(size, Sequence) and len(size) != spatial:
             raise RuntimeError(f"adaptive_avg_pool{spatial}d: output_size must be {spatial}")
         counts = each(size, spatial)
+        if spatial > 1:
+            _check_not_empty(shape, spatial, counts)
         if any(isinstance(count, int) and count < 0 for count in counts):
             raise RuntimeError(
                 f"adaptive_avg_pool{spatial}d: elements of output_size must be greater than or equal to 0 but received "
@@ -287,10 +329,8 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         counts = outputs(x.shape, size)
         refuse_type(operand_type(x), x.shape, counts)
         result = x.astype(exact_type(operand_type(x)).numpy)
-        for place, count in enumerate(counts):
-            axis = x.ndim - spatial + place
-            averaged = np.moveaxis(result, axis, -1) @ _shares(x.shape[axis], count).T
-            result = np.moveaxis(averaged, -1, axis)
+        for place, count in enumerate(known(counts)):
+            result = _averages(result, x.ndim - spatial + place, count)
         return np.ascontiguousarray(result).astype(x.dtype)
 
     def decompose(b: Any, x: Any, size: Any) -> Any:
@@ -306,11 +346,8 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         if all(count and extent % count == 0 for extent, count in zip(extents, counts)):
             windows = [extent // count for extent, count in zip(extents, counts)]
             return narrowed(b, b(f"aten::avg_pool{spatial}d", x, windows, windows), dtype)
-        for place, (extent, count) in enumerate(zip(extents, counts)):
-            axis = len(shape) - spatial + place
-            shares = b.value(_shares(extent, count).T.astype(b.type(x).dtype.numpy).copy())
-            turned = b("aten::transpose.int", x, axis, -1)
-            x = b("aten::transpose.int", b("aten::matmul", turned, shares), axis, -1)
+        for place, (extent, count) in enumerate(zip(known(extents), known(counts))):
+            x = _build_averages(b, x, len(shape) - spatial + place, extent, count)
         return narrowed(b, x, dtype)
 
     for name in (f"adaptive_avg_pool{spatial}d", *([f"_adaptive_avg_pool{spatial}d"] if spatial > 1 else [])):

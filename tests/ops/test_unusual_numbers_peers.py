@@ -9,7 +9,7 @@ import pytest
 
 import optc
 import optc.nn.functional
-from tests.ops.opinfo_samples import option, plain, to_mine
+from tests.ops.opinfo_samples import difference, option, plain, to_mine
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.peers
@@ -37,6 +37,10 @@ CALLS: list[tuple[str, list[Any]]] = [
     *(("L.nn.functional.kl_div(x, y, reduction='none', log_target=True)", [LOGITS.to(dtype), LOGITS.flip(0).to(dtype)])
       for dtype in HALVES),
 ]  # fmt: skip
+
+
+def _empty(*shape: int) -> Any:
+    return torch.empty(shape)
 
 
 def evaluated(call: str, library: Any, tensors: list[Any]) -> Any:
@@ -86,3 +90,55 @@ def test_numbers_that_do_not_fit_are_refused(dtype: str, number: float, call: st
             return str(error)
 
     assert outcome(optc) == outcome(torch)
+
+
+F = "L.nn.functional"
+IMAGE = torch.linspace(0, 1, 112).reshape(1, 2, 7, 8)
+IMAGE[0, 0, 2, 3], IMAGE[0, 1, 5, 5] = float("inf"), float("nan")
+POOLED = [f"{F}.adaptive_avg_pool2d(x, {size})" for size in ((3, 3), (2, 5), (14, 16))]
+RESAMPLED = [
+    f"{F}.interpolate(x, size={size}, mode='{mode}')" for size in ((3, 3), (4, 4), (14, 16))
+    for mode in ("bilinear", "bicubic")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", [*POOLED, *RESAMPLED])
+def test_what_is_not_finite_stays_in_its_windows(call: str) -> None:
+    expected, given = plain(evaluated(call, torch, [IMAGE])), to_mine(IMAGE)
+    compiled = optc.compile(lambda x: evaluated(call, optc, [x]), (given,), fallback="error", cache=False)
+    for function in (lambda x: evaluated(call, optc, [x]), compiled):
+        np.testing.assert_allclose(plain(function(given)), expected, 1e-4, 1e-6)
+
+
+@pytest.mark.parametrize("shape", [(3, 0, 4), (3, 4, 0), (0, 4, 4), (2, 0, 4, 4), (0, 3, 4, 4)])
+@pytest.mark.parametrize("spatial", [2, 3])
+@pytest.mark.parametrize("size", [1, 2])
+def test_windows_without_elements_have_no_mean(shape: tuple[int, ...], spatial: int, size: int) -> None:
+    def outcome(library: Any, x: Any) -> str:
+        try:
+            return str(list(evaluated(f"{F}.adaptive_avg_pool{spatial}d(x, {size})", library, [x]).shape))
+        except RuntimeError as error:
+            return str(error)
+
+    given = _empty(*shape[: 5 - spatial], *[4] * (spatial - 2), *shape[5 - spatial :])
+    assert outcome(optc, to_mine(given)) == outcome(torch, given)
+
+
+EMPTIES: list[tuple[str, list[Any]]] = [
+    *(("L.linalg.cond(x)", [_empty(*shape)]) for shape in ((0, 0), (2, 0, 0), (0, 2, 2))),
+    *(("L.linalg.lu(x)", [_empty(*shape)]) for shape in ((0, 5), (3, 0), (2, 0, 4), (0, 3, 3))),
+    *((f"{F}.adaptive_avg_pool1d(x, 1)", [_empty(*shape)]) for shape in ((3, 0, 0), (0, 3, 4))),
+    (f"{F}.adaptive_avg_pool2d(x, 2)", [_empty(0, 3, 4, 4)]),
+    (f"{F}.cross_entropy(x, y)", [_empty(0, 3), _empty(0, 3)]),
+    *((f"{F}.scaled_dot_product_attention(x, y, y)", [_empty(*query), _empty(*key)])
+      for query, key in (((4, 3, 0), (4, 6, 0)), ((0, 3, 2), (0, 6, 2)), ((2, 3, 2), (2, 0, 2)))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EMPTIES, ids=lambda case: f"{case[0]} {[list(each.shape) for each in case[1]]}")
+def test_tensors_without_elements_have_results(case: tuple[str, list[Any]]) -> None:
+    call, tensors = case
+    expected, given = plain(evaluated(call, torch, tensors)), [to_mine(each) for each in tensors]
+    program = optc.compile(lambda *each: evaluated(call, optc, list(each)), tuple(given), fallback="allow", cache=False)
+    for function in (lambda *each: evaluated(call, optc, list(each)), program):
+        assert not difference(plain(function(*given)), expected)
