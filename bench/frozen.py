@@ -22,6 +22,7 @@ from bench.workloads import Workload
 from optc.codegen.entry.signature import (
     Constant,
     EntryPoint,
+    Hidden,
     InputSpec,
     NamedItems,
     OutputSpec,
@@ -162,7 +163,7 @@ def _tree_to_json(tree: OutputTree) -> Any:
         return {"argument": tree.index}
     if isinstance(tree, Constant):
         return {"constant": tree.value}
-    if isinstance(tree, dict | NamedItems):
+    if isinstance(tree, dict | NamedItems | Hidden):
         raise TypeError("frozen programs give tuples and lists")
     branches = [_tree_to_json(branch) for branch in tree]
     return {"tuple": branches} if isinstance(tree, tuple) else branches

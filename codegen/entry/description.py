@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -22,6 +22,7 @@ from optc.codegen.entry.layout import (
     SAME,
     SCRATCH,
     SOURCES,
+    TARGETS,
     UPDATE_KINDS,
     rows,
 )
@@ -31,6 +32,7 @@ from optc.codegen.entry.signature import (
     Constant,
     Dim,
     EntryPoint,
+    Hidden,
     InputSpec,
     InputTree,
     NamedItems,
@@ -90,7 +92,8 @@ def describe(point: EntryPoint) -> Records:
     _describe_inputs(records)
     _describe_apart(records)
     outputs = _describe_outputs(records)
-    _place_tree(records, point.signature.outputs, -1, 0)
+    _place_tree(records, point.signature.outputs, TARGETS["result"], 0)
+    _describe_keeps(records)
     records.table("container", records.containers)
     records.table("placement", records.placements)
     _describe_updates(records)
@@ -123,12 +126,12 @@ def _describe_arguments(records: Records) -> None:
     records.table("name", [[records.address(parameter.name)] for parameter in parameters])
     defaults = [0 if p.default is REQUIRED else records.address(p.default) for p in parameters]
     records.table("default", [[address] for address in defaults])
-    records.table("part", records.parts)
     states = []
     for state in records.point.state:
-        states.append([records.address(state.holder), records.address(state.name), records.values])
-        records.sources.append(records.values)
-        records.values += 1
+        place, records.values = records.values, records.values + 1
+        states.append([records.address(state.holder), records.address(state.name), place])
+        _take_in(records, state.form, place)
+    records.table("part", records.parts)
     records.table("state", states)
     records.words["binds"] = int(bool(records.parts or states))
 
@@ -201,11 +204,12 @@ def _describe_outputs(records: Records) -> list[list[int]]:
     point = records.point
     visible = len(point.signature.computed) - len(point.signature.hidden)
     rebound = {update.result for update in point.updates if update.state is not None}
+    rebound |= {number for keep in point.keeps for number in _hidden_in(keep.tree)}
     outputs = []
     for number, spec in enumerate(point.signature.computed):
         family = "caller" if spec.rows is None else "numpy"
         if number >= visible:
-            family = "wrapped" if number - visible in rebound else "numpy"
+            family = "wrapped" if spec.rows is None and number - visible in rebound else "numpy"
         dtype, exchange, itemsize = _element(records, spec.dtype)
         known = point.signature.is_preallocated(spec)
         dims = [word for dim in spec.dims for word in _output_dim(records, dim)]
@@ -226,6 +230,10 @@ def _place_tree(records: Records, tree: OutputTree, container: int, position: in
     if isinstance(tree, OutputSpec):
         records.placements.append([container, position, SOURCES["computed"], records.computed])
         records.computed += 1
+    elif isinstance(tree, Hidden):
+        signature = records.point.signature
+        visible = len(signature.computed) - len(signature.hidden)
+        records.placements.append([container, position, SOURCES["computed"], visible + tree.result])
     elif isinstance(tree, Passthrough):
         records.placements.append([container, position, SOURCES["value"], records.sources[tree.index]])
     elif isinstance(tree, Constant):
@@ -239,6 +247,23 @@ def _place_tree(records: Records, tree: OutputTree, container: int, position: in
         for place, branch in zip(places, items):
             _place_tree(records, branch, number, place)
         records.placements.append([container, position, SOURCES["container"], number])
+
+
+def _describe_keeps(records: Records) -> None:
+    """Containers that become state are put together behind the result."""
+    for keep in records.point.keeps:
+        entry = rows([[records.address(keep.state.holder), records.address(keep.state.name)]])
+        records.kept.append(entry)
+        refill = "refill_dictionary" if isinstance(keep.tree, dict) else "refill_list"
+        target = TARGETS[refill if keep.in_place else "rebind"]
+        _place_tree(records, keep.tree, target, ctypes.addressof(entry))
+
+
+def _hidden_in(tree: OutputTree) -> Iterator[int]:
+    if isinstance(tree, Hidden):
+        yield tree.result
+    for branch in branches(tree):
+        yield from _hidden_in(branch)
 
 
 def _container(tree: OutputTree) -> tuple[str, object]:

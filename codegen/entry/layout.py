@@ -45,7 +45,10 @@ CONTAINER = _positions("kind length model")
 """A container of the result; `model` is the class of a named tuple, or a dictionary with the keys."""
 
 PLACEMENT = _positions("container position source item")
-"""Where a result goes: item `position` of a container (its key in a dictionary), or (container -1) the result itself."""
+"""Where a result goes: item `position` of a container (its key in a dictionary), or one of `TARGETS`.
+
+For state, `position` is the address of a record: a dictionary, and a key in it.
+"""
 
 UPDATE = _positions("kind output holder key record words input")
 """What becomes of a result that is the new value of some state: an entry of a dictionary, or a copy into an input.
@@ -61,6 +64,8 @@ INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
 ROW_KINDS = _positions("whole tensor int float bool")
 CONTAINER_KINDS = _positions("tuple list named dictionary")
+TARGETS = {"result": -1, "rebind": -2, "refill_list": -3, "refill_dictionary": -4}
+"""What a placement names that is in no container: the result itself, or what an entry of a dictionary becomes."""
 SOURCES = _positions("computed value object container")
 UPDATE_KINDS = _positions("rebind copy")
 FAMILIES = _positions("numpy wrapped torch caller")

@@ -14,11 +14,12 @@ from optc.codegen.entry.layout import (
     PLACEMENT,
     SCRATCH,
     SOURCES,
+    TARGETS,
     UPDATE,
     UPDATE_KINDS,
 )
 from optc.codegen.entry.memory import BLOCK, array_of
-from optc.codegen.entry.python_layout import DATA
+from optc.codegen.entry.python_layout import DATA, HEADER, TYPE
 from optc.codegen.entry.row_lists import write_row_functions
 from optc.codegen.llvm import Value
 
@@ -32,6 +33,7 @@ def write_result_functions(code: Code) -> None:
     write_row_functions(code)
     _collect(code)
     _update(code)
+    _keep_state(code)
     _assemble(code)
     _discard(code)
 
@@ -336,7 +338,42 @@ def _placed(code: Code, placement: Value, records: Value, containers: Value, val
         _put_in(code, placement, code.word(record, CONTAINER, "kind"), object_, value)
         return result
 
-    return b.choose(b.icmp("sge", container, 0), inside, lambda: value)
+    def outside() -> Value:
+        is_result = b.icmp("eq", container, TARGETS["result"])
+        return b.choose(is_result, lambda: value, lambda: _kept(code, placement, value, result), likely=True)
+
+    return b.choose(b.icmp("sge", container, 0), inside, outside)
+
+
+def _kept(code: Code, placement: Value, value: Value, result: Value) -> Value:
+    """The result so far, a container having become state."""
+    code.call("keep_state", code.word(placement, PLACEMENT, "container"),
+              code.word(placement, PLACEMENT, "position", "ptr"), value)  # fmt: skip
+    return result
+
+
+def _keep_state(code: Code) -> None:
+    """An entry of a dictionary becomes a container, or one that is like it and stays there takes over its items.
+
+    While other threads ran, they may have put something else there, which is replaced then.
+    """
+    with code.define("keep_state", "void", "i64 target", "ptr entry", "ptr value", rare=True) as (target, entry, value):
+        b = code.b
+        holder, key = b.load("ptr", entry, 8), b.load("ptr", b.gep("ptr", entry, 1), 8)
+        held = code.python("PyDict_GetItem", "ptr", holder, key)
+        length = code.field(value, HEADER, "i64")
+        kind = b.choose(code.is_set(held), lambda: code.field(held, TYPE), lambda: b.constant("ptr", 0))
+        is_like = b.icmp("eq", kind, code.field(value, TYPE))
+        is_list = b.and_(is_like, b.icmp("eq", target, TARGETS["refill_list"]))
+        is_dictionary = b.and_(is_like, b.icmp("eq", target, TARGETS["refill_dictionary"]))
+        with b.if_then(is_list):
+            code.python("PyList_SetSlice", "i32", held, b.constant("i64", 0), length, value)
+        with b.if_then(is_dictionary):
+            code.python("PyDict_Update", "i32", held, value)
+        with b.if_then(b.icmp("eq", b.or_(is_list, is_dictionary), 0)):
+            code.python("PyDict_SetItem", "i32", holder, key, value)
+        code.python("Py_DecRef", "void", value)
+        b.ret()
 
 
 def _put_in(code: Code, placement: Value, kind: Value, container: Value, value: Value) -> None:

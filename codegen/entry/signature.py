@@ -78,6 +78,13 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Hidden result number `result`, in what state becomes."""
+
+    result: int
+
+
+@dataclass(frozen=True, slots=True)
 class NamedItems:
     """A tuple of a class of its own, such as a NamedTuple's."""
 
@@ -86,7 +93,7 @@ class NamedItems:
 
 
 OutputTree = (
-    OutputSpec | Passthrough | Constant | NamedItems | tuple["OutputTree", ...] | list["OutputTree"]
+    OutputSpec | Passthrough | Constant | Hidden | NamedItems | tuple["OutputTree", ...] | list["OutputTree"]
     | dict[object, "OutputTree"]
 )  # fmt: skip
 InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"] | dict[Any, "InputTree"]
@@ -106,9 +113,10 @@ class Argument:
 
 @dataclass(frozen=True)
 class State:
-    """An input of the native code that no argument gives: what `holder[name]` is when the call begins."""
+    """What no argument gives, but `holder[name]` when the call begins: one input of the native code, or a container
+    of such."""
 
-    spec: InputSpec
+    form: InputTree
     holder: dict[str, object]
     name: str
 
@@ -123,6 +131,16 @@ class Update:
     result: int
     state: State | None = None
     input: int | None = None
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a successful run lets `state.holder[state.name]` be: a new container, or (`in_place`) the one that is there,
+    with other items."""
+
+    state: State
+    tree: "OutputTree"
+    in_place: bool = False
 
 
 Computed = TypeVar("Computed")
@@ -200,7 +218,7 @@ class EntryPoint:
     plain arrays; results are of the `FAMILIES` (`layout`) of the first tensor argument, or, with no tensor among
     the arguments, of `default_family`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
-    the arguments and are found in dictionaries, and what becomes of the hidden results.  Only the native entry takes
+    the arguments and are found in dictionaries, and what becomes of the hidden results; keeps: those of containers.  Only the native entry takes
     containers, defaults and state.  in_rows: tensors that do not lie row by row, which the code would
     get copies of, go to the slow path.  sites: what the code allocates, by the numbers it gives when there is no memory.
     apart: inputs that must not share memory, by their positions; the native entry sees to it.
@@ -219,6 +237,7 @@ class EntryPoint:
     arguments: tuple[Argument, ...] | None = None
     state: tuple[State, ...] = ()
     updates: tuple[Update, ...] = ()
+    keeps: tuple[Keep, ...] = ()
     sites: tuple[Callable[[], str], ...] = ()
     in_rows: bool = False
     apart: tuple[tuple[int, int], ...] = ()

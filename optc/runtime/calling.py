@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 from optc.codegen.entry.signature import (
     REQUIRED,
     Argument,
     Constant,
     EntryPoint,
+    Hidden,
     InputSpec,
     InputTree,
+    Keep,
     Kind,
     NamedItems,
     OutputSpec,
     OutputTree,
-    Signature,
     State,
     Update,
 )
 from optc.ir.function import ScriptObject
-from optc.ir.optimized import Held, Kept, OptimizedProgram, Slot
+from optc.ir.optimized import Held, Kept, OptimizedProgram, Parts, Slot
 from optc.ir.schema import Argument as Parameter
 from optc.ir.structure import Structure, tuple_class
-from optc.ir.types import BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
+from optc.ir.types import ANY, BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
 
 _ELEMENTS: dict[Type, Kind] = {FLOAT: "float", BOOL: "bool"}
 
@@ -37,8 +39,8 @@ def with_python_form(
 ) -> EntryPoint | None:
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
-    None when only the slow path can take or build what the program does: results that may be None, objects, lists as
-    state, dictionaries with keys that are neither text nor numbers.
+    None when only the slow path can take or build what the program does: results that may be None, objects,
+    dictionaries with keys that are neither text nor numbers.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
@@ -46,36 +48,67 @@ def with_python_form(
         isinstance(spec, InputSpec | OutputSpec) and spec.kind == "object" for spec in (*signature.inputs, *results)
     ):
         return None
-    tree = output_tree(results, program.output_structure)
+    tree_of_result = output_tree(results, program.output_structure)
     count = sum(structure.leaf_count for structure in program.input_structures)
     leaves = iter(signature.inputs[:count])
     forms = [_form(structure, leaves) for structure in program.input_structures]
     shown = [form for form in forms if form is not None]
-    if tree is None or len(shown) != len(forms):
+    if tree_of_result is None or len(shown) != len(forms):
         return None
     arguments = tuple(
         Argument(form, parameter.name, parameter.default if parameter.has_default else REQUIRED)
         for form, parameter in zip(shown, parameters, strict=True)
     )
-    held = [slot for slot in program.state if slot.owner is not None]
-    if not all(_is_whole(kept) for kept in program.kept):
-        return None
-    states = {id(slot): _state(slot, spec) for slot, spec in zip(held, signature.inputs[count:], strict=True)}
     visible = 1 if program.output_structure is None else program.output_structure.leaf_count
-    hidden = [spec for spec in results[visible:] if isinstance(spec, OutputSpec)]
-    if len(hidden) != len(results) - visible:
+    hidden: dict[int, OutputSpec] = {}
+    for place, spec in enumerate(results):
+        if place >= visible and isinstance(spec, OutputSpec):
+            hidden[place] = spec
+    numbers = {place: number for number, place in enumerate(hidden)}
+    states = held_state(program, signature.inputs[count:])
+    if states is None or any(slot.output is not None and slot.output not in hidden for slot in program.state):
         return None
     written = [slot for slot in program.state if slot.output is not None]
-    updates = [_update(slot, visible, states.get(id(slot)), signature) for slot in written]
+    updates = [_update(slot, numbers, states) for slot in written]
+    keeps: list[Keep] = []
     for kept in program.kept:
-        if kept.output is not None:
-            (state,) = [state for state in states.values() if _is_state_of(state, kept)]
-            updates.append(Update(kept.output - visible, state=state))
+        if kept.output is None:
+            continue
+        state, last = states[kept.owner, kept.name], results[kept.output : kept.output + kept.count]
+        made = _tree(iter(last), kept.structure)
+        places = iter([place for place in hidden if kept.output <= place < kept.output + kept.count])
+        tree = None if made is None else _hide(made, places, hidden, numbers)
+        if isinstance(tree, Hidden) and kept.buffers == (None,) and not kept.in_place:
+            updates.append(Update(tree.result, state=state))
+        elif tree is None or not _is_placed(kept, hidden.get(kept.output)):
+            return None
+        else:
+            keeps.append(Keep(state, tree, kept.in_place))
+    if any(spec.rows == "tensor" for spec in hidden.values()):
+        return None
     inputs = (*(spec for form in shown for spec in _specs(form)), *signature.inputs[count:])
     return replace(
-        point, signature=replace(signature, inputs=inputs, outputs=tree, hidden=tuple(hidden)), arguments=arguments,
-        state=tuple(states.values()), updates=tuple(updates),
+        point, signature=replace(signature, inputs=inputs, outputs=tree_of_result, hidden=tuple(hidden.values())),
+        arguments=arguments, state=tuple(states.values()), updates=tuple(updates), keeps=tuple(keeps),
     )  # fmt: skip
+
+
+def _hide(
+    tree: OutputTree, places: Iterator[int], hidden: dict[int, OutputSpec], numbers: Mapping[int, int]
+) -> OutputTree:
+    """What state becomes, made of hidden results; takes note of lists that these are the rows of."""
+    if isinstance(tree, OutputSpec):
+        place = next(places)
+        hidden[place] = tree
+        return Hidden(numbers[place])
+    if isinstance(tree, NamedItems):
+        return NamedItems(tree.kind, tuple(_hide(item, places, hidden, numbers) for item in tree.items))
+    if isinstance(tree, dict):
+        return {key: _hide(item, places, hidden, numbers) for key, item in tree.items()}
+    if isinstance(tree, tuple | list):
+        items = [_hide(item, places, hidden, numbers) for item in tree]
+        return items if isinstance(tree, list) else tuple(items)
+    return tree
 
 
 def output_tree(leaves: OutputTree, structure: Structure | None) -> OutputTree | None:
@@ -140,23 +173,74 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
             yield from _specs(item)
 
 
-def _is_whole(kept: Kept) -> bool:
-    """True where an attribute holds one tensor or number before and after, and not that of a buffer."""
-    is_simple = not isinstance(kept.given, tuple | list | dict | Held) and kept.given is not NONE
-    return is_simple and (kept.output is None or kept.structure.kind == "leaf" and kept.buffers == (None,))
+Place: TypeAlias = tuple[ScriptObject, str]
 
 
-def _is_state_of(state: State, kept: Kept) -> bool:
-    return state.holder is kept.owner.values and state.name == kept.name
+def held_state(program: OptimizedProgram, specs: Sequence[InputSpec]) -> dict[Place, State] | None:
+    """What attributes must hold when a call begins, in the order of the inputs that are made of it.
+
+    None when the native entry cannot tell.
+    """
+    kept = {(each.owner, each.name): each for each in program.kept if each.given is not ANY}
+    groups: dict[Place, list[InputSpec]] = {}
+    for slot, spec in zip((slot for slot in program.state if slot.owner is not None), specs, strict=True):
+        place = _place_of(slot)
+        if place in groups and place != next(reversed(groups)):
+            return None
+        groups.setdefault(place, []).append(spec)
+    states: dict[Place, State] = {}
+    for owner, name in [*groups, *(place for place in kept if place not in groups)]:
+        leaves, known = iter(groups.get((owner, name), ())), kept.get((owner, name))
+        form = next(leaves) if known is None else _held_form(known.given, leaves)
+        if form is None or next(leaves, None) is not None:
+            return None
+        states[owner, name] = State(form, owner.values, name)
+    return states
 
 
-def _state(slot: Slot, spec: InputSpec) -> State:
-    assert isinstance(slot.owner, ScriptObject)
-    return State(spec, slot.owner.values, slot.name)
+def _place_of(slot: Slot) -> Place:
+    """The attribute that a slot is, or is in."""
+    if isinstance(slot.owner, Parts):
+        return slot.owner.owner, slot.owner.name
+    assert slot.owner is not None
+    return slot.owner, str(slot.name)
 
 
-def _update(slot: Slot, visible: int, state: State | None, signature: Signature) -> Update:
+def _held_form(given: Any, leaves: Iterator[InputSpec]) -> InputTree | None:
+    """What an attribute must hold; takes its leaves from `leaves`. Lists that must be equal are compared in Python."""
+    if isinstance(given, Held):
+        return None if isinstance(given.value, list | tuple) else Constant(given.value)
+    if given is NONE:
+        return Constant(None)
+    if not isinstance(given, tuple | list | dict):
+        return next(leaves, None)
+    items = [_held_form(item, leaves) for item in (given.values() if isinstance(given, dict) else given)]
+    present = [item for item in items if item is not None]
+    if len(present) != len(items):
+        return None
+    if isinstance(given, dict):
+        return dict(zip(given, present)) if all(type(key) in _KEYS for key in given) else None
+    return present if isinstance(given, list) else tuple(present)
+
+
+def _is_placed(kept: Kept, first: OutputSpec | None) -> bool:
+    """True where the entry may put a container together: no tensor in it stays the same object, and a list or
+    dictionary that stays has as many items as before, so that nothing can fail. `first` is its first leaf."""
+    if any(number is not None for number in kept.buffers):
+        return False
+    structure, given = kept.structure, kept.given
+    if not kept.in_place:
+        return True
+    if structure.kind == "rows":
+        return first is not None and isinstance(given, list) and first.dims[:1] == (len(given),)
+    if isinstance(given, dict):
+        return structure.kind == "dict" and structure.keys == tuple(given)
+    return structure.kind == "list" and len(structure.items) == len(given)
+
+
+def _update(slot: Slot, numbers: Mapping[int, int], states: Mapping[Place, State]) -> Update:
     assert slot.output is not None
-    if slot.kind == "attribute" and state is not None:
-        return Update(slot.output - visible, state=state)
-    return Update(slot.output - visible, input=slot.input)
+    number = numbers[slot.output]
+    if slot.kind == "attribute" and slot.owner is not None:
+        return Update(number, state=states[_place_of(slot)])
+    return Update(number, input=slot.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple  # noqa: UP035  the script language takes both
 
 import pytest
@@ -253,6 +254,58 @@ def test_containers_are_taken_apart_as_they_are(class_: Any) -> None:
             assert flat(getattr(other, name)) == pytest.approx(flat(getattr(scripted, name)))
             assert other._c.values[name] is held[name]
     assert len(fast.specializations) <= 4
+
+
+class Pairwise(HeldInContainers):
+    state: Optional[Tuple[Tensor, List[int]]]  # noqa: UP006, UP045
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = self.state
+        self.state = (x, [1]) if state is None else (state[0] + x, [state[1][0] + 1])
+        return x * 2
+
+
+@pytest.mark.parametrize(("class_", "is_fast"), [(Named, True), (Delays, True), (Pairwise, True), (Caches, False)])
+def test_calls_that_find_the_same_form_go_straight_into_native_code(class_: Any, is_fast: bool) -> None:
+    """Where a tensor in a container stays the same object, Python puts the container together."""
+    scripted, other, fast = pair_of(class_)
+    x = optc.ones(2)
+    for _ in range(3):
+        fast(x)
+        scripted(x)
+    slow: list[Any] = []
+    fast._dispatch = lambda *arguments, dispatch=fast._dispatch: slow.append(1) or dispatch(*arguments)
+    for _ in range(4):
+        assert flat(fast(x)) == pytest.approx(flat(scripted(x)))
+    assert len(slow) == (0 if is_fast else 4)
+    for name in ("named", "counts", "delays", "caches", "deep", "state"):
+        if hasattr(scripted, name):
+            assert flat(getattr(other, name)) == pytest.approx(flat(getattr(scripted, name)))
+
+
+def test_a_list_that_stays_may_become_shorter() -> None:
+    _, other, fast = pair_of(Queue)
+    queue = other._c.values["queue"]
+    for _ in range(4):
+        queue[:] = [optc.zeros(2), optc.ones(2), optc.ones(2)]
+        assert fast(optc.ones(2)).tolist() == [0.0, 0.0]
+        assert flat(queue) == [1.0] * 4
+
+
+@pytest.mark.parametrize("class_", [Named, Delays, Pairwise])
+def test_containers_that_native_code_puts_together_are_let_go(class_: Any) -> None:
+    _, _, fast = pair_of(class_)
+    x = optc.ones(2)
+    for _ in range(4):
+        fast(x)
+    before = sys.getallocatedblocks()
+    for _ in range(300):
+        fast(x)
+    assert sys.getallocatedblocks() - before < 100
 
 
 class OneListTwice(nn.Module):
