@@ -175,7 +175,7 @@ class _Members(MutableMapping[str, Any]):
 
 def is_module_attribute(attribute: ClassAttribute) -> bool:
     """True for the slot of a submodule."""
-    return isinstance(attribute.type, ClassType) and (attribute.type.is_module or attribute.type.is_interface)
+    return isinstance(attribute.type, ClassType) and attribute.type.is_module
 
 
 class ScriptModule(Module):

@@ -134,6 +134,30 @@ class Net(nn.Module):
     def forward(self, x):
         return self.scale.apply(x)
 """,
+    "objects behind an interface": """
+@torch.jit.interface
+class Step:
+    def apply(self, x: Tensor) -> Tensor:
+        pass
+
+@torch.jit.script
+class Shift:
+    def __init__(self, offset: int):
+        self.offset = offset
+    def apply(self, x: Tensor) -> Tensor:
+        return x + self.offset
+
+class Net(nn.Module):
+    step: Step
+    def __init__(self):
+        super().__init__()
+        self.step = Shift(2)
+    def forward(self, x):
+        steps: List[Step] = [self.step, Shift(5), Scale(2, x)]
+        for step in steps:
+            x = step.apply(x)
+        return x
+""",
     "a named tuple": """
 class Net(nn.Module):
     def forward(self, x) -> Pair:
@@ -219,6 +243,7 @@ def test_loads_runs_compiles_and_goes_back(name: str, tmp_path: Path) -> None:
             np.testing.assert_allclose(mine, theirs, rtol=1e-6)
     again = torch.jit.load(io.BytesIO(saved))
     once = optc.jit.load(io.BytesIO(saved))
+    assert str(once) == str(again)
     twice = optc.jit.load(io.BytesIO(once.save_to_buffer()))
     assert MANGLED.sub("", once.code) == MANGLED.sub("", twice.code)
     if "__setstate__" not in MODULES[name]:  # which changes the state each time
