@@ -329,11 +329,16 @@ class Inference:
         for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
             self.type_empty_list(start, parameter.type)
             if start.node.kind != "prim::Uninitialized":
-                self.merge(output, [start, result], meeting)
+                self.merge(output, [start] if self.is_idle(node) else [start, result], meeting)
                 continue
             self.merge(output, [result], meeting)
             output.type = self.joins.handed_on(result.type, known, Place(output, self.types_before[output], meeting))
         self.facts.known.update(lists)
+
+    def is_idle(self, loop: Node) -> bool:
+        """True for a loop that has no turn, as far as is known: while lists around it are taken to be empty yet."""
+        turns, begins = (self.facts.abstract(value) for value in loop.inputs[:2])
+        return begins is False or (isinstance(turns, int) and turns <= 0)
 
     def begin(self, place: Place, start: Value, result: Value, known: frozenset[str]) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
