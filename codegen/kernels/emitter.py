@@ -101,6 +101,7 @@ class _KernelEmitter:
         self.lanes = 0
         self.variable = ""
         self.mask: Value | None = None
+        self.active = 0  # how many lanes the mask sets, where that is known and storing under it takes long
 
     def bind(self, arguments: list[Value]) -> None:
         """Name the function's arguments."""
@@ -237,7 +238,7 @@ class _KernelEmitter:
         assigned = changed(loop.body)
         carried = [name for name in self.locals if name in assigned]
         start, stop = emit_dim(self.b, loop.start, self.names), emit_dim(self.b, loop.stop, self.names)
-        outer = self.variable, self.lanes, self.mask
+        outer = self.variable, self.lanes, self.mask, self.active
         inside = dict(self.locals)
         with self.b.for_loop(start, stop, loop.step, carried=[self.locals[name] for name in carried]) as emitted:
             self.locals.update(zip(carried, emitted.carried))
@@ -246,11 +247,19 @@ class _KernelEmitter:
                 self.variable, self.lanes = loop.variable, loop.lanes
                 remaining = self.b.sub(stop, emitted.index)
                 self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
+                self.active = self.active_lanes(loop)
             for group in groups_abreast(loop):
                 self.together(group)
             emitted.yield_([self.locals[name] for name in carried])
         self.locals = {**inside, **dict(zip(carried, emitted.results))}
-        self.variable, self.lanes, self.mask = outer
+        self.variable, self.lanes, self.mask, self.active = outer
+
+    def active_lanes(self, loop: Loop) -> int:
+        """How many lanes of a masked loop do something, 0 where a store under a mask is one quick instruction anyway, or
+        only running tells. (Zen 3 takes 42 operations for one of eight elements.)"""
+        count = loop.stop - loop.start
+        is_known = loop.masked and isinstance(count, int) and 0 < count < loop.lanes
+        return count if is_known and isinstance(count, int) and not self.target.avx512 else 0
 
     def value(self, expr: Expr, lanes: int) -> Value:
         return self.emitter(lanes).emit(vector_math.expand(expr, self.target))
@@ -345,14 +354,29 @@ class _KernelEmitter:
         stride = stride_of(index, self.variable) if self.lanes else 0
         if not self.lanes:
             self.b.store(stored, address)
+        elif stride == 1 and self.active:
+            self.store_part(stored, element, address, 0)
         elif stride == 1:
             self.b.store(stored, address, mask=self.mask)
         elif stride == -1:
             address, mask = self.backward(element, address, self.lanes)
+            if self.active:
+                self.store_part(self.turned(stored), element, address, self.lanes - self.active)
+                return
             self.b.store(self.turned(stored), address, mask=mask)
         else:
             for lane, place in enumerate(self.lane_addresses(address, element, stride, self.lanes)):
                 self.b.store(self.b.extractelement(stored, lane), place)
+
+    def store_part(self, vector: Value, element: str, address: Value, first: int) -> None:
+        """The active lanes, which begin with the first one given, by vectors of 4, 2 and 1."""
+        stop = first + self.active
+        while first < stop:
+            width = 1 << (stop - first).bit_length() - 1
+            part = self.b.shuffle(vector, None, range(first, first + width)) if width > 1 else None
+            place = self.b.gep(element, address, first, inbounds=False)
+            self.b.store(part or self.b.extractelement(vector, first), place)
+            first += width
 
     def backward(self, element: str, first: Value, lanes: int) -> tuple[Value, Value | None]:
         """Where a vector begins whose first lane is its last in memory, and which of its elements exist."""

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import optc
+from optc.codegen.kernels.emitter import emit_kernel
 from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Store, load, verify_kernel
 from optc.codegen.kernels.schedule import schedule
-from optc.codegen.machine.host import Target
+from optc.codegen.llvm import Module
+from optc.codegen.machine.host import AVX2, AVX512, Target
 from optc.ir.dims import symbol
 from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, UINT8, DType
 from optc.nn import functional
@@ -73,3 +75,26 @@ def test_a_matrix_is_turned_in_tiles(shape: tuple[int, int], turns: int) -> None
     np.testing.assert_array_equal(fast(x).numpy(), np.rot90(x.numpy(), turns))
     if turns != 2 and min(shape) >= 64:
         assert any("schedule: tile transposes" in kernel.notes for kernel in fast.kernels)
+
+
+@pytest.mark.parametrize("target", [AVX2, AVX512], ids=["avx2", "avx512"])
+@pytest.mark.parametrize("direction", [1, -1])
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64, BOOL], ids=lambda dtype: dtype.name)
+def test_a_known_rest_is_stored_in_parts_where_masks_take_long(dtype: DType, direction: int, target: Target) -> None:
+    """And nothing beside it is written."""
+    x, out = Buffer("x", dtype, "input"), Buffer("out", dtype, "output")
+    for rest in range(1, target.vector_bytes // dtype.itemsize):
+        place = I + 2 if direction > 0 else rest + 1 - I
+        kernel = schedule(
+            Kernel("rest", (x, out), (), (Loop("i", 0, rest, 1, (Store("out", place, load(x, I)),), lanes=1),)), target
+        ).kernel
+        module = Module("rest")
+        emit_kernel(kernel, module, target)
+        assert ("masked.store" in str(module)) == (target is AVX512 and "masked" in str(kernel))
+        if target is AVX512:
+            continue
+        whole = (np.arange(rest) % 3 + (dtype is not BOOL)).astype(dtype.numpy)
+        arrays = [whole, np.ones(rest + 4, dtype.numpy)]
+        run_native(kernel, target, arrays, [])
+        np.testing.assert_array_equal(arrays[1][2:-2], whole[::direction])
+        assert arrays[1][:2].all() and arrays[1][-2:].all()
