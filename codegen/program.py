@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.codegen.driver.driver import Driver, is_taken
 from optc.codegen.driver.frame import Unsupported
+from optc.codegen.entry.calculation import extent_from
 from optc.codegen.entry.signature import Constant, Dim, InputSpec, OutputSpec, OutputTree, Passthrough, Signature
 from optc.codegen.estimate import graph_operations
 from optc.codegen.kernels.expression import is_exchanged, is_native_tensor
@@ -50,7 +51,9 @@ def generate(
 
 def signature_of(graph: Graph) -> Signature:
     """What the code takes and gives, leaf by leaf. Raises Unsupported for types that have no native form."""
-    return Signature(tuple(map(_input, graph.inputs)), tuple(_output(value, graph) for value in graph.outputs))
+    inputs = tuple(map(_input, graph.inputs))
+    known = {dim for spec in inputs for dim in spec.dims if isinstance(dim, str)}
+    return Signature(inputs, tuple(_output(value, graph, known) for value in graph.outputs))
 
 
 def _dims(shape: tuple[IRDim, ...]) -> tuple[Dim, ...]:
@@ -73,7 +76,7 @@ def _input(value: Value) -> InputSpec:
     return InputSpec("object")
 
 
-def _output(value: Value, graph: Graph) -> OutputTree:
+def _output(value: Value, graph: Graph, known: set[str]) -> OutputTree:
     if value.is_constant and not isinstance(value.constant, np.ndarray):
         return Constant(value.constant)
     if value in graph.inputs and is_exchanged(value.type):
@@ -81,7 +84,7 @@ def _output(value: Value, graph: Graph) -> OutputTree:
     type_ = value.type
     is_given = is_native_tensor(type_) or is_at_border(value.node)
     if isinstance(type_, TensorType) and type_.dtype is not None and type_.shape is not None and is_given:
-        return OutputSpec("tensor", type_.dtype.name, _dims(type_.shape))
+        return OutputSpec("tensor", type_.dtype.name, tuple(extent_from(dim, known) for dim in type_.shape))
     if isinstance(type_, IntType):
         return OutputSpec("int")
     if type_ in (types.FLOAT, types.BOOL):

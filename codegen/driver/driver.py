@@ -21,6 +21,7 @@ from optc.codegen.driver.frame import Frame, KernelRecord, UnknownSymbol, Unsupp
 from optc.codegen.driver.island_code import IslandCode
 from optc.codegen.driver.lowering import lower_group
 from optc.codegen.driver.result_places import computed_as
+from optc.codegen.entry.calculation import Calculation, extent_from
 from optc.codegen.gemm.plan import MOST_NARROW
 from optc.codegen.kernels.emitter import emit_dim
 from optc.codegen.kernels.expression import SUPPORTED_DTYPES, is_exchanged, is_native_tensor
@@ -180,6 +181,8 @@ class Driver(Frame):
             computed = in_pairs(value)
             self.output_places.append((computed, word, rank))
             known = is_exchanged(value.type) and self.is_preallocated(tensor_type(value))
+            if known:
+                self.check_extents(tensor_type(value))
             source = computed_as(computed)
             if known and source not in self.destinations and source.node.kind != "prim::Param":
                 address = self.entry.gep("i64", self.output_words, word)
@@ -189,8 +192,15 @@ class Driver(Frame):
             word += 1 + rank
 
     def is_preallocated(self, type_: TensorType) -> bool:
-        """True when the entry allocates: the extents are numbers or extents of arguments."""
-        return all(isinstance(dim, int) or plain_symbol(dim) in self.told_symbols for dim in type_.shape or ())
+        """True when the entry allocates: the extents are numbers or extents of arguments, or follow from those."""
+        extents = [extent_from(dim, self.told_symbols) for dim in type_.shape or ()]
+        return all(isinstance(extent, int | Calculation) or extent in self.told_symbols for extent in extents)
+
+    def check_extents(self, type_: TensorType) -> None:
+        """Leave the function before anything is written where the entry has made room for a negative extent."""
+        for dim in type_.shape or ():
+            if isinstance(extent_from(dim, self.told_symbols), Calculation):
+                self.check(self.b.icmp("sge", emit_dim(self.b, dim, self.symbols), 0))
 
     def flat_outputs(self) -> Iterator[IRValue]:
         """The computed results, tuples and lists of known length taken apart, in the order of the output words."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
+from optc.codegen.entry.calculation import Calculation
 from optc.codegen.entry.layout import (
     ANY,
     BINDS,
@@ -14,6 +15,7 @@ from optc.codegen.entry.layout import (
     DESCRIPTION,
     EXACT,
     FAMILIES,
+    FOLLOWS,
     INPUT_KINDS,
     OUTPUT,
     OUTPUT_KINDS,
@@ -39,6 +41,7 @@ from optc.codegen.entry.signature import (
     OutputSpec,
     OutputTree,
     Passthrough,
+    ResultDim,
     branches,
     numpy_dtype,
 )
@@ -219,7 +222,12 @@ def _describe_outputs(records: Records) -> list[list[int]]:
     return outputs
 
 
-def _output_dim(records: Records, dim: Dim) -> tuple[int, int]:
+def _output_dim(records: Records, dim: ResultDim) -> tuple[int, int]:
+    if isinstance(dim, Calculation):
+        steps = [(step, records.symbols[item] if isinstance(item, str) else item) for step, item in dim.steps]
+        made = rows([[len(steps)], *steps])
+        records.kept.append(made)
+        return FOLLOWS, ctypes.addressof(made)
     if isinstance(dim, str) and dim in records.symbols:
         return SAME, records.symbols[dim]
     return EXACT, dim if isinstance(dim, int) else 0

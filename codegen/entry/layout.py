@@ -71,8 +71,9 @@ UPDATE_KINDS = _positions("rebind copy")
 FAMILIES = _positions("numpy wrapped torch caller")
 """Whose tensors: numpy's, the wrapper's, torch's; `caller`: those of the first tensor argument."""
 
-EXACT, ANY, BINDS, SAME = range(4)
-"""How an extent is checked: a number, anything, a symbol's first occurrence (never 1), a symbol seen before."""
+EXACT, ANY, BINDS, SAME, FOLLOWS = range(5)
+"""How an extent is checked: a number, anything, a symbol's first occurrence (never 1), a symbol seen before. That of a
+result may follow from symbols: the number then is the address of a calculation, the count of its steps before them."""
 
 
 def rows(records: Sequence[Sequence[int]]) -> ctypes.Array[ctypes.c_int64]:

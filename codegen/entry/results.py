@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from optc.codegen.entry.calculation import DIVIDE, LARGER, LONGEST, MULTIPLY, REMAINDER, SMALLER, SYMBOL
 from optc.codegen.entry.code import Code
 from optc.codegen.entry.layout import (
     CONTAINER,
@@ -9,6 +10,7 @@ from optc.codegen.entry.layout import (
     DESCRIPTION,
     EXACT,
     FAMILIES,
+    FOLLOWS,
     OUTPUT,
     OUTPUT_KINDS,
     PLACEMENT,
@@ -27,6 +29,7 @@ from optc.codegen.llvm import Value
 def write_result_functions(code: Code) -> None:
     """`prepare`, `collect`, `update`, `assemble` and `discard`, and what they call."""
     _prepare_containers(code)
+    _calculated(code)
     _prepare_output(code)
     _prepare(code)
     _collect_tensor(code)
@@ -177,7 +180,61 @@ def _extent(code: Code, rule: Value, symbols: Value) -> Value:
     b = code.b
     mode, number = b.load("i64", rule, 8), b.load("i64", b.gep("i64", rule, 1), 8)
     is_exact = b.icmp("eq", mode, EXACT)
-    return b.choose(is_exact, lambda: number, lambda: b.load("i64", b.gep("i64", symbols, number), 8), likely=True)
+
+    def of_symbols() -> Value:
+        steps = b.load("ptr", b.gep("i64", rule, 1), 8)
+        return b.choose(
+            b.icmp("eq", mode, FOLLOWS),
+            lambda: code.call("calculated", steps, symbols),
+            lambda: b.load("i64", b.gep("i64", symbols, number), 8),
+        )
+
+    return b.choose(is_exact, lambda: number, of_symbols, likely=True)
+
+
+def _calculated(code: Code) -> None:
+    """`i64 calculated(steps, symbols)`: what a calculation gives (see `calculation`), never less than 0."""
+    with code.define("calculated", "i64", "ptr steps", "ptr symbols") as (steps, symbols):
+        b = code.b
+        stack = b.alloca("i64", LONGEST)
+        zero = b.constant("i64", 0)
+        with b.for_loop(0, b.load("i64", steps, 8), carried=[zero], nonempty=True) as loop:
+            (height,) = loop.carried
+            step = b.gep("i64", steps, b.add(b.mul(loop.index, 2), 1))
+            kind, item = b.load("i64", step, 8), b.load("i64", b.gep("i64", step, 1), 8)
+            with b.if_then_else(b.icmp("ule", kind, SYMBOL)) as (put, combine):
+                with put:
+                    named = b.choose(
+                        b.icmp("eq", kind, SYMBOL),
+                        lambda: b.load("i64", b.gep("i64", symbols, item), 8),
+                        lambda: item,
+                    )
+                    b.store(named, b.gep("i64", stack, height), 8)
+                    put.yield_([b.add(height, 1)])
+                with combine:
+                    left, right = (b.load("i64", b.gep("i64", stack, b.sub(height, back)), 8) for back in (2, 1))
+                    b.store(_combined(code, kind, left, right), b.gep("i64", stack, b.sub(height, 2)), 8)
+                    combine.yield_([b.sub(height, 1)])
+            loop.yield_(put.results)
+        b.ret(b.intrinsic("smax", "i64", b.load("i64", stack, 8), zero))
+
+
+def _combined(code: Code, kind: Value, left: Value, right: Value) -> Value:
+    b = code.b
+    safe = b.select(b.icmp("eq", right, 0), b.constant("i64", 1), right)
+    quotient, rest = b.sdiv(left, safe), b.srem(left, safe)
+    is_below = b.and_(b.icmp("ne", rest, 0), b.icmp("slt", b.xor(rest, safe), 0))
+    results = {
+        MULTIPLY: b.mul(left, right),
+        DIVIDE: b.sub(quotient, b.zext(is_below, "i64")),
+        REMAINDER: b.add(rest, b.select(is_below, safe, b.constant("i64", 0))),
+        LARGER: b.intrinsic("smax", "i64", left, right),
+        SMALLER: b.intrinsic("smin", "i64", left, right),
+    }
+    found = b.add(left, right)
+    for number, result in results.items():
+        found = b.select(b.icmp("eq", kind, number), result, found)
+    return found
 
 
 # Behind the run --------------------------------------------------------------------------------------------------

@@ -21,12 +21,15 @@ import ml_dtypes  # noqa: F401
 import numpy as np
 
 from optc.codegen.entry import python_layout
+from optc.codegen.entry.calculation import Calculation
 from optc.codegen.process.context import OUT_OF_MEMORY, Context, ContextPool, Failure, runtime
 
 Kind = Literal["tensor", "int", "float", "bool", "object"]
 """What words stand for. An "object" is something only Python can hold: the word says which of `Context.objects`."""
 Dim = int | str | None
 """An extent: a number, a symbol (any extent but 1, equal wherever the symbol appears), or None (anything)."""
+ResultDim = Dim | Calculation
+"""An extent of a result: it may follow from symbols."""
 
 FailureHandler = Callable[[Failure, tuple[object, ...]], object]
 
@@ -48,14 +51,15 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """One computed result.  A symbol of the inputs is known before the call; None and other symbols are not.
+    """One computed result.  Symbols of the inputs, and what follows from them, are known before the call; None and other
+    symbols are not.
 
     With `rows`, what is returned is a list of the tensor's rows, which are such things.
     """
 
     kind: Kind
     dtype: str = ""
-    dims: tuple[Dim, ...] = ()
+    dims: tuple[ResultDim, ...] = ()
     rows: Kind | None = None
 
     @property
@@ -184,7 +188,7 @@ class Signature:
     def is_preallocated(self, spec: OutputSpec) -> bool:
         """Whether the entry knows the extents of a result before the call and allocates it."""
         known = self.symbols
-        return spec.kind == "tensor" and all(isinstance(dim, int) or dim in known for dim in spec.dims)
+        return spec.kind == "tensor" and all(isinstance(dim, int | Calculation) or dim in known for dim in spec.dims)
 
 
 @dataclass(frozen=True)
@@ -354,9 +358,7 @@ class PythonEntry:
         for spec in self._signature.computed:
             array = None
             if self._signature.is_preallocated(spec):
-                array = np.empty(
-                    [symbols[d] if isinstance(d, str) else d or 0 for d in spec.dims], numpy_dtype(spec.dtype)
-                )
+                array = np.empty([_extent(dim, symbols) for dim in spec.dims], numpy_dtype(spec.dtype))
                 for offset, word in enumerate(_input_words(array)):
                     outputs[position + offset] = word
             arrays.append(array)
@@ -388,6 +390,12 @@ def _dim_fits(dim: Dim, extent: int, symbols: dict[str, int]) -> bool:
     if isinstance(dim, str):
         return extent != 1 and symbols.setdefault(dim, extent) == extent
     return dim is None or dim == extent
+
+
+def _extent(dim: ResultDim, symbols: dict[str, int]) -> int:
+    if isinstance(dim, Calculation):
+        return dim.value(symbols)
+    return symbols[dim] if isinstance(dim, str) else dim or 0
 
 
 def _input_words(value: Any) -> list[int]:

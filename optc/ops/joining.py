@@ -13,6 +13,7 @@ from optc.ir.dtypes import from_numpy
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, abstract, normalize_dim, same_dim
+from optc.ops.elementwise import array_type
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import result_type
 from optc.ops.registry import Operator, always_shares, define
@@ -496,10 +497,14 @@ def pad_pairs(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
 
 def _infer_pad(x: TensorType, pad: Sequence[Dim], value: Any) -> TensorType:
     shape = known_shape(x)
-    return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, pad_pairs(shape, pad))))
+    padded = tuple(dim + before + after for dim, (before, after) in zip(shape, pad_pairs(shape, pad)))
+    if any(isinstance(extent, int) and extent < 0 for extent in padded):
+        raise RuntimeError("narrow(): length must be non-negative.")
+    return x.with_shape(padded)
 
 
 def _reference_pad(x: Array, pad: Sequence[int], value: Any) -> Array:
+    _infer_pad(array_type(x), pad, value)
     pairs = [known(pair) for pair in pad_pairs(x.shape, pad)]
     kept = x[tuple(slice(max(-a, 0), size - max(-b, 0)) for size, (a, b) in zip(x.shape, pairs))]
     fill = np.asarray(value).astype(from_numpy(x.dtype).numpy)

@@ -209,6 +209,6 @@ def _put_tensor(spec: OutputSpec, value: Any, words: _Words, context: Context, e
 def _fits(shape: tuple[int, ...], spec: OutputSpec, extents: dict[str, int]) -> bool:
     """True for the extents that were known before, one number for every symbol."""
     return len(shape) == len(spec.dims) and all(
-        extent == dim if isinstance(dim, int) else dim is None or extents.setdefault(dim, extent) == extent
+        extents.setdefault(dim, extent) == extent if isinstance(dim, str) else dim in (None, extent)
         for dim, extent in zip(spec.dims, shape)
     )

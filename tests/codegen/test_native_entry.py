@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from optc.codegen.entry import python_layout
+from optc.codegen.entry.calculation import Calculation
 from optc.codegen.entry.signature import (
     Argument,
     Constant,
@@ -21,6 +22,7 @@ from optc.codegen.entry.signature import (
     OutputSpec,
     OutputTree,
     Passthrough,
+    PythonEntry,
     Signature,
     State,
     Update,
@@ -31,6 +33,7 @@ from optc.codegen.llvm import Builder, Module, Value
 from optc.codegen.machine import jit
 from optc.codegen.process.context import KEPT_CONTEXTS, ContextPool
 from optc.codegen.process.context_code import RUN_PARAMETERS
+from optc.ir.dims import Dim, Symbolic, maximum, minimum, substitute, symbol
 
 pytestmark = pytest.mark.skipif(not python_layout.is_supported(), reason="this interpreter has no native entry")
 
@@ -564,3 +567,37 @@ def test_contexts_of_a_burst_are_given_up_again() -> None:
     assert max(most) <= 3 * KEPT_CONTEXTS
     assert 1 <= len(pool) <= KEPT_CONTEXTS
     assert copy(given) is not None
+
+
+@pytest.mark.parametrize("given", [(2, 3), (7, 5), (12, 9), (0, 6)])
+def test_extents_of_results_follow_from_those_of_arguments(given: tuple[int, int]) -> None:
+    x, y = symbol("x"), symbol("y")
+    dims = (2 * x * y + 3, (x + y) // 4, (3 * x - 1) % y, minimum(x, y), maximum(5, x * x), x // (y - 3), x - y)
+    calculations = tuple(Calculation.of(dim) for dim in dims if isinstance(dim, Symbolic))
+    outputs = OutputSpec("tensor", "uint8", calculations)
+    signature = Signature((InputSpec("tensor", "float32", ("x", "y")),), outputs)
+    assert signature.is_preallocated(outputs)
+    bound = [substitute(dim, {"x": given[0], "y": given[1]}) for dim in (*dims[:5], dims[6])]
+    *known, last = (max(0, extent) for extent in bound if isinstance(extent, int))
+    expected = (*known, given[0] // (given[1] - 3 or 1), last)
+
+    def body(b: Builder, context: Value, inputs: Value, outputs: Value) -> None:
+        b.ret(0)
+
+    argument = np.zeros(given, np.float32)
+    for _ in range(2):
+        assert make(signature, body)(argument).shape == expected
+    library = compiled(body)
+    plain = EntryPoint(library.address("run"), library, signature, ContextPool(), _refused, _refused)
+    assert PythonEntry(plain)(argument).shape == expected
+
+
+def _refused(*arguments: object, **keywords: object) -> object:
+    raise AssertionError(arguments)
+
+
+def test_long_calculations_are_left_to_native_code() -> None:
+    extent: Dim = symbol("x")
+    for _ in range(20):
+        extent = (extent + 1) // 2
+    assert isinstance(extent, Symbolic) and Calculation.of(extent) is None

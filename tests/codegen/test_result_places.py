@@ -19,6 +19,10 @@ def folded(x):
     return x.exp().reshape(-1)
 
 
+def joined(x):
+    return torch.cat([x.exp(), x.sin()], 1)
+
+
 def with_axes_of_one(x):
     return x.exp().unsqueeze(1).unsqueeze(0)
 
@@ -44,6 +48,8 @@ PROGRAMS = [with_axes_of_one, product_in_four_dimensions, written_onto_zeros]
     ("program", "dynamic"),
     [
         *((program, dynamic) for program in PROGRAMS for dynamic in (False, True)),
+        (joined, True),
+        (folded, True),
         (folded, False),
         (row_written_onto_a_copy, False),
     ],
@@ -55,6 +61,33 @@ def test_nothing_is_copied(program: Callable[..., Any], dynamic: bool) -> None:
         np.testing.assert_allclose(compiled(ROWS), expected, rtol=1e-5, atol=1e-5)
     assert compiled.fallbacks == []
     assert "llvm.memcpy" not in compiled.llvm
+
+
+@pytest.mark.parametrize("extent", [40, 2])
+def test_extents_that_follow_from_those_of_arguments_are_no_reason_for_new_memory(extent: int) -> None:
+    compiled = optc.compile(joined, dynamic=True)
+    for rows in (3, 30):
+        x = np.ones((rows, extent), np.float32)
+        first = compiled(x)
+        address = first.ctypes.data
+        assert first.shape == (rows, 2 * extent)
+        del first
+        compiled(x)
+        assert compiled(x).ctypes.data == address
+
+
+def cut_off(x):
+    return torch.constant_pad_nd(x, [-3, -4, -5, -6], 0.0) * 2.0
+
+
+def test_extents_that_would_be_negative_are_refused_before_anything_is_written() -> None:
+    """Two of them would have many elements together."""
+    compiled = optc.compile(cut_off, dynamic=True, fallback="error")
+    assert compiled(ROWS).shape == (19, 33)
+    for shape in ((2, 3), (2, 30), (30, 3)):
+        with pytest.raises(RuntimeError, match="length must be non-negative"):
+            compiled(np.ones(shape, np.float32))
+    assert compiled(np.ones((11, 8), np.float32)).shape == (0, 1)
 
 
 def first_rows(x):
