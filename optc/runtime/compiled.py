@@ -102,12 +102,15 @@ class CompiledFunction:
         """The slow path: any arguments the function takes. Raises what the interpreter raises."""
         kind = kind_of(arguments, keywords, self._default_kind)
         values = self._bind(*tensors_of(arguments, keywords))
+        before = self._current
         specialization = self._find(values)
+        if specialization.entry is not None and specialization is not before:
+            # What does not fit the entry after all comes back here, where this version is no other one then.
+            accept(kind)
+            return specialization.entry(*arguments, **keywords)
         result = self._run(specialization, values)
-        if kind == "torch" and specialization.entry is not None:
-            from optc.runtime.native import accept_torch
-
-            accept_torch()
+        if specialization.entry is not None:
+            accept(kind)
         return map_structure(from_tensor(kind), to_python(result, self._function.result_type))
 
     def prepare(self, *arguments: Any, **keywords: Any) -> None:
@@ -433,6 +436,14 @@ class CompiledFunction:
     def __repr__(self) -> str:
         versions = "".join(f"\n  {specialization}" for specialization in self.specializations)
         return f"<optc.compile({self.__name__}), {len(self.specializations)} specialisations>{versions}"
+
+
+def accept(kind: str) -> None:
+    """Let native entries take the tensors that a call has."""
+    if kind == "torch":
+        from optc.runtime.native import accept_torch
+
+        accept_torch()
 
 
 def is_inherent(fallback: Fallback) -> bool:

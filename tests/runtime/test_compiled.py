@@ -492,3 +492,24 @@ def test_loops_that_reshape_what_they_carry_are_compiled_for_their_turns(
         expected, found = scripted(x, *others), fast(x, *others)
         pairs = zip([*expected[0], expected[1]], [*found[0], found[1]]) if others else [(expected, found)]
         assert all(torch.allclose(mine, other, atol=1e-5) for mine, other in pairs)
+
+
+def gated(x: torch.Tensor, mode: str) -> torch.Tensor:
+    return x * 2 if mode == "twice" else x + 0
+
+
+def test_a_call_that_another_version_takes_goes_on_in_its_native_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = torch.compile(torch.jit.script(gated))
+    fast(torch.ones(3), "twice")
+    fast(torch.ones(3), "once")
+
+    def refuse(*arguments: Any) -> Any:
+        raise AssertionError("a call was run from Python")
+
+    monkeypatch.setattr("optc.runtime.compiled.run_program", refuse)
+    for _ in range(2):
+        assert fast(torch.ones(3), "twice").tolist() == [2.0] * 3
+        assert fast(torch.ones(3), "once").tolist() == [1.0] * 3
+    monkeypatch.undo()
+    across = torch.ones(3, 2).t()[0]
+    assert fast(across, "twice").tolist() == [2.0] * 3, "what the entry refuses is run from Python"
