@@ -51,7 +51,8 @@ def compile(
     fullgraph: True is torch.compile's word for `fallback="error"`.
     mode: torch.compile's modes are taken and change nothing: there is one way to compile, without warm-up or search.
 
-    Parameters are read when the program is compiled; later changes of the module do not reach the compiled code.
+    Parameters are read when the program is compiled; later changes of the module do not reach the compiled code, but
+    for what methods of the module write: that is state, which all its methods share.
     Raises ValueError for values that an option cannot have, TypeError for what cannot be compiled, and what tracing or
     scripting raises.
     """
