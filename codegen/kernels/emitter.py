@@ -101,6 +101,7 @@ class _KernelEmitter:
         self.lanes = 0
         self.variable = ""
         self.mask: Value | None = None
+        self.remaining: Value = b.constant("i64", 0)
         self.active = 0  # how many lanes the mask sets, where that is known and storing under it takes long
 
     def bind(self, arguments: list[Value]) -> None:
@@ -247,6 +248,7 @@ class _KernelEmitter:
                 self.variable, self.lanes = loop.variable, loop.lanes
                 remaining = self.b.sub(stop, emitted.index)
                 self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
+                self.remaining = remaining
                 self.active = self.active_lanes(loop)
             for group in groups_abreast(loop):
                 self.together(group)
@@ -356,6 +358,8 @@ class _KernelEmitter:
             self.b.store(stored, address)
         elif stride == 1 and self.active:
             self.store_part(stored, element, address, 0)
+        elif stride == 1 and self.mask is not None and not self.target.avx512:
+            self.store_rest(stored, element, address)
         elif stride == 1:
             self.b.store(stored, address, mask=self.mask)
         elif stride == -1:
@@ -377,6 +381,26 @@ class _KernelEmitter:
             place = self.b.gep(element, address, first, inbounds=False)
             self.b.store(part or self.b.extractelement(vector, first), place)
             first += width
+
+    def store_rest(self, vector: Value, element: str, address: Value) -> None:
+        """As many lanes as remain, one of which does: half of them, a quarter, each where it is part of the number."""
+        b, lanes = self.b, vector.lanes
+        with b.if_then_else(b.icmp("sge", self.remaining, lanes), likely=False) as (whole, rest):
+            with whole:
+                b.store(vector, address)
+            with rest:
+                width = lanes // 2
+                while width:
+                    with b.if_then_else(b.icmp("ne", b.and_(self.remaining, width), 0)) as (written, kept):
+                        with written:
+                            part = b.shuffle(vector, None, range(width)) if width > 1 else b.extractelement(vector, 0)
+                            b.store(part, address)
+                            behind = [lane + width if lane + width < lanes else -1 for lane in range(lanes)]
+                            written.yield_([b.shuffle(vector, None, behind), b.gep(element, address, width)])
+                        with kept:
+                            kept.yield_([vector, address])
+                    vector, address = written.results
+                    width //= 2
 
     def backward(self, element: str, first: Value, lanes: int) -> tuple[Value, Value | None]:
         """Where a vector begins whose first lane is its last in memory, and which of its elements exist."""

@@ -98,3 +98,19 @@ def test_a_known_rest_is_stored_in_parts_where_masks_take_long(dtype: DType, dir
         run_native(kernel, target, arrays, [])
         np.testing.assert_array_equal(arrays[1][2:-2], whole[::direction])
         assert arrays[1][:2].all() and arrays[1][-2:].all()
+
+
+@pytest.mark.parametrize("dtype", [FLOAT32, FLOAT64, BOOL], ids=lambda dtype: dtype.name)
+def test_a_rest_that_only_running_tells_is_stored_without_masks_and_nothing_beside_it(dtype: DType) -> None:
+    x, out = Buffer("x", dtype, "input"), Buffer("out", dtype, "output")
+    loop = Loop("i", 0, N, 1, (Store("out", I + 2, load(x, I)),), lanes=1)
+    kernel = schedule(Kernel("rest", (x, out), ("n",), (loop,)), AVX2).kernel
+    module = Module("rest")
+    emit_kernel(kernel, module, AVX2)
+    assert "masked.store" not in str(module)
+    for n in range(20):
+        whole = (np.arange(n) % 3 + (dtype is not BOOL)).astype(dtype.numpy)
+        arrays = [whole, np.ones(n + 4, dtype.numpy)]
+        run_native(kernel, AVX2, arrays, [n, *whole_range(kernel, {"n": n})])
+        np.testing.assert_array_equal(arrays[1][2 : n + 2], whole)
+        assert arrays[1][:2].all() and arrays[1][n + 2 :].all()
