@@ -447,9 +447,11 @@ for _overload, _left, _right in (
         infer=_infer_isin,
         reference=_reference_isin,
         decompose=_decompose_isin,
-        refuses=refusal(
-            BOOLS | COMPLEXES,
-            "Unsupported input type encountered for isin(): {label}",
-            of="element" if _left.startswith("Scalar") else "elements",
+        refuses=tuple(
+            rule
+            for given in (_left, _right)
+            for rule in refusal(
+                BOOLS | COMPLEXES, "Unsupported input type encountered for isin(): {label}", of=given.split()[1]
+            )
         ),
     )

@@ -63,6 +63,12 @@ def unimplemented(kernel: str, refused: frozenset[DType], of: str | None = None,
     return refusal(refused, message, NotImplementedError, of, takes_empty)
 
 
+def expect_type(wanted: DType, found: DType) -> None:
+    """Raises RuntimeError where an operator that promotes nothing gets tensors of two types."""
+    if wanted is not found:
+        raise RuntimeError(f"expected scalar type {wanted.label} but found {found.label}")
+
+
 def check_type(refusals: Refusals, dtype: DType) -> None:
     """Raise what the refusals say of an element type, for rules that know better than a declaration what decides."""
     for each in refusals:

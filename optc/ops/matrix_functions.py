@@ -12,7 +12,7 @@ from optc.ir.dtypes import BOOL
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
 from optc.ops.composite import declare_composite
-from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, refusal, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, expect_type, refusal, unimplemented
 from optc.ops.hosted import declare_hosted, working
 from optc.ops.matrices import check_fraction, check_matrix, check_square
 from optc.ops.promotion import compute_type, operand_type, result_type
@@ -318,6 +318,9 @@ declare_composite("aten::linalg_cond.p_str(Tensor self, str p) -> Tensor", _buil
 # Distances between rows ----------------------------------------------------------------------------------------------
 
 
+_NO_HALF_DISTANCE = unimplemented("cdist", HALVES)
+
+
 def _build_distances(b: Any, x: Any, y: Any, p: float, mode: int | None = None) -> Any:
     left, right = b.shape(x), b.shape(y)
     for shape, name in ((left, "X1"), (right, "X2")):
@@ -329,6 +332,9 @@ def _build_distances(b: Any, x: Any, y: Any, p: float, mode: int | None = None) 
             raise RuntimeError(f"cdist only supports floating-point dtypes, {name} got: {b.type(item).dtype.label}")
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    if 0 not in (*left, *right):
+        check_type(_NO_HALF_DISTANCE, b.type(x).dtype)
+        expect_type(b.type(x).dtype, b.type(y).dtype)
     return _distances(b, x, y, p)
 
 
@@ -337,19 +343,19 @@ def _distances(b: Any, x: Any, y: Any, p: float) -> Any:
     difference = b("aten::sub.Tensor", b("aten::unsqueeze", x, -2), b("aten::unsqueeze", y, -3))
     if same_dim(b.shape(x)[-1], 0) is True and p == math.inf:
         return b("aten::sum.dim_IntList", difference, [-1])
+    if p == 0:  # nan is no difference that could be counted
+        apart = b("aten::clamp_max", b("aten::ceil", b("aten::abs", difference)), 1)
+        return b("aten::sum.dim_IntList", apart, [-1])
     return b("aten::linalg_vector_norm", difference, p, [-1])
 
 
-_NO_HALF_DISTANCE = unimplemented("cdist", HALVES, takes_empty=True)
 declare_composite(
     "aten::cdist(Tensor x1, Tensor x2, float p=2., int? compute_mode=None) -> Tensor",
     _build_distances,
-    refuses=_NO_HALF_DISTANCE,
 )
 declare_composite(
     "aten::_cdist_forward(Tensor x1, Tensor x2, float p, int? compute_mode) -> Tensor",
     _build_distances,
-    refuses=_NO_HALF_DISTANCE,
 )
 
 

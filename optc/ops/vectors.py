@@ -12,7 +12,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
 from optc.ops.creation import are_few_numbers
-from optc.ops.element_types import BOOLS, COMPLEXES, check_type, refusal, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, check_type, expect_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
 from optc.ops.reduction import narrowed, reduced
@@ -67,6 +67,9 @@ def _cross_dim(shape: Shape, dim: int | None) -> int:
     raise RuntimeError("no dimension of size 3 in input")
 
 
+_NO_CROSS = unimplemented("cross", BOOLS)
+
+
 def _infer_cross(x: TensorType, y: TensorType, dim: int | None) -> TensorType:
     left, right = known_shape(x), known_shape(y)
     if len(left) != len(right):
@@ -83,6 +86,8 @@ def _infer_cross(x: TensorType, y: TensorType, dim: int | None) -> TensorType:
         )
     if None in same:
         raise UndecidedShape("have the vectors of a cross product three elements?")
+    check_type(_NO_CROSS, operand_type(x))
+    expect_type(operand_type(x), operand_type(y))
     return TensorType(result_type(x, y), broadcast_shapes(left, right))
 
 
@@ -107,9 +112,9 @@ def _decompose_cross(b: Any, x: Any, y: Any, dim: int | None) -> Any:
 
 
 define("aten::cross(Tensor self, Tensor other, int? dim=None) -> Tensor", infer=_infer_cross,
-       reference=_reference_cross, decompose=_decompose_cross, refuses=unimplemented("cross", BOOLS))  # fmt: skip
+       reference=_reference_cross, decompose=_decompose_cross, refuses=_NO_CROSS)  # fmt: skip
 define("aten::linalg_cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", infer=_infer_cross,
-       reference=_reference_cross, decompose=_decompose_cross, refuses=unimplemented("cross", BOOLS))  # fmt: skip
+       reference=_reference_cross, decompose=_decompose_cross, refuses=_NO_CROSS)  # fmt: skip
 
 
 # Differences ---------------------------------------------------------------------------------------------------------

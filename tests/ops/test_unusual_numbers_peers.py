@@ -25,6 +25,8 @@ CALLS: list[tuple[str, list[Any]]] = [
                                           "clamp(x, max=0.0)", "nn.functional.hardtanh(x, 0.0, 0.0)")),
     *((f"L.{name}(x, y)", [ZEROS, ZEROS.flip(0)]) for name in ("fmax", "fmin")),
     *((f"x ** {power}", [ZEROS.to(dtype)]) for power in (0.5, -0.5) for dtype in (torch.float32, *HALVES)),
+    *((f"L.{call}", [torch.tensor([[0.0, float("nan")], [1.0, 1e-40]])])
+      for call in ("cdist(x, x, 0.0)", "nn.functional.pdist(x, 0.0)")),
     ("x ** y", [ZEROS, torch.tensor([0.5])]),
     ("L.addcmul(-1e38 * x / x, x, x, value=0.5)", [LARGE]),
     ("L.addcdiv(-1e38 * x / x, x * 1e18, x / 1e20, value=0.5)", [LARGE]),
@@ -142,3 +144,20 @@ def test_tensors_without_elements_have_results(case: tuple[str, list[Any]]) -> N
     program = optc.compile(lambda *each: evaluated(call, optc, list(each)), tuple(given), fallback="allow", cache=False)
     for function in (lambda *each: evaluated(call, optc, list(each)), program):
         assert not difference(plain(function(*given)), expected)
+
+
+KINDS = ("bool", "int64", "float16", "float32", "float64", "complex64")
+
+
+@pytest.mark.parametrize("call", ["L.linalg.cross(x, y)", "L.isin(x, y)", "L.cdist(x, y)", "L.cdist(x, y, 0.0)"])
+@pytest.mark.parametrize("left", KINDS)
+@pytest.mark.parametrize("right", KINDS)
+def test_operators_that_promote_nothing_refuse_two_types(call: str, left: str, right: str) -> None:
+    def outcome(library: Any, tensors: list[Any]) -> str:
+        try:
+            return str(plain(evaluated(call, library, tensors)))
+        except RuntimeError as error:
+            return f"{type(error).__name__}: {error}"
+
+    given = [torch.ones(2, 3).to(getattr(torch, kind)) for kind in (left, right)]
+    assert outcome(optc, list(map(to_mine, given))) == outcome(torch, given)
