@@ -163,7 +163,8 @@ def test_islands_in_loops_and_branches(program: Callable[..., Any], turns: int) 
     fast = compiled(scripted, dynamic=True)
     for x in (optc.randn(20, 30), -optc.rand(20, 30), optc.randn(20, 30)):
         agree(fast(x, turns), scripted(x, turns))
-        assert is_partly_native(fast), fast.fallbacks
+        # A version for no turn at all has no island where only turns have one.
+        assert is_partly_native(fast) or (turns == 0 and program in (in_a_loop, in_a_branch_of_a_loop)), fast.fallbacks
 
 
 # What only Python can hold -----------------------------------------------------------------------------------------------
@@ -231,13 +232,13 @@ def under_a_name_that_data_chooses(x):
 
 
 def complex_numbers(x):
-    z = optc.view_as_complex(x.reshape(-1, 2) * 2)
+    z = optc.view_as_complex(x.reshape(-1, 2) * 2).sinh()
     return z, optc.view_as_real(z) + 1
 
 
 def constants_of_complex_numbers(x):
     weight = optc.tensor([1j, 2 + 0j])
-    return weight, optc.tensor([1j, 2j]) * x[:2], (weight * x[:2]).abs(), x + 1
+    return weight, (optc.tensor([1j, 2j]) * x[:2]).cosh(), (weight * x[:2]).abs(), x + 1
 
 
 def lists_of_pairs(x):
@@ -263,7 +264,7 @@ def lists_of_pairs(x):
         lists_of_pairs,
     ],
 )
-def test_results_that_only_python_holds(program: Callable[..., Any]) -> None:
+def test_results_that_only_python_makes(program: Callable[..., Any]) -> None:
     scripted = jit.script(program)
     fast = compiled(scripted)
     held = []
@@ -276,10 +277,10 @@ def test_results_that_only_python_holds(program: Callable[..., Any]) -> None:
 
 
 def complex_arguments(z, x):
-    return optc.view_as_real(z * 2) + x, z
+    return optc.view_as_real(z.sinh()) + x, z
 
 
-def test_arguments_that_only_python_holds() -> None:
+def test_arguments_that_only_python_computes_with() -> None:
     scripted = jit.script(complex_arguments)
     fast = compiled(scripted)
     for _ in range(3):
