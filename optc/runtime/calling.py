@@ -40,13 +40,15 @@ def with_python_form(
     """The entry point of the leaves (arguments, then state) as one that is called like the program itself.
 
     None when only the slow path can take or build what the program does: results that may be None, objects,
-    dictionaries with keys that are neither text nor numbers.
+    dictionaries with keys that are neither text nor numbers, text of bytes that are no characters.
     """
     signature, results = point.signature, point.signature.outputs
     assert isinstance(results, tuple)
     if any(
         isinstance(spec, InputSpec | OutputSpec) and spec.kind == "object" for spec in (*signature.inputs, *results)
     ):
+        return None
+    if any(isinstance(spec, Constant) and _is_of_bytes(spec.value) for spec in results):
         return None
     tree_of_result = output_tree(results, program.output_structure)
     count = sum(structure.leaf_count for structure in program.input_structures)
@@ -91,6 +93,13 @@ def with_python_form(
         point, signature=replace(signature, inputs=inputs, outputs=tree_of_result, hidden=tuple(hidden.values())),
         arguments=arguments, state=tuple(states.values()), updates=tuple(updates), keeps=tuple(keeps),
     )  # fmt: skip
+
+
+def _is_of_bytes(value: object) -> bool:
+    """True for text, or something with text in it, where single bytes stand for parts of characters."""
+    if isinstance(value, str):
+        return any("\udc80" <= character <= "\udcff" for character in value)
+    return isinstance(value, list | tuple) and any(map(_is_of_bytes, value))
 
 
 def _hide(

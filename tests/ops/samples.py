@@ -20,8 +20,8 @@ from tests.ops.signal_samples import SIGNALS
 from tests.ops.special_samples import SPECIAL
 
 Arguments = tuple[Any, ...]
-HALF, FLOAT64, INT64, UINT8, TRUTH = (
-    dtypes.BY_NAME[name].code for name in ("float16", "float64", "int64", "uint8", "bool")
+HALF, FLOAT64, INT64, UINT8, TRUTH, COMPLEX128 = (
+    dtypes.BY_NAME[name].code for name in ("float16", "float64", "int64", "uint8", "bool", "complex128")
 )
 
 
@@ -363,6 +363,7 @@ TABLE: dict[str, list[Any]] = {
     "aten::tril": [(floats(3, 4),), (floats(2, 3, 3), 1), (floats(3),)], "aten::triu": [(floats(3, 4), -1)],
     "aten::tensor": [([1, 2, 3],), ([[1.5, 2.0], [3.0, 4.0]],), ([True, False],), ([1, 2], HALF), ([],)],
     "aten::tensor.float": [(1.5,), (2.5, INT64)], "aten::tensor.int": [(3,), (3, HALF)], "aten::tensor.bool": [(True,)],
+    "aten::tensor.complex": [(1.5 - 2j,), (0.3j, COMPLEX128)], "aten::as_tensor.complex": [(2j,)],
     "aten::as_tensor.list": [([1, 2],)],
     "aten::scalar_tensor": [(2.5,), (3, INT64)],
     "aten::embedding": [(floats(5, 3), _INDEX), (floats(5, 3), np.array([7])), (floats(5, 3), floats(2))],

@@ -38,8 +38,9 @@ def test_a_part_of_a_character_is_no_text_for_python() -> None:
     unit = optc.jit.CompilationUnit(PROGRAM)
     for program in (unit.first, optc.compile(unit.first, fallback="allow")):
         assert program("ab") == "a"
-        with pytest.raises(UnicodeDecodeError):
-            program("é")
+        for _ in range(2):
+            with pytest.raises(UnicodeDecodeError):
+                program("é")
 
 
 def test_a_list_is_not_repeated_less_than_never() -> None:
