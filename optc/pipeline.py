@@ -53,6 +53,9 @@ class Context:
     """The program has asked whether two tensors it was given are one object, and was answered for this call."""
     returned: set[Value] | None = None
     """Arguments that may be results, or share memory with one; None before `returned-arguments` has looked."""
+    written: dict[tuple[ScriptObject, str] | None, dict[tuple[int, ...], set[int]]] = field(default_factory=dict)
+    """For the result (None) and attributes that are kept, and every place in them: the slots (by their `id`) whose last
+    value may be there, before `own-results` has looked."""
     needs_rows: bool = False
     """What the program means was settled for arguments whose elements lie row by row (`optc.passes.settled_memory`)."""
 

@@ -42,6 +42,14 @@ class Structure:
         return 1 if self.kind in ("leaf", "rows") else sum(item.leaf_count for item in self.items)
 
 
+def paths_of(structure: Structure, path: tuple[int, ...] = ()) -> Iterator[tuple[int, ...]]:
+    """Where the leaves are, in their order: the numbers of the items on the way to each."""
+    if structure.kind in ("leaf", "rows"):
+        yield path
+    for place, item in enumerate(structure.items):
+        yield from paths_of(item, (*path, place))
+
+
 def leaves_of(value: Any, structure: Structure) -> Iterator[Any]:
     """The leaves of a nested value, in order. Raises TypeError for a value of another structure."""
     if structure.kind == "leaf":

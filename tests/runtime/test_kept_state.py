@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple  # noqa: UP035  the script language takes both
 
+import numpy as np
 import pytest
 
 import optc
@@ -438,3 +440,36 @@ def test_an_object_that_is_gone_or_another_one_is_noticed() -> None:
         expected.reset()
         module.reset()
         assert compiled(optc.ones(2)).tolist() == expected(optc.ones(2)).tolist()
+
+
+class Remembering(nn.Module):
+    """Adds to a buffer, and keeps it and copies of it: only the copies stay as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", optc.zeros(3))
+        self.before = (optc.zeros(3), optc.zeros(3))
+        self.newest = [optc.zeros(3)]
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        last = self.before[1] - self.newest[0]
+        self.total.add_(x)
+        self.before = (self.total, self.total.clone())
+        self.newest = [self.total * 1]
+        x.mul_(2)
+        return x, x.clone(), last
+
+
+def test_copies_of_what_is_written_are_other_memory() -> None:
+    scripted = optc.jit.script(Remembering())
+    fast = optc.compile(copy.deepcopy(scripted), fallback="error")
+    held = fast._receiver.values
+    for turn in range(4):
+        given = optc.ones(3) * (turn + 1)
+        expected = scripted(given.clone())
+        found = fast(given)
+        assert all(optc.equal(mine, other) for mine, other in zip(found, expected))
+        assert found[0] is given and not np.shares_memory(found[1].numpy(), given.numpy())
+        assert held["before"][0] is held["total"]
+        for copied in (held["before"][1], held["newest"][0]):
+            assert not np.shares_memory(copied.numpy(), held["total"].numpy())
