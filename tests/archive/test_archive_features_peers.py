@@ -379,7 +379,9 @@ class Net(nn.Module):
     assert doubled.tolist() == [2.0, 2.0]
     assert held.dtype is getattr(optc, name)
     assert held.to(optc.complex64).tolist() == [0, 1, 2]
-    assert [each.operator for each in compiled.fallbacks] == ["prim::Constant"]
+    # Complex numbers are pairs of real ones to native code, which has half precision.
+    expected = [] if name == "complex32" else ["prim::Constant"]
+    assert [each.operator for each in compiled.fallbacks] == expected
 
 
 def test_quantised_tensors_and_native_objects_pass_through() -> None:
