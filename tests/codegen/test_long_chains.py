@@ -36,22 +36,22 @@ def branched(count: int) -> Callable[[Tensor], Tensor]:
 
 
 def behind_a_product(x: Tensor) -> Tensor:
-    return branched(24)(x @ x.t())
+    return branched(40)(x @ x.t())
 
 
 def around_reductions(x: Tensor) -> Tensor:
-    y = branched(24)(x)
-    y = branched(24)(y - y.mean(1, True))
-    return branched(24)(optc.softmax(y, 1))
+    y = branched(40)(x)
+    y = branched(40)(y - y.mean(1, True))
+    return branched(40)(optc.softmax(y, 1))
 
 
 def sliced(x: Tensor) -> Tensor:
     gates = x @ optc.ones(48, 192)
     first, second, third, _ = gates.chunk(4, 1)
-    return branched(24)(optc.sigmoid(first) * optc.tanh(second) + third)
+    return branched(40)(optc.sigmoid(first) * optc.tanh(second) + third)
 
 
-PROGRAMS = (deep(200), functions(50), branched(24), behind_a_product, around_reductions, sliced)
+PROGRAMS = (deep(200), functions(80), branched(40), behind_a_product, around_reductions, sliced)
 NAMES = ("deep", "functions", "branched", "product", "reductions", "sliced")
 
 

@@ -18,7 +18,7 @@ from optc.ops.scalar import literal, variable
 from tests.codegen.test_kernels import run_native, whole_range
 
 P, C, U, V = symbol("p"), symbol("c"), symbol("u"), symbol("v")
-CHANNELS = 19
+CHANNELS = 37
 
 
 def filtered(places: Dim, height: int, width: int) -> Kernel:
