@@ -222,8 +222,8 @@ class EntryPoint:
     plain arrays; results are of the `FAMILIES` (`layout`) of the first tensor argument, or, with no tensor among
     the arguments, of `default_family`.  release_gil: other Python threads may run meanwhile (worth it above some 20 microseconds).
     arguments: how the inputs are passed, by default each by its position.  state, updates: inputs that follow those of
-    the arguments and are found in dictionaries, and what becomes of the hidden results; keeps: those of containers.  Only the native entry takes
-    containers, defaults and state.  in_rows: tensors that do not lie row by row, which the code would
+    the arguments and are found in dictionaries, and what becomes of the hidden results; keeps: those of containers.
+    Only the native entry takes containers, defaults and state.  in_rows: tensors that do not lie row by row, which the code would
     get copies of, go to the slow path.  sites: what the code allocates, by the numbers it gives when there is no memory.
     apart: inputs that must not share memory, by their positions; the native entry sees to it.
     """

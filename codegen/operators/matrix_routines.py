@@ -2,8 +2,8 @@
 
 A matrix A of n x n, and beside it a right side B of n x m, are brought into scratch memory, row by row, both padded to
 whole vectors: A with ones on its diagonal, so that what is padded changes nothing. A triangular one that needs no padding
-is read where it lies. In scratch everything is done to rows, by panels of as many rows (or columns) as a vector has lanes: what the rows of a panel do to each other first, then what
-they take away from all other rows, a tile of which stays in registers meanwhile (`_Writer.subtract`).
+is read where it lies. In scratch everything is done to rows, by panels of as many rows (or columns) as a vector has
+lanes: what the rows of a panel do to each other first, then what they take away from all other rows, a tile of which stays in registers meanwhile (`_Writer.subtract`).
 
 `Routine` names one function: `void name(a, b, x, pivots, info, scratch, n, m, strides ..., count, groups, start, stop)`
 works on `count` matrices in `groups` shares, of which a call does those from `start` to `stop`, each in scratch of its

@@ -90,8 +90,10 @@ class Kept:
     """An attribute that may be None, a tuple, list or dictionary, and that the program writes.
 
     The code is for what it holds now: `given` has the types, nested like the value (NONE for None), whose leaves are
-    `Slot`s; or it is what the attribute must go on to hold (`Held`). When the program ends, it holds what `structure` says, made of the outputs from `output` on; None when that
-    is what it held; the very list or dictionary that it held where the program changes that (`in_place`). `buffers` has for every such output the number of the slot whose memory it is, None for others.
+    `Slot`s; or it is what the attribute must go on to hold (`Held`). When the program ends, it holds what `structure`
+    says, made of the outputs from `output` on, None when that is what it held: the very list or dictionary that it held
+    where the program changes that (`in_place`). `buffers` has for every such output the number of the slot whose memory
+    it is, None for others.
     """
 
     owner: ScriptObject
