@@ -5,6 +5,8 @@ storage to the value. Two values with one place are the same memory for certain.
 return different tensors, values a loop carries, elements of lists) a value gets a storage of its own, whose *roots*
 are all the storages it may really be. Two storages may be the same memory only when their roots intersect.
 Memory that a loop makes anew in every turn is another root when a later turn meets it again.
+What an attribute of the module holds is memory of its own, apart from what other attributes hold; who reads two that
+hold one tensor has to know (`optc.passes.freeze` does).
 Roots ignore the order of the program; loops and lists are handled by repeating the walk until nothing is added.
 """
 
@@ -159,6 +161,8 @@ class _Hit:
     containers: set[Storage] = field(default_factory=set)
     holders: set[Storage] = field(default_factory=set)
     roots: set[Storage] = field(default_factory=set)
+    owners: set[Storage] = field(default_factory=set)
+    """The module and submodules whose attributes are hit."""
 
 
 class Aliasing:
@@ -174,12 +178,21 @@ class Aliasing:
         self.origins: dict[Storage, Storage] = {}
         """For memory of earlier turns, what it was when it was made."""
         self.earlier: dict[tuple[Storage, Node], Storage] = {}
+        self.modules: dict[Storage, Storage] = {}
+        """What stands for the module or a submodule: with the root of what that is."""
+        self.held: dict[tuple[Storage, str], Storage] = {}
+        """For attributes of the module and its submodules, the root of what they hold."""
+        self.owners: dict[Storage, Storage] = {}
+        """For what an attribute holds, whose attribute it is."""
         self.changed = True
         while self.changed:
             self.changed = False
             self.writes = []
             for value in graph.inputs:
                 self.allocate(value)
+            if graph.inputs and isinstance(graph.inputs[0].type, ClassType):
+                module = self.places[graph.inputs[0]].storage
+                self.modules[module] = module
             self.block(graph.block)
 
     def written(self, storage: Storage) -> bool:
@@ -187,13 +200,20 @@ class Aliasing:
         hit = self._hit
         if storage.is_container:
             return not hit.containers.isdisjoint(self.as_made(storage.containers))
-        roots = self.as_made(storage.roots)
-        held = holds_containers(storage.value.type) and not hit.holders.isdisjoint(roots)
-        return held or not hit.roots.isdisjoint(roots)
+        holds_hit = holds_containers(storage.value.type) and not hit.holders.isdisjoint(self.as_made(storage.roots))
+        return holds_hit or self._is_hit(storage)
 
     def reached(self, storage: Storage) -> bool:
         """True when some write may hit the storage, or what is in it."""
-        return self.written(storage) or not self._hit.roots.isdisjoint(self.as_made(storage.roots))
+        return self.written(storage) or self._is_hit(storage)
+
+    def _is_hit(self, storage: Storage) -> bool:
+        """True when some write hits a root, an attribute of it, or everything that its owner holds."""
+        roots = self.as_made(storage.roots)
+        hit = self._hit
+        return not (
+            hit.roots.isdisjoint(roots) and hit.owners.isdisjoint(roots) and hit.roots.isdisjoint(self.owners_of(roots))
+        )
 
     @cached_property
     def _hit(self) -> _Hit:
@@ -206,7 +226,19 @@ class Aliasing:
                 hit.holders |= self.as_made(target.containers.union(target.wholes))
             else:
                 hit.roots |= self.as_made(target.roots)
+            hit.owners |= self.owners_of(target.roots)
         return hit
+
+    def owners_of(self, roots: Iterable[Storage]) -> set[Storage]:
+        """The module and submodules that hold any of the roots in attributes."""
+        found: set[Storage] = set()
+        waiting = list(roots)
+        while waiting:
+            owner = self.owners.get(waiting.pop())
+            if owner is not None and owner not in found:
+                found.add(owner)
+                waiting.append(owner)
+        return found
 
     def as_made(self, roots: Iterable[Storage]) -> set[Storage]:
         """The roots, memory of earlier turns of loops as what it was then."""
@@ -265,6 +297,8 @@ class Aliasing:
             self.loop(node)
         elif node.kind in SAME_VALUE:
             self.same(node.output, node.inputs[0])
+        elif node.kind in ("prim::GetAttr", "prim::SetAttr") and self.owner_in(node) is not None:
+            self.attribute(node)
         elif node.kind.startswith("prim::") and operator_of(node) is None:
             for output in node.outputs:
                 self.derive(output, list(node.inputs))
@@ -279,6 +313,32 @@ class Aliasing:
             self.places[value] = self.places[source]
         else:
             self.allocate(value)
+
+    def owner_in(self, node: Node) -> Storage | None:
+        """The root of the module or submodule whose attribute a node reads or assigns."""
+        place = self.places.get(node.inputs[0])
+        return None if place is None else self.modules.get(place.storage)
+
+    def attribute(self, node: Node) -> None:
+        """What is read may be what the attribute held at first, or anything that is assigned to it."""
+        owner, name = self.owner_in(node), str(node.attributes["name"])
+        value = node.inputs[1] if node.kind == "prim::SetAttr" else node.output
+        if owner is None or not is_reference(value.type):
+            return
+        root = self.held.get((owner, name))
+        if root is None:
+            root = self.held[owner, name] = Storage(value)
+            self.owners[root] = owner
+            self.add_roots(root, {root})
+        if node.kind == "prim::SetAttr":
+            if value in self.places:
+                self.add_roots(root, self.places[value].storage.roots)
+            return
+        storage = self.storage(value)
+        self.add_roots(storage, root.roots)
+        self.places[value] = Place(storage)
+        if isinstance(value.type, ClassType):
+            self.modules[storage] = root
 
     def operator(self, node: Node, operator: Operator) -> None:
         target = written_argument(node)

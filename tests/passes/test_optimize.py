@@ -355,10 +355,26 @@ class Shared(nn.Module):
         return x[:, :2] + self.part
 
 
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(4))
+        self.weight = nn.Parameter(torch.rand(4))
+
+    def forward(self, x):
+        self.total += 1
+        return x * self.weight + self.total
+
+
+def test_only_what_is_written_is_state(x: Tensor) -> None:
+    program = optimized(Scaled(), x)
+    assert [slot.name for slot in program.state] == ["total"]
+
+
 def test_written_memory_shared_between_attributes_is_refused(x: Tensor) -> None:
     program = optimized(Shared(), x)
     assert program.graph is None
-    assert "part is written and shares memory with whole" in program.islands[0].reason
+    assert "whole is written and shares memory with part" in program.islands[0].reason
 
 
 def joins_unknown_memory(x, c: bool):
