@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,17 @@ _SMALL_BYTES = 4096
 @graph_pass("common-subexpressions", functional=True, alias="cse")
 def common_subexpressions(graph: Graph) -> bool:
     """Compute equal expressions once; nested blocks reuse what was computed around them."""
-    return _visit(graph.block, {})
+    return share_equal(graph.block, {})
 
 
-def _visit(block: Block, outer: dict[Any, Node]) -> bool:
+def share_equal(block: Block, outer: dict[Any, Node], may_share: Callable[[Node], bool] = lambda node: True) -> bool:
+    """Compute equal nodes of a block once, `outer` being those around it; `may_share` leaves nodes out."""
     known = dict(outer)
     changed = False
     for node in block.nodes:
         for nested in node.blocks:
-            changed |= _visit(nested, known)
-        if node.blocks or not node.outputs or not is_repeatable(node) or _is_empty_list(node):
+            changed |= share_equal(nested, known, may_share)
+        if node.blocks or not node.outputs or not is_repeatable(node) or _is_empty_list(node) or not may_share(node):
             continue
         key = _key(node)
         first = known.setdefault(key, node)

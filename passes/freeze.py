@@ -53,7 +53,7 @@ def freeze(graph: Graph, *, context: Context) -> bool:
         return write_running_statistics(graph) or changed
     if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
         return False
-    _Freezer(graph, context).run()
+    Freezer(graph, context).run()
     return True
 
 
@@ -65,7 +65,9 @@ class Writes:
     changed: set[tuple[int, str]] = field(default_factory=set)
 
 
-class _Freezer:
+class Freezer:
+    """What is done to the attributes that one graph reads and writes; `optc.jit.freeze` does the first steps of it only."""
+
     def __init__(self, graph: Graph, context: Context) -> None:
         assert context.self_object is not None
         self.graph = graph
@@ -155,7 +157,7 @@ class _Freezer:
         try:
             graph = method.graph.copy()
             erase_types(graph)
-            reader = _Freezer(graph, Context(owner))
+            reader = Freezer(graph, Context(owner))
             reader.elsewhere, reader.only_reads = known, True
             inline(graph)
             reader.inline_methods()

@@ -33,10 +33,13 @@ from optc.passes import (
     draw_order,
     drop_messages,
     flatten_outputs,
+    fold_convolutions,
     freeze,
+    frozen_simplification,
     functionalize,
     gradient_modes,
     growing_lists,
+    idle_dropout,
     infer_shapes,
     inline,
     layout,
@@ -83,7 +86,7 @@ PASSES = (
     loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, growing_lists, list_buffers,
     flatten_outputs, decompose,
     complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
-    outline_islands,
+    outline_islands, idle_dropout, frozen_simplification, fold_convolutions,
 )  # fmt: skip
 """The modules that declare passes, in the order a program usually meets them."""
 
@@ -110,6 +113,9 @@ pipeline.name_pipeline(
     "layout, simplify, loop-invariant-hoisting, loop-batching, "
     "addmm-fusion, simplify, drop-messages, dead-code-elimination, own-results, outline-islands, dead-code-elimination",
 )
+FROZEN, WITH_ROUNDING = "frozen", "frozen, fold-convolutions, frozen"
+"""What `optc.jit.freeze` does to methods, which stay TorchScript; without and with changes of rounding."""
+pipeline.name_pipeline(FROZEN, "repeat(settled-branches, lower-tuples, idle-dropout, frozen-simplification)")
 
 
 def optimize(

@@ -134,9 +134,10 @@ def check(options: argparse.Namespace) -> int:
 
 
 def convert(options: argparse.Namespace) -> int:
-    """`optc convert`: read an archive or program, freeze it if asked, write an archive."""
-    if options.keep and not options.freeze:
-        raise UsageError("--keep says what --freeze keeps: give both")
+    """`optc convert`: read an archive or program, freeze and optimise it if asked, write an archive."""
+    is_frozen = options.freeze or options.optimize
+    if options.keep and not is_frozen:
+        raise UsageError("--keep says what --freeze keeps, or --optimize: give one of them, too")
     folder = Path(options.output).parent
     if not folder.is_dir():
         raise UsageError(f"cannot write {options.output}: there is no folder {folder}")
@@ -144,12 +145,12 @@ def convert(options: argparse.Namespace) -> int:
         raise UsageError(f"cannot write {options.output}: it is a folder")
     with waiting(f"reading {options.target}"), collector_paused():
         target = load_target(options.target, is_for_show=True)
-    if options.freeze:
+    if is_frozen:
         require_something_to_freeze(target, options.keep)
     with usage_errors(f"cannot convert {options.target}"):
         program = target.program()
-        if options.freeze:
-            program = freeze(program.eval(), options.keep)
+        if is_frozen:
+            program = freeze(program.eval(), options.keep, optimize_numerics=options.optimize)
         program.save(options.output)
     return 0
 

@@ -110,7 +110,10 @@ def _add_check(parser: argparse.ArgumentParser) -> None:
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="IN", help=TARGET_HELP)
     parser.add_argument("output", metavar="OUT", help="the archive to write")
-    parser.add_argument("--freeze", action="store_true", help="inline submodules, make attributes constants")
+    parser.add_argument("--freeze", action="store_true", help="inline submodules, make attributes constants, simplify")
+    parser.add_argument(
+        "--optimize", action="store_true", help="freeze, and let convolutions do what follows them (changes rounding)"
+    )
     parser.add_argument("--keep", nargs="+", default=[], metavar="NAME", help="methods and attributes to keep")
     parser.set_defaults(action=commands.convert)
 

@@ -104,8 +104,10 @@ def load(
 def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize_numerics: bool = True) -> ScriptModule:
     """A copy of a module in evaluation mode with submodules inlined and parameters turned into constants.
 
-    `preserved_attrs`: methods and attributes to keep beside `forward`. Raises RuntimeError for a module in training
-    mode, and for one that is not scripted.
+    What methods write, and shares memory with it, stays an attribute. `preserved_attrs`: methods and attributes to keep
+    beside `forward`, those of submodules too (`"encoder.scale"`). `optimize_numerics`: whether rounding may change (see
+    `run_frozen_optimizations`). Tensors that stay are shared with the module. Raises RuntimeError for a module in
+    training mode, for one that is not scripted, and for a name that it does not have.
     """
     refuse_torch(mod, "freeze")
     if not isinstance(mod, ScriptModule):
@@ -121,12 +123,38 @@ def freeze(mod: ScriptModule, preserved_attrs: list[str] | None = None, optimize
         )
     from optc.jit.freezing import frozen_object  # needs the passes, which few programs load
 
-    return RecursiveScriptModule(frozen_object(target, preserved_attrs or []))
+    return RecursiveScriptModule(frozen_object(target, preserved_attrs or [], optimize_numerics))
+
+
+def run_frozen_optimizations(
+    mod: ScriptModule, optimize_numerics: bool = True, preserved_methods: list[str] | None = None
+) -> None:
+    """Simplify `forward` and the named methods of a frozen module in place.
+
+    Constants are folded, equal expressions computed once, dropout and what nobody reads removed. With
+    `optimize_numerics`, batch normalization and arithmetic with constants go into the weights of the convolutions that
+    they follow, which changes rounding. The methods stay such as archives hold and PyTorch reads.
+    """
+    from optc.jit.freezing import simplify
+
+    methods = mod._c.type.methods
+    for name in ("forward", *(preserved_methods or [])):
+        if name in methods:
+            simplify(methods[name], optimize_numerics)
 
 
 def optimize_for_inference(mod: ScriptModule, other_methods: list[str] | None = None) -> ScriptModule:
-    """The frozen module: everything else is what `optc.compile` does."""
-    return freeze(mod, other_methods) if mod._c.type.attributes.get("training") is not None else mod
+    """The frozen and simplified module. It can be saved; what suits one machine is what `optc.compile` does."""
+    refuse_torch(mod, "optimize_for_inference")
+    if not isinstance(mod, ScriptModule):
+        raise RuntimeError(  # noqa: TRY004
+            "optimize_for_inference expects a ScriptModule as input. Please use torch.jit.script or torch.jit.trace to "
+            "script your 'nn.Module'."
+        )
+    if "training" in mod._c.type.attributes:
+        return freeze(mod.eval(), other_methods)
+    run_frozen_optimizations(mod, preserved_methods=other_methods)
+    return mod
 
 
 class CompilationUnit:

@@ -1,49 +1,225 @@
-"""`optc.jit.freeze`: a module whose methods are inlined and whose attributes have become constants of its graphs."""
+"""`optc.jit.freeze`: a module whose methods are inlined and whose attributes have become constants of its graphs.
+
+As in PyTorch, an attribute that some method writes stays an attribute, and so does what shares memory with it, what was
+asked for by name, and what no constant can be. Submodules stay as far as they hold such attributes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-from optc.errors import UnsupportedError
-from optc.ir.function import ClassAttribute, ClassType, ScriptObject
-from optc.ir.inline import inline_calls
+import numpy as np
+
+from optc.eager.tensor import Tensor
+from optc.instruments import instruments_from_environment
+from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
+from optc.ir.graph import Graph, Node
 from optc.jit.names import NAMES
-from optc.jit.receivers import add_method
-from optc.passes.freeze import freeze
-from optc.pipeline import Context
+from optc.passes.freeze import Freezer, Writes
+from optc.passes.object_constants import insert_held
+from optc.passes.pipelines import FROZEN, WITH_ROUNDING
+from optc.pipeline import Context, run
+
+_ACCESSES = ("prim::GetAttr", "prim::SetAttr")
 
 
-def frozen_object(module: ScriptObject, preserved: Sequence[str]) -> ScriptObject:
-    """A new object with `forward` and the preserved methods, frozen, and the preserved attributes as they are.
+def frozen_object(module: ScriptObject, preserved: Sequence[str], optimize_numerics: bool) -> ScriptObject:
+    """A new object with `forward` and the preserved methods, frozen and simplified, and the attributes that are left.
 
-    Raises UnsupportedError for methods that change attributes of the module.
+    Raises RuntimeError for a name that the module does not have, and for a module that returns itself.
     """
-    type_ = module.type
-    result = ScriptObject(ClassType(NAMES.claim(type_.name), is_module=True))
-    names = [name for name in ("forward", *preserved) if name in type_.methods]
-    for name in preserved:
-        if name in type_.attributes:
-            attribute = type_.attributes[name]
-            result.type.attributes[name] = ClassAttribute(attribute.type, attribute.is_parameter, attribute.is_buffer)
-            result.values[name] = module.values[name]
-        elif name not in names:
-            raise RuntimeError(f"Module does not have a method or an attribute named '{name}'")
-    for name in dict.fromkeys(names):
-        _add_frozen_method(module, result, name)
-    return result
+    frozen = _Freezing(module, preserved).run()
+    for method in frozen.type.methods.values():
+        simplify(method, optimize_numerics)
+    return frozen
 
 
-def _add_frozen_method(module: ScriptObject, result: ScriptObject, name: str) -> None:
-    method = module.type.methods[name]
-    graph = method.graph.copy()
-    inline_calls(graph)
-    context = Context(module)
-    freeze(graph, context=context)
-    if context.slots:
-        changed = ", ".join(sorted({slot.name for slot in context.slots}))
-        raise UnsupportedError(f"{name} changes attributes of the module ({changed}): it cannot be frozen")
-    schema = method.schema
-    own = type(schema)(name, "", schema.arguments[1:], schema.returns)
-    if graph.inputs and graph.inputs[0].type is module.type:
-        raise UnsupportedError(f"{name} still uses the module as an object: it cannot be frozen")
-    add_method(result.type, name, graph, own)
+def simplify(method: Function, optimize_numerics: bool) -> None:
+    """Simplify a frozen method as far as it stays code that PyTorch reads; `optimize_numerics` may change rounding."""
+    run(method.graph, WITH_ROUNDING if optimize_numerics else FROZEN, instruments_from_environment(), keep_graphs=False)
+    method.prepared = None
+
+
+class _Freezing:
+    def __init__(self, module: ScriptObject, preserved: Sequence[str]) -> None:
+        methods = module.type.methods
+        self.module = module
+        self.methods = [methods[name] for name in dict.fromkeys(("forward", *preserved)) if name in methods]
+        self.kept: set[tuple[int, str]] = set()
+        """Attributes that stay what they are: the number of their object, and their name."""
+        self.owners: dict[int, ScriptObject] = {id(module): module}
+        """Objects of which something stays."""
+        self.whole: set[int] = set()
+        """Objects that are used as objects, of which everything stays."""
+        self.twins: dict[int, ScriptObject] = {}
+        for name in preserved:
+            if name not in methods:
+                self._preserve(name)
+
+    def run(self) -> ScriptObject:
+        """The frozen object."""
+        readers = self._settled_graphs()
+        for reader in readers:
+            self._note_whole_objects(reader)
+        for reader in readers:
+            self._leave_whole_objects(reader)
+        self._keep_shared(readers)
+        for reader in readers:
+            self._insert_constants(reader)
+        for reader in readers:
+            self._note_owners(reader)
+        return self._rebuild(readers)
+
+    def _preserve(self, path: str) -> None:
+        """Keep an attribute, of a submodule too: `encoder.scale`."""
+        *outer, name = path.split(".")
+        owner = self.module
+        for part in outer:
+            inner = owner.values.get(part)
+            if not isinstance(inner, ScriptObject):
+                raise RuntimeError(f"Unknown name: {path}")  # noqa: TRY004
+            owner = self.owners[id(inner)] = inner
+        if name not in owner.type.attributes:
+            raise RuntimeError(f"Unknown name: {path}")
+        self.kept.add((id(owner), name))
+        held = owner.values[name]
+        if isinstance(held, ScriptObject):
+            self.whole.add(id(held))
+
+    def _settled_graphs(self) -> list[Freezer]:
+        """The methods with all calls inlined and the branches taken that settings decide, and what they write found.
+
+        A setting that one method writes decides nothing in another, which may then write more.
+        """
+        known = Writes(set(), set(self.kept))
+        while True:
+            readers = [self._reader(method.graph.copy(), known) for method in self.methods]
+            found = [known, *(reader.writes() for reader in readers)]
+            together = Writes(
+                set().union(*(each.assigned for each in found)), set().union(*(each.changed for each in found))
+            )
+            if together == known:
+                self.kept |= known.assigned | known.changed
+                return readers
+            known = together
+
+    def _reader(self, graph: Graph, known: Writes) -> Freezer:
+        reader = Freezer(graph, Context(self.module))
+        reader.elsewhere, reader.only_reads = known, True
+        reader.inline_methods()
+        reader.settle()
+        reader.resolve_objects()
+        return reader
+
+    def _note_whole_objects(self, reader: Freezer) -> None:
+        """Nothing of an object that is returned, stored or passed on becomes a constant."""
+        for value, owner in reader.objects.items():
+            if any(not _is_access(use.node, use.slot) for use in value.uses):
+                self.whole.add(id(owner))
+        if id(self.module) in self.whole:
+            raise RuntimeError("attempted to freeze a module that return itself")
+
+    def _leave_whole_objects(self, reader: Freezer) -> None:
+        """What is read of such an object, and of what is in it, is read where it was."""
+        for value, owner in list(reader.objects.items()):
+            is_read_of_whole = not value.is_parameter and value.node.inputs[0] not in reader.objects
+            if id(owner) in self.whole or is_read_of_whole:
+                del reader.objects[value]
+                if not is_read_of_whole:
+                    self.kept.add(reader.key(value.node))
+
+    def _keep_shared(self, readers: Sequence[Freezer]) -> None:
+        """An attribute that shares memory with one that stays has to stay, too."""
+        reads = {reader.key(node): reader.attribute(node) for reader in readers for node in _reads(reader)}
+        parts = {key: list(_parts(held)) for key, held in reads.items()}
+        staying = [part for key in self.kept for part in parts.get(key, ())]
+        for key in parts.keys() - self.kept:
+            if any(_share(mine, other) for mine in parts[key] for other in staying):
+                self.kept.add(key)
+
+    def _insert_constants(self, reader: Freezer) -> None:
+        for node in list(_reads(reader)):
+            if reader.key(node) in self.kept:
+                continue
+            before = node.previous
+            with reader.graph.replacing(node):
+                value = insert_held(reader.graph, reader.attribute(node), node.output.type)
+            if value is None:
+                _remove_between(before, node)
+                self.kept.add(reader.key(node))
+                continue
+            value.name = node.output.name
+            node.output.replace_all_uses_with(value)
+            node.destroy()
+
+    def _note_owners(self, reader: Freezer) -> None:
+        """Drop reads of objects of which nobody needs anything any more; what is left stays."""
+        for node in reversed(list(reader.graph.walk())):
+            if node.kind == "prim::GetAttr" and node.output in reader.objects and not node.output.has_uses:
+                del reader.objects[node.output]
+                node.destroy()
+        self.owners |= {id(owner): owner for owner in reader.objects.values()}
+
+    def _rebuild(self, readers: Sequence[Freezer]) -> ScriptObject:
+        result = self._twin(self.module)
+        for method, reader in zip(self.methods, readers):
+            for value, owner in reader.objects.items():
+                value.type = self._twin(owner).type
+            arguments = (replace(method.schema.arguments[0], type=result.type), *method.schema.arguments[1:])
+            schema = replace(method.schema, arguments=arguments)
+            frozen = Function(f"{result.type.name}.{method.base_name}", schema, reader.graph)
+            result.type.methods[method.base_name] = frozen
+        return result
+
+    def _twin(self, owner: ScriptObject) -> ScriptObject:
+        """The object that has what stays of another one."""
+        found = self.twins.get(id(owner))
+        if found is not None:
+            return found
+        class_ = ClassType(NAMES.claim(owner.type.name), is_module=owner.type.is_module)
+        twin = self.twins[id(owner)] = ScriptObject(class_)
+        for name, attribute in owner.type.attributes.items():
+            held, type_ = owner.values.get(name), attribute.type
+            if isinstance(held, ScriptObject) and id(held) in self.owners.keys() - self.whole:
+                held = self._twin(held)
+                type_ = held.type
+            elif (id(owner), name) not in self.kept:
+                continue
+            class_.attributes[name] = ClassAttribute(type_, attribute.is_parameter, attribute.is_buffer)
+            twin.values[name] = held
+        return twin
+
+
+def _is_access(node: Node, slot: int) -> bool:
+    return node.kind in _ACCESSES and slot == 0
+
+
+def _reads(reader: Freezer) -> Iterator[Node]:
+    """The reads of attributes that are no objects themselves."""
+    for node in reader.graph.walk():
+        if reader.is_known(node, "prim::GetAttr") and node.output not in reader.objects:
+            yield node
+
+
+def _parts(held: Any) -> Iterator[Any]:
+    """The memory that a value refers to: arrays, and the lists and dictionaries themselves."""
+    if isinstance(held, Tensor):
+        yield held._array
+    if isinstance(held, list | dict):
+        yield held
+    if isinstance(held, list | tuple | dict):
+        for item in held.values() if isinstance(held, dict) else held:
+            yield from _parts(item)
+
+
+def _share(left: Any, right: Any) -> bool:
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return np.may_share_memory(left, right)
+    return left is right
+
+
+def _remove_between(first: Node | None, last: Node) -> None:
+    while last.previous is not None and last.previous is not first:
+        last.previous.destroy()

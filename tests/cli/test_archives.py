@@ -77,7 +77,7 @@ def test_check_as_json(command: Command, tmp_path: Path) -> None:
     assert states == {"vendor::split": "missing, but never run", "aten::relu": "native"}
 
 
-@pytest.mark.parametrize("options", [[], ["--freeze"]], ids=["as it is", "frozen"])
+@pytest.mark.parametrize("options", [[], ["--freeze"], ["--optimize"]], ids=["as it is", "frozen", "optimised"])
 def test_convert_writes_an_archive_that_computes_the_same(command: Command, tmp_path: Path, options: list[str]) -> None:
     source, target = tmp_path / "in.pt", tmp_path / "out.pt"
     module = optc.jit.script(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU()).eval())
@@ -86,6 +86,18 @@ def test_convert_writes_an_archive_that_computes_the_same(command: Command, tmp_
     loaded = optc.jit.load(target)
     assert optc.equal(loaded(optc.ones(2, 3)), module(optc.ones(2, 3)))
     assert bool(list(loaded.parameters())) != bool(options)
+
+
+def test_convert_optimises(command: Command, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.pt", tmp_path / "out.pt"
+    module = optc.jit.script(nn.Sequential(nn.Conv1d(1, 2, 1), nn.BatchNorm1d(2), nn.Dropout()).eval())
+    module.save(source)
+    for option, is_folded in (("--freeze", False), ("--optimize", True)):
+        assert command("convert", str(source), str(target), option).code == 0
+        loaded = optc.jit.load(target)
+        assert ("batch_norm" not in loaded.code) == is_folded
+        assert "dropout" not in loaded.code
+        assert optc.allclose(loaded(optc.ones(2, 1, 3)), module(optc.ones(2, 1, 3)))
 
 
 def test_a_module_without_forward_is_frozen_by_the_methods_to_keep(command: Command, tmp_path: Path) -> None:
