@@ -27,7 +27,7 @@ from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import FLOAT, NATIVE_CLASSES, NONE, EnumType, TupleType, Type
 from optc.jit.code_dependencies import contained_types
 from optc.jit.frontend.callables import FunctionValue
-from optc.jit.frontend.enumerations import register_enum
+from optc.jit.frontend.enumerations import enum_class, register_enum
 from optc.jit.frontend.missing_operators import ArchivedNamespaces, ArchivedTorch
 from optc.jit.frontend.resolver import StringResolver, value_of_type
 from optc.jit.frontend.signatures import read_signature
@@ -152,9 +152,19 @@ class ArchiveCode:
             return {self.literal(key): self.literal(value) for key, value in pairs}
         if isinstance(node, ast.Call):
             return self._called_literal(node)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "CONSTANTS":
-            return self.constant(node.attr)
+        if isinstance(node, ast.Attribute):
+            return self._member_literal(node)
         raise ScriptError(f"{ast.unparse(node)} is no constant")
+
+    def _member_literal(self, node: ast.Attribute) -> Any:
+        owner = ast.unparse(node.value)
+        if owner == "CONSTANTS":
+            return self.constant(node.attr)
+        enumeration = self.type(owner)
+        members = enum_class(enumeration).__members__ if isinstance(enumeration, EnumType) else {}
+        if node.attr not in members:
+            raise ScriptError(f"{ast.unparse(node)} is no constant")
+        return members[node.attr]
 
     def _called_literal(self, node: ast.Call) -> Any:
         called = ast.unparse(node.func)

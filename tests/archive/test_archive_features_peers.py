@@ -94,6 +94,14 @@ class Net(nn.Module):
     def forward(self, x):
         return x if self.color == Color.RED else x * self.color.value
 """,
+    "a member of an enumeration as a default value": """
+def painted(x: Tensor, color: Color = Color.BLUE) -> Tensor:
+    return x if color == Color.RED else x * color.value
+
+class Net(nn.Module):
+    def forward(self, x):
+        return painted(x)
+""",
     "an interface": """
 class Net(nn.Module):
     layer: Layer

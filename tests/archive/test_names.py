@@ -60,6 +60,18 @@ def test_a_member_of_the_callers_own_enumeration_is_the_archives_member() -> Non
     assert loaded(enum.Enum("Other", [("RED", 7)]).RED)
 
 
+def test_a_member_of_an_enumeration_is_a_default_value() -> None:
+    function = "def value(color: __torch__.Color=__torch__.Color.RED) -> int:\n  return color.value\n"
+    code = LAYER.replace("x: Tensor) -> Tensor", "x: Tensor) -> int").format("__torch__.value()")
+
+    def loaded(function: str) -> optc.jit.ScriptModule:
+        return optc.jit.load(io.BytesIO(archive({"__torch__.py": ENUM.format(7) + function + code}, EMPTY_OBJECT)))
+
+    assert loaded(function)(optc.ones(1)) == 7
+    with pytest.raises(ArchiveError, match=r"__torch__\.Color\.GREEN is no constant"):
+        loaded(function.replace("Color.RED", "Color.GREEN"))(optc.ones(1))
+
+
 def test_the_smallest_integer_can_be_written() -> None:
     assert layer("torch.add(x, -9223372036854775808)")(optc.zeros(1, dtype=optc.int64)).item() == -(2**63)
 
