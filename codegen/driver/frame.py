@@ -436,7 +436,10 @@ class Frame:
 
     def contiguous(self, value: IRValue) -> MemoryTensor:
         """The tensor in memory without gaps; a strided one is copied, for as long as the node that is emitted needs it."""
-        memory = self.in_memory(value)
+        return self.without_gaps(self.in_memory(value))
+
+    def without_gaps(self, memory: MemoryTensor) -> MemoryTensor:
+        """What `contiguous` gives, of memory that need not be a value's: that of an expanded tensor, say."""
         if memory.is_contiguous:
             return replace(memory, strides=contiguous_strides(memory.shape))
         slot, made = self.copied(memory)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from optc.codegen.operators.random_numbers import Fill
 from optc.codegen.operators.random_words import MODULE, words_module
 from optc.codegen.process import context_code as calling
 from optc.ir import dtypes
-from optc.ir.dims import product
+from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node
 from optc.ops.effects import follows_memory
@@ -147,13 +148,24 @@ def bernoulli_each(driver: Driver, node: Node, operator: Operator) -> None:
     """Ones of a probability each, and zeros."""
     arguments = _Arguments(driver, node, operator)
     arguments.require_default_generator()
-    given = node.inputs[arguments.positions["p"]]
-    if tensor_type(given).shape != tensor_type(node.output).shape:
-        raise Unsupported(node, "the probabilities are spread over other dimensions")
-    probabilities = driver.contiguous(given)
+    given = driver.in_memory(node.inputs[arguments.positions["p"]])
+    shape = tensor_type(node.output).shape
+    assert shape is not None
+    probabilities = driver.without_gaps(_expanded(driver, given, shape))
     number = variable(0, probabilities.dtype).cast(dtypes.FLOAT64)
     require(driver, probabilities, (number >= 0.0) & (number <= 1.0), f"{node.kind} (probabilities)")
     _fill(driver, node, "bernoulli_each", [probabilities.pointer], probabilities.dtype)
+
+
+def _expanded(driver: Driver, memory: MemoryTensor, shape: tuple[Dim, ...]) -> MemoryTensor:
+    """A tensor read as one of a larger shape; leaves the function where an extent is neither 1 nor the same."""
+    b, added = driver.b, len(shape) - len(memory.shape)
+    strides: list[Dim] = [0] * added
+    for extent, stride, wide in zip(memory.shape, memory.strides, shape[added:]):
+        strides.append(0 if extent == 1 else stride)
+        if extent not in (1, wide):
+            driver.check(b.icmp("eq", *(emit_dim(b, dim, driver.symbols) for dim in (extent, wide))))
+    return replace(memory, shape=shape, strides=tuple(strides))
 
 
 class _Arguments:

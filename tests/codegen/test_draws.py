@@ -33,6 +33,7 @@ FILLS: dict[str, tuple[tuple[str, ...], str]] = {
     "randn_like": (FLOATS, "torch.randn_like(x)"),
     "bernoulli": ((*FLOATS, *INTEGERS, "bool"), "x.bernoulli_(0.3)"),
     "bernoulli_each": (FLOATS, "torch.bernoulli((x + 1) / 3)"),
+    "bernoulli_spread": (FLOATS, "torch.cat([x, x]).view(2, -1).bernoulli_((x.double() + 1) / 3)"),
     "exponential": (FLOATS, "x.exponential_(1.3)"),
     "geometric": ((*FLOATS, *INTEGERS), "x.geometric_(0.2)"),
     "log_normal": (FLOATS, "x.log_normal_(1.0, 0.5)"),
@@ -54,6 +55,7 @@ QUICK = {
     ("uniform", "float32"),
     ("normal", "float32"),
     ("bernoulli", "float32"),
+    ("bernoulli_spread", "float32"),
     ("range", "int64"),
     ("normal", "float64"),
 }
