@@ -5,11 +5,13 @@ repeats as operators, in the same type and order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from optc.ir.dims import Dim
-from optc.ir.dtypes import FLOAT32, FLOAT64, INT64, DType
+from optc.ir.dtypes import FLOAT32, FLOAT64, INT32, INT64, DType
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,24 @@ class OpenTaps:
     same: Any = None
 
 
-OpenRule = Callable[[OpenGrid], OpenTaps]
+@dataclass(frozen=True)
+class OpenMatrix:
+    """The weights of all input places for all output places, float64 of shape (outputs, inputs)."""
+
+    weights: Any
+
+    def whole(self, b: Any) -> tuple[Any, Any]:
+        """The weights as whole numbers of 16 bits, and how many of these are behind the point."""
+        wide = b("aten::mul.Tensor", b("aten::amax", self.weights), b.value(2.0 ** np.arange(1, 23)))
+        fits = b("aten::lt.Scalar", b("aten::add.Scalar", wide, 0.5), 1 << 15)
+        precision = b("aten::sum", fits, dtype=INT32.code)
+        scale = b("aten::exp2", b("aten::to.dtype", precision, FLOAT64.code))
+        scaled = b("aten::mul.Tensor", self.weights, scale)
+        half = b("aten::mul.Scalar", b("aten::sign", scaled), 0.5)
+        return b("aten::to.dtype", b("aten::add.Tensor", scaled, half), INT32.code), precision
+
+
+OpenRule = Callable[[OpenGrid], OpenTaps | OpenMatrix]
 
 
 def _floor(grid: OpenGrid, positions: Any) -> OpenTaps:
@@ -103,12 +122,60 @@ def cubic(grid: OpenGrid) -> OpenTaps:
 def _cubic_weight(b: Any, share: Any, offset: int, sharpness: float) -> Any:
     """Keys' kernel at a distance of which is known on which side of 1 it lies: by the place's own offset."""
     x = b("aten::abs", b("aten::sub.Scalar", share, offset))
-    if offset in (0, 1):
-        inner = b("aten::sub.Scalar", b("aten::mul.Scalar", x, sharpness + 2), sharpness + 3)
-        return b("aten::add.Scalar", _times(b, inner, x, x), 1)
+    return _cubic_near(b, x, sharpness) if offset in (0, 1) else _cubic_far(b, x, sharpness)
+
+
+def _cubic_near(b: Any, x: Any, sharpness: float) -> Any:
+    inner = b("aten::sub.Scalar", b("aten::mul.Scalar", x, sharpness + 2), sharpness + 3)
+    return b("aten::add.Scalar", _times(b, inner, x, x), 1)
+
+
+def _cubic_far(b: Any, x: Any, sharpness: float) -> Any:
     outer = b("aten::add.Scalar", _times(b, b("aten::sub.Scalar", x, 5), x), 8)
     scaled = b("aten::mul.Scalar", _times(b, outer, x), sharpness)
     return b("aten::sub.Scalar", scaled, 4 * sharpness)
+
+
+def _linear_filter(b: Any, x: Any) -> Any:
+    return b("aten::clamp", b("aten::rsub.Scalar", b("aten::abs", x), 1), 0)
+
+
+def _cubic_filter(b: Any, x: Any) -> Any:
+    distance = b("aten::abs", x)
+    near, far = _cubic_near(b, distance, -0.5), _cubic_far(b, distance, -0.5)
+    far = b("aten::where.ScalarOther", b("aten::lt.Scalar", distance, 2), far, 0.0)
+    return b("aten::where.self", b("aten::le.Scalar", distance, 1), near, far)
+
+
+def _antialiased(weight: Callable[[Any, Any], Any], width: int) -> OpenRule:
+    """Every output place averages all inputs below a filter that grows as the image shrinks."""
+
+    def matrix(grid: OpenGrid) -> OpenMatrix:
+        b = grid.b
+        exact = replace(grid, kind=FLOAT64)
+        step = exact.aligned_step() if grid.align_corners else b("aten::to.dtype", grid.step(), FLOAT64.code)
+        scale = b("aten::clamp", step, 1)
+        support = b("aten::mul.Scalar", scale, width / 2)
+        centres = b("aten::mul.Tensor", b("aten::add.Scalar", exact.numbers(), 0.5), step)
+        centres = b("aten::unsqueeze", centres, 1)
+        starts, ends = (
+            b("aten::trunc", b("aten::add.Scalar", b(f"aten::{side}.Tensor", centres, support), 0.5))
+            for side in ("sub", "add")
+        )
+        places = b("aten::arange", grid.extent, dtype=FLOAT64.code)
+        distances = b("aten::add.Scalar", b("aten::sub.Tensor", places, centres), 0.5)
+        weights = weight(b, b("aten::div.Tensor", distances, scale))
+        after, before = b("aten::ge.Tensor", places, starts), b("aten::lt.Tensor", places, ends)
+        weights = b("aten::where.ScalarOther", b("aten::bitwise_and.Tensor", after, before), weights, 0.0)
+        totals = b("aten::sum.dim_IntList", weights, [1], True)
+        totals = b("aten::where.ScalarOther", b("aten::ne.Scalar", totals, 0), totals, 1.0)
+        return OpenMatrix(b("aten::div.Tensor", weights, totals))
+
+    return matrix
+
+
+linear_antialiased = _antialiased(_linear_filter, 2)
+cubic_antialiased = _antialiased(_cubic_filter, 4)
 
 
 def _times(b: Any, *factors: Any) -> Any:

@@ -17,7 +17,18 @@ import numpy as np
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32, UINT8, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown
-from optc.ops.open_resampling import OpenGrid, OpenRule, OpenTaps, cubic, linear, nearest, nearest_exact
+from optc.ops.open_resampling import (
+    OpenGrid,
+    OpenMatrix,
+    OpenRule,
+    OpenTaps,
+    cubic,
+    cubic_antialiased,
+    linear,
+    linear_antialiased,
+    nearest,
+    nearest_exact,
+)
 from optc.ops.promotion import compute_type, operand_type
 from optc.ops.reduction import narrowed
 from optc.ops.registry import define
@@ -312,16 +323,39 @@ def _build_sum(b: Any, x: Any, axis: int, taps: Taps) -> Any:
 def _build_open(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
     """The same where only running tells the extents."""
     taps_of = _OPEN.get(rule)
-    if taps_of is None or how.scales.count(None) < len(how.scales) or dtype is UINT8:
+    if taps_of is None or how.scales.count(None) < len(how.scales):
         raise UndecidedShape("resampling needs the extents before the program runs")
-    kind, shape = FLOAT32 if dtype.itemsize < 8 else FLOAT64, b.shape(x)
+    if dtype is UINT8 and rule in (_linear, _cubic):
+        raise UndecidedShape("resampling needs the extents before the program runs")
+    kind = FLOAT32 if dtype.itemsize < 8 and not (dtype is UINT8 and rule in _WEIGHTED) else FLOAT64
+    shape = b.shape(x)
     counts = [b.abstract(count) for count in how.extents]
     for extent in (*shape[2:], *counts):
         if not isinstance(extent, int):
             b.require(b("aten::gt.int", extent, 0), "Input and output sizes should be greater than 0")
     for axis, count in reversed(list(enumerate(counts, 2))):
-        x = _build_open_sum(b, x, axis, taps_of(OpenGrid(b, shape[axis], count, how.align_corners, kind)))
+        taps = taps_of(OpenGrid(b, shape[axis], count, how.align_corners, kind))
+        if isinstance(taps, OpenTaps):
+            x = _build_open_sum(b, x, axis, taps)
+        elif dtype is UINT8:
+            x = _build_open_bytes(b, x, axis, taps)
+        else:
+            x = _times_matrix(b, x, axis, b("aten::to.dtype", taps.weights, b.type(x).dtype.code))
     return x
+
+
+def _times_matrix(b: Any, x: Any, axis: int, weights: Any) -> Any:
+    """An image whose rows (axis 3) or columns (axis 2) are multiplied by weights of shape (outputs, inputs)."""
+    if axis == 2:
+        return b("aten::matmul", weights, x)
+    return b("aten::matmul", x, b("aten::transpose.int", weights, 0, 1))
+
+
+def _build_open_bytes(b: Any, x: Any, axis: int, taps: OpenMatrix) -> Any:
+    weights, precision = taps.whole(b)
+    half = b("aten::__rshift__.Scalar", b("aten::__lshift__.Tensor", b("aten::ones_like", precision), precision), 1)
+    rounded = b("aten::add.Tensor", _times_matrix(b, x, axis, weights), half)
+    return b("aten::clamp", b("aten::__rshift__.Tensor", rounded, precision), 0, 255)
 
 
 def _build_open_sum(b: Any, x: Any, axis: int, taps: OpenTaps) -> Any:
@@ -338,6 +372,7 @@ def _build_open_sum(b: Any, x: Any, axis: int, taps: OpenTaps) -> Any:
 
 _OPEN: dict[TapRule, OpenRule] = {
     _nearest: nearest, _nearest_in_images: nearest, _nearest_exact: nearest_exact, _linear: linear, _cubic: cubic,
+    _linear_antialiased: linear_antialiased, _cubic_antialiased: cubic_antialiased,
 }  # fmt: skip
 """The rules that are written out where only running tells the extents."""
 

@@ -22,6 +22,16 @@ def resampled(x: torch.Tensor, extents: torch.Tensor) -> list[torch.Tensor]:
 
 
 @torch.jit.script
+def averaged(x: torch.Tensor, extents: torch.Tensor) -> list[torch.Tensor]:
+    size = [int(extents[0]), int(extents[1])]
+    return [
+        F.interpolate(x, size, mode="bilinear", antialias=True),
+        F.interpolate(x, size, mode="bilinear", align_corners=True, antialias=True),
+        F.interpolate(x, size, mode="bicubic", antialias=True),
+    ]
+
+
+@torch.jit.script
 def shown(x: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x[:, :, keep], [4], mode="linear", align_corners=False)
 
@@ -35,6 +45,16 @@ def test_extents_that_data_decide() -> None:
         assert all(torch.allclose(mine, other, 1e-5, 1e-6, equal_nan=True) for mine, other in results)
     with pytest.raises(RuntimeError, match="Input and output sizes should be greater than 0"):
         fast(x, torch.tensor([0, 4]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.uint8])
+def test_averages_over_windows_that_data_decide(dtype: torch.dtype) -> None:
+    fast = torch.compile(averaged, fallback="error")
+    x = (255 * torch.rand(2, 3, 7, 9)).to(dtype)
+    for extents in ([7, 9], [14, 18], [1, 5], [3, 27], [4, 3]):
+        for mine, other in zip(fast(x, torch.tensor(extents)), averaged(x, torch.tensor(extents))):
+            assert mine.dtype == dtype
+            assert torch.allclose(mine, other, 1e-5, 1e-3 if dtype.is_floating_point else 0)
 
 
 def test_infinity_is_seen_by_its_neighbours_alone() -> None:
