@@ -20,6 +20,7 @@ from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, equate, plain_symbol, substitute_type, told_dims, told_dims_of, type_symbols
 from optc.ir.types import (
+    INT,
     NONE,
     TENSOR,
     DictType,
@@ -194,6 +195,8 @@ class Inference:
             self.facts.known.pop(output, None)
             if isinstance(output.type, TensorType) and isinstance(declared.type, TensorType):
                 output.type = TENSOR
+            elif isinstance(output.type, IntType):
+                self.settle(output, INT)
 
     def assign(
         self, output: Value, result: Any, declared: Type, newest: Symbolic, renamed: dict[str, Dim]
@@ -470,7 +473,7 @@ def _dim(inference: Inference, node: Node) -> None:
 
 
 def _list_construct(inference: Inference, node: Node) -> None:
-    declared = node.output.type
+    declared = inference.types_before.get(node.output, node.output.type)
     joined = inference.joins.all([value.type for value in node.inputs])
     if joined is None or not isinstance(declared, ListType):
         return
@@ -498,7 +501,7 @@ def _list_unpack(inference: Inference, node: Node) -> None:
         if isinstance(items, list) and len(items) == len(node.outputs):
             item = items[place]
             output.type = IntType(item) if isinstance(item, int | Symbolic) else type_of(item) or output.type
-        elif isinstance(source, ListType) and isinstance(source.element, TensorType):
+        elif isinstance(source, ListType) and isinstance(source.element, TensorType | IntType):
             inference.settle(output, source.element)
 
 
@@ -525,12 +528,13 @@ def _identity(inference: Inference, node: Node) -> None:
 
 
 def _unwrap(inference: Inference, node: Node) -> None:
+    inference.facts.known.pop(node.output, None)
     source = node.inputs[0].type
     inner = source.element if isinstance(source, OptionalType) else source
     if inner is NONE:
         return
     if is_subtype(unrefined(inner), unrefined(node.output.type)):
-        node.output.type = inner
+        inference.settle(node.output, inner)
         fact = inference.facts.abstract(node.inputs[0])
         if is_fact(fact):
             inference.facts.known[node.output] = fact

@@ -265,6 +265,20 @@ def test_loops_stay_native(function: Callable[..., Any], arguments: tuple[Any, .
         assert same(compiled(*given), expected)
 
 
+def test_extents_of_the_first_turn_are_not_those_of_later_ones() -> None:
+    """Only Python can hold a tensor whose rank nobody knows; the numbers that native code reads from it are its own."""
+
+    def turned(x, n: int):
+        total = 0
+        for _ in range(n):
+            rows, columns = x.shape
+            total += 10 * columns + rows
+            x = x[x[:, 0] > 0].squeeze().t()
+        return total
+
+    assert optc.compile(jit.script(turned), fallback="allow")(optc.ones(2, 3), 9) == 5 * 32 + 4 * 23
+
+
 def test_memory_of_tensors_that_grow_is_given_back() -> None:
     compiled = optc.compile(jit.script(grow), fallback="error")
     xs = tensor(40, 10, 300)
