@@ -2,7 +2,7 @@
 
 The rules are those of PyTorch's argument parser. Numbers fit Scalar; ints fit float; bools fit neither int nor the
 other way round; a 0-d tensor without gradient fits where a number is expected (and stays a tensor, so that a trace
-sees where the number came from); one int fits `int[2]`; trailing ints fit a lone `int[]`; dtypes, layouts, memory
+sees where the number came from); one int fits `int[2]`; trailing ints fit a lone `int[]`; None fits a list that is empty by default; dtypes, layouts, memory
 formats and devices fit their codes and names.
 """
 
@@ -152,7 +152,9 @@ _SIMPLE: Final[dict[Type, Converter]] = {
 
 def _argument_converter(argument: Argument, tensors_as_numbers: bool) -> Converter:
     if not _is_code(argument):
-        return _converter(argument.type, tensors_as_numbers)
+        convert = _converter(argument.type, tensors_as_numbers)
+        is_list_of_none = isinstance(argument.type, ListType) and argument.has_default and argument.default == []
+        return (lambda value: convert([] if value is None else value)) if is_list_of_none else convert
     return _optional(_code) if isinstance(argument.type, OptionalType) else _code
 
 
