@@ -144,7 +144,20 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
     if 0 not in shape:
         check_type(_missing_kernel(how), operand_type(x))
     batch = shape[: len(shape) - how.spatial - 1]
-    return TensorType(operand_type(x), (*batch, filters[0], *_output_extents(shape, filters, how)))
+    result = TensorType(operand_type(x), (*batch, filters[0], *_output_extents(shape, filters, how)))
+    check_elements(shape, how.spatial)
+    return result
+
+
+def check_elements(shape: Shape, spatial: int) -> None:
+    """Only batch and channels may be empty. Raises RuntimeError."""
+    if 0 not in shape[-spatial:] or 0 in shape[:-spatial]:
+        return
+    batch, line = [1] * (spatial + 2 - len(shape)), [1] * (spatial == 1)
+    raise RuntimeError(
+        "Only zero batch or zero channel inputs are supported, but got input shape: "
+        f"{format_shape([*batch, *shape[:-spatial], *line, *shape[-spatial:]])}"
+    )
 
 
 def _missing_kernel(how: Convolution) -> Refusals:

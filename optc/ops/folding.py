@@ -150,11 +150,17 @@ def _infer_columns(x: TensorType, *arguments: Any) -> TensorType:
     shape = known_shape(x)
     if len(shape) not in (3, 4):
         raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor, but got input of size: {format_shape(shape)}")
+    if 0 in shape[-3:]:
+        raise RuntimeError(
+            "Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but "
+            f"got: {format_shape(shape)}"
+        )
     how = _blocks(shape[-2:], *arguments)
     return x.with_shape((*shape[:-3], shape[-3] * math.prod(how.kernel), product(how.places)))
 
 
 def _reference_columns(x: Array, *arguments: Any) -> Array:
+    _infer_columns(array_type(x), *arguments)
     how = _blocks(x.shape[-2:], *arguments)
     outside = [(0, 0)] * (x.ndim - 2)
     padded = np.pad(x, [*outside, *((edge, edge) for edge in how.padding)])

@@ -435,7 +435,9 @@ def _grid_order(count: int, indexing: str) -> list[int]:
 def _grid_lengths(shapes: Sequence[Shape]) -> list[Dim]:
     for shape in shapes:
         if len(shape) > 1:
-            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {shape}")
+            raise RuntimeError(
+                f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {format_shape(shape)}"
+            )
     return [shape[0] if shape else 1 for shape in shapes]
 
 
@@ -471,7 +473,7 @@ for _overload, _extra in (("", ""), (".indexing", ", *, str indexing")):
         f"aten::meshgrid{_overload}(Tensor[] tensors{_extra}) -> Tensor[]",
         infer=_infer_grid,
         reference=lambda tensors, indexing="ij": (
-            _grid_order(len(tensors), indexing),
+            _infer_grid(list(map(array_type, tensors)), indexing),
             list(np.meshgrid(*tensors, indexing=indexing, copy=False)),
         )[1],
         decompose=_decompose_grid,
@@ -497,10 +499,16 @@ def pad_pairs(shape: Shape, pad: Sequence[Dim]) -> list[tuple[Dim, Dim]]:
 
 def _infer_pad(x: TensorType, pad: Sequence[Dim], value: Any) -> TensorType:
     shape = known_shape(x)
-    padded = tuple(dim + before + after for dim, (before, after) in zip(shape, pad_pairs(shape, pad)))
-    if any(isinstance(extent, int) and extent < 0 for extent in padded):
+    pairs = pad_pairs(shape, pad)
+    if any(all(isinstance(number, int) for number in (dim, *pair)) and _kept(dim, *pair) < 0
+           for dim, pair in zip(shape, pairs)):  # fmt: skip
         raise RuntimeError("narrow(): length must be non-negative.")
-    return x.with_shape(padded)
+    return x.with_shape(tuple(dim + before + after for dim, (before, after) in zip(shape, pairs)))
+
+
+def _kept(extent: Any, before: Any, after: Any) -> Any:
+    """How many elements are left before zeros are added."""
+    return extent + min(before, 0) + min(after, 0)
 
 
 def _reference_pad(x: Array, pad: Sequence[int], value: Any) -> Array:

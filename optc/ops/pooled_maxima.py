@@ -109,8 +109,9 @@ def _adaptive_table(extents: tuple[int, ...], counts: tuple[int, ...]) -> Array:
     whole = np.arange(math.prod(extents)).reshape(extents)
     axes = [_bounds(extent, count) for extent, count in zip(extents, counts)]
     windows = [whole[tuple(axis[at] for axis, at in zip(axes, place))].reshape(-1) for place in np.ndindex(*counts)]
-    most = max(map(len, windows), default=0)
-    return np.array([[*window, *[window[0]] * (most - len(window))] for window in windows]).reshape(*counts, most)
+    most = max(map(len, windows), default=1)
+    rows = [[*window, *[window[0]] * (most - len(window))] for window in windows]
+    return np.array(rows, np.int64).reshape(*counts, most)
 
 
 def _declare_adaptive(spatial: int) -> None:
@@ -123,6 +124,12 @@ def _declare_adaptive(spatial: int) -> None:
             )
         if len(size) != spatial:
             raise RuntimeError(f"{name}(): internal error: output_size.size() must be {spatial}")
+        empty = next((axis for axis in range(1, len(shape)) if shape[axis] == 0), None)
+        if empty is not None:
+            raise RuntimeError(
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{format_shape(shape)} with dimension {empty} being empty"
+            )
         return list(check_size([*shape[:-spatial], *size])[-spatial:])
 
     def infer(x: TensorType, size: Any) -> tuple[TensorType, TensorType]:

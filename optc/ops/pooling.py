@@ -45,14 +45,13 @@ def describe_pooling(
         raise RuntimeError(
             f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor, but got: {format_shape(shape)}"
         )
-    if name.startswith("max") and 0 in shape[len(shape) - spatial - 1 :]:
-        raise RuntimeError(
-            f"{name}(): Expected {spatial + 1}D or {spatial + 2}D (batch mode) tensor with optional 0 dim batch size for "
-            f"input, but got:{format_shape(shape)}"
-        )
-    sizes, edges, gaps = each(kernel, spatial), each(padding, spatial), each(dilation, spatial)
-    steps = each(stride, spatial) if list(each(stride, spatial)) else sizes
+    sizes, edges, gaps = (
+        _numbers(name, title, given, spatial)
+        for title, given in (("kernel_size", kernel), ("padding", padding), ("dilation", dilation))
+    )
+    steps = _numbers(name, "stride", stride, spatial) or sizes
     _check_numbers(name, {"kernel_size": sizes, "stride": steps, "dilation": gaps})
+    _check_elements(name, shape, spatial)
     for edge, size in zip(edges, sizes):
         if edge < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {edge}")
@@ -73,11 +72,50 @@ def describe_pooling(
     return Pooling(sizes, steps, gaps, edges, pads, places)
 
 
+def _numbers(name: str, argument: str, given: Any, spatial: int) -> list[int]:
+    """One number per dimension, of one for all or of so many; a stride may be left out."""
+    listed = each(given, spatial)
+    if len(listed) == spatial or (argument == "stride" and not listed):
+        return listed
+    if spatial == 1:
+        raise RuntimeError(f"{name}() argument '{argument}' should contain one int (got {len(listed)})")
+    wanted = (
+        f"{'omitted, ' if argument == 'stride' else ''}a single int, or a tuple of {('two', 'three')[spatial - 2]} ints"
+    )
+    must = "must" if name == "avg_pool3d" else "must be either" if argument == "dilation" else "must either"
+    raise RuntimeError(f"{name}: {argument} {must}{'' if must.endswith('be either') else ' be'} {wanted}")
+
+
 def _check_numbers(name: str, numbers: dict[str, list[int]]) -> None:
     for argument, listed in numbers.items():
         wrong = [number for number in listed if isinstance(number, int) and number <= 0]
+        if wrong and len(listed) > 1 and argument == "kernel_size":
+            shown = " ".join(
+                f"{letter}: {number}" for letter, number in zip(("kT", "kH", "kW")[-len(listed) :], listed)
+            )
+            raise RuntimeError(f"kernel size should be greater than zero, but got {shown}")
+        if wrong and len(listed) > 1 and argument == "stride" and 0 in wrong:
+            raise RuntimeError("stride should not be zero")
         if wrong:
             raise RuntimeError(f"{name}() {argument} must be greater than zero, but got {wrong[0]}")
+
+
+def _check_elements(name: str, shape: Shape, spatial: int) -> None:
+    """Only the batch may be empty."""
+    if 0 not in shape[len(shape) - spatial - 1 :]:
+        return
+    if spatial == 3:
+        inside = {"max_pool3d": "max_pool3d_with_indices_out_cpu_template"}.get(name, name)
+        raise RuntimeError(
+            f"{inside}(): Expected input's non-batch dimensions to have positive length, but input has a shape of "
+            f"{format_shape(shape)} and non-batch dimension 0 has length zero!"
+        )
+    images = 2 if name == "avg_pool1d" else spatial
+    inner = (1, *shape[-1:]) if images > spatial else shape[-spatial:]
+    raise RuntimeError(
+        f"{'max_pool1d: ' if name == 'max_pool1d' else ''}Expected {images + 1}D or {images + 2}D (batch mode) tensor with "
+        f"optional 0 dim batch size for input, but got:{format_shape((*shape[:-spatial], *inner))}"
+    )
 
 
 def _places(extent: Dim, span: int, step: int, edge: int, ceil_mode: bool) -> tuple[Dim, int]:
@@ -281,7 +319,10 @@ def _build_averages(b: Any, x: Any, axis: int, extent: int, count: int) -> Any:
 
 
 def _check_not_empty(shape: Shape, spatial: int, counts: Sequence[Any]) -> None:
-    """Means of everything may be means of nothing; means of windows may not."""
+    """Means of everything may be means of nothing; means of windows may not. A line is an image of height 1."""
+    if spatial == 1:
+        _check_not_empty((*shape[:-1], 1, shape[-1]), 2, (1, *counts))
+        return
     first = 1 if spatial == 3 else len(shape) - spatial
     empty = next((axis for axis in range(first, len(shape)) if shape[axis] == 0), None)
     if empty is None or all(count == 1 for count in counts):
@@ -304,8 +345,7 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         if isinstance(size, Sequence) and len(size) != spatial:
             raise RuntimeError(f"adaptive_avg_pool{spatial}d: output_size must be {spatial}")
         counts = each(size, spatial)
-        if spatial > 1:
-            _check_not_empty(shape, spatial, counts)
+        _check_not_empty(shape, spatial, counts)
         if any(isinstance(count, int) and count < 0 for count in counts):
             raise RuntimeError(
                 f"adaptive_avg_pool{spatial}d: elements of output_size must be greater than or equal to 0 but received "

@@ -20,7 +20,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
-from optc.ops.convolution import build_convolution, check_types, convolved, each, pad_list
+from optc.ops.convolution import build_convolution, check_elements, check_types, convolved, each, pad_list
 from optc.ops.element_types import WHOLE, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import operand_type
@@ -95,6 +95,7 @@ def infer(x: TensorType, weight: TensorType, bias: TensorType | None, *arguments
             f"Given transposed=1, weight of size {format_shape(filters)}, expected input{format_shape(shape)} to have "
             f"{filters[0]} channels, but got {channels} channels instead"
         )
+    check_elements(shape, spatial)
     extents: list[Dim] = [
         (extent - 1) * step - 2 * pad + gap * (size - 1) + more + 1
         for extent, step, pad, gap, size, more in zip(
