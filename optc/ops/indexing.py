@@ -86,13 +86,14 @@ def _selected_shape(shape: Shape, dim: int, index: Shape) -> Shape:
 
 
 def _infer_index_select(x: TensorType, dim: int, index: TensorType) -> TensorType:
+    shape = _selected_shape(known_shape(x), dim, known_shape(index))
     _check_index_type("index_select", index)
-    return x.with_shape(_selected_shape(known_shape(x), dim, known_shape(index)))
+    return x.with_shape(shape)
 
 
 def _reference_index_select(x: Array, dim: int, index: Array) -> Array:
-    _check_index_type("index_select", index)
     shape = _selected_shape(x.shape, dim, index.shape)
+    _check_index_type("index_select", index)
     rows = x if x.ndim else x.reshape(1)
     place = normalize_dim(dim, x.ndim)
     _check_range(index, rows.shape[place], "index out of range in self")
@@ -167,7 +168,7 @@ def _along_shapes(shape: Shape, index_shape: Shape, dim: int) -> tuple[Shape, Sh
 
 
 def _check_take_along(x: Any, index: Any, dim: int | None) -> None:
-    if operand_type(index) is not dtypes.INT64:
+    if dim is not None and operand_type(index) is not dtypes.INT64:
         raise RuntimeError(
             f"torch.take_along_dim(): dtype of indices should be Long but got {operand_type(index).label}"
         )

@@ -77,7 +77,7 @@ def _narrow_bounds(shape: Shape, dim: int, start: Dim, length: Dim) -> tuple[int
     if isinstance(length, int) and length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
     if isinstance(start, int) and isinstance(extent, int) and not -extent <= start <= extent:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-extent}, {extent}], but got {start})")
+        raise IndexError(f"start out of range (expected to be in range of [{-extent}, {extent}], but got {start})")
     first = from_end(start, extent)
     rest = extent - first - length
     if isinstance(rest, int) and rest < 0:
@@ -125,6 +125,8 @@ def _diagonal_reference(x: Array, diagonal: int, dim1: int, dim2: int) -> Array:
 def _unfold(sizes: Shape, strides: Strides, offset: Dim, dimension: int, size: int, step: int) -> Triple:
     place = normalize_dim(dimension, len(sizes))
     extent: Dim = sizes[place] if sizes else 1
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
     if isinstance(extent, int) and size > extent:
         raise RuntimeError(f"maximum size for tensor at dimension {place} is {extent} but size is {size}")
     if step <= 0:

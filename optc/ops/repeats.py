@@ -30,7 +30,7 @@ def _flip(sizes: Shape, strides: Strides, offset: Dim, dims: Sequence[int]) -> T
 define(
     "aten::flip(Tensor self, int[] dims) -> Tensor",
     infer=lambda x, dims: x.with_shape(_flip(known_shape(x), contiguous_strides(known_shape(x)), 0, dims)[0]),
-    reference=lambda x, dims: np.flip(x, normalize_dims(dims, x.ndim)).copy() if dims and x.ndim else x.copy(),
+    reference=lambda x, dims: np.array(np.flip(x, normalize_dims(dims, x.ndim)) if dims else x),
     layout=_flip,
 )
 
@@ -119,6 +119,10 @@ def _rolls(shape: Shape, shifts: Sequence[Dim], dims: Sequence[int]) -> list[tup
         return []
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    if not shape:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
+    if 0 in shape and len(dims) == 1:  # there is nothing to move along whatever dimension
+        return []
     return [(normalize_dim(dim, len(shape)), shift) for dim, shift in zip(dims, shifts)]
 
 

@@ -99,6 +99,10 @@ def _infer_index_add(x: TensorType, dim: int, index: TensorType, source: TensorT
 
 def _reference_index_add(x: Array, dim: int, index: Array, source: Array, alpha: Any) -> Array:
     _check_rows("index_add_", x, dim, index, source)
+    place = normalize_dim(dim, x.ndim)
+    outside = index[(index < 0) | (index >= x.shape[place])] if x.ndim > 1 else index[:0]
+    if outside.size:
+        raise RuntimeError(f"index {outside.flat[0]} is out of bounds for dimension {place} with size {x.shape[place]}")
     with np.errstate(all="ignore"):
         scaled = np.asarray(source * cast_array(alpha, x.dtype)) if alpha != 1 else source
     return _reduced_rows(x, dim, index, scaled, np.add)

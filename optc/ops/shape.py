@@ -97,9 +97,18 @@ def _t_reference(x: Array) -> Array:
     return x.T
 
 
+def _moved_dims(name: str, dims: Sequence[int], rank: int) -> tuple[int, ...]:
+    places = tuple(normalize_dim(dim, rank) for dim in dims)
+    if len({*places}) < len(places):
+        raise RuntimeError(f"movedim: repeated dim in `{name}` ({format_shape(dims)})")
+    return places if rank else ()
+
+
 def _moved(rank: int, source: Sequence[int] | int, destination: Sequence[int] | int) -> list[int]:
-    sources = normalize_dims([source] if isinstance(source, int) else source, rank)
-    targets = normalize_dims([destination] if isinstance(destination, int) else destination, rank)
+    named = {"source": source, "destination": destination}
+    sources, targets = (
+        _moved_dims(name, [dims] if isinstance(dims, int) else dims, rank) for name, dims in named.items()
+    )
     if len(sources) != len(targets):
         raise RuntimeError(
             "movedim: Invalid source or destination dims: source "
@@ -261,9 +270,9 @@ def _shape_of_other(shape: Shape, other: Any) -> Sequence[Dim]:
 
 def flattened(shape: Shape, start_dim: int, end_dim: int) -> Sequence[Dim]:
     """The shape with dimensions start..end made one."""
+    first, last = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
     if not shape:
         return [1]
-    first, last = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
     if first > last:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     return [*shape[:first], product(shape[first : last + 1]), *shape[last + 1 :]]
@@ -273,6 +282,8 @@ def _unflattened(shape: Shape, dim: int, sizes: Sequence[Dim]) -> Sequence[Dim]:
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     place = normalize_dim(dim, len(shape))
+    if not shape:
+        raise RuntimeError("unflatten got an unexpected error:\nInput tensor must have at least one dimension")
     try:
         inner = resolve_view((shape[place],), sizes)
     except ShapeError:
@@ -299,7 +310,7 @@ def _squeezed(shape: Shape, dims: Sequence[int] | int | None = None) -> Sequence
 def normalize_dims_or_none(dims: Sequence[int] | int, rank: int) -> tuple[int, ...]:
     """Dimension numbers from the front, where an empty list means none of them (0-d tensors have none either)."""
     listed = [dims] if isinstance(dims, int) else list(dims)
-    return tuple(normalize_dim(dim, rank) for dim in listed) if rank else ()
+    return normalize_dims(listed, rank) if listed else ()
 
 
 def _is_one_dim(shape: Shape, start_dim: int, end_dim: int) -> bool:

@@ -12,7 +12,7 @@ from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
 from optc.ops.creation import are_few_numbers
-from optc.ops.element_types import BOOLS, COMPLEXES, check_type, expect_type, refusal, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, check_type, expect_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
 from optc.ops.reduction import narrowed, reduced
@@ -201,7 +201,10 @@ def _infer_nanmean(x: TensorType, dims: Any, keepdim: bool, code: int | None) ->
     dtype = operand_type(x)
     if dtype.kind not in ("float", "complex"):
         raise RuntimeError(f"nanmean(): expected input to have floating point or complex dtype but got {dtype.label}")
-    return reduced(x, dims, keepdim, dtype if code is None else known_dtype(code))
+    result = dtype if code is None else known_dtype(code)
+    text = "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. "
+    check_type(refusal(WHOLE, text + "Got: {label}") + unimplemented("nansum_cpu", COMPLEXES), result)
+    return reduced(x, dims, keepdim, result)
 
 
 def _reference_nanmean(x: Array, dims: Any, keepdim: bool, code: int | None) -> Array:
