@@ -24,7 +24,7 @@ from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.elementwise import element_expression, stored_type
 from optc.ops.promotion import compute_type
 from optc.ops.registry import Kernel, Operator, Pointwise, Reduction
-from optc.ops.scalar import Expr, variable
+from optc.ops.scalar import Expr, literal, variable
 
 
 def emit(driver: Driver, node: Node, operator: Operator) -> bool:
@@ -103,8 +103,12 @@ def reduction(driver: Driver, node: Node, operator: Operator, lowering: Reductio
     mapped = driver.registers.pointwise(prepared, [source], source.shape)
     axes, _ = reduction_axes(node, operator)
     shape = tuple(extent for extent in result.shape if isinstance(extent, int))
-    total = driver.registers.reduce(mapped, axes, shape, lowering.combine, lowering.identity(accumulator))
-    driver.define(node.output, driver.registers.pointwise(variable(0, accumulator).cast(result.dtype), [total], shape))
+    identity = lowering.identity(accumulator)
+    total = driver.registers.reduce(mapped, axes, shape, lowering.combine, identity)
+    whole = variable(0, accumulator)
+    if accumulator.kind == "float" and identity == 0:  # sums begin with 0, which makes -0.0 of theirs 0.0
+        whole = lowering.combine(whole, literal(identity, accumulator))
+    driver.define(node.output, driver.registers.pointwise(whole.cast(result.dtype), [total], shape))
 
 
 def matmul(driver: Driver, node: Node, operator: Operator) -> None:

@@ -262,6 +262,13 @@ def _check_negative_power(dtype: DType, base: Any, exponent: Any) -> None:
         raise RuntimeError("Integers to negative integer powers are not allowed.")
 
 
+def _check_power(dtype: DType, base: Any, exponent: Any) -> None:
+    """Exponents are numbers of the element type of what is raised."""
+    if dtype is operand_type(base):
+        check_number(exponent, dtype)
+    _check_negative_power(dtype, base, exponent)
+
+
 def _check_bounds(dtype: DType, value: Any, low: Any, high: Any) -> None:
     if low is None and high is None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
@@ -398,8 +405,8 @@ _power_tensor = define(
 define_inplace(_power_tensor, "Tensor")
 _power_scalar = define(
     "aten::pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
-    infer=pointwise_rule(check=_check_negative_power),
-    reference=_power_reference(_check_negative_power),
+    infer=pointwise_rule(check=_check_power),
+    reference=_power_reference(_check_power),
     scalar=power,
     promotion="common",
     out="Tensor_Scalar_out",
@@ -518,7 +525,7 @@ for _overload, _operands in (
 ):
     declare_pointwise(
         f"aten::xlogy.{_overload}({_operands}) -> Tensor",
-        lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0 * x, x * function("log", y))),
+        lambda x, y: select(y.not_equal(y), y, select(x.equal(0.0), 0.0, x * function("log", y))),
         lambda x, y: np.where(np.isnan(y), y, np.where(x == 0, 0, x * np.log(y))),
         promotion="float",
         inplace=_overload != "Scalar_Self",

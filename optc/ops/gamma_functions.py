@@ -11,7 +11,7 @@ import numpy as np
 from optc.ir.types import TensorType
 from optc.ops import special
 from optc.ops.composite import declare_composite
-from optc.ops.element_types import COMPLEXES, HALVES, WHOLE, check_type, unimplemented
+from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, refusal, unimplemented
 from optc.ops.hosted import declare_hosted
 from optc.ops.promotion import default_float, float_result, operand_type, result_type
 from optc.ops.shapes import broadcast_shapes, known_shape
@@ -45,7 +45,8 @@ def zeta(x: Any, q: Any) -> Array:
     power, start = _doubles(x, q)
     total = np.zeros(power.shape)
     place = start.copy()
-    turns = np.where(start <= 0, np.ceil(9 - start), 9.0)
+    pole = (start <= 0) & (start == np.floor(start))
+    turns = np.where((start <= 0) & ~pole, np.ceil(9 - start), 9.0)
     for turn in range(int(np.max(np.where(np.isfinite(turns), turns, 0), initial=0)) + 1):
         active = turn <= turns
         total = np.where(active, total + place**-power, total)
@@ -59,7 +60,6 @@ def zeta(x: Any, q: Any) -> Array:
         total += factor * falling / divisor
         factor = factor * (power + 2 * number + 1)
         falling = falling / place
-    pole = (start <= 0) & (start == np.floor(start))
     total = np.where((start < 0) & ~pole & (power != np.floor(power)), np.nan, total)
     total = np.where(pole, np.inf, total)
     total = np.where(power < 1, np.nan, total)
@@ -91,17 +91,28 @@ def _infer_polygamma(n: int, x: TensorType) -> TensorType:
 
 
 def _trigamma(x: Array) -> Array:
+    """The asymptotic series behind six steps of the recurrence; reflection below 1/2, in the type of x, as PyTorch
+    does it: near the poles the result is what is left of pi in that type.
+    """
+    one, pi = x.dtype.type(1), x.dtype.type(math.pi)
     mirrored = x < 0.5
-    value = zeta(2.0, np.where(mirrored, 1 - x, x))
-    return np.where(mirrored, (math.pi / np.sin(math.pi * x)) ** 2 - value, value)
+    place = np.where(mirrored, one - x, x)
+    total = np.where(mirrored, -((pi / np.sin(pi * x)) ** 2), one - one)
+    for _ in range(6):
+        total = total + one / (place * place)
+        place = place + one
+    square = one / (place * place)
+    series = (one / 6) - square * ((one / 30) - square * (one / 42))
+    total = total + (one + one / (2 * place) + square * series) / place
+    return np.asarray(np.where(mirrored, -total, total))
 
 
 def _polygamma(n: int, x: Array) -> Array:
+    if n == 1:
+        return _trigamma(x.astype(np.float64 if x.dtype == np.float64 else np.float32))
     wide = x.astype(np.float64)
     if n == 0:
         return np.asarray(special.digamma(wide))
-    if n == 1:
-        return _trigamma(wide)
     return np.asarray((1.0 if n % 2 else -1.0) * math.gamma(n + 1.0) * zeta(n + 1.0, wide))
 
 
@@ -113,6 +124,7 @@ def _build_multigamma(b: Any, x: Any, p: int) -> Any:
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
     dtype = operand_type(b.type(x))
+    check_type(refusal(BOOLS, "The input tensor may not be a boolean tensor."), dtype)
     code = (dtype if dtype.kind == "float" else default_float()).code
     check_type(unimplemented("arange_cpu", COMPLEXES), dtype)
     halves = b("aten::arange.start_step", -p / 2 + 0.5, 0.5, 0.5, dtype=code)

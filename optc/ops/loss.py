@@ -6,6 +6,7 @@ half and bfloat16 are computed in float32.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -401,7 +402,8 @@ def _nll_parts(x: Array, target: Array, weight: Array | None, ignore_index: int)
     """The loss of every sample and its weight, which is 0 for ignored ones; in double."""
     dim = _class_dim(x.shape)
     places = _checked_targets(target, x.shape[dim], ignore_index)
-    picked = np.take_along_axis(x.astype(np.float64), np.expand_dims(places, dim), dim).squeeze(dim)
+    wide = x.astype(np.float64) if x.shape[dim] else np.zeros((*x.shape[:dim], 1, *x.shape[dim + 1 :]))
+    picked = np.take_along_axis(wide, np.expand_dims(places, dim), dim).squeeze(dim)
     scale = np.ones(target.shape) if weight is None else weight.astype(np.float64)[places]
     scale = np.where(target == ignore_index, 0.0, scale)
     return np.where(target == ignore_index, 0.0, -picked * scale), scale
@@ -433,6 +435,10 @@ def _reference_nll_nd(x: Array, target: Array, *rest: Any) -> Array:
 def _build_nll_parts(b: Any, x: Any, target: Any, weight: Any, ignore_index: Any) -> tuple[Any, Any]:
     dim, dtype = _class_dim(b.shape(x)), b.type(x).dtype
     ignored = b("aten::eq.Scalar", target, ignore_index)
+    if b.shape(x)[dim] == 0:  # no target is a class
+        b.require(b("aten::all", ignored), "Target is out of bounds.")
+        nothing = b("aten::zeros_like", target, dtype=dtype.code)
+        return nothing, nothing
     places = b("aten::masked_fill.Scalar", target, ignored, 0)
     picked = b("aten::squeeze.dim", b("aten::gather", x, dim, b("aten::unsqueeze", places, dim)), dim)
     if weight is None:
@@ -494,6 +500,8 @@ def _infer_cross_entropy(
         raise RuntimeError(
             f"Expected floating point type for target with class probabilities, got {operand_type(target).label}"
         )
+    if isinstance(ignore_index, int) and ignore_index >= 0:
+        raise RuntimeError("ignore_index is not supported for floating point target")
     shape = known_shape(x)
     dim = _class_dim(shape)
     _check_class_weight(shape[dim], weight)
@@ -501,7 +509,7 @@ def _infer_cross_entropy(
 
 
 def _log_softmax(x: Array, dim: int) -> Array:
-    shifted = x.astype(np.float64) - x.astype(np.float64).max(axis=dim, keepdims=True)
+    shifted = x.astype(np.float64) - x.astype(np.float64).max(axis=dim, keepdims=True, initial=-np.inf)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=dim, keepdims=True)))
 
 
@@ -514,16 +522,18 @@ def _reference_cross_entropy(
     )
     dim = _class_dim(x.shape)
     classes, logs = x.shape[dim], _log_softmax(x, dim)
+    with np.errstate(all="ignore"):  # there may be no class
+        share, count = np.float64(smoothing) / classes if smoothing else 0.0, np.float64(x.size) / classes
     scales = np.ones(classes) if weight is None else weight.astype(np.float64)
     scales = scales.reshape([-1 if axis == dim else 1 for axis in range(x.ndim)])
     if _has_probabilities(array_type(x), array_type(target)):
-        wanted = target.astype(np.float64) * (1 - smoothing) + smoothing / classes
+        wanted = target.astype(np.float64) * (1 - smoothing) + share
         loss = -np.sum(logs * wanted * scales, axis=dim)
-        return _weighted_mean(loss, np.asarray(x.size / classes), reduction).astype(dtype.numpy)
+        return _weighted_mean(loss, np.asarray(count), reduction).astype(dtype.numpy)
     loss, sizes = _nll_parts(logs, target, weight, ignore_index)
     spread = np.where(target == ignore_index, 0.0, -np.sum(logs * scales, axis=dim))
     hard, soft = (_weighted_mean(item, sizes, reduction) for item in (loss, spread))
-    return np.asarray((1 - smoothing) * hard + smoothing / classes * soft).astype(dtype.numpy)
+    return np.asarray((1 - smoothing) * hard + share * soft).astype(dtype.numpy)
 
 
 def _decompose_cross_entropy(
@@ -572,6 +582,8 @@ def _build_soft_targets(
     weighted = _mul(b, logs, target)
     weighted = weighted if scales is None else _mul(b, weighted, scales)
     loss = b("aten::neg", b("aten::sum.dim_IntList", weighted, [dim]))
+    if reduction == MEAN and b.shape(logs)[dim] == 0:  # PyTorch divides by the number of elements per class
+        return narrowed(b, b("aten::full", [], math.nan, dtype=b.type(logs).dtype.code), dtype)
     return narrowed(b, _build_reduced(b, loss, reduction), dtype)
 
 

@@ -152,7 +152,8 @@ COUNT = Reduction(arithmetic.combine_sum, lambda dtype: 0, prepare=lambda x: tru
 
 
 def _reference_count(x: Array, dims: Dims) -> Array:
-    return np.asarray(np.count_nonzero(x, axis=axes(x, dims) if x.ndim else None), np.int64)
+    places = axes(x, dims)
+    return np.asarray(np.count_nonzero(x, axis=places if x.ndim else None), np.int64)
 
 
 for _overload, _type in (("", "int? dim=None"), (".dim_IntList", "int[] dim")):
@@ -339,8 +340,18 @@ def _infer_place(name: str) -> Callable[..., TensorType]:
 def _reference_extreme_and_place(
     name: str, extreme: Callable[..., Any], place: Callable[..., Any]
 ) -> Callable[..., tuple[Array, Array]]:
+    """The first of equal elements, zeros of both signs among them."""
     value_of, place_of = _reference_extreme(name, extreme), _reference_place(name, place)
-    return lambda x, dim, keepdim: (value_of(x, dim, keepdim), place_of(x, dim, keepdim))
+
+    def reference(x: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
+        value_of(x, dim, keepdim)
+        places = place_of(x, dim, True)
+        values = np.take_along_axis(x, places, dim) if x.ndim else x.copy()
+        if keepdim or not x.ndim:
+            return values, places
+        return values.squeeze(dim), places.squeeze(dim)
+
+    return reference
 
 
 def _infer_extreme_and_place(name: str) -> Callable[..., tuple[TensorType, TensorType]]:
@@ -546,11 +557,14 @@ for _name, _root in (("var", False), ("std", True)):
 
 
 def _infer_logsumexp(x: TensorType, dims: Dims, keepdim: bool) -> TensorType:
+    rank = len(known_shape(x))
+    if rank and isinstance(dims, Sequence) and not dims:
+        raise RuntimeError(f"output with shape [] doesn't match the broadcast shape {[1] * rank}")
     return reduced(x, dims, keepdim, float_result(operand_type(x)))
 
 
 def _reference_logsumexp(x: Array, dims: Dims, keepdim: bool) -> Array:
-    dtype = float_result(operand_type(x))
+    dtype = operand_type(_infer_logsumexp(array_type(x), dims, keepdim))
     with np.errstate(all="ignore"):
         values, places = x.astype(np.complex128 if dtype.is_complex else np.float64), axes(x, dims)
         top = np.max(values.real, axis=places, keepdims=True, initial=-np.inf)

@@ -124,7 +124,10 @@ def lgamma(x: Any) -> Array:
             return value
         if math.isinf(value) or (value <= 0 and value == math.floor(value)):
             return math.inf
-        return math.lgamma(value)
+        try:
+            return math.lgamma(value)
+        except OverflowError:  # beyond 2.55e305
+            return math.inf
 
     return np.asarray(np.vectorize(one, otypes=[np.float64])(given.astype(np.float64))).astype(given.dtype)
 

@@ -112,15 +112,21 @@ def _neighbours(b: Any, y: Any, dim: int) -> tuple[Any, Any]:
     return b("aten::slice.Tensor", y, dim, 1, None, 1), b("aten::slice.Tensor", y, dim, 0, -1, 1)
 
 
-def _by_step(total: Callable[[Any, Any, int], Any], name: str) -> Callable[..., Any]:
-    """Equally spaced samples."""
+def _by_step(name: str, is_running: bool) -> Callable[..., Any]:
+    """Equally spaced samples. Whole numbers overflow where PyTorch's do: in the sum of all, or of two neighbours."""
 
     def build(b: Any, y: Any, dx: Any, dim: int) -> Any:
         _check_not_bool(b, name, y)
         place = normalize_dim(dim, len(b.shape(y)))
-        right, left = _neighbours(b, y, place)
-        areas = b("aten::add.Tensor", left, right)
-        return b("aten::div.Scalar", b("aten::mul.Scalar", total(b, areas, place), dx), 2.0)
+        if is_running:
+            right, left = _neighbours(b, y, place)
+            halves = b("aten::mul.Scalar", b("aten::add.Tensor", left, right), 0.5)
+            return b("aten::cumsum", b("aten::mul.Scalar", halves, dx), place)
+        if b.shape(y)[place] == 0:
+            return b("aten::sum.dim_IntList", y, [place])
+        ends = b("aten::add.Tensor", b("aten::select.int", y, place, 0), b("aten::select.int", y, place, -1))
+        inner = b("aten::sub.Tensor", b("aten::sum.dim_IntList", y, [place]), b("aten::mul.Scalar", ends, 0.5))
+        return b("aten::mul.Scalar", inner, dx)
 
     return build
 
@@ -172,4 +178,6 @@ for _name, _total, _shown, _step in (
     ("cumulative_trapezoid", _running_sum, "cumulative_trapezoid", "Scalar dx=1"),
 ):
     declare_composite(f"aten::{_name}.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor", _by_places(_total, _shown))
-    declare_composite(f"aten::{_name}.dx(Tensor y, *, {_step}, int dim=-1) -> Tensor", _by_step(_total, _shown))
+    declare_composite(
+        f"aten::{_name}.dx(Tensor y, *, {_step}, int dim=-1) -> Tensor", _by_step(_shown, _total is _running_sum)
+    )
