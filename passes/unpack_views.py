@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import INT, NONE, TENSOR, IntType
+from optc.ir.types import INT, NONE, TENSOR, IntType, TensorType
 from optc.ops.registry import operator_of
 from optc.pipeline import graph_pass, writes_memory
 
@@ -41,7 +41,22 @@ def unpack_views(graph: Graph) -> bool:
     changed = [_unpack(graph, node) for node in unpacking]
     changed += [_take(graph, node) for node in list(graph.walk()) if node.kind == "aten::__getitem__"]
     changed += [_count_rows(graph, node) for node in list(graph.walk()) if node.kind == "aten::len"]
+    changed += [_begin_at_number(graph, node) for node in list(graph.walk()) if node.kind == "aten::narrow"]
     return any(changed)
+
+
+def _begin_at_number(graph: Graph, node: Node) -> bool:
+    """A part that begins where a tensor says begins at the number that is in it."""
+    x, dim, start, length = node.inputs
+    if not isinstance(start.type, TensorType):
+        return False
+    with graph.replacing(node):
+        number = graph.insert("aten::IntImplicit", [start], (IntType(),)).output
+        made = graph.insert("aten::narrow", [x, dim, number, length], (node.output.type,), overload="").output
+    made.name = node.output.name
+    node.output.replace_all_uses_with(made)
+    node.destroy()
+    return True
 
 
 def _take(graph: Graph, taking: Node) -> bool:

@@ -73,11 +73,10 @@ class ModuleArchive:
             waiting.extend((child, depth + 1) for child in children)
 
     def extra_files(self, wanted: dict[str, Any]) -> None:
-        """Fill the values of `wanted` with the files of these names that the archive has."""
+        """Make the values of `wanted` what is in the files of these names; nothing (`b""`) where there is none."""
         for name in wanted:
             entry = f"{self.folder}extra/{name}"
-            if entry in self.archive.entries:
-                wanted[name] = bytes(self.archive.read(entry))
+            wanted[name] = bytes(self.archive.read(entry)) if entry in self.archive.entries else b""
 
     def _version(self) -> int:
         for name in ("version", ".data/version"):

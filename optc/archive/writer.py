@@ -69,6 +69,8 @@ class _ModuleWriter:
         with spelled(self.dependencies.names):
             self._write_program(module)
         for name, content in extra_files.items():
+            if not isinstance(content, str | bytes | bytearray):
+                raise TypeError(f"an extra file holds text or bytes, but {name!r} is of type {type(content).__name__}")
             self.archive.add(f"extra/{name}", content.encode() if isinstance(content, str) else bytes(content))
         self.archive.add("version", f"{self._version()}\n".encode())
 

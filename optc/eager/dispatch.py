@@ -46,6 +46,9 @@ _WITHOUT_DERIVATIVE: Final = frozenset(
 _NEVER_ITSELF: Final = frozenset(("aten::detach", "aten::alias", "aten::view_as", "aten::expand", "aten::view"))
 """Views that are a new tensor even where nothing changes; the others may return their operand."""
 
+_SCRIPT_ONLY: Final = frozenset(("aten::bernoulli.Tensor",))
+"""Overloads on tensors that PyTorch's Python layer does not have."""
+
 _MOVING: Final = frozenset(
     f"aten::{name}"
     for name in (
@@ -139,7 +142,11 @@ def signatures_of(name: str) -> list[Signature]:
     found = _signatures.get(name)
     if found is None:
         asked = sorted(overloads(name), key=lambda operator: not operator.asked_first)
-        found = [Signature(operator) for operator in asked if concerns_tensors(operator)]
+        found = [
+            Signature(operator)
+            for operator in asked
+            if concerns_tensors(operator) and operator.name not in _SCRIPT_ONLY
+        ]
         if not found:
             raise AttributeError(f"optc has no operator {name}")
         _signatures[name] = found

@@ -14,7 +14,6 @@ from optc.eager.casts import CAST_METHODS
 from optc.eager.creation import NEW_METHODS
 from optc.eager.device import Device, require_cpu
 from optc.eager.tensor import Tensor
-from optc.ir import dtypes
 
 
 def _property(name: str) -> property:
@@ -51,20 +50,7 @@ def _parts(name: str) -> Callable[..., Any]:
 
 def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     """A number of parts as equal as can be, or parts that begin at the given places (numbers, or a tensor of them)."""
-    given = indices_or_sections
-    if isinstance(given, Tensor):
-        if given.dtype is not dtypes.INT64:
-            kind = given.dtype.label
-            raise RuntimeError(
-                f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {kind}"
-            )
-        if given.dim() > 1:
-            raise RuntimeError(
-                "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but "
-                f"got a tensor with {given.dim()} dims"
-            )
-        given = given.tolist()
-    return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
+    return tuple(dispatch.call("aten::tensor_split", (self, indices_or_sections, dim), is_method=True))
 
 
 def _copy(self: Any, src: Any, non_blocking: bool = False) -> Any:

@@ -468,6 +468,12 @@ def _define_like(name: str, parameters: str, count: int, draw: Callable[..., Arr
     )  # fmt: skip
 
 
+def _number_in(high: Array) -> int:
+    if high.size != 1:
+        raise RuntimeError("high must be a scalar tensor and on CPU")
+    return int(high.item())
+
+
 _define_like("rand_like", "", 1, lambda array, generator: uniform_(array, 0, 1, generator), _fill_unit)
 _define_like("randn_like", "", 1, lambda array, generator: normal_(array, 0, 1, generator), _fill_normal)
 _define_like(
@@ -476,6 +482,13 @@ _define_like(
     2,
     lambda array, high, generator: random_from_to(array, 0, high, generator),
     _fill_below,
+)
+_define_like(
+    "randint_like.Tensor",
+    ", Tensor high",
+    2,
+    lambda array, high, generator: random_from_to(array, 0, _number_in(high), generator),
+    lambda b, new, high, generator: _fill_below(b, new, b("aten::Int.Tensor", high), generator),
 )
 _define_like("randint_like.low_dtype", ", SymInt low, SymInt high", 3, random_from_to, _fill_integers)
 
@@ -511,6 +524,14 @@ _define_from_tensor(
     lambda array, probability, generator: bernoulli_(np.empty(array.shape, array.dtype), probability, generator),
     decompose=lambda b, x, probability, generator: b(
         "prim::bernoulli.float", _rows_like(b, x), probability, generator=generator
+    ),
+    refuses=NO_COMPLEX_DRAWS,
+)
+_define_from_tensor(
+    "aten::bernoulli.Tensor(Tensor self, Tensor p, *, Generator? generator=None) -> Tensor",
+    lambda array, chances, generator: bernoulli_tensor_(np.empty(array.shape, array.dtype), chances, generator),
+    decompose=lambda b, x, chances, generator: b(
+        "prim::bernoulli.Tensor", _rows_like(b, x), chances, generator=generator
     ),
     refuses=NO_COMPLEX_DRAWS,
 )

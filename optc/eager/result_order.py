@@ -46,6 +46,13 @@ def _is_channels_last(array: Array) -> bool:
     return is_channels_last(array) and not array.flags.c_contiguous
 
 
+def _in_columns(result: Array, operands: Sequence[Array]) -> Array:
+    """Matrices column by column, as LAPACK leaves them; what has fewer dimensions than the matrices given is none."""
+    if operands and result.ndim < operands[0].ndim:
+        return result
+    return np.ascontiguousarray(result.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
 def _named(text: str, order: Order) -> dict[str, Order]:
     return {f"aten::{name}": order for name in text.split()}
 
@@ -59,6 +66,12 @@ ORDERS: dict[str, Order] = {
         _in_rows,
     ),
     **_named("rsub", _from_the_right),
+    **_named(
+        "linalg_inv linalg_inv_ex inverse linalg_solve linalg_solve_ex linalg_solve_triangular triangular_solve cholesky_solve "
+        "cholesky_inverse linalg_lu_solve linalg_lu_factor linalg_lu_factor_ex linalg_ldl_factor linalg_eigh linalg_eig linalg_qr "
+        "qr linalg_svd linalg_lstsq geqrf linalg_householder_product orgqr ormqr",
+        _in_columns,
+    ),
     **_named("flip fliplr flipud sort argsort msort index_put select_scatter slice_scatter diagonal_scatter put", _as_first),
     **_named(
         "conv2d convolution _convolution conv_transpose2d max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_pool2d "

@@ -53,7 +53,7 @@ SIMPLE: Mapping[str, Type] = {
     "tuple": types.ANY_TUPLE,
     "Capsule": types.CAPSULE,
     "Storage": types.STORAGE,
-    "Stream": types.ANY,
+    "Stream": types.STREAM,
     "QScheme": types.INT,
 }
 

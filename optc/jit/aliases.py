@@ -27,8 +27,14 @@ _ALIASES = {
 
 
 def normalize_operators(graph: Graph) -> None:
-    """Give operators on tensors that have several names the usual one."""
+    """Give operators on tensors that have several names the usual one; `rsub(x, y)` is `sub(y, x)`."""
     for node in graph.walk():
+        if node.kind == "aten::rsub" and all(isinstance(value.type, TensorType) for value in node.inputs[:2]):
+            x, y = node.inputs[:2]
+            node.set_input(0, y)
+            node.set_input(1, x)
+            _rename(node, "aten::sub")
+            continue
         bare = node.kind.removeprefix("aten::")
         stem = bare.removesuffix("_")
         if bare == node.kind or stem not in _ALIASES:

@@ -26,6 +26,7 @@ from optc.ir.types import (
     GENERATOR,
     NONE,
     NUMBER,
+    STREAM,
     STRING,
     DictType,
     EnumType,
@@ -196,6 +197,7 @@ _SIMPLE: dict[Type, Callable[[Any], Any]] = {
     NUMBER: _number,
     DEVICE: _device,
     GENERATOR: _only(Generator),
+    STREAM: _only(),  # nobody has one: they belong to other devices
     ANY_LIST: _only(list, tuple),
     ANY_TUPLE: _only(tuple),
     ANY: _anything,

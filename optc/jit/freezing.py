@@ -16,6 +16,7 @@ from optc.eager.tensor import Tensor
 from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node
+from optc.jit.frontend.cleanup import clean_up
 from optc.jit.names import NAMES
 from optc.passes.freeze import Freezer, Writes
 from optc.passes.object_constants import insert_held
@@ -37,8 +38,14 @@ def frozen_object(module: ScriptObject, preserved: Sequence[str], optimize_numer
 
 
 def simplify(method: Function, optimize_numerics: bool) -> None:
-    """Simplify a frozen method as far as it stays code that PyTorch reads; `optimize_numerics` may change rounding."""
-    run(method.graph, WITH_ROUNDING if optimize_numerics else FROZEN, instruments_from_environment(), keep_graphs=False)
+    """Simplify a frozen method as far as it stays code that PyTorch reads; `optimize_numerics` may change rounding.
+
+    What is done to all code when it is loaded comes last, so that the code is the same after saving and loading.
+    """
+    text = WITH_ROUNDING if optimize_numerics else FROZEN
+    clean_up(method.graph)
+    run(method.graph, text, instruments_from_environment(), keep_graphs=False)
+    clean_up(method.graph)
     method.prepared = None
 
 
@@ -111,6 +118,8 @@ class _Freezing:
         reader.inline_methods()
         reader.settle()
         reader.resolve_objects()
+        for value in [value for value in reader.objects if not value.is_parameter and value.node.owner is None]:
+            del reader.objects[value]  # it was read in a branch that is not taken
         return reader
 
     def _note_whole_objects(self, reader: Freezer) -> None:

@@ -350,6 +350,37 @@ define(
 )
 
 
+def ends_with_tensors(name: str, steps: str, of_numbers: Callable[..., Array]) -> None:
+    """Declare the overloads of `linspace` and `logspace` whose start or end, or both, are tensors of one number.
+
+    `steps` are the schema's arguments between the ends and the options, `of_numbers` the reference for numbers.
+    """
+
+    def reference(start: Any, end: Any, *rest: Any) -> Array:
+        wrong = [
+            f"{which} with {value.ndim} dimension(s)"
+            for which, value in (("start", start), ("end", end))
+            if isinstance(value, np.ndarray) and value.ndim
+        ]
+        if wrong:
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {' and '.join(wrong)}."
+            )
+        return of_numbers(*(value.item() if isinstance(value, np.ndarray) else value for value in (start, end)), *rest)
+
+    def infer(start: Any, end: Any, count: Dim, *rest: Any) -> TensorType:
+        return TensorType(dtype_of_code(rest[-4], default_float()), (count,))
+
+    for first, last in (("Tensor", "Tensor"), ("Tensor", "Scalar"), ("Scalar", "Tensor")):
+        define(
+            f"aten::{name}.{first}_{last}({first} start, {last} end, {steps}, {OPTIONS}) -> Tensor",
+            infer=infer, reference=reference, interpreted="its ends are only known when it runs", may_fail=True,
+        )  # fmt: skip
+
+
+ends_with_tensors("linspace", "int steps", _reference_linspace)
+
+
 def _reference_eye(rows: int, columns: int, code: int | None) -> Array:
     for extent, name in ((rows, "n"), (columns, "m")):
         if extent < 0:

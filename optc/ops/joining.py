@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from optc.ir.dims import Dim, Symbolic
-from optc.ir.dtypes import from_numpy
+from optc.ir.dtypes import INT64, from_numpy
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import ShapeError, UndecidedExtents, UndecidedShape, abstract, normalize_dim, same_dim
 from optc.ops.elementwise import array_type
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import result_type
-from optc.ops.registry import Operator, always_shares, define
+from optc.ops.registry import Operator, always_shares, define, lookup
 from optc.ops.shape import expand_reference
 from optc.ops.shapes import Shape, broadcast_shapes, format_shape, known, known_shape, require_same
 
@@ -318,6 +318,37 @@ declare_splitting(
 )
 declare_splitting(
     "aten::tensor_split.indices(Tensor(a -> *) self, SymInt[] indices, int dim=0) -> Tensor(a)[]", _index_bounds
+)
+
+
+def _split_by_tensor(x: Array, places: Array, dim: int) -> list[Array]:
+    if from_numpy(places.dtype) is not INT64:
+        raise RuntimeError(
+            "tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
+            f"{from_numpy(places.dtype).label}"
+        )
+    if places.ndim > 1:
+        raise RuntimeError(
+            "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got "
+            f"a tensor with {places.ndim} dims"
+        )
+    of_numbers = lookup("aten::tensor_split.indices" if places.ndim else "aten::tensor_split.sections")
+    assert of_numbers is not None
+    parts: list[Array] = of_numbers.reference(x, places.tolist(), dim)
+    return parts
+
+
+def _infer_split_by_tensor(x: TensorType, places: TensorType, dim: int) -> list[TensorType]:
+    raise UndecidedShape("into how many parts a tensor splits another is in its elements")
+
+
+define(
+    "aten::tensor_split.tensor_indices_or_sections(Tensor(a -> *) self, Tensor tensor_indices_or_sections, int dim=0) "
+    "-> Tensor(a)[]",
+    infer=_infer_split_by_tensor,
+    reference=_split_by_tensor,
+    interpreted="into how many parts a tensor splits another is in its elements",
+    may_fail=True,
 )
 
 

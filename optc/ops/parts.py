@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, fresh
+from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim
 from optc.ops.memory_formats import element_strides
+from optc.ops.registry import define
 from optc.ops.shape import Array, Strides, Triple, declare_view, strided_view
 from optc.ops.shapes import (
     Shape,
+    contiguous_strides,
     format_shape,
     from_end,
     known,
+    known_shape,
     slice_bounds,
     slice_length,
 )
@@ -95,6 +99,18 @@ def _narrow_reference(x: Array, dim: int, start: int, length: int) -> Array:
     return x[(slice(None),) * place + (slice(first, first + length),)]
 
 
+def _start_in(start: Array) -> int:
+    if start.ndim or start.dtype.kind not in "iu":
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
+    return int(start)
+
+
+def _narrowed(x: TensorType, dim: int, length: Dim) -> TensorType:
+    """The type of a part that begins where only running tells."""
+    shape = known_shape(x)
+    return x.with_shape(_narrow(shape, contiguous_strides(shape), 0, dim, fresh(), length)[0])
+
+
 def _diagonal(sizes: Shape, strides: Strides, offset: Dim, diagonal: int, dim1: int, dim2: int) -> Triple:
     first, second = normalize_dim(dim1, len(sizes)), normalize_dim(dim2, len(sizes))
     if first == second:
@@ -158,6 +174,13 @@ declare_view(
     "aten::narrow(Tensor(a) self, int dim, SymInt start, SymInt length) -> Tensor(a)",
     _narrow, _narrow_reference, may_fail=True,
 )  # fmt: skip
+define(
+    "aten::narrow.Tensor(Tensor(a) self, int dim, Tensor start, SymInt length) -> Tensor(a)",
+    infer=lambda x, dim, start, length: _narrowed(x, dim, length),
+    reference=lambda x, dim, start, length: _narrow_reference(x, dim, _start_in(start), length),
+    decompose=lambda b, x, dim, start, length: b("aten::narrow", x, dim, b("aten::IntImplicit", start), length),
+    may_fail=True,
+)
 declare_view(
     "aten::diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)",
     _diagonal, _diagonal_reference,

@@ -11,7 +11,7 @@ from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, dtype_of_code, known_dtype, normalize_dim, normalize_dims, same_dim
-from optc.ops.creation import are_few_numbers
+from optc.ops.creation import are_few_numbers, ends_with_tensors
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, check_type, expect_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, default_float, operand_type, result_type
@@ -297,6 +297,7 @@ define(
     reference=_reference_logspace,
     decompose=_decompose_logspace,
 )
+ends_with_tensors("logspace", "int steps, float base=10.", _reference_logspace)
 
 
 # Operators on bits, in place -----------------------------------------------------------------------------------------

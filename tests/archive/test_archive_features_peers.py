@@ -67,6 +67,11 @@ class Net(nn.Module):
         generator.manual_seed(5)
         return x + torch.rand(x.size(), generator=generator) + torch.rand(2, generator=generator)
 """,
+    "a stream of another device": """
+class Net(nn.Module):
+    def forward(self, x, stream: Optional[torch.Stream] = None):
+        return x + 1
+""",
     "where a tensor lies": """
 class Net(nn.Module):
     def forward(self, x):

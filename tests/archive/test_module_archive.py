@@ -125,7 +125,12 @@ def test_extra_files() -> None:
     optc.jit.save(optc.jit.trace(nn.ReLU(), (optc.ones(1),)), buffer, _extra_files={"note.txt": "hello", "raw": b"\0"})
     wanted: dict[str, Any] = {"note.txt": "", "raw": "", "missing": ""}
     optc.jit.load(io.BytesIO(buffer.getvalue()), _extra_files=wanted)
-    assert wanted == {"note.txt": b"hello", "raw": b"\0", "missing": ""}
+    assert wanted == {"note.txt": b"hello", "raw": b"\0", "missing": b""}
+
+
+def test_extra_files_are_text_or_bytes() -> None:
+    with pytest.raises(TypeError, match="'count' is of type int"):
+        optc.jit.save(optc.jit.trace(nn.ReLU(), (optc.ones(1),)), io.BytesIO(), _extra_files={"count": 5})
 
 
 def test_a_name_that_the_process_uses_already_is_changed() -> None:

@@ -31,6 +31,7 @@ SIMPLE_NAMES: dict[str, Type] = {
     "str": types.STRING,
     "Device": types.DEVICE,
     "Generator": types.GENERATOR,
+    "Stream": types.STREAM,
     "number": types.NUMBER,
     "None": types.NONE,
     "NoneType": types.NONE,
@@ -45,6 +46,7 @@ SIMPLE_NAMES: dict[str, Type] = {
     "torch.layout": types.INT,
     "torch.memory_format": types.INT,
     "torch.Generator": types.GENERATOR,
+    "torch.Stream": types.STREAM,
 }
 
 
