@@ -277,10 +277,6 @@ define(
 )
 
 
-def _linspace_step(start: float, end: float, steps: int) -> float:
-    return (end - start) / (steps - 1) if steps > 1 else 0.0
-
-
 def _reference_linspace(start: float, end: float, steps: int, code: int | None, *rest: Any) -> Array:
     """Counted from both ends, in the element type, as torch does: halves are rounded in every step."""
     if steps < 0:
@@ -333,12 +329,20 @@ def _decompose_linspace(b: Any, start: Any, end: Any, steps: int, code: int | No
     dtype = dtype_of_code(code, default_float())
     if are_few_numbers(start, end, steps):
         return b.constant(_reference_linspace(start, end, steps, dtype.code))
-    step = _linspace_step(float(start), float(end), steps)
-    places = b("aten::to.dtype", b("aten::arange", steps), dtypes.FLOAT64.code)
-    rising = b("aten::add.Scalar", b("aten::mul.Scalar", places, step), float(start))
-    mirrored = b("aten::rsub.Scalar", places, float(steps - 1))
-    falling = b("aten::rsub.Scalar", b("aten::mul.Scalar", mirrored, step), float(end))
-    lower = b("aten::lt.Scalar", places, float(max(steps // 2, 1 if steps == 1 else 0)))
+    if isinstance(start, complex) or isinstance(end, complex):
+        raise UndecidedShape("complex numbers are not counted")
+    count = b.abstract(steps)
+    if not isinstance(count, int):
+        b.require(b("aten::ge.int", count, 0), "number of steps must be non-negative")
+    first, last, number = (b("aten::full", [], value, dtype=dtypes.FLOAT64.code) for value in (start, end, count))
+    turns = b("aten::sub.Scalar", number, 1)
+    step = b("aten::div.Tensor", b("aten::sub.Tensor", last, first), b("aten::clamp", turns, 1))
+    places = b("aten::arange", count, dtype=dtypes.FLOAT64.code)
+    rising = b("aten::add.Tensor", b("aten::mul.Tensor", places, step), first)
+    mirrored = b("aten::sub.Tensor", turns, places)
+    falling = b("aten::sub.Tensor", last, b("aten::mul.Tensor", mirrored, step))
+    middle = b("aten::clamp", b("aten::floor", b("aten::mul.Scalar", number, 0.5)), 1)
+    lower = b("aten::lt.Tensor", places, middle)
     return b("aten::to.dtype", b("aten::where.self", lower, rising, falling), dtype.code)
 
 

@@ -34,3 +34,18 @@ def test_whole_powers_between_numbers_that_a_call_gives_lose_fractions_first() -
 
     given = optc.tensor(0), optc.tensor(1.2)
     assert optc.compile(program, given, fallback="allow")(*given).tolist() == program(*given).tolist() == [1, 10]
+
+
+def test_bounds_and_counts_that_only_running_tells() -> None:
+    unit = optc.jit.CompilationUnit("""
+def f(x, number):
+    count = int(number)
+    return torch.linspace(-count * 0.5, float(x) + count, steps=count), torch.linspace(0, 9, count, dtype=4)
+""")
+    fast = optc.compile(unit.f, fallback="error")
+    for count in (0, 1, 2, 3, 8, 41):
+        found, expected = (run(optc.tensor(0.3), optc.tensor(count)) for run in (fast, unit.f))
+        assert optc.allclose(found[0], expected[0])
+        assert found[1].tolist() == expected[1].tolist()
+    with pytest.raises(RuntimeError, match="number of steps must be non-negative"):
+        fast(optc.tensor(0.3), optc.tensor(-1))
