@@ -120,15 +120,23 @@ def _merge_equal_outputs(node: Node) -> bool:
     changed = False
     for output, first, second in zip(node.outputs, node.blocks[0].outputs, node.blocks[1].outputs):
         equal = first is second or (first.is_constant and second.is_constant and same_value(first, second))
-        if not output.has_uses or not equal:
+        value = _outside(first, node) or _outside(second, node) if equal else _only_value(output, first, second, node)
+        if not output.has_uses or not (equal or value is not None):
             continue
-        value = _outside(first, node) or _outside(second, node)
         if value is None:
             first.node.move_before(node)
             value = first
         output.replace_all_uses_with(value)
         changed = True
     return changed
+
+
+def _only_value(output: Value, first: Value, second: Value, node: Node) -> Value | None:
+    """What one side has from outside of the branch where the other side has nothing that anybody reads."""
+    for empty, value in ((first, second), (second, first)):
+        if empty.node.kind == "prim::Uninitialized" and value.type == output.type:
+            return _outside(value, node)
+    return None
 
 
 def _outside(value: Value, node: Node) -> Value | None:
