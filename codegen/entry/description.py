@@ -158,14 +158,12 @@ def _take_in(records: Records, form: InputTree, source: int) -> None:
 
 
 def _describe_inputs(records: Records) -> None:
-    """DLPack does not tell complex tensors from their conjugates, as torch has them: these go to the slow path."""
     point = records.point
     written = {update.input for update in point.updates}
     for number, (spec, source) in enumerate(zip(point.signature.inputs, records.sources, strict=True)):
         kind = "pinned" if spec.value is not None else spec.kind
         dims = [word for dim in spec.dims for word in _input_dim(records, dim)]
         dtype, exchange, itemsize = _element(records, spec.dtype)
-        exchange = 0 if spec.dtype.startswith("complex") else exchange
         fixed = spec.value or 0
         rank = len(spec.dims)
         row = [INPUT_KINDS[kind], source, dtype, exchange, itemsize, rank, int(number in written), fixed, *dims]

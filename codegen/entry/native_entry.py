@@ -32,6 +32,7 @@ from optc.codegen.entry.signature import EntryPoint
 from optc.codegen.machine import jit
 from optc.codegen.process.context import runtime
 
+_IS_CONJUGATE = sys.intern("is_conj")
 _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
 
@@ -67,6 +68,7 @@ class _Loaded:
 
     def _value(self, name: str) -> int:
         objects: dict[str, object] = {"ndarray": np.ndarray, "int": int, "float": float, "true": True, "false": False}
+        objects["is_conj"] = _IS_CONJUGATE
         if name in objects:
             return id(objects[name])
         if name.startswith("Py") and name != "PyArray_NewFromDescr":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ import optc
 
 torch = pytest.importorskip("torch")
 from optc.interop.torch_modules import module_of
+from optc.runtime.compiled import CompiledFunction
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
@@ -176,6 +178,24 @@ def test_views_that_torch_conjugates_and_negates_later_are_taken_for_what_they_s
     for _ in range(2):
         assert fast(numbers).tolist() == [2 + 4j, 6 - 8j]
         assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
+
+
+def test_complex_tensors_need_no_way_around_native_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = optc.compile(torch.jit.trace(lambda z: z * 2, (torch.ones(2, dtype=torch.complex64),)))
+    numbers = torch.tensor([1 + 2j, 3 - 4j])
+    assert fast(numbers).tolist() == [2 + 4j, 6 - 8j]
+    seen: list[bool] = []
+    dispatch = CompiledFunction._dispatch
+
+    def counted(self: CompiledFunction, *arguments: Any) -> Any:
+        seen.append(arguments[0].is_conj())
+        return dispatch(self, *arguments)
+
+    monkeypatch.setattr(CompiledFunction, "_dispatch", counted)
+    for _ in range(2):
+        assert fast(numbers).tolist() == [2 + 4j, 6 - 8j]
+        assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
+    assert seen == [True, True]
 
 
 def doubled(x: torch.Tensor, times: int = 2) -> torch.Tensor:
