@@ -21,7 +21,7 @@ from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type
 from optc.ops.builder import Builder
-from optc.ops.complex_parts import Parts, Rule, as_tensors, on_each
+from optc.ops.complex_parts import Parts, Rule, as_tensors, on_each, pairs_of, parts_of_pairs
 from optc.ops.registry import Layout, operator_of
 from optc.passes.decompose import decomposition_argument, remove_between
 from optc.pipeline import graph_pass
@@ -122,7 +122,7 @@ class _Splitting:
                 sides = (np.ascontiguousarray(side) for side in (value.constant.real, value.constant.imag))
                 found = Parts(*map(self.builder.constant, sides))
             else:
-                found = Parts(*_sides(self.builder, value.node.inputs[0]))
+                found = parts_of_pairs(self.builder, value.node.inputs[0])
         self.parts[value] = found
         return found
 
@@ -140,20 +140,10 @@ class _Splitting:
         follower = value.node.next
         assert follower is not None
         with self.graph.inserting(follower):
-            pairs = self.builder("aten::stack", list(self.parts[value]), -1)
+            pairs = pairs_of(self.builder, self.parts[value])
             joined = self.builder("aten::view_as_complex", pairs)
         joined.name = value.name
         value.replace_all_uses_with(joined)
-
-
-def _sides(b: Builder, pairs: Value) -> list[Value]:
-    """The first and the second numbers of pairs: what these were put together from, where that is seen."""
-    node = pairs.node
-    if node.kind == "aten::stack" and node.inputs[1].is_constant and node.inputs[1].constant == -1:
-        items = _leaves(node.inputs[0])
-        if len(items) == 2:
-            return items
-    return [b("aten::select.int", pairs, -1, place) for place in (0, 1)]
 
 
 def _leaves(argument: Value) -> list[Value]:

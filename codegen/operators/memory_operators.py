@@ -13,6 +13,7 @@ from optc.codegen.kernels.native import MemoryTensor, NoneValue
 from optc.codegen.llvm import Value
 from optc.codegen.operators import (
     draws,
+    fourier,
     gathers,
     matrix_systems,
     padding,
@@ -149,5 +150,6 @@ KERNELS: dict[str, Callable[[Driver, Node, Operator], None]] = {
     "cumulative": scans.cumulative,
     "select_scatter": writes.scatter,
     **draws.KERNELS,
+    **fourier.KERNELS,
     **matrix_systems.KERNELS,
 }

@@ -60,6 +60,29 @@ def as_tensors(b: Any, parts: Parts) -> Parts:
     return Parts(*(part if _is_tensor(part) else b("aten::full_like", tensor, part) for part in parts))
 
 
+def parts_of_pairs(b: Any, pairs: Any) -> Parts:
+    """The first and the second numbers of pairs: what these were put together from, where that is seen."""
+    node = pairs.node
+    if node.kind == "aten::stack" and node.inputs[1].is_constant and node.inputs[1].constant == -1:
+        items = node.inputs[0].node.inputs if node.inputs[0].node.kind == "prim::ListConstruct" else ()
+        if len(items) == 2:
+            return Parts(*items)
+    return Parts(*(b("aten::select.int", pairs, -1, place) for place in (0, 1)))
+
+
+def pairs_of(b: Any, parts: Parts) -> Any:
+    """Parts side by side as `[..., 2]`: the tensor that they were taken from, where that is seen."""
+    nodes = [part.node for part in parts]
+    last = len(b.shape(parts.real))
+    if all(node.kind == "aten::select" and node.inputs[1].is_constant and node.inputs[2].is_constant for node in nodes):
+        places = [(node.inputs[1].constant, node.inputs[2].constant) for node in nodes]
+        pairs = nodes[0].inputs[0]
+        is_same = nodes[1].inputs[0] is pairs and b.shape(pairs)[-1] == 2
+        if is_same and [place for _, place in places] == [0, 1] and {dim for dim, _ in places} <= {-1, last}:
+            return pairs
+    return b("aten::stack", list(parts), -1)
+
+
 def _side(item: Any, place: int) -> Any:
     if isinstance(item, Parts):
         return item[place]

@@ -1,7 +1,9 @@
-"""Fourier transforms of known length as products with matrices, over real and imaginary parts.
+"""Fourier transforms of known length over real and imaginary parts.
 
-A transform of `n` points is a product with an n by n matrix. Long ones are taken apart as Cooley and Tukey do: with
-n = a * b, transforms of `a` points, factors, and transforms of `b` points.
+They become `prim::FourierTransform`s, which work on pairs of numbers: one of them where a transform is short and there
+are enough to do at a time, else two by Cooley and Tukey, with n = a * b: transforms of `a` points, factors, and
+transforms of `b` points. Lengths with large prime factors are products with a matrix where they are short, else
+convolutions, as Bluestein found: jk = (j^2 + k^2 - (j - k)^2) / 2. Real transforms are complex ones of half their length.
 """
 
 from __future__ import annotations
@@ -13,39 +15,32 @@ from typing import Any
 import numpy as np
 
 from optc.errors import UnsupportedError
+from optc.ir.dims import Dim, product
 from optc.ops.abstract import normalize_dim
-from optc.ops.complex_parts import Parts, Rule, declare_parts
+from optc.ops.complex_parts import Parts, Rule, declare_parts, multiplied, pairs_of, parts_of_pairs
 from optc.ops.fourier import transformed_places
+from optc.ops.fourier_transform import unit_roots
 from optc.ops.promotion import float_result, operand_type
 
 Array = np.ndarray[Any, Any]
 
+LARGEST_PRIME = 13
+"""Transforms of so many points are done in registers."""
+
 DIRECT = 128
-"""Transforms of up to so many points are one product."""
+"""Transforms of up to so many points that have larger factors are one product with a matrix."""
 
-LONGEST_DIRECT = 1024
-"""Transforms that have no factors are one product up to here; longer ones are left to numpy."""
+LONGEST = 1024
+"""Longer ones are taken apart: what as many of them as a vector has lanes keep would not stay in the cache."""
 
+ENOUGH = 16
+"""With fewer transforms at a time, one that is not short is taken apart."""
 
-# Along the last dimension --------------------------------------------------------------------------------------------
-
-
-def _turns(rows: int, columns: int, count: int) -> tuple[Array, Array]:
-    """Cosines and sines of 2 pi row column / count. Whole turns are taken out before anything is rounded, and quarters
-    of them are exact: what has no imaginary part gets none."""
-    steps = np.arange(rows)[:, None] * np.arange(columns)[None, :] % count
-    angles = steps * (2 * math.pi / count)
-    cosines = np.where(4 * steps % (2 * count) == count, 0.0, np.cos(angles))
-    return cosines, np.where(2 * steps % count == 0, 0.0, np.sin(angles))
+SHORT = 64
+"""Up to so many points it is not worth it."""
 
 
-def _times(b: Any, x: Any, matrix: Array) -> Any:
-    dtype = operand_type(b.type(x)).numpy
-    return b("aten::matmul", x, b.constant(np.ascontiguousarray(matrix.astype(dtype) + dtype.type(0))))
-
-
-def _first(b: Any, x: Any, count: int) -> Any:
-    return b("aten::slice.Tensor", x, -1, 0, count)
+# Pairs ---------------------------------------------------------------------------------------------------------------
 
 
 def _half(count: int) -> int:
@@ -53,83 +48,201 @@ def _half(count: int) -> int:
     return count // 2 + 1
 
 
+def _is_smooth(count: int) -> bool:
+    """Whether a number has small prime factors only."""
+    for factor in range(2, LARGEST_PRIME + 1):
+        while count % factor == 0:
+            count //= factor
+    return count == 1
+
+
 def _factor(count: int) -> int:
-    """The largest factor of a number up to its root."""
-    return next(factor for factor in range(math.isqrt(count), 0, -1) if count % factor == 0)
+    """A factor of a number up to its root: the largest that fills vectors, if there is one that is not far from it."""
+    root = math.isqrt(count)
+    found = [factor for factor in range(1, root + 1) if count % factor == 0]
+    filling = [factor for factor in found if factor % ENOUGH == 0 and 4 * factor > root]
+    return (filling or found)[-1]
 
 
-def _direct(b: Any, x: Any, count: int, sign: int, scale: float, kept: int) -> Parts:
-    """The first `kept` numbers of a transform as one product; `x` may be real."""
-    cosines, sines = _turns(count, kept, count)
-    cosines, sines = scale * cosines, sign * scale * sines
-    rows = [np.hstack([cosines, sines])]
-    if isinstance(x, Parts):
-        rows.append(np.hstack([-sines, cosines]))
-        x = b("aten::cat", list(x), -1)
-    both = _times(b, x, np.vstack(rows))
-    return Parts(_first(b, both, kept), b("aten::slice.Tensor", both, -1, kept, 2 * kept))
+def _is_one_step(b: Any, x: Any, dim: int, count: int, is_real: bool = False) -> bool:
+    """Whether transforms of `count` complex numbers along a dimension are done as they are."""
+    if count > LONGEST or not _is_smooth(count):
+        return False
+    shape = b.shape(x) if is_real else b.shape(x)[:-1]
+    others: Dim = product([extent for place, extent in enumerate(shape) if place != dim])
+    return count <= SHORT or not (isinstance(others, int) and others < ENOUGH)
 
 
-def _on_parts(b: Any, name: str, x: Any, *arguments: Any) -> Any:
-    if isinstance(x, Parts):
-        return Parts(*(b(name, part, *arguments) for part in x))
-    return b(name, x, *arguments)
+def _transform(b: Any, x: Any, dim: int, kind: str, sign: int, scale: float, turns: Any = None) -> Any:
+    return b("prim::FourierTransform", x, dim, kind, sign > 0, float(scale), turns)
 
 
-def _transform(b: Any, x: Any, count: int, sign: int, scale: float, kept: int) -> Parts:
-    """The first `kept` of the numbers sum(x[j] exp(sign 2 pi i j k / count)) * scale; `x` may be real."""
+def _table(b: Any, x: Any, values: Array) -> Any:
+    """A constant of the type of a tensor."""
+    return b.constant(np.ascontiguousarray(values.astype(operand_type(b.type(x)).numpy) + 0))
+
+
+def _times(b: Any, pairs: Any, values: Array) -> Any:
+    """Pairs times complex constants."""
+    table = Parts(_table(b, pairs, values.real), _table(b, pairs, values.imag))
+    return pairs_of(b, multiplied(b, parts_of_pairs(b, pairs), table))
+
+
+def _complex(b: Any, x: Any, dim: int, sign: int, scale: float, turns: Array | None = None) -> Any:
+    """The pairs sum(x[j] exp(sign 2 pi i j k / n)) * scale, times `turns`, which has the last two dimensions."""
+    count = b.shape(x)[dim]
+    if _is_one_step(b, x, dim, count) and count > 1:
+        table = None if turns is None else _table(b, x, np.stack([turns.real, turns.imag]))
+        return _transform(b, x, dim, "complex", sign, scale, table)
+    x = b("aten::transpose.int", x, dim, -2)
+    if count == 1:
+        found = b("aten::mul.Scalar", x, scale)
+    elif _is_smooth(count):
+        found = _in_two(b, x, sign, scale)
+    else:
+        found = (_by_matrix if count <= DIRECT else _by_convolution)(b, x, sign, scale)
+    found = b("aten::transpose.int", found, dim, -2)
+    return found if turns is None else _times(b, found, turns)
+
+
+def _in_two(b: Any, x: Any, sign: int, scale: float) -> Any:
+    """With n = a * b: result k + a l is the l-th of b points, each of which is the k-th result of a points."""
+    shape = b.shape(x)
+    rank, count = len(shape), shape[-2]
     first = _factor(count)
-    if count <= DIRECT or first == 1:
-        if count > LONGEST_DIRECT:
-            raise UnsupportedError(f"a transform of {count} points has no factors")
-        return _direct(b, x, count, sign, scale, kept)
     second = count // first
-    columns = _on_parts(b, "aten::transpose.int", _on_parts(b, "aten::unflatten.int", x, -1, [first, second]), -2, -1)
-    inner = _turned(b, _transform(b, columns, first, sign, scale, first), first, second, sign)
-    outer = _transform(b, _on_parts(b, "aten::transpose.int", inner, -2, -1), second, sign, 1.0, second)
-    ordered = _on_parts(b, "aten::transpose.int", outer, -2, -1)
-    whole = Parts(*(_first(b, b("aten::flatten.using_ints", part, -2, -1), kept) for part in ordered))
-    return whole if isinstance(x, Parts) else _without_rounding(b, whole, count)
+    matrix = b("aten::unflatten.int", x, -2, [first, second])
+    roots = unit_roots(count, sign)[np.arange(first)[:, None] * np.arange(second)[None, :]]
+    inner = _complex(b, matrix, rank - 2, sign, scale, roots)
+    outer = _complex(b, b("aten::transpose.int", inner, -3, -2), rank - 2, sign, 1.0)
+    return b("aten::flatten.using_ints", outer, -3, -2)
 
 
-def _without_rounding(b: Any, x: Parts, count: int) -> Parts:
-    """The transform of real numbers: the first number of it is real, and so is the one in the middle."""
-    (kept,) = b.shape(x.real)[-1:]
-    places = np.arange(kept)
-    mask = (2 * places % count != 0).astype(operand_type(b.type(x.real)).numpy)
-    return Parts(x.real, b("aten::mul.Tensor", x.imaginary, b.constant(mask)))
+def _matrix(count: int, kept: int, sign: int, scale: float) -> Array:
+    """The transform of real numbers as a matrix, whose columns are the real and imaginary parts of results by turns."""
+    roots = scale * unit_roots(count, sign)[np.arange(count)[:, None] * np.arange(kept)[None, :] % count]
+    return np.stack([roots.real, roots.imag], -1).reshape(count, 2 * kept)
 
 
-def _turned(b: Any, x: Parts, first: int, second: int, sign: int) -> Parts:
-    """The factors between the two halves of a transform that is taken apart; `x` is `second` by `first`."""
-    cosines, sines = _turns(second, first, first * second)
-    dtype = operand_type(b.type(x.real)).numpy
-    cosines, sines = (b.constant(table.astype(dtype)) for table in (cosines, sign * sines))
-    products = [[b("aten::mul.Tensor", part, table) for table in (cosines, sines)] for part in x]
-    return Parts(
-        b("aten::sub.Tensor", products[0][0], products[1][1]), b("aten::add.Tensor", products[0][1], products[1][0])
-    )  # fmt: skip
+def _by_matrix(b: Any, x: Any, sign: int, scale: float) -> Any:
+    """One product: the matrix takes pairs to pairs."""
+    count = b.shape(x)[-2]
+    real = _matrix(count, count, sign, scale)
+    turned = np.stack([-real[:, 1::2], real[:, 0::2]], -1).reshape(real.shape)
+    flat = b("aten::flatten.using_ints", x, -2, -1)
+    found = b("aten::matmul", flat, _table(b, x, np.stack([real, turned], 1).reshape(2 * count, 2 * count)))
+    return b("aten::unflatten.int", found, -1, [count, 2])
 
 
-def _real_result(b: Any, x: Parts, count: int, sign: int, scale: float) -> Any:
-    """The real numbers whose transform begins with `x`, which has half of it."""
+def _by_convolution(b: Any, x: Any, sign: int, scale: float) -> Any:
+    """A convolution with exp(-sign pi i j^2 / n), by transforms of a length that has small factors."""
+    count = b.shape(x)[-2]
+    rank = len(b.shape(x))
+    length = 1 << (2 * count - 2).bit_length()
+    chirp = unit_roots(2 * count, sign)[np.arange(count) ** 2 % (2 * count)]
+    response = np.zeros(length, np.complex128)
+    response[:count] = chirp.conj()
+    response[length - count + 1 :] = chirp.conj()[:0:-1]
+    padded = b("aten::constant_pad_nd", _times(b, x, chirp), [0, 0, 0, length - count])
+    spectrum = _times(b, _complex(b, padded, rank - 2, -1, 1.0), np.fft.fft(response))
+    found = _complex(b, spectrum, rank - 2, 1, scale / length)
+    return _times(b, b("aten::slice.Tensor", found, -2, 0, count), chirp)
+
+
+# Real numbers --------------------------------------------------------------------------------------------------------
+
+
+def _with_zeros(b: Any, x: Any) -> Any:
+    """Real numbers as pairs."""
+    return b("aten::stack", [x, b("aten::zeros_like", x)], -1)
+
+
+def _from_real(b: Any, x: Any, dim: int, sign: int, scale: float) -> Any:
+    """The first half of the transform of real numbers, as pairs."""
+    count = b.shape(x)[dim]
+    if count % 2 and count <= DIRECT and not _is_smooth(count):
+        found = _half_by_matrix(b, b("aten::transpose.int", x, dim, -1), sign, scale)
+        return b("aten::transpose.int", found, dim, -2)
+    if count % 2:
+        whole = _complex(b, _with_zeros(b, x), dim, sign, scale)
+        return _without_rounding(b, b("aten::slice.Tensor", whole, dim, 0, _half(count)), dim)
+    if _is_one_step(b, x, dim, count // 2, is_real=True):
+        return _transform(b, x, dim, "to_half", sign, scale)
+    pairs = b("aten::unflatten.int", b("aten::transpose.int", x, dim, -1), -1, [count // 2, 2])
+    whole = _complex(b, pairs, len(b.shape(pairs)) - 2, sign, scale)
+    return b("aten::transpose.int", _taken_apart(b, whole, count, sign), dim, -2)
+
+
+def _half_by_matrix(b: Any, x: Any, sign: int, scale: float) -> Any:
+    """Along the last dimension, by one product."""
+    count = b.shape(x)[-1]
     half = _half(count)
-    if count > DIRECT:
-        return _transform(b, _completed(b, x, count), count, sign, scale, count).real
-    cosines, sines = _turns(half, count, count)
-    weights = np.full((half, 1), 2.0 * scale)
-    weights[0] = scale
+    found = b("aten::matmul", x, _table(b, x, _matrix(count, half, sign, scale)))
+    return b("aten::unflatten.int", found, -1, [half, 2])
+
+
+def _without_rounding(b: Any, x: Any, dim: int) -> Any:
+    """The first number of the transform of real ones has no imaginary part."""
+    first = b("aten::mul.Tensor", b("aten::slice.Tensor", x, dim, 0, 1), _table(b, x, np.array([1.0, 0.0])))
+    return b("aten::cat", [first, b("aten::slice.Tensor", x, dim, 1)], dim)
+
+
+def _mirrored(b: Any, parts: Parts) -> Parts:
+    """The conjugates of complex numbers, last first."""
+    return Parts(b("aten::flip", parts.real, [-1]), b("aten::neg", b("aten::flip", parts.imaginary, [-1])))
+
+
+def _sums_and_turned(b: Any, x: Parts, y: Parts, share: float, factors: Array) -> Any:
+    """(x + y) * share + (x - y) * factors, as pairs."""
+    total = Parts(*(b("aten::mul.Scalar", b("aten::add.Tensor", *sides), share) for sides in zip(x, y)))
+    difference = Parts(*(b("aten::sub.Tensor", *sides) for sides in zip(x, y)))
+    table = Parts(_table(b, x.real, factors.real), _table(b, x.real, factors.imag))
+    turned = multiplied(b, difference, table)
+    return pairs_of(b, Parts(*(b("aten::add.Tensor", *sides) for sides in zip(total, turned))))
+
+
+def _taken_apart(b: Any, x: Any, count: int, sign: int) -> Any:
+    """The first half of the transform of `count` real numbers, of that of half as many complex ones, whose parts they
+    are by turns."""
+    around = b("aten::cat", [x, b("aten::slice.Tensor", x, -2, 0, 1)], -2)
+    parts = parts_of_pairs(b, around)
+    return _sums_and_turned(b, parts, _mirrored(b, parts), 0.5, -0.5j * unit_roots(count, sign)[: _half(count)])
+
+
+def _to_real(b: Any, x: Any, dim: int, count: int, sign: int, scale: float) -> Any:
+    """The real numbers whose transform begins with the pairs `x`, which are half of it."""
+    if count % 2 or count == 2:
+        whole = _complex(b, _completed(b, x, dim, count), dim, sign, scale)
+        return b("aten::select.int", whole, -1, 0)
+    if _is_one_step(b, x, dim, count // 2):
+        return _transform(b, x, dim, "from_half", sign, scale)
+    pairs = _put_together(b, b("aten::transpose.int", x, dim, -2), count, sign)
+    whole = _complex(b, pairs, len(b.shape(pairs)) - 2, sign, scale)
+    return b("aten::transpose.int", b("aten::flatten.using_ints", whole, -2, -1), dim, -1)
+
+
+def _put_together(b: Any, x: Any, count: int, sign: int) -> Any:
+    """The transform of half as many complex numbers, whose parts are `count` real ones by turns."""
+    half = count // 2
+    parts = parts_of_pairs(b, x)
+    inside = b("aten::slice.Tensor", parts.imaginary, -1, 1, half)
+    parts = Parts(parts.real, b("aten::constant_pad_nd", inside, [1, 1]))
+    first = Parts(*(b("aten::slice.Tensor", part, -1, 0, half) for part in parts))
+    other = Parts(*(b("aten::slice.Tensor", part, -1, 0, half) for part in _mirrored(b, parts)))
+    return _sums_and_turned(b, first, other, 1.0, 1j * unit_roots(count, sign)[:half])
+
+
+def _completed(b: Any, x: Any, dim: int, count: int) -> Any:
+    """All of a spectrum: what is missing are the conjugates of what is there, backwards. The first number, and the one in
+    the middle, are taken for real ones."""
+    real = _table(b, x, np.array([1.0, 0.0]))
+    conjugate = _table(b, x, np.array([1.0, -1.0]))
+    inside = b("aten::slice.Tensor", x, dim, 1, (count + 1) // 2)
+    listed = [b("aten::mul.Tensor", b("aten::slice.Tensor", x, dim, 0, 1), real), inside]
     if count % 2 == 0:
-        weights[-1] = scale
-    rows = np.vstack([weights * cosines, -sign * weights * sines])
-    return _times(b, b("aten::cat", list(x), -1), rows)
-
-
-def _completed(b: Any, x: Parts, count: int) -> Parts:
-    """All of a spectrum: what is missing are the conjugates of what is there, backwards."""
-    mirrored = Parts(*(b("aten::flip", b("aten::slice.Tensor", part, -1, 1, (count + 1) // 2), [-1]) for part in x))
-    rest = (mirrored.real, b("aten::neg", mirrored.imaginary))
-    return Parts(*(b("aten::cat", [part, other], -1) for part, other in zip(x, rest)))
+        listed.append(b("aten::mul.Tensor", b("aten::slice.Tensor", x, dim, count // 2, count // 2 + 1), real))
+    listed.append(b("aten::mul.Tensor", b("aten::flip", inside, [dim]), conjugate))
+    return b("aten::cat", listed, dim)
 
 
 # Operators -----------------------------------------------------------------------------------------------------------
@@ -141,17 +254,16 @@ def _scale(norm: str | None, count: int, is_inverse: bool) -> float:
     return 1 / count if (norm == "forward") != is_inverse else 1.0
 
 
-def _fitted(b: Any, x: Any, place: int, count: int) -> Any:
-    """So many numbers along the last dimension, which was dimension `place`."""
-    shape = b.shape(x.real if isinstance(x, Parts) else x)
-    extent = shape[place]
-    if place != len(shape) - 1:
-        x = _on_parts(b, "aten::transpose.int", x, place, -1)
+def _fitted(b: Any, x: Any, dim: int, count: int) -> Any:
+    """So many numbers along a dimension of a tensor of real numbers or pairs."""
+    shape = b.shape(x)
+    extent = shape[dim]
     if not isinstance(extent, int):
         raise UnsupportedError("the length of a transform is not known")
     if extent > count:
-        return _on_parts(b, "aten::slice.Tensor", x, -1, 0, count)
-    return x if extent == count else _on_parts(b, "aten::constant_pad_nd", x, [0, count - extent])
+        return b("aten::slice.Tensor", x, dim, 0, count)
+    behind = [0, 0] * (len(shape) - 1 - dim)
+    return x if extent == count else b("aten::constant_pad_nd", x, [*behind, 0, count - extent])
 
 
 def _prepared(b: Any, x: Any) -> Any:
@@ -162,22 +274,23 @@ def _prepared(b: Any, x: Any) -> Any:
     return x if working is dtype else b("aten::_to_copy", x, dtype=working.code)
 
 
-def _along(b: Any, kind: str, x: Any, place: int, count: Any, norm: str | None) -> Any:
+def _along(b: Any, kind: str, x: Any, dim: int, count: Any, norm: str | None) -> Any:
     """One transform along one dimension; `kind` is PyTorch's name for it."""
-    is_inverse, real_result = kind in ("ifft", "irfft", "ihfft"), kind in ("irfft", "hfft")
+    is_inverse, is_real, real_result = (
+        kind in ("ifft", "irfft", "ihfft"),
+        kind in ("rfft", "ihfft"),
+        kind in ("irfft", "hfft"),
+    )
     if not isinstance(count, int):
         raise UnsupportedError("the length of a transform is not known")
-    sign = 1 if is_inverse else -1
-    rank = len(b.shape(x.real if isinstance(x, Parts) else x))
-    points = _fitted(b, x, place, _half(count) if real_result else count)
-    scale = _scale(norm, count, is_inverse)
+    sign, scale = 1 if is_inverse else -1, _scale(norm, count, is_inverse)
+    if is_real:
+        return parts_of_pairs(b, _from_real(b, _fitted(b, x, dim, count), dim, sign, scale))
+    pairs = pairs_of(b, x) if isinstance(x, Parts) else _with_zeros(b, x)
+    pairs = _fitted(b, pairs, dim, _half(count) if real_result else count)
     if real_result:
-        whole = points if isinstance(points, Parts) else Parts(points, b("aten::zeros_like", points))
-        found: Any = _real_result(b, whole, count, sign, scale)
-    else:
-        kept = _half(count) if kind in ("rfft", "ihfft") else count
-        found = _transform(b, points, count, sign, scale, kept)
-    return found if place == rank - 1 else _on_parts(b, "aten::transpose.int", found, place, -1)
+        return _to_real(b, pairs, dim, count, sign, scale)
+    return parts_of_pairs(b, _complex(b, pairs, dim, sign, scale))
 
 
 def _single(kind: str) -> Rule:
@@ -241,7 +354,7 @@ def _back_in_time(
         raise UnsupportedError("a complex signal of frames")
     hop, win = n_fft // 4 if hop is None else hop, n_fft if win is None else win
     rank = len(b.shape(x.real))
-    spectra = x if rank == 3 else _on_parts(b, "aten::unsqueeze", x, 0)
+    spectra = x if rank == 3 else Parts(*(b("aten::unsqueeze", part, 0) for part in x))
     frames = _along(b, "irfft", spectra, 1, n_fft, "ortho" if normalized else None)
     count = b.shape(frames)[-1]
     left = (n_fft - win) // 2

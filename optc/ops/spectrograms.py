@@ -104,10 +104,10 @@ def _build_stft(
     if single and is_complex:
         raise RuntimeError("Cannot have onesided output if window or input is complex")
     kind = "aten::fft_rfft" if single else "aten::fft_fft"
-    spectrum = b(kind, frames, None, -1, "ortho" if normalized else None)
-    turned = b("aten::transpose.int", spectrum, -2, -1)
+    columns = b("aten::transpose.int", frames, -2, -1)
+    spectrum = b(kind, columns, None, -2, "ortho" if normalized else None)
     keeps = is_complex if return_complex is None else return_complex
-    return turned if keeps else b("aten::view_as_real", turned)
+    return spectrum if keeps else b("aten::view_as_real", spectrum)
 
 
 def _build_centred_stft(

@@ -37,6 +37,12 @@ SIGNALS: dict[str, list[Any]] = {
     **{f"aten::fft_{kind}": [_SEVERAL[place] for place in (0, 1, 3, 4)] for kind in ("rfftn", "ihfftn")},
     **{f"aten::fft_{kind}": _PLANES for kind in ("fft2", "ifft2", "irfft2", "hfft2")},
     **{f"aten::fft_{kind}": _PLANES[:1] for kind in ("rfft2", "ihfft2")},
+    "prim::FourierTransform": [
+        (_numbers(3, 12), 1, "to_half", False, 1.0, None), (_numbers(12, 3), 0, "to_half", True, 0.5, None),
+        (_numbers(3, 7, 2), 1, "from_half", True, 1.0, None), (_numbers(7, 3, 2), 0, "from_half", False, 2.0, None),
+        (_numbers(3, 15, 2), 1, "complex", False, 0.5, None), (_numbers(2, 6, 3, 2, dtype="float64"), 1, "complex", True, 1.0, None),
+        (_numbers(2, 4, 5, 2), 1, "complex", False, 1.0, _numbers(2, 4, 5)),
+    ],
     "aten::fft_fftshift": [(_numbers(5, 4),), (_numbers(5, 4), [0]), (_numbers(5), [1])],
     "aten::fft_ifftshift": [(_numbers(5, 4),), (_numbers(5, 4), [0])],
     "aten::fft_fftfreq": [(5,), (4, 0.5), (3, 2.0, FLOAT64)], "aten::fft_rfftfreq": [(5,), (4, 0.5)],
