@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from optc.codegen.driver.copies import copy_kernel
 from optc.codegen.driver.frame import Frame, Unsupported
+from optc.codegen.driver.lowering import LoweredGroup
 from optc.codegen.kernels.emitter import emit_dim
+from optc.codegen.kernels.kernel import Buffer, renamed_stores
 from optc.codegen.kernels.native import Aggregate, MemoryTensor, fits_registers
 from optc.ir.dims import Dim, symbols
 from optc.ir.graph import Node, Value
@@ -18,7 +23,8 @@ def part_for(frame: Frame, value: Value) -> MemoryTensor | None:
 
     The concatenation's memory is allocated with its first part.
     """
-    node = _concatenation_of(value)
+    placed = _placed(value)
+    node = _concatenation_of(placed)
     if node is None or not _is_known(frame, node):
         return None
     dim = _along(node)
@@ -27,13 +33,63 @@ def part_for(frame: Frame, value: Value) -> MemoryTensor | None:
     result = frame.begun[node.output]
     before: Dim = 0
     for item in node.inputs[0].node.inputs:
-        if item is value:
+        if item is placed:
             break
         before = before + _extent(item, dim)
-    part = _part(frame, result, value, before, dim)
-    frame.parts[value] = part
+    part = _part(frame, result, placed, before, dim)
+    frame.parts[placed] = part
     frame.share(value, node.output)
+    if placed is not value:
+        part = replace(part, shape=_without(part.shape, dim), strides=_without(part.strides, dim))
+    frame.offsets[value] = node.output, before * result.strides[dim]
     return part
+
+
+def _placed(value: Value) -> Value:
+    """What is concatenated: the value, or the value with one more dimension, along which that is done."""
+    if len(value.uses) != 1 or value.uses[0].node.kind != "aten::unsqueeze":
+        return value
+    view = value.uses[0].node.output
+    node = _concatenation_of(view)
+    if node is None or view.node.owner is not value.node.owner or not view.node.inputs[1].is_constant:
+        return value
+    dim = abstract(view.node.inputs[1])
+    return view if normalize_dim(dim, len(abstract(view).shape)) == _along(node) else value
+
+
+def _without(dims: tuple[Dim, ...], place: int) -> tuple[Dim, ...]:
+    return dims[:place] + dims[place + 1 :]
+
+
+def interleaved(frame: Frame, lowered: LoweredGroup, parts: Mapping[Value, MemoryTensor | None]) -> LoweredGroup:
+    """The kernel with one output for each two results that lie between each other's elements, as the real and the
+    imaginary parts of complex numbers do: then whole vectors are written."""
+    results: list[Value] = []
+    moved: dict[str, tuple[Buffer, Dim]] = {}
+    for value, buffer in zip(lowered.results, [b for b in lowered.kernel.buffers if b.role == "output"], strict=True):
+        found = next((mine for mine in results if _are_twins(frame, parts, mine, value)), None)
+        if found is None:
+            results.append(value)
+            continue
+        outputs = [b for b in lowered.kernel.buffers if b.role == "output" and b.name not in moved]
+        moved[buffer.name] = outputs[results.index(found)], 1
+    if not moved:
+        return lowered
+    body = renamed_stores(lowered.kernel.body, moved)
+    buffers = tuple(buffer for buffer in lowered.kernel.buffers if buffer.name not in moved)
+    return replace(lowered, kernel=replace(lowered.kernel, buffers=buffers, body=body), results=results)
+
+
+def _are_twins(frame: Frame, parts: Mapping[Value, MemoryTensor | None], first: Value, second: Value) -> bool:
+    """Whether the elements of two results lie in one concatenation, those of the second right behind those of the first,
+    and nothing else between them."""
+    part, other = parts[first], parts[second]
+    if part is None or other is None or part.strides != other.strides or not part.strides or part.strides[-1] != 2:
+        return False
+    if first not in frame.offsets or second not in frame.offsets:
+        return False
+    (node, before), (other_node, behind) = frame.offsets[first], frame.offsets[second]
+    return node is other_node and behind - before == 1
 
 
 def _concatenation_of(value: Value) -> Node | None:
@@ -92,8 +148,15 @@ def emit(frame: Frame, node: Node, operator: Operator) -> None:
         source = frame.in_memory(value)
         if source.shape == (0,):
             continue
-        if frame.parts.pop(value, None) != source:
+        if not _is_there(frame.parts.pop(value, None), source):
             part = _part(frame, result, value, before, dim)
             frame.call_kernel(copy_kernel(source, part), [source.pointer, part.pointer], [node.kind])
         before = before + source.shape[dim]
     frame.define(node.output, result)
+
+
+def _is_there(part: MemoryTensor | None, source: MemoryTensor) -> bool:
+    """Whether a tensor lies in its part already."""
+    if part is None or part.pointer != source.pointer or part.shape != source.shape:
+        return False
+    return all(extent == 1 or mine == other for extent, mine, other in zip(part.shape, part.strides, source.strides))

@@ -374,10 +374,12 @@ class Driver(Frame):
         parts = {value: self.part_for(value, group) for value in group.outputs()}
         lowered = lower_group(group, layouts, {value: part.strides for value, part in parts.items() if part})
         pointers = [(memories.get(value) or self.in_memory(value)).pointer for value in lowered.operands]
-        for value in lowered.results:
-            memory = parts[value] or self.allocate(value)
+        results = {value: parts[value] or self.allocate(value) for value in lowered.results}
+        for value, memory in results.items():
             self.define(value, memory)
-            pointers.append(memory.pointer)
+        if group.axes is None:
+            lowered = concatenation.interleaved(self, lowered, parts)
+        pointers += [results[value].pointer for value in lowered.results]
         notes, self.notes = self.notes, []
         self.call_kernel(lowered.kernel, pointers, [node.kind for node in group.nodes], notes)
 

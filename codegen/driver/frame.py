@@ -119,6 +119,7 @@ class Frame:
         self.lent: set[IRValue] = set()
         self.begun: dict[IRValue, MemoryTensor] = {}
         self.parts: dict[IRValue, MemoryTensor] = {}
+        self.offsets: dict[IRValue, tuple[IRValue, Dim]] = {}
         self.heap: list[Slot] = []
         self.takes_blocks = False
         self.copies: list[Slot] = []

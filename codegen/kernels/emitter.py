@@ -27,6 +27,7 @@ from optc.codegen.kernels.kernel import (
     dims_of,
     groups_abreast,
     is_near,
+    pairs_of_stores,
     stride_of,
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
@@ -102,6 +103,8 @@ class _KernelEmitter:
         self.variable = ""
         self.mask: Value | None = None
         self.remaining: Value = b.constant("i64", 0)
+        self.pairs: dict[tuple[str, Dim], Dim] = {}
+        self.waiting: dict[tuple[str, Dim], Value] = {}
         self.active = 0  # how many lanes the mask sets, where that is known and storing under it takes long
 
     def bind(self, arguments: list[Value]) -> None:
@@ -157,8 +160,29 @@ class _KernelEmitter:
                 self.assign(name, value)
             case Accumulate(name, combine):
                 self.assign(name, self.combined(combine, self.locals[name], value))
+            case Store(buffer, index) if self.is_paired(buffer, index):
+                self.store_paired(buffer, index, value)
             case Store(buffer, index):
                 self.store(self.buffers[buffer], buffer, index, value)
+
+    def is_paired(self, buffer: str, index: Dim) -> bool:
+        """Whether the gaps between the lanes of a store are filled by another one."""
+        return (buffer, index) in self.pairs or self.pairs.get((buffer, index - 1)) == index
+
+    def store_paired(self, buffer: str, index: Dim, value: Value) -> None:
+        """The first of two stores that fill each other's gaps waits for the second; then whole vectors are written."""
+        first = index if (buffer, index) in self.pairs else index - 1
+        self.waiting[buffer, index] = to_memory(self.b, value, self.kernel.buffer(buffer).dtype)
+        if not {(buffer, first), (buffer, first + 1)} <= self.waiting.keys():
+            return
+        b, lanes = self.b, self.lanes
+        sides = self.waiting.pop((buffer, first)), self.waiting.pop((buffer, first + 1))
+        element = memory_type(self.kernel.buffer(buffer).dtype)
+        start = b.gep(element, self.buffers[buffer], emit_dim(b, first, self.names))
+        for part in (0, 1):
+            lane = lanes // 2 * part
+            picked = [lane + place // 2 + lanes * (place % 2) for place in range(lanes)]
+            b.store(b.shuffle(*sides, picked), b.gep(element, start, lanes * part))
 
     def together(self, group: tuple[Statement, ...]) -> None:
         """Statements of one form: each step of all of their expressions before the next one."""
@@ -239,7 +263,7 @@ class _KernelEmitter:
         assigned = changed(loop.body)
         carried = [name for name in self.locals if name in assigned]
         start, stop = emit_dim(self.b, loop.start, self.names), emit_dim(self.b, loop.stop, self.names)
-        outer = self.variable, self.lanes, self.mask, self.active
+        outer = self.variable, self.lanes, self.mask, self.active, self.pairs
         inside = dict(self.locals)
         with self.b.for_loop(start, stop, loop.step, carried=[self.locals[name] for name in carried]) as emitted:
             self.locals.update(zip(carried, emitted.carried))
@@ -250,11 +274,12 @@ class _KernelEmitter:
                 self.mask = self.b.lane_mask(remaining, loop.lanes) if loop.masked else None
                 self.remaining = remaining
                 self.active = self.active_lanes(loop)
+                self.pairs = {} if loop.masked else pairs_of_stores(loop)
             for group in groups_abreast(loop):
                 self.together(group)
             emitted.yield_([self.locals[name] for name in carried])
         self.locals = {**inside, **dict(zip(carried, emitted.results))}
-        self.variable, self.lanes, self.mask, self.active = outer
+        self.variable, self.lanes, self.mask, self.active, self.pairs = outer
 
     def active_lanes(self, loop: Loop) -> int:
         """How many lanes of a masked loop do something, 0 where a store under a mask is one quick instruction anyway, or

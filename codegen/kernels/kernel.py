@@ -229,6 +229,19 @@ def is_near(stride: Dim | None) -> bool:
     return isinstance(stride, int) and 1 < stride <= NEAR
 
 
+def pairs_of_stores(loop: Loop) -> dict[tuple[str, Dim], Dim]:
+    """Places that the turns of a loop write with a gap between them which other stores of its body fill: buffer and index
+    of the first ones, and the indices of the second ones."""
+    stored = {(s.buffer, s.index) for s in loop.body if isinstance(s, Store) and stride_of(s.index, loop.variable) == 2}
+    read = {
+        leaf.value[0] for s in loop.body for value in values_of(s) for leaf in nodes(value) if leaf.op in ("load", "at")
+    }
+    kept = {place for place in stored if place[0] not in read}
+    return {
+        (name, index): index + 1 for name, index in kept if (name, index + 1) in kept and (name, index - 1) not in kept
+    }
+
+
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     """All statements, nested ones included, in program order."""
     for statement in body:
@@ -248,6 +261,19 @@ def values_of(statement: Statement) -> tuple[Expr, ...]:
     if isinstance(statement, Define | Assign | Store | Accumulate | Scan):
         return (statement.value,)
     return (statement.base, statement.value) if isinstance(statement, Scatter) else ()
+
+
+def renamed_stores(body: Iterable[Statement], moved: Mapping[str, tuple[Buffer, Dim]]) -> tuple[Statement, ...]:
+    """A body that stores into other buffers, further behind."""
+    result: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Loop):
+            statement = replace(statement, body=renamed_stores(statement.body, moved))
+        elif isinstance(statement, Store) and statement.buffer in moved:
+            buffer, distance = moved[statement.buffer]
+            statement = Store(buffer.name, statement.index + distance, statement.value)
+        result.append(statement)
+    return tuple(result)
 
 
 def defined(body: Iterable[Statement]) -> set[str]:

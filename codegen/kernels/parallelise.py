@@ -132,10 +132,23 @@ def is_independent(kernel: Kernel, loop: Loop) -> bool:
         return False
     outputs = {buffer.name for buffer in kernel.buffers if buffer.role == "output"}
     stores = [(store, loops) for store, loops in _stores(kernel.body, ()) if store.buffer in outputs]
-    places = {(store.buffer, store.index) for store, _ in stores}
-    if len(places) > len({buffer for buffer, _ in places}):
-        return False
-    return all(_is_private(store.index, loop, loops) for store, loops in stores)
+    widths = _widths([store for store, _ in stores])
+    return widths is not None and all(
+        _is_private(store.index, loop, loops, widths[store.buffer]) for store, loops in stores
+    )
+
+
+def _widths(stores: list[Store]) -> dict[str, int] | None:
+    """How far the places that are written to a buffer lie from each other; None where only running tells."""
+    widths: dict[str, int] = {}
+    for name in {store.buffer for store in stores}:
+        first, *others = [store.index for store in stores if store.buffer == name]
+        distances = [0, *(other - first for other in others)]
+        numbers = [distance for distance in distances if isinstance(distance, int)]
+        if len(numbers) < len(distances):
+            return None
+        widths[name] = max(numbers) - min(numbers)
+    return widths
 
 
 def _stores(body: tuple[Statement, ...], loops: tuple[Loop, ...]) -> list[tuple[Store, tuple[Loop, ...]]]:
@@ -149,9 +162,9 @@ def _stores(body: tuple[Statement, ...], loops: tuple[Loop, ...]) -> list[tuple[
     return found
 
 
-def _is_private(index: Dim, loop: Loop, loops: tuple[Loop, ...]) -> bool:
-    """True when equal places mean equal turns of `loop`: strides in the order of their size must step over all that
-    smaller ones reach, as the digits of a number do."""
+def _is_private(index: Dim, loop: Loop, loops: tuple[Loop, ...], width: int) -> bool:
+    """True when equal places mean equal turns of `loop`, each of which writes to places that are up to `width` apart:
+    strides in the order of their size must step over all that smaller ones reach, as the digits of a number do."""
     if loop not in loops:
         return False
     movements: list[tuple[Dim, Dim]] = []
@@ -164,7 +177,7 @@ def _is_private(index: Dim, loop: Loop, loops: tuple[Loop, ...]) -> bool:
     ordered = _ordered(movements)
     if ordered is None:
         return False
-    reach: Dim = 0
+    reach: Dim = width
     for stride, turns in ordered:
         if not _is_positive(stride - reach):
             return False

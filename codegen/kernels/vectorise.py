@@ -23,6 +23,7 @@ from optc.codegen.kernels.kernel import (
     is_near,
     leaves,
     local,
+    pairs_of_stores,
     statements,
     stride_of,
     values_of,
@@ -250,6 +251,8 @@ def _is_scattered(loop: Loop) -> bool:
             if node.op in ("load", "at")}  # fmt: skip
     written = {statement.index for statement in statements(body) if isinstance(statement, Store)}
     near = {index for index in read - written if is_near(stride_of(index, loop.variable))}
+    for (_, first), second in pairs_of_stores(loop).items():
+        near |= {first, second}
     return not _are_dense([index for index in accesses(body) if index not in near], loop.variable)
 
 

@@ -38,6 +38,34 @@ def test_computed_parts_are_written_where_they_belong(dim: int, dynamic: bool) -
     check(lambda x, y: optc.cat([x * 2, optc.relu(y), x - y], dim), 0, 5, 7, 19, dynamic=dynamic)
 
 
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+@pytest.mark.parametrize("dim", [0, 1, 2, 3])
+def test_computed_parts_of_stacks_are_written_where_they_belong(dim: int, dynamic: bool) -> None:
+    check(lambda x, y: optc.stack([x * 2, optc.relu(y), x - y], dim), 0, 5, 7, 19, dynamic=dynamic)
+
+
+@pytest.mark.parametrize("shape", [(9, 8), (70, 33), (3, 129), (1, 67), (200, 300)], ids=str)
+@pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dynamic"])
+def test_pairs_are_written_as_whole_vectors(shape: tuple[int, ...], dynamic: bool) -> None:
+    """One output for both numbers of the pairs, and the same values whatever is left behind the last vector."""
+
+    def program(x: Any, y: Any) -> Any:
+        return optc.stack([x * y + 1, optc.sigmoid(x) - y], -1)
+
+    check(program, 0, *shape, dynamic=dynamic)
+    (kernel,) = compiled(program, *tensors(*shape), dynamic=dynamic).kernels
+    assert "out0" in kernel.text
+    assert "out1" not in kernel.text
+
+
+def test_pairs_of_which_something_else_reads_one_side_are_copied_there() -> None:
+    def program(x: Any, y: Any) -> Any:
+        real = x * y
+        return optc.stack([real, x - y], -1) + real.unsqueeze(-1)
+
+    check(program, 1, 9, 33)
+
+
 def test_arguments_are_copied() -> None:
     check(lambda x, y: optc.cat([x, y + 1, y], 1), 2, 9, 33)
 

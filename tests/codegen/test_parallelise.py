@@ -88,6 +88,12 @@ def blocks(m: int, n: int) -> Kernel:
     return kernel(Loop("i", 0, m, 1, (inner,)))
 
 
+def pairs(n: int) -> Kernel:
+    """Two stores that fill each other's gaps."""
+    stores = Store("out", 2 * I, element(I)), Store("out", 2 * I + 1, load(X, I))
+    return kernel(Loop("i", 0, n, 1, stores, lanes=1))
+
+
 def running_total(n: int) -> Kernel:
     body = (Assign("total", local("total", FLOAT32) + load(X, I)), Store("out", I, local("total", FLOAT32)))
     return kernel(Define("total", literal(0.0, FLOAT32)), Loop("i", 0, n, 1, body))
@@ -100,6 +106,7 @@ SPLIT: dict[str, tuple[Kernel, Dim, str]] = {
     "rows of any size": (rows(M, N), M, "i"),
     "rows with scratch": (softmax_rows(200, 1000), 200, "i"),
     "columns": (columns(300, 1000), 8, "j"),
+    "pairs": (pairs(100_003), -(-100_003 // 1024), "i"),
     "few outer turns": (blocks(3, 50_000), 49, "j"),
 }
 
@@ -122,6 +129,9 @@ LEFT_ALONE = {
     "turns write the same place": kernel(Loop("i", 0, 100_000, 1, (Store("out", 0, element(I)),))),
     "turns write overlapping places": kernel(
         Loop("i", 0, 1000, 1, (Loop("j", 0, 1000, 1, (Store("out", I + J, element(J)),)),))
+    ),
+    "two places of one turn meet those of others": kernel(
+        Loop("i", 0, 100_000, 1, (Store("out", 2 * I, element(I)), Store("out", 2 * I + 2, element(I))))
     ),
     "a turn reads what another writes": kernel(Loop("i", 1, 100_000, 1, (Store("out", I, load(OUT, I - 1)),))),
     "scratch beyond the stack": softmax_rows(20, 100_000),
