@@ -369,6 +369,10 @@ def _read_exchanged(code: Code) -> None:
     ):
         b = code.b
         view = b.alloca("i64", _EXCHANGE_WORDS)
+        # DLPack does not tell tensors from those that stand for their negatives.
+        implementation = b.load("ptr", b.gep("i8", value, _number_of_table(code, "implementation_at")), 8)
+        keys = b.load("i64", b.gep("i8", implementation, _number_of_table(code, "keys_at")), 8)
+        code.require(b.icmp("eq", b.and_(keys, _number_of_table(code, "negative_key")), 0))
         read = b.load("ptr", code.entry_of_table("exchange_read"), 8)
         with b.if_then(b.icmp("ne", b.call_pointer(read, "i32", value, view), 0), likely=False):
             code.python("PyErr_Clear", "void")
@@ -394,6 +398,10 @@ def _read_exchanged(code: Code) -> None:
         code.require(b.icmp("eq", inside, 0))
         b.store(data, target)
         b.ret(True)
+
+
+def _number_of_table(code: Code, name: str) -> Value:
+    return code.b.load("i64", code.entry_of_table(name), 8)
 
 
 # Arrays with gaps ------------------------------------------------------------------------------------------------

@@ -80,6 +80,12 @@ class _Loaded:
         return numpy_function(NEW_FROM_DESCR) if name == "PyArray_NewFromDescr" else 0
 
 
+_WORD = 8
+_FIRST_PAGE = 4096
+_KEYS_WITHIN = 24
+"""So many words of a tensor's implementation are looked through for its keys; it has more of them."""
+
+
 @cache
 def _loaded() -> _Loaded:
     made = _Loaded()
@@ -97,9 +103,12 @@ def accept_torch() -> bool:
     get = python_function("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
     # DLPackExchangeAPI: version, older table, then the functions; number 2 makes objects, number 3 reads them.
     words = (ctypes.c_int64 * 7).from_address(get(capsule, b"dlpack_exchange_api"))
-    if words[0] & 0xFFFFFFFF != 1:
+    keys = _negative_key(torch)
+    if words[0] & 0xFFFFFFFF != 1 or keys is None:
         return False
     loaded = _loaded()
+    for name, value in zip(("implementation_at", "keys_at", "negative_key"), keys):
+        loaded.set(name, value)
     loaded.kept += [torch.Tensor, capsule]
     for name in ("malloc", "free"):
         loaded.set(name, ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0)
@@ -107,6 +116,27 @@ def accept_torch() -> bool:
     loaded.set("exchange_read", words[5])
     loaded.set("torch_tensor", id(torch.Tensor))
     return True
+
+
+def _negative_key(torch: Any) -> tuple[int, int, int] | None:
+    """Where a tensor says that it stands for its negative: the place of its implementation in the object, of the keys
+    in the implementation, and the bit. Found by tensors whose keys torch tells; None where they are not found.
+    """
+    told = getattr(torch._C, "_dispatch_keys", None)
+    if told is None:
+        return None
+    plain = torch.ones(1)
+    tensors = [plain, torch._neg_view(plain), torch.ones(1, dtype=torch.complex64).conj()]
+    keys = [told(tensor).raw_repr() for tensor in tensors]
+    for at in (2 * _WORD, 3 * _WORD):
+        places = [ctypes.c_uint64.from_address(id(tensor) + at).value for tensor in tensors]
+        if any(place < _FIRST_PAGE or place % _WORD for place in places):
+            continue
+        found = [list((ctypes.c_uint64 * _KEYS_WITHIN).from_address(place)) for place in places]
+        offsets = [offset for offset, words in enumerate(zip(*found)) if list(words) == keys]
+        if len(offsets) == 1:
+            return at, offsets[0] * _WORD, keys[1] & ~keys[0]
+    return None
 
 
 class _MethodDefinition(ctypes.Structure):

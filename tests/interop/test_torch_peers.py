@@ -176,6 +176,8 @@ def test_views_that_torch_conjugates_and_negates_later_are_taken_for_what_they_s
     fast = optc.compile(twice, fallback="allow")
     assert fast(negative).tolist() == [-4.0, 8.0]
     for _ in range(2):
+        assert fast(torch._neg_view(torch.tensor([2.0, -4.0]))).tolist() == [-4.0, 8.0]
+        assert fast(torch.tensor([2.0, -4.0])).tolist() == [4.0, -8.0]
         assert fast(numbers).tolist() == [2 + 4j, 6 - 8j]
         assert fast(numbers.conj()).tolist() == [2 - 4j, 6 + 8j]
 
