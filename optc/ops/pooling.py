@@ -282,22 +282,12 @@ _declare_mean(3, "(Tensor self, int[3] kernel_size, int[3] stride=[], int[3] pad
 
 
 _FEW_WINDOWS = 32
-"""So many windows along a dimension are averaged one after the other; where there are more, a matrix is multiplied, which
-spreads what is not finite.
-"""
+"""So many windows along a dimension are averaged one after the other, more of them from a table of their places."""
 
 
 def _windows(extent: int, count: int) -> list[tuple[int, int]]:
     """Where windows begin and end: at floor(i * n / m) and ceil((i + 1) * n / m)."""
     return [(place * extent // count, -(-(place + 1) * extent // count)) for place in range(count)]
-
-
-def _shares(extent: int, count: int) -> Array:
-    """A matrix whose rows average window after window."""
-    matrix = np.zeros((count, extent))
-    for place, (start, end) in enumerate(_windows(extent, count)):
-        matrix[place, start:end] = 1 / (end - start)
-    return matrix
 
 
 def _averages(x: Array, axis: int, count: int) -> Array:
@@ -312,10 +302,23 @@ def _averages(x: Array, axis: int, count: int) -> Array:
 
 def _build_averages(b: Any, x: Any, axis: int, extent: int, count: int) -> Any:
     if count > _FEW_WINDOWS:
-        shares = b.value(_shares(extent, count).T.astype(b.type(x).dtype.numpy).copy())
-        return b("aten::transpose.int", b("aten::matmul", b("aten::transpose.int", x, axis, -1), shares), axis, -1)
+        return _build_many_averages(b, x, axis, extent, count)
     windows = [b("aten::slice.Tensor", x, axis, start, end, 1) for start, end in _windows(extent, count)]
     return b("aten::cat", [b("aten::mean.dim", window, [axis], True) for window in windows], axis)
+
+
+def _build_many_averages(b: Any, x: Any, axis: int, extent: int, count: int) -> Any:
+    """All windows as long as the longest; what is behind the end of one does not count, whatever it is."""
+    shape, dtype = b.shape(x), b.type(x).dtype
+    starts, ends = np.array(_windows(extent, count), np.int64).T
+    most = int(np.max(ends - starts))
+    places = starts[:, None] + np.arange(most)
+    taken = b("aten::index_select", x, axis, b.value(np.minimum(places, extent - 1).reshape(-1)))
+    apart = b("aten::reshape", taken, [*shape[:axis], count, most, *shape[axis + 1 :]])
+    inner = [1] * (len(shape) - axis - 1)
+    inside = b.value((places < ends[:, None]).reshape(count, most, *inner))
+    total = b("aten::sum.dim_IntList", b("aten::where.ScalarOther", inside, apart, 0.0), [axis + 1])
+    return b("aten::div.Tensor", total, b.value((ends - starts).astype(dtype.numpy).reshape(count, *inner)))
 
 
 def _check_not_empty(shape: Shape, spatial: int, counts: Sequence[Any]) -> None:

@@ -97,7 +97,7 @@ def test_numbers_that_do_not_fit_are_refused(dtype: str, number: float, call: st
 F = "L.nn.functional"
 IMAGE = torch.linspace(0, 1, 112).reshape(1, 2, 7, 8)
 IMAGE[0, 0, 2, 3], IMAGE[0, 1, 5, 5] = float("inf"), float("nan")
-POOLED = [f"{F}.adaptive_avg_pool2d(x, {size})" for size in ((3, 3), (2, 5), (14, 16))]
+POOLED = [f"{F}.adaptive_avg_pool2d(x, {size})" for size in ((3, 3), (2, 5), (14, 16), (40, 33))]
 RESAMPLED = [
     f"{F}.interpolate(x, size={size}, mode='{mode}')" for size in ((3, 3), (4, 4), (14, 16))
     for mode in ("bilinear", "bicubic")
