@@ -12,19 +12,29 @@ from optc.archive.files import ArchiveWriter
 from optc.archive.pickle_writer import PickleWriter, StoredTensor, type_of_value
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, Function, ScriptObject, spelled, spelling
+from optc.ir.graph import Graph
 from optc.ir.types import EnumType, TupleType, Type
 from optc.jit.code_constants import ConstantTable
 from optc.jit.code_dependencies import Dependencies
 from optc.jit.code_printer import print_class
 from optc.jit.code_sources import SourceMarks
 from optc.jit.receivers import add_method
+from optc.ops.registry import operator_of
 
 Target = str | os.PathLike[str] | BinaryIO
 
 _OLDEST_WRITTEN = 3
 _VERSION_OF = {
-    "aten::div": 4, "aten::div_": 4, "aten::full": 5, "aten::linspace": 8, "aten::logspace": 9, "aten::gelu": 10,
-}  # fmt: skip
+    **{
+        f"aten::div.{overload}": 4 for overload in ("Tensor", "Scalar", "Tensor_mode", "Scalar_mode", "out", "out_mode")
+    },
+    **{f"aten::div_.{overload}": 4 for overload in ("Tensor", "Scalar", "Tensor_mode", "Scalar_mode")},
+    **{
+        f"aten::{name}{overload}": version
+        for name, version in (("full", 5), ("linspace", 8), ("logspace", 9), ("gelu", 10))
+        for overload in ("", ".out")
+    },
+}
 """Operators whose meaning changed, and the archive version since which they mean what they mean now."""
 
 
@@ -120,8 +130,8 @@ class _ModuleWriter:
 
     def _version(self) -> int:
         """The oldest version whose readers understand every operator the way it was meant."""
-        kinds = {node.kind for function in self._functions() for node in function.graph.walk()}
-        return max((_VERSION_OF.get(kind, _OLDEST_WRITTEN) for kind in kinds), default=_OLDEST_WRITTEN)
+        names = {name for function in self._functions() for name in _operators_in(function.graph)}
+        return max((_VERSION_OF.get(name, _OLDEST_WRITTEN) for name in names), default=_OLDEST_WRITTEN)
 
     def _functions(self) -> Iterator[Function]:
         for item in self.dependencies.items:
@@ -129,6 +139,15 @@ class _ModuleWriter:
                 yield item
             elif isinstance(item, ClassType) and not item.is_interface:
                 yield from item.methods.values()
+
+
+def _operators_in(graph: Graph) -> Iterator[str]:
+    """The names of the operators of a graph, with their overloads, and of those in its forks."""
+    for node in graph.walk():
+        operator = operator_of(node)
+        yield node.kind if operator is None else operator.name
+        if "Subgraph" in node.attributes:
+            yield from _operators_in(node.attributes["Subgraph"])
 
 
 def _name_of(item: Type | Function) -> str:
