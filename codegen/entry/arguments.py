@@ -23,7 +23,7 @@ from optc.codegen.entry.python_layout import DATA, DESCR, DIMS, FLAGS, HEADER, R
 from optc.codegen.llvm import Value
 
 _EQUAL = 2  # Python's code for `==`
-_CPU, _COMPLEX = 1, 5  # DLPack's codes for a device and a kind of numbers
+_CPU = 1  # DLPack's code for it
 # DLTensor: data, device type, device number, rank, element type, extents, strides, offset in bytes
 _EXCHANGE_WORDS = 6
 _EXCHANGE = {"device": 8, "rank": 16, "dtype": 20, "dims": 24, "strides": 32, "offset": 40}
@@ -38,7 +38,6 @@ def write_argument_functions(code: Code) -> None:
     _check_extent(code)
     _copy_strided(code)
     _read_strided(code)
-    _is_plain(code)
     _read_exchanged(code)
     _read_tensor(code)
     _read_number(code)
@@ -340,23 +339,6 @@ def _check_extent(code: Code) -> None:
         b.ret(b.icmp("eq", extent, b.load("i64", place, 8)))
 
 
-def _is_plain(code: Code) -> None:
-    """Whether a complex torch tensor is what its memory says, and not the conjugate of it, which DLPack does not tell."""
-    with code.define("is_plain", "i1", "ptr tensor") as (tensor,):
-        b = code.b
-        arguments = b.alloca("ptr")
-        b.store(tensor, arguments, 8)
-        nothing = b.constant("ptr", 0)
-        answer = code.python(
-            "PyObject_VectorcallMethod", "ptr", code.known("is_conj"), arguments, b.constant("i64", 1), nothing
-        )
-        with b.if_then(code.is_null(answer), likely=False):
-            code.python("PyErr_Clear", "void")
-            b.ret(False)
-        code.python("Py_DecRef", "void", answer)
-        b.ret(b.icmp("eq", answer, code.known("false")))
-
-
 def _read_exchanged(code: Code) -> None:
     """A torch tensor through DLPack's exchange functions, without a copy. Strided ones are left to the slow path."""
     with code.define("read_exchanged", "i1", *_TENSOR) as (
@@ -369,10 +351,10 @@ def _read_exchanged(code: Code) -> None:
     ):
         b = code.b
         view = b.alloca("i64", _EXCHANGE_WORDS)
-        # DLPack does not tell tensors from those that stand for their negatives.
+        # DLPack does not tell tensors from those that stand for their negatives or conjugates.
         implementation = b.load("ptr", b.gep("i8", value, _number_of_table(code, "implementation_at")), 8)
         keys = b.load("i64", b.gep("i8", implementation, _number_of_table(code, "keys_at")), 8)
-        code.require(b.icmp("eq", b.and_(keys, _number_of_table(code, "negative_key")), 0))
+        code.require(b.icmp("eq", b.and_(keys, _number_of_table(code, "deferred_keys")), 0))
         read = b.load("ptr", code.entry_of_table("exchange_read"), 8)
         with b.if_then(b.icmp("ne", b.call_pointer(read, "i32", value, view), 0), likely=False):
             code.python("PyErr_Clear", "void")
@@ -382,8 +364,6 @@ def _read_exchanged(code: Code) -> None:
         code.require(b.icmp("eq", code.word(record, INPUT, "written"), 0))
         dtype = b.trunc(code.word(record, INPUT, "exchange_dtype"), "i32")
         code.require(b.icmp("eq", code.field(view, _EXCHANGE["dtype"], "i32"), dtype))
-        with b.if_then(b.icmp("eq", b.and_(dtype, 255), _COMPLEX), likely=False):
-            code.require(code.call("is_plain", value))
         rank = code.word(record, INPUT, "rank")
         code.require(b.icmp("eq", code.field(view, _EXCHANGE["rank"], "i32"), b.trunc(rank, "i32")))
         extents = code.field(view, _EXCHANGE["dims"])

@@ -32,7 +32,6 @@ from optc.codegen.entry.signature import EntryPoint
 from optc.codegen.machine import jit
 from optc.codegen.process.context import runtime
 
-_IS_CONJUGATE = sys.intern("is_conj")
 _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
 
@@ -68,7 +67,6 @@ class _Loaded:
 
     def _value(self, name: str) -> int:
         objects: dict[str, object] = {"ndarray": np.ndarray, "int": int, "float": float, "true": True, "false": False}
-        objects["is_conj"] = _IS_CONJUGATE
         if name in objects:
             return id(objects[name])
         if name.startswith("Py") and name != "PyArray_NewFromDescr":
@@ -103,11 +101,11 @@ def accept_torch() -> bool:
     get = python_function("PyCapsule_GetPointer", ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
     # DLPackExchangeAPI: version, older table, then the functions; number 2 makes objects, number 3 reads them.
     words = (ctypes.c_int64 * 7).from_address(get(capsule, b"dlpack_exchange_api"))
-    keys = _negative_key(torch)
+    keys = _deferred_keys(torch)
     if words[0] & 0xFFFFFFFF != 1 or keys is None:
         return False
     loaded = _loaded()
-    for name, value in zip(("implementation_at", "keys_at", "negative_key"), keys):
+    for name, value in zip(("implementation_at", "keys_at", "deferred_keys"), keys):
         loaded.set(name, value)
     loaded.kept += [torch.Tensor, capsule]
     for name in ("malloc", "free"):
@@ -118,15 +116,16 @@ def accept_torch() -> bool:
     return True
 
 
-def _negative_key(torch: Any) -> tuple[int, int, int] | None:
-    """Where a tensor says that it stands for its negative: the place of its implementation in the object, of the keys
-    in the implementation, and the bit. Found by tensors whose keys torch tells; None where they are not found.
+def _deferred_keys(torch: Any) -> tuple[int, int, int] | None:
+    """Where a tensor says that it stands for its negative or its conjugate: the place of its implementation in the
+    object, of the keys in the implementation, and the bits. Found by tensors whose keys torch tells; None where they are
+    not found.
     """
     told = getattr(torch._C, "_dispatch_keys", None)
     if told is None:
         return None
-    plain = torch.ones(1)
-    tensors = [plain, torch._neg_view(plain), torch.ones(1, dtype=torch.complex64).conj()]
+    real, numbers = torch.ones(1), torch.ones(1, dtype=torch.complex64)
+    tensors = [real, torch._neg_view(real), numbers, numbers.conj()]
     keys = [told(tensor).raw_repr() for tensor in tensors]
     for at in (2 * _WORD, 3 * _WORD):
         places = [ctypes.c_uint64.from_address(id(tensor) + at).value for tensor in tensors]
@@ -135,7 +134,7 @@ def _negative_key(torch: Any) -> tuple[int, int, int] | None:
         found = [list((ctypes.c_uint64 * _KEYS_WITHIN).from_address(place)) for place in places]
         offsets = [offset for offset, words in enumerate(zip(*found)) if list(words) == keys]
         if len(offsets) == 1:
-            return at, offsets[0] * _WORD, keys[1] & ~keys[0]
+            return at, offsets[0] * _WORD, keys[0] ^ keys[1] | keys[2] ^ keys[3]
     return None
 
 
