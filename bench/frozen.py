@@ -24,6 +24,7 @@ from optc.codegen.entry.signature import (
     EntryPoint,
     Hidden,
     InputSpec,
+    JoinedLists,
     NamedItems,
     OutputSpec,
     OutputTree,
@@ -163,7 +164,7 @@ def _tree_to_json(tree: OutputTree) -> Any:
         return {"argument": tree.index}
     if isinstance(tree, Constant):
         return {"constant": tree.value}
-    if isinstance(tree, dict | NamedItems | Hidden):
+    if isinstance(tree, dict | NamedItems | Hidden | JoinedLists):
         raise TypeError("frozen programs give tuples and lists")
     branches = [_tree_to_json(branch) for branch in tree]
     return {"tuple": branches} if isinstance(tree, tuple) else branches

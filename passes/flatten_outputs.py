@@ -79,8 +79,8 @@ def _take_apart(value: Value, leaves: list[Value]) -> Structure:
         return Structure("dict", items, keys, value.type)
     if node.kind == "prim::OptionalConstruct":
         return Structure("optional", tuple(_take_apart(item, leaves) for item in node.inputs), type=value.type)
-    if node.kind == "prim::ListOfTuples" and all(_are_rows(column.node) for column in node.inputs):
-        return Structure("zipped", tuple(_take_apart(column, leaves) for column in node.inputs), type=value.type)
+    if node.kind in _JOINED and _are_rows(node):
+        return Structure(_JOINED[node.kind], tuple(_take_apart(p, leaves) for p in node.inputs), type=value.type)
     if _are_rows(node):
         leaves.append(node.inputs[0])
         return Structure("rows", type=value.type)
@@ -107,8 +107,14 @@ def _unpacked(value: Value) -> Sequence[Value] | None:
         return graph.insert("prim::ListUnpack", [value], items).outputs
 
 
+_JOINED = {"prim::ListOfTuples": "zipped", "prim::ListOfLists": "ragged"}
+"""Lists that are put together of other lists, by the names of their structures."""
+
+
 def _are_rows(node: Node) -> bool:
-    """True for a list of all rows of a tensor: as tensors, or as the numbers in it."""
+    """True for a list of all rows of a tensor: as tensors, as the numbers in it, or put together of such lists."""
+    if node.kind in _JOINED:
+        return all(_are_rows(part.node) for part in node.inputs)
     if node.kind == "aten::unbind":
         return node.inputs[1].is_constant and node.inputs[1].constant == 0
     return node.kind == "prim::tolist" and is_settled_list(node)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from optc.ir.dims import Dim
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.symbols import binders, type_symbols
+from optc.ir.symbols import binders, replace_value, type_symbols
 from optc.ir.types import STRING, IntType, ListType, TensorType
 from optc.ops.abstract import normalize_dim
 from optc.ops.builder import Builder
@@ -114,7 +114,7 @@ def _replace_readers(graph: Graph, items: Value, rows: Value, turns: Dim, items_
         if use.slot != 0 or not _is_known_reader(reader):
             continue
         with graph.replacing(reader):
-            reader.output.replace_all_uses_with(read_rows(Builder(graph), reader, rows, turns))
+            replace_value(graph, reader.output, read_rows(Builder(graph), reader, rows, turns))
         reader.destroy()
     if not items.has_uses:
         return

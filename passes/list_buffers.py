@@ -23,7 +23,7 @@ from optc.ir.types import BOOL, FLOAT, IntType, TensorType, Type
 from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
-from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists
+from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists, rows_of
 from optc.passes.list_pieces import PieceForm, are_pieces
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
@@ -48,40 +48,40 @@ def list_buffers(graph: Graph) -> bool:
     """
     changed = part_lists(graph)
     for node in list(graph.walk()):
-        if node.kind != "prim::ListConstruct" or node.owner is None:
+        if node.owner is None or (node.kind != "prim::ListConstruct" and rows_of(node) is None):
             continue
         family = ListFamily()
         if not family.add(node.output):
             continue
         if _is_uniform(family):
-            Replacement(graph, family, _RowForm(graph, family.elements[0])).run()
+            Replacement(graph, family, _RowForm(graph, family.types[0])).run()
             changed = True
         elif are_pieces(family):
-            Replacement(graph, family, PieceForm(graph, family.elements[0])).run()
+            Replacement(graph, family, PieceForm(graph, family.types[0])).run()
             changed = True
     return changed
 
 
 def _is_uniform(family: ListFamily) -> bool:
     """True when all elements have one type, whose extents are known everywhere."""
-    first = family.elements[0].type
+    first = family.types[0]
     if not isinstance(first, TensorType):
-        kinds = {str(element.type) for element in family.elements}
+        kinds = {str(type_) for type_ in family.types}
         return len(kinds) == 1 and kinds <= _NUMBERS.keys() and not any(r.kind in JOINS for r in family.readers)
     if not first.is_typed or any(not name.startswith("s") for name in type_symbols(first)):
         return False
-    return all(element.type == first for element in family.elements)
+    return all(type_ == first for type_ in family.types)
 
 
 class _RowForm:
     """Lists as tensors, of which the first rows are the elements."""
 
-    def __init__(self, graph: Graph, element: Value) -> None:
+    def __init__(self, graph: Graph, element: Type) -> None:
         self.graph = graph
         self.builder = Builder(graph)
-        self.holds_tensors = isinstance(element.type, TensorType)
+        self.holds_tensors = isinstance(element, TensorType)
         self.dtype = _element_type(element)
-        shape = element.type.shape or () if isinstance(element.type, TensorType) else ()
+        shape = element.shape or () if isinstance(element, TensorType) else ()
         self.writer = RowWriter(self.builder, self.dtype, shape)
 
     def types(self, value: Value) -> Sequence[Type]:
@@ -91,6 +91,9 @@ class _RowForm:
         return Rows(*values)
 
     def start(self, node: Node) -> Rows:
+        tensor = rows_of(node)
+        if tensor is not None:
+            return self.writer.whole(self.cast(tensor, self.dtype))
         return Rows(self.first_rows(node.inputs), self.builder.value(len(node.inputs)))
 
     def first_rows(self, elements: Sequence[Value]) -> Value:
@@ -133,8 +136,7 @@ class _RowForm:
         return made
 
 
-def _element_type(element: Value) -> DType:
-    type_ = element.type
+def _element_type(type_: Type) -> DType:
     if isinstance(type_, TensorType):
         assert type_.dtype is not None
         return type_.dtype

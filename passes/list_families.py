@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type
+from optc.ops.tensors_of_numbers import is_settled_list
 from optc.passes.list_steps import STEPS
 
 READS = ("aten::len", "aten::__getitem__")
 JOINS = ("aten::stack", "aten::cat")
 TENSORS = ("aten::tensor", "aten::as_tensor")
-_HOLDERS = ("prim::TupleConstruct", "prim::ListConstruct", "prim::DictConstruct", "prim::ListOfTuples")
+_HOLDERS = (
+    "prim::TupleConstruct",
+    "prim::ListConstruct",
+    "prim::DictConstruct",
+    "prim::ListOfLists",
+    "prim::ListOfTuples",
+)
 
 
 def part_lists(graph: Graph) -> bool:
@@ -36,9 +44,11 @@ class ListFamily:
     """The values that one list has in the course of the program, through branches and loops, and who reads them."""
 
     values: dict[Value, None] = field(default_factory=dict)
-    elements: list[Value] = field(default_factory=list)
+    types: list[Type] = field(default_factory=list)
+    """Those of the elements, as far as they show."""
     steps: list[Node] = field(default_factory=list)
     starts: list[Node] = field(default_factory=list)
+    """Lists that are written down, or hold the rows of a tensor (`rows_of`)."""
     merges: list[tuple[Node, int]] = field(default_factory=list)
     """Branches, with the offset of an output that is the list; loops, with the number of the carried value."""
     readers: list[Node] = field(default_factory=list)
@@ -58,8 +68,8 @@ class ListFamily:
             if sources is None or any(target is None for target in targets):
                 return False
             pending += sources + [found for target in targets for found in target or ()]
-        lengths = {len(start.inputs) for start in self.starts}
-        return bool(self.elements) and (bool(self.steps) or len(lengths) > 1 or any(map(_is_indexed, self.readers)))
+        lengths = {len(start.inputs) for start in self.starts if start.kind == "prim::ListConstruct"}
+        return bool(self.types) and (bool(self.steps) or len(lengths) > 1 or any(map(_is_indexed, self.readers)))
 
     def sources(self, value: Value) -> list[Value] | None:
         """The list values that a value may be."""
@@ -73,7 +83,11 @@ class ListFamily:
             return self.carried(loop, value.offset - 1)
         if node.kind == "prim::ListConstruct":
             self.starts.append(node)
-            self.elements += node.inputs
+            self.types += [element.type for element in node.inputs]
+            return []
+        if rows_of(node) is not None:
+            self.starts.append(node)
+            self.types.append(value.type.element)
             return []
         if node.kind in STEPS:
             return self.step(node)
@@ -91,7 +105,7 @@ class ListFamily:
             return None
         if node not in self.steps:
             self.steps.append(node)
-            self.elements += [] if step.element is None else [node.inputs[step.element]]
+            self.types += [] if step.element is None else [node.inputs[step.element].type]
         return [node.output, *node.inputs[: step.lists]]
 
     def carried(self, loop: Node, place: int) -> list[Value]:
@@ -130,6 +144,18 @@ class ListFamily:
         return self.carried(owner, slot - 1) if slot > 0 else None
 
 
+def rows_of(node: Node) -> Value | None:
+    """The tensor whose rows (as tensors, or as the numbers in it) a node gives as a list; None for other nodes."""
+    if node.kind == "aten::unbind":
+        return node.inputs[0] if node.inputs[1].is_constant and node.inputs[1].constant == 0 else None
+    is_flat = node.kind == "prim::tolist" and not isinstance(_element(node.output.type), ListType)
+    return node.inputs[0] if is_flat and is_settled_list(node) else None
+
+
+def _element(type_: Type) -> Type | None:
+    return type_.element if isinstance(type_, ListType) else None
+
+
 Parts = TypeVar("Parts", bound="tuple[Value, ...]")
 
 
@@ -140,7 +166,7 @@ class Form(Protocol[Parts]):
         """The types of the values that stand for a list."""
 
     def start(self, node: Node) -> Parts:
-        """What stands for the list of the inputs of a `prim::ListConstruct`."""
+        """What stands for a list that begins here: of the inputs of a `prim::ListConstruct`, or of rows."""
 
     def step(self, node: Node, *lists: Parts) -> Parts:
         """What stands for the list that a node makes of others."""
@@ -220,7 +246,7 @@ class Replacement(Generic[Parts]):
         with self.graph.replacing(node):
             found = self.form.read(node, self.parts[node.inputs[0]])
         found.name = found.name or node.output.name
-        node.output.replace_all_uses_with(found)
+        replace_value(self.graph, node.output, found)
         node.destroy()
 
 

@@ -18,6 +18,7 @@ from optc.ir.symbols import type_symbols
 from optc.ir.types import IntType, TensorType, Type
 from optc.ops.builder import Builder
 from optc.passes.list_families import ListFamily
+from optc.passes.list_steps import RowWriter
 
 _FIRST_ROWS = 4
 
@@ -32,8 +33,9 @@ class Pieces(NamedTuple):
 
 def are_pieces(family: ListFamily) -> bool:
     """True for tensors that differ in their first extents at most, are appended, and joined along these."""
-    types = [element.type for element in family.elements]
-    first = types[0]
+    first = family.types[0]
+    if any(start.kind != "prim::ListConstruct" for start in family.starts):
+        return False
     if family.leavers or not any(reader.kind == "aten::cat" for reader in family.readers):
         return False
     if not isinstance(first, TensorType) or not first.is_typed or not first.shape:
@@ -43,7 +45,7 @@ def are_pieces(family: ListFamily) -> bool:
         return False
     alike = all(
         isinstance(type_, TensorType) and type_.shape and TensorType(type_.dtype, type_.shape[1:]) == inner
-        for type_ in types
+        for type_ in family.types
     )
     return alike and all(step.kind == "prim::ListAppend" for step in family.steps) and all(map(_reads, family.readers))
 
@@ -57,29 +59,21 @@ def _reads(reader: Node) -> bool:
 class PieceForm:
     """Lists as the rows of their tensors."""
 
-    def __init__(self, graph: Graph, element: Value) -> None:
+    def __init__(self, graph: Graph, element: Type) -> None:
         self.builder = Builder(graph)
-        self.graph = graph
-        assert isinstance(element.type, TensorType) and element.type.shape and element.type.dtype is not None
-        self.dtype, self.inner = element.type.dtype, element.type.shape[1:]
+        assert isinstance(element, TensorType) and element.shape and element.dtype is not None
+        self.writer = RowWriter(self.builder, element.dtype, element.shape[1:])
 
     def types(self, value: Value) -> Sequence[Type]:
-        return self.type(), IntType(fresh()), IntType(fresh())
-
-    def type(self) -> TensorType:
-        return TensorType(self.dtype, (fresh(), *self.inner))
+        return self.writer.type(), IntType(fresh()), IntType(fresh())
 
     def make(self, values: Sequence[Value]) -> Pieces:
         return Pieces(*values)
 
-    def empty(self, rows: object) -> Value:
-        made: Value = self.builder("aten::full", [rows, *self.inner], 0, dtype=self.dtype.code)
-        return made
-
     def start(self, node: Node) -> Pieces:
         b = self.builder
         if not node.inputs:
-            return Pieces(self.empty(_FIRST_ROWS), b.value(0), b.value(0))
+            return Pieces(self.writer.empty(_FIRST_ROWS), b.value(0), b.value(0))
         joined = b("aten::cat", node.inputs, 0)
         return Pieces(joined, b("aten::size.int", joined, 0), b.value(len(node.inputs)))
 
@@ -89,19 +83,8 @@ class PieceForm:
         b, piece = self.builder, node.inputs[1]
         rows = b("aten::add.int", pieces.rows, b("aten::size.int", piece, 0))
         places = b("aten::arange.start", pieces.rows, rows, dtype=4)
-        written = b("aten::index_copy", self.with_room(pieces, rows), 0, places, piece)
+        written = b("aten::index_copy", self.writer.with_room(pieces.buffer, rows), 0, places, piece)
         return Pieces(written, rows, b("aten::add.int", pieces.length, 1))
-
-    def with_room(self, pieces: Pieces, rows: Value) -> Value:
-        """The buffer, longer by so many rows where they do not fit: at least twice as long."""
-        b = self.builder
-        is_full = b("aten::gt.int", rows, b("aten::size.int", pieces.buffer, 0))
-        branch = self.graph.insert("prim::If", [is_full], (self.type(),))
-        for grows in (True, False):
-            block = branch.add_block()
-            with self.graph.inserting(block):
-                block.add_output(b("aten::cat", [pieces.buffer, self.empty(rows)], 0) if grows else pieces.buffer)
-        return branch.output
 
     def read(self, node: Node, pieces: Pieces) -> Value:
         b = self.builder

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from optc.ir.dims import fresh
-from optc.ir.dtypes import DType
+from optc.ir.dtypes import INT64, DType
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.builder import Builder
@@ -32,7 +32,7 @@ class RowWriter:
         """The type of a buffer whose number of rows nothing says."""
         return TensorType(self.dtype, (fresh(), *self.shape))  # type: ignore[arg-type]
 
-    def empty(self, count: int) -> Value:
+    def empty(self, count: int | Value) -> Value:
         """Rows that no element fills yet."""
         made: Value = self.builder("aten::full", [count, *self.shape], 0, dtype=self.dtype.code)
         return made
@@ -106,7 +106,22 @@ class RowWriter:
         return self.whole(b("aten::cat", [self.between(rows, 0, place), rest], 0))
 
     def joined(self, node: Node, left: Rows, right: Rows) -> Rows:
-        return self.whole(self.builder("aten::cat", [self.filled(left), self.filled(right)], 0))
+        """With the elements of another list behind its own; there is room for them, or for twice as many then."""
+        b = self.builder
+        length = b("aten::add.int", left.length, right.length)
+        places = b("aten::arange.start", left.length, length, dtype=INT64.code)
+        return Rows(b("aten::index_copy", self.with_room(left.buffer, length), 0, places, self.filled(right)), length)
+
+    def with_room(self, buffer: Value, length: Value) -> Value:
+        """A buffer, longer by so many rows where they do not fit: at least twice as long."""
+        b = self.builder
+        is_full = b("aten::gt.int", length, b("aten::size.int", buffer, 0))
+        branch = b.graph.insert("prim::If", [is_full], (self.type(),))
+        for grows in (True, False):
+            block = branch.add_block()
+            with b.graph.inserting(block):
+                block.add_output(b("aten::cat", [buffer, self.empty(length)], 0) if grows else buffer)
+        return branch.output
 
     def sliced(self, node: Node, rows: Rows) -> Rows:
         _, start, end, step = node.inputs

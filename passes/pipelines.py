@@ -59,6 +59,7 @@ from optc.passes import (
     outline_islands,
     overlapping_writes,
     own_results,
+    ragged_lists,
     returned_arguments,
     scalar_replacement,
     settled_branches,
@@ -83,8 +84,8 @@ PASSES = (
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, strided_rows, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
-    loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, growing_lists, list_buffers,
-    flatten_outputs, decompose,
+    loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
+    list_buffers, flatten_outputs, decompose,
     complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
     outline_islands, idle_dropout, frozen_simplification, fold_convolutions,
 )  # fmt: skip
@@ -106,8 +107,9 @@ pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(agreeing-ranks, simplify), "
     "repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
-    "repeat(nested-tensors, checked-views, simplify), split-lists, lower-tuples, growing-lists, "
-    "list-buffers, flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
+    "repeat(nested-tensors, checked-views, simplify), "
+    "repeat(split-lists, lower-tuples, ragged-lists, dead-code-elimination), growing-lists, list-buffers, "
+    "flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
     "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify, agreeing-ranks), "
     "complex-borders, split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "

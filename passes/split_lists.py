@@ -32,7 +32,7 @@ def split_lists(graph: Graph) -> bool:
             continue
         family = ListFamily()
         if family.add(node.output) and all(reader.kind in READS for reader in family.readers):
-            Replacement(graph, family, _Columns(graph, family.elements[0].type)).run()
+            Replacement(graph, family, _Columns(graph, family.types[0])).run()
             changed = True
     return changed
 

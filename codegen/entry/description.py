@@ -17,6 +17,7 @@ from optc.codegen.entry.layout import (
     FAMILIES,
     FOLLOWS,
     INPUT_KINDS,
+    JOIN_KINDS,
     OUTPUT,
     OUTPUT_KINDS,
     PART_KINDS,
@@ -37,6 +38,7 @@ from optc.codegen.entry.signature import (
     Hidden,
     InputSpec,
     InputTree,
+    JoinedLists,
     NamedItems,
     OutputSpec,
     OutputTree,
@@ -70,6 +72,7 @@ class Records:
     sources: list[int] = field(default_factory=list)
     containers: list[list[int]] = field(default_factory=list)
     placements: list[list[int]] = field(default_factory=list)
+    joins: list[list[int]] = field(default_factory=list)
     symbols: dict[str, int] = field(default_factory=dict)
     values: int = 0
     computed: int = 0
@@ -99,6 +102,7 @@ def describe(point: EntryPoint) -> Records:
     _describe_keeps(records)
     records.table("container", records.containers)
     records.table("placement", records.placements)
+    records.table("join", records.joins)
     _describe_updates(records)
     _describe_wrapper(records)
     _lay_out_scratch(records, sum(spec.words for spec in point.signature.computed), outputs)
@@ -233,13 +237,8 @@ def _output_dim(records: Records, dim: ResultDim) -> tuple[int, int]:
 
 def _place_tree(records: Records, tree: OutputTree, container: int, position: int) -> None:
     """Say where every part of the result goes; containers come before their items, the whole last."""
-    if isinstance(tree, OutputSpec):
-        records.placements.append([container, position, SOURCES["computed"], records.computed])
-        records.computed += 1
-    elif isinstance(tree, Hidden):
-        signature = records.point.signature
-        visible = len(signature.computed) - len(signature.hidden)
-        records.placements.append([container, position, SOURCES["computed"], visible + tree.result])
+    if isinstance(tree, OutputSpec | Hidden | JoinedLists):
+        records.placements.append([container, position, SOURCES["computed"], _computed(records, tree)])
     elif isinstance(tree, Passthrough):
         records.placements.append([container, position, SOURCES["value"], records.sources[tree.index]])
     elif isinstance(tree, Constant):
@@ -253,6 +252,20 @@ def _place_tree(records: Records, tree: OutputTree, container: int, position: in
         for place, branch in zip(places, items):
             _place_tree(records, branch, number, place)
         records.placements.append([container, position, SOURCES["container"], number])
+
+
+def _computed(records: Records, tree: OutputTree) -> int:
+    """The number of the result that native code computes, or that joined lists take the place of."""
+    if isinstance(tree, Hidden):
+        signature = records.point.signature
+        return len(signature.computed) - len(signature.hidden) + tree.result
+    if isinstance(tree, JoinedLists):
+        kind = JOIN_KINDS["cut" if tree.kind is None else "zip"]
+        parts = [_computed(records, part) for part in tree.lists]
+        records.joins.append([kind, records.address(tree.kind), len(parts), *parts])
+        return parts[0]
+    records.computed += 1
+    return records.computed - 1
 
 
 def _describe_keeps(records: Records) -> None:

@@ -18,7 +18,7 @@ DESCRIPTION = _positions(
     "run contexts idle slow_path failed create_context drop_context release_gil holds "
     "argument_count names defaults binds part_count parts state_count states "
     "input_count inputs output_count outputs container_count containers placement_count placements "
-    "update_count updates apart_count aparts in_rows "
+    "update_count updates join_count joins apart_count aparts in_rows "
     "wrapper array_slot weak_slot constant_count constants default_family "
     "scratch_words inputs_at outputs_at objects_at made_containers_at blocks_at held_at copies_at symbols_at"
 )
@@ -50,6 +50,12 @@ PLACEMENT = _positions("container position source item")
 For state, `position` is the address of a record: a dictionary, and a key in it.
 """
 
+JOIN = _positions("kind model count parts")
+"""A list that is made of other results, which are lists; `parts` starts their numbers. It takes the place of the first.
+
+`model` is the class of the tuples in it.
+"""
+
 UPDATE = _positions("kind output holder key record words input")
 """What becomes of a result that is the new value of some state: an entry of a dictionary, or a copy into an input.
 
@@ -64,6 +70,7 @@ INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
 ROW_KINDS = _positions("whole tensor int float bool")
 CONTAINER_KINDS = _positions("tuple list named dictionary")
+JOIN_KINDS = _positions("zip cut")
 TARGETS = {"result": -1, "rebind": -2, "refill_list": -3, "refill_dictionary": -4}
 """What a placement names that is in no container: the result itself, or what an entry of a dictionary becomes."""
 SOURCES = _positions("computed value object container")

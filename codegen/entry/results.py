@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from optc.codegen.entry.calculation import DIVIDE, LARGER, LONGEST, MULTIPLY, REMAINDER, SMALLER, SYMBOL
 from optc.codegen.entry.code import Code
+from optc.codegen.entry.joined_lists import write_join_functions
 from optc.codegen.entry.layout import (
     CONTAINER,
     CONTAINER_KINDS,
@@ -34,6 +35,7 @@ def write_result_functions(code: Code) -> None:
     _prepare(code)
     _collect_tensor(code)
     write_row_functions(code)
+    write_join_functions(code)
     _collect(code)
     _update(code)
     _keep_state(code)
@@ -264,6 +266,8 @@ def _collect(code: Code) -> None:
                 b.store(items, place, 8)
                 code.let_go(array)
             loop.yield_(list(_next_output(code, record, source)))
+        with b.if_then(b.icmp("ne", code.word(description, DESCRIPTION, "join_count"), 0), likely=False):
+            code.require(code.call("join_lists", description, objects))
         b.ret(True)
 
 

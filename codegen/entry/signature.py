@@ -96,8 +96,17 @@ class NamedItems:
     items: tuple["OutputTree", ...]
 
 
+@dataclass(frozen=True, slots=True)
+class JoinedLists:
+    """A list made of others: tuples (of class `kind`) of what is at one place of `lists`, or, without a class, the lists
+    that begin at the places which the second list names in the first one; the last of these places is where they end."""
+
+    lists: tuple["OutputTree", ...]
+    kind: type | None = None
+
+
 OutputTree = (
-    OutputSpec | Passthrough | Constant | Hidden | NamedItems | tuple["OutputTree", ...] | list["OutputTree"]
+    OutputSpec | Passthrough | Constant | Hidden | NamedItems | JoinedLists | tuple["OutputTree", ...] | list["OutputTree"]
     | dict[object, "OutputTree"]
 )  # fmt: skip
 InputTree = InputSpec | Constant | tuple["InputTree", ...] | list["InputTree"] | dict[Any, "InputTree"]
@@ -164,6 +173,8 @@ def branches(tree: OutputTree) -> Sequence[OutputTree]:
         return list(tree.values())
     if isinstance(tree, NamedItems):
         return tree.items
+    if isinstance(tree, JoinedLists):
+        return tree.lists
     return tree if isinstance(tree, tuple | list) else ()
 
 

@@ -26,7 +26,7 @@ from optc.ir.dtypes import BOOL as BOOL_ELEMENT
 from optc.ir.dtypes import INT64
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.graph import Node
-from optc.ir.structure import make_tuple
+from optc.ir.structure import cut_at, make_tuple
 from optc.ir.types import BOOL, IntType, ListType, TupleType
 from optc.messages import say
 
@@ -196,6 +196,7 @@ FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::CreateObject": _create_object,
     "prim::ListConstruct": _plain(lambda *items: list(items)),
     "prim::ListUnpack": lambda node: _spread(node, lambda items: unpack_list(items, len(node.outputs))),
+    "prim::ListOfLists": _plain(cut_at),
     "prim::ListOfTuples": _list_of_tuples,
     "prim::ListAppend": _plain(lambda items, item: [*items, item]),
     "prim::TupleConstruct": _construct_tuple,

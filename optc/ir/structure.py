@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +29,8 @@ class Structure:
     `kind` is "leaf" (of type `type`), "none", "text" (a `Literal`: `keys` has it), "optional" (whether there is
     a value, and the value), "tuple", "list" or "dict"; `items` are the parts, `keys` the dictionary's
     keys. A tuple's `type` tells a NamedTuple. "rows" is a list, of type `type`, whose elements are the rows of one
-    leaf: how many there are, only running tells; "zipped" is a list of tuples, whose places are the lists `items`.
+    leaf: how many there are, only running tells; "zipped" is a list of tuples, whose places are the lists `items`;
+    "ragged" is a list of lists: the list of all their items, and the places where they begin and the last one ends.
     """
 
     kind: str
@@ -87,6 +89,8 @@ def _rebuild(leaves: Iterator[Any], structure: Structure) -> Any:
     if structure.kind == "zipped":
         assert isinstance(structure.type, ListType)
         return [make_tuple(items, structure.type.element) for items in zip(*parts)]
+    if structure.kind == "ragged":
+        return cut_at(*parts)
     return parts if structure.kind == "list" else make_tuple(parts, structure.type)
 
 
@@ -99,12 +103,23 @@ def _rows(tensor: Any, type_: Type | None) -> list[Any]:
     return [row.clone() for row in tensor.unbind(0)]
 
 
+def cut_at(items: list[Any], starts: Sequence[int]) -> list[list[Any]]:
+    """The lists that begin at these places of the list of all their items; the last place is where the last one ends."""
+    return [items[first:end] for first, end in itertools.pairwise(starts)]
+
+
 def make_tuple(items: Sequence[Any], type_: Type | None) -> tuple[Any, ...]:
     """The items as a tuple, or as a NamedTuple with the fields that its type names."""
+    class_ = class_of_tuples(type_)
+    made: tuple[Any, ...] = tuple(items) if class_ is tuple else class_(*items)
+    return made
+
+
+def class_of_tuples(type_: Type | None) -> Any:
+    """The class of a type's values, `tuple` itself where it names none."""
     if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
-        made: tuple[Any, ...] = tuple_class(type_)(*items)
-        return made
-    return tuple(items)
+        return tuple_class(type_)
+    return tuple
 
 
 def tuple_class(type_: TupleType) -> Any:

@@ -246,7 +246,9 @@ class TypeParser:
 
     def _tensor(self, label: str, ranked: bool = True) -> Type:
         dtype = BY_LABEL.get(label)
-        if self.stream.token != "(" or self._at_alias():
+        # Schemas say of no element type what it may alias: the star of `Long(*)` is an extent.
+        has_shape = self.stream.token == "(" and (not self._at_alias() or (ranked and dtype is not None))
+        if not has_shape:
             return TensorType(dtype)
         self.stream.take("(")
         shape: list[Dim] = []

@@ -12,7 +12,7 @@ from optc.ops.tensors_of_numbers import is_settled_list
 _STRUCTURAL = frozenset(
     (
         "prim::Constant", "prim::Dim", "prim::ListConstruct", "prim::TupleConstruct", "prim::TupleUnpack",
-        "prim::TupleIndex", "prim::TupleSlice", "prim::DictConstruct", "prim::ListOfTuples", "prim::Uninitialized",
+        "prim::TupleIndex", "prim::TupleSlice", "prim::DictConstruct", "prim::ListOfLists", "prim::ListOfTuples", "prim::Uninitialized",
         "prim::unchecked_cast", "prim::isinstance", "prim::EnumName", "prim::EnumValue", "prim::GetAttr",
     )
 )  # fmt: skip

@@ -14,6 +14,7 @@ from optc.codegen.entry.signature import (
     Hidden,
     InputSpec,
     InputTree,
+    JoinedLists,
     Keep,
     Kind,
     NamedItems,
@@ -25,7 +26,7 @@ from optc.codegen.entry.signature import (
 from optc.ir.function import ScriptObject
 from optc.ir.optimized import Held, Kept, OptimizedProgram, Parts, Slot
 from optc.ir.schema import Argument as Parameter
-from optc.ir.structure import Structure, tuple_class
+from optc.ir.structure import Structure, class_of_tuples
 from optc.ir.types import ANY, BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
 
 _ELEMENTS: dict[Type, Kind] = {FLOAT: "float", BOOL: "bool"}
@@ -112,6 +113,8 @@ def _hide(
         return Hidden(numbers[place])
     if isinstance(tree, NamedItems):
         return NamedItems(tree.kind, tuple(_hide(item, places, hidden, numbers) for item in tree.items))
+    if isinstance(tree, JoinedLists):
+        return JoinedLists(tuple(_hide(part, places, hidden, numbers) for part in tree.lists), tree.kind)
     if isinstance(tree, dict):
         return {key: _hide(item, places, hidden, numbers) for key, item in tree.items()}
     if isinstance(tree, tuple | list):
@@ -138,12 +141,15 @@ def _tree(leaves: Iterator[OutputTree], structure: Structure) -> OutputTree | No
     items = [_tree(leaves, item) for item in structure.items]
     present = [item for item in items if item is not None]
     type_ = structure.type
-    if structure.kind in ("optional", "zipped") or len(present) != len(items) or not present:
+    if structure.kind == "optional" or len(present) != len(items) or not present:
         return None
+    if structure.kind in ("zipped", "ragged"):
+        assert isinstance(type_, ListType)
+        return JoinedLists(tuple(present), class_of_tuples(type_.element) if structure.kind == "zipped" else None)
     if structure.kind == "dict":
         return dict(zip(structure.keys, present))
-    if isinstance(type_, TupleType) and type_.fields and type_.name is not None:
-        return NamedItems(tuple_class(type_), tuple(present))
+    if isinstance(type_, TupleType) and class_of_tuples(type_) is not tuple:
+        return NamedItems(class_of_tuples(type_), tuple(present))
     return present if structure.kind == "list" else tuple(present)
 
 

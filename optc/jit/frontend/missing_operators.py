@@ -25,7 +25,7 @@ _NO_OPERATORS = frozenset(
     f"prim::{name}"
     for name in (
         "CallFunction", "CallMethod", "Constant", "CreateObject", "DictConstruct", "Dim", "EmptyListLiteral", "Enter", "Exit",
-        "GetAttr", "If", "Island", "ListAppend", "ListConstruct", "ListOfTuples", "ListUnpack", "Load", "Loop",
+        "GetAttr", "If", "Island", "ListAppend", "ListConstruct", "ListOfLists", "ListOfTuples", "ListUnpack", "Load", "Loop",
         "ModuleContainerIndex", "Param", "Print", "PythonOp", "Return", "SetAttr", "Store", "TupleConstruct", "TupleIndex",
         "TupleSlice", "TupleUnpack", "Uninitialized", "fork", "isinstance", "tolist", "unchecked_cast",
     )
