@@ -43,7 +43,8 @@ class Context:
     whole: Collection[tuple[ScriptObject, str]] = ()
     """Attributes whose lists and dictionaries have been so many that they are not taken apart any more."""
     state_types: Mapping[tuple[Any, Any], Type] = field(default_factory=dict)
-    """Types of state by `Slot.place`, where they are to say less than what is there now: extents that change."""
+    """Types of state by `Slot.place`, where they are to say less than what is there now (extents that change), or more:
+    numbers that are constants."""
     slots: list[Slot] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     narrowed: list[tuple[Value, Type]] = field(default_factory=list)

@@ -21,6 +21,7 @@ from optc.errors import OptcError, UnsupportedError
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Held, Kept, Parts, Slot
+from optc.ir.structure import Literal
 from optc.ir.types import ANY, OptionalType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
@@ -451,6 +452,7 @@ class Freezer:
         owner, name = self.objects[node.inputs[0]], str(node.attributes["name"])
         known = self.context.state_types.get((owner, name))
         held = self.attribute(node)
+        known = None if isinstance(known, Literal) else known
         type_ = known or (constant_type(held._array) if isinstance(held, Tensor) else node.output.type)
         value = self.graph.add_input(type_, name)
         place, output = len(self.graph.inputs) - 1, len(self.graph.outputs)

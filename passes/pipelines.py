@@ -127,7 +127,7 @@ def optimize(
     *,
     text: str | None = None,
     sharing: Sequence[int] = (),
-    open_state: Sequence[tuple[Slot, TensorType]] = (),
+    open_state: Sequence[tuple[Slot, Type]] = (),
     whole: Collection[tuple[ScriptObject, str]] = (),
     instruments: Sequence[pipeline.Instrument] = (),
 ) -> OptimizedProgram:
@@ -137,7 +137,7 @@ def optimize(
     tuple or dictionary of such for arguments that are taken apart; None, for one argument or all, keeps what is
     declared. `text` replaces the default pipeline. `sharing` says for every tensor among the arguments' leaves which
     one of them it is (the first that is the same object); without it, all are different objects. `open_state` has
-    types for state that are to say less than what is there now; the containers in the attributes of `whole` are not
+    types for state that are to say less than what is there now, or which number is there; the containers in the attributes of `whole` are not
     taken apart."""
     function = program if isinstance(program, Function) else None
     known: dict[Any, Type] = {slot.place: type_ for slot, type_ in open_state}

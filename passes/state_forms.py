@@ -11,6 +11,7 @@ from typing import Any
 from optc.eager.tensor import Tensor
 from optc.ir.function import ScriptObject
 from optc.ir.optimized import Parts
+from optc.ir.structure import Literal
 from optc.ir.types import (
     BOOL,
     FLOAT,
@@ -35,6 +36,8 @@ def form_of(held: Any, declared: Type, place: tuple[ScriptObject | Parts, Any], 
 
     What has no form of its own is of the type that is declared.
     """
+    if isinstance(known.get(place), Literal):
+        return known[place]
     if isinstance(declared, OptionalType):
         return NONE if held is None else form_of(held, declared.element, place, known)
     parts = parts_of(held, declared)
@@ -101,14 +104,14 @@ def _parts_in(held: Any) -> Iterator[Any]:
 
 
 def is_taken_apart(given: Any, declared: Type) -> bool:
-    """True for the form of a container, and of what may be None."""
-    return isinstance(given, tuple | list | dict) or isinstance(declared, OptionalType)
+    """True for the form of a container, of what may be None, and of a truth value that is a constant."""
+    return isinstance(given, tuple | list | dict | Literal) or isinstance(declared, OptionalType)
 
 
 def leaves_in(given: Any, place: tuple[ScriptObject | Parts, Any]) -> Iterator[tuple[ScriptObject | Parts, Any]]:
-    """The places of what is no container and not None."""
+    """The places of what is no container and no constant."""
     if isinstance(given, tuple | list | dict):
         for key, item in given.items() if isinstance(given, dict) else enumerate(given):
             yield from leaves_in(item, _inside(place, key))
-    elif given is not NONE:
+    elif given is not NONE and not isinstance(given, Literal):
         yield place

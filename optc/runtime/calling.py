@@ -23,10 +23,11 @@ from optc.codegen.entry.signature import (
     State,
     Update,
 )
+from optc.ir.dims import Symbolic
 from optc.ir.function import ScriptObject
 from optc.ir.optimized import Held, Kept, OptimizedProgram, Parts, Slot
 from optc.ir.schema import Argument as Parameter
-from optc.ir.structure import Structure, class_of_tuples
+from optc.ir.structure import Literal, Structure, class_of_tuples
 from optc.ir.types import ANY, BOOL, FLOAT, NONE, IntType, ListType, TensorType, TupleType, Type
 
 _ELEMENTS: dict[Type, Kind] = {FLOAT: "float", BOOL: "bool"}
@@ -68,17 +69,25 @@ def with_python_form(
         if place >= visible and isinstance(spec, OutputSpec):
             hidden[place] = spec
     numbers = {place: number for number, place in enumerate(hidden)}
-    states = held_state(program, signature.inputs[count:])
-    if states is None or any(slot.output is not None and slot.output not in hidden for slot in program.state):
+    held = [_of_value(spec, slot.type) for slot, spec in zip(_owned(program), signature.inputs[count:], strict=True)]
+    states = held_state(program, held)
+    if states is None:
         return None
-    written = [slot for slot in program.state if slot.output is not None]
-    updates = [_update(slot, numbers, states) for slot in written]
+    updates: list[Update] = []
     keeps: list[Keep] = []
+    for slot in program.state:
+        last = None if slot.output is None else results[slot.output]
+        if isinstance(last, Constant) and slot.kind == "attribute" and slot.owner is not None:
+            keeps.append(Keep(states[_place_of(slot)], last))
+        elif slot.output in hidden:
+            updates.append(_update(slot, numbers, states))
+        elif slot.output is not None:
+            return None
     for kept in program.kept:
         if kept.output is None:
             continue
-        state, last = states[kept.owner, kept.name], results[kept.output : kept.output + kept.count]
-        made = _tree(iter(last), kept.structure)
+        state, given = states[kept.owner, kept.name], results[kept.output : kept.output + kept.count]
+        made = _tree(iter(given), kept.structure)
         places = iter([place for place in hidden if kept.output <= place < kept.output + kept.count])
         tree = None if made is None else _hide(made, places, hidden, numbers)
         if isinstance(tree, Hidden) and kept.buffers == (None,) and not kept.in_place:
@@ -89,7 +98,7 @@ def with_python_form(
             keeps.append(Keep(state, tree, kept.in_place))
     if any(spec.rows == "tensor" for spec in hidden.values()):
         return None
-    inputs = (*(spec for form in shown for spec in _specs(form)), *signature.inputs[count:])
+    inputs = (*(spec for form in shown for spec in _specs(form)), *held)
     return replace(
         point, signature=replace(signature, inputs=inputs, outputs=tree_of_result, hidden=tuple(hidden.values())),
         arguments=arguments, state=tuple(states.values()), updates=tuple(updates), keeps=tuple(keeps),
@@ -166,8 +175,8 @@ def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None
     """What may be passed for a parameter; takes its leaves from `leaves` in any case."""
     if structure.kind == "leaf":
         spec = next(leaves)
-        fixed = structure.type.dim if isinstance(structure.type, IntType) else None
-        return replace(spec, value=fixed) if isinstance(fixed, int) else spec if fixed is None else None
+        is_unknown = isinstance(structure.type, IntType) and isinstance(structure.type.dim, Symbolic)
+        return None if is_unknown else _of_value(spec, structure.type)
     if structure.kind in ("none", "text"):
         return Constant(structure.keys[0] if structure.keys else None)
     items = [_form(item, leaves) for item in structure.items]
@@ -177,6 +186,12 @@ def _form(structure: Structure, leaves: Iterator[InputSpec]) -> InputTree | None
     if structure.kind == "dict":
         return dict(zip(structure.keys, present)) if all(type(key) in _KEYS for key in structure.keys) else None
     return present if structure.kind == "list" else tuple(present)
+
+
+def _of_value(spec: InputSpec, type_: Type | None) -> InputSpec:
+    """A leaf, of one value where its type says so."""
+    fixed = type_.dim if isinstance(type_, IntType) else None
+    return replace(spec, value=fixed) if isinstance(fixed, int) else spec
 
 
 def _specs(form: InputTree) -> Iterator[InputSpec]:
@@ -191,6 +206,11 @@ def _specs(form: InputTree) -> Iterator[InputSpec]:
 Place: TypeAlias = tuple[ScriptObject, str]
 
 
+def _owned(program: OptimizedProgram) -> list[Slot]:
+    """The state that attributes hold, in the order of the inputs behind the arguments."""
+    return [slot for slot in program.state if slot.owner is not None]
+
+
 def held_state(program: OptimizedProgram, specs: Sequence[InputSpec]) -> dict[Place, State] | None:
     """What attributes must hold when a call begins, in the order of the inputs that are made of it.
 
@@ -198,7 +218,7 @@ def held_state(program: OptimizedProgram, specs: Sequence[InputSpec]) -> dict[Pl
     """
     kept = {(each.owner, each.name): each for each in program.kept if each.given is not ANY}
     groups: dict[Place, list[InputSpec]] = {}
-    for slot, spec in zip((slot for slot in program.state if slot.owner is not None), specs, strict=True):
+    for slot, spec in zip(_owned(program), specs, strict=True):
         place = _place_of(slot)
         if place in groups and place != next(reversed(groups)):
             return None
@@ -223,6 +243,8 @@ def _place_of(slot: Slot) -> Place:
 
 def _held_form(given: Any, leaves: Iterator[InputSpec]) -> InputTree | None:
     """What an attribute must hold; takes its leaves from `leaves`. Lists that must be equal are compared in Python."""
+    if isinstance(given, Literal):
+        return Constant(given.value)
     if isinstance(given, Held):
         return None if isinstance(given.value, list | tuple) else Constant(given.value)
     if given is NONE:

@@ -179,7 +179,6 @@ class CompiledFunction:
         if len(self.specializations) >= SPECIALIZATION_LIMIT:
             self.specializations.pop(0)
         self.specializations.append(specialization)
-        history.remember(specialization.held)
         if specialization.program is not None:
             self._forms.observe(specialization.program.kept)
         return specialization
@@ -199,6 +198,8 @@ class CompiledFunction:
                     continue
                 tried.append(shown)
                 specialization = self._compile(values, types)
+                history.remember(specialization.held)
+                exact = exact + [type_of(held) for held in history.present_state()[len(exact) - len(values) :]]
                 if specialization.is_overlapping or specialization.always_fails:
                     return specialization
                 if specialization.native is None:
@@ -259,7 +260,7 @@ class CompiledFunction:
         from optc.codegen.machine import jit
 
         options = (jit.sources(), jit.processor() or str(jit.host_target()), config.PASSES(), str(get_default_dtype()),
-                   str(specialization.sharing), show([type_ for _, type_ in specialization.open_state]),
+                   str(specialization.sharing), str([f"{slot.path}: {show(type_)}" for slot, type_ in specialization.open_state]),
                    str([name for _, name in specialization.whole]),
                    self.__name__, np.__version__)  # fmt: skip
         program = (self._function, self._receiver, specialization.types, specialization.others, *options)

@@ -18,7 +18,7 @@ from optc.codegen.process.threads import compiled_pool
 from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
-from optc.ir.types import TensorType
+from optc.ir.types import BOOL, FLOAT, INT, IntType, TensorType, Type
 from optc.jit.devices import holds_devices
 from optc.ops.values import MESSAGE
 from optc.runtime.calling import with_python_form
@@ -79,9 +79,16 @@ def build(specialization: Specialization, caller: Caller, cached: bool) -> None:
         return
     native.load(cached)
     graph = program.graph
-    held = [(slot, graph.inputs[slot.input].type) for slot in program.state if slot.owner is not None]
-    specialization.held = tuple((slot, type_) for slot, type_ in held if isinstance(type_, TensorType))
+    held = [(slot, _held_type(graph.inputs[slot.input].type)) for slot in program.state if slot.owner is not None]
+    specialization.held = tuple((slot, type_) for slot, type_ in held if type_ is not None)
     connect(specialization, native, caller)
+
+
+def _held_type(type_: Type) -> Type | None:
+    """What state must be for the code: a number of any value, unless the code is for one; None for what is neither."""
+    if isinstance(type_, IntType):
+        return type_ if isinstance(type_.dim, int) else INT
+    return type_ if isinstance(type_, TensorType) or type_ in (FLOAT, BOOL) else None
 
 
 def generate_with_islands(graph: Graph, name: str) -> NativeProgram | Fallback:

@@ -15,7 +15,7 @@ from typing import Any
 from optc.ir.dims import Dim, symbol
 from optc.ir.optimized import Slot
 from optc.ir.structure import Literal
-from optc.ir.types import IntType, TensorType
+from optc.ir.types import IntType, TensorType, Type
 
 Dynamic = bool | Mapping[int, Sequence[int]] | None
 """None: learn from the calls. True: every dimension but 1 is a symbol. False: never. A mapping names them by argument."""
@@ -30,12 +30,15 @@ class Wanted:
     """The types of arguments to compile for, and those of the state that shall not be as it is now."""
 
     arguments: tuple[Any, ...]
-    state: tuple[tuple[Slot, TensorType], ...] = ()
+    state: tuple[tuple[Slot, Type], ...] = ()
 
 
 PINNINGS = ("none", "steady", "all")
 """Which numbers among the arguments a version is made for: where it can be made for any none, else those that have been
-the same in all calls, else all."""
+the same in all calls, else all. State counts as well."""
+
+NUMBERS_LIMIT = 8
+"""A number in an attribute that has had more values than this, such as a count of calls, is no constant."""
 
 
 class ShapeHistory:
@@ -54,6 +57,7 @@ class ShapeHistory:
         self._seen: dict[tuple[Any, ...], list[int]] = {}
         self._flags: dict[int, set[bool]] = {}
         self.state: dict[tuple[Any, Any], Slot] = {}
+        self._numbers: dict[int, set[int]] = {}
 
     def observe(self, types: Sequence[Any]) -> None:
         """Take note of one call. Raises ValueError where a dimension was named that its argument does not have."""
@@ -62,7 +66,7 @@ class ShapeHistory:
         for place, extent in _extents(types):
             self._seen.setdefault(place, []).append(extent)
 
-    def remember(self, held: Sequence[tuple[Slot, TensorType]]) -> None:
+    def remember(self, held: Sequence[tuple[Slot, Any]]) -> None:
         """Take note of the state of a program that was compiled just now."""
         for slot, type_ in held:
             if slot.place in self.state:
@@ -73,7 +77,11 @@ class ShapeHistory:
 
     def present_state(self) -> list[Any]:
         """What the state that is known holds now."""
-        return [slot.present for slot in self.state.values()]
+        present = [slot.present for slot in self.state.values()]
+        for place, value in enumerate(present):
+            if type(value) in (int, bool):
+                self._numbers.setdefault(place, set()).add(value)
+        return present
 
     def forget(self, types: Sequence[Any]) -> None:
         """Take back the note of the last call, which failed: its extents say nothing of those to come."""
@@ -93,7 +101,15 @@ class ShapeHistory:
         kept = self._changing if pinning == "steady" else ()
         pairs = enumerate(zip(values, types))
         made = [type_ if place in kept else pinned_type(value, type_) for place, (value, type_) in pairs]
-        return made + list(types[len(values) :])
+        return made + self._pinned_state(types[len(values) :], 1 if pinning == "steady" else NUMBERS_LIMIT)
+
+    def _pinned_state(self, types: Sequence[Any], limit: int) -> list[Any]:
+        """The types of state; of numbers that have had no more values than that, the present ones."""
+        pairs = enumerate(zip(self.present_state(), types))
+        return [
+            pinned_type(value, type_) if len(self._numbers.get(place, ())) <= limit else type_
+            for place, (value, type_) in pairs
+        ]
 
     def with_flags(self, types: Sequence[Any], values: Sequence[Any]) -> list[Any]:
         """The types of a call's arguments, a truth value that has been the same in all calls as a literal."""
@@ -165,7 +181,9 @@ def _check_dimensions(dynamic: Mapping[int, Sequence[int]], types: Sequence[Any]
 
 
 def _is_open(type_: Any) -> bool:
-    """True for a tensor's type with a symbol among its extents."""
+    """True for a tensor's type with a symbol among its extents, and for a number that is a constant."""
+    if isinstance(type_, Literal) or (isinstance(type_, IntType) and type_.dim is not None):
+        return True
     return isinstance(type_, TensorType) and not all(isinstance(extent, int) for extent in type_.shape or ())
 
 

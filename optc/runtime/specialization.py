@@ -14,7 +14,7 @@ from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph
 from optc.ir.optimized import Held, OptimizedProgram, Slot
 from optc.ir.structure import Literal
-from optc.ir.types import GENERATOR, NONE, IntType, TensorType
+from optc.ir.types import GENERATOR, NONE, IntType, TensorType, Type
 from optc.runtime.sharing import overlaps, sharing_of
 
 
@@ -50,15 +50,15 @@ class Specialization:
     """Results depend on the order of elements in memory: only arguments that lie row by row go to native code."""
     sharing: tuple[int, ...] = ()
     """For every tensor of the call, the first that is the same object (see `optc.runtime.sharing`)."""
-    open_state: tuple[tuple[Slot, TensorType], ...] = ()
-    """The state whose extents were symbols from the start, for code that is right for several of them."""
+    open_state: tuple[tuple[Slot, Type], ...] = ()
+    """State that this version takes otherwise than it is at first: with symbols for extents, numbers as constants."""
     whole: tuple[tuple[ScriptObject, str], ...] = ()
     """The attributes whose lists and dictionaries are not taken apart: they have had too many forms."""
     depends_on_sharing: bool = False
     is_overlapping: bool = False
     """For calls in which what is written shares memory with something else, and which the interpreter therefore runs."""
-    held: tuple[tuple[Slot, TensorType], ...] = ()
-    """The tensors that are read from attributes, and the types that the code was compiled for."""
+    held: tuple[tuple[Slot, Type], ...] = ()
+    """The tensors and numbers that are read from attributes, and the types that the code was compiled for."""
 
     @property
     def graph(self) -> Graph | None:
@@ -108,7 +108,7 @@ class Specialization:
 
     def __str__(self) -> str:
         shown = [show(other if type_ is None else type_) for type_, other in zip(self.types, self.others)]
-        state = [f"{slot.path}: {type_}" for slot, type_ in self.open_state]
+        state = [f"{slot.path}: {show(type_)}" for slot, type_ in self.open_state]
         return f"({', '.join(shown)})" + (f" with {', '.join(state)}" if state else "")
 
 
@@ -182,7 +182,7 @@ def _holds(value: Any, given: Any, symbols: dict[str, int]) -> bool:
         return same and all(_holds(item, part, symbols) for item, part in zip(value, given))
     if given is NONE or value is None:
         return given is NONE and value is None
-    return not isinstance(given, TensorType) or fits(value, given, None, symbols)
+    return not isinstance(given, TensorType | Literal) or fits(value, given, None, symbols)
 
 
 def _dim_fits(dim: Any, extent: int, symbols: dict[str, int]) -> bool:

@@ -213,11 +213,11 @@ def test_text_inside_a_condition() -> None:
 
 
 def as_many_as_data_says(x):
-    halves: list[list[optc.Tensor]] = []
+    halves: list[dict[str, optc.Tensor]] = []
     y = optc.tanh(x) + 1
     while bool(y.sum() > 1):
         y = y * 0.5
-        halves.append([y, y + 1])
+        halves.append({"half": y, "more": y + 1})
     return halves, y + 1
 
 
