@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from optc.ir import dtypes
 from optc.ir.graph import Value
 from optc.ir.types import STRING, TensorType
 from optc.ops.abstract import UndecidedShape, Unknown, same_dim
@@ -354,6 +355,8 @@ def _check_batches(x: TensorType, target: TensorType) -> None:
 
 
 def _check_classes(x: TensorType, target: TensorType, weight: TensorType | None) -> None:
+    if operand_type(target) not in (dtypes.INT64, dtypes.UINT8):
+        raise RuntimeError(f"expected target dtype to be Long or Byte, but got {operand_type(target).label}")
     shape, wanted = known_shape(x), known_shape(target)
     if not shape:
         raise RuntimeError("input tensor should be 1D or 2D")

@@ -101,7 +101,21 @@ CLASSES = [
     for x, y in ((_empty(2, 0), _empty(2, 0)), (_empty(0, 0), _empty(0, 0)), (_empty(2, 0), torch.tensor([0, 0])),
                  (_empty(2, 0, 3), _empty(2, 0, 3)), (_empty(0, 0), torch.tensor([], dtype=torch.int64)))
 ]  # fmt: skip
-CALLS = [*DIMS_OF_NUMBERS, *LEFT_OUT, *WINDOWS, *NOTHING_IN_WINDOWS, *PADS, *PLACES, *NUMBERS, *CLASSES]
+KINDS_OF_TARGETS = [
+    (f"{F}.{name}(x, y{end})", [MATRIX, torch.tensor([0, 2, 4, 1])]) for name in ("cross_entropy", "nll_loss")
+    for end in (".int()", ".char()", ".bool()", ".float()", ".byte()", "")
+]  # fmt: skip
+CALLS = [
+    *DIMS_OF_NUMBERS,
+    *LEFT_OUT,
+    *WINDOWS,
+    *NOTHING_IN_WINDOWS,
+    *PADS,
+    *PLACES,
+    *NUMBERS,
+    *CLASSES,
+    *KINDS_OF_TARGETS,
+]
 
 
 def evaluated(call: str, library: Any, tensors: list[Any]) -> Any:
