@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 
 from optc.eager.tensor import Tensor
+from optc.errors import UnsupportedError
 from optc.instruments import instruments_from_environment
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node
+from optc.ir.types import unrefined
 from optc.jit.frontend.cleanup import clean_up
 from optc.jit.names import NAMES
+from optc.ops.values import AUTOCAST
 from optc.passes.freeze import Freezer, Writes
 from optc.passes.object_constants import insert_held
 from optc.passes.pipelines import FROZEN, WITH_ROUNDING
@@ -40,11 +43,14 @@ def frozen_object(module: ScriptObject, preserved: Sequence[str], optimize_numer
 def simplify(method: Function, optimize_numerics: bool) -> None:
     """Simplify a frozen method as far as it stays code that PyTorch reads; `optimize_numerics` may change rounding.
 
-    What is done to all code when it is loaded comes last, so that the code is the same after saving and loading.
+    What is done to all code when it is loaded comes last, so that the code is the same after saving and loading; types
+    say no more than code does.
     """
     text = WITH_ROUNDING if optimize_numerics else FROZEN
     clean_up(method.graph)
     run(method.graph, text, instruments_from_environment(), keep_graphs=False)
+    for value in method.graph.values():
+        value.type = unrefined(value.type)
     clean_up(method.graph)
     method.prepared = None
 
@@ -116,6 +122,7 @@ class _Freezing:
         reader = Freezer(graph, Context(self.module))
         reader.elsewhere, reader.only_reads = known, True
         reader.inline_methods()
+        _refuse_autocast(graph)
         reader.settle()
         reader.resolve_objects()
         for value in [value for value in reader.objects if not value.is_parameter and value.node.owner is None]:
@@ -199,6 +206,16 @@ class _Freezing:
             class_.attributes[name] = ClassAttribute(type_, attribute.is_parameter, attribute.is_buffer)
             twin.values[name] = held
         return twin
+
+
+def _refuse_autocast(graph: Graph) -> None:
+    """Raise UnsupportedError for a method that enters autocast: inlined, it would refuse to run in PyTorch as well."""
+    for node in graph.walk():
+        is_switch = node.kind == "prim::SetAttr" and node.inputs[0].type.annotation in AUTOCAST
+        if not is_switch or node.attributes["name"] != "_enabled":
+            continue
+        if not node.inputs[1].is_constant or node.inputs[1].constant is not False:
+            raise UnsupportedError("a method that enters autocast cannot be frozen", node.source)
 
 
 def _is_access(node: Node, slot: int) -> bool:

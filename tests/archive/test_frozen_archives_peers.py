@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import optc
+from optc.errors import UnsupportedError
 from tests.archive.test_module_archive_peers import flat
 from tests.jit.both import run_program
 
@@ -56,6 +57,18 @@ PROGRAMS = {
         def forward(self, x):
             x = self.layer(self.part(x))
             return x, self.part.tail, self.part.calls
+""",
+    "a constant that a loop begins with": """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("start", torch.zeros(6))
+
+        def forward(self, x):
+            total = self.start
+            for i in range(x.size(0)):
+                total = torch.tanh(x[i] + total)
+            return total
 """,
     "branches and loops": """
     class Net(nn.Module):
@@ -113,3 +126,23 @@ def test_what_stays_is_what_stays_in_torch(name: str) -> None:
     left, right = saved(torch.jit.freeze(theirs)), saved(optc.jit.freeze(ours))
     assert list(left.state_dict()) == list(right.state_dict())
     assert [name for name, _ in left.named_modules()] == [name for name, _ in right.named_modules()]
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_autocast_is_frozen_where_it_does_nothing(enabled: bool) -> None:
+    text = f"""
+    class Net(nn.Module):
+        def forward(self, x):
+            with torch.autocast(device_type="cpu", enabled={enabled}):
+                y = torch.relu(x)
+            return y
+"""
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(run_program(text, torch, f"autocast {enabled}")["Net"]().eval()), buffer)
+    ours = optc.jit.load(io.BytesIO(buffer.getvalue()))
+    if enabled:
+        with pytest.raises(UnsupportedError, match="a method that enters autocast cannot be frozen"):
+            optc.jit.freeze(ours)
+        return
+    theirs = torch.jit.load(io.BytesIO(optc.jit.freeze(ours).save_to_buffer()))
+    assert theirs(torch.ones(2)).tolist() == [1.0, 1.0]
