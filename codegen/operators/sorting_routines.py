@@ -6,13 +6,14 @@ with equal keys. Keys of floats are their bits, negative ones turned around; nan
 one. A descending sort inverts the keys.
 
 Short rows are sorted by insertion; long ones by radix, one byte of the keys after the other, leaving out bytes that
-all words share. `Order` names one function: `void name(source, values, places, scratch, n, k, rows, groups, start,
+all words share. Where only a small part is wanted, what may belong to it is found by the two upper bytes first. `Order` names one function: `void name(source, values, places, scratch, n, k, rows, groups, start,
 stop)` sorts rows of `n` contiguous elements and writes the first `k` of each, in `groups` shares of all `rows`, of
 which a call does those from `start` to `stop`. A group works in `2 * n` words of scratch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from optc.codegen.kernels.expression import memory_type
@@ -21,6 +22,9 @@ from optc.ir.dtypes import DType
 
 SHORT = 48
 """Rows of at most so many elements are sorted by insertion."""
+
+PART = 4
+"""Where so many times the wanted number is less than the row has, words are chosen before they are sorted."""
 
 _PARAMETERS = [
     Parameter("ptr", "source"), Parameter("ptr", "values"), Parameter("ptr", "places"), Parameter("ptr", "scratch"),
@@ -153,41 +157,103 @@ class _Writer:
     # The whole row
 
     def sorted(self, source: Value, scratch: Value) -> Value:
-        """All words of a row, in order."""
+        """The words of a row in order, at least the first k of them."""
         b = self.b
         with b.if_then_else(b.icmp("sle", self.n, SHORT)) as (short, long):
             with short:
-                with b.for_loop(0, self.n) as loop:
-                    self.insert(scratch, self.load_word(source, loop.index), loop.index)
+                self.by_insertion(scratch, self.n, lambda place: self.load_word(source, place))
                 short.yield_([scratch])
             with long:
-                long.yield_([self.by_radix(source, scratch)])
+                is_part = b.icmp("sle", b.mul(self.k, PART), self.n)
+                words = b.choose(
+                    is_part,
+                    lambda: self.first_part(source, scratch),
+                    lambda: self.by_radix(
+                        scratch, self.other(scratch), self.n, lambda place: self.load_word(source, place)
+                    ),
+                )
+                long.yield_([words])
         return short.results[0]
 
-    def by_radix(self, source: Value, scratch: Value) -> Value:
+    def other(self, scratch: Value) -> Value:
+        """The second half of a row's scratch memory."""
+        return self.at(scratch, self.n)
+
+    def by_insertion(self, words: Value, n: Value, word_of: Callable[[Value], Value]) -> None:
+        b = self.b
+        with b.for_loop(0, n) as loop:
+            self.insert(words, word_of(loop.index), loop.index)
+
+    def first_part(self, source: Value, scratch: Value) -> Value:
+        """The first k words: those that are among them by the upper bytes of their keys, and only they are sorted."""
+        b, other = self.b, self.other(scratch)
+        upper = self.order.dtype.itemsize - 1
+        none = b.constant(self.order.word, 0)
+        count, limit, before = self.kept_words(
+            lambda place: self.load_word(source, place), scratch, self.n, upper, none, b.constant("i64", 0)
+        )
+        words, rest = scratch, other
+        if upper:
+            count, _, _ = self.kept_words(lambda place: self.read(words, place), words, count, upper - 1, limit, before)
+        with b.if_then_else(b.icmp("sle", count, SHORT)) as (few, many):
+            with few:
+                self.by_insertion(words, count, lambda place: self.read(words, place))
+                few.yield_([words])
+            with many:
+                many.yield_([self.by_radix(words, rest, count, lambda place: self.read(words, place))])
+        return few.results[0]
+
+    def kept_words(
+        self, word_of: Callable[[Value], Value], target: Value, n: Value, number: int, prefix: Value, before: Value
+    ) -> tuple[Value, Value, Value]:
+        """Keep the words that may be among the first k, judged by byte `number` of their keys and the bytes above it,
+        of which `prefix` is what those of the last word have; `before` words have smaller ones. Returns how many are
+        kept, and both numbers with this byte. They may be kept where they were."""
+        b, shift = self.b, self.order.place_bits + 8 * number
+        counts = b.alloca("i64", 256, 64)
+        b.memset(counts, 0, 256 * 8)
+        with b.for_loop(0, n) as loop:
+            word = word_of(loop.index)
+            place = b.gep("i64", counts, self.digit(word, number))
+            is_last = b.zext(b.icmp("eq", b.lshr(b.lshr(word, shift), 8), prefix), "i64")
+            b.store(b.add(b.load("i64", place), is_last), place)
+        with b.while_loop([b.constant("i64", 0), before]) as search:
+            digit, total = search.carried
+            following = b.add(total, b.load("i64", b.gep("i64", counts, digit)))
+            search.while_(b.icmp("slt", following, self.k))
+            search.yield_([b.add(digit, 1), following])
+        digit, total = search.results
+        limit = b.or_(b.shl(prefix, 8), b.zext(digit, self.order.word))
+        with b.for_loop(0, n, carried=[b.constant("i64", 0)]) as loop:
+            word = word_of(loop.index)
+            b.store(word, self.at(target, loop.carried[0]))
+            loop.yield_([b.add(loop.carried[0], b.zext(b.icmp("ule", b.lshr(word, shift), limit), "i64"))])
+        return loop.results[0], limit, total
+
+    def by_radix(self, words: Value, other: Value, n: Value, word_of: Callable[[Value], Value]) -> Value:
+        """The words in order, in one of two places."""
         b, key_bytes = self.b, self.order.dtype.itemsize
         counts = b.alloca("i64", 256 * key_bytes, 64)
         b.memset(counts, 0, 256 * 8 * key_bytes)
-        with b.for_loop(0, self.n, nonempty=True) as loop:
-            word = self.load_word(source, loop.index)
-            b.store(word, self.at(scratch, loop.index))
+        with b.for_loop(0, n, nonempty=True) as loop:
+            word = word_of(loop.index)
+            b.store(word, self.at(words, loop.index))
             for number in range(key_bytes):
                 place = b.gep("i64", counts, b.add(self.digit(word, number), 256 * number))
                 b.store(b.add(b.load("i64", place), 1), place)
-        words, other = scratch, self.at(scratch, self.n)
         for number in range(key_bytes):
-            words, other = self.pass_over(words, other, b.gep("i64", counts, 256 * number), number)
+            words, other = self.pass_over(words, other, n, b.gep("i64", counts, 256 * number), number)
         return words
 
     def digit(self, word: Value, number: int) -> Value:
         b = self.b
         return b.and_(b.trunc(b.lshr(word, self.order.place_bits + 8 * number), "i64"), 255)
 
-    def pass_over(self, words: Value, other: Value, counts: Value, number: int) -> tuple[Value, Value]:
+    def pass_over(self, words: Value, other: Value, n: Value, counts: Value, number: int) -> tuple[Value, Value]:
         """Words in the order of one byte of their keys, written to `other`; nothing where that byte is the same in all."""
         b = self.b
         first = b.load("i64", b.gep("i64", counts, self.digit(self.read(words, b.constant("i64", 0)), number)))
-        with b.if_then_else(b.icmp("eq", first, self.n)) as (same, mixed):
+        with b.if_then_else(b.icmp("eq", first, n)) as (same, mixed):
             with same:
                 same.yield_([words, other])
             with mixed:
@@ -196,7 +262,7 @@ class _Writer:
                     count = b.load("i64", place)
                     b.store(starts.carried[0], place)
                     starts.yield_([b.add(starts.carried[0], count)])
-                with b.for_loop(0, self.n, nonempty=True) as loop:
+                with b.for_loop(0, n, nonempty=True) as loop:
                     word = self.read(words, loop.index)
                     place = b.gep("i64", counts, self.digit(word, number))
                     target = b.load("i64", place)

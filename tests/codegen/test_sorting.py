@@ -67,6 +67,35 @@ def test_the_few_smallest_are_the_first_of_all() -> None:
     )
 
 
+def largest(x, k: int):
+    values, places = optc.topk(x, k, -1)
+    return values, places
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "bool"])
+def test_a_part_of_a_long_row_is_the_first_of_all(name: str) -> None:
+    """Numbers that differ in all of their bytes, in some of them, and in none; parts that end among equal ones."""
+    random = np.random.default_rng(len(name))
+    spread = random.standard_normal((3, 700)) * 10.0 ** random.integers(-3, 3, (3, 700))
+    rows = [
+        hurting(name, 3, 700),
+        np.ones((3, 700)),
+        spread * 20,
+        random.random((3, 700)),
+        np.arange(2100).reshape(3, 700) % 256,
+    ]
+    fast = optc.compile(jit.script(largest))
+    for row in rows:
+        with np.errstate(all="ignore"):
+            x = np.asarray(row).clip(0 if name == "uint8" else -100, 100).astype(dtypes.BY_NAME[name].numpy)
+        for k in (65, 90, 175, 176):
+            values, places = fast(x, k)
+            order = sorted_places(x, 1, True)[:, :k]
+            assert np.array_equal(places, order)
+            assert np.asarray(values).tobytes() == np.take_along_axis(x, order, 1).tobytes()
+    assert not fast.fallbacks
+
+
 def test_threads_sort_rows_of_their_own() -> None:
     fast = optc.compile(jit.script(ascending), threads=2)
     x = hurting("float32", 50, 400)
