@@ -8,6 +8,7 @@ certain results become constants and operators that must fail become `prim::Rais
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ def infer_shapes(graph: Graph, *, context: Context) -> bool:
     for _ in range(_ROUNDS):
         inference = Inference(graph, context, told)
         inference.interpret()
-        if not inference.renew_dims():
+        if not inference.renew_dims(types_before):
             break
     folded = write_facts(graph, inference.facts)
     return folded or any(
@@ -84,7 +85,7 @@ def undecided_extents(graph: Graph, context: Context) -> dict[Node, Undecided]:
     """What inference could not decide where it first met it: in a loop, what it carries has its first shape there."""
     inference = Inference(graph, context)
     inference.interpret()
-    inference.renew_dims()
+    inference.renew_dims(inference.types_before)
     return inference.undecided
 
 
@@ -111,12 +112,12 @@ class Inference:
         with assuming(self.turns):
             self.block(self.graph.block)
 
-    def renew_dims(self) -> bool:
+    def renew_dims(self, types_before: Mapping[Value, Type]) -> bool:
         """Where a value that told a symbol turned out to tell something else, so does every `prim::Dim` of the symbol.
 
         That is only certain once loops have settled. A shape that one round loses, as an extent has its new name here and
         the old one there, is found by a later round: what the value told before the first round counts. True where more
-        than a name changed: what reads it may change too.
+        than a name changed, as what reads it may change too, and where tensors that had shapes before the pass have none.
         """
         told: dict[str, Dim] = {}
         for name, (value, before) in self.told_before.items():
@@ -129,7 +130,10 @@ class Inference:
             read |= symbols(node.attributes["dim"]) if node.kind == "prim::Dim" else set()
         told = {name: dim for name, dim in told.items() if name in read and not symbols(dim) & told.keys()}
         equate(self.graph, told)
-        return any(name is None or not _is_newer(name, self.newest) for name in map(plain_symbol, told.values()))
+        names = map(plain_symbol, told.values())
+        changes = any(name is None or not _is_newer(name, self.newest) for name in names)
+        lost = (_has_shape(type_) and not _has_shape(value.type) for value, type_ in types_before.items())
+        return changes or bool(told) and any(lost)
 
     def block(self, block: Block) -> None:
         for node in block.nodes:
@@ -364,6 +368,10 @@ class Inference:
         changed = not _is_same(joined, parameter.type)
         parameter.type = joined
         return changed or lost
+
+
+def _has_shape(type_: Type) -> bool:
+    return isinstance(type_, TensorType) and type_.shape is not None
 
 
 def _shapes(node: Node) -> Shapes:
