@@ -280,7 +280,7 @@ class Inference:
         return any(node.kind == "prim::RaiseException" or node in self.facts.failed for node in block.nodes)
 
     def merge(self, output: Value, sources: list[Value], meeting: Meeting) -> None:
-        place = Place(output, self.types_before[output], meeting)
+        place = Place(output, (self.types_before[output],), meeting)
         type_ = sources[0].type
         for value in sources[1:]:
             type_ = self.join_values(type_, value.type, sources, place)
@@ -314,7 +314,8 @@ class Inference:
         counter, *carried = body.inputs
         self.turns[str(abstract(counter))] = number_of(node.inputs[0])
         lists = followed_lists(node, self)
-        olds = [value.type for value in carried]
+        # A loop around this one may have begun it, this time, with something that has no symbol of its own.
+        olds = [(value.type, self.types_before[value]) for value in carried]
         known = _told_before(node)
         for parameter, start in zip(carried, node.inputs[2:]):
             parameter.type = start.type
@@ -339,7 +340,7 @@ class Inference:
                 self.merge(output, [start] if self.is_idle(node) else [start, result], meeting)
                 continue
             self.merge(output, [result], meeting)
-            output.type = self.joins.handed_on(result.type, known, Place(output, self.types_before[output], meeting))
+            output.type = self.joins.handed_on(result.type, known, Place(output, (self.types_before[output],), meeting))
         self.facts.known.update(lists)
 
     def is_idle(self, loop: Node) -> bool:

@@ -48,10 +48,10 @@ class Meeting:
 
 @dataclass
 class Place:
-    """Where a joined type belongs: to a value, which had the type `old` when inference began."""
+    """Where a joined type belongs: to a value, which had the types `olds` before, the latest of them first."""
 
     value: Value
-    old: Type
+    olds: tuple[Type, ...]
     meeting: Meeting
     start: Type | None = None
     """Of what a loop carries: the type before the first turn."""
@@ -59,6 +59,10 @@ class Place:
     def pair(self, axis: int, mine: Dim, other: Dim) -> Pair:
         """What the extents of an axis are one of."""
         return _dim_of(self.start, axis, mine), other
+
+    def old_dims(self, axis: int) -> list[Dim | None]:
+        """What the value's number, or the extent of its axis, was before."""
+        return [old.dim if isinstance(old, IntType) else _dim_of(old, axis, 0) for old in self.olds]
 
 
 def _dim_of(type_: Type | None, axis: int, otherwise: Dim) -> Dim:
@@ -132,9 +136,9 @@ class Joins:
     def _handed_on_dim(self, dim: Dim, known: frozenset[str], place: Place, axis: int) -> Dim:
         if symbols(dim) <= known:
             return dim
-        common, old = place.meeting.common, place.old
+        common = place.meeting.common
         if (dim, dim) not in common:
-            common[dim, dim] = self._own_dim(place, old.dim if isinstance(old, IntType) else _dim_of(old, axis, 0))
+            common[dim, dim] = self._own_dim(place, axis)
         return common[dim, dim]
 
     def _join_ints(self, left: IntType, right: IntType, place: Place | None) -> Type:
@@ -142,8 +146,7 @@ class Joins:
             return left if left is _SOME_INT or (left.dim is not None and left.dim == right.dim) else _SOME_INT
         if left.dim is not None and (left.dim == right.dim or self._is_own(left.dim, place)):
             return left
-        old = place.old.dim if isinstance(place.old, IntType) else None
-        return IntType(self._own_dim(place, old))
+        return IntType(self._own_dim(place, 0))
 
     def _join_tensors(self, left: TensorType, right: TensorType, place: Place | None) -> Type:
         dtype = left.dtype if left.dtype is right.dtype else None
@@ -163,18 +166,19 @@ class Joins:
         if mine == other and self.owners.get(plain_symbol(mine) or "") not in place.meeting.carried:
             return mine
         if pair not in common:
-            common[pair] = self._own_dim(place, _dim_of(place.old, axis, 0))
+            common[pair] = self._own_dim(place, axis)
         return common[pair]
 
     def _is_own(self, dim: Dim, place: Place) -> bool:
         """True for a symbol that a parameter of a loop tells: it covers whatever the parameter may be."""
         return place.value in place.meeting.carried and self.owners.get(plain_symbol(dim) or "") is place.value
 
-    def _own_dim(self, place: Place, old: Dim | None) -> Dim:
+    def _own_dim(self, place: Place, axis: int) -> Dim:
         """A symbol that the place's value tells: the one it had, or a new one."""
-        name = plain_symbol(old)
-        if name is not None and old is not None and self.owners.get(name) is place.value:
-            return old
+        for old in place.old_dims(axis):
+            name = plain_symbol(old)
+            if name is not None and old is not None and self.owners.get(name) is place.value:
+                return old
         made = fresh()
         self.owners[str(made)] = place.value
         return made
