@@ -137,6 +137,26 @@ def test_a_missing_operator_is_not_taken_for_one_that_only_computes() -> None:
             run(optc.ones(2))
 
 
+def test_what_a_missing_operator_returns_does_not_choose_an_overload() -> None:
+    """Nobody knows whether two tensors or two ints are compared: the branch loads as what the method says it returns."""
+    code = """class M(Module):
+  def forward(self: __torch__.M,
+    x: Tensor) -> bool:
+    _0 = torch.gt(torch.dim(x), 7)
+    if _0:
+      _1 = torch.eq(torch.unheard_of(x, 1), 6)
+    else:
+      _1 = False
+    return _1
+"""
+    module = optc.jit.load(io.BytesIO(archive({"__torch__.py": code}, EMPTY_OBJECT)))
+    for run in (module, optc.compile(module, fallback="allow"), again(module)):
+        assert run(optc.ones(2)) is False
+        with pytest.raises(ExecutionError, match="has no operator aten::unheard_of"):
+            run(optc.ones([1] * 8))
+    assert "torch.eq(torch.unheard_of(x, 1), 6)" in module.code
+
+
 def test_a_module_that_has_run_is_freed_with_its_graphs() -> None:
     module = layer("torch.neg(x)")
     module(optc.ones(1))

@@ -16,6 +16,7 @@ from optc.jit.frontend.simple import BuiltinValue, SimpleValue
 from optc.jit.frontend.values import SugaredValue
 from optc.jit.frontend.writer import GraphWriter
 from optc.jit.schema_matching import Arguments, NamedValue
+from optc.ops.registry import overloads
 
 _NEEDS_STEPS_SINCE = {"aten::linspace": 8, "aten::logspace": 9}
 """Operators whose number of steps was 100 where it was not given, and the archive version since which it must be."""
@@ -48,7 +49,7 @@ class ArchivedOperator(BuiltinValue):
         if self.version < _NEEDS_STEPS_SINCE.get(self.name, 0):
             args, kwargs = _with_steps(args, kwargs)
         try:
-            return super().call(writer, source, args, kwargs)
+            result = super().call(writer, source, args, kwargs)
         except ScriptError:
             self._check_name(len(args), source)
             values = [value.materialize(writer.graph) for value in (*args, *kwargs)]
@@ -56,6 +57,14 @@ class ArchivedOperator(BuiltinValue):
             if kwargs:
                 attributes["keywords"] = tuple(value.name for value in kwargs)
             return MissingResult(writer.insert(self.name, values, (UNKNOWN,), source, attributes).output)
+        if isinstance(result, SimpleValue) and self._is_guess(args, kwargs):
+            result.value.type = UNKNOWN
+        return result
+
+    def _is_guess(self, args: Arguments, kwargs: Arguments) -> bool:
+        """True where what a missing operator returns fits overloads that return different things."""
+        returned = {tuple(each.type for each in found.schema.returns) for found in overloads(self.name)}
+        return len(returned) > 1 and any(argument.type is UNKNOWN for argument in (*args, *kwargs))
 
     def _check_name(self, count: int, source: SourceRange | None) -> None:
         """Raise ScriptError for what cannot be an operator that optc does not have."""
