@@ -24,11 +24,19 @@ def _numbers(dims: Sequence[Dim]) -> list[int]:
 
 def _strided(b: Any, x: Any, size: Sequence[Dim], stride: Sequence[Dim], offset: Any) -> Any:
     """Windows of windows of the elements in a row: `stride[d]` apart, and as long as what the dimensions behind d span."""
-    sizes, steps = _numbers(size), _numbers(stride)
+    sizes = _numbers(size)
+    # Nobody walks a dimension of extent 1: its stride may be any number, and one that only running tells.
+    steps = _numbers([0 if extent == 1 else step for extent, step in zip(sizes, stride)])
     spans = [1 + sum((extent - 1) * step for extent, step in zip(sizes[d:], steps[d:])) for d in range(len(sizes) + 1)]
     (elements,) = _numbers([product(b.shape(x))])
     # An offset counts from the beginning of the storage, of which this tensor may be a part.
-    if offset is not None or 0 in sizes or min(steps, default=0) < 0 or len(sizes) != len(steps) or spans[0] > elements:
+    if (
+        offset is not None
+        or 0 in sizes
+        or min(steps, default=0) < 0
+        or len(sizes) != len(stride)
+        or spans[0] > elements
+    ):
         raise UndecidedShape("it may ask for what lies around the tensor")
     found = b("aten::narrow", b("aten::reshape", x, [-1]), 0, 0, spans[0])
     for place, (extent, step) in enumerate(zip(sizes, steps)):
@@ -43,8 +51,8 @@ def _strided(b: Any, x: Any, size: Sequence[Dim], stride: Sequence[Dim], offset:
 def _stride(b: Any, x: Any, dim: int) -> Any:
     shape = _numbers(b.shape(x))
     place = normalize_dim(dim, len(shape))
-    if min(shape) < 2:
-        raise UndecidedShape("PyTorch keeps any stride for an extent of 1")
+    if shape[place] == 1 or 0 in shape:
+        raise UndecidedShape("PyTorch keeps any stride for an extent of 1, and where there are no elements")
     return b.value(math.prod(shape[place + 1 :]))
 
 
