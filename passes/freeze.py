@@ -134,7 +134,7 @@ class Freezer:
         for anything, value in opened:
             value.replace_all_uses_with(anything)
         self.settle()
-        writes = self.writes()
+        writes = self.with_shared_memory(self.writes())
         for anything, value in reversed(opened):
             anything.replace_all_uses_with(value)
             self.graph.block.param_node.remove_output(anything.offset)
@@ -151,8 +151,22 @@ class Freezer:
             assigned, changed = (each.assigned for each in found), (each.changed for each in found)
             together = Writes(set().union(*assigned), set().union(*changed))
             if together == known:
-                return known
+                return self.with_shared_memory(known)
             known = together
+
+    def with_shared_memory(self, writes: Writes) -> Writes:
+        """Tensors that share memory with those whose contents change, in whatever attribute they are, change as well."""
+        if not writes.changed or self.context.self_object is None:
+            return writes
+        held = {
+            (id(owner), name): value._array
+            for owner in _objects_below(self.context.self_object)
+            for name, value in owner.values.items()
+            if isinstance(value, Tensor)
+        }
+        changing = [held[key] for key in writes.changed if key in held]
+        shared = {key for key, mine in held.items() if any(np.may_share_memory(mine, each) for each in changing)}
+        return Writes(writes.assigned, writes.changed | shared)
 
     def what_method_writes(self, owner: ScriptObject, method: Function, known: Writes) -> Writes:
         try:
@@ -521,6 +535,18 @@ class Freezer:
         self.graph.block.param_node.remove_output(0)
         for slot in self.context.slots:
             slot.input -= 1
+
+
+def _objects_below(module: ScriptObject) -> list[ScriptObject]:
+    """A module and all objects that it and they hold in attributes."""
+    found = {id(module): module}
+    waiting = [module]
+    while waiting:
+        for value in waiting.pop().values.values():
+            if isinstance(value, ScriptObject) and id(value) not in found:
+                found[id(value)] = value
+                waiting.append(value)
+    return list(found.values())
 
 
 def _changed_memory(value: Value) -> Value:

@@ -196,6 +196,44 @@ def test_modules_that_share_a_buffer_see_what_each_other_adds(shared: str) -> No
     assert [fast(optc.ones(2)).tolist() for _ in range(3)] == [[6.0] * 2, [14.0] * 2, [22.0] * 2]
 
 
+class Stepping(nn.Module):
+    """What one method adds to a tensor, another reads where else it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("total", optc.zeros(2))
+        self.register_buffer("view", self.total.view(2))
+        self.inner = Reading(self.total)
+
+    @optc.jit.export
+    def step(self) -> Tensor:
+        self.total += 1
+        return self.inner.total + self.view
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(x) * 2 + self.view * 3
+
+
+class Reading(nn.Module):
+    def __init__(self, total: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("total", total)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.total
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_another_method_adds_is_seen_wherever_the_tensor_is() -> None:
+    module = optc.jit.script(Stepping())
+    fast = optc.compile(module)
+    seen = []
+    for _ in range(3):
+        seen.append(fast(optc.zeros(2)).tolist())
+        module.step()
+    assert seen == [[0.0] * 2, [5.0] * 2, [10.0] * 2]
+
+
 class Switched(Containers):
     """Some calls change what others only read."""
 
