@@ -58,6 +58,9 @@ def _is_told(value: Value, assumed: Collection[Value]) -> bool:
     node = value.node
     if node.kind == "prim::If":
         return all(_is_told(block.outputs[value.offset], assumed) for block in node.blocks)
+    if node.kind == "prim::Loop" and not value.is_parameter:
+        parameter, result = (of[value.offset + 1] for of in (node.blocks[0].inputs, node.blocks[0].outputs))
+        return _is_told(node.inputs[value.offset + 2], assumed) and _is_told(result, {*assumed, parameter})
     return node.kind in ("prim::OptionalConstruct", "prim::Uninitialized")
 
 
