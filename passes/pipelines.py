@@ -39,6 +39,7 @@ from optc.passes import (
     functionalize,
     gradient_modes,
     growing_lists,
+    handed_lists,
     idle_dropout,
     infer_shapes,
     inline,
@@ -82,7 +83,7 @@ PASSES = (
     inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes,
     nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place,
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
-    nested_tensors, strided_rows, lower_containers, split_dictionaries, split_optionals, object_constants, canonicalize,
+    nested_tensors, strided_rows, lower_containers, split_dictionaries, handed_lists, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
     loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
     list_buffers, flatten_outputs, decompose,
@@ -100,8 +101,8 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, lower-containers, split-dictionaries, split-optionals, object-constants, lower-tuples, "
-    "canonicalize, constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
+    "repeat(infer-shapes, lower-containers, split-dictionaries, handed-lists, split-optionals, object-constants, "
+    "lower-tuples, canonicalize, constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
 )
 pipeline.name_pipeline(
     "default",
