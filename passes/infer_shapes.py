@@ -16,7 +16,7 @@ import numpy as np
 
 from optc.errors import OptcError
 from optc.ir.bounds import assuming, number_of
-from optc.ir.dims import Dim, Symbolic, fresh, symbols
+from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbols
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.symbols import binders, equate, plain_symbol, substitute_type, told_dims, told_dims_of, type_symbols
@@ -134,6 +134,17 @@ class Inference:
         changes = any(name is None or not _is_newer(name, self.newest) for name in names)
         lost = (_has_shape(type_) and not _has_shape(value.type) for value, type_ in types_before.items())
         return changes or bool(told) and any(lost)
+
+    def told_now(self, dim: Dim) -> Dim:
+        """A dimension as the values that tell its symbols have it by now: in a loop's first turn, that of its start."""
+        bindings: dict[str, Dim] = {}
+        for name in symbols(dim) & self.told_before.keys():
+            value, before = self.told_before[name]
+            now = told_dims(value)
+            for old, new in zip(before, now) if len(before) == len(now) else ():
+                if plain_symbol(old) == name:
+                    bindings.setdefault(name, new)
+        return substitute(dim, bindings)
 
     def block(self, block: Block) -> None:
         for node in block.nodes:
@@ -478,7 +489,7 @@ def _constant(inference: Inference, node: Node) -> None:
 
 
 def _dim(inference: Inference, node: Node) -> None:
-    node.output.type = IntType(node.attributes["dim"])
+    node.output.type = IntType(inference.told_now(node.attributes["dim"]))
 
 
 def _list_construct(inference: Inference, node: Node) -> None:

@@ -49,7 +49,7 @@ def write_out(loop: Node, count: int) -> None:
     carried = list(loop.inputs[2:])
     introduced = introduced_symbols(loop.blocks[0])
     for iteration in range(count):
-        carried = _insert_iteration(loop, introduced, iteration, carried)
+        carried = insert_turn(loop, introduced, iteration, carried)[1:]
     for output, value in zip(loop.outputs, carried):
         if not value.name:
             value.name = output.name
@@ -112,7 +112,8 @@ def known_trips(loop: Node) -> int | None:
     return int(limit.constant) if going_on.constant else 1
 
 
-def _insert_iteration(loop: Node, introduced: set[str], iteration: int, carried: list[Value]) -> list[Value]:
+def insert_turn(loop: Node, introduced: set[str], iteration: int, carried: list[Value]) -> list[Value]:
+    """Put a copy of a loop's turn before it; whether there would be another one, and what that would begin with."""
     graph, body = loop.graph, loop.blocks[0]
     with graph.inserting(loop):
         graph.current_source = loop.source
@@ -123,4 +124,4 @@ def _insert_iteration(loop: Node, introduced: set[str], iteration: int, carried:
         bind(bindings, parameter.type, argument.type)
     copies = [copy_node(node, graph, values).insert_before(loop) for node in body.nodes]
     renew_symbols(copies, introduced, bindings)
-    return [values.get(value, value) for value in body.outputs[1:]]
+    return [values.get(value, value) for value in body.outputs]

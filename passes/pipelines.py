@@ -32,6 +32,7 @@ from optc.passes import (
     decompose,
     draw_order,
     drop_messages,
+    first_turns,
     flatten_outputs,
     fold_convolutions,
     freeze,
@@ -85,7 +86,7 @@ PASSES = (
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, strided_rows, lower_containers, split_dictionaries, handed_lists, split_optionals, object_constants, canonicalize,
     constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
-    loop_unrolling, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
+    loop_unrolling, first_turns, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
     list_buffers, flatten_outputs, decompose,
     complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
     outline_islands, idle_dropout, frozen_simplification, fold_convolutions,
@@ -108,6 +109,7 @@ pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(agreeing-ranks, simplify), "
     "repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
+    "repeat(first-turns, simplify, agreeing-ranks, loop-unrolling), "
     "repeat(nested-tensors, checked-views, simplify), "
     "repeat(split-lists, lower-tuples, ragged-lists, dead-code-elimination), growing-lists, list-buffers, "
     "flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "

@@ -216,6 +216,68 @@ def first_with_many(x, limit: int):
     return (x[0] > 100).nonzero(), -1, 0
 
 
+def remembered(x, n: int):
+    """The cache has a rank of its own while it is empty."""
+    cache = optc.zeros(0)
+    for i in range(n):
+        cache = x if cache.numel() == 0 else optc.cat([cache, x[:1] * i])
+        x = optc.tanh(x + cache.sum(0))
+    return x
+
+
+def begun_by_a_flag(x):
+    """Endless, as far as anybody can tell; what the loop carries are placeholders."""
+    state = optc.zeros(1)
+    weights = optc.zeros(1)
+    first = True
+    steps = 0
+    while True:
+        if first:
+            state = x[0]
+            weights = x[:1] * 0.5
+            first = False
+        else:
+            state = optc.tanh(state + x[1])
+            weights = optc.cat([weights, state.unsqueeze(0)])
+        steps += 1
+        if steps > 5 or state.sum() > 1000.0:
+            break
+    return state, weights, steps
+
+
+def attend(x, past: tuple[optc.Tensor, optc.Tensor] | None):
+    keys, values = x * 0.5, x - 1.0
+    if past is not None:
+        keys = optc.cat([past[0], keys])
+        values = optc.cat([past[1], values])
+    return optc.softmax(x @ keys.t(), 1) @ values, (keys, values)
+
+
+def generate(x, n: int):
+    """Many rows in the first turn, one in each of the others, and what all of them had in a list of two caches."""
+    past: list[tuple[optc.Tensor, optc.Tensor] | None] = [None, None]
+    row = x
+    for _ in range(n):
+        h = row
+        present: list[tuple[optc.Tensor, optc.Tensor] | None] = []
+        for place in range(2):
+            h, pair = attend(h, past[place])
+            present.append(pair)
+        past = present
+        row = optc.tanh(h[-1]).unsqueeze(0)
+    return row.sum(0)
+
+
+def two_before(x, n: int):
+    outputs: list[optc.Tensor | None] = [None, None]
+    for i in range(n):
+        outputs[0] = outputs[1]
+        outputs[1] = x * i
+        before = outputs[0]
+        x = x - 0.1 * (x if before is None else before)
+    return x
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (grow, (tensor(7, 5, 20),)),
     (grow, (tensor(1, 5, 20),)),
@@ -227,6 +289,10 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     *((one_value_twice, (tensor(30, 40, shift=shift), tensor(30, 40))) for shift in (-1.0, 1.0)),
     *((beam, (tensor(3, 20), n)) for n in (0, 1, 5)),
     (halve, (tensor(130, 20),)),
+    *((remembered, (tensor(3, 20), n)) for n in (0, 1, 60)),
+    (begun_by_a_flag, (tensor(3, 20),)),
+    *((generate, (tensor(3, 20), n)) for n in (0, 1, 60)),
+    *((two_before, (tensor(3, 20), n)) for n in (0, 1, 60)),
     *((swap, (tensor(10, 20), n)) for n in (0, 3, 4)),
     *((swap_equal, (tensor(10, 20), n)) for n in (0, 3, 4)),
     *((overwrite_argument, (tensor(10, 20), n)) for n in (0, 1, 5)),
