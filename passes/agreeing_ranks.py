@@ -4,12 +4,14 @@
     z = y.reshape(-1, 4)                    =>    else:     z = x.reshape(-1, 4)
 
 A tensor has one rank in native code. Where two branches give tensors of different ranks, what reads them goes into the
-branches, one reader after the other, until what comes out agrees.
+branches, one reader after the other, until what comes out agrees. Results that agree may have readers that cannot go
+inside, such as loops: then those of unlike ranks get a branch of their own, which computes what they need once more.
 """
 
 from __future__ import annotations
 
 from optc.ir.graph import Graph, Node, Value, copy_node
+from optc.ir.symbols import introduced_symbols, renew_symbols
 from optc.ir.types import ListType, TensorType, Type
 from optc.ops.effects import has_effects
 from optc.passes.infer_shapes import Inference
@@ -31,6 +33,9 @@ def _move_readers(branch: Node, inference: Inference, readers: int) -> bool:
     moved = 0
     while moved < readers and any(output.has_uses for output in _unlike(branch)):
         reader = _first_reader(branch)
+        if reader is None and _has_others(branch):
+            branch = _apart(branch)
+            continue
         if reader is None:
             break
         _move_inside(reader, branch, inference)
@@ -63,6 +68,28 @@ def _first_reader(branch: Node) -> Node | None:
     first = min(places, key=lambda node: node.position)
     is_end = first is block.return_node
     return None if is_end or first.blocks or has_effects(first) else first
+
+
+def _has_others(branch: Node) -> bool:
+    """True where results with other readers keep a branch in its place, and another branch could do without them."""
+    unlike = _unlike(branch)
+    others = [output for output in branch.outputs if output.has_uses and output not in unlike]
+    return bool(others) and not any(has_effects(node) for block in branch.blocks for node in block.walk())
+
+
+def _apart(branch: Node) -> Node:
+    """A branch of its own, behind this one, for the results of unlike ranks."""
+    unlike = [output for output in _unlike(branch) if output.has_uses]
+    introduced = set().union(*map(introduced_symbols, branch.blocks))
+    copied = copy_node(branch, branch.graph, {}).insert_after(branch)
+    renew_symbols([copied], introduced, {})
+    for output in unlike:
+        output.replace_all_uses_with(copied.outputs[output.offset])
+    for output in [output for output in reversed(copied.outputs) if not output.has_uses]:
+        for block in copied.blocks:
+            block.return_node.remove_input(output.offset)
+        copied.remove_output(output.offset)
+    return copied
 
 
 def _move_inside(reader: Node, branch: Node, inference: Inference) -> None:
