@@ -352,6 +352,8 @@ class Instrument:
 
 REPEAT_CAP = 64
 """So many rounds at most: a detector of several stages learns one more length in each."""
+UNSETTLED_CAP = 4
+"""And so many once a repeat has reached that: what does not settle there would not settle in the repeats around either."""
 
 
 class _Manager:
@@ -366,6 +368,7 @@ class _Manager:
         self.version = 0
         self.settled: dict[str, int] = {}
         self.is_functional = False
+        self.is_unsettled = False
 
     def run_items(self, items: Sequence[Item]) -> bool:
         changed = [self.run_step(item) if isinstance(item, Step) else self.run_repeat(item) for item in items]
@@ -373,12 +376,15 @@ class _Manager:
 
     def run_repeat(self, repeat: Repeat) -> bool:
         for count in range(REPEAT_CAP):
+            if count >= UNSETTLED_CAP and self.is_unsettled:
+                return True
             first = len(self.records)
             if not self.run_items(repeat.items):
                 return count > 0
         if config.VERIFY():
             busy = sorted({record.name for record in self.records[first:] if record.changed})
             raise PipelineError(f"{repeat} still changes the graph after {REPEAT_CAP} rounds: {', '.join(busy)}")
+        self.is_unsettled = True
         return True
 
     def run_step(self, step: Step) -> bool:

@@ -160,6 +160,18 @@ def test_repeat_that_never_settles_is_reported(monkeypatch: pytest.MonkeyPatch) 
         run(graph(), "repeat(restless)")
 
 
+def test_repeats_around_one_that_never_settles_end_soon() -> None:
+    @graph_pass("turning")
+    def turning(graph: Graph) -> bool:
+        """Exchange the operands of the first node, for ever."""
+        first = next(node for node in graph.nodes if node.kind == "aten::mul")
+        first.set_inputs([*reversed(first.inputs)])
+        return True
+
+    records = run(graph(), "repeat(repeat(repeat(turning)))")
+    assert pipeline.REPEAT_CAP <= len(records) < 2 * pipeline.REPEAT_CAP
+
+
 def test_verify_catches_a_pass_that_breaks_the_graph() -> None:
     @graph_pass("breaking")
     def breaking(graph: Graph) -> bool:
