@@ -41,7 +41,7 @@ from optc.ops.registry import Operator, operator_of
 from optc.ops.sizes import size_of_result
 from optc.passes.facts import Facts, is_fact, is_same_fact, type_of, write_facts
 from optc.passes.followed_lists import followed_lists
-from optc.passes.joins import Joins, Meeting, Place
+from optc.passes.joins import Joins, Meeting, Place, tells
 from optc.passes.settled_branches import is_one_object
 from optc.pipeline import Context, graph_pass
 
@@ -259,7 +259,7 @@ class Inference:
             made, kept = plain_symbol(new), plain_symbol(old)
             if made is None or kept is None or not _is_newer(made, newest):
                 continue
-            if _tells(output, self.owners.get(kept), kept) and old is not None:
+            if tells(output, self.owners.get(kept), kept) and old is not None:
                 bindings.setdefault(made, old)
         return bindings
 
@@ -421,17 +421,6 @@ def _is_same(left: Type, right: Type) -> bool:
     return left == right
 
 
-def _tells(output: Value, owner: Value | None, name: str) -> bool:
-    """True where the value that tells a symbol is an output, an element that is taken out of it, or what a branch
-    around it hands on."""
-    if owner is None or owner is output:
-        return owner is output
-    if owner.node.kind == "prim::If":
-        return _first_inside(owner.node, name) is output
-    taken = not owner.is_parameter and owner.node.kind in ("aten::__getitem__", "prim::ListUnpack")
-    return taken and owner.node.inputs[0] is output
-
-
 def _told_before(loop: Node) -> frozenset[str]:
     """The symbols that are told when a loop begins; none where all that it carries has a value then: nobody asks."""
     if all(start.node.kind != "prim::Uninitialized" for start in loop.inputs[2:]):
@@ -444,11 +433,6 @@ def _told_before(loop: Node) -> frozenset[str]:
         told.update(name for name in names if name is not None)
         node = node.block.owning_node if earlier is None else earlier
     return frozenset(told)
-
-
-def _first_inside(branch: Node, name: str) -> Value | None:
-    values = (value for block in branch.blocks for node in block.walk() for value in node.outputs)
-    return next((value for value in values if name in map(plain_symbol, told_dims(value))), None)
 
 
 def _dims(type_: Type) -> list[Dim | None]:

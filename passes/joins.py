@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from optc.ir.dims import Dim, fresh, symbol, symbols
-from optc.ir.graph import Value
-from optc.ir.symbols import plain_symbol, substitute_type, type_symbols
+from optc.ir.graph import Node, Value
+from optc.ir.symbols import plain_symbol, substitute_type, told_dims, type_symbols
 from optc.ir.types import (
     NONE,
     IntType,
@@ -177,7 +177,7 @@ class Joins:
         """A symbol that the place's value tells: the one it had, or a new one."""
         for old in place.old_dims(axis):
             name = plain_symbol(old)
-            if name is not None and old is not None and self.owners.get(name) is place.value:
+            if name is not None and old is not None and tells(place.value, self.owners.get(name), name):
                 return old
         made = fresh()
         self.owners[str(made)] = place.value
@@ -186,3 +186,19 @@ class Joins:
 
 def _alternatives(type_: Type) -> tuple[Type, ...]:
     return type_.members if isinstance(type_, UnionType) else (unrefined(type_),)
+
+
+def tells(output: Value, owner: Value | None, name: str) -> bool:
+    """True where the value that tells a symbol is an output, an element that is taken out of it, or what a branch
+    around it hands on."""
+    if owner is None or owner is output:
+        return owner is output
+    if owner.node.kind == "prim::If":
+        return _first_inside(owner.node, name) is output
+    taken = not owner.is_parameter and owner.node.kind in ("aten::__getitem__", "prim::ListUnpack")
+    return taken and owner.node.inputs[0] is output
+
+
+def _first_inside(branch: Node, name: str) -> Value | None:
+    values = (value for block in branch.blocks for node in block.walk() for value in node.outputs)
+    return next((value for value in values if name in map(plain_symbol, told_dims(value))), None)
