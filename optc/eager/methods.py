@@ -14,6 +14,7 @@ from optc.eager.casts import CAST_METHODS
 from optc.eager.creation import NEW_METHODS
 from optc.eager.device import Device, require_cpu
 from optc.eager.tensor import Tensor
+from optc.ir import dtypes
 
 
 def _property(name: str) -> property:
@@ -50,7 +51,11 @@ def _parts(name: str) -> Callable[..., Any]:
 
 def _tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
     """A number of parts as equal as can be, or parts that begin at the given places (numbers, or a tensor of them)."""
-    return tuple(dispatch.call("aten::tensor_split", (self, indices_or_sections, dim), is_method=True))
+    given = indices_or_sections
+    if isinstance(given, Tensor) and given.dim() == 0 and given.dtype is dtypes.INT64:
+        # How many results there are, a trace can only say for this number.
+        given = given.item()
+    return tuple(dispatch.call("aten::tensor_split", (self, given, dim), is_method=True))
 
 
 def _copy(self: Any, src: Any, non_blocking: bool = False) -> Any:

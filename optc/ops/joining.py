@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim, Symbolic
+from optc.ir.dims import Dim, Symbolic, fresh
 from optc.ir.dtypes import INT64, from_numpy
 from optc.ir.graph import Value
 from optc.ir.types import TensorType
@@ -321,17 +321,19 @@ declare_splitting(
 )
 
 
-def _split_by_tensor(x: Array, places: Array, dim: int) -> list[Array]:
-    if from_numpy(places.dtype) is not INT64:
-        raise RuntimeError(
-            "tensor_split expected tensor_indices_or_sections to have dtype of long, but got "
-            f"{from_numpy(places.dtype).label}"
-        )
-    if places.ndim > 1:
+def _refuse_places(label: str, rank: int) -> None:
+    """Raises RuntimeError for a tensor that says no places, or how many parts."""
+    if label != INT64.label:
+        raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {label}")
+    if rank > 1:
         raise RuntimeError(
             "tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got "
-            f"a tensor with {places.ndim} dims"
+            f"a tensor with {rank} dims"
         )
+
+
+def _split_by_tensor(x: Array, places: Array, dim: int) -> list[Array]:
+    _refuse_places(from_numpy(places.dtype).label, places.ndim)
     of_numbers = lookup("aten::tensor_split.indices" if places.ndim else "aten::tensor_split.sections")
     assert of_numbers is not None
     parts: list[Array] = of_numbers.reference(x, places.tolist(), dim)
@@ -339,7 +341,24 @@ def _split_by_tensor(x: Array, places: Array, dim: int) -> list[Array]:
 
 
 def _infer_split_by_tensor(x: TensorType, places: TensorType, dim: int) -> list[TensorType]:
-    raise UndecidedShape("into how many parts a tensor splits another is in its elements")
+    shape, counted = known_shape(x), known_shape(places)
+    if places.dtype is not None:
+        _refuse_places(places.dtype.label, len(counted))
+    place, _ = _extent(shape, dim, "tensor_split")
+    return [x.with_shape((*shape[:place], fresh(), *shape[place + 1 :])) for _ in range(_number_of_places(counted) + 1)]
+
+
+def _number_of_places(shape: Shape) -> int:
+    """How many places a tensor of this shape names. Raises UndecidedShape where it says how many parts there are."""
+    if not shape or not isinstance(shape[0], int):
+        raise UndecidedShape("into how many parts a tensor splits another is in its elements")
+    return shape[0]
+
+
+def _decompose_split_by_tensor(b: Any, x: Any, places: Any, dim: int) -> list[Any]:
+    count = _number_of_places(b.shape(places))
+    numbers = [b("aten::Int.Tensor", b("aten::select.int", places, 0, number)) for number in range(count)]
+    return [b("aten::slice.Tensor", x, dim, *bounds, 1) for bounds in pairwise([0, *numbers, None])]
 
 
 define(
@@ -347,7 +366,7 @@ define(
     "-> Tensor(a)[]",
     infer=_infer_split_by_tensor,
     reference=_split_by_tensor,
-    interpreted="into how many parts a tensor splits another is in its elements",
+    decompose=_decompose_split_by_tensor,
     may_fail=True,
 )
 

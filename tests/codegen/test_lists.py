@@ -191,3 +191,16 @@ def test_rows_that_a_branch_writes_are_written_in_place() -> None:
     started = time.perf_counter()
     compiled(x, 2000)
     assert time.perf_counter() - started < 0.5  # copying all rows every time would take seconds
+
+
+@pytest.mark.parametrize("dynamic", [None, True], ids=["default", "symbolic"])
+def test_places_in_a_tensor_split_natively(dynamic: bool | None) -> None:
+    def parts(x, places):
+        first, second, third = optc.tensor_split(x, places)
+        return first * 2, second.sum(), third
+
+    compiled = optc.compile(jit.script(parts), fallback="error", dynamic=dynamic)
+    x = tensor(7, 3)
+    for places in ([2, 5], [0, 7], [-2, 3], [5, 2], [9, -9]):
+        given = optc.tensor(places)
+        assert same(compiled(x, given), parts(x, given))

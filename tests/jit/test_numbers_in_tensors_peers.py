@@ -20,7 +20,7 @@ TRACED: dict[str, Callable[[Any, Any, Any], Any]] = {
     "linspace from a tensor": lambda library, x, t: library.linspace(t, 3, 4),
     "linspace to a tensor": lambda library, x, t: library.linspace(0, t, 4),
     "logspace": lambda library, x, t: library.logspace(t, t, 3),
-    "tensor_split": lambda library, x, t: x.tensor_split(t + 1),
+    "tensor_split": lambda library, x, t: x.tensor_split((t + 1).reshape(1)),
     "randint_like": lambda library, x, t: library.randint_like(x, t + 4),
     "rsub": lambda library, x, t: library.rsub(x, x + 1),
     "assertions": lambda library, x, t: (library._assert_async(t), library._assert_tensor_metadata(x, [4]), x * 2)[2],
