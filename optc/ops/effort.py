@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.types import IntType, ListType, OptionalType, TensorType, Type
+from optc.ir.types import NATIVE_CLASSES, IntType, ListType, OptionalType, TensorType, Type
 from optc.ops.abstract import abstract_constant
 from optc.ops.registry import Layout, Operator, Pointwise, Reduction
 
@@ -67,7 +67,7 @@ def effort(operator: Operator, arguments: Sequence[Any]) -> int:
     made = result_bytes(operator, arguments)
     if made is None:
         made = (read + 8) * (1 + _largest(arguments) + sum(map(_magnitude, arrays)))
-    if isinstance(operator.lowering, Pointwise | Reduction | Layout):
+    if isinstance(operator.lowering, Pointwise | Reduction | Layout) or _packs(operator):
         return read + made
     return read + made + _combinations(arguments) * max(_counts(operator, arguments), 1)
 
@@ -75,6 +75,12 @@ def effort(operator: Operator, arguments: Sequence[Any]) -> int:
 def is_modest(operator: Operator, arguments: Sequence[Any]) -> bool:
     """True for what may be computed while a program is compiled: a program can write down how to make a long text."""
     return effort(operator, arguments) <= _MODEST
+
+
+@cache
+def _packs(operator: Operator) -> bool:
+    """True where tensors are put into an object of PyTorch's own as they are."""
+    return any(str(returned.type).startswith(NATIVE_CLASSES) for returned in operator.schema.returns)
 
 
 @cache

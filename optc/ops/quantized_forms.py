@@ -101,6 +101,21 @@ def _by_reference(name: str) -> Callable[..., Array]:
     return _own(operator.reference)
 
 
+def _averaged(name: str) -> Callable[..., Array]:
+    """The operator's own reference over integers, whose means are exact: halves go to even integers as in PyTorch."""
+    operator = lookup(name)
+    assert operator is not None, name
+    reference = operator.reference
+
+    def run(x: Array, *rest: Any) -> Array:
+        quantizer = quantizer_of(x)
+        means = reference(integers_of(x) - np.float64(quantizer.zero_point), *rest)
+        integers = np.clip(np.rint(means + quantizer.zero_point), *quantizer.bounds)
+        return with_quantizer(integers.astype(quantizer.dtype.numpy), quantizer)
+
+    return run
+
+
 def _by_integers(name: str) -> Callable[..., Any]:
     """The operator's own reference over integers: for what only orders and moves them."""
     operator = lookup(name)
@@ -171,12 +186,13 @@ _give_form("aten::tanh", _tanh)
 _give_form("aten::threshold", thresholded)
 _give_form("aten::leaky_relu", _own(leaky))
 for _name in (
-    "aten::gelu", "aten::mean", "aten::mean.dim", "aten::std.dim", "aten::avg_pool2d", "aten::avg_pool3d",
-    "aten::adaptive_avg_pool2d", "aten::adaptive_avg_pool3d", "aten::upsample_bilinear2d", "aten::upsample_bilinear2d.vec",
-    "aten::masked_fill.Scalar", "aten::constant_pad_nd", "aten::pad", "aten::reflection_pad1d", "aten::reflection_pad2d",
-    "aten::fill.Scalar",
+    "aten::gelu", "aten::mean", "aten::mean.dim", "aten::std.dim", "aten::upsample_bilinear2d",
+    "aten::upsample_bilinear2d.vec", "aten::masked_fill.Scalar", "aten::constant_pad_nd", "aten::pad",
+    "aten::reflection_pad1d", "aten::reflection_pad2d", "aten::fill.Scalar",
 ):  # fmt: skip
     _give_form(_name, _by_reference(_name))
+for _name in ("avg_pool2d", "avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"):
+    _give_form(f"aten::{_name}", _averaged(f"aten::{_name}"))
 for _name in (
     "aten::max_pool1d", "aten::max_pool2d", "aten::max_pool3d", "aten::upsample_nearest1d",
     "aten::upsample_nearest1d.vec", "aten::upsample_nearest2d", "aten::upsample_nearest2d.vec",

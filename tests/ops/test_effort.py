@@ -42,6 +42,7 @@ SMALL: list[tuple[str, tuple[Any, ...]]] = [
     ("aten::add.int", (1, 10**12)),
     ("aten::len.t", ([1] * 1000,)),
     ("aten::upper", ("text",)),
+    ("quantized::conv2d_prepack", (np.ones((64, 32, 3, 3), np.int8), FLOATS[0], [1, 1], [0, 0], [1, 1], 1)),
 ]
 
 

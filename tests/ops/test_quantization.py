@@ -69,3 +69,11 @@ def test_the_integers_lie_where_they_lay() -> None:
     x = quantised([0.0, 1.0])
     assert x[1:].untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
     assert np.shares_memory(x._array, x[1:]._array)
+
+
+def test_means_of_windows_that_lie_between_two_integers_become_the_even_one() -> None:
+    numbers = optc.tensor([[[[1.0, 2.0, 2.0, 3.0, 5.0, 6.0]]]]) * 0.0549
+    for zero_point, wanted in ((0, [2, 2, 6]), (7, [8, 10, 12])):  # 1.5, 2.5, 5.5 and 8.5, 9.5, 12.5
+        x = optc.quantize_per_tensor(numbers, 0.0549, zero_point, optc.quint8)
+        assert optc.nn.functional.avg_pool2d(x, (1, 2)).int_repr().flatten().tolist() == wanted
+        assert optc.nn.functional.adaptive_avg_pool2d(x, (1, 3)).int_repr().flatten().tolist() == wanted
