@@ -142,3 +142,25 @@ def test_a_convolution_whose_result_somebody_else_reads_stays() -> None:
 
     fast = optc.jit.freeze(optc.jit.script(Net().eval()))
     assert "aten::mul" in str(fast.graph)
+
+
+class Choice(nn.Module):
+    """Two long tensors that differ where a text of them would show nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("first", optc.zeros(2000))
+        self.register_buffer("second", (optc.arange(2000) == 1000).float())
+
+    def forward(self, x: optc.Tensor, flag: bool):
+        if flag:
+            chosen = self.first
+        else:
+            chosen = self.second
+        return (x + chosen).sum()
+
+
+def test_branches_that_give_long_tensors_stay_apart() -> None:
+    module = optc.jit.freeze(optc.jit.script(Choice().eval()))
+    assert module(optc.zeros(1), True).item() == 0
+    assert module(optc.zeros(1), False).item() == 1

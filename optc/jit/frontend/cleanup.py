@@ -127,14 +127,12 @@ def pool_constants(graph: Graph) -> None:
     assert first is not None
     anchor = graph.create("prim::Anchor").insert_before(first)
     for node in [node for node in graph.walk() if node.kind == "prim::Constant"]:
-        key = constant_key(node)
-        existing = pooled.get(key)
-        if existing is not None and _may_share(node):
-            node.output.replace_all_uses_with(existing.output)
-            node.destroy()
+        existing = pooled.setdefault(constant_key(node), node) if _may_share(node) else node
+        if existing is node:
+            node.move_before(anchor)
             continue
-        pooled.setdefault(key, node)
-        node.move_before(anchor)
+        node.output.replace_all_uses_with(existing.output)
+        node.destroy()
     anchor.destroy()
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import NONE, Type, is_subtype
 from optc.jit.frontend.constants import constant_type, insert_constant, is_known, known
@@ -157,7 +159,16 @@ def same_constant(first: Value, second: Value) -> bool:
 def constant_key(node: Node) -> tuple[object, ...]:
     """What makes two constants equal: type, kind of value, value (with the sign of zero), referenced function."""
     value = node.attributes.get("value")
-    return (node.output.type, type(value), repr(value), id(node.attributes.get("function")))
+    return (node.output.type, type(value), _content(value), id(node.attributes.get("function")))
+
+
+def _content(value: object) -> object:
+    """The elements of tensors, which a text of them rounds and leaves out; the text of anything else."""
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    if isinstance(value, list | tuple):
+        return tuple(map(_content, value))
+    return repr(value)
 
 
 def _loop(node: Node) -> bool:
