@@ -208,9 +208,18 @@ class Node:
         return self
 
     def move_before(self, other: Node) -> None:
-        """Move the node to just before `other`, maybe in another block."""
+        """Move the node to just before `other`, maybe in another block or graph."""
+        graph = other.graph
+        if self.graph is not graph:
+            self._adopt_blocks(graph)
         self.unlink()
         self.insert_before(other)
+
+    def _adopt_blocks(self, graph: Graph) -> None:
+        for block in self.blocks:
+            block.graph = graph
+            for node in block.nodes:
+                node._adopt_blocks(graph)
 
     def destroy(self) -> None:
         """Remove the node for good, nested blocks included. Its outputs may have no uses left."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from optc.errors import UnsupportedError
 from optc.ir.function import ClassType, Function
-from optc.ir.graph import Block, Graph, Node, Value, copy_node
+from optc.ir.graph import Block, Graph, Node, Value
 
 _MOST_NODES = 100_000
 """Nodes that may come out of inlining: functions that call others twice double with every level."""
@@ -70,12 +70,14 @@ class _Inliner:
         body = function.graph.copy()
         self.block(body.block)
         self._prepare(body)
-        values: dict[Value, Value] = dict(zip(body.inputs, arguments))
+        for parameter, argument in zip(body.inputs, arguments):
+            parameter.replace_all_uses_with(argument)
         for inner in body.nodes:
             self._count(function)
-            copy_node(inner, node.graph, values).insert_before(node)
-        for old, new in zip(node.outputs, body.outputs):
-            result = values[new]
+            inner.move_before(node)
+        results = body.outputs
+        body.block.return_node.set_inputs(())
+        for old, result in zip(node.outputs, results):
             if old.name and not result.is_parameter:
                 result.name = old.name
             old.replace_all_uses_with(result)
