@@ -37,6 +37,9 @@ def compile(
 ) -> Any:
     """Compile a program to native code; the result is called like the original.
 
+    A compiled module has the module's other methods too, which are compiled when they are first asked for, and its
+    attributes.
+
     module: an `optc.nn.Module` or a method of one, a function, anything traced or scripted, the path of an archive, or
         a torch module where torch is installed. Without it, a decorator is returned.
     example_inputs: a tensor or tuple of arguments. A plain module or function is then traced (scripted submodules stay

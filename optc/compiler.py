@@ -92,12 +92,31 @@ def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> Compi
         if isinstance(options["dynamic"], Mapping):
             _check_dynamic(options["dynamic"], function, receiver)
         default_kind = "torch" if is_of_torch(module, inputs) else "optc"
-        compiled = make_compiled(function, receiver, name=name, default_kind=default_kind, **options)
+        options = {**options, "default_kind": default_kind}
+        compiled = make_compiled(function, receiver, name=name, **options)
         if inspect.isroutine(module):
             compiled.__doc__, compiled.__wrapped__ = module.__doc__, module
+        elif receiver is not None and not isinstance(module, ScriptMethod):
+            compiled._member = _members(module, receiver, options)
         if inputs is not None:
             compiled.prepare(*inputs)
     return compiled
+
+
+def _members(module: Any, receiver: ScriptObject, options: dict[str, Any]) -> Callable[[str], Any]:
+    """What a compiled module has besides `forward`, by name: its other methods, compiled, and its attributes."""
+    captured = RecursiveScriptModule(receiver)
+    shown = captured if isinstance(module, str | os.PathLike) else module
+    if isinstance(options["dynamic"], Mapping):  # arguments of forward
+        options = {**options, "dynamic": None}
+
+    def member(name: str) -> Any:
+        if name not in receiver.type.methods:
+            return getattr(shown, name)
+        method: ScriptMethod = getattr(captured, name)
+        return make_compiled(method._function, method.owner, name=method.name, **options)
+
+    return member
 
 
 def capture(module: Any, example_inputs: Any = None) -> tuple[Function, ScriptObject | None, str]:

@@ -66,7 +66,8 @@ SHOWN_FALLBACKS = 8
 class CompiledFunction:
     """A compiled function or module. Instances are made by `optc.compile`; see there for the arguments.
 
-    `graph`, `passes`, `kernels`, `llvm` and `assembly` belong to the specialisation used last.
+    `graph`, `passes`, `kernels`, `llvm` and `assembly` belong to the specialisation used last. A compiled module has the
+    other methods of the module, compiled when they are first asked for, and its attributes, to read.
     """
 
     def __init__(self, function: Function, receiver: ScriptObject | None, *, dynamic: Dynamic, fallback: str,
@@ -86,6 +87,16 @@ class CompiledFunction:
         self.__name__ = name or function.base_name
         self.__wrapped__: Callable[..., Any]
         """The Python function it was made of, where it was one: its signature is shown."""
+        self._member: Callable[[str], Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        member = self.__dict__.get("_member")
+        if member is None or name.startswith("__"):
+            raise AttributeError(f"'CompiledFunction' object has no attribute '{name}'")
+        found = member(name)
+        if isinstance(found, CompiledFunction):
+            return self.__dict__.setdefault(name, found)
+        return found
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(

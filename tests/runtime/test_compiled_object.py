@@ -85,3 +85,41 @@ def test_warnings_show_the_line_that_called(capsys: pytest.CaptureFixture[str]) 
         torch.compile(speak)(torch.ones(2))
     assert caught[0].filename == __file__
     assert capsys.readouterr().out == "speaking\n"
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        self.count += 1
+        return self.linear(x) * self.count
+
+    @torch.jit.export
+    def reset(self, count: int = 0) -> None:
+        self.count = count
+
+
+def test_a_compiled_module_has_the_other_methods_compiled_and_the_attributes(tmp_path: Any) -> None:
+    path, x = str(tmp_path / "counting.pt"), torch.ones(2, 4)
+    torch.jit.save(torch.jit.script(Counting()), path)
+    module = torch.jit.load(path)
+    for fast in (torch.compile(module, fallback="error"), torch.compile(path, fallback="error")):
+        once, twice = fast(x), fast(x)
+        assert torch.allclose(once * 2, twice)
+        fast.reset()
+        assert torch.allclose(fast(x), once)
+        fast.reset(count=1)
+        assert torch.allclose(fast(x), twice)
+        assert fast.reset is fast.reset and len(fast.reset.specializations) == 1, "it is compiled once"
+        assert list(fast.state_dict()) == ["linear.weight", "linear.bias"] and fast.count == 2
+        with pytest.raises(AttributeError, match="has no attribute 'missing'"):
+            _ = fast.missing
+
+
+def test_a_compiled_function_and_a_compiled_method_have_no_members() -> None:
+    for fast in (torch.compile(torch.jit.script(Affine()).raw), torch.compile(Affine().forward)):
+        with pytest.raises(AttributeError, match="'CompiledFunction' object has no attribute 'linear'"):
+            _ = fast.linear
