@@ -22,17 +22,18 @@ from optc.codegen.kernels.kernel import (
     with_loops,
 )
 from optc.codegen.kernels.unroll import sums_windows
+from optc.codegen.kernels.vectorise import SHORT_ROW
 from optc.codegen.machine.host import Target
 from optc.ir.dims import symbol
 
-ROWS = ((4, 4), (16, 2))
+ROWS = ((4, 4), (SHORT_ROW, 2))
 """Rows of at most so many vectors, and how many of them at once. Longer ones have more to do than to wait for, and get
 into each other's way in the cache."""
 WINDOW_REGISTERS = 4
 """Registers for each of the windows that are summed up at once: the sum, and what it adds."""
 LONG_WAITS = 40
 """A loop with so many instructions for a vector has chains of them: rows that have one are worked on two at a time up to
-a length of `WAITING_ROW` vectors."""
+a length of `WAITING_ROW` vectors, unless vectors go abreast already."""
 WAITING_ROW = 28
 HEAVY = 48
 """Bodies with more instructions keep too much in registers to be worth it more than twice."""
@@ -78,7 +79,7 @@ class _Interleaving:
         """How many turns at once."""
         if _holds_windows(loop):
             return self.windows(loop)
-        count = self.columns(loop) if loop.lanes else _rows(loop)
+        count = self.columns(loop) if loop.lanes else _rows(loop, self.target)
         if body_operations(loop.body) > HEAVY:
             count = min(count, 2)
         length = loop.stop - loop.start
@@ -122,7 +123,7 @@ def _holds_windows(loop: Loop) -> bool:
     return not loop.lanes and bool(inside) and all(map(sums_windows, inside))
 
 
-def _rows(loop: Loop) -> int:
+def _rows(loop: Loop, target: Target) -> int:
     """Rows at once: more the shorter they are; rows without sums to wait for only where they are very short."""
     longest = 1
     for statement in statements(loop.body):
@@ -134,14 +135,16 @@ def _rows(loop: Loop) -> int:
     if not any(isinstance(statement, Fold) for statement in loop.body):
         return ROWS[0][1] if longest <= ROWS[0][0] else 1
     count = next((count for limit, count in ROWS if longest <= limit), 1)
-    if count == 1 and longest <= WAITING_ROW and _operations_of_a_vector(loop) > LONG_WAITS:
+    if count == 1 and longest <= WAITING_ROW and _operations_of_a_vector(loop, target) > LONG_WAITS:
         return 2
     return count
 
 
-def _operations_of_a_vector(loop: Loop) -> int:
-    """Of the longest loop body inside."""
+def _operations_of_a_vector(loop: Loop, target: Target) -> int:
+    """Of the longest loop body inside, where many registers are filled by turns that go abreast: of none."""
     inside = [s for s in statements(loop.body) if isinstance(s, Loop) and s.lanes]
+    if target.avx512 and any(inner.abreast > 1 for inner in inside):
+        return 0
     return max((body_operations(inner.body) * inner.lanes // inner.step for inner in inside), default=0)
 
 

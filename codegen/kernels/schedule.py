@@ -16,6 +16,7 @@ from optc.codegen.kernels.fused_sums import fuse_sums
 from optc.codegen.kernels.hoist import hoist_invariants
 from optc.codegen.kernels.interleave import interleave
 from optc.codegen.kernels.kernel import Kernel, verify_kernel
+from optc.codegen.kernels.overlap import overlap
 from optc.codegen.kernels.parallelise import parallelise
 from optc.codegen.kernels.reorder import reorder
 from optc.codegen.kernels.transposes import tile_transposes
@@ -34,6 +35,7 @@ SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "vectorise": vectorise,
     "interleave": interleave,
     "fetch ahead": fetch_ahead,
+    "overlap": overlap,
     "unroll": unroll,
 }
 """In the order in which they are applied."""

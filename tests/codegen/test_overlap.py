@@ -1,0 +1,109 @@
+"""Passes over neighbouring rows that run side by side: which kernels, and that every row comes out as it did alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import optc
+from optc.codegen.kernels import schedule as schedules
+from optc.codegen.kernels.interpreter import interpret_kernel
+from optc.codegen.kernels.kernel import START, STOP, Accumulate, Buffer, Define, Kernel, Loop, Store, load, local
+from optc.codegen.kernels.schedule import schedule
+from optc.codegen.machine.host import AVX2, AVX512, Target
+from optc.ir.dims import symbol
+from optc.ir.dtypes import FLOAT32
+from optc.nn import functional as F
+from optc.ops.scalar import function, literal, variable
+
+Array = np.ndarray[Any, Any]
+SOURCE, RESULT = Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output")
+X, Y = variable(0, FLOAT32), variable(1, FLOAT32)
+LARGEST, SUM = function("maxnum", X, Y), X + Y
+ROW, COLUMN = symbol("row"), symbol("column")
+
+
+def passes(extent: int, is_heavy: bool = True, stores_first: bool = False) -> Kernel:
+    """The softmax of rows, or something like it."""
+    place = ROW * extent + COLUMN
+    power = load(SOURCE, place) - local("largest", FLOAT32)
+    power = function("exp", power) if is_heavy else power * 0.5
+    first = [Accumulate("largest", LARGEST, load(SOURCE, place))]
+    if stores_first:
+        first.append(Store("out0", place, load(SOURCE, place)))  # type: ignore[arg-type]
+    second = (
+        Define("power", power),
+        Accumulate("sum", SUM, local("power", FLOAT32)),
+        Store("out0", place, local("power", FLOAT32)),
+    )
+    third = Store("out0", place, load(RESULT, place) * local("factor", FLOAT32))
+    body = (
+        Define("largest", literal(-np.inf, FLOAT32)), Loop("column", 0, extent, 1, tuple(first), lanes=1),
+        Define("sum", literal(0.0, FLOAT32)), Loop("column", 0, extent, 1, second, lanes=1),
+        Define("factor", literal(1.0, FLOAT32) / local("sum", FLOAT32)), Loop("column", 0, extent, 1, (third,), lanes=1),
+    )  # fmt: skip
+    rows = Loop("row", symbol(START), symbol(STOP), 1, body)
+    return Kernel("rows", (SOURCE, RESULT), (START, STOP), (rows,), units=64)
+
+
+def is_overlapped(kernel: Kernel, target: Target = AVX512) -> bool:
+    return "overlap" in schedule(kernel, target).applied
+
+
+def test_which_rows_overlap() -> None:
+    assert is_overlapped(passes(1000))
+    assert not is_overlapped(passes(1000), AVX2)
+    assert not is_overlapped(passes(1000, is_heavy=False)), "there is nothing to compute meanwhile"
+    assert not is_overlapped(passes(1000, stores_first=True)), "the first pass over the last row runs twice"
+    assert not is_overlapped(passes(64)), "several short rows are worked on at once"
+    one_row = passes(1000).body[0]
+    assert isinstance(one_row, Loop)
+    assert not is_overlapped(replace(passes(1000), body=(replace(one_row, start=0, stop=2),)))
+
+
+@pytest.mark.parametrize("extent", [300, 333])
+def test_ranges_of_any_number_of_rows(extent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a range give what they give in any other, to the bit, and what the passes give one after the other."""
+    merged = schedule(passes(extent), AVX512).kernel
+    monkeypatch.delitem(schedules.SCHEDULES, "overlap")
+    apart = schedule(passes(extent), AVX512).kernel
+    assert str(merged) != str(apart)
+    source = np.random.default_rng(0).standard_normal((6, extent)).astype(np.float32)
+
+    def computed(kernel: Kernel, start: int, stop: int) -> Array:
+        memory = {"in0": source.ravel().copy(), "out0": np.zeros(source.size, np.float32)}
+        interpret_kernel(kernel, memory, {START: start, STOP: stop})
+        return memory["out0"].reshape(source.shape)
+
+    for start, stop in ((0, 6), (2, 2), (2, 3), (2, 4), (1, 4)):
+        expected = computed(apart, start, stop)
+        np.testing.assert_array_equal(computed(merged, start, stop), expected)
+        assert (expected[:start] == 0).all() and (expected[stop:] == 0).all()
+
+
+PROGRAMS: dict[str, Callable[[Any], Any]] = {
+    "softmax": lambda x: optc.softmax(x, -1),
+    "log softmax": lambda x: optc.log_softmax(x, -1),
+    "of a difference": lambda x: optc.exp(x - x.amax(-1, keepdim=True)),
+    "two passes": lambda x: F.silu(x / x.sum(-1, keepdim=True)),
+    "of three numbers": lambda x: optc.tanh((x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True)),
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs(name: str) -> None:
+    program = PROGRAMS[name]
+    rows = np.random.default_rng(1).standard_normal((40, 301)).astype(np.float32)
+    rows[3, 7], rows[5, 300], rows[7] = -np.inf, np.nan, -3.0e38
+    traced = optc.jit.trace(program, (optc.from_numpy(rows),))
+    compiled = optc.compile(traced, fallback="error")
+    whole = np.asarray(compiled(rows)).copy()
+    np.testing.assert_allclose(whole, program(optc.from_numpy(rows)).numpy(), rtol=2e-5, atol=2e-6)
+    for count in (1, 2, 3, 4, 17):
+        np.testing.assert_array_equal(np.asarray(compiled(rows[:count])), whole[:count])
+    together = optc.compile(traced, fallback="error", threads=2)
+    np.testing.assert_array_equal(np.asarray(together(np.tile(rows, (50, 1)))), np.tile(whole, (50, 1)))
