@@ -8,9 +8,9 @@ import numpy as np
 
 from optc.ir.dtypes import INT64
 from optc.ir.types import TensorType
-from optc.ops.abstract import same_dim
+from optc.ops.abstract import UndecidedShape, same_dim
 from optc.ops.element_types import HALVES, WHOLE, check_type, refusal
-from optc.ops.hosted import declare_hosted
+from optc.ops.hosted import REASON, declare_hosted
 from optc.ops.matrices import adjoint, check_matrix, check_square, minimum_extent
 from optc.ops.promotion import operand_type, real_type
 from optc.ops.shapes import broadcast_shapes, format_shape, known_shape
@@ -77,11 +77,22 @@ def _lstsq(a: Array, b: Array, rcond: float | None, driver: str | None) -> tuple
     )  # fmt: skip
 
 
+def _build_lstsq(b: Any, a: Any, right: Any, rcond: Any, driver: Any) -> tuple[Any, ...]:
+    """As many equations as unknowns, of full rank as `gels` expects, have one exact solution."""
+    rows, columns = b.shape(a)[-2:]
+    if driver != "gels" or same_dim(rows, columns) is not True:
+        raise UndecidedShape(REASON)
+    dtype = b.type(a).dtype
+    solution = b("aten::linalg_solve", a, right)
+    return solution, *(b("aten::zeros", [0], dtype=kind.code) for kind in (dtype, INT64, dtype))
+
+
 declare_hosted(
     "aten::linalg_lstsq(Tensor self, Tensor b, float? rcond=None, *, str? driver=None) -> "
     "(Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)",
     _infer_lstsq,
     _lstsq,
+    decompose=_build_lstsq,
 )
 
 

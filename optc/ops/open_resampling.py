@@ -65,7 +65,7 @@ class OpenTaps:
 
 @dataclass(frozen=True)
 class OpenMatrix:
-    """The weights of all input places for all output places, float64 of shape (outputs, inputs)."""
+    """The weights of all input places for all output places, of shape (outputs, inputs)."""
 
     weights: Any
 
@@ -142,9 +142,18 @@ def _linear_filter(b: Any, x: Any) -> Any:
 
 def _cubic_filter(b: Any, x: Any) -> Any:
     distance = b("aten::abs", x)
-    near, far = _cubic_near(b, distance, -0.5), _cubic_far(b, distance, -0.5)
+    inner = _times(b, _fused(b, distance, 1.5, -2.5), distance)
+    near = _fused(b, inner, distance, 1.0)
+    far = _fused(b, _fused(b, _fused(b, distance, -0.5, 2.5), distance, -4.0), distance, 2.0)
     far = b("aten::where.ScalarOther", b("aten::lt.Scalar", distance, 2), far, 0.0)
-    return b("aten::where.self", b("aten::le.Scalar", distance, 1), near, far)
+    return b("aten::where.self", b("aten::lt.Scalar", distance, 1), near, far)
+
+
+def _fused(b: Any, x: Any, factor: Any, term: float) -> Any:
+    """`x * factor + term` rounded once, as PyTorch's compilers have it."""
+    kind = b.type(x).dtype.numpy
+    given = b.value(np.asarray(factor, kind)) if isinstance(factor, float) else factor
+    return b("aten::addcmul", b.value(np.asarray(term, kind)), x, given)
 
 
 def _antialiased(weight: Callable[[Any, Any], Any], width: int) -> OpenRule:
@@ -152,26 +161,32 @@ def _antialiased(weight: Callable[[Any, Any], Any], width: int) -> OpenRule:
 
     def matrix(grid: OpenGrid) -> OpenMatrix:
         b = grid.b
-        exact = replace(grid, kind=FLOAT64)
-        step = exact.aligned_step() if grid.align_corners else b("aten::to.dtype", grid.step(), FLOAT64.code)
+        step = grid.aligned_step() if grid.align_corners else grid.step()
         scale = b("aten::clamp", step, 1)
         support = b("aten::mul.Scalar", scale, width / 2)
-        centres = b("aten::mul.Tensor", b("aten::add.Scalar", exact.numbers(), 0.5), step)
-        centres = b("aten::unsqueeze", centres, 1)
+        halves = b("aten::add.Scalar", replace(grid, kind=FLOAT64).numbers(), 0.5)
+        centres = b("aten::mul.Tensor", halves, _wide(b, step))
+        centres = b("aten::unsqueeze", b("aten::to.dtype", centres, grid.kind.code), 1)
         starts, ends = (
-            b("aten::trunc", b("aten::add.Scalar", b(f"aten::{side}.Tensor", centres, support), 0.5))
+            b("aten::trunc", b("aten::add.Scalar", _wide(b, b(f"aten::{side}.Tensor", centres, support)), 0.5))
             for side in ("sub", "add")
         )
-        places = b("aten::arange", grid.extent, dtype=FLOAT64.code)
-        distances = b("aten::add.Scalar", b("aten::sub.Tensor", places, centres), 0.5)
-        weights = weight(b, b("aten::div.Tensor", distances, scale))
+        places = b("aten::arange", grid.extent, dtype=grid.kind.code)
+        distances = b("aten::add.Scalar", _wide(b, b("aten::sub.Tensor", places, centres)), 0.5)
+        distances = b("aten::mul.Tensor", distances, _wide(b, b("aten::reciprocal", scale)))
+        weights = weight(b, b("aten::to.dtype", distances, grid.kind.code))
         after, before = b("aten::ge.Tensor", places, starts), b("aten::lt.Tensor", places, ends)
         weights = b("aten::where.ScalarOther", b("aten::bitwise_and.Tensor", after, before), weights, 0.0)
-        totals = b("aten::sum.dim_IntList", weights, [1], True)
+        totals = b("aten::slice.Tensor", b("aten::cumsum", weights, 1), 1, -1)  # added one after the other
         totals = b("aten::where.ScalarOther", b("aten::ne.Scalar", totals, 0), totals, 1.0)
         return OpenMatrix(b("aten::div.Tensor", weights, totals))
 
     return matrix
+
+
+def _wide(b: Any, x: Any) -> Any:
+    """In double precision, of which PyTorch's halves are."""
+    return b("aten::to.dtype", x, FLOAT64.code)
 
 
 linear_antialiased = _antialiased(_linear_filter, 2)

@@ -83,8 +83,11 @@ class Grid:
         half = self.kind(0.5)
         if not self.align_corners:
             return np.asarray((self.numbers() + half) * self.step() - half)
-        step = self.kind(self.extent - 1) / self.kind(self.count - 1) if self.count > 1 else self.kind(0)
-        return np.asarray(self.numbers() * step)
+        return np.asarray(self.numbers() * self.step_between_corners())
+
+    def step_between_corners(self) -> Any:
+        """The distance where the corners of input and output lie on each other."""
+        return self.kind(self.extent - 1) / self.kind(self.count - 1) if self.count > 1 else self.kind(0)
 
 
 TapRule = Callable[[Grid], Taps]
@@ -122,11 +125,18 @@ def _linear(grid: Grid) -> Taps:
 
 
 def _cubic_weight(distance: Array, sharpness: float) -> Array:
-    """Keys' cubic convolution kernel."""
-    x = np.abs(distance)
-    near = ((sharpness + 2) * x - (sharpness + 3)) * x * x + 1
-    far = ((x - 5) * x + 8) * x * sharpness - 4 * sharpness
-    return np.where(x <= 1, near, np.where(x < 2, far, 0.0))
+    """Keys' cubic convolution kernel, in the type of the distances."""
+    x, given = np.abs(distance), distance.dtype.type(sharpness)
+    near = _fused(_fused(x, given + 2, -(given + 3)) * x, x, 1)
+    far = _fused(_fused(_fused(x, given, -5 * given), x, 8 * given), x, -4 * given)
+    return np.where(x < 1, near, np.where(x < 2, far, x.dtype.type(0)))
+
+
+def _fused(x: Array, factor: Any, term: Any) -> Array:
+    """`x * factor + term` rounded once where they are float32, as PyTorch's compilers have it."""
+    if x.dtype != np.float32:
+        return np.asarray(x * factor + term)
+    return np.asarray(x.astype(np.float64) * factor + term, np.float32)
 
 
 def _cubic(grid: Grid) -> Taps:
@@ -142,21 +152,19 @@ def _antialiased(weight: Callable[[Array], Array], width: int) -> TapRule:
     """Every output place averages all inputs below a filter that grows as the image shrinks."""
 
     def taps(grid: Grid) -> Taps:
-        extent, count = grid.extent, grid.count
-        if grid.align_corners:
-            step = (extent - 1) / (count - 1) if count > 1 else 0.0
-        else:
-            step = float(grid.step())
-        support = width / 2 * max(step, 1.0)
-        centres = step * (np.arange(count) + 0.5)
-        starts = np.maximum((centres - support + 0.5).astype(np.int64), 0)
-        ends = np.minimum((centres + support + 0.5).astype(np.int64), extent)
+        extent, kind = grid.extent, grid.kind
+        step = grid.step_between_corners() if grid.align_corners else grid.step()
+        support = kind(width / 2) * max(step, kind(1))
+        centres = (float(step) * (np.arange(grid.count) + 0.5)).astype(kind)
+        starts = np.maximum(((centres - support) + np.float64(0.5)).astype(np.int64), 0)
+        ends = np.minimum(((centres + support) + np.float64(0.5)).astype(np.int64), extent)
         most = int(np.max(ends - starts, initial=1))
         places = starts[:, None] + np.arange(most)
-        weights = weight((places - centres[:, None] + 0.5) / max(step, 1.0))
-        weights = np.where(places < ends[:, None], weights, 0.0)
-        totals = weights.sum(1, keepdims=True)
-        return Taps(np.minimum(places, extent - 1), weights / np.where(totals == 0, 1, totals))
+        distances = (places.astype(kind) - centres[:, None]).astype(np.float64) + 0.5
+        weights = weight((distances * kind(1 / float(max(step, kind(1))))).astype(kind))
+        weights = np.where(places < ends[:, None], weights, kind(0))
+        totals = np.add.accumulate(weights, 1)[:, -1:]  # one after the other, as PyTorch adds them
+        return Taps(np.minimum(places, extent - 1), weights / np.where(totals == 0, kind(1), totals))
 
     return taps
 
@@ -268,21 +276,28 @@ def _resampled(x: Array, rule: TapRule, how: Resampling) -> Array:
             total: Any = np.moveaxis(np.moveaxis(result, axis, -1) @ matrix.T, -1, axis)
             result = np.clip((total + (1 << precision >> 1)) >> precision, 0, 255)
         elif taps.places.shape[1] <= _FEW:
-            result = _sum(result, axis, taps)
+            result = _sum(result, axis, taps, compute_type(dtype).numpy)
         else:
             moved = np.moveaxis(result, axis, -1) @ taps.matrix(x.shape[axis]).T
             result = np.moveaxis(moved, -1, axis)
     return np.ascontiguousarray(result).astype(x.dtype)
 
 
-def _sum(x: Array, axis: int, taps: Taps) -> Array:
-    """The sum along an axis of the elements at the taps, times their weights: infinity elsewhere does not matter."""
+def _sum(x: Array, axis: int, taps: Taps, rounded: Any) -> Array:
+    """The sum along an axis of the elements at the taps, times their weights: infinity elsewhere does not matter.
+
+    Every step is `rounded` to a type once, so that what is half-way between two bytes becomes the one that it is there.
+    """
     assert taps.weights is not None
     columns = (-1, *[1] * (x.ndim - axis - 1))
     pairs = zip(taps.places.T, taps.weights.T)
+    total: Any = None
     with np.errstate(invalid="ignore"):
-        parts = [np.take(x, places, axis) * weights.reshape(columns) for places, weights in pairs]
-        return np.asarray(sum(parts[1:], parts[0]))
+        for places, weights in pairs:
+            part = np.take(x, places, axis) * weights.reshape(columns).astype(x.dtype)
+            total = part if total is None else total + part
+            total = total.astype(rounded).astype(x.dtype)
+    return np.asarray(total)
 
 
 def _build(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
@@ -315,9 +330,15 @@ def _build_sum(b: Any, x: Any, axis: int, taps: Taps) -> Any:
     for tap in range(taps.places.shape[1]):
         taken = b("aten::index_select", x, axis, b.value(np.ascontiguousarray(taps.places[:, tap])))
         weights = b.value(taps.weights[:, tap].astype(dtype.numpy).reshape(column))
-        part = b("aten::mul.Tensor", taken, weights)
-        total = part if total is None else b("aten::add.Tensor", total, part)
+        total = _plus_weighted(b, total, taken, weights)
     return total
+
+
+def _plus_weighted(b: Any, total: Any, taken: Any, weights: Any) -> Any:
+    """What a tap adds to a sum, rounded once."""
+    if total is None:
+        return b("aten::mul.Tensor", taken, weights)
+    return b("aten::addcmul", total, taken, weights)
 
 
 def _build_open(b: Any, x: Any, rule: TapRule, how: Resampling, dtype: DType) -> Any:
@@ -365,8 +386,7 @@ def _build_open_sum(b: Any, x: Any, axis: int, taps: OpenTaps) -> Any:
     column, dtype = [-1, *[1] * (len(b.shape(x)) - axis - 1)], b.type(x).dtype
     total: Any = None
     for part, weights in zip(taken, taps.weights):
-        weighted = b("aten::mul.Tensor", part, b("aten::view", b("aten::to.dtype", weights, dtype.code), column))
-        total = weighted if total is None else b("aten::add.Tensor", total, weighted)
+        total = _plus_weighted(b, total, part, b("aten::view", b("aten::to.dtype", weights, dtype.code), column))
     return total if taps.same is None else b("aten::where.self", taps.same, taken[0], total)
 
 

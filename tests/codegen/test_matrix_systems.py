@@ -180,3 +180,24 @@ def test_what_is_not_positive_definite_has_no_root(bad: float) -> None:
     fast = optc.compile(jit.script(root), fallback="error")
     with pytest.raises(ExecutionError, match="leading minor of order 9"):
         fast(a)
+
+
+def fitted(a, b):
+    found = optc.linalg.lstsq(a, b, driver="gels")
+    return found.solution, found.residuals, found.rank, found.singular_values
+
+
+@pytest.mark.parametrize("shapes", [((8, 8), (8,)), ((5, 5), (5, 3)), ((2, 4, 4), (2, 4)), ((2, 3, 3), (2, 3, 1))])
+def test_as_many_equations_as_unknowns_have_one_solution(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    a, b = numbers(*shapes[0]), numbers(*shapes[1])
+    found = run(fitted, a, b)
+    expected = [np.asarray(item) for item in fitted(optc.from_numpy(a), optc.from_numpy(b))]
+    assert_close(found[:1], expected[:1])
+    assert [(item.shape, item.dtype) for item in found] == [(item.shape, item.dtype) for item in expected]
+
+
+def test_more_equations_than_unknowns_are_left_to_numpy() -> None:
+    fast = optc.compile(jit.script(fitted), fallback="allow")
+    a, b = numbers(6, 4), numbers(6, 2)
+    assert_close([np.asarray(fast(a, b)[0])], [np.linalg.lstsq(a, b)[0]])
+    assert [fallback.operator for fallback in fast.fallbacks] == ["aten::linalg_lstsq"]
