@@ -11,7 +11,8 @@ from optc.codegen.kernels.emitter import emit_dim
 from optc.codegen.kernels.expression import cast
 from optc.codegen.kernels.kernel import Buffer, load
 from optc.codegen.kernels.native import MemoryTensor
-from optc.ir.dims import Dim
+from optc.ir.bounds import is_not_negative
+from optc.ir.dims import Dim, maximum, minimum
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract
 from optc.ops.elementwise import cast_expression, stored_type
@@ -20,13 +21,13 @@ from optc.ops.scalar import literal
 
 
 def emit(driver: Driver, node: Node, operator: Operator) -> None:
-    """`constant_pad_nd` in memory. Numbers that only the run tells must not be negative."""
+    """`constant_pad_nd` in memory. Numbers below zero take away, at most what is there."""
     source, pairs = driver.in_memory(node.inputs[0]), pairs_of(node)
-    for number in (number for pair in pairs for number in pair):
-        if not isinstance(number, int):
-            driver.check(driver.b.icmp("sge", emit_dim(driver.b, number, driver.symbols), 0))
-    result = driver.begun.pop(node.output, None) or driver.allocate(node.output)
     kept = tuple(extent + _taken(a) + _taken(b) for extent, (a, b) in zip(source.shape, pairs))
+    for extent in kept:
+        if not is_not_negative(extent):
+            driver.check(driver.b.icmp("sge", emit_dim(driver.b, extent, driver.symbols), 0))
+    result = driver.begun.pop(node.output, None) or driver.allocate(node.output)
     _fill(driver, node, result, _frame(result, pairs, kept))
     read = moved(driver, source, [-_taken(before) for before, _ in pairs], kept)
     if driver.parts.pop(node.inputs[0], None) != source:
@@ -58,12 +59,12 @@ def emit_in_registers(driver: Driver, node: Node, operator: Operator) -> None:
 
 def _added(number: Dim) -> Dim:
     """How many places a number of the padding list adds."""
-    return max(number, 0) if isinstance(number, int) else number
+    return number if is_not_negative(number) else maximum(number, 0)
 
 
-def _taken(number: Dim) -> int:
+def _taken(number: Dim) -> Dim:
     """The same for places that are taken away, as a number that is not positive."""
-    return min(number, 0) if isinstance(number, int) else 0
+    return 0 if is_not_negative(number) else minimum(number, 0)
 
 
 def _frame(result: MemoryTensor, pairs: list[tuple[Dim, Dim]], kept: tuple[Dim, ...]) -> list[Slab]:

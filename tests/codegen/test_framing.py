@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,21 @@ def test_a_frame_is_filled_around_a_copy(value: float) -> None:
         fast = check(program, x, copies=1)
         found, expected = fast(x).numpy(), functional.pad(x, pads, value=value).numpy()
         np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
+
+
+def padded_by(x: Tensor, before: int, after: int) -> Tensor:
+    return functional.pad(x, [0, 0, before, after], value=2.0)
+
+
+def test_numbers_of_a_run_take_away_as_they_add() -> None:
+    fast = optc.compile(optc.jit.script(padded_by), fallback="error", cache=False)
+    x = image(2, 7, 17)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for before, after in ((1, 2), (-1, -2), (3, -2), (-4, 6), (-7, 0), (-7, 9), (0, 0)):
+            np.testing.assert_array_equal(fast(x, before, after).numpy(), padded_by(x, before, after).numpy())
+    with pytest.raises(RuntimeError, match="narrow"):
+        fast(x, -8, 9)
 
 
 def test_a_frame_is_one_kernel_that_leaves_the_inside_alone() -> None:
