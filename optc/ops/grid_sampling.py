@@ -11,7 +11,7 @@ from typing import Any
 
 from optc.ir.dims import Dim
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.element_types import COMPLEXES, WHOLE, check_type, unimplemented
 from optc.ops.promotion import operand_type
@@ -25,7 +25,7 @@ _CUBIC = -0.75
 def _differ(left: Dim, right: Dim) -> bool:
     same = same_dim(left, right)
     if same is None:
-        raise UndecidedShape("do an image and a grid fit?")
+        raise UndecidedExtents("do an image and a grid fit?", (left, right))
     return not same
 
 

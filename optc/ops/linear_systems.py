@@ -9,7 +9,7 @@ import numpy as np
 from optc.ir.dims import Dim
 from optc.ir.dtypes import INT32
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.element_types import HALVES, WHOLE, check_type, unimplemented
 from optc.ops.factorizations import lu_factors, permutation_of
@@ -202,7 +202,7 @@ def _infer_solve(a: TensorType, b: TensorType, left: bool, check: bool = True, n
 def _check_rows(a: TensorType, b: TensorType, rows: Dim, count: Dim, left: bool, name: str) -> None:
     same = same_dim(rows, count)
     if same is None:
-        raise UndecidedShape("do the sides of a system of equations fit?")
+        raise UndecidedExtents("do the sides of a system of equations fit?", (rows, count))
     if same:
         return
     mine, other = known_shape(a)[-2:], known_shape(b)[-2:]

@@ -15,7 +15,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.graph import Value
 from optc.ir.types import STRING, TensorType
-from optc.ops.abstract import UndecidedShape, Unknown, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, same_dim
 from optc.ops.composite import declare_composite
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, Refusals, check_type, refusal, unimplemented
 from optc.ops.elementwise import array_type
@@ -370,8 +370,9 @@ def _check_classes(x: TensorType, target: TensorType, weight: TensorType | None)
                 else f"size mismatch (got input: {format_shape(shape)}, target: {format_shape(wanted)})"
             )  # fmt: skip
         raise RuntimeError(f"Expected target size {format_shape(rest)}, got {format_shape(wanted)}")
-    if any(same_dim(mine, other) is None for mine, other in zip(rest, wanted)):
-        raise UndecidedShape("does every sample have one target?")
+    undecided = [pair for pair in zip(rest, wanted) if same_dim(*pair) is None]
+    if undecided:
+        raise UndecidedExtents("does every sample have one target?", *undecided)
     _check_class_weight(shape[dim], weight)
 
 

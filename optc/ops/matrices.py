@@ -10,7 +10,7 @@ import numpy as np
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, same_dim
 from optc.ops.element_types import HALVES, check_type, unimplemented
 from optc.ops.promotion import operand_type
 from optc.ops.shapes import Shape, known_shape
@@ -50,7 +50,7 @@ def check_square(x: TensorType, name: str, argument: str = "A") -> tuple[Shape, 
     batch, rows, columns = check_matrix(x, name, argument)
     same = same_dim(rows, columns)
     if same is None:
-        raise UndecidedShape(f"are the matrices of {rows} by {columns} square?")
+        raise UndecidedExtents(f"are the matrices of {rows} by {columns} square?", (rows, columns))
     if not same:
         raise RuntimeError(
             f"{name}: {argument} must be batches of square matrices, but they are {rows} by {columns} matrices"

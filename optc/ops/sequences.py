@@ -9,7 +9,7 @@ import numpy as np
 
 from optc.ir.dims import Dim, maximum
 from optc.ir.types import TensorType
-from optc.ops.abstract import ShapeError, UndecidedShape, same_dim
+from optc.ops.abstract import ShapeError, UndecidedExtents, same_dim
 from optc.ops.registry import define
 from optc.ops.shapes import Shape, known_shape
 
@@ -42,7 +42,7 @@ def _check_rows(first: Shape, other: Shape) -> None:
                 f"{place + 1}"
             )
         if same is None:
-            raise UndecidedShape(f"have rows {mine} and {theirs} elements?")
+            raise UndecidedExtents(f"have rows {mine} and {theirs} elements?", (mine, theirs))
 
 
 def _batch(number: int, longest: Dim, row: Shape, batch_first: bool) -> Shape:

@@ -1,0 +1,47 @@
+"""Extents that only running tells are taken as equal where an operator wants them so, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import optc as torch
+
+
+@torch.jit.script
+def losses_of_shown(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    shown = x[x[:, 0] > 0]
+    return torch.nn.functional.cross_entropy(shown, labels[labels > 0], reduction="none") / shown.size(0)
+
+
+@torch.jit.script
+def contracted(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("ij,i->j", x[x[:, 0] > 0], labels[labels > 0].float())
+
+
+@torch.jit.script
+def solved(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    sides = x[x[:, 0] > 0]
+    return torch.linalg.solve(sides @ sides.t() + torch.eye(sides.size(0)), labels[labels > 0].float())
+
+
+@torch.jit.script
+def sampled(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    images, places = x[x[:, 0] > 0].view(-1, 1, 1, 3), labels[labels > 0].float() / 4
+    grid = places.view(-1, 1, 1, 1).expand(places.size(0), 2, 2, 2)
+    return torch.nn.functional.grid_sample(images, grid, align_corners=False)
+
+
+@pytest.mark.parametrize("program", [losses_of_shown, contracted, solved, sampled])
+def test_extents_of_two_masks_are_equal_or_refused(program: Callable[..., torch.Tensor]) -> None:
+    fast = torch.compile(program, fallback="error")
+    x = torch.tensor([[1.0, 2, 3], [-1, 0, 1], [2, 0, 5], [4, 1, 0]])
+    for labels in ([1, 2, 0, 1], [0, 2, 2, 2]):
+        given = x, torch.tensor(labels)
+        assert torch.allclose(fast(*given), program(*given), rtol=1e-4)
+    with pytest.raises(RuntimeError) as mine:
+        fast(x, torch.tensor([1, 2, 0, 0]))
+    with pytest.raises(RuntimeError) as expected:
+        program(x, torch.tensor([1, 2, 0, 0]))
+    assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
