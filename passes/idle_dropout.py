@@ -1,6 +1,7 @@
 """The pass `idle-dropout`.
 
 %2 = aten::dropout(%1, %p, %false)    =>    (every reader of %2 reads %1)
+%2 = aten::dropout(%1, 0, %train)     =>    (the same)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from optc.pipeline import graph_pass
 
 @graph_pass("idle-dropout", after={"freeze": "whether a module is trained is a constant then"})
 def idle_dropout(graph: Graph) -> bool:
-    """Remove dropout that its flag tells to do nothing: PyTorch gives back the very tensor that it is given."""
+    """Remove dropout that its flag or its rate tells to do nothing: PyTorch gives back the very tensor that it is given."""
     idle = [node for node in graph.walk() if _is_idle(node)]
     for node in idle:
         node.output.replace_all_uses_with(node.inputs[0])

@@ -15,6 +15,7 @@ from optc.ir import dtypes
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape
+from optc.ops.dropping import is_constant
 from optc.ops.element_types import check_type
 from optc.ops.registry import define
 
@@ -87,6 +88,14 @@ def _may_drop_nothing(node: Node) -> bool:
     return not (drops and probability.constant > 0)
 
 
+def _draws(node: Node) -> bool:
+    """False where it is certain that nothing, or everything, is dropped."""
+    _, probability, train = node.inputs
+    if is_constant(train, False) or is_constant(probability, 0):
+        return False
+    return not (is_constant(train, True) and is_constant(probability, 1))
+
+
 def _decompose(b: Any, x: Any, probability: Any, train: Any, whole_features: bool, write: Callable[..., Any]) -> Any:
     """`write(b, x, noise, probability)` where there is something to draw. Raises UndecidedShape for what only a run tells."""
     dtype = b.type(x).dtype
@@ -133,6 +142,7 @@ for _name, _reference, _features, _write in (
             b, x, probability, train, _whole, _write
         ),
         random=True,
+        draws_when=_draws,
         may_fail=True,
         inplace=True,
         shares=_may_drop_nothing,

@@ -130,7 +130,7 @@ class Operator:
     (others are not asked about them). `needs_elements`: fails where a dimension `dim` (all of them when absent) has
     extent 0. `needs_strides`: its result depends on how the arrays of the caller lie in memory, which only the interpreter
     keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
-    says that it is not. `draws_when(node)`: it draws random numbers, though it is no random operator. `in_rows`: a result
+    says that it is not. `draws_when(node)`: it draws random numbers, where not every node of it does. `in_rows`: a result
     of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
     does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
     tensor. `asked_first`: eager code tries it before the overloads declared before it, which scripts do not. `overlap` says what
