@@ -2,8 +2,9 @@
 
 A row that is walked several times (softmax) waits for memory in one pass, for stores in another, for arithmetic in a
 third. One loop does the last pass of a row, the next to last one of the row behind it and the first one of the row behind
-that, so that all of it is busy at once: on a Zen 4 a softmax of 1024 columns takes 0.7 to 0.8 of the time. Every row is
-computed by the same instructions in the same order as before.
+that, so that all of it is busy at once: on a Zen 4 a softmax of 1024 columns takes 0.7 to 0.8 of the time. Of more passes
+than three, the first ones, which only read, run beside others of the row before. Every row is computed by the same
+instructions in the same order as before.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ def _merged(kernel: Kernel, body: tuple[Statement, ...]) -> tuple[Statement, ...
     """A body that is one loop over rows, or loops that hold one, with the rows' passes merged."""
     if len(body) != 1 or not isinstance(body[0], Loop) or body[0].lanes:
         return body
-    stages = _stages(kernel, body[0])
-    if stages is None:
+    plan = _plan(kernel, body[0])
+    if plan is None:
         return (replace(body[0], body=_merged(kernel, body[0].body)),)
-    return tuple(_Overlapped(kernel, body[0], stages).statements())
+    return tuple(_Overlapped(kernel, body[0], plan).statements())
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,58 @@ class _Stage:
         return (*self.before, *self.loops, *self.behind)
 
 
-def _stages(kernel: Kernel, row: Loop) -> list[_Stage] | None:
-    """The passes of a loop over rows; None where they cannot or should not be merged."""
+@dataclass(frozen=True)
+class _Plan:
+    """The passes of a row. delays: by how many turns each is behind the first one. groups: which of them share loops, in
+    the order of a turn."""
+
+    stages: list[_Stage]
+    delays: tuple[int, ...]
+    groups: list[list[int]]
+
+
+def _plan(kernel: Kernel, row: Loop) -> _Plan | None:
+    """How the passes of a loop over rows are merged; None where they cannot or should not be."""
     turns = row.stop - row.start
     if row.lanes or row.step != 1 or (isinstance(turns, int) and turns < FEW_ROWS):
         return None
     stages = _cut(row.body)
-    if not 2 <= len(stages) <= MOST_PASSES or not turns_are_independent(kernel, row):
+    if len(stages) < 2 or not turns_are_independent(kernel, row):
         return None
-    if not any(_is_heavy(loop) for stage in stages for loop in stage.loops):
-        return None
-    if any(isinstance(statement, Store) for statement in statements(stages[0].body)):
-        return None  # the first pass over the last row is run twice
     if any(changed(stage.body) - defined(stage.body) for stage in stages) or not _are_in_order(stages):
         return None
-    return _of_one_shape(stages)
+    count, leading = len(stages), _leading(stages)
+    if not 1 <= leading < count or not any(map(_is_heavy, stages)):
+        return None
+    if count <= MOST_PASSES:
+        return _shaped(_Plan(stages, tuple(range(count)), [[*range(count)]]))
+    groups = _pairs(stages, leading)
+    return _shaped(_Plan(stages, (0,) * leading + (1,) * (count - leading), groups)) if groups else None
+
+
+def _pairs(stages: list[_Stage], leading: int) -> list[list[int]]:
+    """The passes behind the leading ones in their order, each with the next one of those where their loops are alike: then
+    there are registers for both. Empty where there is none."""
+    groups: list[list[int]] = []
+    following = 0
+    for number in range(leading, len(stages)):
+        group = [number]
+        if following < leading and _shape(stages[number].loops[0]) == _shape(stages[following].loops[0]):
+            group.append(following)
+            following += 1
+        groups.append(group)
+    return [*groups, *([number] for number in range(following, leading))] if following else []
+
+
+def _leading(stages: list[_Stage]) -> int:
+    """How many passes only read, and do little else, before one that does not. What they make of the last row is made
+    twice."""
+    count = 0
+    for stage in stages:
+        if any(isinstance(statement, Store) for statement in statements(stage.body)) or _is_heavy(stage):
+            break
+        count += 1
+    return count
 
 
 def _are_in_order(stages: list[_Stage]) -> bool:
@@ -139,9 +177,9 @@ def _is_pass(loop: Loop) -> bool:
     return loop.lanes > 1 and all(isinstance(s, Define | Accumulate | Store | Fetch) for s in loop.body)
 
 
-def _is_heavy(loop: Loop) -> bool:
+def _is_heavy(stage: _Stage) -> bool:
     """Whether a vector takes so much to compute that memory can be read and written meanwhile."""
-    return body_operations(loop.body) * loop.lanes >= FUNCTION * loop.step
+    return any(body_operations(loop.body) * loop.lanes >= FUNCTION * loop.step for loop in stage.loops)
 
 
 def _read(statement: Statement) -> set[str]:
@@ -156,25 +194,25 @@ def _read(statement: Statement) -> set[str]:
     return found
 
 
-def _of_one_shape(stages: list[_Stage]) -> list[_Stage] | None:
-    """The stages with loops over the same parts of a row, as those of the pass with the longest turns have; None where
-    sums would be made in another order."""
-    model = max((stage.loops for stage in stages), key=lambda loops: (loops[0].step, -len(loops)))
-    shaped: list[_Stage] = []
-    for stage in stages:
-        loops = _shaped(stage.loops, model)
-        if loops is None:
-            return None
-        shaped.append(replace(stage, loops=loops))
-    return shaped
+def _shaped(plan: _Plan) -> _Plan | None:
+    """The plan with loops over the same parts of a row in each group; None where sums would be made in another order."""
+    stages = [*plan.stages]
+    for group in plan.groups:
+        model = max((stages[number].loops for number in group), key=lambda loops: (loops[0].step, -len(loops)))
+        for number in group:
+            loops = _of_shape(stages[number].loops, model)
+            if loops is None:
+                return None
+            stages[number] = replace(stages[number], loops=loops)
+    return replace(plan, stages=stages)
 
 
-def _shaped(loops: tuple[Loop, ...], model: tuple[Loop, ...]) -> tuple[Loop, ...] | None:
+def _of_shape(loops: tuple[Loop, ...], model: tuple[Loop, ...]) -> tuple[Loop, ...] | None:
     """Loops over the parts of a row that those of a model go over."""
     first, last = loops[0], loops[-1]
     if (first.start, last.stop, first.lanes) != (model[0].start, model[-1].stop, model[0].lanes):
         return None
-    if [_shape(loop) for loop in loops] == [_shape(loop) for loop in model]:
+    if [*map(_shape, loops)] == [*map(_shape, model)]:
         return loops
     single = next((loop for loop in loops if loop.step == loop.lanes), None)
     if single is None:
@@ -198,40 +236,45 @@ def _shape(loop: Loop) -> tuple[Dim, Dim, int, bool]:
 
 
 class _Overlapped:
-    """A loop over rows whose stages are merged: each works on the row before the one of the stage before it, with what
-    that has made of the row a turn ago."""
+    """A loop over rows whose passes are merged: each works on the row that is as far behind that of the first pass as the
+    plan says, with what earlier passes have made of it as many turns ago."""
 
-    def __init__(self, kernel: Kernel, row: Loop, stages: list[_Stage]) -> None:
+    def __init__(self, kernel: Kernel, row: Loop, plan: _Plan) -> None:
         self.kernel = kernel
         self.row = row
+        self.plan = plan
+        self.stages = plan.stages
         self.fetches_ahead = any(isinstance(statement, Fetch) for statement in statements(row.body))
-        self.stages = stages
-        self.kept = _kept(stages)
+        self.kept = _kept(plan)
 
     def statements(self) -> list[Statement]:
-        """Rows until all stages have one, rows while all have one, the last stage of the last row."""
+        """Rows until all passes have one, rows while all have one, the last passes of the last row."""
         row, this = self.row, symbol(self.row.variable)
         first, ahead = minimum(row.start + 1, row.stop), minimum(this + 1, row.stop - 1)
         result: list[Statement] = [
             Define(_before(name, turns), literal(0, keeping.dtype))
             for name, keeping in self.kept.items() for turns in range(1, keeping.turns + 1)
         ]  # fmt: skip
-        result.append(replace(row, stop=first, body=self.turn([this])))
-        if len(self.stages) == 2:
-            return [*result, replace(row, body=self.turn([ahead, this]))]
-        result.append(replace(row, stop=first, body=self.turn([ahead, this])))
-        result.append(replace(row, start=row.start + 1, body=self.turn([ahead, this, this - 1])))
-        last = self.stage(2, this).body
-        return [*result, replace(row, start=maximum(row.start, row.stop - 1), body=last)]
+        result.append(replace(row, stop=first, body=self.turn({0: this})))
+        if max(self.plan.delays) == 1:
+            return [*result, replace(row, body=self.turn({0: ahead, 1: this}))]
+        result.append(replace(row, stop=first, body=self.turn({0: ahead, 1: this})))
+        result.append(replace(row, start=row.start + 1, body=self.turn({0: ahead, 1: this, 2: this - 1})))
+        return [*result, replace(row, start=maximum(row.start, row.stop - 1), body=self.turn({2: this}))]
 
-    def turn(self, rows: list[Dim]) -> tuple[Statement, ...]:
-        """The first stages side by side, each on a row of its own."""
-        stages = [self.stage(number, place) for number, place in enumerate(rows)]
-        before = chain.from_iterable(stage.before for stage in stages)
-        behind = chain.from_iterable(stage.behind for stage in stages)
-        loops = [_side_by_side(parts) for parts in zip(*(stage.loops for stage in stages), strict=True)]
-        loops[0] = replace(loops[0], body=(*self.fetches(stages[0].loops[0]), *loops[0].body))
-        return (*before, *loops, *behind, *self.handed_on(len(rows)))
+    def turn(self, rows: dict[int, Dim]) -> tuple[Statement, ...]:
+        """What the passes of some delays do, each on a row of its own."""
+        result: list[Statement] = []
+        for group in self.plan.groups:
+            active = [number for number in group if self.plan.delays[number] in rows]
+            stages = [self.stage(number, rows[self.plan.delays[number]]) for number in active]
+            loops = [_side_by_side(parts) for parts in zip(*(stage.loops for stage in stages), strict=True)]
+            if 0 in active:
+                loops[0] = replace(loops[0], body=(*self.fetches(stages[active.index(0)].loops[0]), *loops[0].body))
+            before = chain.from_iterable(stage.before for stage in stages)
+            behind = chain.from_iterable(stage.behind for stage in stages)
+            result.extend((*before, *loops, *behind))
+        return (*result, *self.handed_on(rows))
 
     def fetches(self, leading: Loop) -> Iterator[Fetch]:
         """What the first stage will read, if the passes fetched anything."""
@@ -247,18 +290,19 @@ class _Overlapped:
         stage = self.stages[number]
         names = {name: f"{name}.p{number}" for loop in stage.loops for name in defined(loop.body)}
         for name, keeping in self.kept.items():
-            if keeping.stage < number:
-                names[name] = _before(name, number - keeping.stage)
+            turns = self.plan.delays[number] - self.plan.delays[keeping.stage]
+            if turns > 0:
+                names[name] = _before(name, turns)
         variables = {self.row.variable: row}
         before, loops, behind = (copied(part, names, variables) for part in (stage.before, stage.loops, stage.behind))
         return _Stage(before, tuple(loop for loop in loops if isinstance(loop, Loop)), behind)
 
-    def handed_on(self, count: int) -> Iterator[Statement]:
-        """What the first stages have made, kept for the next turns."""
+    def handed_on(self, rows: dict[int, Dim]) -> Iterator[Statement]:
+        """What passes have made, kept for the next turns."""
         for name, keeping in self.kept.items():
             for turns in range(keeping.turns, 1, -1):
                 yield Assign(_before(name, turns), local(_before(name, turns - 1), keeping.dtype))
-            if keeping.stage < count and keeping.turns:
+            if self.plan.delays[keeping.stage] in rows:
                 yield Assign(_before(name, 1), local(name, keeping.dtype))
 
 
@@ -271,14 +315,15 @@ class _Keeping:
     dtype: DType
 
 
-def _kept(stages: list[_Stage]) -> dict[str, _Keeping]:
-    """The locals that a stage defines and a later one reads."""
+def _kept(plan: _Plan) -> dict[str, _Keeping]:
+    """The locals that a pass defines and one reads in a later turn."""
     result: dict[str, _Keeping] = {}
-    for number, stage in enumerate(stages):
+    for number, stage in enumerate(plan.stages):
         for name, dtype in _row_locals(stage).items():
-            readers = [later for later in range(number + 1, len(stages)) if name in _read_by(stages[later])]
-            if readers:
-                result[name] = _Keeping(number, readers[-1] - number, dtype)
+            delays = [plan.delays[later] for later, other in enumerate(plan.stages) if name in _read_by(other)]
+            turns = max(delays, default=0) - plan.delays[number]
+            if turns > 0:
+                result[name] = _Keeping(number, turns, dtype)
     return result
 
 
@@ -311,15 +356,15 @@ def _side_by_side(loops: tuple[Loop, ...]) -> Loop:
     of the time of a softmax of 1024 columns).
     """
     model = loops[0]
-    count = model.step // model.lanes
+    abreast = min((loop.abreast for loop in loops if loop.abreast > 1), default=model.step // model.lanes)
     before: list[Statement] = []
     stores: list[Statement] = []
     for loop in loops:
-        body = copied(_by_statement(loop, count), {}, {loop.variable: symbol(model.variable)})
+        body = copied(_by_statement(loop), {}, {loop.variable: symbol(model.variable)})
         late = _last_stores(body)
         before.extend(body[: len(body) - late])
         stores[:0] = body[len(body) - late :]
-    return replace(model, body=(*before, *stores), abreast=count)
+    return replace(model, body=(*before, *stores), abreast=abreast)
 
 
 def _last_stores(body: tuple[Statement, ...]) -> int:
@@ -328,12 +373,13 @@ def _last_stores(body: tuple[Statement, ...]) -> int:
     return len(body) - 1 - others[-1] if others else len(body)
 
 
-def _by_statement(loop: Loop, count: int) -> tuple[Statement, ...]:
-    """The statements of a loop that takes `count` vectors in a turn: each for all of them, then the next one. Only the
-    first pass needs to fetch what is read."""
+def _by_statement(loop: Loop) -> tuple[Statement, ...]:
+    """The statements of a loop whose turns take several vectors: each for all of them, then the next one. Only the first
+    pass needs to fetch what is read."""
     rest = [s for s in loop.body if not isinstance(s, Fetch)]
     fetches = [s for s in loop.body if isinstance(s, Fetch) and s.written]
     if loop.abreast == 1:
+        count = loop.step // loop.lanes
         length = len(rest) // count
         rest = [rest[place + turn * length] for place in range(length) for turn in range(count)]
     return (*fetches, *rest)
