@@ -8,7 +8,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from optc.eager import dispatch, dropout_operators, multinomial, random_distributions, random_operators
+from optc.eager import (
+    dispatch,
+    dropout_operators,
+    multinomial,
+    random_distributions,
+    random_gamma,
+    random_operators,
+)
 from optc.eager.base import TensorBase
 from optc.eager.conversion import checked_array, converted, to_tensor_array
 from optc.eager.device import STRIDED, Device, Layout, MemoryFormat, require_cpu
@@ -20,7 +27,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import promotion
 
-RANDOM_OPERATORS: Final = (random_operators, random_distributions, dropout_operators, multinomial)
+RANDOM_OPERATORS: Final = (random_operators, random_distributions, random_gamma, dropout_operators, multinomial)
 """Imported for its declarations: the random factories below call them."""
 
 

@@ -17,7 +17,7 @@ from optc.ops.element_types import BOOLS, COMPLEXES, FLOATS, INTEGERS, check_typ
 from optc.ops.elementwise import cast_array
 from optc.ops.number_limits import check_number
 from optc.ops.overlaps import Overlap
-from optc.ops.promotion import default_float, number_type, operand_type
+from optc.ops.promotion import compute_type, default_float, number_type, operand_type
 from optc.ops.registry import Operator, define, lookup
 from optc.ops.shapes import known, known_shape
 
@@ -278,7 +278,9 @@ define(
 
 
 def _reference_linspace(start: float, end: float, steps: int, code: int | None, *rest: Any) -> Array:
-    """Counted from both ends, in the element type, as torch does: halves are rounded in every step."""
+    """Counted from both ends, in the element type, as torch does: halves are rounded in every step, the products and
+    sums of wider types together.
+    """
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     dtype = dtype_of_code(code, default_float()).numpy
@@ -295,8 +297,10 @@ def _reference_linspace(start: float, end: float, steps: int, code: int | None, 
         first, last = rounded(start), rounded(end)
         step = rounded(rounded(last - first) / work.type(steps - 1)) if steps > 1 else work.type(0)
         places = np.arange(steps)
-        rising = first + rounded(step * places.astype(work))
-        falling = last - rounded(step * (steps - 1 - places).astype(work))
+        exact = np.dtype(np.longdouble)
+        product = rounded if dtype.itemsize == 2 else exact.type
+        rising = first + product(step.astype(exact) * places.astype(work))
+        falling = last - product(step.astype(exact) * (steps - 1 - places).astype(work))
     return np.where(places < max(steps // 2, 1 if steps == 1 else 0), rising, falling).astype(dtype)
 
 
@@ -334,13 +338,25 @@ def _decompose_linspace(b: Any, start: Any, end: Any, steps: int, code: int | No
     count = b.abstract(steps)
     if not isinstance(count, int):
         b.require(b("aten::ge.int", count, 0), "number of steps must be non-negative")
-    first, last, number = (b("aten::full", [], value, dtype=dtypes.FLOAT64.code) for value in (start, end, count))
+    kind = compute_type(dtype) if dtype.kind == "float" else dtypes.FLOAT64
+    is_half = dtype.kind == "float" and dtype is not kind
+
+    def rounded(x: Any) -> Any:
+        """As numbers of the element type: halves are rounded in every step, and whole numbers begin as such."""
+        return b("aten::to.dtype", b("aten::to.dtype", x, dtype.code), kind.code)
+
+    def counted(begin: Any, places: Any) -> Any:
+        if is_half:
+            return b("aten::add.Tensor", begin, rounded(b("aten::mul.Tensor", places, rounded(step))))
+        return b("aten::addcmul", begin, places, step)
+
+    first, last = (rounded(b("aten::full", [], value, dtype=dtypes.FLOAT64.code)) for value in (start, end))
+    number = b("aten::full", [], count, dtype=kind.code)
     turns = b("aten::sub.Scalar", number, 1)
-    step = b("aten::div.Tensor", b("aten::sub.Tensor", last, first), b("aten::clamp", turns, 1))
-    places = b("aten::arange", count, dtype=dtypes.FLOAT64.code)
-    rising = b("aten::add.Tensor", b("aten::mul.Tensor", places, step), first)
-    mirrored = b("aten::sub.Tensor", turns, places)
-    falling = b("aten::sub.Tensor", last, b("aten::mul.Tensor", mirrored, step))
+    span = rounded(b("aten::sub.Tensor", last, first))
+    step = b("aten::div.Tensor", span, b("aten::clamp", turns, 1))
+    places = b("aten::arange", count, dtype=kind.code)
+    rising, falling = counted(first, places), counted(last, b("aten::sub.Tensor", places, turns))
     middle = b("aten::clamp", b("aten::floor", b("aten::mul.Scalar", number, 0.5)), 1)
     lower = b("aten::lt.Tensor", places, middle)
     return b("aten::to.dtype", b("aten::where.self", lower, rising, falling), dtype.code)
