@@ -169,6 +169,21 @@ def test_extents_of_the_run(source: Source, name: str, element: str) -> None:
             check(gemm_of(target, element, None, known, None, source, PLAIN, order), target, m, n, k)
 
 
+@pytest.mark.parametrize("source", ["rows", "columns"])
+@pytest.mark.parametrize("rows", [7, 53])
+def test_last_columns_of_unknown_extents(source: Source, rows: int) -> None:
+    """Half a vector behind others is computed apart where there are many rows: each column once, to the same bits."""
+    target = jit.host_target()
+    tile = choose_tile(target, "float", None, None)
+    gemm = gemm_of(target, "float", None, None, None, source)
+    left = np.random.default_rng(0).standard_normal((rows, 21)).astype(np.float32)
+    right = np.random.default_rng(1).standard_normal((21, 2 * tile.columns)).astype(np.float32)
+    whole = multiply(gemm, target, left, right)
+    np.testing.assert_allclose(whole, left @ right, rtol=1e-4, atol=1e-4)
+    for n in (tile.lanes + 6, 3 * tile.lanes - 7, tile.columns + 2 * tile.lanes + 1):
+        np.testing.assert_array_equal(multiply(gemm, target, left, np.ascontiguousarray(right[:, :n])), whole[:, :n])
+
+
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.parametrize("element", DTYPES)
 def test_few_columns_are_summed_in_vectors_along_k(name: str, element: str) -> None:
