@@ -39,7 +39,7 @@ from optc.codegen.kernels.vectorise import turns_in_one
 from optc.codegen.machine.host import Target
 from optc.ir.dims import Dim, maximum, minimum, symbol
 from optc.ir.dtypes import DType
-from optc.ops.scalar import literal
+from optc.ops.scalar import literal, nodes
 
 MOST_PASSES = 3
 """More of them have more to compute than to wait for, and fill the registers with what each of them keeps."""
@@ -100,10 +100,20 @@ def _plan(kernel: Kernel, row: Loop) -> _Plan | None:
     count, leading = len(stages), _leading(stages)
     if not 1 <= leading < count or not any(map(_is_heavy, stages)):
         return None
-    if count <= MOST_PASSES:
+    if count <= MOST_PASSES and (count == 2 or _may_begin_early(stages)):
         return _shaped(_Plan(stages, tuple(range(count)), [[*range(count)]]))
     groups = _pairs(stages, leading)
     return _shaped(_Plan(stages, (0,) * leading + (1,) * (count - leading), groups)) if groups else None
+
+
+def _may_begin_early(stages: list[_Stage]) -> bool:
+    """Whether the last pass may work on anything before its turn: it reads no place that data decides, and nothing that it
+    stores is read by others."""
+    read = [{leaf.value[0] for s in statements(stage.body) for v in values_of(s) for leaf in nodes(v) if leaf.op == "load"}
+            for stage in stages]  # fmt: skip
+    stored = {s.buffer for s in statements(stages[-1].body) if isinstance(s, Store)}
+    places = (node for s in statements(stages[-1].body) for value in values_of(s) for node in nodes(value))
+    return not set().union(*read[:-1]) & stored and not any(node.op == "at" for node in places)
 
 
 def _pairs(stages: list[_Stage], leading: int) -> list[list[int]]:
@@ -248,7 +258,11 @@ class _Overlapped:
         self.kept = _kept(plan)
 
     def statements(self) -> list[Statement]:
-        """Rows until all passes have one, rows while all have one, the last passes of the last row."""
+        """The first passes of the first row, all of them, the last one of the last row.
+
+        Among all of them the last of three works on the first row before there is anything to work on: what it stores then
+        is overwritten, by the pass before it at once, or by itself in the next turn.
+        """
         row, this = self.row, symbol(self.row.variable)
         first, ahead = minimum(row.start + 1, row.stop), minimum(this + 1, row.stop - 1)
         result: list[Statement] = [
@@ -256,11 +270,11 @@ class _Overlapped:
             for name, keeping in self.kept.items() for turns in range(1, keeping.turns + 1)
         ]  # fmt: skip
         result.append(replace(row, stop=first, body=self.turn({0: this})))
-        if max(self.plan.delays) == 1:
-            return [*result, replace(row, body=self.turn({0: ahead, 1: this}))]
-        result.append(replace(row, stop=first, body=self.turn({0: ahead, 1: this})))
-        result.append(replace(row, start=row.start + 1, body=self.turn({0: ahead, 1: this, 2: this - 1})))
-        return [*result, replace(row, start=maximum(row.start, row.stop - 1), body=self.turn({2: this}))]
+        behind = maximum(this - 1, row.start)
+        result.append(replace(row, body=self.turn({0: ahead, 1: this, 2: behind})))
+        if max(self.plan.delays) > 1:
+            result.append(replace(row, start=maximum(row.start, row.stop - 1), body=self.turn({2: this})))
+        return result
 
     def turn(self, rows: dict[int, Dim]) -> tuple[Statement, ...]:
         """What the passes of some delays do, each on a row of its own."""

@@ -29,10 +29,10 @@ LARGEST, SUM = function("maxnum", X, Y), X + Y
 ROW, COLUMN = symbol("row"), symbol("column")
 
 
-def passes(extent: int, is_heavy: bool = True, stores_first: bool = False) -> Kernel:
+def passes(extent: int, is_heavy: bool = True, stores_first: bool = False, reads_result: bool = False) -> Kernel:
     """The softmax of rows, or something like it."""
     place = ROW * extent + COLUMN
-    power = load(SOURCE, place) - local("largest", FLOAT32)
+    power = load(RESULT if reads_result else SOURCE, place) - local("largest", FLOAT32)
     power = function("exp", power) if is_heavy else power * 0.5
     first = [Accumulate("largest", LARGEST, load(SOURCE, place))]
     if stores_first:
@@ -67,24 +67,25 @@ def test_which_rows_overlap() -> None:
     assert not is_overlapped(replace(passes(1000), body=(replace(one_row, start=0, stop=2),)))
 
 
-@pytest.mark.parametrize("extent", [300, 333])
-def test_ranges_of_any_number_of_rows(extent: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of a range give what they give in any other, to the bit, and what the passes give one after the other."""
-    merged = schedule(passes(extent), AVX512).kernel
+@pytest.mark.parametrize(("extent", "reads_result"), [(300, False), (333, False), (320, True)])
+def test_ranges_of_any_number_of_rows(extent: int, reads_result: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a range give what they give in any other, to the bit, and what the passes give one after the other, also
+    where the second pass reads what was there before the third one stores."""
+    merged = schedule(passes(extent, reads_result=reads_result), AVX512).kernel
     monkeypatch.delitem(schedules.SCHEDULES, "overlap")
-    apart = schedule(passes(extent), AVX512).kernel
+    apart = schedule(passes(extent, reads_result=reads_result), AVX512).kernel
     assert str(merged) != str(apart)
     source = np.random.default_rng(0).standard_normal((6, extent)).astype(np.float32)
 
     def computed(kernel: Kernel, start: int, stop: int) -> Array:
-        memory = {"in0": source.ravel().copy(), "out0": np.zeros(source.size, np.float32)}
+        memory = {"in0": source.ravel().copy(), "out0": np.full(source.size, 0.5, np.float32)}
         interpret_kernel(kernel, memory, {START: start, STOP: stop})
         return memory["out0"].reshape(source.shape)
 
     for start, stop in ((0, 6), (2, 2), (2, 3), (2, 4), (1, 4)):
         expected = computed(apart, start, stop)
         np.testing.assert_array_equal(computed(merged, start, stop), expected)
-        assert (expected[:start] == 0).all() and (expected[stop:] == 0).all()
+        assert (expected[:start] == 0.5).all() and (expected[stop:] == 0.5).all()
 
 
 def test_the_first_of_many_passes_runs_beside_one_whose_loops_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
