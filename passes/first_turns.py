@@ -6,7 +6,9 @@
                                                            -> (True, cat(%k0, %x0), last(%x0))
 
 where the first turn settles what the others carry: a rank, an element type, whether there is a value. A loop that need
-not have a turn stands in a branch with its first one. Whether it helps is tried on a copy of the graph.
+not have a turn stands in a branch with its first one. Where it is certain after every turn that there is another one,
+or none, as in a loop that gives a tensor more and more dimensions, a few turns are written out before it settles.
+Whether it helps is tried on a copy of the graph.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from optc.pipeline import Context, graph_pass
 
 _ENDLESS = 2**62
 """Loops that may have as many turns as this go on while a condition holds: nobody counts their turns."""
+_MOST_TURNS = 8
 
 
 @graph_pass(
@@ -37,7 +40,7 @@ def first_turns(graph: Graph, *, context: Context, nodes: int = 2048) -> bool:
     """Write out the first turn of loops where more is known of what the others carry than of what it begins with."""
     for number, loop in enumerate(_loops(graph)):
         size = sum(1 for _ in loop.blocks[0].walk())
-        if size > nodes or not any(map(_is_open, _values_in(loop))):
+        if size > nodes or _is_over(loop) or not any(map(_is_open, _values_in(loop))):
             continue
         if _helps(graph, number, context):
             _write_first_turn(loop)
@@ -49,12 +52,24 @@ def _loops(graph: Graph) -> list[Node]:
     return [node for node in graph.walk() if node.kind == "prim::Loop"]
 
 
+def _is_over(loop: Node) -> bool:
+    """True for a loop that certainly has no turn; unrolling takes it away."""
+    begins = loop.inputs[1]
+    return begins.is_constant and begins.constant is False
+
+
 def _helps(graph: Graph, number: int, context: Context) -> bool:
-    """True where fewer values are open once the first turn of a loop is written out."""
+    """True where fewer values are open once the first turn of a loop is written out, or the first few certain ones."""
     trial = graph.copy()
-    _write_first_turn(_loops(trial)[number])
-    pipeline.run(trial, "simplify", context=context, keep_graphs=False)
-    return _count_open(trial) < _count_open(graph)
+    loop = _loops(trial)[number]
+    for _ in range(_MOST_TURNS):
+        _write_first_turn(loop)
+        pipeline.run(trial, "simplify", context=context, keep_graphs=False)
+        if _count_open(trial) < _count_open(graph):
+            return True
+        if loop.owner is None or not runs_at_least_once(loop):
+            return False
+    return False
 
 
 def _count_open(graph: Graph) -> int:
