@@ -36,6 +36,7 @@ from optc.passes.state_forms import form_of, is_taken_apart, leaves_in
 from optc.passes.taken_inputs import Taken, take_in
 from optc.passes.unreached_writes import unreached_writes
 from optc.passes.variables import Variable
+from optc.passes.written_constants import take_written_constants
 from optc.pipeline import Context, graph_pass, writes_memory
 
 
@@ -51,7 +52,8 @@ def freeze(graph: Graph, *, context: Context) -> bool:
     """
     if context.self_object is None or not graph.inputs or not isinstance(graph.inputs[0].type, ClassType):
         changed = take_settled_branches(graph, context)
-        return write_running_statistics(graph) or changed
+        changed |= write_running_statistics(graph)
+        return _may_write(graph) and take_written_constants(graph, context, Aliasing(graph), []) or changed
     if not any(value.type is graph.inputs[0].type for value in graph.inputs[:1]):
         return False
     Freezer(graph, context).run()
@@ -428,6 +430,9 @@ class Freezer:
             elif self.is_written(aliasing, self.graph.inputs[slot.input]):
                 slot.kind, slot.output = "buffer", len(self.graph.outputs)
                 self.graph.add_output(self.graph.inputs[slot.input])
+        held = [each for each in map(self.attribute, reads) if isinstance(each, Tensor)]
+        held += [slot.present for slot in self.context.slots if isinstance(slot.present, Tensor)]
+        take_written_constants(self.graph, self.context, aliasing, [tensor._array for tensor in held])
         for node in reads:
             if self.is_written(aliasing, node.output) or self.is_changing(node):
                 self.make_buffer(node)
@@ -535,6 +540,10 @@ class Freezer:
         self.graph.block.param_node.remove_output(0)
         for slot in self.context.slots:
             slot.input -= 1
+
+
+def _may_write(graph: Graph) -> bool:
+    return any(map(writes_memory, graph.walk()))
 
 
 def _objects_below(module: ScriptObject) -> list[ScriptObject]:

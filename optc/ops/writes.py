@@ -394,7 +394,7 @@ VIEWS: dict[str, WriteThrough] = {
     "aten::view_as": _write_reshaped,
     "aten::unflatten.int": _write_reshaped,
     **dict.fromkeys(("aten::expand", "aten::expand_as", "aten::broadcast_to", "aten::unfold"), _refuse),
-    **dict.fromkeys(("aten::detach", "aten::alias", "prim::data"), _write_alias),
+    **dict.fromkeys(("aten::detach", "aten::alias", "aten::lift_fresh", "prim::data"), _write_alias),
     **dict.fromkeys(SAME_TENSOR, _write_alias),
 }
 """Views that are always the memory of their first argument, and how to write through them."""
