@@ -96,6 +96,7 @@ class Inference:
         self.context = context
         self.facts = Facts()
         self.undecided: dict[Node, Undecided] = {}
+        self.nothing: set[Value] = set()
         self.turns: dict[str, Dim | None] = {}
         self.owners = binders(graph)
         self.joins = Joins(self.owners)
@@ -283,8 +284,7 @@ class Inference:
         meeting = Meeting()
         for offset, output in enumerate(node.outputs):
             sources = [block.outputs[offset] for block in possible]
-            sources = [value for value in sources if value.node.kind != "prim::Uninitialized"] or sources
-            self.merge(output, sources, meeting)
+            self.merge(output, [value for value in sources if not self.is_nothing(value)] or sources, meeting)
 
     def never_returns(self, block: Block) -> bool:
         """True for blocks that certainly raise."""
@@ -292,6 +292,7 @@ class Inference:
 
     def merge(self, output: Value, sources: list[Value], meeting: Meeting) -> None:
         place = Place(output, (self.types_before[output],), meeting)
+        self.mark(output, all(map(self.is_nothing, sources)))
         type_ = sources[0].type
         for value in sources[1:]:
             type_ = self.join_values(type_, value.type, sources, place)
@@ -302,6 +303,13 @@ class Inference:
         facts = [self.facts.abstract(value) for value in sources]
         if all(is_fact(fact) and is_same_fact(fact, facts[0]) for fact in facts):
             self.facts.known[output] = facts[0]
+
+    def is_nothing(self, value: Value) -> bool:
+        """True for what nobody reads, as far as is known: it says nothing about the type of what it may become."""
+        return value.node.kind == "prim::Uninitialized" or value in self.nothing
+
+    def mark(self, value: Value, is_nothing: bool) -> None:
+        (self.nothing.add if is_nothing else self.nothing.discard)(value)
 
     def join_values(self, left: Type, right: Type, sources: list[Value], place: Place) -> Type:
         if isinstance(left, ListType) and isinstance(right, ListType):
@@ -327,9 +335,10 @@ class Inference:
         lists = followed_lists(node, self)
         # A loop around this one may have begun it, this time, with something that has no symbol of its own.
         olds = [(value.type, self.types_before[value]) for value in carried]
-        known = _told_before(node)
+        known = _told_before(node) if any(map(self.is_nothing, node.inputs[2:])) else frozenset()
         for parameter, start in zip(carried, node.inputs[2:]):
             parameter.type = start.type
+            self.mark(parameter, self.is_nothing(start))
             self.facts.known.pop(parameter, None)
             fact = self.facts.abstract(start)
             if is_fact(fact):
@@ -338,7 +347,7 @@ class Inference:
             self.block(body)
             meeting = Meeting(frozenset(carried))
             widened = [
-                self.begin(place, start, result, known) or self.widen(place, result)
+                self.begin(place, result, known) or self.widen(place, result)
                 for parameter, old, start, result in zip(carried, olds, node.inputs[2:], body.outputs[1:])
                 for place in [Place(parameter, old, meeting, start.type)]
             ]
@@ -347,7 +356,7 @@ class Inference:
         meeting = Meeting()
         for output, start, result, parameter in zip(node.outputs, node.inputs[2:], body.outputs[1:], carried):
             self.type_empty_list(start, parameter.type)
-            if start.node.kind != "prim::Uninitialized":
+            if not self.is_nothing(start):
                 self.merge(output, [start] if self.is_idle(node) else [start, result], meeting)
                 continue
             self.merge(output, [result], meeting)
@@ -359,12 +368,12 @@ class Inference:
         turns, begins = (self.facts.abstract(value) for value in loop.inputs[:2])
         return begins is False or (isinstance(turns, int) and turns <= 0)
 
-    def begin(self, place: Place, start: Value, result: Value, known: frozenset[str]) -> bool:
+    def begin(self, place: Place, result: Value, known: frozenset[str]) -> bool:
         """A carried value that starts as nothing gets the type of what the body makes. True when it did just now."""
         parameter = place.value
-        untouched = result is parameter or result.type == parameter.type
-        if start.node.kind != "prim::Uninitialized" or parameter.type != start.type or untouched:
+        if not self.is_nothing(parameter) or self.is_nothing(result):
             return False
+        self.nothing.discard(parameter)
         parameter.type = self.joins.handed_on(result.type, known, place)
         return True
 
@@ -422,9 +431,7 @@ def _is_same(left: Type, right: Type) -> bool:
 
 
 def _told_before(loop: Node) -> frozenset[str]:
-    """The symbols that are told when a loop begins; none where all that it carries has a value then: nobody asks."""
-    if all(start.node.kind != "prim::Uninitialized" for start in loop.inputs[2:]):
-        return frozenset()
+    """The symbols that are told when a loop begins."""
     told: set[str] = set()
     node: Node | None = loop
     while node is not None:
