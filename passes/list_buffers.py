@@ -24,7 +24,7 @@ from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
 from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists, rows_of
-from optc.passes.list_pieces import PieceForm, are_pieces
+from optc.passes.list_pieces import PieceForm, joined_axis
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
 
@@ -56,8 +56,10 @@ def list_buffers(graph: Graph) -> bool:
         if _is_uniform(family):
             Replacement(graph, family, _RowForm(graph, family.types[0])).run()
             changed = True
-        elif are_pieces(family):
-            Replacement(graph, family, PieceForm(graph, family.types[0])).run()
+            continue
+        axis = joined_axis(family)
+        if axis is not None:
+            Replacement(graph, family, PieceForm(graph, family.types[0], axis)).run()
             changed = True
     return changed
 

@@ -110,6 +110,71 @@ class BatchedTransducer(nn.Module):
         return last, counts
 
 
+class ChunkedAttention(nn.Module):
+    """Chunks attend to themselves and to a memory of what was before, which there is not at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.norm = nn.LayerNorm(16)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        memory: Tensor | None = None
+        found: list[Tensor] = []
+        for start in range(0, frames.size(1), 4):
+            chunk = frames[:, start : start + 4]
+            known = chunk if memory is None else torch.cat([memory, chunk], 1)
+            attended, _ = self.attention(chunk, known, known, need_weights=False)
+            found.append(self.norm(attended + chunk))
+            memory = known[:, -6:]
+        return torch.cat(found, 1)
+
+
+class CausalConvolution(nn.Module):
+    """A convolution over the past, whose end is kept for the next chunk."""
+
+    def __init__(self, channels: int, results: int, dilation: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(channels, results, 3, dilation=dilation)
+        self.past = 2 * dilation
+
+    def forward(self, chunk: Tensor, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        if kept is None:
+            kept = torch.zeros(chunk.size(0), chunk.size(1), self.past, dtype=chunk.dtype)
+        chunk = torch.cat([kept, chunk], 2)
+        return torch.tanh(self.convolution(chunk)), chunk[:, :, chunk.size(2) - self.past :]
+
+
+class StreamingConvolutions(nn.Module):
+    """A stack of causal convolutions that gets a signal piece by piece; the last piece is shorter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [CausalConvolution(4, 8, 1), CausalConvolution(8, 8, 2), CausalConvolution(8, 4, 4)]
+        )
+
+    def step(self, chunk: Tensor, kept: list[Tensor] | None) -> tuple[Tensor, list[Tensor]]:
+        following: list[Tensor] = []
+        for place, layer in enumerate(self.layers):
+            mine: Tensor | None = None
+            if kept is not None:
+                mine = kept[place]
+            chunk, end = layer(chunk, mine)
+            following.append(end)
+        return chunk, following
+
+    def forward(self, signal: Tensor) -> Tensor:
+        kept: list[Tensor] | None = None
+        found: list[Tensor] = []
+        place = 0
+        while place < signal.size(2):
+            chunk, kept = self.step(signal[:, :, place : place + 5], kept)
+            found.append(chunk)
+            place += 5
+        return torch.cat(found, 2)
+
+
 @dataclass(frozen=True)
 class Program:
     """A module, and its inputs of two sizes."""
@@ -123,6 +188,8 @@ def sound(*shape: int) -> Tensor:
 
 
 PROGRAMS = {
+    "attention to a memory": Program(ChunkedAttention, lambda turn: (sound(turn + 1, (12, 18)[turn], 16),)),
+    "convolutions of pieces": Program(StreamingConvolutions, lambda turn: (sound(turn + 1, 4, (12, 17)[turn]),)),
     "transducer": Program(GreedyTransducer, lambda turn: (sound((5, 9)[turn], SIZE),)),
     "transducer of a batch": Program(
         BatchedTransducer,
