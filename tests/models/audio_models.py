@@ -110,6 +110,48 @@ class BatchedTransducer(nn.Module):
         return last, counts
 
 
+class LayeredTransducer(nn.Module):
+    """A predictor of several layers, whose states are a list that is empty until the first symbol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blank = 7
+        self.size = SIZE
+        self.symbols = nn.Embedding(SYMBOLS, SIZE)
+        self.layers = nn.ModuleList([nn.LSTMCell(SIZE, SIZE), nn.LSTMCell(SIZE, SIZE)])
+        self.joiner = Joiner()
+
+    def predict(
+        self, symbol: Tensor, states: list[tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        said = self.symbols(symbol)
+        following: list[tuple[Tensor, Tensor]] = []
+        for place, layer in enumerate(self.layers):
+            if len(states) == 0:
+                state = (torch.zeros(symbol.size(0), self.size), torch.zeros(symbol.size(0), self.size))
+            else:
+                state = states[place]
+            said, memory = layer(said, state)
+            following.append((said, memory))
+        return said, following
+
+    def forward(self, frames: Tensor) -> Tensor:
+        states: list[tuple[Tensor, Tensor]] = []
+        symbol = torch.tensor([self.blank])
+        found: list[Tensor] = []
+        for frame in range(frames.size(0)):
+            count = 0
+            while count < 4:
+                said, following = self.predict(symbol, states)
+                best = self.joiner(frames[frame : frame + 1], said).argmax(-1)
+                if int(best) >= self.blank:
+                    break
+                found.append(best)
+                symbol, states = best, following
+                count += 1
+        return torch.cat(found)
+
+
 class ChunkedAttention(nn.Module):
     """Chunks attend to themselves and to a memory of what was before, which there is not at first."""
 
@@ -191,6 +233,7 @@ PROGRAMS = {
     "attention to a memory": Program(ChunkedAttention, lambda turn: (sound(turn + 1, (12, 18)[turn], 16),)),
     "convolutions of pieces": Program(StreamingConvolutions, lambda turn: (sound(turn + 1, 4, (12, 17)[turn]),)),
     "transducer": Program(GreedyTransducer, lambda turn: (sound((5, 9)[turn], SIZE),)),
+    "transducer of layers": Program(LayeredTransducer, lambda turn: (sound((5, 9)[turn], SIZE),)),
     "transducer of a batch": Program(
         BatchedTransducer,
         lambda turn: (sound(turn + 2, (5, 8)[turn], SIZE), torch.tensor([5, 3, 4][: turn + 2])),
