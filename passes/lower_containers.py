@@ -352,6 +352,28 @@ def _concatenate(graph: Graph, node: Node) -> bool:
     return isinstance(type_, TensorType) and type_.is_typed and _replace(node, made.inputs[0])
 
 
+def _tensor_of_lists(graph: Graph, node: Node) -> bool:
+    """tensor([a, b]) = stack([tensor(a), tensor(b)]), where a list is among a and b whose items are not all known."""
+    made, *options = node.inputs
+    if made.node.kind != "prim::ListConstruct" or not any(map(_is_open_list, made.node.inputs)):
+        return False
+    with graph.replacing(node):
+        rows = [
+            graph.insert(node.kind, [row, *options], (TENSOR,), overload=node.overload).output
+            for row in made.node.inputs
+        ]
+        listed = graph.insert("prim::ListConstruct", rows, (ListType(TENSOR),)).output
+        zero = graph.insert_constant(0, IntType(0))
+        return _replace(node, graph.insert("aten::stack", [listed, zero], (node.output.type,)).output)
+
+
+def _is_open_list(value: Value) -> bool:
+    """True for a list whose items, or the items of lists in it, only running tells."""
+    if not isinstance(value.type, ListType) or value.is_constant:
+        return False
+    return value.node.kind != "prim::ListConstruct" or any(map(_is_open_list, value.node.inputs))
+
+
 def _tensor_to_list(graph: Graph, node: Node) -> bool:
     """tensor.tolist() = [int(tensor[0]), int(tensor[1])], where the extents are known."""
     x, _, element = node.inputs
@@ -413,6 +435,8 @@ SIMPLIFIERS: dict[str, Callable[[Graph, Node], bool]] = {
     "prim::DictWithout": _drop_key,
     "prim::ListUnpack": _unpack_list,
     "prim::tolist": _tensor_to_list,
+    "aten::tensor": _tensor_of_lists,
+    "aten::as_tensor": _tensor_of_lists,
     "prim::ListAppend": _append,
     "prim::ListSet": _set_list_item,
     "prim::ListInsert": _insert_list_item,

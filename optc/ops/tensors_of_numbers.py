@@ -115,6 +115,8 @@ def _decompose_tensor(b: Any, data: Any, dtype: int | None, *rest: Any) -> Any:
         return b.value(_reference_tensor(data, dtype))
     if not isinstance(data, list):
         raise UndecidedShape("the length of the list is needed before the program runs")
+    if any(isinstance(getattr(item, "type", None), ListType) for item in data):
+        raise UndecidedShape("the length of a list in the list is needed before the program runs")
     items = [_decompose_tensor(b, item, dtype) if isinstance(item, list) else _scalar(b, item, dtype) for item in data]
     return b("aten::stack", items, 0)
 

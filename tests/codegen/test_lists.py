@@ -119,6 +119,28 @@ def of_two_lengths(x, n: int):
     return optc.cat(items), len(items), items[-1]
 
 
+def last_two(x, n: int):
+    said = [0, 0]
+    score = x[0] * 0
+    for _ in range(n):
+        context = optc.tensor([said[-2:], said[:2]])
+        score = x[context].sum([0, 1])
+        said.append(int(score.argmax()))
+    return score, said
+
+
+def until_filled(x, n: int):
+    held: List[optc.Tensor] = []  # noqa: UP006
+    for i in range(n):
+        for j in range(i):
+            y = x + j
+            if len(held) > 0:
+                y = held[0] * 0.5 + held[-1]
+            if i * j == 2:
+                held = [y, x]
+    return x if len(held) == 0 else held[0]
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (while_large, (tensor(100, shift=2.0),)),
     (while_large, (tensor(3, 4, shift=2.0),)),
@@ -135,6 +157,8 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     *((folded, (tensor(4), n)) for n in (-5, 0, 5)),
     *((indexed, (tensor(*shape), n)) for shape in ((4,), (40, 4)) for n in (0, 4, 5)),
     (arguments, ([tensor(4) for _ in range(20)], 3)),
+    (last_two, (tensor(5, 5), 20)),
+    *((until_filled, (tensor(4), n)) for n in (2, 6)),
     *((of_two_lengths, (tensor(4), n)) for n in (0, 5)),
 ]
 
