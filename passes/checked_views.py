@@ -5,7 +5,7 @@
                                              %y : Float(3, 3) = aten::reshape(%a, [3, 3])
 
 where %x has u0 elements, and only running tells how many that are; and %x split into [u1, u2] rows becomes %x, checked
-to have u1 + u2 rows, split.
+to have u1 + u2 rows, split. The number that a tensor holds is read where it has been checked to hold one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, abstract
 from optc.ops.builder import Builder
 from optc.ops.joining import splits_by_sizes
-from optc.ops.registry import operator_of
+from optc.ops.registry import Pointwise, operator_of
 from optc.ops.shape import asked_shape
 from optc.ops.shapes import is_extent
 from optc.pipeline import graph_pass
@@ -36,7 +36,7 @@ def checked_views(graph: Graph) -> bool:
     """Let the program check that as many elements, or rows, as it finds fit the sizes that it asks for."""
     changed = False
     for node in list(graph.walk()):
-        changed |= _check(node) or _check_parts(node)
+        changed |= _check(node) or _check_parts(node) or _check_element(node)
     return changed
 
 
@@ -91,6 +91,24 @@ def _with_checked_rows(node: Node, sizes: Sequence[Dim], dim: int) -> bool:
         extent = b("aten::size.int", node.inputs[0], dim)
         b.require(b("aten::eq.int", extent, total), "split_with_sizes expects sizes that sum to the extent")
         node.set_input(0, b("aten::narrow", node.inputs[0], dim, 0, total))
+    return True
+
+
+def _check_element(node: Node) -> bool:
+    """Read the number of a tensor of which only running tells how many it holds."""
+    operator = operator_of(node)
+    if operator is None or not isinstance(operator.lowering, Pointwise) or len(node.inputs) != 1:
+        return False
+    given = node.inputs[0].type
+    if not isinstance(given, TensorType) or not given.is_typed or isinstance(node.output.type, TensorType):
+        return False
+    count = product(given.shape or ())
+    if isinstance(count, int):
+        return False
+    with node.graph.inserting(node):
+        b = Builder(node.graph)
+        b.require(b("aten::eq.int", count, 1), "a Tensor with other than 1 element cannot be converted to Scalar")
+        node.set_input(0, b("aten::narrow", b("aten::reshape", node.inputs[0], [-1]), 0, 0, 1))
     return True
 
 

@@ -232,3 +232,24 @@ def test_images_that_are_filled_one_by_one_before_a_list_gets_them() -> None:
     parts, places = torch.rand(4, 6, 3), torch.tensor([[-2, 4], [3, 9], [5, 11], [2, 2]])
     for shown in ([1.0, 1, 1, 1], [0.0, 1, 0, 1], [0.0, 0, 0, 0]):
         assert torch.equal(fast(parts, places, torch.tensor(shown)), pasted(parts, places, torch.tensor(shown)))
+
+
+@torch.jit.script
+def only_number(x: torch.Tensor) -> float:
+    shown = x[x > 0]
+    if bool(shown.unsqueeze(0) > 2):
+        return 2.0
+    place = int((x > 0).nonzero()[0].item())
+    return place + float(shown.item())
+
+
+def test_the_number_of_a_tensor_that_holds_one_as_only_running_tells() -> None:
+    fast = torch.compile(only_number, fallback="error")
+    for numbers in ([1.0, -1], [-1.0, 2, -3], [-2.0, -1, 1.5], [3.0, -3]):
+        assert fast(torch.tensor(numbers)) == only_number(torch.tensor(numbers))
+    for numbers in ([1.0, 2], [-1.0, -2]):
+        with pytest.raises(RuntimeError) as mine:
+            fast(torch.tensor(numbers))
+        with pytest.raises(RuntimeError) as expected:
+            only_number(torch.tensor(numbers))
+        assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
