@@ -33,6 +33,28 @@ DETR = {
     "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
     "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "num_queries": 5, "backbone_config": BACKBONE,
 }  # fmt: skip
+REAL_TIME_DETR = {
+    "backbone_config": {"model_type": "rt_detr_resnet", "embedding_size": 8, **STAGES, "layer_type": "basic",
+        "out_features": ["stage2", "stage3", "stage4"]},
+    "encoder_hidden_dim": 16, "encoder_in_channels": [16, 24, 32], "encoder_ffn_dim": 32, "encoder_attention_heads": 2,
+    "d_model": 16, "decoder_in_channels": [16, 16, 16], "decoder_ffn_dim": 32, "decoder_layers": 2,
+    "decoder_attention_heads": 2, "num_queries": 6, "num_denoising": 0, "anchor_image_size": None,
+}  # fmt: skip
+FOUR_LAYERS = {**PATCHES, "num_hidden_layers": 4}
+FEATURES = {"out_features": ["stage1", "stage2", "stage3", "stage4"], "reshape_hidden_states": False}
+DEPTH = {"neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 16}
+BARK = {"block_size": 32, "input_vocab_size": 64, "output_vocab_size": 64, "num_layers": 2, "num_heads": 4,
+    "hidden_size": 32}  # fmt: skip
+SPEECH_T5 = {
+    **ENCODER_DECODER, "hidden_size": 32, "conv_dim": (16, 16), "conv_kernel": (10, 3), "conv_stride": (5, 2),
+    "num_feat_extract_layers": 2, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
+    "num_mel_bins": 16, "speaker_embedding_dim": 8, "speech_decoder_prenet_units": 16,
+    "speech_decoder_postnet_units": 16, "speech_decoder_prenet_dropout": 0.0, "reduction_factor": 2,
+}  # fmt: skip
+CLAP_AUDIO = {
+    "spec_size": 32, "num_mel_bins": 16, "patch_size": 4, "patch_stride": [4, 4], "window_size": 4, "hidden_size": 32,
+    "depths": [1, 1], "num_attention_heads": [2, 4], "patch_embeds_hidden_size": 16, "num_hidden_layers": 2,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,22 @@ def text(batch: int, length: int, vocabulary: int = 99) -> tuple[Any, Any]:
     return torch.where(mask > 0, tokens, 1), mask
 
 
+def numbers(below: int, *shape: int) -> Any:
+    return torch.randint(0, below, shape, generator=torch.Generator().manual_seed(shape[-1]))
+
+
+def boxes(turn: int) -> Any:
+    """Where on a page the tokens of `text` are: left, top, right and bottom."""
+    corners = numbers(40, *((2, 7), (3, 12))[turn], 4)
+    corners[..., 2:] += corners[..., :2]
+    return corners
+
+
+def placed_text(turn: int) -> tuple[Any, ...]:
+    tokens, mask = text(*((2, 7), (3, 12))[turn])
+    return tokens, boxes(turn), mask
+
+
 def signal(*shape: int) -> Any:
     return torch.randn(shape, generator=torch.Generator().manual_seed(shape[-1]))
 
@@ -114,6 +152,48 @@ INPUTS: dict[str, tuple[tuple[str, ...], Any]] = {
         lambda turn: (signal(turn + 2, 16, 60), text(*((2, 5), (3, 6))[turn])[0]),
     ),
 }
+
+INPUTS |= {
+    "placed text": (("input_ids", "bbox", "attention_mask"), placed_text),
+    "placed text and image": (
+        ("input_ids", "bbox", "attention_mask", "pixel_values"),
+        lambda turn: (*placed_text(turn), signal(turn + 2, 3, 32, 32)),
+    ),
+    "text of a table": (
+        ("input_ids", "attention_mask", "token_type_ids"),
+        lambda turn: (*text(*((2, 7), (3, 12))[turn]), numbers(2, *((2, 7), (3, 12))[turn], 7)),
+    ),
+    "regions and text": (
+        ("input_ids", "visual_feats", "visual_pos"),
+        lambda turn: (text(*((2, 7), (3, 12))[turn])[0], signal(turn + 2, 5, 16), signal(turn + 2, 5, 4)),
+    ),
+    "characters": (("input_ids", "attention_mask"), lambda turn: text(turn + 2, (16, 32)[turn])),
+    "semantic codes": (("input_ids",), lambda turn: (numbers(60, turn + 2, (7, 12)[turn]),)),
+    "fine codes": (("input_ids",), lambda turn: (numbers(60, turn + 2, (7, 12)[turn], 4),)),
+    "codes": (
+        ("input_ids", "encoder_hidden_states"),
+        lambda turn: (numbers(16, 4 * (turn + 1), (5, 8)[turn]), signal(turn + 1, 7, 32)),
+    ),
+    "speech to text": (
+        ("input_values", "decoder_input_ids"),
+        lambda turn: (signal(turn + 2, (400, 570)[turn]), text(*((2, 5), (3, 6))[turn])[0]),
+    ),
+    "text to speech": (
+        ("input_ids", "decoder_input_values", "speaker_embeddings"),
+        lambda turn: (
+            text(*((2, 7), (3, 12))[turn])[0], signal(turn + 2, (8, 12)[turn], 16), signal(turn + 2, 8),
+        ),
+    ),
+    "spectrogram of any length": (("spectrogram",), lambda turn: (signal(turn + 2, (20, 31)[turn], 16),)),
+    "spectrogram and noise": (
+        ("input_features", "noise_sequence"),
+        lambda turn: (signal(turn + 2, (20, 31)[turn], 16), signal(turn + 2, (20, 31)[turn], 8)),
+    ),
+    "spectrogram and text": (
+        ("input_ids", "attention_mask", "input_features"),
+        lambda turn: (*text(*((2, 7), (3, 12))[turn]), signal(turn + 2, 1, 64, 16)),
+    ),
+}  # fmt: skip
 
 NO_CACHE = {"use_cache": False}
 
@@ -329,9 +409,81 @@ MODELS = {
     "Perceiver": Model("PerceiverForMaskedLM", "text to latents", {"d_model": 32, "d_latents": 32, "num_latents": 8,
         "num_self_attends_per_block": 2, "num_self_attention_heads": 4, "num_cross_attention_heads": 4,
         "vocab_size": 99, "max_position_embeddings": 16}),
+    "RT-DETR": Model("RTDetrForObjectDetection", "any image", REAL_TIME_DETR),
+    "RT-DETR v2": Model("RTDetrV2ForObjectDetection", "any image", REAL_TIME_DETR),
+    "Table Transformer": Model("TableTransformerModel", "any image", DETR),
+    "DPT": Model("DPTForDepthEstimation", "image", {**FOUR_LAYERS, **DEPTH, "backbone_out_indices": [0, 1, 2, 3],
+        "is_hybrid": False}),
+    "Depth Anything": Model("DepthAnythingForDepthEstimation", "image", {"backbone_config": {"model_type": "dinov2",
+        **FOUR_LAYERS, **FEATURES}, **DEPTH, "patch_size": 8, "reassemble_hidden_size": 32, "head_hidden_size": 8}),
+    "ZoeDepth": Model("ZoeDepthForDepthEstimation", "image", {"backbone_config": {"model_type": "beit", **FOUR_LAYERS,
+        **FEATURES}, **DEPTH, "backbone_hidden_size": 32, "bottleneck_features": 16, "num_relative_features": 8,
+        "bin_configurations": [{"name": "near", "n_bins": 8, "min_depth": 0.1, "max_depth": 10.0}],
+        "bin_embedding_dim": 16, "patch_transformer_hidden_size": 16, "patch_transformer_intermediate_size": 16,
+        "patch_transformer_num_attention_heads": 2}),
+    "ViTPose": Model("VitPoseForPoseEstimation", "image", {"backbone_config": {"model_type": "vitpose_backbone",
+        "image_size": [32, 32], "patch_size": [8, 8], "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "mlp_ratio": 2, "out_indices": [2]}, "num_labels": 4}),
+    "OWLv2": Model("Owlv2Model", "image and text", {"text_config": SMALL, "vision_config": PATCHES,
+        "projection_dim": 16}),
+    "TrOCR": Model("TrOCRForCausalLM", "tokens", {**ENCODER_DECODER, "use_cache": False, "is_decoder": True},
+        NO_CACHE),
+    "LayoutLM, placed": Model("LayoutLMModel", "placed text", {**SMALL, "max_2d_position_embeddings": 100}),
+    "LayoutLMv3": Model("LayoutLMv3Model", "placed text and image", {**SMALL, "input_size": 32, "patch_size": 8,
+        "coordinate_size": 4, "shape_size": 8, "max_2d_position_embeddings": 100}),
+    "TAPAS": Model("TapasModel", "text of a table", SMALL),
+    "LXMERT": Model("LxmertModel", "regions and text", {"hidden_size": 32, "num_attention_heads": 4,
+        "intermediate_size": 48, "vocab_size": 99, "visual_feat_dim": 16, "l_layers": 1, "x_layers": 1,
+        "r_layers": 1}),
+    "CANINE": Model("CanineModel", "characters", {**SMALL, "num_hash_buckets": 32, "num_hash_functions": 4,
+        "local_transformer_stride": 4, "attend_from_chunk_width": 8, "attend_to_chunk_width": 8,
+        "downsampling_rate": 4, "upsampling_kernel_size": 4}),
+    "SqueezeBERT": Model("SqueezeBertModel", "text", {**SMALL, "embedding_size": 32}),
+    "XLM-R XL": Model("XLMRobertaXLModel", "text", SMALL),
+    "Pegasus-X": Model("PegasusXModel", "text to text", {**ENCODER_DECODER, "block_size": 4, "num_global_tokens": 4},
+        NO_CACHE),
+    "NLLB-MoE": Model("NllbMoeModel", "text to text", {**ENCODER_DECODER, "num_experts": 4}, NO_CACHE),
+    "OLMoE": Model("OlmoeModel", "text", {**DECODER, "num_experts": 4, "num_experts_per_tok": 2}, NO_CACHE),
+    "Qwen3-MoE": Model("Qwen3MoeModel", "text", {**DECODER, "num_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16}, NO_CACHE),
+    "Llama 4": Model("Llama4TextModel", "text", {**DECODER, "num_local_experts": 2, "intermediate_size_mlp": 48,
+        "attention_chunk_size": 16}, NO_CACHE),
+    "Jamba": Model("JambaModel", "text", {**DECODER, "num_hidden_layers": 4, "num_experts": 2, "attn_layer_period": 2,
+        "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1, "mamba_d_state": 4,
+        "use_mamba_kernels": False}, NO_CACHE),
+    "Mamba 2": Model("Mamba2Model", "tokens", {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 99,
+        "num_heads": 8, "head_dim": 8, "expand": 2, "state_size": 8, "n_groups": 2, "chunk_size": 4}, NO_CACHE),
+    "Falcon Mamba": Model("FalconMambaModel", "tokens", {"hidden_size": 32, "num_hidden_layers": 2,
+        "vocab_size": 99}, NO_CACHE),
+    "xLSTM": Model("xLSTMModel", "tokens", {"hidden_size": 32, "embedding_dim": 32, "num_heads": 4, "num_blocks": 2,
+        "num_hidden_layers": 2, "vocab_size": 99, "mode": "inference", "return_last_states": True,
+        "chunkwise_kernel": "chunkwise--native_autograd", "sequence_kernel": "native_sequence__native",
+        "step_kernel": "native"}, NO_CACHE),
+    "MusicGen": Model("MusicgenForCausalLM", "codes", {"vocab_size": 16, "hidden_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "ffn_dim": 48, "num_codebooks": 4}, NO_CACHE),
+    "Bark": Model("BarkSemanticModel", "semantic codes", BARK, NO_CACHE),
+    "Bark, fine": Model("BarkFineModel", "fine codes", {**BARK, "n_codes_total": 4}, {"codebook_idx": 2}),
+    "SpeechT5 to text": Model("SpeechT5ForSpeechToText", "speech to text", SPEECH_T5, NO_CACHE),
+    "SpeechT5 to speech": Model("SpeechT5ForTextToSpeech", "text to speech", SPEECH_T5, NO_CACHE),
+    "HiFi-GAN": Model("SpeechT5HifiGan", "spectrogram of any length", {"model_in_dim": 16,
+        "upsample_initial_channel": 16, "upsample_rates": [4, 2], "upsample_kernel_sizes": [8, 4],
+        "resblock_kernel_sizes": [3, 5], "resblock_dilation_sizes": [[1, 3], [1, 3]]}),
+    "UnivNet": Model("UnivNetModel", "spectrogram and noise", {"model_in_channels": 8, "model_hidden_channels": 8,
+        "num_mel_bins": 16, "resblock_kernel_sizes": [3, 3], "resblock_stride_sizes": [4, 2],
+        "resblock_dilation_sizes": [[1, 3], [1, 3]], "kernel_predictor_num_blocks": 1,
+        "kernel_predictor_hidden_channels": 8}),
+    "CLAP": Model("ClapModel", "spectrogram and text", {"text_config": SMALL, "audio_config": CLAP_AUDIO,
+        "projection_dim": 16}),
+    "wav2vec 2.0, x-vectors": Model("Wav2Vec2ForXVector", "speech", {**SPEECH, "tdnn_dim": [16, 16, 32],
+        "tdnn_kernel": [3, 2, 1], "tdnn_dilation": [1, 2, 1], "xvector_output_dim": 16}),
+    "Parakeet": Model("ParakeetEncoder", "frames", {"hidden_size": 32, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "intermediate_size": 48, "conv_kernel_size": 5, "subsampling_factor": 4,
+        "subsampling_conv_channels": 8, "num_mel_bins": 16, "max_position_embeddings": 64}),
 }  # fmt: skip
 
-FIXED_SIZE = ("Mamba", "LED", "ViLT", "PVT", "LeViT", "MobileViT", "Hiera")
+FIXED_SIZE = (
+    "Mamba", "LED", "ViLT", "PVT", "LeViT", "MobileViT", "Hiera", "ZoeDepth", "Jamba", "Falcon Mamba", "xLSTM",
+)  # fmt: skip
 """Traces of these hold the size of their example: PyTorch refuses another."""
 
 
