@@ -6,8 +6,10 @@ that says for each element of the result where it comes from, turned into consta
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import reduce
+from itertools import accumulate
 from itertools import product as cartesian
 
 from optc.codegen.kernels import vector_math
@@ -122,6 +124,8 @@ class RegisterEmitter:
         for tensor in tensors:
             starts.append(starts[-1] + tensor.count)
         lanes = register_lanes(len(indices))
+        if lanes and all(tensor.lanes == lanes for tensor in tensors):
+            return self._concatenate_alike(tensors, starts, indices, shape)
         result: RegisterTensor | None = None
         for tensor, start, stop in zip(tensors, starts, starts[1:]):
             mine = [index - start if start <= index < stop else 0 for index in indices]
@@ -133,6 +137,18 @@ class RegisterEmitter:
         if result is None:
             raise ValueError("nothing to concatenate")
         return result
+
+    def _concatenate_alike(
+        self, tensors: Sequence[RegisterTensor], starts: Sequence[int], indices: Sequence[int], shape: tuple[int, ...]
+    ) -> RegisterTensor:
+        """Of vectors of one width, which are the vectors of one tensor, with gaps where one of them is not full."""
+        lanes = tensors[0].lanes
+        first_lanes = [0, *accumulate(lanes * len(tensor.vectors) for tensor in tensors)]
+        owners = [bisect_right(starts, index) - 1 for index in indices]
+        places = [first_lanes[owner] + index - starts[owner] for owner, index in zip(owners, indices)]
+        vectors = tuple(vector for tensor in tensors for vector in tensor.vectors)
+        whole = RegisterTensor(tensors[0].dtype, (lanes * len(vectors),), lanes, vectors)
+        return self._gather(self.b, whole, places, shape)
 
     def _blend(self, inside: Sequence[bool], new: RegisterTensor, old: RegisterTensor, lanes: int) -> RegisterTensor:
         vectors = []
@@ -367,11 +383,14 @@ def _pick(b: Builder, tensor: RegisterTensor, index: int) -> Value:
 
 
 def _shuffle(b: Builder, tensor: RegisterTensor, indices: Sequence[int], lanes: int) -> Value:
-    """One result vector, from as many two-source shuffles as there are source vectors."""
+    """One result vector, from as many two-source shuffles as there are source vectors; one where there are two."""
     width = tensor.lanes
     needed = sorted({index // width for index in indices})
     padded = [*indices, *([-1] * (lanes - len(indices)))]
     first = tensor.vectors[needed[0]]
+    if len(needed) == 2:
+        picks = [i if i < 0 else i % width + width * needed.index(i // width) for i in padded]
+        return b.shuffle(first, tensor.vectors[needed[1]], picks)
     result = b.shuffle(first, None, [i % width if i >= 0 and i // width == needed[0] else -1 for i in padded])
     for source in needed[1:]:
         other = b.shuffle(tensor.vectors[source], None,
