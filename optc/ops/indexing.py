@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import fresh, product
+from optc.ir.dims import Dim, fresh, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
 from optc.ops.masks import coordinates
@@ -316,11 +316,27 @@ def _indexed_shape(shape: Shape, indices: Indices) -> Shape:
             tensors.append(mask)
     _check_count(len(tensors), len(shape))
     places = [place for place, item in enumerate(tensors) if item is not None]
-    common = broadcast_shapes(*(item for item in tensors if item is not None))
+    found = [item for item in tensors if item is not None]
+    common = _common_shape(found) if any(map(_is_mask, indices)) else broadcast_shapes(*found)
     rest = [dim for place, dim in enumerate(shape) if place not in places]
     adjacent = places == list(range(places[0], places[-1] + 1)) if places else True
     start = places[0] if places and adjacent else 0
     return (*rest[:start], *common, *rest[start:])
+
+
+def _common_shape(shapes: list[Shape]) -> Shape:
+    """The shape of all indices together, with new extents where it depends on how many places masks have."""
+    try:
+        return broadcast_shapes(*shapes)
+    except UndecidedShape:
+        columns = _columns(shapes)
+        return tuple(column[0] if len(set(column)) == 1 else fresh() for column in columns)
+
+
+def _columns(shapes: Sequence[Shape]) -> list[tuple[Dim, ...]]:
+    """The extents that meet at each dimension of the common shape."""
+    rank = max(map(len, shapes), default=0)
+    return list(zip(*((1,) * (rank - len(shape)) + tuple(shape) for shape in shapes)))
 
 
 def _infer_index(x: TensorType, indices: Indices) -> TensorType:
@@ -340,7 +356,24 @@ def _places_of_masks(b: Any, x: Any, indices: Indices) -> list[Any]:
         for axis, extent in enumerate(mask):
             require_same(extent, b.shape(x)[len(expanded) + axis], "the extents of a mask and of what it masks")
         expanded.extend(coordinates(b, index))
-    return expanded
+    return _of_equal_extents(b, expanded)
+
+
+def _of_equal_extents(b: Any, indices: list[Any]) -> list[Any]:
+    """The indices, checked to have equal extents where only running tells."""
+    shapes = [b.shape(index) for index in indices if index is not None]
+    wanted = [next((extent for extent in column if extent != 1), 1) for column in _columns(shapes)]
+    return [index if index is None else _with_extents(b, index, wanted) for index in indices]
+
+
+def _with_extents(b: Any, index: Any, wanted: list[Dim]) -> Any:
+    shape = b.shape(index)
+    for axis, (extent, other) in enumerate(zip(shape, wanted[len(wanted) - len(shape) :])):
+        if extent == 1 or same_dim(extent, other) is not None:
+            continue
+        b.require(b("aten::eq.int", b.dim(extent), b.dim(other)), "indexing tensors could not be broadcast together")
+        index = b("aten::narrow", index, axis, 0, b.dim(other))
+    return index
 
 
 def _decompose_index(b: Any, x: Any, indices: Indices) -> Any:

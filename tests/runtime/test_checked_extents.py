@@ -33,7 +33,19 @@ def sampled(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.grid_sample(images, grid, align_corners=False)
 
 
-@pytest.mark.parametrize("program", [losses_of_shown, contracted, solved, sampled])
+@torch.jit.script
+def marked(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    result = torch.zeros_like(x)
+    result[x[:, 0] > 0, labels[labels > 0]] = 1
+    return result
+
+
+@torch.jit.script
+def picked(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return x[x[:, 0] > 0, labels[labels > 0]] + labels[labels > 0]
+
+
+@pytest.mark.parametrize("program", [losses_of_shown, contracted, solved, sampled, marked, picked])
 def test_extents_of_two_masks_are_equal_or_refused(program: Callable[..., torch.Tensor]) -> None:
     fast = torch.compile(program, fallback="error")
     x = torch.tensor([[1.0, 2, 3], [-1, 0, 1], [2, 0, 5], [4, 1, 0]])
