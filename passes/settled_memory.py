@@ -160,7 +160,7 @@ class _Settling:
             return self.conversion(node, operator)
         source = self.laid.of(self.twins[node.inputs[0]])
         if source is None:
-            return False
+            return operator.name == "aten::contiguous" and self.repeated(node)
         try:
             settle = self.contiguous if operator.name == "aten::contiguous" else self.reshaping
             settled = settle(node, operator, source.strides)
@@ -193,6 +193,14 @@ class _Settling:
             return False
         in_rows = are_rows(shape_of(self.twins[node.inputs[0]]), strides)
         self.replace(node, node.inputs[0] if in_rows else self.copied(node))
+        return True
+
+    def repeated(self, node: Node) -> bool:
+        """What shows elements again and again is copied, however these lie."""
+        order = node.inputs[1]
+        if not order.is_constant or order.constant != 0 or not self.laid.repeats(self.twins[node.inputs[0]]):
+            return False
+        self.replace(node, self.copied(node))
         return True
 
     def reshaping(self, node: Node, operator: Operator, strides: Strides) -> bool:

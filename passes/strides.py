@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from optc.errors import OptcError
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, fresh
 from optc.ir.graph import Node, Value
 from optc.ir.types import ListType, TensorType
+from optc.ops.abstract import same_dim
 from optc.ops.conversion import CONVERSIONS
 from optc.ops.registry import Layout, Operator, operator_of
 from optc.ops.result_order import keeps_rows
@@ -57,6 +58,20 @@ class LaidTensors:
         """Extents, strides and offset of a view of what has these; None where a copy is made."""
         assert isinstance(operator.lowering, Layout)
         return operator.lowering.function(*source, *self.arguments(node))
+
+    def repeats(self, value: Value) -> bool:
+        """True for a view that certainly shows some elements more than once, or has none, however its source lies."""
+        operator = operator_of(value.node)
+        if operator is None or not isinstance(operator.lowering, Layout):
+            return False
+        try:
+            unknown = tuple(fresh() for _ in shape_of(value.node.inputs[0]))
+            placed = self.placed(value.node, operator, unknown)
+        except (*FAILURES, AssertionError):
+            return False
+        return placed is not None and any(
+            stride == 0 and same_dim(extent, 1) is False for extent, stride in zip(placed[0], placed[1])
+        )
 
     def arguments(self, node: Node) -> list[Any]:
         """What is known of the arguments behind the first."""
