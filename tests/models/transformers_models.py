@@ -40,6 +40,15 @@ REAL_TIME_DETR = {
     "d_model": 16, "decoder_in_channels": [16, 16, 16], "decoder_ffn_dim": 32, "decoder_layers": 2,
     "decoder_attention_heads": 2, "num_queries": 6, "num_denoising": 0, "anchor_image_size": None,
 }  # fmt: skip
+SWIN = {"model_type": "swin", "image_size": 64, "patch_size": 4, "embed_dim": 8, "depths": [1, 1, 1, 1],
+    "num_heads": [1, 1, 2, 2], "window_size": 4, "out_features": ["stage1", "stage2", "stage3", "stage4"]}  # fmt: skip
+MASKS = {"backbone_config": SWIN, "hidden_dim": 32, "encoder_feedforward_dim": 32, "encoder_layers": 1,
+    "decoder_layers": 2, "num_attention_heads": 2, "dim_feedforward": 32, "num_queries": 5}  # fmt: skip
+FORECAST = {
+    "prediction_length": 8, "context_length": 24, "num_time_features": 2, "lags_sequence": [1, 2, 3], "d_model": 16,
+    "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 16, "decoder_ffn_dim": 16,
+}  # fmt: skip
 FOUR_LAYERS = {**PATCHES, "num_hidden_layers": 4}
 FEATURES = {"out_features": ["stage1", "stage2", "stage3", "stage4"], "reshape_hidden_states": False}
 DEPTH = {"neck_hidden_sizes": [8, 8, 16, 16], "fusion_hidden_size": 16}
@@ -117,6 +126,14 @@ def signal(*shape: int) -> Any:
     return torch.randn(shape, generator=torch.Generator().manual_seed(shape[-1]))
 
 
+def placed_patches(turn: int) -> tuple[Any, ...]:
+    """Patches of 4 by 4 pixels, with the row and the column of each in front."""
+    count = (9, 12)[turn]
+    patches = signal(turn + 2, count, 2 + 3 * 4 * 4)
+    patches[..., 0], patches[..., 1] = torch.arange(count) // 4 + 1, torch.arange(count) % 4 + 1
+    return patches, torch.ones(turn + 2, count), text(*((2, 5), (3, 6))[turn])[0]
+
+
 INPUTS: dict[str, tuple[tuple[str, ...], Any]] = {
     "text": (("input_ids", "attention_mask"), lambda turn: text(*((2, 7), (3, 12))[turn])),
     "text to text": (
@@ -158,6 +175,25 @@ INPUTS |= {
     "placed text and image": (
         ("input_ids", "bbox", "attention_mask", "pixel_values"),
         lambda turn: (*placed_text(turn), signal(turn + 2, 3, 32, 32)),
+    ),
+    "image and task": (
+        ("pixel_values", "task_inputs"),
+        lambda turn: (signal(turn + 2, 3, 64, 64), numbers(50, turn + 2, 8)),
+    ),
+    "image and points": (
+        ("pixel_values", "input_points", "input_labels"),
+        lambda turn: (
+            signal(turn + 1, 3, 32, 32), 8 * signal(turn + 1, 1, 2, 2) + 16,
+            torch.ones(turn + 1, 1, 2, dtype=torch.int64),
+        ),
+    ),
+    "patches to text": (("flattened_patches", "attention_mask", "decoder_input_ids"), placed_patches),
+    "past and future": (
+        ("past_values", "past_time_features", "past_observed_mask", "future_values", "future_time_features"),
+        lambda turn: (
+            signal(turn + 2, 27), signal(turn + 2, 27, 2), torch.ones(turn + 2, 27), signal(turn + 2, 8),
+            signal(turn + 2, 8, 2),
+        ),
     ),
     "text of a table": (
         ("input_ids", "attention_mask", "token_type_ids"),
@@ -421,6 +457,35 @@ MODELS = {
         "bin_configurations": [{"name": "near", "n_bins": 8, "min_depth": 0.1, "max_depth": 10.0}],
         "bin_embedding_dim": 16, "patch_transformer_hidden_size": 16, "patch_transformer_intermediate_size": 16,
         "patch_transformer_num_attention_heads": 2}),
+    "Mask2Former": Model("Mask2FormerForUniversalSegmentation", "any image", {**MASKS, "feature_size": 32,
+        "mask_feature_size": 32}),
+    "MaskFormer": Model("MaskFormerForInstanceSegmentation", "any image", {"backbone_config": SWIN,
+        "fpn_feature_size": 32, "mask_feature_size": 32, "decoder_config": {"model_type": "detr", "d_model": 32,
+        "encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "num_queries": 5}}),
+    "OneFormer": Model("OneFormerForUniversalSegmentation", "image and task", {**MASKS, "mask_dim": 32, "conv_dim": 32,
+        "text_encoder_width": 16, "text_encoder_num_layers": 1, "text_encoder_vocab_size": 50,
+        "text_encoder_context_length": 8, "task_seq_len": 8, "max_seq_len": 8, "query_dec_layers": 1,
+        "is_training": False}),
+    "SAM": Model("SamModel", "image and points", {"vision_config": {"hidden_size": 16, "num_pos_feats": 8,
+        "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8,
+        "window_size": 3, "global_attn_indexes": [1], "mlp_dim": 32}, "prompt_encoder_config": {"hidden_size": 16,
+        "image_size": 32, "patch_size": 8, "mask_input_channels": 4}, "mask_decoder_config": {"hidden_size": 16,
+        "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 16}}),
+    "EfficientNet": Model("EfficientNetModel", "any image", {"image_size": 64, "width_coefficient": 0.25,
+        "depth_coefficient": 0.2, "hidden_dim": 320}),
+    "OWL-ViT, boxes": Model("OwlViTForObjectDetection", "image and text", {"text_config": SMALL,
+        "vision_config": PATCHES, "projection_dim": 32}),
+    "Pix2Struct": Model("Pix2StructForConditionalGeneration", "patches to text", {"text_config": {"hidden_size": 32,
+        "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 99}, "vision_config": {
+        "hidden_size": 32, "patch_embed_hidden_size": 48, "d_ff": 48, "d_kv": 8, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "seq_len": 16}}, NO_CACHE),
+    "LiLT": Model("LiltModel", "placed text", {**SMALL, "hidden_size": 48, "max_2d_position_embeddings": 100}),
+    "BROS": Model("BrosModel", "placed text", {**SMALL, "hidden_size": 64}),
+    "Autoformer": Model("AutoformerModel", "past and future", {**FORECAST, "label_length": 4, "moving_average": 5},
+        NO_CACHE),
+    "Informer": Model("InformerModel", "past and future", {**FORECAST, "attention_type": "full"}, NO_CACHE),
+    "Time series transformer": Model("TimeSeriesTransformerModel", "past and future", FORECAST, NO_CACHE),
     "ViTPose": Model("VitPoseForPoseEstimation", "image", {"backbone_config": {"model_type": "vitpose_backbone",
         "image_size": [32, 32], "patch_size": [8, 8], "hidden_size": 32, "num_hidden_layers": 2,
         "num_attention_heads": 4, "mlp_ratio": 2, "out_indices": [2]}, "num_labels": 4}),
@@ -482,7 +547,8 @@ MODELS = {
 }  # fmt: skip
 
 FIXED_SIZE = (
-    "Mamba", "LED", "ViLT", "PVT", "LeViT", "MobileViT", "Hiera", "ZoeDepth", "Jamba", "Falcon Mamba", "xLSTM",
+    "Mamba", "LED", "ViLT", "PVT", "LeViT", "MobileViT", "Hiera", "ZoeDepth", "Mask2Former",
+    "MaskFormer", "Jamba", "Falcon Mamba", "xLSTM",
 )  # fmt: skip
 """Traces of these hold the size of their example: PyTorch refuses another."""
 
