@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import BOOL, FLOAT, NONE, TENSOR, IntType, ListType, TensorType, TupleType, Type
-from optc.ops.builder import constant_type
+from optc.ops.builder import Builder, constant_type
 from optc.ops.tensors_of_numbers import is_settled_list
 from optc.pipeline import graph_pass
 from optc.rewrite import same_value
@@ -204,12 +204,33 @@ def _length(graph: Graph, node: Node) -> bool:
 def _unpack_list(graph: Graph, node: Node) -> bool:
     """a, b = [x, y]."""
     made = node.inputs[0].node
+    if made.kind == "aten::unbind":
+        return _unpack_rows(graph, node, *made.inputs)
     if made.kind != "prim::ListConstruct" or len(made.inputs) != len(node.outputs):
         return False
-    for output, value in zip(node.outputs, made.inputs):
+    return _unpacked(graph, node, made.inputs)
+
+
+def _unpacked(graph: Graph, node: Node, items: Sequence[Value]) -> bool:
+    for output, value in zip(node.outputs, items):
         replace_value(graph, output, value)
     node.destroy()
     return True
+
+
+def _unpack_rows(graph: Graph, node: Node, x: Value, along: Value) -> bool:
+    """a, b = x.unbind(0) is x[0] and x[1], and fails where x does not turn out to have two rows."""
+    shape = x.type.shape if isinstance(x.type, TensorType) else None
+    axis = along.constant if along.is_constant else None
+    if shape is None or axis is None or not -len(shape) <= axis < len(shape) or isinstance(shape[axis], int):
+        return False
+    count = len(node.outputs)
+    with graph.replacing(node):
+        b = Builder(graph)
+        is_right = b("aten::eq.int", b("aten::size.int", x, axis), count)
+        b.require(is_right, f"Expected {count} elements in a list but found another number")
+        rows = [b("aten::select.int", x, axis, place) for place in range(count)]
+    return _unpacked(graph, node, rows)
 
 
 def _append(graph: Graph, node: Node) -> bool:

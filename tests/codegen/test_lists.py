@@ -141,6 +141,11 @@ def until_filled(x, n: int):
     return x if len(held) == 0 else held[0]
 
 
+def two_places(x, n: int):
+    first, second = (x > n).nonzero().unbind(0)
+    return x[first], x[second], second - first
+
+
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     (while_large, (tensor(100, shift=2.0),)),
     (while_large, (tensor(3, 4, shift=2.0),)),
@@ -157,6 +162,7 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...]]] = [
     *((folded, (tensor(4), n)) for n in (-5, 0, 5)),
     *((indexed, (tensor(*shape), n)) for shape in ((4,), (40, 4)) for n in (0, 4, 5)),
     (arguments, ([tensor(4) for _ in range(20)], 3)),
+    (two_places, (optc.tensor([1.0, 5.0, 2.0, 7.0]), 3)),
     (last_two, (tensor(5, 5), 20)),
     *((until_filled, (tensor(4), n)) for n in (2, 6)),
     *((of_two_lengths, (tensor(4), n)) for n in (0, 5)),
@@ -171,6 +177,12 @@ def test_lists_stay_native(function: Callable[..., Any], arguments: tuple[Any, .
     expected = scripted(*arguments)
     for _ in range(3):
         assert same(compiled(*arguments), expected)
+
+
+def test_rows_that_are_not_as_many_as_expected_fail_as_in_the_interpreter() -> None:
+    compiled = optc.compile(jit.script(two_places), fallback="error")
+    with pytest.raises(RuntimeError, match="Expected 2 elements in a list but found 3"):
+        compiled(optc.tensor([4.0, 5.0, 6.0, 1.0]), 3)
 
 
 def test_joining_nothing_fails_as_in_the_interpreter() -> None:
