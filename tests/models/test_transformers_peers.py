@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 from tests.models.exporting import randomise
+from tests.models.generation_steps import STEPS
 from tests.models.transformers_models import FIXED_SIZE, MODELS, build
 from tests.models.whole import found_whole
 
@@ -33,3 +34,14 @@ def test_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         traced = torch.jit.trace(program, inputs[0], check_trace=False)
     found_whole(traced, inputs, tmp_path / "traced", sets=1 if name in FIXED_SIZE else 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_of_generation_compiles_whole_and_is_equal(name: str, tmp_path: Path) -> None:
+    make, inputs_of = STEPS[name]
+    program, inputs = make(), [inputs_of(0), inputs_of(1)]
+    randomise(program)
+    with torch.no_grad():
+        traced = torch.jit.trace(program, inputs[0], check_trace=False)
+    found_whole(traced, inputs, tmp_path / "traced", sets=2)
