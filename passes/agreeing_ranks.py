@@ -3,12 +3,14 @@
     y = x.view(n, -1, 4) if n > 0 else x          if n > 0: y = x.view(n, -1, 4); z = y.reshape(-1, 4)
     z = y.reshape(-1, 4)                    =>    else:     z = x.reshape(-1, 4)
 
-A tensor has one rank in native code. Where two branches give tensors of different ranks, what reads them goes into the
-branches, one reader after the other, until what comes out agrees. Results that agree may have readers that cannot go
+A tensor has one rank, and one element type, in native code. Where two branches give tensors of different ones, what
+reads them goes into the branches, one reader after the other, until what comes out agrees. Results that agree may have readers that cannot go
 inside, such as loops: then those of unlike ranks get a branch of their own, which computes what they need once more.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from optc.ir.graph import Graph, Node, Value, copy_node
 from optc.ir.symbols import introduced_symbols, renew_symbols
@@ -44,20 +46,23 @@ def _move_readers(branch: Node, inference: Inference, readers: int) -> bool:
 
 
 def _unlike(branch: Node) -> list[Value]:
-    """The results whose ranks are known in both branches, and differ."""
+    """The results whose ranks or element types are known in both branches, and differ."""
     first, second = branch.blocks
     pairs = zip(branch.outputs, first.outputs, second.outputs)
-    return [output for output, left, right in pairs if _differ(_rank(left.type), _rank(right.type))]
+    return [output for output, left, right in pairs if _differ(_tensor(left.type), _tensor(right.type))]
 
 
-def _differ(left: int | None, right: int | None) -> bool:
-    return left is not None and right is not None and left != right
+def _differ(left: TensorType | None, right: TensorType | None) -> bool:
+    if left is None or right is None or left.shape is None or right.shape is None:
+        return False
+    kinds = {left.dtype, right.dtype}
+    return len(left.shape) != len(right.shape) or (len(kinds) > 1 and None not in kinds)
 
 
-def _rank(type_: Type) -> int | None:
-    """The rank of a tensor, or of the tensors in a list."""
+def _tensor(type_: Type) -> TensorType | None:
+    """The type of a tensor, or of the tensors in a list."""
     element = type_.element if isinstance(type_, ListType) else type_
-    return len(element.shape) if isinstance(element, TensorType) and element.shape is not None else None
+    return element if isinstance(element, TensorType) else None
 
 
 def _first_reader(branch: Node) -> Node | None:
@@ -66,8 +71,30 @@ def _first_reader(branch: Node) -> Node | None:
     places = {use.node.standing_in(block) for output in branch.outputs for use in output.uses}
     block.number_nodes()
     first = min(places, key=lambda node: node.position)
-    is_end = first is block.return_node
-    return None if is_end or first.blocks or has_effects(first) else first
+    if first is block.return_node or not _may_follow(branch, first):
+        return None
+    asks_again = first.kind == "prim::If" and first.inputs[0] is branch.inputs[0]
+    return first if asks_again or not (first.blocks or has_effects(first)) else None
+
+
+def _may_follow(branch: Node, reader: Node) -> bool:
+    """Whether a branch may move to its reader: what draws random numbers does not pass what does."""
+    if not _acts(branch):
+        return True
+    between = branch.next
+    while between is not None and between is not reader:
+        if _acts(between):
+            return False
+        between = between.next
+    return True
+
+
+def _acts(node: Node) -> bool:
+    """True where something else happens than that the run may fail."""
+    inside = [inner for block in node.blocks for inner in block.walk()]
+    return any(
+        not inner.blocks and inner.kind != "prim::RaiseException" and has_effects(inner) for inner in [node, *inside]
+    )
 
 
 def _has_others(branch: Node) -> bool:
@@ -95,12 +122,26 @@ def _apart(branch: Node) -> Node:
 def _move_inside(reader: Node, branch: Node, inference: Inference) -> None:
     """Copy a reader into both branches, where it reads what they give; its results are results of the branch."""
     branch.move_before(reader)
-    for block in branch.blocks:
-        copied = copy_node(reader, branch.graph, dict(zip(branch.outputs, block.outputs)))
-        block.append(copied)
-        inference.node(copied)
-        for output in copied.outputs:
-            block.add_output(output)
+    introduced = set().union(*map(introduced_symbols, reader.blocks))
+    for block, (nodes, results) in zip(branch.blocks, _what_runs(reader)):
+        values = dict(zip(branch.outputs, block.outputs))
+        for node in nodes:
+            copied = copy_node(node, branch.graph, values)
+            renew_symbols([copied], introduced, {})
+            block.append(copied)
+            if not copied.blocks:
+                inference.node(copied)
+        for output in results:
+            block.add_output(values.get(output, output))
     for output in reader.outputs:
         output.replace_all_uses_with(branch.add_output(output.type, output.name))
     reader.destroy()
+
+
+def _what_runs(reader: Node) -> list[tuple[list[Node], Sequence[Value]]]:
+    """The nodes of a reader that belong into either branch, with their results: of one that asks what the branch asks,
+    what runs after the same answer.
+    """
+    if not reader.blocks:
+        return [([reader], reader.outputs)] * 2
+    return [(list(block.nodes), block.outputs) for block in reader.blocks]

@@ -24,6 +24,7 @@ from optc.passes import (
     checked_expansions,
     checked_extents,
     checked_views,
+    chosen_items,
     common_subexpressions,
     complex_borders,
     constant_folding,
@@ -85,8 +86,9 @@ PASSES = (
     inline, number_constants, simple_changes, lower_tuples, scalar_replacement, objects_as_tuples, gradient_modes,
     nested_questions, freeze, local_containers, settled_branches, tensor_lengths, container_loops, shapes_in_place,
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
-    nested_tensors, strided_rows, lower_containers, split_dictionaries, handed_lists, empty_lists, split_optionals, object_constants, canonicalize,
-    constant_folding, branch_simplification, common_subexpressions, dead_code_elimination, agreeing_ranks, loop_trip_counts,
+    nested_tensors, strided_rows, lower_containers, split_dictionaries, handed_lists, empty_lists, chosen_items,
+    split_optionals, object_constants, canonicalize, constant_folding, branch_simplification, common_subexpressions,
+    dead_code_elimination, agreeing_ranks, loop_trip_counts,
     loop_unrolling, first_turns, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
     list_buffers, flatten_outputs, decompose,
     complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
@@ -103,8 +105,9 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "simplify",
-    "repeat(infer-shapes, lower-containers, split-dictionaries, handed-lists, empty-lists, split-optionals, object-constants, "
-    "lower-tuples, canonicalize, constant-folding, branch-simplification, common-subexpressions, dead-code-elimination)",
+    "repeat(infer-shapes, lower-containers, split-dictionaries, handed-lists, empty-lists, chosen-items, split-optionals, "
+    "object-constants, lower-tuples, canonicalize, constant-folding, branch-simplification, common-subexpressions, "
+    "dead-code-elimination)",
 )
 pipeline.name_pipeline(
     "default",
