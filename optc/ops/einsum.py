@@ -15,7 +15,7 @@ from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType, promote
 from optc.ir.graph import Node
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, normalize_dims, same_dim
+from optc.ops.abstract import UndecidedExtents, UndecidedShape, Unknown, is_runtime, normalize_dims, same_dim
 from optc.ops.element_types import BOOLS, check_type, unimplemented
 from optc.ops.elementwise import array_type
 from optc.ops.promotion import compute_type, operand_type, result_type, sum_type
@@ -93,7 +93,9 @@ def _extents(terms: list[str], shapes: Sequence[Shape]) -> dict[str, Dim]:
                 found[letter] = extent
             elif same_dim(known, extent) is None:
                 question = f"are the extents {known} and {extent} of subscript {letter} equal?"
-                raise UndecidedExtents(question, (known, extent))
+                if is_runtime(known) and is_runtime(extent):
+                    raise UndecidedExtents(question, (known, extent))
+                raise UndecidedShape(question)
             else:
                 raise RuntimeError(
                     f"einsum(): subscript {letter} has size {extent} for operand {place} which does not broadcast with "

@@ -13,7 +13,7 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import Dim, fresh, product
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape, normalize_dim, same_dim
+from optc.ops.abstract import UndecidedShape, is_runtime, normalize_dim, same_dim
 from optc.ops.masks import coordinates
 from optc.ops.overlaps import Overlap
 from optc.ops.promotion import operand_type
@@ -360,7 +360,9 @@ def _places_of_masks(b: Any, x: Any, indices: Indices) -> list[Any]:
 
 
 def _of_equal_extents(b: Any, indices: list[Any]) -> list[Any]:
-    """The indices, checked to have equal extents where only running tells."""
+    """The indices, checked to have equal extents where only running tells. Raises UndecidedShape for a runtime extent
+    that meets another one: it may be 1.
+    """
     shapes = [b.shape(index) for index in indices if index is not None]
     wanted = [next((extent for extent in column if extent != 1), 1) for column in _columns(shapes)]
     return [index if index is None else _with_extents(b, index, wanted) for index in indices]
@@ -371,6 +373,8 @@ def _with_extents(b: Any, index: Any, wanted: list[Dim]) -> Any:
     for axis, (extent, other) in enumerate(zip(shape, wanted[len(wanted) - len(shape) :])):
         if extent == 1 or same_dim(extent, other) is not None:
             continue
+        if not (is_runtime(extent) and is_runtime(other)):
+            raise UndecidedShape(f"are {extent} places shown {other} times, or as many?")
         b.require(b("aten::eq.int", b.dim(extent), b.dim(other)), "indexing tensors could not be broadcast together")
         index = b("aten::narrow", index, axis, 0, b.dim(other))
     return index

@@ -57,3 +57,20 @@ def test_extents_of_two_masks_are_equal_or_refused(program: Callable[..., torch.
     with pytest.raises(RuntimeError) as expected:
         program(x, torch.tensor([1, 2, 0, 0]))
     assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
+
+
+@torch.jit.script
+def shown_twice(x: torch.Tensor) -> torch.Tensor:
+    return x[x[:, 0] > 0, torch.tensor([0, 2])]
+
+
+@torch.jit.script
+def contracted_twice(x: torch.Tensor) -> torch.Tensor:
+    return torch.einsum("ij,i->ij", x[x[:, 0] > 0], torch.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("program", [shown_twice, contracted_twice])
+def test_one_row_that_a_mask_shows_meets_all_the_others(program: Callable[..., torch.Tensor]) -> None:
+    fast = torch.compile(program, fallback="allow")
+    for x in ([[1.0, 2, 3], [4, 5, 6]], [[1.0, 2, 3], [-4, 5, 6]], [[1.0, 2, 3], [4, 5, 6]]):
+        assert torch.equal(fast(torch.tensor(x)), program(torch.tensor(x)))
