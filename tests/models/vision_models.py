@@ -78,6 +78,22 @@ def small_mvit() -> Any:
     )  # fmt: skip
 
 
+def small_efficientnet_v2() -> Any:
+    """Both kinds of blocks of the second EfficientNet, the first of which convolves once."""
+    family = torchvision.models.efficientnet
+    settings = [
+        family.FusedMBConvConfig(1, 3, 1, 24, 24, 1), family.FusedMBConvConfig(4, 3, 2, 24, 48, 2),
+        family.MBConvConfig(4, 3, 2, 48, 64, 2), family.MBConvConfig(6, 3, 1, 64, 80, 1),
+    ]  # fmt: skip
+    return family.EfficientNet(settings, 0.2, last_channel=128, num_classes=10)
+
+
+def small_video_swin() -> Any:
+    return torchvision.models.video.swin_transformer.SwinTransformer3d(
+        patch_size=[2, 4, 4], embed_dim=24, depths=[2, 2], num_heads=[2, 4], window_size=[8, 7, 7], num_classes=10
+    )
+
+
 MODELS: dict[str, Model] = {
     "AlexNet": classifier("alexnet", 80),
     "VGG": classifier("vgg11_bn", 32),
@@ -93,6 +109,7 @@ MODELS: dict[str, Model] = {
     "MNASNet": classifier("mnasnet0_5"),
     "ShuffleNetV2": classifier("shufflenet_v2_x0_5"),
     "EfficientNet": classifier("efficientnet_b0"),
+    "EfficientNetV2": Model(small_efficientnet_v2, ((2, 3, 64, 64),)),
     "RegNet": classifier("regnet_y_400mf"),
     "ConvNeXt": classifier("convnext_tiny"),
     "ViT": classifier("vit_b_16", image_size=64),
@@ -104,7 +121,9 @@ MODELS: dict[str, Model] = {
     "LR-ASPP": segmentation("lraspp_mobilenet_v3_large"),
     "SSDLite": detector("ssdlite320_mobilenet_v3_large"),
     "R3D": video("r3d_18"),
+    "MC3": video("mc3_18"),
     "R(2+1)D": video("r2plus1d_18"),
+    "Video Swin": Model(small_video_swin, ((1, 3, 8, 32, 32),)),
     "MViT": Model(small_mvit, ((1, 3, 4, 32, 32),)),
     "RAFT": Model(
         lambda: torchvision.models.optical_flow.raft_small(weights=None), ((1, 3, 128, 128), (1, 3, 128, 128))
