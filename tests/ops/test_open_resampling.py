@@ -69,3 +69,17 @@ def test_images_of_which_data_decide_how_large_they_are() -> None:
     x = torch.rand(1, 2, 9, dtype=torch.float64)
     for count in (9, 4, 1):
         assert torch.allclose(fast(x, torch.arange(9) < count), shown(x, torch.arange(9) < count), 1e-12, 1e-12)
+
+
+@torch.jit.script
+def cropped(x: torch.Tensor, extents: torch.Tensor) -> torch.Tensor:
+    height, width = int(extents[0]), int(extents[1])
+    return F.interpolate(x[:, :, :height, :width], [4, 5], mode="bilinear", antialias=True)
+
+
+def test_averages_of_crops_that_data_decide() -> None:
+    fast = torch.compile(cropped, fallback="error")
+    x = torch.rand(1, 3, 12, 13)
+    for extents in ([3, 4], [9, 10], [1, 13]):
+        mine, other = fast(x, torch.tensor(extents)), cropped(x, torch.tensor(extents))
+        assert torch.allclose(mine, other, 1e-5, 1e-6)
