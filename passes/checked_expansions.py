@@ -18,11 +18,12 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from optc.ir.dims import Dim, Symbolic, fresh, maximum, minimum
+from optc.ir.dims import Dim, Symbolic, fresh
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import TENSOR, IntType, TensorType
 from optc.ops.abstract import UndecidedShape, abstract, is_runtime
 from optc.ops.builder import Builder
+from optc.ops.common_extents import common_extent
 from optc.ops.registry import Pointwise, operator_of
 from optc.ops.shape import expanded_sizes, fits_second_to_first
 from optc.passes.checked_views import is_open
@@ -103,7 +104,7 @@ def _check_met_operands(node: Node, shapes: Shapes) -> bool:
         for axis in axes:
             having = [value for value in expanded if len(shapes[value]) >= -axis and shapes[value][axis] != 1]
             extents = [_extent(b, value, axis) for value in having]
-            common = reduce(_wider, extents)
+            common = reduce(common_extent, extents)
             for value, extent in zip(having, extents):
                 places = _places(b, extent, common)
                 inputs = [expanded[value], b.value(axis), places]
@@ -157,16 +158,8 @@ def _common_extents(shapes: Sequence[Sequence[Dim]]) -> list[Dim] | None:
             if known != 1 and not is_runtime(known) and not is_runtime(extent):
                 return None
             is_open |= known != 1
-            common[place] = extent if known == 1 else _wider(known, extent)
+            common[place] = extent if known == 1 else common_extent(known, extent)
     return common if is_open else None
-
-
-def _wider(left: Dim, right: Dim) -> Dim:
-    """What two extents become that are equal, or one of them 1: 0 where one is 0, else the larger one."""
-    for known in (left, right):
-        if isinstance(known, int) and known != 1:
-            return known
-    return maximum(left, right) * minimum(1, minimum(left, right))
 
 
 def _expanded(b: Builder, value: Value, common: Sequence[Dim]) -> Value:

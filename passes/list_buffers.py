@@ -18,7 +18,7 @@ from optc.ir.dims import fresh
 from optc.ir.dtypes import BOOL as BOOL_ELEMENT
 from optc.ir.dtypes import FLOAT64, INT64, DType
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.symbols import type_symbols
+from optc.ir.symbols import binders, type_symbols
 from optc.ir.types import BOOL, FLOAT, IntType, TensorType, Type
 from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
@@ -54,6 +54,7 @@ def list_buffers(graph: Graph) -> bool:
         if not family.add(node.output):
             continue
         if _is_uniform(family):
+            _begin_late(family)
             Replacement(graph, family, _RowForm(graph, family.types[0])).run()
             changed = True
             continue
@@ -64,15 +65,40 @@ def list_buffers(graph: Graph) -> bool:
     return changed
 
 
+def _begin_late(family: ListFamily) -> None:
+    """Move lists that begin empty to where they are used first: more extents are known there."""
+    for start in family.starts:
+        first = _first_user(start)
+        if first is not start:
+            start.move_before(first)
+
+
+def _first_user(start: Node) -> Node:
+    """The node before which a list that begins empty has to be there; the node that makes it for any other."""
+    if start.kind != "prim::ListConstruct" or start.inputs or not start.output.has_uses:
+        return start
+    start.block.number_nodes()
+    users = [use.node.standing_in(start.block) for use in start.output.uses]
+    return min(users, key=lambda user: user.position)
+
+
 def _is_uniform(family: ListFamily) -> bool:
-    """True when all elements have one type, whose extents are known everywhere."""
+    """True when all elements have one type, whose extents are known where the lists begin."""
     first = family.types[0]
     if not isinstance(first, TensorType):
         kinds = {str(type_) for type_ in family.types}
         return len(kinds) == 1 and kinds <= _NUMBERS.keys() and not any(r.kind in JOINS for r in family.readers)
-    if not first.is_typed or any(not name.startswith("s") for name in type_symbols(first)):
+    if not first.is_typed or any(type_ != first for type_ in family.types):
         return False
-    return all(type_ == first for type_ in family.types)
+    inner = [name for name in type_symbols(first) if not name.startswith("s")]
+    told = binders(family.starts[0].graph) if inner else {}
+    places = [_first_user(start) for start in family.starts] if inner else []
+    return all(name in told and all(_is_told(told[name], place) for place in places) for name in inner)
+
+
+def _is_told(value: Value, reader: Node) -> bool:
+    """True when a value is there, and the same, wherever a node runs."""
+    return reader.is_inside(value.node.block) and reader.is_after(value.node)
 
 
 class _RowForm:
