@@ -178,11 +178,17 @@ def _exact_power_arrays(x: Array, y: Array) -> Array:
 
 
 def _float_power_arrays(x: Array, y: Array) -> Array:
-    """One half as the only exponent means the square root, whose value at -0.0 and -inf is another than pow's."""
-    if y.ndim == 0 and abs(float(y)) == 0.5:
-        root = np.sqrt(x)
-        return root if y > 0 else 1 / root
-    return _numpy_power(x, y)
+    """Some exponents mean products and roots where all elements have them, which are exact and differ from pow's at
+    -0.0 and -inf; numpy's powers depend on the processor in their last bit."""
+    exact = _EXACT_POWERS.get(abs(float(y))) if y.ndim == 0 else None
+    if exact is None:
+        return _numpy_power(x, y)
+    found = np.asarray(exact(x))
+    return found if y > 0 else np.asarray(1 / found)
+
+
+_EXACT_POWERS: dict[float, Callable[[Array], Array]] = {0.5: np.sqrt, 1: np.array, 2: np.square}
+"""Powers with the same exponent for all elements that PyTorch does not take with `pow`, by the exponent's size."""
 
 
 def _numpy_power(x: Array, exponent: Array) -> Array:
