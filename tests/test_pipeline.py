@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import optc
 from optc import config, pipeline
 from optc.eager.dispatch import wrap
 from optc.errors import VerifyError
@@ -324,3 +325,17 @@ def test_every_variable_is_documented() -> None:
 def test_pass_that_found_nothing_is_not_asked_again_about_the_same_graph() -> None:
     records = run(graph(), "branch-simplification, branch-simplification, canonicalize, branch-simplification")
     assert [record.name for record in records] == ["branch-simplification", "canonicalize", "branch-simplification"]
+
+
+class Normal(optc.nn.Module):
+    """Operators that read one list of dimensions: passes must not give and take it in turns."""
+
+    def forward(self, x: optc.Tensor) -> optc.Tensor:
+        y = optc.nn.functional.layer_norm(x, [8])
+        return optc.softmax(optc.nn.functional.gelu(y) + x, dim=-1)
+
+
+def test_the_default_pipeline_settles_soon() -> None:
+    fast = optc.compile(optc.jit.script(Normal()))
+    fast(optc.ones(4, 8))
+    assert len(fast.passes) < 200
