@@ -120,13 +120,14 @@ def _look_up(code: Code, state: Value, values: Value) -> None:
 
 
 def _take_part(code: Code, part: Value, values: Value) -> None:
-    """One object that has to be itself, or one container of the type and the length that it had."""
+    """One object that has to be itself, or equal, or one container of the type and the length that it had."""
     b = code.b
     value = b.load("ptr", b.gep("ptr", values, code.word(part, PART, "source")), 8)
     kind, expected = code.word(part, PART, "kind"), code.word(part, PART, "object", "ptr")
-    with b.if_then_else(b.icmp("eq", kind, PART_KINDS["object"])) as (exact, container):
-        with exact:
-            code.require(b.icmp("eq", value, expected))
+    with b.if_then_else(b.icmp("uge", kind, PART_KINDS["object"])) as (alone, container):
+        with alone, b.if_then(b.icmp("ne", value, expected)):
+            code.require(b.icmp("eq", kind, PART_KINDS["equal"]))
+            _require_equal(code, value, expected)
         with container:
             code.require(b.icmp("eq", code.field(value, TYPE), expected))
             # The number of items follows the header in all of them.
@@ -150,12 +151,17 @@ def _take_values(code: Code) -> None:
             found = code.python("PyDict_Next", "i32", dictionary, position, key, value)
             code.require(b.icmp("ne", found, 0))
             given, known = b.load("ptr", key, 8), b.load("ptr", b.gep("ptr", keys, loop.index), 8)
-            # Of one built-in type: comparing them runs no code of the user's, and cannot fail.
-            code.require(b.icmp("eq", code.field(given, TYPE), code.field(known, TYPE)))
-            equal = code.python("PyObject_RichCompareBool", "i32", given, known, b.constant("i32", _EQUAL))
-            code.require(b.icmp("eq", equal, 1))
+            _require_equal(code, given, known)
             b.store(b.load("ptr", value, 8), b.gep("ptr", target, loop.index), 8)
         b.ret(True)
+
+
+def _require_equal(code: Code, given: Value, known: Value) -> None:
+    """Of one built-in type: comparing them runs no code of the user's, and cannot fail."""
+    b = code.b
+    code.require(b.icmp("eq", code.field(given, TYPE), code.field(known, TYPE)))
+    equal = code.python("PyObject_RichCompareBool", "i32", given, known, b.constant("i32", _EQUAL))
+    code.require(b.icmp("eq", equal, 1))
 
 
 def _copy_items(code: Code, part: Value, kind: Value, container: Value, target: Value) -> None:

@@ -149,7 +149,8 @@ def _take_in(records: Records, form: InputTree, source: int) -> None:
         records.sources.append(source)
         return
     if isinstance(form, Constant):
-        records.parts.append([PART_KINDS["object"], source, records.address(form.value), 0, 0, 0])
+        wanted = PART_KINDS["equal" if type(form.value) in (str, int) else "object"]
+        records.parts.append([wanted, source, records.address(form.value), 0, 0, 0])
         return
     kind, class_ = next((kind, class_) for kind, class_ in _PART_CLASSES.items() if isinstance(form, class_))
     first, records.values = records.values, records.values + len(form)

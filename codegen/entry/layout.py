@@ -65,7 +65,7 @@ UPDATE = _positions("kind output holder key record words input")
 APART = _positions("first first_rank first_itemsize second second_rank second_itemsize")
 """Two inputs that must not share memory: where their words begin, and what tells their size."""
 
-PART_KINDS = _positions("tuple list dictionary object")
+PART_KINDS = _positions("tuple list dictionary object equal")
 INPUT_KINDS = _positions("tensor int float bool pinned")
 OUTPUT_KINDS = _positions("tensor int float bool")
 ROW_KINDS = _positions("whole tensor int float bool")

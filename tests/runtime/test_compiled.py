@@ -513,3 +513,13 @@ def test_a_call_that_another_version_takes_goes_on_in_its_native_entry(monkeypat
     monkeypatch.undo()
     across = torch.ones(3, 2).t()[0]
     assert fast(across, "twice").tolist() == [2.0] * 3, "what the entry refuses is run from Python"
+
+
+def test_equal_text_is_the_same_to_the_native_entry_whichever_object_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Text that was computed, or came from a plan on disk, is another object than the caller's."""
+    fast = torch.compile(torch.jit.script(gated))
+    fast(torch.ones(3), b"twice".decode())
+    monkeypatch.setattr("optc.runtime.compiled.CompiledFunction._dispatch", None)
+    assert fast(torch.ones(3), "twice").tolist() == fast(torch.ones(3), b"twice".decode()).tolist() == [2.0] * 3
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):  # the entry passes on what it refuses
+        fast(torch.ones(3), "once")
