@@ -94,18 +94,21 @@ def _own(function: Callable[..., Array]) -> Callable[..., Array]:
     return run
 
 
-def _by_reference(name: str) -> Callable[..., Array]:
-    """The operator's own reference over numbers, rounded to the integers of the argument."""
+def _reference_of(name: str) -> Callable[..., Any]:
+    """What the operator does with tensors of numbers."""
     operator = lookup(name)
     assert operator is not None, name
-    return _own(operator.reference)
+    return operator.reference
+
+
+def _by_reference(name: str) -> Callable[..., Array]:
+    """The operator's own reference over numbers, rounded to the integers of the argument."""
+    return _own(_reference_of(name))
 
 
 def _averaged(name: str) -> Callable[..., Array]:
     """The operator's own reference over integers, whose means are exact: halves go to even integers as in PyTorch."""
-    operator = lookup(name)
-    assert operator is not None, name
-    reference = operator.reference
+    reference = _reference_of(name)
 
     def run(x: Array, *rest: Any) -> Array:
         quantizer = quantizer_of(x)
@@ -118,9 +121,7 @@ def _averaged(name: str) -> Callable[..., Array]:
 
 def _by_integers(name: str) -> Callable[..., Any]:
     """The operator's own reference over integers: for what only orders and moves them."""
-    operator = lookup(name)
-    assert operator is not None, name
-    reference = operator.reference
+    reference = _reference_of(name)
 
     def run(x: Array, *rest: Any) -> Any:
         quantizer = quantizer_of(x)
@@ -157,9 +158,7 @@ def _clamp(x: Array, least: Any = None, largest: Any = None) -> Array:
 
 def _compared(name: str) -> Callable[..., Any]:
     """The operator's own reference over the numbers."""
-    operator = lookup(name)
-    assert operator is not None, name
-    reference = operator.reference
+    reference = _reference_of(name)
     return lambda x, y: reference(dequantized(x), dequantized(y) if is_quantized(y) else y)
 
 
