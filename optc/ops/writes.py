@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from optc.ir.dims import Dim
+from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import from_numpy
 from optc.ir.graph import Graph, Node, Value
-from optc.ir.types import INT, TENSOR, IntType, ListType, TensorType, Type
+from optc.ir.types import INT, TENSOR, IntType, ListType, TensorType
 from optc.ops.abstract import ShapeError, UndecidedShape, Unknown, abstract, normalize_dim, same_dim
 from optc.ops.builder import Builder
-from optc.ops.registry import check_castable, check_written_shape, define
+from optc.ops.registry import Operator, check_castable, check_written_shape, define
 from optc.ops.shapes import format_shape, known_shape, slice_bounds, slice_length
 
 Array = np.ndarray[Any, Any]
@@ -56,6 +56,11 @@ define(
     reference=_stored_reference,
     decompose=_decompose_stored,
 )
+
+
+def is_stored_in_first(operator: Operator) -> bool:
+    """For operators that write their second tensor over the first, which has its shape."""
+    return operator.name == "prim::StoreResult"
 
 
 def _check_source(expected: tuple[Dim, ...], source: TensorType, what: str) -> None:
@@ -189,16 +194,25 @@ define(
 )
 
 
-def _element_type(items: Any) -> Type:
-    return items.type.element if isinstance(items, Unknown) and isinstance(items.type, ListType) else TENSOR
-
-
 def _append(items: Any, item: Any) -> Any:
-    if not isinstance(items, Unknown):
-        return [*items, item]
-    element = _element_type(items)
-    known = isinstance(item, TensorType) and not (isinstance(element, TensorType) and element.is_typed)
-    return Unknown(ListType(item)) if known else items
+    return _with_item(items, item) if isinstance(items, Unknown) else [*items, item]
+
+
+def _with_item(items: Unknown, item: Any) -> Any:
+    """A list of which only the type of its elements is known, with another one, which may be unlike them."""
+    element = items.type.element if isinstance(items.type, ListType) else None
+    if not isinstance(element, TensorType) or not isinstance(item, TensorType) or element == item:
+        return items
+    return Unknown(ListType(_either(element, item)))
+
+
+def _either(left: TensorType, right: TensorType) -> TensorType:
+    """What is known of a tensor that is one of two; where their extents differ, each element of a list has its own."""
+    dtype = left.dtype if left.dtype is right.dtype else None
+    if left.shape is None or right.shape is None or len(left.shape) != len(right.shape):
+        return TensorType(dtype)
+    pairs = zip(left.shape, right.shape)
+    return TensorType(dtype, tuple(mine if mine == other else symbol("*") for mine, other in pairs))
 
 
 def _insert(items: list[Any], place: int, item: Any) -> list[Any]:
@@ -228,7 +242,7 @@ def _set(items: list[Any], place: int, item: Any) -> list[Any]:
 
 def _infer_set(items: Any, place: Dim, item: Any) -> Any:
     if isinstance(items, Unknown):
-        return items
+        return _with_item(items, item)
     if not isinstance(place, int):
         raise UndecidedShape(_WHERE)
     return _set(items, place, item)
