@@ -6,7 +6,8 @@
                                               %y : Float(u1, 4) = aten::expand(%a, [%u1, 4])
 
 where %x has u0 rows, and only running tells whether they are u1, or one that is repeated. Operands of pointwise
-operators are expanded to the extents they have in common in the same way, and what is written to those of its target.
+operators are expanded to the extents they have in common in the same way, and what is written to those of its target:
+in `x += y`, to which x keeps its own extents.
 
 A loop that carries an operand loses its rank where the result is what it carries. Such operands have as many dimensions
 as where they are met first, and the extents that the program asks them for.
@@ -26,6 +27,7 @@ from optc.ops.builder import Builder
 from optc.ops.common_extents import common_extent
 from optc.ops.registry import Pointwise, operator_of
 from optc.ops.shape import expanded_sizes, fits_second_to_first
+from optc.ops.writes import is_stored_in_first
 from optc.passes.checked_views import is_open
 from optc.passes.infer_shapes import Shapes, undecided_extents
 from optc.pipeline import Context, graph_pass
@@ -74,7 +76,9 @@ def _check_operands(node: Node) -> bool:
         return False
     types = [value.type for value in node.inputs if isinstance(value.type, TensorType)]
     shapes = [type_.shape for type_ in types if type_.dtype is not None and type_.shape is not None]
-    common = _common_extents(shapes) if len(shapes) == len(types) else None
+    target = _target(node)
+    kept = target.type.shape if target is not None and isinstance(target.type, TensorType) else None
+    common = _common_extents(shapes, kept) if len(shapes) == len(types) else None
     if common is None:
         return False
     with node.graph.inserting(node):
@@ -90,6 +94,17 @@ def _is_open_pointwise(node: Node) -> bool:
     return isinstance(node.output.type, TensorType) and node.output.type.shape is None
 
 
+def _target(node: Node) -> Value | None:
+    """The operand that a pointwise operator is certain to write its result to."""
+    for use in node.output.uses:
+        operator = operator_of(use.node)
+        if operator is None or not is_stored_in_first(operator) or use.slot != 1 or use.node.block is not node.block:
+            continue
+        target = use.node.inputs[0]
+        return target if target in node.inputs else None
+    return None
+
+
 def _check_met_operands(node: Node, shapes: Shapes) -> bool:
     """Expand the operands of a pointwise operator in a loop, which have as many dimensions as where they are met first."""
     operands = [value for value in node.inputs if isinstance(value.type, TensorType)]
@@ -99,13 +114,14 @@ def _check_met_operands(node: Node, shapes: Shapes) -> bool:
     if not axes or all(isinstance(value.type, TensorType) and value.type.shape is not None for value in operands):
         return False
     expanded = {value: value for value in operands}
+    target = _target(node)
     with node.graph.inserting(node):
         b = Builder(node.graph)
         for axis in axes:
             having = [value for value in expanded if len(shapes[value]) >= -axis and shapes[value][axis] != 1]
-            extents = [_extent(b, value, axis) for value in having]
-            common = reduce(common_extent, extents)
-            for value, extent in zip(having, extents):
+            extents = {value: _extent(b, value, axis) for value in having}
+            common = reduce(common_extent, extents.values()) if target not in extents else extents.pop(target)
+            for value, extent in extents.items():
                 places = _places(b, extent, common)
                 inputs = [expanded[value], b.value(axis), places]
                 expanded[value] = b.graph.insert("aten::index_select", inputs, (TENSOR,)).output
@@ -146,10 +162,15 @@ def _check_source(node: Node) -> bool:
     return changed
 
 
-def _common_extents(shapes: Sequence[Sequence[Dim]]) -> list[Dim] | None:
-    """The extents of a result, once it is checked that those of operands are these or 1; None where nothing is open."""
+def _common_extents(shapes: Sequence[Sequence[Dim]], kept: Sequence[Dim] | None) -> list[Dim] | None:
+    """The extents of a result, once it is checked that those of operands are these or 1; None where nothing is open.
+
+    It is written to an operand that has the `kept` ones.
+    """
     rank, is_open = max(map(len, shapes), default=0), False
-    common: list[Dim] = [1] * rank
+    common: list[Dim] = [1] * rank if kept is None else list(kept)
+    if rank > len(common):
+        return None
     for shape in shapes:
         for place, extent in enumerate(shape, rank - len(shape)):
             known = common[place]
@@ -157,8 +178,9 @@ def _common_extents(shapes: Sequence[Sequence[Dim]]) -> list[Dim] | None:
                 continue
             if known != 1 and not is_runtime(known) and not is_runtime(extent):
                 return None
-            is_open |= known != 1
-            common[place] = extent if known == 1 else common_extent(known, extent)
+            is_open |= known != 1 or kept is not None
+            if kept is None:
+                common[place] = extent if known == 1 else common_extent(known, extent)
     return common if is_open else None
 
 
