@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.graph import Block, Graph, Node, Use, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type
 from optc.ops.tensors_of_numbers import is_settled_list
@@ -29,7 +29,7 @@ def part_lists(graph: Graph) -> bool:
     and one of them may be an operator's sizes. True where some list was read twice."""
     changed = False
     for node in list(graph.walk()):
-        if node.kind != "prim::ListConstruct":
+        if node.kind != "prim::ListConstruct" or not any(map(_goes_on, node.output.uses)):
             continue
         for use in list(node.output.uses)[1:]:
             with graph.replacing(node):
@@ -37,6 +37,12 @@ def part_lists(graph: Graph) -> bool:
             use.node.set_input(use.slot, made)
             changed = True
     return changed
+
+
+def _goes_on(use: Use) -> bool:
+    """True where a list becomes another one, goes through a branch or loop, or is read element by element."""
+    kind = use.node.kind
+    return kind in STEPS or kind in READS or kind in ("prim::Loop", "prim::Return")
 
 
 @dataclass

@@ -117,6 +117,7 @@ pipeline.name_pipeline(
     "repeat(nested-tensors, checked-views, simplify), "
     "repeat(split-lists, lower-tuples, ragged-lists, dead-code-elimination), growing-lists, list-buffers, "
     "flatten-outputs, draw-order, repeat(decompose, checked-views, simplify), "
+    "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify, agreeing-ranks), list-buffers, "
     "repeat(decompose, checked-views, checked-expansions, checked-extents, simplify, agreeing-ranks), "
     "complex-borders, split-complex, repeat(decompose, simplify), "
     "layout, simplify, loop-invariant-hoisting, loop-batching, "

@@ -1,0 +1,57 @@
+"""What loops carry keeps native code where its extents meet others that only running tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import optc as torch
+from optc import Tensor
+
+Program = Callable[[Tensor, Tensor, int], Tensor]
+
+
+@torch.jit.script
+def summed(x: Tensor, y: Tensor, turns: int) -> Tensor:
+    total, other, turn = torch.zeros_like(x[x > 0]), y[y > 0], 0
+    while turn < turns:
+        total += other.softmax(0)
+        turn += 1
+    return total
+
+
+@torch.jit.script
+def attended(x: Tensor, y: Tensor, turns: int) -> Tensor:
+    keys, mask = x[x > 0], y[y > 0] > 1
+    weights, total = torch.zeros_like(keys), torch.zeros_like(keys)
+    for _ in range(turns):
+        energies = torch.stack([weights, total]).sum(0) + keys
+        weights = energies.masked_fill(mask, -1e4).softmax(0)
+        total += weights
+    return total
+
+
+@torch.jit.script
+def listed(x: Tensor, y: Tensor, turns: int) -> Tensor:
+    keys, other = x[x > 0], y[y > 0]
+    total = torch.zeros_like(keys)
+    found: list[Tensor] = []
+    while len(found) < turns:
+        total += other
+        found.append(total * 1)
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("program", [summed, attended, listed])
+def test_what_is_added_in_place_has_the_extents_of_its_target(program: Program) -> None:
+    fast = torch.compile(program, fallback="error")
+    x, y = torch.tensor([1.0, -1, 2, 3]), torch.tensor([0.5, 2, 3, -1, -2])
+    for given in ((x, y, 3), (torch.cat([x, x]), torch.cat([y, y]), 2), (x, torch.tensor([2.0, -1]), 2)):
+        assert torch.allclose(fast(*given), program(*given))
+    for refused in ((x, torch.tensor([1.0, 2, 3, 4, 5]), 2), (torch.tensor([-1.0, 1]), y, 2)):
+        with pytest.raises(RuntimeError) as mine:
+            fast(*refused)
+        with pytest.raises(RuntimeError) as expected:
+            program(*refused)
+        assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
