@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.eager.result_order import ORDERS
+from optc.eager.result_order import ORDERS, in_rows
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
@@ -47,7 +47,7 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
         carried = (node.inputs[value.offset + 2], node.blocks[0].outputs[value.offset + 1])
         return all(is_in_rows(item, assumed) for item in carried)
     operator = operator_of(node)
-    if makes_rows(node) or isinstance(operator, Operator) and _is_product(operator):
+    if makes_rows(node) or isinstance(operator, Operator) and _always_gives_rows(operator):
         return True
     if node.kind == "prim::OutOfRows":
         return False
@@ -89,8 +89,10 @@ def _keeps_format(node: Node) -> bool:
     return given.is_constant and given.constant in (None, 0, 1)
 
 
-def _is_product(operator: Operator) -> bool:
-    return operator.makes_rows or isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul"
+def _always_gives_rows(operator: Operator) -> bool:
+    """True for products, and for what brings its results into rows whatever order its arguments have, as softmax does."""
+    is_product = isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul"
+    return is_product or operator.makes_rows or ORDERS.get(operator.schema.name) is in_rows
 
 
 def source_of_order(value: Value) -> Value:

@@ -19,14 +19,15 @@ Order = Callable[[Array, Sequence[Array]], Array]
 """(result, tensors among the arguments) -> the result as it lies in PyTorch."""
 
 
-def _in_rows(result: Array, operands: Sequence[Array]) -> Array:
+def in_rows(result: Array, operands: Sequence[Array]) -> Array:
+    """Row by row, whatever order the operands have."""
     return result if result.flags.c_contiguous else np.ascontiguousarray(result).reshape(result.shape)
 
 
 def _as_first(result: Array, operands: Sequence[Array]) -> Array:
     """The order of the first tensor, where the result has its shape."""
     if not operands or operands[0].shape != result.shape or operands[0].flags.c_contiguous:
-        return _in_rows(result, operands)
+        return in_rows(result, operands)
     return in_operand_order(result, operands[:1])
 
 
@@ -38,7 +39,7 @@ def _from_the_right(result: Array, operands: Sequence[Array]) -> Array:
 def _channels_last(result: Array, operands: Sequence[Array]) -> Array:
     """Channels last where the input, or the filters, have them so; otherwise in rows."""
     if result.ndim != 4 or not any(map(_is_channels_last, operands[:2])):
-        return _in_rows(result, operands)
+        return in_rows(result, operands)
     return np.ascontiguousarray(result.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
@@ -60,10 +61,10 @@ def _named(text: str, order: Order) -> dict[str, Order]:
 ORDERS: dict[str, Order] = {
     **_named(
         "softmax _softmax _safe_softmax log_softmax _log_softmax cumsum cumprod logcumsumexp gather scatter scatter_add "
-        "scatter_reduce index_add index_copy index_reduce roll renorm layer_norm native_layer_norm rms_norm masked_fill "
-        "masked_scatter stack diag_embed take_along_dim expand_copy hstack vstack dstack column_stack permute_copy transpose_copy unsqueeze_copy view_copy "
+        "scatter_reduce index_add index_copy index_reduce renorm layer_norm native_layer_norm masked_fill "
+        "masked_scatter diag_embed take_along_dim expand_copy permute_copy transpose_copy unsqueeze_copy view_copy "
         "unfold_copy narrow_copy as_strided_copy instance_norm prod",
-        _in_rows,
+        in_rows,
     ),
     **_named("rsub", _from_the_right),
     **_named(
@@ -76,7 +77,8 @@ ORDERS: dict[str, Order] = {
     **_named(
         "conv2d convolution _convolution conv_transpose2d max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_pool2d "
         "adaptive_max_pool2d max_unpool2d upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d "
-        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa constant_pad_nd pad channel_shuffle cat concat concatenate",
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa constant_pad_nd pad channel_shuffle cat concat concatenate hstack vstack "
+        "dstack column_stack stack roll rms_norm",
         _channels_last,
     ),
 }  # fmt: skip

@@ -59,7 +59,7 @@ def _decompose_one_hot(b: Any, x: Any, classes: Any) -> Any:
 
 
 define("aten::one_hot(Tensor self, int num_classes=-1) -> Tensor", infer=_infer_one_hot, reference=_reference_one_hot,
-       decompose=_decompose_one_hot, may_fail=True)  # fmt: skip
+       decompose=_decompose_one_hot, may_fail=True, makes_rows=True)  # fmt: skip
 
 
 # How often numbers occur ---------------------------------------------------------------------------------------------

@@ -180,10 +180,20 @@ def in_the_order_of_memory(x):
     )  # fmt: skip
 
 
+def of_what_comes_into_rows(x):
+    turned = x.permute(2, 0, 1)
+    scores, chosen = optc.softmax(turned, -1), turned.argmax(-1)
+    return (
+        nn.functional.dropout(scores, 0.5, True), optc.rand_like(nn.functional.one_hot(chosen, 8).to(optc.float32)),
+        optc.randn_like(turned.masked_fill(turned > 0, 1.0)), optc.rand_like(optc.cumsum(turned, 0)),
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "program, shape",
     [(draws_of_all_kinds, (40,)), (features, (3, 4, 5, 6)), (around, (6, 7)), (choices, (6, 20)), (in_loops_and_branches, (40,)),
-     (of_sizes_that_data_decides, (70,)), (in_the_order_of_memory, (4, 6, 5))],
+     (of_sizes_that_data_decides, (70,)), (in_the_order_of_memory, (4, 6, 5)),
+     (of_what_comes_into_rows, (4, 6, 5))],
 )  # fmt: skip
 def test_programs_draw_what_eager_code_draws(program: Callable[..., Any], shape: tuple[int, ...]) -> None:
     optc.manual_seed(5)

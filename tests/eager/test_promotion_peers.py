@@ -77,3 +77,21 @@ def test_the_memory_order_of_results() -> None:
             return tuple(result.shape), [step for extent, step in zip(result.shape, result.stride()) if extent > 1]
 
         assert combine(OPTC) == combine(torch), operands
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x.softmax(1)", "x.log_softmax(-1)", "x.cumsum(0)", "x.cumprod(1)", "x.gather(0, i)", "x.scatter(0, i, x)",
+     "x.scatter_add(0, i, x)", "x.masked_fill(x > 0.5, 1.0)", "x.masked_scatter(x > 0.5, x)", "x.prod(0)",
+     "x.index_add(0, i[0, 0, 0][:1], x[:1])", "x.index_copy(0, i[0, 0, 0][:1], x[:1])", "t.renorm(x, 2, 0, 1.0)",
+     "t.layer_norm(x, x.shape[-1:])", "t.diag_embed(x)", "x.roll(1, 0)",
+     "t.hstack([x, x])", "t.vstack([x, x])", "t.dstack([x, x])", "t.rms_norm(x, x.shape[-1:])",
+     "t.column_stack([x, x])"],
+)  # fmt: skip
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 0, 1, 3), (3, 2, 1, 0), (0, 3, 1, 2)])
+def test_the_memory_order_of_what_is_not_computed_element_by_element(text: str, order: tuple[int, ...]) -> None:
+    def steps(t: Any) -> tuple[int, ...]:
+        x = t.ones(3, 4, 5, 6).permute(*order)
+        return tuple(eval(text, {"t": t, "x": x, "i": t.zeros(3, 4, 5, 6, dtype=t.int64).permute(*order)}).stride())
+
+    assert steps(OPTC) == steps(torch)
