@@ -9,7 +9,7 @@ import numpy as np
 
 from optc.ir.dims import symbol
 from optc.ir.graph import Block, Graph, Node
-from optc.ir.symbols import plain_symbol, replace_value, substitute_type
+from optc.ir.symbols import Replacements, plain_symbol, substitute_type
 from optc.ir.types import TensorType, Type
 from optc.ops.effects import is_repeatable
 from optc.pipeline import graph_pass
@@ -20,16 +20,27 @@ _SMALL_BYTES = 4096
 @graph_pass("common-subexpressions", functional=True, alias="cse")
 def common_subexpressions(graph: Graph) -> bool:
     """Compute equal expressions once; nested blocks reuse what was computed around them."""
-    return share_equal(graph.block, {})
+    return share_equal(graph)
 
 
-def share_equal(block: Block, outer: dict[Any, Node], may_share: Callable[[Node], bool] = lambda node: True) -> bool:
-    """Compute equal nodes of a block once, `outer` being those around it; `may_share` leaves nodes out."""
+def share_equal(graph: Graph, may_share: Callable[[Node], bool] = lambda node: True) -> bool:
+    """Compute equal nodes of a graph once; `may_share` leaves nodes out."""
+    replacements = Replacements(graph)
+    changed = _share_in(graph.block, {}, may_share, replacements)
+    replacements.finish()
+    return changed
+
+
+def _share_in(
+    block: Block, outer: dict[Any, Node], may_share: Callable[[Node], bool], replacements: Replacements
+) -> bool:
+    """Compute equal nodes of a block once, `outer` being those around it."""
     known = dict(outer)
     changed = False
     for node in block.nodes:
+        replacements.renew(node)
         for nested in node.blocks:
-            changed |= share_equal(nested, known, may_share)
+            changed |= _share_in(nested, known, may_share, replacements)
         if node.blocks or not node.outputs or not is_repeatable(node) or _is_empty_list(node) or not may_share(node):
             continue
         key = _key(node)
@@ -37,7 +48,7 @@ def share_equal(block: Block, outer: dict[Any, Node], may_share: Callable[[Node]
         if first is node:
             continue
         for mine, other in zip(node.outputs, first.outputs):
-            replace_value(block.graph, mine, other)
+            replacements.replace(mine, other)
         node.destroy()
         changed = True
     return changed

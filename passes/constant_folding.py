@@ -9,7 +9,7 @@ import numpy as np
 
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.origins import remember
-from optc.ir.symbols import replace_value
+from optc.ir.symbols import Replacements
 from optc.ir.types import STRING, ListType, TensorType
 from optc.ops.abstract import PLAIN_CLASSES
 from optc.ops.builder import constant_type
@@ -33,13 +33,15 @@ _MOST_EFFORT = 1 << 24
 )
 def constant_folding(graph: Graph, *, limit: int = 65536) -> bool:
     """Compute operators on constants now, unless the result is larger than its inputs and `limit` bytes."""
-    changed = False
+    changed, replacements = False, Replacements(graph)
     for node in graph.walk():
-        changed |= node.owner is not None and (fold_node(graph, node, limit) or _fold_choice(node))
+        replacements.renew(node)
+        changed |= node.owner is not None and (fold_node(graph, node, limit, replacements) or _fold_choice(node))
+    replacements.finish()
     return changed
 
 
-def fold_node(graph: Graph, node: Node, limit: int) -> bool:
+def fold_node(graph: Graph, node: Node, limit: int, replacements: Replacements) -> bool:
     """Replace one node by its value if its inputs are constants; True when that was done."""
     if node.blocks or node.kind == "prim::Constant" or not node.inputs or is_at_border(node):
         return False
@@ -62,7 +64,7 @@ def fold_node(graph: Graph, node: Node, limit: int) -> bool:
         for output, result in zip(node.outputs, results):
             constant = graph.insert_constant(result, constant_type(result))
             constant.name = output.name
-            replace_value(graph, output, constant)
+            replacements.replace(output, constant)
     node.destroy()
     return True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.symbols import Replacements
 from optc.ops.effects import has_effects
 from optc.ops.registry import operator_of
 from optc.passes.aliasing import Aliasing, Storage
@@ -22,10 +23,11 @@ from optc.pipeline import graph_pass
 def frozen_simplification(graph: Graph, *, limit: int = 65536) -> bool:
     """Fold constants, compute equal expressions once, and remove what nobody reads, in graphs that write to memory."""
     steady = _Steady(graph)
-    changed = False
+    changed, replacements = False, Replacements(graph)
     for node in list(graph.walk()):
-        changed |= node.owner is not None and node in steady and fold_node(graph, node, limit)
-    changed |= share_equal(graph.block, {}, steady.__contains__)
+        changed |= node.owner is not None and node in steady and fold_node(graph, node, limit, replacements)
+    replacements.finish()
+    changed |= share_equal(graph, steady.__contains__)
     return dead_code_elimination(graph) or changed
 
 

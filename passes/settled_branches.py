@@ -8,6 +8,7 @@ import numpy as np
 
 from optc.ir.function import ClassType
 from optc.ir.graph import Graph, Node, Value
+from optc.ir.symbols import Replacements
 from optc.ir.types import BOOL, FLOAT, NONE, STRING, DictType, IntType, ListType, TensorType, TupleType, Type
 from optc.ops.registry import operator_of
 from optc.ops.writes import VIEWS
@@ -36,7 +37,7 @@ def take_settled_branches(graph: Graph, context: Context) -> bool:
 
 
 def _once(graph: Graph, context: Context) -> bool:
-    changed = False
+    changed, replacements = False, Replacements(graph)
     for node in list(graph.walk()):
         if node.owner is None:
             continue
@@ -55,7 +56,8 @@ def _once(graph: Graph, context: Context) -> bool:
         elif node.kind == "prim::Loop":
             changed |= _drop_fixed(node)
         elif _is_scalar(node):
-            changed |= fold_node(graph, node, _LARGEST)
+            changed |= fold_node(graph, node, _LARGEST, replacements)
+    replacements.finish()
     return changed
 
 

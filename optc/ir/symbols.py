@@ -107,16 +107,50 @@ def equate(graph: Graph, bindings: Mapping[str, Dim]) -> None:
 
 def replace_value(graph: Graph, old: Value, made: Value) -> None:
     """Let every user of `old` read `made`; symbols that `old` alone told become the dimensions of `made`."""
-    bindings: dict[str, Dim] = {}
-    told = [name for name in map(plain_symbol, told_dims(old)) if name is not None and name.startswith("u")]
-    if told and told_dims(old) != told_dims(made):
-        owners = binders(graph)
+    replacements = Replacements(graph)
+    replacements.replace(old, made)
+    replacements.finish()
+
+
+class Replacements:
+    """Replacements of values whose symbols become dimensions together at last: a walk through a large graph for each of
+    many takes long. Until then types mention these symbols, but for those of the nodes that are renewed.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._owners: dict[str, Value] | None = None
+        self._bindings: dict[str, Dim] = {}
+
+    def replace(self, old: Value, made: Value) -> None:
+        """Let every user of `old` read `made`."""
+        told = [name for name in map(plain_symbol, told_dims(old)) if name is not None and name.startswith("u")]
+        if told and told_dims(old) != told_dims(made):
+            self._note(told, old, made)
+        old.replace_all_uses_with(made)
+
+    def renew(self, node: Node) -> None:
+        """Put the dimensions that are known by now in the place of symbols in the types of a node."""
+        if self._bindings:
+            _renew_node(node, self._bindings)
+
+    def finish(self) -> None:
+        """Put the dimensions in the place of symbols that the replaced values alone told."""
+        equate(self._graph, self._bindings)
+        self._bindings = {}
+
+    def _note(self, told: list[str], old: Value, made: Value) -> None:
+        if self._owners is None:
+            self._owners = binders(self._graph)
         for mine, other in zip(told_dims(old), told_dims(made)):
             name = plain_symbol(mine)
-            if name in told and mine != other and owners.get(name) is old:
-                bindings[name] = other
-    old.replace_all_uses_with(made)
-    equate(graph, bindings)
+            if name in told and mine != other and self._owners.get(name) is old:
+                self._bind(name, substitute(other, self._bindings))
+
+    def _bind(self, name: str, dim: Dim) -> None:
+        for told, other in self._bindings.items():
+            self._bindings[told] = substitute(other, {name: dim})
+        self._bindings[name] = dim
 
 
 def renew_symbols(nodes: Iterable[Node], introduced: Iterable[str], bindings: dict[str, Dim]) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from optc.ir.dtypes import FLOAT32, INT64
 from optc.ir.parser import parse_graph
+from optc.ir.symbols import Replacements
 from optc.ops.effort import effort, is_modest, result_bytes
 from optc.ops.registry import lookup
 from optc.passes.constant_folding import fold_node
@@ -76,4 +77,4 @@ def test_constants_that_are_too_large_are_not_made_to_be_thrown_away(operation: 
         "graph():\n  %1 : int[] = prim::Constant[value=[1000000, 1000000]]()\n"
         f"  %2 : float = prim::Constant[value=1.]()\n  %n : NoneType = prim::Constant()\n  {operation}\n  return (%3)\n"
     )
-    assert not any(fold_node(graph, node, limit=65536) for node in list(graph.walk()))
+    assert not any(fold_node(graph, node, 65536, Replacements(graph)) for node in list(graph.walk()))
