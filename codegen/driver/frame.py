@@ -21,6 +21,7 @@ from optc.codegen.driver.registers import RegisterEmitter
 from optc.codegen.gemm.weights import contiguous_copy, is_transposed, only_multiplied
 from optc.codegen.kernels.emitter import emit_dim, emit_kernel, passed_buffers
 from optc.codegen.kernels.expression import SUPPORTED_DTYPES, memory_type
+from optc.codegen.kernels.extents import with_given_extents
 from optc.codegen.kernels.kernel import Kernel
 from optc.codegen.kernels.native import (
     REGISTER_ELEMENTS,
@@ -524,6 +525,8 @@ class Frame:
 
         `pointers` are its inputs and outputs in order; its scratch is allocated here, for the time of the call.
         """
+        kernel, given = with_given_extents(kernel)
+        self.symbols.update({name: emit_dim(self.b, dim, self.symbols) for name, dim in given.items()})
         phases = in_phases(kernel, self.target)
         if phases is None:
             self.call_phase(Phase(kernel, kernel), pointers, operators, notes)

@@ -32,7 +32,7 @@ from optc.codegen.kernels.kernel import (
 )
 from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Value
 from optc.codegen.machine.host import Target
-from optc.ir.dims import Apply, Dim, Symbol
+from optc.ir.dims import Apply, Atom, Dim, Symbol, Symbolic, symbols
 from optc.ir.dtypes import DType
 from optc.ops.scalar import Expr, nodes
 
@@ -55,14 +55,29 @@ def passed_buffers(kernel: Kernel) -> list[Buffer]:
 
 
 def emit_dim(b: Builder, dim: Dim, names: dict[str, Value]) -> Value:
-    """A dimension as an i64, computed from the values of its symbols."""
+    """A dimension as an i64, computed from the values of its symbols. What is no polynomial is computed once."""
     if isinstance(dim, int):
         return b.constant("i64", dim)
+    if dim.is_polynomial:
+        return _emit_sum(b, dim, names)
+    return _emit_once(b, dim, names, lambda: _emit_sum(b, dim, names))
+
+
+def _emit_once(b: Builder, what: Symbolic | Apply, names: dict[str, Value], emit: Callable[[], Value]) -> Value:
+    """What `emit` gives, or what it gave for the same values: deep extents have the same parts in many places."""
+    key = str(what), *(names[name] for name in sorted(symbols(what)))
+    known = b.computed.get(key)
+    if known is None:
+        known = b.computed[key] = emit()
+    return known
+
+
+def _emit_sum(b: Builder, dim: Symbolic, names: dict[str, Value]) -> Value:
     total: Value | None = None
     for monomial, coefficient in dim.terms:
         product: Value | None = None
         for atom in monomial:
-            value = names[atom.name] if isinstance(atom, Symbol) else _emit_apply(b, atom, names)
+            value = _emit_atom(b, atom, names)
             product = value if product is None else b.mul(product, value, "nsw")
         term = b.constant("i64", coefficient) if product is None else product
         if product is not None and coefficient != 1:
@@ -70,6 +85,12 @@ def emit_dim(b: Builder, dim: Dim, names: dict[str, Value]) -> Value:
         total = term if total is None else b.add(total, term, "nsw")
     assert total is not None
     return total
+
+
+def _emit_atom(b: Builder, atom: Atom, names: dict[str, Value]) -> Value:
+    if isinstance(atom, Symbol):
+        return names[atom.name]
+    return _emit_once(b, atom, names, lambda: _emit_apply(b, atom, names))
 
 
 def _emit_apply(b: Builder, atom: Apply, names: dict[str, Value]) -> Value:

@@ -323,11 +323,11 @@ def copied(
     places: Mapping[str, Dim] = MappingProxyType({}),
 ) -> tuple[Statement, ...]:
     """A copy of statements: other names for locals, other dimensions for variables, buffers that start further behind."""
-    return tuple(map(_Copy(names, variables, places).statement, body))
+    return tuple(map(StatementCopy(names, variables, places).statement, body))
 
 
 @dataclass(frozen=True)
-class _Copy:
+class StatementCopy:
     """Rewrites statements; see `copied`."""
 
     names: Mapping[str, str]

@@ -163,18 +163,21 @@ class Arm(_Yielding):
         self._block = block
         self._merge = merge
         self._entered = False
+        self._count = 0
         self.incoming: list[tuple[list[Value], str]] = []
         self.other: Arm | None = None
         self._results: list[Value] | None = None
 
     def __enter__(self) -> Self:
         self._entered = True
+        self._count = len(self._builder.computed)
         self._builder.position_at_end(self._block)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._builder.forget_since(self._count)
         if kind is not None or self._builder.block.terminated:
             return
         self.incoming.append((self._yielded or [], self._builder.block.label))
@@ -220,6 +223,7 @@ class Builder(InstructionWriter):
         skipped = self._enter_loop(predicate, first, last, body, after, nonempty)
         before = self.block
         self.position_at_end(body)
+        count = len(self.computed)
         index = self.open_phi("i64")
         phis = [self.open_phi(value.type) for value in carried]
         loop = ForLoop(index.result, [phi.result for phi in phis])
@@ -232,6 +236,7 @@ class Builder(InstructionWriter):
         for phi, initial, value in zip(phis, carried, yielded, strict=True):
             phi.incoming += [(initial, before.label), (value, latch.label)]
         self.cond_br(again, body, after, self.module.loop_metadata())
+        self.forget_since(count)
         self.position_at_end(after)
         loop._results = [
             self._loop_result(initial, value, before if skipped else None, latch)
@@ -268,6 +273,7 @@ class Builder(InstructionWriter):
         before = self.block
         self.br(header)
         self.position_at_end(header)
+        count = len(self.computed)
         phis = [self.open_phi(value.type) for value in carried]
         loop = WhileLoop(self, [phi.result for phi in phis], after)
         yield loop
@@ -277,6 +283,7 @@ class Builder(InstructionWriter):
         for phi, initial, value in zip(phis, carried, yielded, strict=True):
             phi.incoming += [(initial, before.label), (value, self.block.label)]
         self._terminate(f"br label %{header.label}, {self.module.loop_metadata()}")
+        self.forget_since(count)
         self.position_at_end(after)
 
     @contextmanager
@@ -285,7 +292,9 @@ class Builder(InstructionWriter):
         then, after = self.new_block("then"), self.new_block("end")
         self.cond_br(condition, then, after, "" if likely is None else self.module.branch_weights(likely))
         self.position_at_end(then)
+        count = len(self.computed)
         yield
+        self.forget_since(count)
         if not self.block.terminated:
             self.br(after)
         self.position_at_end(after)

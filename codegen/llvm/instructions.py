@@ -1,6 +1,6 @@
 """One method per LLVM instruction: what a `Builder` can write besides loops and branches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 from optc.codegen.llvm.module import Block, Declaration, Function, Phi
 from optc.codegen.llvm.values import (
@@ -30,6 +30,13 @@ class InstructionWriter:
         self.function = function
         self.module = function.module
         self.block = function.blocks[-1] if function.blocks else self.new_block("entry")
+        self.computed: dict[Hashable, Value] = {}
+        """What was computed where all that follows has run through: inside of a loop or branch, until its end."""
+
+    def forget_since(self, count: int) -> None:
+        """Keep the first `count` of `computed`: the code behind those may not have run."""
+        while len(self.computed) > count:
+            self.computed.popitem()
 
     # Blocks
 

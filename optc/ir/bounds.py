@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
 from optc.ir.dims import Apply, Atom, Dim, Symbol, Symbolic, add, factor_of, multiply, substitute, symbols
 from optc.ir.graph import Graph, Value
@@ -50,6 +51,12 @@ def is_not_negative(dim: Dim, steps: int = _MOST_STEPS) -> bool:
     """True when a dimension is certainly not negative; False when it may be, or when nobody sees that it is not."""
     if isinstance(dim, int):
         return dim >= 0
+    return _is_proved(dim, steps, tuple(_turns.get().items()))
+
+
+@lru_cache(1 << 14)
+def _is_proved(dim: Symbolic, steps: int, turns: tuple[tuple[str, Dim | None], ...]) -> bool:
+    """The same is asked again and again, by every pass and in every part of a proof; `turns` is what is assumed."""
     if all(factor > 0 and all(map(_is_atom_not_negative, atoms)) for atoms, factor in dim.terms):
         return True
     if steps == 0:

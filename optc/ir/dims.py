@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn, TypeAlias
+from weakref import WeakValueDictionary
 
 from optc.errors import OptcError
 
@@ -45,7 +46,8 @@ class Symbol:
 class Apply:
     """`floordiv`, `mod`, `max` or `min` of two dimensions that cannot be written as a polynomial.
 
-    Extents behind many layers are deep trees that are looked at very often: text, symbols and hash are kept.
+    Extents behind many layers are deep trees that are looked at very often: text, symbols and hash are kept, and equal
+    applications are one object, so that comparing trees that share most of their parts does not walk each of them.
     """
 
     operator: str
@@ -70,8 +72,8 @@ class Apply:
     def __hash__(self) -> int:
         return self._hash
 
-    def __reduce__(self) -> tuple[type[Apply], tuple[str, Dim, Dim]]:
-        return Apply, (self.operator, self.left, self.right)  # the hash of a text is another one in another process
+    def __reduce__(self) -> tuple[Callable[[str, Dim, Dim], Apply], tuple[str, Dim, Dim]]:
+        return _applied, (self.operator, self.left, self.right)  # the hash of a text is another one in another process
 
 
 Atom: TypeAlias = Symbol | Apply
@@ -101,6 +103,11 @@ class Symbolic:
 
     def __reduce__(self) -> tuple[type[Symbolic], tuple[tuple[tuple[Monomial, int], ...]]]:
         return Symbolic, (self.terms,)
+
+    @cached_property
+    def is_polynomial(self) -> bool:
+        """True where it is made of named symbols alone."""
+        return all(isinstance(atom, Symbol) for monomial, _ in self.terms for atom in monomial)
 
     @cached_property
     def _text(self) -> str:
@@ -315,7 +322,17 @@ def minimum(left: Dim, right: Dim) -> Dim:
 
 
 def _apply(operator: str, left: Dim, right: Dim) -> Symbolic:
-    return Symbolic((((Apply(operator, left, right),), 1),))
+    return Symbolic((((_applied(operator, left, right),), 1),))
+
+
+def _applied(operator: str, left: Dim, right: Dim) -> Apply:
+    """The one object for an application."""
+    key = operator, left, right
+    known = _applications.get(key)
+    return known if known is not None else _applications.setdefault(key, Apply(operator, left, right))
+
+
+_applications: WeakValueDictionary[tuple[str, Dim, Dim], Apply] = WeakValueDictionary()
 
 
 def product(dims: tuple[Dim, ...] | list[Dim]) -> Dim:
@@ -326,7 +343,7 @@ def product(dims: tuple[Dim, ...] | list[Dim]) -> Dim:
     return result
 
 
-def symbols(dim: Dim) -> frozenset[str]:
+def symbols(dim: Dim | Apply) -> frozenset[str]:
     """The names of all symbols in a dimension."""
     return frozenset() if isinstance(dim, int) else dim._symbols
 
@@ -358,22 +375,41 @@ _FOLD: dict[str, Callable[[Dim, Dim], Dim]] = {
 }
 
 
+def applied(operator: str, left: Dim, right: Dim) -> Dim:
+    """`floordiv`, `mod`, `max` or `min` of two dimensions."""
+    return _FOLD[operator](left, right)
+
+
+def atom_dim(atom: Atom) -> Symbolic:
+    """The dimension that is an atom alone."""
+    return Symbolic((((atom,), 1),))
+
+
 def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
     """The dimension with every symbol in `bindings` replaced; an int once all symbols are bound to ints."""
+    return dim if isinstance(dim, int) else _substitute(dim, bindings, {})
+
+
+def _substitute(dim: Dim, bindings: Mapping[str, Dim], done: dict[Apply, Dim]) -> Dim:
+    """`done`: what has become of applications; deep trees have the same ones in many places."""
     if isinstance(dim, int) or dim._symbols.isdisjoint(bindings):
         return dim
     total: Dim = 0
     for monomial, coefficient in dim.terms:
         value: Dim = coefficient
         for atom in monomial:
-            value = multiply(value, _substitute_atom(atom, bindings))
+            value = multiply(value, _substitute_atom(atom, bindings, done))
         total = add(total, value)
     return total
 
 
-def _substitute_atom(atom: Atom, bindings: Mapping[str, Dim]) -> Dim:
+def _substitute_atom(atom: Atom, bindings: Mapping[str, Dim], done: dict[Apply, Dim]) -> Dim:
     if isinstance(atom, Symbol):
-        return bindings.get(atom.name, Symbolic((((atom,), 1),)))
+        return bindings.get(atom.name, atom_dim(atom))
     if atom._symbols.isdisjoint(bindings):
-        return Symbolic((((atom,), 1),))
-    return _FOLD[atom.operator](substitute(atom.left, bindings), substitute(atom.right, bindings))
+        return atom_dim(atom)
+    known = done.get(atom)
+    if known is None:
+        sides = (_substitute(side, bindings, done) for side in (atom.left, atom.right))
+        known = done[atom] = applied(atom.operator, *sides)
+    return known
