@@ -17,6 +17,7 @@ from typing import Any
 
 from llvmlite import binding
 
+from optc.codegen.machine.effort import Effort
 from optc.codegen.machine.host import Target
 from optc.errors import InvalidIR
 
@@ -69,15 +70,15 @@ def _initialize_foreign() -> None:
 
 
 @cache
-def _machine(target: Target, seat: int) -> binding.TargetMachine:
-    """What a seat compiles for a target with."""
+def _machine(target: Target, seat: int, level: int) -> binding.TargetMachine:
+    """What a seat compiles for a target with, at one of LLVM's levels of code generation."""
     with _lock:
         _initialize()
         if _architecture(target.triple) != _architecture(binding.get_process_triple()):
             _initialize_foreign()
         backend = binding.Target.from_triple(target.triple)
         return backend.create_target_machine(
-            cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+            cpu=target.cpu, features=target.features, opt=level, reloc="pic", codemodel="small"
         )
 
 
@@ -98,29 +99,27 @@ def host() -> tuple[Target, frozenset[str]]:
 
 
 @contextmanager
-def optimized_module(text: str, target: Target, pipeline: Sequence[str]) -> Iterator[binding.ModuleRef]:
+def optimized_module(text: str, target: Target, effort: Effort) -> Iterator[binding.ModuleRef]:
     """The parsed, verified and optimised module.  Raises: InvalidIR."""
-    with _optimized(text, target, pipeline) as (module, _):
+    with _optimized(text, target, effort) as (module, _):
         yield module
 
 
 @contextmanager
-def _optimized(
-    text: str, target: Target, pipeline: Sequence[str]
-) -> Iterator[tuple[binding.ModuleRef, binding.TargetMachine]]:
+def _optimized(text: str, target: Target, effort: Effort) -> Iterator[tuple[binding.ModuleRef, binding.TargetMachine]]:
     """The module, and the machine that can emit it.
 
     LLVM's objects are closed here, in the right order: left to the garbage collector, a module that is part of a cycle
     (an exception's traceback is enough) may be destroyed after its context, which crashes.
     """
     with _seat() as seat, binding.create_context() as context, _parsed(text, context) as module:
-        machine = _machine(target, seat)
+        machine = _machine(target, seat, effort.level)
         module.triple = target.triple
         try:
             module.verify()
         except RuntimeError as error:
             raise InvalidIR(_explained(str(error), text)) from error
-        _optimize(module, machine, pipeline)
+        _optimize(module, machine, effort.passes)
         yield module, machine
 
 
@@ -174,9 +173,9 @@ def _optimize(module: binding.ModuleRef, machine: binding.TargetMachine, pipelin
         _unlocked("LLVMPY_RunNewModulePassManager")(passes, module, builder)
 
 
-def emit_object(text: str, target: Target, pipeline: Sequence[str]) -> bytes:
+def emit_object(text: str, target: Target, effort: Effort) -> bytes:
     """The relocatable object of a module's text.  Raises: InvalidIR when LLVM refuses the text."""
-    with _optimized(text, target, pipeline) as (module, machine), binding.ffi.OutputString() as message:
+    with _optimized(text, target, effort) as (module, machine), binding.ffi.OutputString() as message:
         buffer = _unlocked("LLVMPY_TargetMachineEmitToMemory")(machine, module, 1, message)
         if not buffer:
             raise InvalidIR(f"LLVM cannot compile the module: {message}")
@@ -187,9 +186,9 @@ def emit_object(text: str, target: Target, pipeline: Sequence[str]) -> bytes:
             library.LLVMPY_DisposeMemoryBuffer(buffer)
 
 
-def emit_assembly(text: str, target: Target, pipeline: Sequence[str]) -> str:
+def emit_assembly(text: str, target: Target, effort: Effort) -> str:
     """The assembly text of what `emit_object` encodes.  Raises: InvalidIR."""
-    with _optimized(text, target, pipeline) as (module, machine):
+    with _optimized(text, target, effort) as (module, machine):
         return str(machine.emit_assembly(module))
 
 

@@ -3,9 +3,6 @@
 `compile_module` turns text into a relocatable object, `link` loads objects into the process, `assembly` shows the
 instructions. LLVM itself (`optc.codegen.machine.backend`) is only imported when something is in neither cache. Everything here
 may be called from several threads.
-
-The pipeline is small on purpose: the emitter writes explicit vectors in SSA form, and the standard pipelines cost ten
-times as much and unroll carefully sized loops into spills.
 """
 
 import atexit
@@ -22,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 
 from optc.codegen.machine import loader
+from optc.codegen.machine.effort import effort_for
 from optc.codegen.machine.elf import UnknownObject
 from optc.codegen.machine.host import Target
 from optc.codegen.machine.object_cache import ObjectCache, object_cache
@@ -30,16 +28,6 @@ from optc.thread_count import get_num_threads
 
 CODEGEN_VERSION = 2
 """Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
-
-_PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
-
-LARGE_TEXT = 1 << 20
-"""Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
-
-
-def pipeline_of(text: str) -> tuple[str, ...]:
-    """LLVM's passes for a module."""
-    return _PIPELINE if len(text) <= LARGE_TEXT else tuple(name for name in _PIPELINE if name != "gvn")
 
 
 @dataclass
@@ -190,7 +178,7 @@ def _emit_all(texts: Sequence[str], target: Target) -> list[bytes]:
         while waiting and not failures:
             try:
                 text = waiting.pop()
-                made[text] = _backend().emit_object(text, target, pipeline_of(text))
+                made[text] = _backend().emit_object(text, target, effort_for(text, target))
             except IndexError:
                 return
             except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
@@ -249,7 +237,7 @@ def _compile_generated(
 
 def _emit(text: str, target: Target) -> bytes:
     counts.compiled += 1
-    compiled: bytes = _backend().emit_object(text, target, pipeline_of(text))
+    compiled: bytes = _backend().emit_object(text, target, effort_for(text, target))
     return compiled
 
 
@@ -268,20 +256,24 @@ def _remembered(key: str, make: Callable[[], bytes], cached: bool) -> bytes:
 
 def assembly(text: str, target: Target | None = None) -> str:
     """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
-    shown: str = _backend().emit_assembly(text, target or host_target(), pipeline_of(text))
+    aimed = target or host_target()
+    shown: str = _backend().emit_assembly(text, aimed, effort_for(text, aimed))
     return shown
 
 
 def optimized(text: str, target: Target | None = None) -> str:
     """The module after LLVM's passes, as text.  Raises: InvalidIR."""
-    with _backend().optimized_module(text, target or host_target(), pipeline_of(text)) as module:
+    aimed = target or host_target()
+    with _backend().optimized_module(text, aimed, effort_for(text, aimed)) as module:
         return str(module)
 
 
 def object_key(text: str, target: Target) -> str:
     """Under which name the disk cache keeps the object of a module's text."""
     machine = (target.triple, target.cpu, target.features)
-    return digest_of("object", text, str(CODEGEN_VERSION), ",".join(pipeline_of(text)), toolchain(), *machine)
+    effort = effort_for(text, target)
+    how = str(CODEGEN_VERSION), ",".join(effort.passes), str(effort.level)
+    return digest_of("object", text, *how, toolchain(), *machine)
 
 
 def digest_of(*parts: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from optc.codegen.machine import jit
+from optc.codegen.machine import effort, jit
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.codegen.machine.object_cache import ObjectCache
 from optc.errors import InvalidIR
@@ -139,7 +139,7 @@ def test_target_version_and_pipeline_are_part_of_the_key(cache: Path, monkeypatc
         jit.compile_module(text, target)
     monkeypatch.setattr(jit, "CODEGEN_VERSION", -1)
     jit.compile_module(text)
-    monkeypatch.setattr(jit, "_PIPELINE", ("dce",))
+    monkeypatch.setattr(effort, "PIPELINE", ("dce",))
     jit.compile_module(text)
     assert len(stored(cache)) == 5
 

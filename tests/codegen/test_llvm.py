@@ -443,9 +443,3 @@ def test_names_are_taken_once() -> None:
 
 def test_vector_of_no_lanes_is_the_scalar() -> None:
     assert (vector_of("float", 0), vector_of("float", 4)) == ("float", "<4 x float>")
-
-
-def test_large_drivers_are_spared_value_numbering() -> None:
-    """A function of 100,000 loads and stores took LLVM's gvn 15 GB."""
-    assert "gvn" in jit.pipeline_of("; small")
-    assert "gvn" not in jit.pipeline_of(";" * (jit.LARGE_TEXT + 1))

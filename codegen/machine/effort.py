@@ -1,0 +1,39 @@
+"""How much LLVM is asked to do for a module.
+
+The pipeline is small on purpose: the emitter writes explicit vectors in SSA form, and the standard pipelines cost ten
+times as much and unroll carefully sized loops into spills.
+"""
+
+import re
+from dataclasses import dataclass
+
+from optc.codegen.machine.host import Target
+
+PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
+
+LARGE_TEXT = 1 << 20
+"""Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
+
+_DRIVER = re.compile(r'^define i32 @"?run_', re.MULTILINE)
+_COMPUTES = re.compile(r"!llvm\.loop|<\d+ x |\bf(?:add|sub|mul|div|rem|neg) |@llvm\.fma")
+"""What says that a driver does more than arithmetic on extents and calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """LLVM's passes for a module, and how well it selects instructions and allocates registers (0 to 2)."""
+
+    passes: tuple[str, ...]
+    level: int
+
+
+def effort_for(text: str, target: Target) -> Effort:
+    """What a module is worth: a driver that runs once and does nothing but call kernels is emitted as fast as possible,
+    and so is a large one, whose calls are many.
+
+    Not for Arm, where LLVM has another, younger selector for that.
+    """
+    is_large = len(text) > LARGE_TEXT
+    passes = tuple(name for name in PIPELINE if name != "gvn") if is_large else PIPELINE
+    is_fast = target.is_x86 and _DRIVER.search(text) is not None and (is_large or _COMPUTES.search(text) is None)
+    return Effort(passes, 0 if is_fast else 2)

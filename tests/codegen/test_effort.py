@@ -1,0 +1,69 @@
+"""How much LLVM does for a module: much for what computes, little for what calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import optc
+from optc import Tensor
+from optc.codegen.machine import jit
+from optc.codegen.machine.effort import LARGE_TEXT, effort_for
+from optc.codegen.machine.host import AVX2, AVX512, NEON
+from optc.codegen.program import generate
+
+
+def chain(x: Tensor) -> Tensor:
+    return (optc.tanh(x) @ x.t()).softmax(1)
+
+
+def small(x: Tensor) -> Tensor:
+    return optc.tanh(x[:2, :4]) * 2.0
+
+
+def steps(x: Tensor) -> Tensor:
+    h = x
+    for row in range(x.size(0)):
+        h = optc.tanh(h * x[row])
+    return h
+
+
+def texts_of(program: Callable[[Tensor], Tensor]) -> list[str]:
+    """The driver's module, and those of kernels."""
+    compiled = optc.compile(optc.jit.script(program), fallback="error")
+    compiled(optc.from_numpy(np.ones((64, 64), np.float32)))
+    return list(generate(compiled.graph).texts.values())
+
+
+def test_large_drivers_are_spared_value_numbering() -> None:
+    """A function of 100,000 loads and stores took LLVM's gvn 15 GB."""
+    assert "gvn" in effort_for("; small", AVX2).passes
+    assert "gvn" not in effort_for(";" * (LARGE_TEXT + 1), AVX2).passes
+
+
+def test_a_driver_that_only_calls_is_emitted_fast() -> None:
+    driver, *kernels = texts_of(chain)
+    assert effort_for(driver, AVX512).level == 0
+    assert effort_for(driver, NEON).level == 2
+    assert kernels and all(effort_for(text, AVX512).level == 2 for text in kernels)
+
+
+@pytest.mark.parametrize("program", [small, steps])
+def test_a_driver_that_computes_is_emitted_well(program: Callable[[Tensor], Tensor]) -> None:
+    assert effort_for(texts_of(program)[0], AVX512).level == 2
+
+
+def test_a_driver_with_loops_is_emitted_fast_where_it_is_large() -> None:
+    driver = texts_of(steps)[0]
+    assert effort_for(driver + ";" * LARGE_TEXT, AVX512).level == 0
+
+
+def test_what_is_no_driver_is_emitted_well() -> None:
+    assert effort_for("define void @kernel() {\n  ret void\n}\n", AVX512).level == 2
+
+
+def test_the_key_of_an_object_tells_the_effort() -> None:
+    driver = texts_of(chain)[0]
+    assert jit.object_key(driver, AVX512) != jit.object_key(driver, AVX2)
