@@ -5,6 +5,7 @@ from __future__ import annotations
 from optc.ir.dims import Dim, product
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import IntType, TensorType
+from optc.ops.group_products import MATRIX_PRODUCTS
 from optc.ops.registry import Kernel, Pointwise, Reduction, operator_of
 
 POINTWISE, REDUCTION, MOVED = 10, 4, 2
@@ -68,7 +69,7 @@ def _own_operations(node: Node) -> Dim:
             return results * POINTWISE
         case Reduction():
             return _elements(node.inputs[0]) * REDUCTION
-        case Kernel(name="matmul"):
+        case Kernel() if operator.lowering in MATRIX_PRODUCTS:
             return results * _inner_extent(node)
         case Kernel(name="sort"):
             return _elements(node.inputs[0]) * SORTED
@@ -85,6 +86,6 @@ def _elements(value: Value) -> Dim:
 
 
 def _inner_extent(node: Node) -> Dim:
-    """The extent that a matrix product sums over: the last one of its left operand."""
+    """The extent that a matrix product sums over: the last one but one of its right operand."""
     shapes = [value.type.shape for value in node.inputs if isinstance(value.type, TensorType) and value.type.shape]
-    return shapes[-2][-1] if len(shapes) > 1 else 1
+    return shapes[-1][-2] if len(shapes) > 1 else 1

@@ -24,6 +24,7 @@ from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dim, normalize_dims
 from optc.ops.builder import Builder
 from optc.ops.effects import draws
+from optc.ops.group_products import MATRIX_PRODUCTS
 from optc.ops.joining import pad_pairs
 from optc.ops.registry import Kernel, Layout, Operator, Pointwise, Reduction, operator_of
 from optc.ops.shapes import contiguous_strides
@@ -288,7 +289,7 @@ def _rows(value: Value) -> Value | None:
     if placed is None or placed[2] != 0 or tuple(placed[1]) != contiguous_strides(shape):
         return None
     lowering = _lowering(matrix)
-    is_product = isinstance(lowering, Kernel) and lowering.name == "matmul"
+    is_product = lowering in MATRIX_PRODUCTS
     return matrix if is_product or isinstance(lowering, Pointwise | Reduction) else None
 
 

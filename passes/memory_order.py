@@ -21,8 +21,9 @@ from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType
 from optc.ops.abstract import abstract
 from optc.ops.effects import has_memory_order
+from optc.ops.group_products import MATRIX_PRODUCTS
 from optc.ops.memory_formats import PRESERVE
-from optc.ops.registry import Decomposition, Kernel, Layout, Operator, Pointwise, operator_of
+from optc.ops.registry import Decomposition, Layout, Operator, Pointwise, operator_of
 from optc.ops.shapes import known
 
 
@@ -91,7 +92,7 @@ def _keeps_format(node: Node) -> bool:
 
 def _always_gives_rows(operator: Operator) -> bool:
     """True for products, and for what brings its results into rows whatever order its arguments have, as softmax does."""
-    is_product = isinstance(operator.lowering, Kernel) and operator.lowering.name == "matmul"
+    is_product = operator.lowering in MATRIX_PRODUCTS
     return is_product or operator.makes_rows or ORDERS.get(operator.schema.name) is in_rows
 
 

@@ -44,7 +44,8 @@ from optc.ir.graph import Value as IRValue
 from optc.ir.symbols import plain_symbol
 from optc.ir.types import ListType, TensorType
 from optc.ops.complex_numbers import is_at_border, is_complex, pairs_type
-from optc.ops.registry import Kernel, Layout, Pointwise, Reduction, operator_of
+from optc.ops.group_products import GROUP_PRODUCTS, MATRIX_PRODUCTS
+from optc.ops.registry import Layout, Pointwise, Reduction, operator_of
 
 PRODUCT_DTYPES = frozenset(SUPPORTED_DTYPES - {dtypes.BOOL})
 """The element types of which GEMM computes products."""
@@ -447,10 +448,16 @@ def has_costly_gaps(memory: MemoryTensor, domain: tuple[Dim, ...]) -> bool:
 def is_product(node: Node) -> bool:
     """True for products of matrices, or of batches of them, that GEMM computes."""
     operator = operator_of(node)
-    if operator is None or not isinstance(operator.lowering, Kernel) or operator.lowering.name != "matmul":
+    if operator is None or operator.lowering not in MATRIX_PRODUCTS:
         return False
     type_ = node.output.type
     return isinstance(type_, TensorType) and type_.dtype in PRODUCT_DTYPES and type_.rank in (2, 3)
+
+
+def has_groups(node: Node) -> bool:
+    """True for a product whose rows are of several groups, each with a matrix of its own."""
+    operator = operator_of(node)
+    return operator is not None and operator.lowering == GROUP_PRODUCTS
 
 
 def reads_windows(node: Node, left: IRValue) -> bool:
@@ -458,6 +465,8 @@ def reads_windows(node: Node, left: IRValue) -> bool:
     if not is_product(node) or tensor_type(node.output).rank != 2:
         return False
     *others, rows, columns = [value for value in node.inputs if isinstance(value.type, TensorType)]
+    if has_groups(node):
+        return rows is left and left is not columns
     shape = tensor_type(columns).shape
     fewest = 1 if columns.is_constant else MOST_NARROW  # lanes run along K, where all lies in one order, with fewer
     several = shape is not None and isinstance(shape[1], int) and shape[1] > fewest

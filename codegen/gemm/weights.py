@@ -34,6 +34,13 @@ def pack_panels(matrix: np.ndarray[Any, Any], columns: int, lanes: int) -> np.nd
     return packed
 
 
+def pack_batch(matrices: np.ndarray[Any, Any], columns: int, lanes: int) -> np.ndarray[Any, Any]:
+    """The panels of B matrices, B x K x N, one matrix behind the other."""
+    panels = [pack_panels(matrix, columns, lanes) for matrix in matrices]
+    packed = aligned_zeros(sum(panel.size for panel in panels), matrices.dtype)
+    return np.concatenate(panels, out=packed)
+
+
 def contiguous_copy(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """The same elements without gaps."""
     return np.ascontiguousarray(array)

@@ -8,7 +8,7 @@ a distance for each level of rows, the innermost first, then the length of a run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -74,11 +74,23 @@ def windows_of(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> Windo
     count = product([extent for extent, _ in around])
     if not isinstance(count, int) or not 0 < count <= MOST_RUNS or isinstance(run, int) and run < SHORTEST_RUN:
         return None
+    return Windows(tuple(reversed(outer)), run, _starts(around))
+
+
+def parts_of_windows(shape: Sequence[Dim], strides: Sequence[Dim], rows: int, run: int) -> Windows:
+    """The first `run` elements of the last dimension (and of its repetitions), which lie beside each other; the other
+    dimensions as in `windows_of`."""
+    around = zip(shape[rows:-1], strides[rows:-1], strict=True)
+    return Windows(levels_of(shape[:rows], strides[:rows]), run, _starts(around))
+
+
+def _starts(around: Iterable[tuple[Dim, Dim]]) -> tuple[Dim, ...]:
+    """Where runs begin, by the extents and distances of what lies around them."""
     starts: list[Dim] = [0]
     for extent, distance in around:
         assert isinstance(extent, int)
         starts = [start + distance * number for start in starts for number in range(extent)]
-    return Windows(tuple(reversed(outer)), run, tuple(starts))
+    return tuple(starts)
 
 
 def turned(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> tuple[Levels, tuple[Dim, ...]] | None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from optc.codegen.driver.driver import Driver, Handlers
+from optc.codegen.driver.driver import Driver, Handlers, has_groups
 from optc.codegen.driver.frame import Unsupported
-from optc.codegen.operators import control_flow, gated_products, memory_operators, products, register_operators, views
+from optc.codegen.driver.grouping import Group
+from optc.codegen.operators import (
+    control_flow,
+    gated_products,
+    group_products,
+    memory_operators,
+    products,
+    register_operators,
+    views,
+)
 from optc.ir.graph import Node
 from optc.ops.complex_numbers import is_at_border
 from optc.ops.registry import Kernel, Layout, operator_of
@@ -32,4 +41,10 @@ def emit_node(driver: Driver, node: Node) -> None:
         raise Unsupported(node, getattr(lowering, "reason", "it was not decomposed"))
 
 
-HANDLERS = Handlers(emit_node, products.emit_group, gated_products.emit_group, gated_products.takes_parts)
+def emit_product(driver: Driver, group: Group) -> None:
+    """Emit a product and what follows it. Raises Unsupported."""
+    emitter = group_products if has_groups(group.nodes[0]) else products
+    emitter.emit_group(driver, group)
+
+
+HANDLERS = Handlers(emit_node, emit_product, gated_products.emit_group, gated_products.takes_parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from optc.codegen.driver.driver import Driver
+from optc.codegen.driver.driver import Driver, has_groups
 from optc.codegen.driver.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.driver.grouping import FULL, Group
 from optc.codegen.gemm import gated
@@ -265,7 +265,7 @@ class _GatedGroup:
 def takes_parts(driver: Driver, root: Node, parts: int, width: int) -> bool:
     """True when a product can be computed part by part: rows of floats times constant weights, parts in registers."""
     type_ = tensor_type(root.output)
-    if type_.dtype is None or type_.dtype.name not in ("float32", "float64") or type_.rank != 2:
+    if type_.dtype is None or type_.dtype.name not in ("float32", "float64") or type_.rank != 2 or has_groups(root):
         return False
     weights = [value for value in root.inputs if isinstance(value.type, TensorType)][-1]
     try:

@@ -241,13 +241,13 @@ def emit_group(driver: Driver, group: Group) -> None:
     a, b = _as_windows(left) if isinstance(left, Folded) else as_matrix(left), as_matrix(right)
     narrow = _is_narrow(n, k) and a.order == "rows" and not _is_turned_row(left)
     turned = n == 1 and (narrow or m != 1)
-    epilogue = _EpilogueWriter(driver, group, turned)
+    epilogue = EpilogueWriter(driver, group, turned)
     framed = None if turned else framing.part_for(driver, last.output)
-    result = framed or driver.allocate(last.output)
-    c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
     if framed is not None:
-        levels = levels_of(framed.shape[:-1], framed.strides[:-1])
-        c = replace(c, stride=levels[0][1], batch=0, levels=levels if len(levels) > 1 else ())
+        c = framed_matrix(framed)
+    else:
+        result = driver.allocate(last.output)
+        c = Matrix(result.pointer, result.strides[-2], "rows", result.strides[0] if len(shape) == 3 else 0)
     if turned and not isinstance(left, Folded):
         # A product with a vector is one with a row vector, which keeps all lanes busy.
         m, n = n, m
@@ -257,19 +257,32 @@ def emit_group(driver: Driver, group: Group) -> None:
     weights = product_of.packed(right, a)
     operators = [node.kind for node in group.nodes]
     product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, operators, epilogue.work)
-    driver.define(last.output, result if framed is None else Folded(framed, len(framed.shape) - 1, shape))
+    driver.define(last.output, result if framed is None else in_frame(framed, shape))
 
 
-class _EpilogueWriter:
+def framed_matrix(framed: MemoryTensor) -> Matrix:
+    """The rows of a result in its frame."""
+    levels = levels_of(framed.shape[:-1], framed.strides[:-1])
+    return Matrix(framed.pointer, levels[0][1], levels=levels if len(levels) > 1 else ())
+
+
+def in_frame(framed: MemoryTensor, shape: tuple[Dim, ...]) -> Folded:
+    """A matrix of this shape that has been written into a frame."""
+    return Folded(framed, len(framed.shape) - 1, shape)
+
+
+class EpilogueWriter:
     """Turns the group's expression over the product into a GEMM epilogue.
 
-    Input 0 of the expression is the sum; input k + 1 is an element of operand k.
+    Input 0 of the expression is the sum; input k + 1 is an element of operand k. `columns`: of each product, where the
+    products of a batch lie side by side in the rows of the result.
     """
 
-    def __init__(self, driver: Driver, group: Group, turned: bool) -> None:
+    def __init__(self, driver: Driver, group: Group, turned: bool, columns: int = 0) -> None:
         self.driver = driver
         self.group = group
         self.turned = turned
+        self.columns = columns
         self.members = {node.output: node for node in group.nodes}
         self.root = group.nodes[0]
         self.elements: dict[IRValue, Expr] = {}
@@ -296,7 +309,7 @@ class _EpilogueWriter:
         shape: tuple[Dim, ...] = (1,) * missing + memory.shape
         strides: tuple[Dim, ...] = (0,) * missing + memory.strides
         moving = [0 if extent == 1 else stride for extent, stride in zip(shape, strides)]
-        batch = moving[0] if len(domain) == 3 else 0
+        batch = moving[0] if len(domain) == 3 else multiply(self.columns, moving[-1])
         row, column = (moving[-1], moving[-2]) if self.turned else (moving[-2], moving[-1])
         return batch, row, column
 

@@ -27,6 +27,7 @@ Array = np.ndarray[Any, Any]
 Pads = list[tuple[int, int]]
 
 _FEW_CHANNELS, _FEW_OUTPUTS = 4, 8  # of a group of filters
+_LEAST_CHANNELS, _LEAST_OUTPUTS, _MOST_PLACES = 4, 4, 256  # of a group whose windows are read where they are
 
 
 @dataclass(frozen=True)
@@ -330,9 +331,34 @@ def _by_few_channels(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -
     return found if bias is None else b("aten::add.Tensor", found, bias)
 
 
+def _has_large_groups(weight: Shape, groups: int) -> bool:
+    """Whether runs of channels are long enough to be multiplied where they are, and results fill enough of a vector."""
+    outputs, channels, *kernel = weight
+    places = product(kernel)
+    if not isinstance(outputs, int) or not isinstance(channels, int) or not isinstance(places, int):
+        return False
+    return channels >= _LEAST_CHANNELS and outputs // groups >= _LEAST_OUTPUTS and 0 < places <= _MOST_PLACES
+
+
+def _by_large_groups(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
+    """One product that reads the windows of all groups and writes their results side by side."""
+    outputs, channels, *kernel = b.shape(weight)
+    runs = product(kernel)
+    windows = build_last_windows(b, x, kernel, how.stride, how.dilation)
+    places = b.shape(windows)[: 1 + how.spatial]
+    rows = b("aten::reshape", windows, [product(places), runs * channels * how.groups])
+    filters = b("aten::permute", weight, channels_last(how.spatial))
+    filters = b("aten::reshape", filters, [how.groups, outputs // how.groups, runs * channels])
+    found = b("prim::GroupProducts", rows, b("aten::transpose.int", filters, 1, 2), runs)
+    found = found if bias is None else b("aten::add.Tensor", found, bias)
+    return b("aten::reshape", found, [*places, outputs])
+
+
 def _by_groups(b: Any, x: Any, weight: Any, bias: Any, how: Convolution) -> Any:
     outputs, channels, *kernel = b.shape(weight)
     groups, spatial = how.groups, how.spatial
+    if _has_large_groups(b.shape(weight), groups):
+        return _by_large_groups(b, x, weight, bias, how)
     if _has_small_groups(b.shape(weight), groups):
         return _by_few_channels(b, x, weight, bias, how)
     windows = build_last_windows(b, x, kernel, how.stride, how.dilation)

@@ -181,6 +181,7 @@ NEURAL: dict[str, list[Any]] = {
                      (normal(2, 3, 7), normal(4, 2, 3)), (normal(2, 3, 2), normal(4, 3, 3)), (normal(2, 3, 7), normal(4, 3, 3), normal(3)), (normal(7), normal(4, 3, 3))],
     "aten::conv2d": [(_IMAGE, _FILTERS, normal(4)), (_IMAGE, _FILTERS, None, [2, 1], [1, 2], [1, 2]), (_IMAGE, normal(6, 1, 3, 3), normal(6), [1, 1], [1, 1], [1, 1], 3),
                      (_IMAGE[0], _FILTERS), (_IMAGE, _FILTERS, None, [1, 1], [0, 0], [1, 1], 2)],
+    "prim::GroupProducts": [(normal(5, 24), normal(2, 12, 3), 3), (normal(40, 64), normal(4, 16, 9), 1)],
     "aten::conv3d": [(normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2), normal(3), [1, 2, 1], [1, 0, 1])],
     "aten::conv1d.padding": [(normal(2, 3, 7), normal(4, 3, 4), normal(4), [1], "same"), (normal(2, 3, 7), normal(4, 3, 3)), (normal(2, 3, 7), normal(4, 3, 3), None, [2], "same")],
     "aten::conv2d.padding": [(_IMAGE, _FILTERS, normal(4), [1, 1], "same", [2, 1])], "aten::conv3d.padding": [(normal(1, 2, 4, 5, 4), normal(3, 2, 2, 3, 2))],

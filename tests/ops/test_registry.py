@@ -275,7 +275,7 @@ def the_decomposition_holds_for_symbolic_extents(operator: Operator) -> None:
             continue
 
 
-KERNELS = {"matmul", "gather", "concatenate", "fill", "arange", "arg_reduce", "cumulative", "scatter", "sort", "triangle",
+KERNELS = {"matmul", "group_products", "gather", "concatenate", "fill", "arange", "arg_reduce", "cumulative", "scatter", "sort", "triangle",
            "copy", "index", "list_append", "select_scatter", "true_places", "sorted_places", "running_extreme", "pad",
            "matrix_solve", "matrix_triangular", "matrix_factor", "matrix_cholesky", "fourier_transform",
            "kept_boxes", "patch_sums", "patch_maxima", "rows", "new_like"}  # fmt: skip
