@@ -100,7 +100,8 @@ pipeline.name_pipeline(
     "capture",
     "inline, number-constants, simple-changes, lower-tuples, scalar-replacement, objects-as-tuples, lower-tuples, "
     "gradient-modes, nested-questions, freeze, scalar-replacement, lower-tuples, "
-    "repeat(local-containers, scalar-replacement, settled-branches, tensor-lengths, container-loops, lower-tuples), "
+    "repeat(local-containers, scalar-replacement, settled-branches, tensor-lengths, "
+    "repeat(container-loops, lower-tuples, local-containers, scalar-replacement, settled-branches)), "
     "shapes-in-place, unpack-views, settled-memory, overlapping-writes, functionalize, returned-arguments",
 )
 pipeline.name_pipeline(

@@ -566,7 +566,7 @@ class Frame:
         for slot in scratch:
             self.release(slot)
         shown = [*notes, *(f"schedule: {applied}" for applied in scheduled.applied)]
-        self.kernels.append(KernelRecord(name, operators, str(named), shown))
+        self.kernels.append(KernelRecord(name, operators, scheduled.text, shown))
 
     def scheduled(self, kernel: Kernel) -> Scheduled:
         """A kernel as it is run, under a name made of its content, and emitted: equal ones are once."""
@@ -580,7 +580,7 @@ class Frame:
             module = Module(named.name)
             emit_kernel(named, module, self.target)
             self.modules[named.name] = module
-        self.scheduled_kernels[text] = Scheduled(named, done.applied)
+        self.scheduled_kernels[text] = replace(done, kernel=named)
         return self.scheduled_kernels[text]
 
 

@@ -78,13 +78,22 @@ def _emit_sum(b: Builder, dim: Symbolic, names: dict[str, Value]) -> Value:
         product: Value | None = None
         for atom in monomial:
             value = _emit_atom(b, atom, names)
-            product = value if product is None else b.mul(product, value, "nsw")
+            product = value if product is None else _once(b, b.mul, product, value)
         term = b.constant("i64", coefficient) if product is None else product
         if product is not None and coefficient != 1:
-            term = b.mul(product, coefficient, "nsw")
-        total = term if total is None else b.add(total, term, "nsw")
+            term = _once(b, b.mul, product, b.constant("i64", coefficient))
+        total = term if total is None else _once(b, b.add, total, term)
     assert total is not None
     return total
+
+
+def _once(b: Builder, operation: Callable[[Value, Value, str], Value], left: Value, right: Value) -> Value:
+    """A sum or product; indices of neighbouring elements differ in their last term only."""
+    key = operation.__name__, left.name, right.name
+    known = b.computed.get(key)
+    if known is None:
+        known = b.computed[key] = operation(left, right, "nsw")
+    return known
 
 
 def _emit_atom(b: Builder, atom: Atom, names: dict[str, Value]) -> Value:

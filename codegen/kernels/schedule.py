@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from optc.codegen.kernels.blocks import block_reductions
 from optc.codegen.kernels.columns import stream_columns
@@ -47,6 +48,11 @@ class Scheduled:
 
     kernel: Kernel
     applied: tuple[str, ...]
+
+    @cached_property
+    def text(self) -> str:
+        """The kernel as text."""
+        return str(self.kernel)
 
 
 def schedule(kernel: Kernel, target: Target) -> Scheduled:

@@ -139,7 +139,8 @@ class Module:
             [str(function) for function in self.functions.values()],
             self._metadata,
         ]
-        return _BFLOAT.sub("i16", "\n\n".join("\n".join(section) for section in sections if section) + "\n")
+        text = "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+        return _BFLOAT.sub("i16", text) if "bfloat" in text else text
 
 
 @dataclass(eq=False, slots=True)

@@ -5,7 +5,7 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 _FLOAT_BITS = {"half": 16, "bfloat": 16, "float": 32, "double": 64}
 _VECTOR = re.compile(r"<(\d+) x (.+)>")
@@ -127,7 +127,8 @@ def _vector_constant(type_: str, values: Sequence[float]) -> Value:
 def scalar_constant(type_: str, value: float) -> str:
     """The text of a constant of a scalar type.  Raises: ValueError for an integer that does not fit."""
     if type_ in _FLOAT_BITS:
-        return _float_constant(type_, float(value))
+        number = float(value)
+        return _float_constant(type_, number, math.copysign(1.0, number))
     if type_ == "ptr":
         if value != 0:
             raise ValueError("the only constant pointer is null: addresses must come in at run time")
@@ -141,7 +142,9 @@ def scalar_constant(type_: str, value: float) -> str:
     return str(integer)
 
 
-def _float_constant(type_: str, value: float) -> str:
+@lru_cache(1 << 12)
+def _float_constant(type_: str, value: float, sign: float) -> str:
+    """The text of a constant; `sign` tells the zeros apart, which are equal."""
     if type_ == "half":
         return f"0xH{_packed('<e', value):04X}"
     if type_ == "bfloat":

@@ -335,13 +335,24 @@ class Block:
 
     def walk(self) -> Iterator[Node]:
         """All nodes of this block and of nested ones, in program order."""
-        node = self.param_node.next
-        while node is not None and node is not self.return_node:
-            following = node.next
-            if node.blocks:
-                yield from node.walk()
-            else:
-                yield node
+        outer: list[tuple[Node | None, Node, Iterator[Block]]] = []  # where to go on behind a node with blocks
+        blocks: Iterator[Block] = iter(())
+        node, end = self.param_node.next, self.return_node
+        while True:
+            if node is None or node is end:
+                block = next(blocks, None)
+                if block is not None:
+                    node, end = block.param_node.next, block.return_node
+                elif outer:
+                    node, end, blocks = outer.pop()
+                else:
+                    return
+                continue
+            following, has_blocks = node.next, bool(node.blocks)
+            yield node
+            if has_blocks:
+                outer.append((following, end, blocks))
+                following, blocks = None, iter(node.blocks)
             node = following
 
     def append(self, node: Node) -> Node:
