@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -25,6 +25,11 @@ from optc.ops.group_products import MATRIX_PRODUCTS
 from optc.ops.memory_formats import PRESERVE
 from optc.ops.registry import Decomposition, Layout, Operator, Pointwise, operator_of
 from optc.ops.shapes import known
+from optc.ops.writes import VIEWS
+
+_ALIASES = frozenset((*VIEWS, "aten::reshape", "aten::flatten.using_ints"))
+"""What PyTorch makes without a copy wherever memory allows it: operators of native code that only name elements anew may
+copy them there."""
 
 
 def draws_in_rows(node: Node) -> bool:
@@ -57,7 +62,7 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
     if operator is not None and "memory_format" in operator.schema.positions and not _keeps_format(node):
         return False
     if _is_view(node):
-        return _keeps(node, _are_rows) and is_in_rows(node.inputs[0], assumed)
+        return _lies(value, _are_rows, assumed)
     return all(is_in_order(item, assumed) for item in node.inputs)
 
 
@@ -67,7 +72,7 @@ def is_in_order(value: Value, assumed: set[Value]) -> bool:
         return True
     if value.is_constant or value.is_parameter or not _is_view(value.node):
         return is_in_rows(value, assumed)
-    return _keeps(value.node, _are_ordered) and is_in_order(value.node.inputs[0], assumed)
+    return _lies(value, _are_ordered, assumed)
 
 
 def _is_view(node: Node) -> bool:
@@ -160,21 +165,42 @@ def _is_parameter_in_rows(value: Value, assumed: set[Value]) -> bool:
     )
 
 
-def _keeps(node: Node, holds: Callable[[Sequence[int], Sequence[int]], bool]) -> bool:
-    """True for a view of which something holds when its operand is in rows; extents are made up."""
-    operator = operator_of(node)
-    shape = node.inputs[0].type.shape if isinstance(node.inputs[0].type, TensorType) else None
-    if operator is None or not isinstance(operator.lowering, Layout) or shape is None:
-        return False
-    arguments = [abstract(value) for value in node.inputs[1:]]
-    names = sorted(set().union(*map(_symbols, (*shape, *arguments))))
-    numbers: dict[str, Dim] = {name: 3 + 2 * place for place, name in enumerate(names)}
+_Holds: TypeAlias = Callable[[Sequence[int], Sequence[int]], bool]
+"""What is asked about the extents and steps of a tensor."""
+
+
+def _lies(value: Value, holds: _Holds, assumed: set[Value]) -> bool:
+    """True where something certainly holds for a view; extents that are not known are made up."""
+    numbers: dict[str, Dim] = {name: 3 + 2 * place for place, name in enumerate(sorted(_names(value)))}
+    placed = _placed(value, numbers, assumed)
+    return placed is not None and holds(*placed)
+
+
+def _names(value: Value) -> frozenset[str]:
+    """The symbols in the extents of a tensor, and of all that it is a view of."""
+    shape = value.type.shape if isinstance(value.type, TensorType) else None
+    names = frozenset().union(*map(_symbols, (shape or (), *map(abstract, value.node.inputs[1:]))))
+    return names | _names(value.node.inputs[0]) if _is_view(value.node) else names
+
+
+def _placed(value: Value, numbers: dict[str, Dim], assumed: set[Value]) -> tuple[Any, Any] | None:
+    """The extents and steps of a tensor, of a view of a view too: `x.t().reshape(-1)` is a copy, and so in rows."""
+    node, operator = value.node, operator_of(value.node)
+    shape = value.type.shape if isinstance(value.type, TensorType) else None
+    if shape is None:
+        return None
     sizes = tuple(_number(dim, numbers) for dim in shape)
+    if value.is_constant or value.is_parameter or operator is None or not isinstance(operator.lowering, Layout):
+        return (sizes, _rows(sizes)) if is_in_rows(value, assumed) else None
+    source = _placed(node.inputs[0], numbers, assumed)
+    if source is None or operator.name not in _ALIASES and not _are_rows(*source):
+        return None
     try:
-        placed = operator.lowering.function(sizes, _rows(sizes), 0, *(_number(item, numbers) for item in arguments))
+        arguments = [_number(abstract(item), numbers) for item in node.inputs[1:]]
+        placed = operator.lowering.function(*source, 0, *arguments)
     except Exception:  # noqa: BLE001 - the made-up extents do not fit the view
-        return False
-    return placed is None or holds(known(placed[0]), known(placed[1]))
+        return None
+    return (sizes, _rows(sizes)) if placed is None else (known(placed[0]), known(placed[1]))
 
 
 def _are_rows(sizes: Sequence[int], strides: Sequence[int]) -> bool:

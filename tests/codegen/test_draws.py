@@ -186,6 +186,8 @@ def of_what_comes_into_rows(x):
     return (
         nn.functional.dropout(scores, 0.5, True), optc.rand_like(nn.functional.one_hot(chosen, 8).to(optc.float32)),
         optc.randn_like(turned.masked_fill(turned > 0, 1.0)), optc.rand_like(optc.cumsum(turned, 0)),
+        optc.rand_like(x.transpose(0, 1).reshape(-1, 5) + 1), optc.rand_like(turned.permute(1, 2, 0) + 1),
+        optc.rand_like(turned.flatten(1).t() + 1),
     )  # fmt: skip
 
 
