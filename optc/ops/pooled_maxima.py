@@ -13,7 +13,8 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import product
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape
+from optc.ops.abstract import UndecidedShape, is_runtime
+from optc.ops.adaptive_windows import build_maxima
 from optc.ops.convolution import build_windows, windows_of
 from optc.ops.creation import check_size
 from optc.ops.element_types import BOOLS, COMPLEXES, WHOLE, unimplemented
@@ -148,6 +149,8 @@ def _declare_adaptive(spatial: int) -> None:
     def decompose(b: Any, x: Any, size: Any) -> tuple[Any, Any]:
         shape = b.shape(x)
         counts, extents = tuple(counts_of(shape, size)), shape[-spatial:]
+        if any(map(is_runtime, extents)) and all(isinstance(count, int) and count for count in counts):
+            return build_maxima(b, x, tuple(extents), counts)
         if not all(isinstance(number, int) for number in (*counts, *extents)):
             raise UndecidedShape("adaptive pooling needs the extents before the program runs")
         table = _adaptive_table(extents, counts)

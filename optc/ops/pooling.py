@@ -13,7 +13,8 @@ from optc.ir import dtypes
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType
-from optc.ops.abstract import UndecidedShape
+from optc.ops.abstract import UndecidedShape, is_runtime
+from optc.ops.adaptive_windows import build_averages
 from optc.ops.convolution import build_last_windows, each, pad_list, window_span, windows_of
 from optc.ops.element_types import BOOLS, COMPLEXES, HALVES, WHOLE, check_type, unimplemented
 from optc.ops.elementwise import array_type
@@ -384,6 +385,10 @@ def _declare_adaptive(spatial: int, schema: str) -> None:
         x = narrowed(b, x, compute_type(dtype))
         if all(count == 1 for count in counts):
             return narrowed(b, b("aten::mean.dim", x, list(range(-spatial, 0)), True), dtype)
+        if any(map(is_runtime, extents)) and all(isinstance(count, int) and count for count in counts):
+            for place, (extent, count) in enumerate(zip(extents, known(counts))):
+                x = build_averages(b, x, len(shape) - spatial + place, extent, count)
+            return narrowed(b, x, dtype)
         if not all(isinstance(number, int) for number in (*counts, *extents)):
             raise UndecidedShape("adaptive pooling needs the extents before the program runs")
         if all(count and extent % count == 0 for extent, count in zip(extents, counts)):
