@@ -339,21 +339,23 @@ class Block:
         blocks: Iterator[Block] = iter(())
         node, end = self.param_node.next, self.return_node
         while True:
-            if node is None or node is end:
-                block = next(blocks, None)
-                if block is not None:
-                    node, end = block.param_node.next, block.return_node
-                elif outer:
-                    node, end, blocks = outer.pop()
-                else:
-                    return
-                continue
-            following, has_blocks = node.next, bool(node.blocks)
-            yield node
-            if has_blocks:
+            while node is not None and node is not end:
+                following = node.next
+                if not node.blocks:
+                    yield node
+                    node = following
+                    continue
                 outer.append((following, end, blocks))
-                following, blocks = None, iter(node.blocks)
-            node = following
+                yield node
+                blocks = iter(node.blocks)
+                node = None
+            block = next(blocks, None)
+            if block is not None:
+                node, end = block.param_node.next, block.return_node
+            elif outer:
+                node, end, blocks = outer.pop()
+            else:
+                return
 
     def append(self, node: Node) -> Node:
         """Insert a node at the end, before the return."""
