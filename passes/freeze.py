@@ -22,7 +22,7 @@ from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.optimized import Held, Kept, Parts, Slot
 from optc.ir.structure import Literal
-from optc.ir.types import ANY, OptionalType, Type, unrefined
+from optc.ir.types import ANY, BOOL, OptionalType, Type, unrefined
 from optc.ops.builder import constant_type
 from optc.ops.reference import apply_operator
 from optc.ops.registry import operator_of
@@ -68,6 +68,13 @@ class Writes:
     changed: set[tuple[int, str]] = field(default_factory=set)
 
 
+def _uncast(value: Value) -> Value:
+    """A value before it was seen not to be None."""
+    while value.node.kind == "prim::unchecked_cast":
+        value = value.node.inputs[0]
+    return value
+
+
 class Freezer:
     """What is done to the attributes that one graph reads and writes; `optc.jit.freeze` does the first steps of it only."""
 
@@ -90,6 +97,7 @@ class Freezer:
 
     def run(self) -> None:
         self.inline_methods()
+        self.answer_gradients()
         self.elsewhere = self.what_other_methods_write()
         self.lasting = self.what_other_calls_write()
         self.settle()
@@ -126,6 +134,19 @@ class Freezer:
                 self.objects[node.output] = found
                 self.paths[node.output] = self.path(node)
                 node.output.type = found.type
+
+    def answer_gradients(self) -> None:
+        """Say which parameters require gradients before they are constants, of which nobody knows that any more."""
+        assigned = {node.attributes["name"] for node in self.graph.walk() if node.kind == "prim::SetAttr"}
+        for node in list(self.graph.walk()):
+            read = _uncast(node.inputs[0]).node if node.kind == "prim::requires_grad" else node
+            if read is node or not self.is_known(read, "prim::GetAttr") or read.attributes["name"] in assigned:
+                continue
+            found = self.attribute(read)
+            if isinstance(found, Tensor) and found.requires_grad:
+                with self.graph.inserting(node):
+                    node.output.replace_all_uses_with(self.graph.insert_constant(True, BOOL))
+                node.destroy()
 
     def what_other_calls_write(self) -> set[tuple[int, str]]:
         """The attributes that the program may write whatever its flags are, and whatever is None."""

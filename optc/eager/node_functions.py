@@ -185,8 +185,9 @@ PROCESS_STATE: dict[str, Callable[..., Any]] = {
     "aten::Generator": _generator,
     "aten::is_grad_enabled": gradient.is_grad_enabled,
     "aten::set_grad_enabled": _set_grad_enabled,
+    "prim::requires_grad": lambda tensor: tensor.requires_grad,
 }
-"""Operators on the state of this process, which their declarations know nothing of."""
+"""Operators on the state of this process, and of tensors, which their declarations know nothing of."""
 
 FUNCTIONS: dict[str, Callable[[Node], Callable[..., Any]]] = {
     "prim::Constant": _elided,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from optc.codegen.process.content_digest import content_digest
-from optc.eager.base import TensorBase
+from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.memory import without_repeats
 from optc.errors import OptcError
 from optc.ir.dims import Symbolic
@@ -137,6 +137,7 @@ class _Writer:
             self.array(value)
         elif isinstance(value, TensorBase):
             if self.shared(value):
+                self.parts.append(f"gradient {value._gradient != NO_GRADIENT}")  # programs may ask for it
                 self.array(value._array)
         elif isinstance(value, ScriptObject):
             if self.shared(value):

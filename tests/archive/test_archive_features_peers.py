@@ -510,3 +510,30 @@ def test_modules_in_the_blocked_memory_of_onednn(layer: str) -> None:
         np.testing.assert_allclose(run(optc.from_numpy(x.numpy())).detach(), expected, rtol=1e-4, atol=1e-5)
     again = torch.jit.load(io.BytesIO(ours.save_to_buffer()))
     torch.testing.assert_close(again(x).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("wants_gradient", [True, False])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_parameters_say_whether_they_require_gradients(wants_gradient: bool, frozen: bool) -> None:
+    """Libraries add a bias `if bias.requires_grad`: archives keep that, frozen modules do not."""
+
+    class Net(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.ones(3), requires_grad=wants_gradient)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.bias.requires_grad:
+                x = x + self.bias
+            return x * 2 if x.requires_grad else x
+
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(Net()), buffer)
+    theirs, ours = torch.jit.load(io.BytesIO(buffer.getvalue())), optc.jit.load(io.BytesIO(buffer.getvalue()))
+    if frozen:
+        theirs, ours = torch.jit.freeze(theirs.eval()), optc.jit.freeze(ours.eval())
+    with torch.no_grad():
+        expected = theirs(torch.ones(2, 3)).tolist()
+    for run in (ours, optc.compile(ours, fallback="error")):
+        with optc.no_grad():
+            assert run(optc.ones(2, 3)).tolist() == expected

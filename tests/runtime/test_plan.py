@@ -314,6 +314,21 @@ def test_the_shape_of_a_parameter_is_part_of_the_key(shape: tuple[int, ...]) -> 
         assert np.array_equal(optc.compile(optc.jit.script(module))(x)._array, module(x)._array)
 
 
+class Asked(nn.Module):
+    def __init__(self, wants_gradient: bool) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(optc.ones(3), wants_gradient)
+
+    def forward(self, x: optc.Tensor) -> optc.Tensor:
+        return x + self.bias if self.bias.requires_grad else x
+
+
+def test_what_parameters_say_of_gradients_is_part_of_the_key() -> None:
+    for wants_gradient in (True, False, True):
+        fast = optc.compile(optc.jit.script(Asked(wants_gradient)))
+        assert fast(optc.zeros(3)).tolist() == [float(wants_gradient)] * 3
+
+
 def test_what_cannot_be_planned_is_compiled_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "store", lambda *arguments: False)
     x = optc.ones(50)
