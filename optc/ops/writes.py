@@ -201,9 +201,9 @@ def _append(items: Any, item: Any) -> Any:
 def _with_item(items: Unknown, item: Any) -> Any:
     """A list of which only the type of its elements is known, with another one, which may be unlike them."""
     element = items.type.element if isinstance(items.type, ListType) else None
-    if not isinstance(element, TensorType) or not isinstance(item, TensorType) or element == item:
+    if not isinstance(element, TensorType) or element == item:
         return items
-    return Unknown(ListType(_either(element, item)))
+    return Unknown(ListType(_either(element, item if isinstance(item, TensorType) else TENSOR)))
 
 
 def _either(left: TensorType, right: TensorType) -> TensorType:
@@ -267,18 +267,21 @@ def _infer_without(items: Any, place: Dim) -> Any:
 define(
     "prim::ListAppend(t[] self, t el) -> t[]",
     infer=_append,
+    accepts_untyped=True,
     reference=lambda items, item: [*items, item],
     kernel="list_append",
 )
 define(
     "prim::ListInsert(t[] self, int idx, t el) -> t[]",
     infer=_infer_insert,
+    accepts_untyped=True,
     reference=_insert,
     interpreted="inserting into a list whose length only running tells",
 )
 define(
     "prim::ListSet(t[] self, int idx, t el) -> t[]",
     infer=_infer_set,
+    accepts_untyped=True,
     reference=_set,
     may_fail=True,
     interpreted="replacing an element of a list whose length only running tells",

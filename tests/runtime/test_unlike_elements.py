@@ -47,6 +47,22 @@ def of_unlike_ranks(x: Tensor, n: int) -> list[int]:
     return [ranks]
 
 
+@torch.jit.script
+def once_repeated(x: Tensor, n: int) -> list[int]:
+    shown, others = x[x > 1.5], x[x > 0.5]
+    found: list[Tensor] = []
+    while len(found) < n:
+        found.append(shown)
+        shown = shown + others
+    return [found[i].size(0) for i in range(len(found))]
+
+
+def test_an_element_is_repeated_before_it_comes_into_the_list() -> None:
+    fast = torch.compile(once_repeated, fallback="allow")
+    x = torch.tensor([1.0, 2, 1])
+    assert fast(x, 3) == once_repeated(x, 3) == [1, 3, 3]
+
+
 @pytest.mark.parametrize("program", [appended, inserted, joined, of_unlike_ranks])
 def test_elements_keep_their_own_extents_and_ranks(program: Callable[[Tensor, int], list[int]]) -> None:
     fast = torch.compile(program, fallback="allow")
