@@ -10,6 +10,7 @@ from optc.ir.function import ClassType
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import Replacements
 from optc.ir.types import BOOL, FLOAT, NONE, STRING, DictType, IntType, ListType, TensorType, TupleType, Type
+from optc.ops.conversion import SETTLED_ANSWERS
 from optc.ops.registry import operator_of
 from optc.ops.writes import VIEWS
 from optc.passes.branch_simplification import splice
@@ -47,6 +48,9 @@ def _once(graph: Graph, context: Context) -> bool:
             changed = True
         elif node.kind in _IDENTITY:
             changed |= _compare_objects(graph, node, context)
+        elif node.kind in SETTLED_ANSWERS:
+            _answer(graph, node, SETTLED_ANSWERS[node.kind])
+            changed = True
         elif node.kind == "prim::isinstance":
             changed |= answer_type(graph, node)
         elif node.kind == "prim::unchecked_cast" and _is_never_none(node.inputs[0].type):
@@ -67,11 +71,15 @@ def _compare_objects(graph: Graph, node: Node, context: Context) -> bool:
     answer = is_one_object(graph, left, right, context)
     if answer is None:
         return False
+    _answer(graph, node, answer == _IDENTITY[node.kind])
+    return True
+
+
+def _answer(graph: Graph, node: Node, answer: bool | int) -> None:
     with graph.inserting(node):
-        constant = graph.insert_constant(answer == _IDENTITY[node.kind], BOOL)
+        constant = graph.insert_constant(answer, node.output.type)
     node.output.replace_all_uses_with(constant)
     node.destroy()
-    return True
 
 
 def is_one_object(graph: Graph, left: Value, right: Value, context: Context) -> bool | None:

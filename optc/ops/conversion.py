@@ -340,21 +340,31 @@ def declare_question(schema: str, answer: Callable[..., Any]) -> None:
     )
 
 
+SETTLED_ANSWERS: dict[str, bool | int] = {}
+"""What is answered alike for every tensor, by the name of the question: none is sparse, none on another device."""
+
+
+def _declare_settled(name: str, kind: str, answer: bool | int) -> None:
+    SETTLED_ANSWERS[name] = answer
+    declare_question(f"{name}(Tensor a) -> {kind}", lambda dtype: answer)
+
+
 declare_question("aten::is_floating_point(Tensor self) -> bool", lambda dtype: dtype.kind == "float")
 declare_question("aten::is_complex(Tensor self) -> bool", lambda dtype: dtype.is_complex)
 declare_question("aten::is_signed(Tensor self) -> bool", lambda dtype: dtype.is_signed)
 declare_question("aten::element_size(Tensor self) -> int", lambda dtype: dtype.itemsize)
 declare_question("prim::dtype(Tensor a) -> int", lambda dtype: dtype.code)
 declare_question("prim::itemsize(Tensor a) -> int", lambda dtype: dtype.itemsize)
-declare_question("prim::layout(Tensor a) -> Layout", lambda dtype: 0)
 declare_question("prim::device(Tensor a) -> Device", lambda dtype: "cpu")
 declare_question("prim::requires_grad(Tensor a) -> bool", lambda dtype: False)  # compiled code computes no gradients
 declare_question("aten::is_leaf(Tensor self) -> bool", lambda dtype: True)
 declare_question("prim::is_cpu(Tensor a) -> bool", lambda dtype: True)
 declare_question("prim::is_quantized(Tensor a) -> bool", lambda dtype: dtype.is_quantized)
-for _device in ("cuda", "ipu", "maia", "meta", "mkldnn", "mps", "mtia", "nested", "sparse", "sparse_csr",
-                "vulkan", "xla", "xpu"):  # fmt: skip
-    declare_question(f"prim::is_{_device}(Tensor a) -> bool", lambda dtype: False)
+for _device in ("cuda", "ipu", "maia", "meta", "mkldnn", "mps", "mtia", "sparse", "sparse_csr", "vulkan",
+                "xla", "xpu"):  # fmt: skip
+    _declare_settled(f"prim::is_{_device}", "bool", False)
+_declare_settled("prim::layout", "Layout", 0)
+declare_question("prim::is_nested(Tensor a) -> bool", lambda dtype: False)  # `optc.ops.nested` tells which are
 
 define(
     "aten::result_type.Tensor(Tensor tensor, Tensor other) -> ScalarType",
