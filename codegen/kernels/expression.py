@@ -89,6 +89,8 @@ class ExpressionEmitter:
         """The value of an expression."""
         if expr.op == "const" and self.reads_constants:
             return self._constant(expr)  # read again for every use, or it would stay in a register from the first on
+        if expr in self.done:
+            return self.done[expr]
         for node in ordered(expr, self._first):
             if node not in self.done:
                 self.done[node] = self._emit(node)

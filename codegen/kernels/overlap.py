@@ -332,9 +332,10 @@ class _Keeping:
 def _kept(plan: _Plan) -> dict[str, _Keeping]:
     """The locals that a pass defines and one reads in a later turn."""
     result: dict[str, _Keeping] = {}
+    read = list(map(_read_by, plan.stages))
     for number, stage in enumerate(plan.stages):
         for name, dtype in _row_locals(stage).items():
-            delays = [plan.delays[later] for later, other in enumerate(plan.stages) if name in _read_by(other)]
+            delays = [plan.delays[later] for later, names in enumerate(read) if name in names]
             turns = max(delays, default=0) - plan.delays[number]
             if turns > 0:
                 result[name] = _Keeping(number, turns, dtype)

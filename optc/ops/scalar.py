@@ -209,20 +209,23 @@ def nodes(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] = lambda node: nod
             yield node
 
 
-def ordered(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] = lambda node: node.args) -> Iterator[Expr]:
-    """Every node of an expression, each once and behind its parts, however deep the expression is."""
+def ordered(expr: Expr, parts: Callable[[Expr], Iterable[Expr]] | None = None) -> Iterator[Expr]:
+    """Every node of an expression, each once and behind its parts (`parts` of it, or all), however deep it is."""
     seen: set[Expr] = set()
+    begun: set[Expr] = set()
     pending = [expr]
     while pending:
-        node = pending[-1]
-        missing = [] if node in seen else [part for part in parts(node) if part not in seen]
+        node = pending.pop()
+        if node in seen:
+            continue
+        missing = () if node in begun else tuple(node.args if parts is None else parts(node))
         if missing:
+            begun.add(node)
+            pending.append(node)
             pending.extend(reversed(missing))
             continue
-        pending.pop()
-        if node not in seen:
-            seen.add(node)
-            yield node
+        seen.add(node)
+        yield node
 
 
 def inputs_of(expr: Expr) -> set[int]:
