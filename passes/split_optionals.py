@@ -6,6 +6,9 @@
   block1():                               block1():
     -> (None)                               -> (False, <nothing>)
                                         %y : Tensor? = prim::OptionalConstruct(%f, %v)
+
+An operator that takes an optional value is asked in a branch, with the value or without; not while there are nested
+tensors, which only some branches give, and with them what reads them without a mask.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TypeAlias
 
-from optc.ir.graph import Block, Graph, Node, Value
+from optc.ir.graph import Block, Graph, Node, Use, Value, copy_node
 from optc.ir.types import BOOL, FLOAT, NONE, STRING, IntType, OptionalType, TensorType, TupleType, Type
+from optc.ops.nested import makes_nested
+from optc.ops.registry import operator_of
 from optc.passes.lower_tuples import insert_outputs
 from optc.pipeline import graph_pass
 
@@ -135,6 +140,8 @@ def _see_through(node: Node) -> bool:
             if reader.kind in _CHECKED:
                 _require(reader, is_there)
             reader.output.replace_all_uses_with(value)
+        elif _takes_optional(use) and not any(makes_nested(operator_of(other)) for other in node.graph.walk()):
+            _ask_twice(use, is_there, value)
         else:
             continue
         reader.destroy()
@@ -143,6 +150,27 @@ def _see_through(node: Node) -> bool:
         node.output.replace_all_uses_with(value if is_there.constant else _nothing(node))
         changed = True
     return changed
+
+
+def _takes_optional(use: Use) -> bool:
+    operator = operator_of(use.node)
+    return operator is not None and isinstance(operator.schema.arguments[use.slot].type, OptionalType)
+
+
+def _ask_twice(use: Use, is_there: Value, value: Value) -> None:
+    """Put what a reader makes of the value, or of none, in the place of the reader."""
+    graph, reader = use.node.graph, use.node
+    with graph.inserting(reader):
+        branch = graph.insert("prim::If", [is_there])
+    for has_value in (True, False):
+        block = branch.add_block()
+        copied = copy_node(reader, graph, {})
+        block.append(copied)
+        copied.set_input(use.slot, value if has_value else _nothing(copied))
+        for output in copied.outputs:
+            block.add_output(output)
+    for output in reader.outputs:
+        output.replace_all_uses_with(branch.add_output(output.type, output.name))
 
 
 def _answer(reader: Node, is_there: Value) -> Value:
