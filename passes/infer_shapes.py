@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from optc.errors import OptcError
-from optc.ir.bounds import assuming, number_of
+from optc.ir.bounds import assuming, extents_of, number_of
 from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbols
 from optc.ir.dtypes import INT64
 from optc.ir.graph import Block, Graph, Node, Value
@@ -97,9 +97,9 @@ class Inference:
         self.facts = Facts()
         self.undecided: dict[Node, Undecided] = {}
         self.nothing: set[Value] = set()
-        self.turns: dict[str, Dim | None] = {}
         self.owners = binders(graph)
-        self.joins = Joins(self.owners)
+        self.turns = extents_of(self.owners)
+        self.joins = Joins(self.owners, self.turns)
         self.told_before: Told = {} if told is None else told
         for name, value in self.owners.items():
             if name.startswith("u"):
@@ -226,6 +226,7 @@ class Inference:
         bindings = {**self.kept_names(output, type_, newest), **renamed}
         renamed |= bindings
         output.type = substitute_type(type_, bindings)
+        self.learn_extents(type_, newest, bindings)
         self.learn(output, result, bindings)
 
     def type_of_result(self, output: Value, result: Any, declared: Type) -> Type:
@@ -263,6 +264,13 @@ class Inference:
             if tells(output, self.owners.get(kept), kept) and old is not None:
                 bindings.setdefault(made, old)
         return bindings
+
+    def learn_extents(self, type_: Type, newest: Symbolic, bindings: dict[str, Dim]) -> None:
+        """Symbols that a rule made for the extents of a tensor are not negative."""
+        for dim in type_.shape or () if isinstance(type_, TensorType) else ():
+            name = plain_symbol(dim)
+            if name is not None and _is_newer(name, newest):
+                self.turns.setdefault(str(bindings.get(name, name)), None)
 
     def learn(self, output: Value, result: Any, bindings: dict[str, Dim]) -> None:
         """Keep what is certain beyond the type: bools, floats, strings, None, and lists item by item."""

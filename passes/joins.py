@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from optc.ir.bounds import Turns
 from optc.ir.dims import Dim, fresh, symbol, symbols
 from optc.ir.graph import Node, Value
 from optc.ir.symbols import plain_symbol, substitute_type, told_dims, type_symbols
@@ -78,10 +79,11 @@ _SOME_INT = IntType(_OWN)
 
 
 class Joins:
-    """Joins types; `owners` says which value tells a symbol, and learns of new ones."""
+    """Joins types; `owners` says which value tells a symbol, `extents` which ones are extents; both learn of new ones."""
 
-    def __init__(self, owners: dict[str, Value]) -> None:
+    def __init__(self, owners: dict[str, Value], extents: Turns | None = None) -> None:
         self.owners = owners
+        self.extents = {} if extents is None else extents
 
     def all(self, types: Iterable[Type]) -> Type | None:
         """The most precise type of the elements of a list; None for no elements."""
@@ -181,6 +183,8 @@ class Joins:
                 return old
         made = fresh()
         self.owners[str(made)] = place.value
+        if isinstance(place.value.type, TensorType):
+            self.extents[str(made)] = None
         return made
 
 

@@ -1,23 +1,24 @@
 """Whether a dimension is certainly not negative, by what is known of its symbols.
 
-Extents (`s...`) and indices (`i...`) are not negative. A loop's counter is less than the number of its turns, which
+Extents (`s...`, and those that a tensor tells) and indices (`i...`) are not negative. A loop's counter is less than the number of its turns, which
 whoever interprets the loop says with `assuming`. A proof replaces one atom after the other by what makes the sum least:
 a counter by the first or the last turn, a division with remainder by the fraction, a maximum by each of its sides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 
 from optc.ir.dims import Apply, Atom, Dim, Symbol, Symbolic, add, factor_of, multiply, substitute, symbols
 from optc.ir.graph import Graph, Value
-from optc.ir.types import IntType
+from optc.ir.symbols import binders
+from optc.ir.types import IntType, TensorType
 
 Turns = dict[str, Dim | None]
-"""The symbols of loops' counters: the number of turns that a counter stays below, None where nobody knows it."""
+"""The symbols of extents and of loops' counters: the number of turns that a counter stays below, None for others."""
 
 _MOST_STEPS = 8
 """Atoms that a proof replaces: there are two ways to replace a maximum."""
@@ -27,14 +28,21 @@ _turns: ContextVar[Turns] = ContextVar("turns", default=_NONE)
 
 
 def turns_of(graph: Graph) -> Turns:
-    """What the types of a graph say of its loops' counters, outer loops first."""
+    """What the types of a graph say of extents, and of its loops' counters, outer loops first."""
     loops = [node for node in graph.walk() if node.kind == "prim::Loop"]
-    return {str(number_of(loop.blocks[0].inputs[0])): number_of(loop.inputs[0]) for loop in loops}
+    return extents_of(binders(graph)) | {
+        str(number_of(loop.blocks[0].inputs[0])): number_of(loop.inputs[0]) for loop in loops
+    }
 
 
 def number_of(value: Value) -> Dim | None:
     """The number that an int is, where its type tells it."""
     return value.type.dim if isinstance(value.type, IntType) else None
+
+
+def extents_of(owners: Mapping[str, Value]) -> Turns:
+    """The symbols that are extents of tensors, where `owners` are the values that tell what symbols are."""
+    return {name: None for name, value in owners.items() if name[0] == "u" and isinstance(value.type, TensorType)}
 
 
 @contextmanager

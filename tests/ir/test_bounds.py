@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optc.ir.bounds import assuming, is_not_negative
+from optc.ir.bounds import assuming, is_not_negative, turns_of
 from optc.ir.dims import Dim, floordiv, maximum, minimum, modulo, substitute, symbol
+from optc.ir.parser import parse_graph
 
 N, I, J, U = symbol("s0"), symbol("outer"), symbol("inner"), symbol("u0")
 
@@ -73,3 +74,13 @@ def test_a_proof_holds_whatever_the_symbols_are(dim: Dim, step: int, u: int) -> 
         for i in range(n):
             for j in range(substitute(inner, {"outer": i})):
                 assert substitute(dim, {"s0": n, "outer": i, "inner": j, "u0": u}) >= 0
+
+
+def test_extents_that_tensors_tell_are_not_negative() -> None:
+    graph = parse_graph("""
+graph(%x : Float(u0, 3), %n : int(u1)):
+  return (%x)
+""")
+    with assuming(turns_of(graph)):
+        assert is_not_negative(symbol("u0") * 2) and not is_not_negative(symbol("u1"))
+    assert not is_not_negative(symbol("u0"))
