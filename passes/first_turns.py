@@ -26,6 +26,7 @@ from optc.pipeline import Context, graph_pass
 _ENDLESS = 2**62
 """Loops that may have as many turns as this go on while a condition holds: nobody counts their turns."""
 _MOST_TURNS = 8
+_WORTH_A_TURN = 1.25
 
 
 @graph_pass(
@@ -62,14 +63,34 @@ def _helps(graph: Graph, number: int, context: Context) -> bool:
     """True where fewer values are open once the first turn of a loop is written out, or the first few certain ones."""
     trial = graph.copy()
     loop = _loops(trial)[number]
+    before = _open_in(loop)
     for _ in range(_MOST_TURNS):
+        was_certain = runs_at_least_once(loop)
         _write_first_turn(loop)
+        pipeline.run(trial, "infer-shapes", context=context, keep_graphs=False)
+        if not was_certain and not _is_settled(_open_in(loop), before):
+            return False  # nothing that it carries is known any better, which is what other passes would go by
         pipeline.run(trial, "simplify", context=context, keep_graphs=False)
-        if _count_open(trial) < _count_open(graph):
+        if _is_settled(_open_in(loop), before) and _count_open(trial) < _count_open(graph):
             return True
         if loop.owner is None or not runs_at_least_once(loop):
             return False
     return False
+
+
+def _open_in(loop: Node) -> tuple[int, int]:
+    """How many values are open that a loop carries, and in its turns."""
+    if loop.owner is None or _is_over(loop):
+        return 0, 0
+    return sum(map(_is_open, loop.blocks[0].inputs)), sum(map(_is_open, _values_in(loop)))
+
+
+def _is_settled(now: tuple[int, int], before: tuple[int, int]) -> bool:
+    """True where a turn of its own was worth it: it settles something that the others carry, or much of what they do.
+
+    Each costs a copy of the loop's turn, and what only leaves the loop is no matter of its turns.
+    """
+    return now[0] < before[0] or now[1] * _WORTH_A_TURN <= before[1]
 
 
 def _count_open(graph: Graph) -> int:
