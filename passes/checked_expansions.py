@@ -120,13 +120,20 @@ def _check_met_operands(node: Node, shapes: Shapes) -> bool:
         for axis in axes:
             having = [value for value in expanded if len(shapes[value]) >= -axis and shapes[value][axis] != 1]
             extents = {value: _extent(b, value, axis) for value in having}
-            common = reduce(common_extent, extents.values()) if target not in extents else extents.pop(target)
+            model = target if target in extents else _longest({value: shapes[value][axis] for value in having})
+            common = reduce(common_extent, extents.values()) if model is None else extents.pop(model)
             for value, extent in extents.items():
                 places = _places(b, extent, common)
                 inputs = [expanded[value], b.value(axis), places]
                 expanded[value] = b.graph.insert("aten::index_select", inputs, (TENSOR,)).output
         node.set_inputs([expanded.get(value, value) for value in node.inputs])
     return True
+
+
+def _longest(extents: dict[Value, Dim]) -> Value | None:
+    """The value that has the extent which all have in common, where one of them certainly does."""
+    common = reduce(common_extent, extents.values())
+    return next((value for value, extent in extents.items() if extent == common), None)
 
 
 def _open_axes(shapes: Sequence[Sequence[Dim]]) -> list[int]:

@@ -114,6 +114,7 @@ pipeline.name_pipeline(
     "default",
     "capture, infer-shapes, draw-order, simplify, repeat(agreeing-ranks, simplify), "
     "repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
+    "repeat(first-turns, simplify, agreeing-ranks, loop-unrolling), repeat(checked-expansions, simplify), "
     "repeat(first-turns, simplify, agreeing-ranks, loop-unrolling), "
     "repeat(nested-tensors, checked-views, simplify), "
     "repeat(split-lists, lower-tuples, ragged-lists, dead-code-elimination), growing-lists, list-buffers, "

@@ -17,6 +17,10 @@ def common_extent(left: Dim, right: Dim) -> Dim:
     for known in (left, right):
         if isinstance(known, int) and known != 1:
             return known
+    if _is_cut(right, left):
+        return left
+    if _is_cut(left, right):
+        return right
     mine, others = _met(left), _met(right)
     if set(others) <= set(mine):
         return left
@@ -24,6 +28,16 @@ def common_extent(left: Dim, right: Dim) -> Dim:
         return right
     together = [*mine, *(extent for extent in others if extent not in mine)]
     return reduce(maximum, together) * minimum(1, reduce(minimum, together))
+
+
+def _is_cut(extent: Dim, other: Dim) -> bool:
+    """True for what is left of `other` at most so many: it is as long where they may meet.
+
+    A number that is at least 1 cuts off nothing, or else neither the two are equal nor is one of them 1.
+    """
+    cut = _application(extent, "min")
+    sides = () if cut is None else ((cut.left, cut.right), (cut.right, cut.left))
+    return any(kept == other and isinstance(most, int) and most >= 1 for kept, most in sides)
 
 
 def _met(extent: Dim) -> Sequence[Dim]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from optc.ir.dims import Dim, substitute, symbol
+from optc.ir.dims import Dim, minimum, substitute, symbol
 from optc.ops.common_extents import common_extent
 
 NAMES = ("u0", "u1", "u2", "u3")
@@ -40,3 +40,15 @@ def test_what_met_an_extent_before_stays_as_it_is(first: int) -> None:
 def test_a_known_extent_is_the_common_one() -> None:
     assert common_extent(symbol("u0"), 4) == 4
     assert common_extent(0, symbol("u0")) == 0
+
+
+@given(extent=st.integers(0, 9), most=st.integers(1, 9))
+def test_what_is_left_of_an_extent_has_that_extent_where_they_may_meet(extent: int, most: int) -> None:
+    whole, left = symbol("u0"), minimum(symbol("u0"), most)
+    assert common_extent(whole, left) == common_extent(left, whole) == whole
+    meet = {extent, min(extent, most)} - {1}
+    assert len(meet) > 1 or meet <= {extent}
+
+
+def test_of_what_is_left_of_an_extent_nothing_may_be() -> None:
+    assert common_extent(symbol("u0"), minimum(symbol("u0"), symbol("u1"))) != symbol("u0")

@@ -55,3 +55,41 @@ def test_what_is_added_in_place_has_the_extents_of_its_target(program: Program) 
         with pytest.raises(RuntimeError) as expected:
             program(*refused)
         assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
+
+
+class Decoder(torch.nn.Module):
+    """Greedy decoding of growing prefixes, whose mask only running tells to be causal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(9, 8)
+        self.positions = torch.nn.Parameter(torch.randn(6, 8))
+        self.attention = torch.nn.Linear(8, 24)
+        self.last = torch.nn.Linear(8, 9)
+
+    def forward(self, tokens: Tensor, turns: int) -> Tensor:
+        for _ in range(turns):
+            rows = tokens.size(1)
+            mask: Tensor | None = torch.triu(torch.full((rows, rows), float("-inf")), 1)
+            if mask is not None:
+                causal = bool((mask == torch.triu(torch.full((rows, rows), float("-inf")), 1)).all())
+                mask = None if causal else mask
+            embedded = self.embedding(tokens) + self.positions[:rows]
+            q, k, v = self.attention(embedded).chunk(3, -1)
+            seen = torch.nn.functional.scaled_dot_product_attention(q, k, v, mask)
+            best = self.last(seen[:, -1]).argmax(-1, keepdim=True)
+            tokens = torch.cat([tokens, best], 1)
+            if bool((best == 2).all()):
+                break
+        return tokens
+
+
+def test_prefixes_that_grow_meet_their_positions() -> None:
+    torch.manual_seed(0)
+    module = torch.jit.script(Decoder().eval())
+    fast = torch.compile(module, fallback="error")
+    for rows, turns in ((2, 3), (2, 5), (3, 4)):
+        tokens = torch.arange(rows).reshape(rows, 1) + 3
+        assert torch.equal(fast(tokens, turns), module(tokens, turns))
+    with pytest.raises(RuntimeError, match="must match the size of tensor b"):
+        fast(torch.arange(6, dtype=torch.int64).reshape(2, 3) + 3, 9)
