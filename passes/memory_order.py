@@ -53,7 +53,7 @@ def is_in_rows(value: Value, assumed: set[Value]) -> bool:
         carried = (node.inputs[value.offset + 2], node.blocks[0].outputs[value.offset + 1])
         return all(is_in_rows(item, assumed) for item in carried)
     operator = operator_of(node)
-    if makes_rows(node) or isinstance(operator, Operator) and _always_gives_rows(operator):
+    if makes_rows(node) or isinstance(operator, Operator) and _always_gives_rows(node, operator):
         return True
     if node.kind == "prim::OutOfRows":
         return False
@@ -95,10 +95,12 @@ def _keeps_format(node: Node) -> bool:
     return given.is_constant and given.constant in (None, 0, 1)
 
 
-def _always_gives_rows(operator: Operator) -> bool:
+def _always_gives_rows(node: Node, operator: Operator) -> bool:
     """True for products, and for what brings its results into rows whatever order its arguments have, as softmax does."""
     is_product = operator.lowering in MATRIX_PRODUCTS
-    return is_product or operator.makes_rows or ORDERS.get(operator.schema.name) is in_rows
+    makes_rows = operator.makes_rows
+    does = makes_rows(node) if callable(makes_rows) else makes_rows
+    return is_product or does or ORDERS.get(operator.schema.name) is in_rows
 
 
 def source_of_order(value: Value) -> Value:

@@ -221,12 +221,39 @@ def _is_of_one(node: Node) -> bool:
     return listed.kind != "prim::ListConstruct" or len(listed.inputs) == 1
 
 
+def _gives_rows(node: Node) -> bool:
+    """True where PyTorch multiplies two matrices, or batches of them, and has nothing to permute in the product.
+
+    Dimensions of extent 1 are no dimensions to it, so nothing may be 1 for one operand alone, or in what is summed.
+    """
+    equation, listed = node.inputs[0], node.inputs[1].node
+    if not equation.is_constant or listed.kind != "prim::ListConstruct" or len(listed.inputs) != 2:
+        return False
+    operands, arrow, result = equation.constant.replace(" ", "").partition("->")
+    mine, _, other = operands.partition(",")
+    shapes = [value.type.shape for value in listed.inputs if isinstance(value.type, TensorType)]
+    if not arrow or len(set(mine)) != len(mine) or len(set(other)) != len(other):
+        return False
+    if "." in operands or [len(shape or ()) for shape in shapes] != [len(mine), len(other)]:
+        return False
+    first, second = dict(zip(mine, shapes[0] or ())), dict(zip(other, shapes[1] or ()))
+    both = [letter for letter in mine if letter in second]
+    summed = [letter for letter in both if letter not in result]
+    extents = [first[letter] for letter in summed]
+    if not summed or any(extent == 1 or is_runtime(extent) for extent in extents):
+        return False
+    if any(first[letter] != second[letter] for letter in both) or set(mine + other) - set(summed) != set(result):
+        return False
+    return list(result) == sorted(result, key=lambda letter: 0 if letter in both else 1 if letter in first else 2)
+
+
 define(
     "aten::einsum(str equation, Tensor[] tensors, *, int[]? path=None) -> Tensor",
     infer=_infer_einsum,
     reference=_reference_einsum,
     decompose=_decompose_einsum,
     shares=_is_of_one,
+    makes_rows=_gives_rows,
 )
 
 

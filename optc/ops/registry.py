@@ -132,7 +132,7 @@ class Operator:
     keeps when it runs the whole program. `shares(node)`: a result may be memory of an argument, though torch's schema
     says that it is not. `draws_when(node)`: it draws random numbers, where not every node of it does. `in_rows`: a result
     of tensors whose elements lie row by row lies so too in PyTorch, however native code computes it; `makes_rows`: it
-    does whatever it is given. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
+    does whatever it is given, or a node of it does. `is_elementwise`: what is drawn for an element has nothing to do with the shape of its
     tensor. `asked_first`: eager code tries it before the overloads declared before it, which scripts do not. `overlap` says what
     may share memory when it writes. `refuses` names element types that it does not take
     (`optc.ops.element_types`). `functional` is the operator without mutation, for in-place and `out=` forms. `parts` says how it works on
@@ -166,7 +166,7 @@ class Operator:
         shares: Shares | None = None,
         draws_when: Shares | None = None,
         in_rows: bool = False,
-        makes_rows: bool = False,
+        makes_rows: bool | Shares = False,
         is_elementwise: bool = False,
         asked_first: bool = False,
         overlap: Overlap = Overlap.ALIGNED,
@@ -277,7 +277,7 @@ def define(
     shares: Shares | None = None,
     draws_when: Shares | None = None,
     in_rows: bool = False,
-    makes_rows: bool = False,
+    makes_rows: bool | Shares = False,
     is_elementwise: bool = False,
     asked_first: bool = False,
     overlap: Overlap = Overlap.ALIGNED,

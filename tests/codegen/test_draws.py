@@ -188,6 +188,7 @@ def of_what_comes_into_rows(x):
         optc.randn_like(turned.masked_fill(turned > 0, 1.0)), optc.rand_like(optc.cumsum(turned, 0)),
         optc.rand_like(x.transpose(0, 1).reshape(-1, 5) + 1), optc.rand_like(turned.permute(1, 2, 0) + 1),
         optc.rand_like(turned.flatten(1).t() + 1),
+        optc.rand_like(optc.einsum("nij,nkj->nik", x, x) + 1), optc.rand_like(optc.einsum("ijk,kl->ijl", x, x[0, :5]) + 1),
     )  # fmt: skip
 
 
