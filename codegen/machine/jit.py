@@ -17,14 +17,17 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from optc.codegen.machine import loader
-from optc.codegen.machine.effort import effort_for
 from optc.codegen.machine.elf import UnknownObject
 from optc.codegen.machine.host import Target
 from optc.codegen.machine.object_cache import ObjectCache, object_cache
 from optc.locks import ForkLock
 from optc.thread_count import get_num_threads
+
+if TYPE_CHECKING:
+    from optc.codegen.machine.effort import Effort
 
 CODEGEN_VERSION = 2
 """Raised whenever equal text must not give an old object: a change of the pipeline or of the object format."""
@@ -67,6 +70,12 @@ def _backend() -> ModuleType:
     from optc.codegen.machine import backend
 
     return backend
+
+
+def _effort_for(text: str, target: Target) -> "Effort":
+    from optc.codegen.machine.effort import effort_for  # programs from the cache do without
+
+    return effort_for(text, target)
 
 
 # The processor ---------------------------------------------------------------------------------------------------
@@ -178,7 +187,7 @@ def _emit_all(texts: Sequence[str], target: Target) -> list[bytes]:
         while waiting and not failures:
             try:
                 text = waiting.pop()
-                made[text] = _backend().emit_object(text, target, effort_for(text, target))
+                made[text] = _backend().emit_object(text, target, _effort_for(text, target))
             except IndexError:
                 return
             except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
@@ -237,7 +246,7 @@ def _compile_generated(
 
 def _emit(text: str, target: Target) -> bytes:
     counts.compiled += 1
-    compiled: bytes = _backend().emit_object(text, target, effort_for(text, target))
+    compiled: bytes = _backend().emit_object(text, target, _effort_for(text, target))
     return compiled
 
 
@@ -257,21 +266,21 @@ def _remembered(key: str, make: Callable[[], bytes], cached: bool) -> bytes:
 def assembly(text: str, target: Target | None = None) -> str:
     """The assembly text that `compile_module` encodes.  Raises: InvalidIR."""
     aimed = target or host_target()
-    shown: str = _backend().emit_assembly(text, aimed, effort_for(text, aimed))
+    shown: str = _backend().emit_assembly(text, aimed, _effort_for(text, aimed))
     return shown
 
 
 def optimized(text: str, target: Target | None = None) -> str:
     """The module after LLVM's passes, as text.  Raises: InvalidIR."""
     aimed = target or host_target()
-    with _backend().optimized_module(text, aimed, effort_for(text, aimed)) as module:
+    with _backend().optimized_module(text, aimed, _effort_for(text, aimed)) as module:
         return str(module)
 
 
 def object_key(text: str, target: Target) -> str:
     """Under which name the disk cache keeps the object of a module's text."""
     machine = (target.triple, target.cpu, target.features)
-    effort = effort_for(text, target)
+    effort = _effort_for(text, target)
     how = str(CODEGEN_VERSION), ",".join(effort.passes), str(effort.level)
     return digest_of("object", text, *how, toolchain(), *machine)
 
