@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from optc import config
 from optc.cli.main import main as run_command
+from optc.ops.quantized_parts import works_on_integers
 from optc.ops.registry import Interpreted, Operator, all_operators, lookup
 from optc.passes import pipelines
 from optc.pipeline import all_passes, named_pipelines
@@ -94,7 +95,11 @@ def operators() -> str:
     """Every operator, what native code does with it, and its in-place form."""
     functional = [operator for operator in all_operators() if operator.functional is None]
     written = {id(operator.functional) for operator in all_operators() if _is_inplace(operator)}
-    native = [operator for operator in functional if not isinstance(operator.lowering, Interpreted)]
+    native = [
+        operator
+        for operator in functional
+        if works_on_integers(operator) or not isinstance(operator.lowering, Interpreted)
+    ]
     lines = [
         NOTE,
         "# Operators",
@@ -107,6 +112,8 @@ def operators() -> str:
     for operator in sorted(functional, key=lambda item: item.name):
         how = LOWERINGS[type(operator.lowering).__name__]
         reason = f": {operator.lowering.reason}" if isinstance(operator.lowering, Interpreted) else ""
+        if works_on_integers(operator):
+            how, reason = "with integers, where scales are constants", ""
         lines.append(f"| `{operator.schema}` | {how}{reason} | {'yes' if id(operator) in written else ''} |")
     return "\n".join(line.replace("|  |", "| |") for line in lines) + "\n"
 

@@ -13,6 +13,9 @@ from optc.ir.graph import Node
 from optc.ir.inline import callee_of
 from optc.pipeline import writes_memory
 
+_LOADING = frozenset({"__setstate__"})
+"""What an archive's reader calls, before there is anything to compile."""
+
 
 def writing_methods(root: ScriptObject, compiled: Function | None) -> Iterator[tuple[ScriptObject, Function]]:
     """The methods that may write attributes, with their objects: those of `root`, and those of the objects in it that
@@ -24,7 +27,7 @@ def writing_methods(root: ScriptObject, compiled: Function | None) -> Iterator[t
     writing: dict[Function, bool] = {}
     for owner in objects:
         for method in owner.type.methods.values():
-            is_known = method is compiled or (owner is not root and method in called)
+            is_known = method is compiled or method.base_name in _LOADING or (owner is not root and method in called)
             if not is_known and _may_write(method, writing):
                 yield owner, method
 

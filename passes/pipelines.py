@@ -74,6 +74,7 @@ from optc.passes import (
     split_dictionaries,
     split_lists,
     split_optionals,
+    split_quantized,
     strided_rows,
     tensor_lengths,
     unpack_views,
@@ -88,7 +89,7 @@ PASSES = (
     unpack_views, settled_memory, overlapping_writes, functionalize, returned_arguments, infer_shapes, draw_order,
     nested_tensors, strided_rows, lower_containers, split_dictionaries, handed_lists, empty_lists, chosen_items,
     split_optionals, object_constants, canonicalize, constant_folding, branch_simplification, common_subexpressions,
-    dead_code_elimination, agreeing_ranks, loop_trip_counts,
+    dead_code_elimination, split_quantized, agreeing_ranks, loop_trip_counts,
     loop_unrolling, first_turns, checked_views, checked_expansions, checked_extents, split_lists, ragged_lists, growing_lists,
     list_buffers, flatten_outputs, decompose,
     complex_borders, split_complex, layout, loop_invariant_hoisting, loop_batching, addmm_fusion, drop_messages, own_results,
@@ -112,7 +113,7 @@ pipeline.name_pipeline(
 )
 pipeline.name_pipeline(
     "default",
-    "capture, infer-shapes, draw-order, simplify, repeat(agreeing-ranks, simplify), "
+    "capture, infer-shapes, draw-order, simplify, repeat(split-quantized, agreeing-ranks, simplify), "
     "repeat(loop-trip-counts, loop-unrolling, strided-rows, simplify), "
     "repeat(first-turns, simplify, agreeing-ranks, loop-unrolling), repeat(checked-expansions, simplify), "
     "repeat(first-turns, simplify, agreeing-ranks, loop-unrolling), "

@@ -19,6 +19,7 @@ from optc.ir.graph import Graph, Node
 from optc.ir.schema import Argument
 from optc.jit.frontend.type_rules import why_not_implemented
 from optc.ops.packed_parameters import native_method
+from optc.ops.quantized_parts import works_on_integers
 from optc.ops.registry import Interpreted, operator_of
 from optc.passes.inline import erase_types
 from optc.pipeline import Context, run
@@ -214,7 +215,9 @@ def state_of(node: Node) -> tuple[str, str]:
     operator = operator_of(node)
     if operator is not None:
         lowering = operator.lowering
-        return (INTERPRETED, lowering.reason) if isinstance(lowering, Interpreted) else (NATIVE, "")
+        if isinstance(lowering, Interpreted) and not works_on_integers(operator):
+            return INTERPRETED, lowering.reason
+        return NATIVE, ""
     if node.kind == "prim::CallMethod":
         owner = node.inputs[0].type
         if native_method(str(owner), str(node.attributes["name"])) is not None:

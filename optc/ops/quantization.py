@@ -95,7 +95,8 @@ declare_quantized(
     _reference_per_channel,
 )
 
-_SMALLEST_SCALE = 6.1e-5
+SMALLEST_SCALE = 6.1e-5
+NO_RANGE = "In ChooseQuantizationParams, min should be less than or equal to max"
 
 
 def choose_quantizer(least: float, largest: float, low: int, high: int) -> tuple[float, int]:
@@ -107,15 +108,15 @@ def choose_quantizer(least: float, largest: float, low: int, high: int) -> tuple
     scale = (largest - least) / (high - low)
     if np.float32(scale) == 0.0 or np.isinf(np.float32(1) / np.float32(scale)):
         scale = 0.1
-    if scale < _SMALLEST_SCALE:
-        amplifier = _SMALLEST_SCALE / scale
-        scale = _SMALLEST_SCALE
+    if scale < SMALLEST_SCALE:
+        amplifier = SMALLEST_SCALE / scale
+        scale = SMALLEST_SCALE
         least, largest = least * amplifier, largest * amplifier
     from_least, from_largest = low - least / scale, high - largest / scale
     is_first = abs(low) - abs(least / scale) < abs(high) - abs(largest / scale)
     point = from_least if is_first else from_largest
     if not math.isfinite(point):
-        raise RuntimeError("In ChooseQuantizationParams, min should be less than or equal to max")
+        raise RuntimeError(NO_RANGE)
     return scale, round(min(max(point, low), high))
 
 
@@ -136,11 +137,11 @@ declare_quantized(
     lambda x, dtype, reduce_range: quantized(x, dynamic_quantizer(x, _checked(x, dtype), reduce_range)),
 )
 
-_QUANTIZED_OF = {dtypes.UINT8: dtypes.QUINT8, dtypes.INT8: dtypes.QINT8, dtypes.INT32: dtypes.QINT32}
+QUANTIZED_OF = {dtypes.UINT8: dtypes.QUINT8, dtypes.INT8: dtypes.QINT8, dtypes.INT32: dtypes.QINT32}
 
 
 def _of_integers(x: TensorType) -> TensorType:
-    kind = _QUANTIZED_OF.get(operand_type(x))
+    kind = QUANTIZED_OF.get(operand_type(x))
     if kind is None:
         raise RuntimeError(f"{operand_type(x).label} are no integers of quantized tensors")
     return TensorType(kind, known_shape(x))

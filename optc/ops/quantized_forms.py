@@ -107,12 +107,13 @@ def _by_reference(name: str) -> Callable[..., Array]:
 
 
 def _averaged(name: str) -> Callable[..., Array]:
-    """The operator's own reference over integers, whose means are exact: halves go to even integers as in PyTorch."""
+    """The operator's own reference over integers: rounded to float32, means that are halves are exact, and go to even
+    integers as in PyTorch."""
     reference = _reference_of(name)
 
     def run(x: Array, *rest: Any) -> Array:
         quantizer = quantizer_of(x)
-        means = reference(integers_of(x) - np.float64(quantizer.zero_point), *rest)
+        means = reference(integers_of(x) - np.float64(quantizer.zero_point), *rest).astype(np.float32)
         integers = np.clip(np.rint(means + quantizer.zero_point), *quantizer.bounds)
         return with_quantizer(integers.astype(quantizer.dtype.numpy), quantizer)
 
@@ -193,8 +194,9 @@ for _name in (
 for _name in ("avg_pool2d", "avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"):
     _give_form(f"aten::{_name}", _averaged(f"aten::{_name}"))
 for _name in (
-    "aten::max_pool1d", "aten::max_pool2d", "aten::max_pool3d", "aten::upsample_nearest1d",
-    "aten::upsample_nearest1d.vec", "aten::upsample_nearest2d", "aten::upsample_nearest2d.vec",
-    "aten::upsample_nearest3d", "aten::upsample_nearest3d.vec", "aten::max", "aten::min", "aten::sort", "aten::topk",
+    "aten::max_pool1d", "aten::max_pool2d", "aten::max_pool3d", "aten::max", "aten::min", "aten::sort", "aten::topk",
 ):  # fmt: skip
     _give_form(_name, _by_integers(_name))
+for _name in ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"):
+    for _overload in ("", ".vec"):
+        _give_form(f"aten::{_name}{_overload}", _by_reference(f"aten::{_name}{_overload}"))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from optc.ir import dtypes
-from optc.ir.dims import fresh
+from optc.ir.dims import Dim, fresh
 from optc.ir.function import ScriptObject
 from optc.ir.types import TensorType
 from optc.ops import convolution, transposed_convolution
@@ -41,7 +41,7 @@ from optc.ops.quantizers import (
     quantizer_of,
     with_quantizer,
 )
-from optc.ops.shapes import known_shape
+from optc.ops.shapes import Shape, known_shape
 
 Array = np.ndarray[Any, Any]
 
@@ -111,8 +111,9 @@ def half_linear(x: Array, layer: PackedLinear) -> Array:
     return (result if layer.bias is None else result + layer.bias).astype(np.float32)
 
 
-def _with_new_last(dtype: dtypes.DType | None, x: TensorType) -> TensorType:
-    return TensorType(dtype or operand_type(x), (*known_shape(x)[:-1], fresh()))
+def _with_new_last(dtype: dtypes.DType | None, x: TensorType, packed: Any) -> TensorType:
+    outputs = len(linear_of(packed).weight) if isinstance(packed, ScriptObject) else fresh()
+    return TensorType(dtype or operand_type(x), (*known_shape(x)[:-1], outputs))
 
 
 def _relu(x: Array) -> Array:
@@ -122,19 +123,19 @@ def _relu(x: Array) -> Array:
 for _suffix, _has_relu in (("", False), ("_relu", True)):
     declare_quantized(
         f"quantized::linear{_suffix}(Tensor X, {LINEAR} W_prepack, float Y_scale_i, int Y_zero_point_i) -> Tensor Y",
-        lambda x, *rest: _with_new_last(None, x),
+        lambda x, packed, *rest: _with_new_last(None, x, packed),
         lambda x, packed, scale, zero_point, has_relu=_has_relu: _linear(x, packed, scale, zero_point, has_relu),
     )
     declare_quantized(
         f"quantized::linear{_suffix}_dynamic(Tensor X, {LINEAR} W_prepack, bool reduce_range=False) -> Tensor Y",
-        lambda x, *rest: _with_new_last(dtypes.FLOAT32, x),
+        lambda x, packed, *rest: _with_new_last(dtypes.FLOAT32, x, packed),
         lambda x, packed, reduce_range, after=_relu if _has_relu else np.asarray: after(
             dynamic_linear(x, linear_of(packed), reduce_range)
         ),
     )
     declare_quantized(
         f"quantized::linear{_suffix}_dynamic_fp16(Tensor X, {LINEAR} W_prepack) -> Tensor Y",
-        lambda x, *rest: _with_new_last(dtypes.FLOAT32, x),
+        lambda x, packed, *rest: _with_new_last(dtypes.FLOAT32, x, packed),
         lambda x, packed, after=_relu if _has_relu else np.asarray: after(half_linear(x, linear_of(packed))),
     )
 
@@ -218,9 +219,24 @@ def _dynamic_convolution(x: Array, packed: Any, reduce_range: bool, spatial: int
     return found[:, :, 0] if spatial == 1 else found
 
 
-def _convolved_type(dtype: dtypes.DType | None, x: TensorType) -> TensorType:
+def _convolved_type(dtype: dtypes.DType | None, x: TensorType, packed: Any, spatial: int) -> TensorType:
     shape = known_shape(x)
-    return TensorType(dtype or operand_type(x), (shape[0], *(fresh() for _ in shape[1:])))
+    found: tuple[Dim, ...] = (shape[0], *(fresh() for _ in shape[1:]))
+    if isinstance(packed, ScriptObject) and len(shape) == spatial + 2:
+        found = _convolved_shape(shape, convolution_of(packed, spatial), spatial)
+    return TensorType(dtype or operand_type(x), found)
+
+
+def _convolved_shape(shape: Shape, layer: PackedConvolution, spatial: int) -> Shape:
+    lifted = (*shape[:2], 1, *shape[2:]) if spatial == 1 else shape
+    x, weight = (TensorType(dtypes.FLOAT32, tuple(extents)) for extents in (lifted, layer.weight.shape))
+    if layer.is_transposed:
+        more = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+        found = known_shape(transposed_convolution.infer(x, weight, None, *more))
+    else:
+        how = (layer.stride, layer.padding, layer.dilation, layer.groups)
+        found = known_shape(convolution.infer(x, weight, None, *how))
+    return (*found[:2], *found[3:]) if spatial == 1 else found
 
 
 def _declare_convolutions(spatial: int) -> None:
@@ -234,7 +250,7 @@ def _declare_convolutions(spatial: int) -> None:
         is_overloaded = name == "conv" and spatial > 1
         declare_quantized(
             operator + (".new" if is_overloaded else "") + fresh_schema,
-            lambda x, *rest: _convolved_type(None, x),
+            lambda x, packed, *rest: _convolved_type(None, x, packed, spatial),
             lambda x, packed, scale, zero_point, has_relu=has_relu: _convolution(
                 x, packed, scale, zero_point, spatial, has_relu
             ),
@@ -242,7 +258,7 @@ def _declare_convolutions(spatial: int) -> None:
         if is_overloaded:  # with parameters that the packed weights hold as well
             declare_quantized(
                 f"{operator}(Tensor qx, {packed} weight, {old}float output_scale, int output_zero_point) -> Tensor",
-                lambda x, *rest: _convolved_type(None, x),
+                lambda x, packed, *rest: _convolved_type(None, x, packed, spatial),
                 lambda x, packed, stride, padding, dilation, groups, scale, zero_point, has_relu=has_relu: _convolution(
                     x, packed, scale, zero_point, spatial, has_relu
                 ),
@@ -251,7 +267,7 @@ def _declare_convolutions(spatial: int) -> None:
         operator = f"quantized::{name}{spatial}d"
         declare_quantized(
             f"{operator}_dynamic(Tensor qx, {packed} packed_weight, bool reduce_range=False) -> Tensor",
-            lambda x, *rest: _convolved_type(dtypes.FLOAT32, x),
+            lambda x, packed, *rest: _convolved_type(dtypes.FLOAT32, x, packed, spatial),
             lambda x, packed, reduce_range: _dynamic_convolution(x, packed, reduce_range, spatial),
         )
         prepack_numbers = numbers.replace("int[] dilation", f"{more}int[] dilation")

@@ -91,12 +91,14 @@ MODULES = {
     "a GRU cell": cell,
     "an embedding": embedding,
 }
+RECURRENT = {"an LSTM", "a GRU", "an LSTM with weights in half", "a GRU cell"}
+"""Their steps are computed by numpy."""
 
 
 def flat(value: Any) -> list[Any]:
     if isinstance(value, tuple | list):
         return [item for part in value for item in flat(part)]
-    return [value.detach().numpy()]
+    return [] if value is None else [value.detach().numpy()]
 
 
 @pytest.mark.parametrize("is_traced", [False, True], ids=["scripted", "traced"])
@@ -113,6 +115,7 @@ def test_a_quantised_module_is_pytorchs(name: str, is_traced: bool, capsys: Any,
     for found in (loaded(*mine), fast(*mine), fast(*mine)):
         for expected, result in zip(wanted, flat(found), strict=True):
             np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+    assert bool(fast.fallbacks) == (name in RECURRENT)
     assert main(["check", str(path)]) == 0
     capsys.readouterr()
     saved = io.BytesIO()
@@ -140,3 +143,23 @@ def test_the_integers_of_a_result_are_pytorchs() -> None:
     np.testing.assert_array_equal(found.int_repr().numpy(), first.int_repr().numpy())
     np.testing.assert_array_equal(other.numpy(), integers.numpy())
     assert point == same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_traced", [False, True], ids=["scripted", "traced"])
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "googlenet"])
+def test_a_quantised_network_of_torchvision_is_compiled_whole(name: str, is_traced: bool) -> None:
+    pytest.importorskip("tests.models.torchvision_operators")
+    models = pytest.importorskip("torchvision.models.quantization")
+    torch.manual_seed(0)
+    network, x = getattr(models, name)(weights=None, quantize=False).eval(), torch.randn(2, 3, 64, 64)
+    network.fuse_model()
+    network.qconfig = quantization.get_default_qconfig("fbgemm")
+    quantization.prepare(network, inplace=True)(x)
+    quantization.convert(network, inplace=True)
+    program = torch.jit.trace(network, x, check_trace=False) if is_traced else torch.jit.script(network)
+    saved = io.BytesIO()
+    torch.jit.save(program, saved)
+    fast = optc.compile(optc.jit.load(saved.getvalue()), fallback="error")
+    for expected, result in zip(flat(program(x)), flat(fast(optc.from_numpy(x.numpy()))), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
