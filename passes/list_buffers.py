@@ -24,6 +24,7 @@ from optc.ops.builder import Builder
 from optc.ops.promotion import default_float
 from optc.passes.growing_lists import read_rows
 from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists, rows_of
+from optc.passes.list_open_rows import OpenRowForm, is_stacked
 from optc.passes.list_pieces import PieceForm, joined_axis
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
@@ -61,6 +62,9 @@ def list_buffers(graph: Graph) -> bool:
         axis = joined_axis(family)
         if axis is not None:
             Replacement(graph, family, PieceForm(graph, family.types[0], axis)).run()
+            changed = True
+        elif is_stacked(family):
+            Replacement(graph, family, OpenRowForm(graph, family)).run()
             changed = True
     return changed
 

@@ -43,6 +43,48 @@ def listed(x: Tensor, y: Tensor, turns: int) -> Tensor:
     return torch.stack(found)
 
 
+@torch.jit.script
+def stacked(x: Tensor, y: Tensor, turns: int) -> Tensor:
+    shown, other = x[x > 0], y[y > 0]
+    found: list[Tensor] = []
+    while len(found) < turns:
+        shown = torch.sigmoid(shown + other)
+        found.append(shown)
+    return torch.stack(found, 1)
+
+
+@torch.jit.script
+def stacked_before(x: Tensor, y: Tensor, turns: int) -> Tensor:
+    shown, other = x[x > 0], y[y > 0]
+    found: list[Tensor] = []
+    while len(found) < turns:
+        found.append(shown)
+        shown = shown + other
+    return torch.stack(found)
+
+
+@pytest.mark.parametrize("program", [stacked, stacked_before])
+def test_what_is_stacked_is_as_long_as_the_first(program: Program) -> None:
+    fast = torch.compile(program, fallback="error")
+    x, y = torch.tensor([1.0, -1, 2, 3]), torch.tensor([0.5, 2, 3, -1, -2])
+    for given in ((x, y, 3), (torch.cat([x, x]), torch.cat([y, y]), 9), (x, torch.tensor([2.0, -1]), 2)):
+        assert torch.allclose(fast(*given), program(*given))
+    for refused in ((x, y, 0), (x, torch.tensor([1.0, 2, 3, 4, 5]), 2)):
+        with pytest.raises(RuntimeError) as mine:
+            fast(*refused)
+        with pytest.raises(RuntimeError) as expected:
+            program(*refused)
+        assert str(mine.value).splitlines()[-1] == str(expected.value).splitlines()[-1]
+
+
+def test_one_that_is_repeated_is_not_as_long_as_the_others() -> None:
+    fast = torch.compile(stacked_before, fallback="error")
+    one, y = torch.tensor([1.0, -1, -1, -1]), torch.tensor([0.5, 2, 3, -1, -2])
+    assert torch.equal(fast(one, y, 1), stacked_before(one, y, 1))
+    with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):
+        fast(one, y, 2)
+
+
 @pytest.mark.parametrize("program", [summed, attended, listed])
 def test_what_is_added_in_place_has_the_extents_of_its_target(program: Program) -> None:
     fast = torch.compile(program, fallback="error")
