@@ -25,7 +25,7 @@ from optc.ops.registry import operator_of
 from optc.passes.decompose import decomposition_argument, remove_between
 from optc.pipeline import graph_pass
 
-_BEGINNINGS = ("quantized::", "aten::quantize_per_tensor", MADE)
+_BEGINNINGS = ("quantized::", "aten::quantize_per_tensor", "aten::quantized_", MADE)
 
 
 @graph_pass(
@@ -64,9 +64,9 @@ class _Splitting:
             return True
         operator = operator_of(node)
         rule = None if operator is None or operator.mutates else RULES.get(operator.name)
-        if rule is None or len(node.outputs) != 1 or not node.output.has_uses or not self.is_ready(node):
+        if rule is None or not any(output.has_uses for output in node.outputs) or not self.is_ready(node):
             return False
-        if isinstance(node.output.type, ListType) and not _is_only_taken_apart(node.output):
+        if isinstance(node.outputs[0].type, ListType) and not _is_only_taken_apart(node.outputs[0]):
             return False
         before = node.previous
         with self.graph.replacing(node):
@@ -82,12 +82,12 @@ class _Splitting:
         if isinstance(result, list):
             self.lists[node.output] = result
             return True
-        if isinstance(result, Quantized):
+        if isinstance(result, Quantized):  # itself a tuple
             self.parts[node.output] = result
             return True
-        if not result.name and not result.is_parameter:
-            result.name = node.output.name
-        replace_value(self.graph, node.output, result)
+        for output, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=True):
+            value.name = value.name or output.name if not value.is_parameter else value.name
+            replace_value(self.graph, output, value)
         return True
 
     def taken(self, node: Node) -> list[Quantized]:

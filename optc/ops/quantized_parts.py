@@ -17,7 +17,7 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.graph import Value
 from optc.ops.abstract import UndecidedShape, known_dtype, normalize_dim
-from optc.ops.packed_parameters import PackedConvolution, convolution_of, embedding_of, linear_of
+from optc.ops.packed_parameters import PackedConvolution, PackedLinear, convolution_of, embedding_of, linear_of
 from optc.ops.quantization import NO_RANGE, QUANTIZED_OF, SMALLEST_SCALE
 from optc.ops.quantized_layers import centred
 from optc.ops.quantizers import (
@@ -303,26 +303,33 @@ def _any_sum_type(weights: Array) -> DType:
     return dtypes.FLOAT32 if kinds == {dtypes.FLOAT32} else dtypes.FLOAT64
 
 
-def _dynamic_linear(b: Any, x: Any, packed: Any, reduce_range: Any = False, has_relu: bool = False) -> Any:
-    _known(packed)
-    layer = linear_of(packed)
+def build_dynamic_linear(b: Any, x: Any, layer: PackedLinear, reduce_range: Any) -> Any:
+    """`dynamic_linear` of `optc.ops.quantized_layers` as operators."""
     weights, scales = centred(layer.weight), np.array(quantizer_of(layer.weight).scales, np.float32)
     numbers, scale = _dynamically(b, x, reduce_range)
     dtype = _any_sum_type(weights)
     sums = b("aten::linear", _cast(b, numbers, dtype), b.constant(weights.astype(dtype.numpy)))
     result = b("aten::mul.Tensor", _cast(b, sums, dtypes.FLOAT32), b("aten::mul.Tensor", b.constant(scales), scale))
-    if layer.bias is not None:
-        result = b("aten::add.Tensor", result, b.constant(layer.bias.astype(np.float32)))
+    return result if layer.bias is None else b("aten::add.Tensor", result, b.constant(layer.bias.astype(np.float32)))
+
+
+def build_half_linear(b: Any, x: Any, layer: PackedLinear) -> Any:
+    """`half_linear` of `optc.ops.quantized_layers` as operators, in float32."""
+    with np.errstate(over="ignore"):
+        weight = layer.weight.astype(np.float16).astype(np.float32)
+    bias = None if layer.bias is None else b.constant(layer.bias.astype(np.float32))
+    return b("aten::linear", x, b.constant(weight), bias)
+
+
+def _dynamic_linear(b: Any, x: Any, packed: Any, reduce_range: Any = False, has_relu: bool = False) -> Any:
+    _known(packed)
+    result = build_dynamic_linear(b, x, linear_of(packed), reduce_range)
     return b("aten::relu", result) if has_relu else result
 
 
 def _half_linear(b: Any, x: Any, packed: Any, has_relu: bool = False) -> Any:
     _known(packed)
-    layer = linear_of(packed)
-    with np.errstate(over="ignore"):
-        weight = layer.weight.astype(np.float16).astype(np.float32)
-    bias = None if layer.bias is None else b.constant(layer.bias.astype(np.float32))
-    result = b("aten::linear", x, b.constant(weight), bias)
+    result = build_half_linear(b, x, linear_of(packed))
     return b("aten::relu", result) if has_relu else result
 
 

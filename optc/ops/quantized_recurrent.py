@@ -13,11 +13,12 @@ import numpy as np
 from optc.ir import dtypes
 from optc.ir.dims import fresh
 from optc.ir.types import TensorType
-from optc.ops.abstract import UNKNOWN
+from optc.ops.abstract import UNKNOWN, UndecidedShape
 from optc.ops.packed_parameters import CELL, LINEAR, PackedCell, PackedLinear, cell_of, linear_of, native_object
 from optc.ops.quantization import declare_quantized
 from optc.ops.quantized_layers import dynamic_linear, half_linear
-from optc.ops.recurrent import GRU, LSTM, RELU, TANH, Cell
+from optc.ops.quantized_parts import RULES, build_dynamic_linear, build_half_linear
+from optc.ops.recurrent import GRU, LSTM, RELU, TANH, Cell, build_steps
 from optc.ops.shapes import known_shape
 
 Array = np.ndarray[Any, Any]
@@ -72,6 +73,39 @@ def _layers(
     return (x, *(np.stack(state) for state in zip(*finals)))
 
 
+def _build_affine(b: Any, x: Any, layer: PackedLinear, cell: PackedCell) -> Any:
+    return build_dynamic_linear(b, x, layer, cell.reduce_range) if cell.is_dynamic else build_half_linear(b, x, layer)
+
+
+def _build_direction(
+    b: Any, cell: Cell, packed: PackedCell, x: Any, states: tuple[Any, ...], backwards: bool
+) -> tuple[Any, tuple[Any, ...]]:
+    def advance(row: Any, inner: tuple[Any, ...]) -> tuple[Any, ...]:
+        return cell.build(b, row, _build_affine(b, inner[0], packed.hidden, packed), inner)
+
+    return build_steps(b, _build_affine(b, x, packed.input, packed), states, advance, backwards)
+
+
+def _build_layers(
+    b: Any, cell: Cell, x: Any, states: Sequence[Any], parameters: Sequence[Any], layers: int, bidirectional: bool
+) -> tuple[Any, ...]:
+    """`_layers` as operators, over steps of equally many rows. x: (steps, batch, inputs)."""
+    finals: list[tuple[Any, ...]] = []
+    directions = 2 if bidirectional else 1
+    if len(parameters) != layers * directions or any(b.shape(state)[0] != layers * directions for state in states):
+        raise UndecidedShape("every layer and direction has a state")
+    for layer in range(layers):
+        shown: list[Any] = []
+        for turn in range(directions):
+            place = layer * directions + turn
+            start = tuple(b("aten::select.int", state, 0, place) for state in states)
+            output, final = _build_direction(b, cell, cell_of(parameters[place]), x, start, turn == 1)
+            shown.append(output)
+            finals.append(final)
+        x = shown[0] if len(shown) == 1 else b("aten::cat", shown, -1)
+    return (x, *(b("aten::stack", list(final), 0) for final in zip(*finals)))
+
+
 def _declare_layers(cell: Cell) -> None:
     pair = cell.states == 2
     hidden, returns = ("Tensor[] hx", "(Tensor, Tensor, Tensor)") if pair else ("Tensor hx", "(Tensor, Tensor)")
@@ -98,6 +132,14 @@ def _declare_layers(cell: Cell) -> None:
     ) -> tuple[Array, ...]:  # fmt: skip
         return _layers(cell, data, sizes.tolist(), states_of(hx), parameters, layers, bidirectional)
 
+    def build_whole(
+        b: Any, x: Any, hx: Any, parameters: Any, biases: bool, layers: int, dropout: float, train: bool,
+        bidirectional: bool, batch_first: bool, *rest: Any,
+    ) -> tuple[Any, ...]:  # fmt: skip
+        moved = b("aten::transpose.int", x, 0, 1) if batch_first else x
+        shown, *finals = _build_layers(b, cell, moved, states_of(hx), parameters, layers, bidirectional)
+        return (b("aten::transpose.int", shown, 0, 1) if batch_first else shown, *finals)
+
     def infer(x: TensorType, *rest: Any) -> Any:
         states = states_of(rest[0] if len(known_shape(x)) == 3 else rest[1])
         kept = [TensorType(dtypes.FLOAT32, known_shape(state)) for state in states]
@@ -109,6 +151,7 @@ def _declare_layers(cell: Cell) -> None:
         infer,
         run_whole,
     )
+    RULES[f"aten::quantized_{cell.name}.input"] = build_whole
     declare_quantized(
         f"aten::quantized_{cell.name}.data(Tensor data, Tensor batch_sizes, {hidden}, {CELL}[] params, {flags}{more}) "
         f"-> {returns}",
@@ -139,6 +182,14 @@ def _declare_cell(cell: Cell) -> None:
         states = _step(cell, packed, from_input, tuple(hx) if pair else (hx,))
         return states if pair else states[0]
 
+    def build(b: Any, x: Any, hx: Any, inputs: Any, hidden_layer: Any, *biases: Any) -> Any:
+        packed = PackedCell(linear_of(inputs), linear_of(hidden_layer), True, True)
+        states = tuple(hx) if pair else (hx,)
+        from_hidden = _build_affine(b, states[0], packed.hidden, packed)
+        found = cell.build(b, _build_affine(b, x, packed.input, packed), from_hidden, states)
+        return found if pair else found[0]
+
+    RULES[f"quantized::quantized_{cell.name}_cell_dynamic"] = build
     declare_quantized(
         f"quantized::quantized_{cell.name}_cell_dynamic(Tensor input, {hidden}, {LINEAR} w_ih, {LINEAR} w_hh, {biases}) "
         f"-> {returns}",

@@ -462,12 +462,21 @@ def _run_packed(
 def _build_direction(
     b: Any, cell: Cell, x: Any, states: States, weights: Weights, backwards: bool, present: Any = None
 ) -> tuple[Any, States]:
-    """One layer in one direction: a loop that carries the rows of the output and the states.
+    """One layer in one direction; `present` as in `build_steps`."""
+    from_input = b("aten::linear", x, weights.input, weights.input_bias)
+    advance = lambda row, inner: _build_step(b, cell, row, weights, inner)
+    return build_steps(b, from_input, states, advance, backwards, present)
+
+
+def build_steps(
+    b: Any, from_input: Any, states: States, advance: Callable[[Any, States], States], backwards: bool, present: Any = None
+) -> tuple[Any, States]:  # fmt: skip
+    """A loop that carries the rows of the output and the states, which `advance` makes of a step's part of `from_input`
+    and of the states before.
 
     `present`, where given, is true at (time, sequence) where the states of a sequence change.
     """
-    steps = b.shape(x)[0]
-    from_input = b("aten::linear", x, weights.input, weights.input_bias)
+    steps = b.shape(from_input)[0]
     rows = b("aten::full", [steps, *b.shape(states[0])], 0, dtype=_dtype(b, states[0]).code)
     graph = b.graph
     always = graph.insert_constant(True, BOOL)
@@ -478,7 +487,7 @@ def _build_direction(
     rows, *inner = (body.add_input(value.type) for value in carried)
     with graph.inserting(body):
         place = b("aten::sub.int", b.value(steps - 1), time) if backwards else time
-        new = _build_step(b, cell, b("aten::select.int", from_input, 0, place), weights, tuple(inner))
+        new = advance(b("aten::select.int", from_input, 0, place), tuple(inner))
         if present is not None:
             here = b("aten::unsqueeze", b("aten::select.int", present, 0, place), 1)
             new = tuple(b("aten::where.self", here, *pair) for pair in zip(new, inner))

@@ -16,7 +16,7 @@ from optc.ir.schema import Argument, FunctionSchema
 from optc.ir.types import TENSOR, TensorType
 from optc.jit.module import ScriptFunction
 from optc.ops.builder import Builder
-from optc.ops.packed_parameters import pack_convolution, pack_embedding, pack_linear
+from optc.ops.packed_parameters import CELL, native_object, pack_convolution, pack_embedding, pack_linear
 from optc.ops.quantized_parts import EXACT_FLOATS, RULES
 from optc.ops.quantizers import Quantizer, per_tensor, with_quantizer
 
@@ -229,6 +229,57 @@ def test_layers_that_quantise_what_comes_in(name: str, has_bias: bool) -> None:
             found, expected = optc.compile(function, fallback="error")(x), function(x)
             largest = float(np.abs(expected.numpy()).max(initial=0))
             np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-6, atol=1e-6 * largest)
+
+
+def cell_parameters(gates: int, inputs: int, is_half: bool) -> Any:
+    """Of a recurrent layer with 5 units."""
+    if is_half:
+        random = np.random.default_rng(gates)
+        held = [random.standard_normal((5 * gates, width)).astype(np.float32) for width in (inputs, 5)]
+        return native_object(CELL, ("quantized_fp16", [], [], [], [pack_linear(matrix, None) for matrix in held]))
+    bias = np.linspace(-1, 1, 5 * gates).astype(np.float32)
+    packed = [pack_linear(weights(5 * gates, width), bias) for width in (inputs, 5)]
+    return native_object(CELL, ("quantized_dynamic", [bias, bias], [], [1], packed))
+
+
+@pytest.mark.parametrize("is_half", [False, True])
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_recurrent_layers_quantise_every_step(name: str, batch_first: bool, is_half: bool) -> None:
+    """Two layers, in both directions."""
+    states = 2 if name == "lstm" else 1
+    layers = [cell_parameters(4 if name == "lstm" else 3, width, is_half) for width in (6, 6, 10, 10)]
+
+    def build(b: Any, x: Any) -> Any:
+        start = b.constant(numbers(4, 7 if batch_first else 3, 5, seed=1))
+        hidden = [start] * states if states == 2 else start
+        found = b(f"aten::quantized_{name}.input", x, hidden, layers, True, 2, 0.0, False, True, batch_first)
+        flat = [b("aten::reshape", item, [-1]) for item in found]
+        return b("aten::cat", flat, 0)
+
+    function = program(build, 7, 3, 6)
+    compiled = optc.compile(function, fallback="error")
+    for seed in range(3):
+        x = optc.from_numpy(numbers(7, 3, 6, seed=seed))
+        # A state that is off by the last bit may become the integer next to its own.
+        np.testing.assert_allclose(compiled(x).numpy(), function(x).numpy(), rtol=0, atol=1e-5 if is_half else 2e-2)
+
+
+@pytest.mark.parametrize(("name", "gates"), [("lstm", 4), ("gru", 3), ("rnn_tanh", 1), ("rnn_relu", 1)])
+def test_recurrent_cells_quantise_what_comes_in(name: str, gates: int) -> None:
+    bias = np.linspace(-1, 1, 5 * gates).astype(np.float32)
+    inputs, hidden = (pack_linear(weights(5 * gates, width), bias) for width in (6, 5))
+
+    def build(b: Any, x: Any) -> Any:
+        start = b.constant(numbers(3, 5, seed=1))
+        given = [start, start] if name == "lstm" else start
+        ignored = b.constant(bias)
+        found = b(f"quantized::quantized_{name}_cell_dynamic", x, given, inputs, hidden, ignored, ignored)
+        return b("aten::cat", list(found), 1) if name == "lstm" else found
+
+    function, x = program(build, 3, 6), optc.from_numpy(numbers(3, 6))
+    found = optc.compile(function, fallback="error")(x)
+    np.testing.assert_allclose(found.numpy(), function(x).numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_a_range_that_is_none_is_refused_when_running() -> None:
