@@ -147,6 +147,13 @@ def _made(b: Any, integers: Any, scale: Any, zero_point: Any) -> Quantized:
     return Quantized(integers, per_tensor(kind, scale, zero_point))
 
 
+@rule_of("aten::quantize_per_tensor.tensor_qparams")
+def _quantize_by_tensors(b: Any, x: Any, scale: Value, zero_point: Value, dtype: Any) -> Quantized:
+    if not (scale.is_constant and zero_point.is_constant):
+        raise UndecidedShape("the quantiser is needed before the program runs")
+    return _quantize(b, x, scale.constant.item(), zero_point.constant.item(), dtype)
+
+
 @rule_of("aten::dequantize.self")
 def _dequantize(b: Any, x: Quantized) -> Any:
     return _numbers(b, x)

@@ -198,6 +198,14 @@ def test_numbers_come_back_and_tell_their_quantiser() -> None:
     assert_exact(build, 4, 5)
 
 
+def test_scales_may_be_constant_tensors() -> None:
+    def build(b: Any, x: Any) -> Any:
+        scale, point = b.constant(np.array([0.043], np.float32)), b.constant(np.array([117]))
+        return integers_of(b, b("aten::quantize_per_tensor.tensor_qparams", x, scale, point, dtypes.QUINT8.code))
+
+    assert_exact(build, 4, 5)
+
+
 def test_what_is_no_number_becomes_the_largest_integer() -> None:
     function = program(lambda b, x: integers_of(b, quantised(b, x)), 5)
     x = optc.tensor([float("nan"), float("inf"), float("-inf"), -0.0, 1e-45])
