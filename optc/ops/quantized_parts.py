@@ -151,7 +151,8 @@ def _made(b: Any, integers: Any, scale: Any, zero_point: Any) -> Quantized:
 def _quantize_by_tensors(b: Any, x: Any, scale: Value, zero_point: Value, dtype: Any) -> Quantized:
     if not (scale.is_constant and zero_point.is_constant):
         raise UndecidedShape("the quantiser is needed before the program runs")
-    return _quantize(b, x, scale.constant.item(), zero_point.constant.item(), dtype)
+    found: Quantized = _quantize(b, x, scale.constant.item(), zero_point.constant.item(), dtype)
+    return found
 
 
 @rule_of("aten::dequantize.self")
