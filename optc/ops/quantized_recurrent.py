@@ -17,7 +17,8 @@ from optc.ops.abstract import UNKNOWN, UndecidedShape
 from optc.ops.packed_parameters import CELL, LINEAR, PackedCell, PackedLinear, cell_of, linear_of, native_object
 from optc.ops.quantization import declare_quantized
 from optc.ops.quantized_layers import dynamic_linear, half_linear
-from optc.ops.quantized_parts import RULES, build_dynamic_linear, build_half_linear
+from optc.ops.quantized_parts import RULES
+from optc.ops.quantized_products import build_dynamic_linear, build_half_linear
 from optc.ops.recurrent import GRU, LSTM, RELU, TANH, Cell, build_steps
 from optc.ops.shapes import known_shape
 

@@ -17,7 +17,8 @@ from optc.ir.types import TENSOR, TensorType
 from optc.jit.module import ScriptFunction
 from optc.ops.builder import Builder
 from optc.ops.packed_parameters import CELL, native_object, pack_convolution, pack_embedding, pack_linear
-from optc.ops.quantized_parts import EXACT_FLOATS, RULES
+from optc.ops.quantized_parts import RULES
+from optc.ops.quantized_products import EXACT_FLOATS
 from optc.ops.quantizers import Quantizer, per_tensor, with_quantizer
 
 KINDS = {"quint8": (dtypes.QUINT8, 0.043, 117), "qint8": (dtypes.QINT8, 0.0371, -19)}
@@ -323,6 +324,16 @@ def test_what_has_no_rule_gets_a_quantised_tensor_back() -> None:
     compiled = optc.compile(function, fallback="allow")
     np.testing.assert_array_equal(compiled(x).numpy(), function(x).numpy())
     assert "aten::_make_per_tensor_quantized_tensor" in {fallback.operator for fallback in compiled.fallbacks}
+
+
+def test_integers_of_32_bits_stay_as_they_are() -> None:
+    def build(b: Any, x: Any) -> Any:
+        q = b("aten::quantize_per_tensor", x, 1e-7, 0, dtypes.QINT32.code)
+        return integers_of(b, b("aten::relu", b("aten::reshape", q, [-1])))
+
+    function, x = program(build, 4, 9), optc.from_numpy(numbers(4, 9))
+    compiled = optc.compile(function, fallback="allow")
+    np.testing.assert_array_equal(compiled(x).numpy(), function(x).numpy())
 
 
 def test_rules_are_for_operators_there_are() -> None:
