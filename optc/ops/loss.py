@@ -532,7 +532,7 @@ def _reference_cross_entropy(
     scales = scales.reshape([-1 if axis == dim else 1 for axis in range(x.ndim)])
     if _has_probabilities(array_type(x), array_type(target)):
         wanted = target.astype(np.float64) * (1 - smoothing) + share
-        loss = -np.sum(logs * wanted * scales, axis=dim)
+        loss = np.asarray(-np.sum(logs * wanted * scales, axis=dim))  # 0-d for a single row
         return _weighted_mean(loss, np.asarray(count), reduction).astype(dtype.numpy)
     loss, sizes = _nll_parts(logs, target, weight, ignore_index)
     spread = np.where(target == ignore_index, 0.0, -np.sum(logs * scales, axis=dim))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,14 @@ def test_masks_and_targets() -> None:
 def test_rows_that_may_see_nothing_attend_to_nothing() -> None:
     x = optc.randn(1, 2, 3)
     assert attend_under_mask(x, optc.zeros(2, 2) > 0).abs().max().item() == 0
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_cross_entropy_of_a_single_row_of_probabilities_is_a_tensor(reduction: str) -> None:
+    numbers, target = optc.tensor([0.0, 0.0]), optc.tensor([0.25, 0.75])
+    found = optc.nn.functional.cross_entropy(numbers, target, reduction=reduction)
+    assert isinstance(found, optc.Tensor) and found.shape == ()
+    assert found.item() == pytest.approx(math.log(2))
 
 
 def test_binary_cross_entropy_refuses_what_is_no_probability() -> None:
