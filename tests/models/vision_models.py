@@ -69,8 +69,8 @@ def small_mvit() -> Any:
     """Two blocks of the first multiscale vision transformer, the second of which halves the resolution."""
     block = torchvision.models.video.mvit.MSBlockConfig
     settings = [
-        block(1, 16, 32, [3, 3, 3], [1, 4, 4], [], []),
-        block(2, 32, 64, [3, 3, 3], [1, 2, 2], [3, 3, 3], [1, 2, 2]),
+        block(1, 16, 32, [], [3, 3, 3], [], [1, 4, 4]),
+        block(2, 32, 64, [3, 3, 3], [3, 3, 3], [1, 2, 2], [1, 2, 2]),
     ]
     return torchvision.models.video.MViT(
         spatial_size=(32, 32), temporal_size=4, block_setting=settings, residual_pool=False, residual_with_cls_embed=True,
