@@ -78,8 +78,7 @@ def windows_of(shape: Sequence[Dim], strides: Sequence[Dim], rows: int) -> Windo
 
 
 def parts_of_windows(shape: Sequence[Dim], strides: Sequence[Dim], rows: int, run: int) -> Windows:
-    """The first `run` elements of the last dimension (and of its repetitions), which lie beside each other; the other
-    dimensions as in `windows_of`."""
+    """Rows as in `windows_of`, of whose runs, the last dimension, only the first `run` elements belong to the matrix."""
     around = zip(shape[rows:-1], strides[rows:-1], strict=True)
     return Windows(levels_of(shape[:rows], strides[:rows]), run, _starts(around))
 

@@ -9,11 +9,10 @@ from optc.codegen.driver import framing
 from optc.codegen.driver.driver import Driver, is_product
 from optc.codegen.driver.frame import Unsupported, tensor_type
 from optc.codegen.driver.grouping import FULL, Group
-from optc.codegen.gemm.weights import pack_batch
+from optc.codegen.gemm.weights import pack_batch, panel_elements
 from optc.codegen.gemm.windows import parts_of_windows
 from optc.codegen.kernels.native import Folded, MemoryTensor
 from optc.codegen.operators.products import EpilogueWriter, Matrix, Product, as_matrix, framed_matrix, in_frame
-from optc.ir.dims import Dim
 from optc.ir.graph import Node
 from optc.ops.abstract import abstract
 from optc.ops.registry import Operator
@@ -81,5 +80,5 @@ def _matrices(driver: Driver, root: Node, product: Product, a: Matrix) -> Matrix
         return as_matrix(memory if memory.strides[2] == 1 else driver.contiguous(value))
     tile = product.plan(a, "packed", None).tile
     pointer = driver.packed_pointer(memory, str(tile), pack_batch, weights, tile.columns, tile.lanes)
-    step: Dim = pack_batch(weights[:1], tile.columns, tile.lanes).size
-    return Matrix(pointer, 0, "packed", step)
+    _, inner, columns = weights.shape
+    return Matrix(pointer, 0, "packed", panel_elements(inner, columns, tile.columns, tile.lanes))
