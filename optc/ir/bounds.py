@@ -1,8 +1,9 @@
 """Whether a dimension is certainly not negative, by what is known of its symbols.
 
-Extents (`s...`, and those that a tensor tells) and indices (`i...`) are not negative. A loop's counter is less than the number of its turns, which
-whoever interprets the loop says with `assuming`. A proof replaces one atom after the other by what makes the sum least:
-a counter by the first or the last turn, a division with remainder by the fraction, a maximum by each of its sides.
+Extents (`s...`, and those that a tensor tells) and indices (`i...`) are not negative. A loop's counter is less than the
+number of its turns, which whoever interprets the loop says with `assuming`. A proof replaces one atom after the other by
+what makes the sum least: a counter by the first or the last turn, a division with remainder by the fraction, a maximum by
+each of its sides.
 """
 
 from __future__ import annotations
