@@ -86,7 +86,8 @@ class _Splitting:
             self.parts[node.output] = result
             return True
         for output, value in zip(node.outputs, result if isinstance(result, tuple) else (result,), strict=True):
-            value.name = value.name or output.name if not value.is_parameter else value.name
+            if not value.name and not value.is_parameter:
+                value.name = output.name
             replace_value(self.graph, output, value)
         return True
 
