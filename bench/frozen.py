@@ -33,10 +33,10 @@ from optc.codegen.entry.signature import (
     Wrapper,
     make_entry,
 )
-from optc.codegen.gemm.weights import aligned_zeros
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import Target
 from optc.codegen.native_program import NativeProgram
+from optc.codegen.process.constant_memory import constant_zeros
 from optc.codegen.process.context import FIELDS
 from optc.codegen.process.context_code import RUN_PARAMETERS
 from optc.codegen.program import generate
@@ -149,7 +149,7 @@ def _array_to_json(array: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 def _array_from_json(described: dict[str, Any]) -> np.ndarray[Any, Any]:
     dtype, shape = np.dtype(described["dtype"]), tuple(described["shape"])
-    array = aligned_zeros(math.prod(shape), dtype).reshape(shape)
+    array = constant_zeros(math.prod(shape), dtype).reshape(shape)
     if "data" in described:
         array[...] = np.frombuffer(base64.b64decode(described["data"]), dtype).reshape(shape)
     else:

@@ -20,6 +20,7 @@ from optc.codegen.gemm.kernel import PART, digest, is_cut, multiply_add, sums_of
 from optc.codegen.gemm.tiles import element_bytes
 from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target
+from optc.codegen.process.constant_memory import constant_zeros
 
 Array = np.ndarray[Any, Any]
 
@@ -67,9 +68,7 @@ def pack(weights: Array, parts: int, tile: Tile) -> Array:
     padded = np.zeros((k, parts, panels * step), weights.dtype)
     padded[:, :, :width] = weights.reshape(k, parts, width)
     ordered = padded.reshape(k, parts, panels, step).transpose(2, 0, 1, 3)
-    memory = np.empty(ordered.size * weights.itemsize + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    packed = memory[start : start + ordered.size * weights.itemsize].view(weights.dtype)
+    packed = constant_zeros(ordered.size, weights.dtype)
     packed.reshape(ordered.shape)[...] = ordered
     return packed
 

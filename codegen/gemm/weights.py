@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from optc.codegen.process.constant_memory import constant_zeros
 from optc.ir.graph import Node
 from optc.ops.registry import Kernel, operator_of
-
-_ALIGNMENT = 64
 
 
 def panel_elements(k: int, n: int, columns: int, lanes: int) -> int:
@@ -24,7 +23,7 @@ def pack_panels(matrix: np.ndarray[Any, Any], columns: int, lanes: int) -> np.nd
     The result is flat and aligned to 64 bytes.
     """
     k, n = matrix.shape
-    packed = aligned_zeros(panel_elements(k, n, columns, lanes), matrix.dtype)
+    packed = constant_zeros(panel_elements(k, n, columns, lanes), matrix.dtype)
     position = 0
     for start in range(0, n, columns):
         panel = matrix[:, start : start + columns]
@@ -37,7 +36,7 @@ def pack_panels(matrix: np.ndarray[Any, Any], columns: int, lanes: int) -> np.nd
 def pack_batch(matrices: np.ndarray[Any, Any], columns: int, lanes: int) -> np.ndarray[Any, Any]:
     """The panels of B matrices, B x K x N, one matrix behind the other."""
     panels = [pack_panels(matrix, columns, lanes) for matrix in matrices]
-    packed = aligned_zeros(sum(panel.size for panel in panels), matrices.dtype)
+    packed = constant_zeros(sum(panel.size for panel in panels), matrices.dtype)
     return np.concatenate(panels, out=packed)
 
 
@@ -55,10 +54,3 @@ def only_multiplied(node: Node) -> bool:
     """True when nothing but matrix products, which take matrices either way round, reads the node's result."""
     operators = [operator_of(use.node) for use in node.output.uses]
     return all(operator is not None and operator.lowering == Kernel("matmul") for operator in operators)
-
-
-def aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """A flat array of zeros that starts at a multiple of 64 bytes."""
-    memory = np.zeros(count * dtype.itemsize + _ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % _ALIGNMENT
-    return memory[start : start + count * dtype.itemsize].view(dtype)

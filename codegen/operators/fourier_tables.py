@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.gemm.weights import aligned_zeros
+from optc.codegen.process.constant_memory import constant_zeros
 from optc.ops.fourier_transform import unit_roots
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +54,7 @@ def factors(steps: tuple[int, ...], sign: int, half: str, dtype: str) -> Array:
     if half:
         parts.append(roots[: count // 2 + 1] * (-0.5j if half == "apart" else 1j))
     whole = np.concatenate([*parts, np.zeros(0, np.complex128)]).view(np.float64)
-    result = aligned_zeros(max(1, whole.size), np.dtype(dtype))
+    result = constant_zeros(max(1, whole.size), np.dtype(dtype))
     result[: whole.size] = whole
     return result
 

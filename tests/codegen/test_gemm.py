@@ -77,9 +77,31 @@ def gemm_of(
     return Gemm(element, replace(plan_product(target, shape), **changes), m, n, k, a, source, epilogue)
 
 
+_FURTHEST_FETCH = "@furthest = global i64 0"
+
+_NOTE_FETCH = """
+@furthest = external global i64
+define internal void @note(ptr %place, i32 %write, i32 %locality, i32 %cache) nounwind {
+  %is_written = icmp ne i32 %write, 0
+  %address = ptrtoint ptr %place to i64
+  %noted = select i1 %is_written, i64 0, i64 %address
+  %before = atomicrmw umax ptr @furthest, i64 %noted monotonic
+  ret void
+}
+"""
+
+
+def _noting_fetches(text: str) -> str:
+    """A module that keeps the highest address it asks for ahead, instead of asking."""
+    declaration = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+    return text.replace(declaration, _NOTE_FETCH).replace("@llvm.prefetch.p0(", "@note(")
+
+
 def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
-    """Compiles and runs a product in some ranges of groups; checks that nothing around the result is written."""
-    library = jit.link([jit.compile_module(str(module), target) for module in product_modules(gemm).values()])
+    """Compiles and runs a product in some ranges of groups; checks that nothing around the result is written, and that
+    packed weights that are longer than what a panel asks for are asked for no further than they go."""
+    texts = [_noting_fetches(str(module)) for module in product_modules(gemm).values()]
+    library = jit.link([jit.compile_module(text, target) for text in [*texts, _FURTHEST_FETCH]])
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
@@ -100,6 +122,10 @@ def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, range
             m, n, k, aligned, *extra, start, stop,
         )  # fmt: skip
     assert (scratch[-64:] == 85).all()
+    if gemm.source == "packed":
+        furthest = ctypes.c_uint64.from_address(library.address("furthest")).value
+        most = gemm.plan.ahead * gemm.tile.columns * source.itemsize or gemm.tile.vectors * 64
+        assert furthest <= source.ctypes.data + max(source.nbytes, k * most)
     c_copy = c.copy()
     c[:] = 77
     assert (whole == 77).all()
