@@ -6,12 +6,13 @@
 
 They write no number; they make a tensor look at its memory in another way, for whoever has that tensor, and for none of
 its views. So from then on the tensor is another value. That is said where the tensor is made in the same block, and
-nobody but later readers can have it: it was not put into a list, carried by a loop, or given by a branch before.
+nobody but later readers can have it: it was not put into a list, carried by a loop, or given by a branch before. What a
+conversion gives may be the tensor it was given: of that the same must hold, and nobody reads it afterwards.
 """
 
 from __future__ import annotations
 
-from optc.ir.graph import Graph, Node
+from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import TENSOR, TensorType
 from optc.ops.registry import operator_of
 from optc.ops.storage import RESHAPED_IN_PLACE
@@ -56,10 +57,7 @@ def _reshape(graph: Graph, node: Node) -> bool:
     tensor, operator = node.inputs[0], operator_of(node)
     assert operator is not None
     later = _later_than(node)
-    before = [use for use in tensor.uses if use.node not in later and use.node is not node]
-    if tensor.node.owner is not node.owner or not _makes_objects(tensor.node):
-        return False
-    if not all(_makes_objects(use.node) or _gives_nothing(use.node) for use in before):
+    if not _is_private(tensor, node, later):
         return False
     kind, _, overload = RESHAPED_IN_PLACE[operator.name].partition(".")
     with graph.replacing(node):
@@ -72,6 +70,21 @@ def _reshape(graph: Graph, node: Node) -> bool:
         output.replace_all_uses_with(made)
     node.destroy()
     return True
+
+
+def _is_private(tensor: Value, reader: Node, later: set[Node]) -> bool:
+    """True where what reads the tensor after `reader` reads the tensor itself, and nobody else has it."""
+    before = [use for use in tensor.uses if use.node not in later and use.node is not reader]
+    if tensor.node.owner is not reader.owner:
+        return False
+    if not all(_makes_objects(use.node) or _gives_nothing(use.node) for use in before):
+        return False
+    if _makes_objects(tensor.node):
+        return True
+    if not _may_hand_on(tensor.node):
+        return False
+    source = tensor.node.inputs[0]
+    return not any(use.node in later for use in source.uses) and _is_private(source, tensor.node, later)
 
 
 def _later_than(node: Node) -> set[Node]:
@@ -93,6 +106,15 @@ def _makes_objects(node: Node) -> bool:
     if operator.shares is not None and operator.shares(node):
         return False
     return not operator.is_view or operator.name in VIEWS
+
+
+def _may_hand_on(node: Node) -> bool:
+    """True for a node whose result may be the very tensor that is its first argument, as that of a conversion."""
+    operator = operator_of(node)
+    if operator is None or operator.mutates or operator.name in SAME_TENSOR or len(node.outputs) != 1:
+        return False
+    declared = operator.schema.arguments[:1]
+    return any(argument.alias for argument in declared) and isinstance(node.output.type, TensorType)
 
 
 def _gives_nothing(node: Node) -> bool:
