@@ -70,10 +70,11 @@ def in_operand_order(result: Array, operands: Sequence[Array]) -> Array:
     strides = [_broadcast_strides(operand, result.shape) for operand in operands]
     axes = memory_order(result.shape, strides)
     walked = result.transpose(axes)
-    if walked.flags.c_contiguous:
+    if walked.flags.c_contiguous and (result.flags.c_contiguous or 1 not in result.shape):
         return result
     inverse = [axes.index(axis) for axis in range(result.ndim)]
-    return np.ascontiguousarray(walked).transpose(inverse)
+    packed = np.ascontiguousarray(walked).reshape(-1)  # numpy leaves any stride where there is one element
+    return packed.reshape(walked.shape).transpose(inverse)
 
 
 def new_like(array: Array, dtype: Any = None) -> Array:

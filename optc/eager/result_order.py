@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from optc.eager.memory import in_operand_order, is_channels_last
+from optc.ops.memory_formats import has_channels_last
 
 Array = npt.NDArray[Any]
 Order = Callable[[Array, Sequence[Array]], Array]
@@ -44,7 +45,8 @@ def _channels_last(result: Array, operands: Sequence[Array]) -> Array:
 
 
 def _is_channels_last(array: Array) -> bool:
-    return is_channels_last(array) and not array.flags.c_contiguous
+    """True for elements that lie so, where the step of a single batch says so too: PyTorch asks strides alone."""
+    return is_channels_last(array) and not array.flags.c_contiguous and has_channels_last(array)
 
 
 def _in_columns(result: Array, operands: Sequence[Array]) -> Array:
@@ -78,7 +80,7 @@ ORDERS: dict[str, Order] = {
         "conv2d convolution _convolution conv_transpose2d max_pool2d max_pool2d_with_indices avg_pool2d adaptive_avg_pool2d "
         "adaptive_max_pool2d max_unpool2d upsample_nearest2d _upsample_nearest_exact2d upsample_bilinear2d upsample_bicubic2d "
         "_upsample_bilinear2d_aa _upsample_bicubic2d_aa constant_pad_nd pad channel_shuffle cat concat concatenate hstack vstack "
-        "dstack column_stack stack roll rms_norm",
+        "dstack column_stack stack roll rms_norm group_norm native_group_norm",
         _channels_last,
     ),
 }  # fmt: skip

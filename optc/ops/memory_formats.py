@@ -48,11 +48,11 @@ def stays(x: Array, code: int | None) -> bool:
     """True when a conversion that asks for a format leaves the tensor as it is: gaps between elements do not matter."""
     if code is None or code == PRESERVE:
         return True
-    found = next((own for own, rank in _CHANNELS_LAST.items() if x.ndim == rank and _has_channels_last(x)), CONTIGUOUS)
+    found = next((own for own, rank in _CHANNELS_LAST.items() if x.ndim == rank and has_channels_last(x)), CONTIGUOUS)
     return found == code
 
 
-def _has_channels_last(x: Array) -> bool:
+def has_channels_last(x: Array) -> bool:
     """True when strides grow from the channels over the last to the first dimension: not where one channel leaves it open."""
     strides, least = element_strides(x), 0
     for axis in (1, *range(x.ndim - 1, 1, -1), 0):

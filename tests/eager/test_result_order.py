@@ -23,6 +23,7 @@ PROGRAMS: dict[str, Callable[[Any, Any], Any]] = {
     "avg_pool2d": lambda lib, x: lib.nn.functional.avg_pool2d(x, 2),
     "adaptive_avg_pool2d": lambda lib, x: lib.nn.functional.adaptive_avg_pool2d(x, 2),
     "interpolate": lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2.0),
+    "group_norm": lambda lib, x: lib.nn.functional.group_norm(x, 1),
     "pad": lambda lib, x: lib.nn.functional.pad(x, [1, 1, 1, 1]),
     "relu": lambda lib, x: x.relu(),
     "to channels last": lambda lib, x: (
@@ -60,6 +61,36 @@ def test_strides_are_those_of_pytorch(name: str, order: str) -> None:
     results = [PROGRAMS[name](lib, arranged(lib, order)) for lib in (optc, torch)]
     mine, other = (list(result) if isinstance(result, tuple) else [result] for result in results)
     assert [tensor.stride() for tensor in mine] == [tensor.stride() for tensor in other]
+
+
+def images_of_tokens(lib: Any) -> Any:
+    """An image made of rows of channels, as attention over pixels leaves it: the step of its one batch is that of a pixel."""
+    return lib.arange(60.0).reshape(1, 20, 3).transpose(1, 2).reshape(1, 3, 4, 5) + lib.ones(1, 3, 4, 5)
+
+
+LAID_OUT: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "sum": (images_of_tokens, (3, 1, 15, 3)),
+    "convolution": (lambda lib: lib.nn.functional.conv2d(images_of_tokens(lib), lib.ones(5, 3, 1, 1)), (100, 20, 5, 1)),
+    "one column": (lambda lib: lib.ones(2, 4, 1, 3).permute(0, 3, 1, 2) * 2 + lib.ones(2, 3, 4, 1), (12, 1, 3, 3)),
+    "groups": (
+        lambda lib: lib.nn.functional.group_norm(lib.ones(2, 4, 5, 3).permute(0, 3, 1, 2), 1),
+        (60, 1, 15, 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_steps_of_single_elements_decide_what_is_channels_last(name: str) -> None:
+    program, strides = LAID_OUT[name]
+    assert program(optc).stride() == strides
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_pytorch_says_the_same_of_steps_of_single_elements(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    program, strides = LAID_OUT[name]
+    assert program(torch).stride() == strides
 
 
 CONVERSIONS: list[Callable[[Any], Any]] = [
