@@ -12,6 +12,7 @@ from optc.eager import (
     dispatch,
     dropout_operators,
     multinomial,
+    random_binomial,
     random_distributions,
     random_gamma,
     random_operators,
@@ -27,7 +28,9 @@ from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import promotion
 
-RANDOM_OPERATORS: Final = (random_operators, random_distributions, random_gamma, dropout_operators, multinomial)
+RANDOM_OPERATORS: Final = (
+    random_operators, random_distributions, random_binomial, random_gamma, dropout_operators, multinomial,
+)  # fmt: skip
 """Imported for its declarations: the random factories below call them."""
 
 
