@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
-from functools import reduce
 
 from optc.codegen.gemm.kernel import Kernel
 from optc.codegen.gemm.packing import column_packing, panel_packing, tile_packing
 from optc.codegen.gemm.plan import CONFLICTING_BYTES, SECOND_LEVEL_BYTES
 from optc.codegen.gemm.product import ALIGNMENT, RANGE, Gemm
-from optc.codegen.gemm.tiles import element_bytes, has_cheap_masks, last_columns
+from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, element_bytes, last_columns, split_evenly
 from optc.codegen.llvm import Builder, Module, Value
 
 
@@ -47,7 +46,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Panel:
-    """Some columns of B as kernels read them; `columns`: how many of them exist, None for all."""
+    """Some columns of B as kernels read them; `columns`: how many of them exist, None for all; `floats`: as for kernels."""
 
     pointer: Value
     stride: Value
@@ -56,6 +55,8 @@ class _Panel:
     columns: Value | None
     following: _Following | None
     lanes: int
+    floats: bool = False
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ class _DriverWriter:
         """Panels `first` to `last` for a chunk of rows and a block of K."""
         if self.plan.packs_a:
             self._pack_rows(block)
+        if self._splits_evenly():
+            self._split(block, first, last)
+            return
         b, columns = self.b, self.tile.columns
         known = _known(self.n)
         whole = b.constant("i64", known // columns) if known is not None else b.udiv(self.n, columns)
@@ -201,47 +205,78 @@ class _DriverWriter:
         with b.if_then(b.icmp("sgt", last, whole)):
             column = b.mul(whole, columns)
             if known is None:
-                self._last_columns(block, self.tile.vectors, lambda: self._unknown_columns(block, column))
+                self._last_columns(block, lambda: self._unknown_columns(block, column))
                 return
-            rest = known % columns
-            needed = -(-rest // self.tile.lanes)
-            self._last_columns(block, needed, lambda: self._rest_of_columns(block, column, rest))
+            self._rest_of_columns(block, column, known % columns)
 
-    def _last_columns(self, block: _Block, vectors: int, otherwise: Callable[[], None]) -> None:
-        """What no whole panel holds: a panel of `vectors` that ends with the last column, where that is possible.
-
-        The columns that it shares with the panel before it are computed twice, to the same bits.
-        """
-        fits = self._overlaps(vectors * self.tile.lanes)
-        if fits is False:
+    def _last_columns(self, block: _Block, otherwise: Callable[[], None]) -> None:
+        """What no whole panel holds, where masks are cheap, or there is no other way: or else a panel as wide as the
+        others that ends with the last column, where there are as many, and no sums wait in C between blocks of K, which
+        would count twice."""
+        b, gemm, plan, columns = self.b, self.gemm, self.plan, self.tile.columns
+        dear = plan.dear_masks and gemm.n is None
+        if not dear or plan.transposes or plan.along:
             otherwise()
             return
-        column = self.b.sub(self.n, vectors * self.tile.lanes)
-        if fits is True:
-            self._tiles(block, self._panel(block, column, vectors, None))
-            return
-        with self.b.if_then_else(fits) as (whole, parts):
+        fits = b.icmp("sge", self.n, columns)
+        if plan.steps:
+            fits = b.and_(fits, b.icmp("sle", self.k, plan.steps))
+        with b.if_then_else(fits) as (whole, parts):
             with whole:
-                self._tiles(block, self._panel(block, column, vectors, None))
+                self._tiles(block, self._panel(block, b.sub(self.n, columns), self.tile.vectors, None))
             with parts:
                 otherwise()
 
-    def _overlaps(self, columns: int) -> Value | bool:
-        """Whether there are so many columns at least, they need not lie packed, and no sums wait in C between blocks of
-        K, which would count twice; and whether doing without masks is worth it."""
-        b, gemm, plan, conditions = self.b, self.gemm, self.plan, []
-        if gemm.source == "packed" or plan.transposes or plan.along or has_cheap_masks(self.tile.lanes, gemm.element):
+    def _split(self, block: _Block, first: Value, last: Value) -> None:
+        """Even panels, or the only one that a vector or less of columns makes."""
+        if self.gemm.n is not None:
+            self._even_panels(block, first, last)
+            return
+        b = self.b
+        with b.if_then_else(b.icmp("sgt", self.n, self.tile.lanes)) as (many, few):
+            with many:
+                self._even_panels(block, first, last)
+            with few, b.if_then(b.icmp("slt", first, last)):
+                self._tiles(block, self._part_of_vector(block))
+
+    def _part_of_vector(self, block: _Block) -> _Panel:
+        """A vector or less of columns, packed where there is memory for that: loads that have a mask take long."""
+        b, plan, lanes = self.b, self.plan, self.tile.lanes
+        panel = self._panel(block, b.constant("i64", 0), 1, self.n)
+        if plan.packs_b or not plan.keeps_panel:
+            return panel
+        packing = panel_packing(self.module, self.gemm.element, self.gemm.source, lanes, 1)
+        b.call(packing, panel.pointer, panel.stride, block.steps, self.n, self.packed_b)
+        return replace(panel, pointer=self.packed_b, stride=b.constant("i64", lanes), packed=True)
+
+    def _splits_evenly(self) -> bool:
+        """Whether panels are about equally wide, and the last vector ends with the last column."""
+        gemm, plan = self.gemm, self.plan
+        if gemm.source == "packed" or plan.transposes or plan.along or not plan.dear_masks:
             return False
-        n, k = _known(self.n), _known(self.k)
-        if n is None:
-            conditions.append(b.icmp("sge", self.n, columns))
-        elif n < columns:
-            return False
-        if plan.steps and k is None:
-            conditions.append(b.icmp("sle", self.k, plan.steps))
-        elif plan.steps and k is not None and k > plan.steps:
-            return False
-        return reduce(b.and_, conditions) if conditions else True
+        if gemm.n is None:
+            return self.tile.vectors in (2, 3)
+        return gemm.n > self.tile.lanes and self.tile.vectors > 1
+
+    def _even_panels(self, block: _Block, first: Value, last: Value) -> None:
+        """Panels `first` to `last` of `split_evenly`: every width has a loop of its own."""
+        b, lanes, most = self.b, self.tile.lanes, self.tile.vectors
+        begin, column = b.constant("i64", 0), b.constant("i64", 0)
+        widths: list[tuple[Value, int]]
+        if self.gemm.n is None:
+            needed = b.udiv(b.add(self.n, lanes - 1), lanes)
+            narrow = b.sub(b.mul(self.panels, most), needed)
+            widths = [(narrow, most - 1), (b.sub(self.panels, narrow), most)]
+        else:
+            widths = [(b.constant("i64", count), v) for count, v in split_evenly(-(-self.gemm.n // lanes), most)]
+        for number, (count, vectors) in enumerate(widths):
+            end = b.add(begin, count)
+            floats = self.gemm.n is None or self.gemm.n % lanes != 0 and number == len(widths) - 1
+            start, stop = b.intrinsic("smax", "i64", first, begin), b.intrinsic("smin", "i64", last, end)
+            with b.for_loop(start, stop) as loop:
+                here = b.add(column, b.mul(b.sub(loop.index, begin), vectors * lanes))
+                self._tiles(block, self._panel(block, here, vectors, None, floats))
+            begin, column = end, b.add(column, b.mul(count, vectors * lanes))
 
     def _unknown_columns(self, block: _Block, column: Value) -> None:
         """As many vectors as are needed, the last of them masked, or where masks are dear halving numbers of vectors
@@ -249,7 +284,7 @@ class _DriverWriter:
         b, lanes = self.b, self.tile.lanes
         left = b.sub(self.n, column)
         whole = self._panel(block, column, self.tile.vectors, left)
-        if has_cheap_masks(lanes, self.gemm.element):
+        if not self.plan.dear_masks:
             self._some_vectors(block, whole, left)
             return
         done = b.constant("i64", 0)
@@ -285,16 +320,29 @@ class _DriverWriter:
 
     def _rest_of_columns(self, block: _Block, column: Value, rest: int) -> None:
         """A known number of columns, with as many vectors as they need."""
-        b, done = self.b, 0
-        whole = self._panel(block, column, -(-rest // self.tile.lanes), b.constant("i64", rest))
+        b, done, lanes = self.b, 0, self.tile.lanes
+        if rest > lanes and rest % lanes and self.plan.dear_masks:
+            self._tiles(block, self._panel(block, column, -(-rest // lanes), None, True))
+            return
+        whole = self._panel(block, column, -(-rest // lanes), b.constant("i64", rest))
         for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest):
             width = min(rest - done, vectors * lanes)
             columns = None if width == vectors * lanes else b.constant("i64", width)
             self._tiles(block, self._part(whole, b.constant("i64", done), vectors, lanes, columns))
             done += width
 
-    def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None) -> _Panel:
-        """Where a panel of B lies, packed if need be."""
+    def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None, floats: bool = False) -> _Panel:
+        """Where a panel of B lies, packed if need be; `floats`: its last vector ends with the last column."""
+        panel = self._place_of_panel(block, column, vectors, columns, floats)
+        if not floats:
+            return panel
+        left = self.b.sub(self.n, column)
+        width = self.b.constant("i64", vectors * self.tile.lanes)
+        return replace(panel, columns=self.b.intrinsic("smin", "i64", left, width), floats=True)
+
+    def _place_of_panel(
+        self, block: _Block, column: Value, vectors: int, columns: Value | None, floats: bool
+    ) -> _Panel:
         b, plan, named = self.b, self.plan, self.named
         width = b.constant("i64", vectors * self.tile.lanes)
         if self.gemm.source == "packed":
@@ -308,8 +356,11 @@ class _DriverWriter:
             packing = column_packing(self.module, self.gemm.element)
             b.call(packing, place, named["ldb"], block.steps, self.n, self.packed_b)
             return _Panel(self.packed_b, block.steps, column, vectors, columns, None, self.tile.lanes)
-        packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors)
-        b.call(packing, place, named["ldb"], block.steps, width if columns is None else columns, self.packed_b)
+        packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors, floats)
+        exist = width if columns is None else columns
+        if floats:
+            exist = b.intrinsic("smin", "i64", b.sub(self.n, column), width)
+        b.call(packing, place, named["ldb"], block.steps, exist, self.packed_b)
         return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
 
     def _place_in_b(self, block: _Block, column: Value) -> Value:
@@ -371,13 +422,31 @@ class _DriverWriter:
             return [size for size in (rows if self.gemm.m >= rows else 0, rest) if size]
         return _halves(rows, 1)
 
-    def _for_each_tile(self, start: Value, stop: Value, emit: _EmitTile) -> None:
+    def _for_each_tile(self, start: Value, stop: Value, emit: _EmitTile, vectors: int = 0) -> None:
+        """Calls `emit` for all rows; with tiles of so many vectors of columns, whose kernels know how many rows exist."""
         b = self.b
+        if self.gemm.clamps and vectors:
+            self._for_each_clamped(start, stop, emit, vectors)
+            return
         for size in self._heights():
             whole = b.sub(stop, b.srem(b.sub(stop, start), size))
             with b.for_loop(start, whole, size) as loop:
                 emit(size, loop.index)
             start = whole
+
+    def _for_each_clamped(self, start: Value, stop: Value, emit: _EmitTile, vectors: int) -> None:
+        """Tiles, the last of which may have rows too many, and one of half as many rows where these suffice."""
+        b = self.b
+        rows = MAX_ROWS_IN_PLACE if vectors == 1 else self.tile.rows
+        half = 0 if vectors == 1 else rows // 2
+        tiles = b.udiv(b.add(b.sub(stop, start), rows - 1 - half), rows)
+        end = b.add(start, b.mul(tiles, rows))
+        with b.for_loop(start, end, rows) as loop:
+            emit(rows, loop.index)
+        if not half:
+            return
+        with b.if_then(b.icmp("slt", end, stop)):
+            emit(half, end)
 
     def _tile_of_a(self, block: _Block, row: Value) -> Value:
         b, lda = self.b, self.named["lda"]
@@ -403,10 +472,11 @@ class _DriverWriter:
 
     def _tiles(self, block: _Block, panel: _Panel) -> None:
         """One panel times all tiles of rows."""
-        if self.plan.packs_from and panel.columns is None:
+        if self.plan.packs_from and (panel.columns is None or panel.floats):
             panel = self._packed_for_many(block, panel)
         if not self.plan.copies_b or panel.columns is not None or panel.vectors != self.tile.vectors:
-            self._for_each_tile(block.start, block.stop, lambda rows, row: self._tile(block, panel, rows, row))
+            emit: _EmitTile = lambda rows, row: self._tile(block, panel, rows, row)
+            self._for_each_tile(block.start, block.stop, emit, panel.vectors)
             return
         # The first tile leaves the panel packed behind it.
         b = self.b
@@ -425,12 +495,13 @@ class _DriverWriter:
     def _packed_for_many(self, block: _Block, panel: _Panel) -> _Panel:
         """The panel where it is, or packed, where enough rows use it."""
         b, element = self.b, self.gemm.element
-        packing = panel_packing(self.module, element, self.gemm.source, panel.lanes, panel.vectors)
+        packing = panel_packing(self.module, element, self.gemm.source, panel.lanes, panel.vectors, panel.floats)
         width = b.constant("i64", panel.vectors * panel.lanes)
+        columns = width if panel.columns is None else panel.columns
         many = b.icmp("sge", b.sub(block.stop, block.start), self.plan.packs_from)
         with b.if_then_else(many) as (packed, in_place):
             with packed:
-                b.call(packing, panel.pointer, panel.stride, block.steps, width, self.packed_b)
+                b.call(packing, panel.pointer, panel.stride, block.steps, columns, self.packed_b)
                 packed.yield_([self.packed_b, width])
             with in_place:
                 in_place.yield_([panel.pointer, panel.stride])
@@ -440,7 +511,10 @@ class _DriverWriter:
     def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
         """The call of a kernel; `copy`: where it leaves the panel packed."""
         b, named = self.b, self.named
-        kernel = self.gemm.kernel(rows, panel.vectors, panel.columns is not None, copy is not None, panel.lanes)
+        masked = panel.columns is not None and not panel.floats
+        kernel = self.gemm.kernel(rows, panel.vectors, masked, copy is not None, panel.lanes, panel.floats)
+        if panel.packed:
+            kernel = replace(kernel, ragged=False)
         if kernel not in self.kernels:
             self.kernels.append(kernel)
         callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
@@ -449,6 +523,7 @@ class _DriverWriter:
         else:
             a, lda = self._tile_of_a(block, row), named["lda"]
         columns = b.constant("i64", 0) if panel.columns is None else panel.columns
+        exist = [b.intrinsic("smin", "i64", b.sub(block.stop, row), b.constant("i64", rows))] if kernel.clamped else []
         ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
         copies = [] if copy is None else [copy]
         lies = [named["windows"], block.k] if self.gemm.windows else []
@@ -456,7 +531,7 @@ class _DriverWriter:
         batch = [] if block.batch is None else [block.batch]
         b.call(
             callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
-            *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
+            *exist, *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
         )  # fmt: skip
 
     def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:

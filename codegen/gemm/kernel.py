@@ -18,7 +18,7 @@ from optc.codegen.gemm.packing import transpose
 from optc.codegen.gemm.tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm.windows import PARAMETERS as WINDOWED
 from optc.codegen.gemm.windows import PLACES, RowFinder, WindowReader
-from optc.codegen.llvm import Builder, Module, Parameter, Value, is_float, vector_of
+from optc.codegen.llvm import Builder, Module, Parameter, Value, element_type, is_float, vector_of
 
 Order = Literal["rows", "columns"]
 """How a matrix lies: "rows", element (i, j) at i * stride + j, or "columns", at j * stride + i."""
@@ -35,6 +35,7 @@ _PARAMETERS = (
     Parameter("i64", "column"),
     Parameter("i64", "columns"),
 )
+_CLAMPED = (Parameter("i64", "rows"),)
 _PREFETCHING = (Parameter("ptr", "ahead", "readonly"), Parameter("i64", "apart"))
 _COPYING = (Parameter("ptr", "copy", "noalias"),)
 _BLOCKED = (Parameter("i64", "first"), Parameter("i64", "final"))
@@ -105,7 +106,9 @@ class Kernel:
 
     a: how the tile of A lies.  b: how B lies; "columns" are transposed in registers, a square block at a time, and need
     a tile of one vector.  masked: only the first `columns` columns exist in C, so the last vector is incomplete.
-    ragged: nor do more exist in `b`.  blocked: the kernel gets a part of K and is told whether it is the first, which
+    ragged: nor do more exist in `b`.  floats: the last vector ends with the last of `columns` columns and shares some with
+        the one before it.  pieces: what exists of the last vector is stored without a mask, a half, a quarter and so on.
+    clamped: only the first `rows` rows exist; the last of them is computed again for each that is missing.  blocked: the kernel gets a part of K and is told whether it is the first, which
     starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines each
     step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
@@ -123,6 +126,9 @@ class Kernel:
     b: Order = "rows"
     masked: bool = False
     ragged: bool = False
+    floats: bool = False
+    pieces: bool = False
+    clamped: bool = False
     blocked: bool = False
     prefetch: int = 0
     copies: bool = False
@@ -140,6 +146,9 @@ class Kernel:
             f"along{self.along}": bool(self.along),
             "masked": self.masked,
             "ragged": self.ragged,
+            "floating": self.floats,
+            "pieces": self.pieces,
+            "clamped": self.clamped,
             "blocked": self.blocked,
             f"ahead{self.prefetch}": bool(self.prefetch),
             "copying": self.copies,
@@ -158,6 +167,7 @@ class Kernel:
     def parameters(self) -> tuple[Parameter, ...]:
         return (
             *_PARAMETERS,
+            *(_CLAMPED if self.clamped else ()),
             *(_PREFETCHING if self.prefetch else ()),
             *(_COPYING if self.copies else ()),
             *(WINDOWED if self.windows else ()),
@@ -194,6 +204,8 @@ class _KernelWriter:
         self.extra = function.arguments[len(function.arguments) - len(kernel.epilogue.parameters) :]
         self.b = b = Builder(function)
         self.mask = self._lane_mask() if kernel.masked else None
+        self.last = b.sub(named["columns"], self.tile.lanes) if kernel.floats else b.constant("i64", 0)
+        self.below: list[Value | int] = [self._clamped(r) for r in range(kernel.tile.rows)]
         self.windows = self._windows()
         self.rows = self._rows_of_result()
         starts = self._starts()
@@ -204,6 +216,12 @@ class _KernelWriter:
         if not self.kernel.windows:
             return None
         return WindowReader(self.b, self.element, self.kernel.windows, self.named["windows"], self.named["from"])
+
+    def _clamped(self, row: int) -> Value | int:
+        """The row of the matrices that a row of the tile stands for, from the first one."""
+        if not self.kernel.clamped or row == 0:
+            return row
+        return self.b.intrinsic("smin", "i64", self.b.constant("i64", row), self.b.sub(self.named["rows"], 1))
 
     def _lane_mask(self) -> Value:
         """Which lanes of the last vector exist."""
@@ -220,9 +238,15 @@ class _KernelWriter:
         b, named = self.b, self.named
         if self.rows is not None:
             pointer = b.load("ptr", b.gep("ptr", self.rows, row))
-            return b.gep(self.stored, pointer, b.add(named["column"], vector * self.tile.lanes))
+            return b.gep(self.stored, pointer, b.add(named["column"], self._across(vector)))
         below = b.mul(named["ldc"], b.add(named["row"], row))
-        return b.gep(self.stored, named["c"], b.add(below, b.add(named["column"], vector * self.tile.lanes)))
+        return b.gep(self.stored, named["c"], b.add(below, b.add(named["column"], self._across(vector))))
+
+    def _across(self, vector: int) -> Value:
+        """Where a vector begins in the panel."""
+        if self.kernel.floats and vector == self.tile.vectors - 1:
+            return self.last
+        return self.b.constant("i64", vector * self.tile.lanes)
 
     def _rows_of_result(self) -> Value | None:
         """Pointers to the rows of C in the order of the tile, where these are not at equal distances."""
@@ -248,7 +272,7 @@ class _KernelWriter:
                 continued.yield_(
                     [
                         b.load(self.vector, self._address(r, v), mask=self._mask_of(v))
-                        for r in range(self.tile.rows)
+                        for r in self.below
                         for v in range(self.tile.vectors)
                     ]
                 )
@@ -262,7 +286,7 @@ class _KernelWriter:
         stored_bytes = element_bytes(self.stored)
         step = max(1, _LINE_BYTES // (self.tile.lanes * stored_bytes))
         with b.if_then(b.icmp("sge", self.named["ldc"], APART_BYTES // stored_bytes)):
-            for r in range(self.tile.rows):
+            for r in self.below:
                 for v in range(0, self.tile.vectors, step):
                     b.prefetch(self._address(r, v), write=True)
 
@@ -274,37 +298,71 @@ class _KernelWriter:
             with final:
                 self._conclude(sums)
             with interim:
-                for number, value in enumerate(sums):
-                    r, v = divmod(number, self.tile.vectors)
-                    self.b.store(value, self._address(r, v), mask=self._mask_of(v))
+                self._each_row(sums, lambda value, row, v: self._write(value, self._address(row, v), v))
 
     def _conclude(self, sums: list[Value]) -> None:
-        """Applies the epilogue to all sums; a long one is written once and runs row by row."""
-        vectors = self.tile.vectors
-        if self.kernel.epilogue.operations * len(sums) <= _UNROLLED_OPERATIONS:
-            for v in range(vectors):
-                self._store(sums[v::vectors], 0, v)
+        """Applies the epilogue to all sums."""
+        vectors, kernel = self.tile.vectors, self.kernel
+        if kernel.clamped or kernel.pieces or kernel.epilogue.operations * len(sums) > _UNROLLED_OPERATIONS:
+            self._each_row(sums, lambda value, row, v: self._store([value], row, v))
             return
-        b = self.b
+        for v in range(vectors):
+            self._store(sums[v::vectors], 0, v)
+
+    def _each_row(self, sums: list[Value], emit: Callable[[Value, Value | int, int], None]) -> None:
+        """Code for every sum; what is long is written once and runs row by row."""
+        b, vectors = self.b, self.tile.vectors
+        if not self.kernel.pieces and self.kernel.epilogue.operations * len(sums) <= _UNROLLED_OPERATIONS:
+            for number, value in enumerate(sums):
+                emit(value, self.below[number // vectors], number % vectors)
+            return
         waiting = b.alloca(self.vector, len(sums), 64)
         for number, value in enumerate(sums):
             b.store(value, b.gep(self.vector, waiting, number))
-        with b.for_loop(0, self.tile.rows, nonempty=True) as loop:
+        exist = self.named["rows"] if self.kernel.clamped else self.tile.rows
+        with b.for_loop(0, exist, nonempty=True) as loop:
             row = b.gep(self.vector, waiting, b.mul(loop.index, vectors))
             for v in range(vectors):
-                self._store([b.load(self.vector, b.gep(self.vector, row, v))], loop.index, v)
+                emit(b.load(self.vector, b.gep(self.vector, row, v)), loop.index, v)
+
+    def _write(self, value: Value, address: Value, vector: int) -> None:
+        """Stores what exists of a vector."""
+        mask = self._mask_of(vector)
+        if mask is None or not self.kernel.pieces:
+            self.b.store(value, address, mask=mask)
+            return
+        b, lanes = self.b, self.tile.lanes
+        left = b.sub(self.named["columns"], vector * lanes)
+        with b.if_then_else(b.icmp("sge", left, lanes)) as (whole, parts):
+            with whole:
+                b.store(value, address)
+            with parts:
+                self._write_pieces(value, address, left)
+
+    def _write_pieces(self, value: Value, address: Value, count: Value) -> None:
+        """The first `count` lanes: powers of two of them."""
+        b, size = self.b, value.lanes // 2
+        scalar = element_type(value.type)
+        while size:
+            there = b.icmp("ne", b.and_(count, size), 0)
+            low, high = (b.shuffle(value, None, range(start, start + size)) for start in (0, size))
+            with b.if_then(there):
+                b.store(low if size > 1 else b.extractelement(value, 0), address)
+            address = b.gep(scalar, address, b.and_(count, size))
+            value = b.select(there, high, low)
+            size //= 2
 
     def _store(self, sums: list[Value], row: Value | int, vector: int) -> None:
         """The epilogue of some rows of a vector of columns, and the store."""
         b, named, mask = self.b, self.named, self._mask_of(vector)
-        column = b.add(named["column"], vector * self.tile.lanes)
+        column = b.add(named["column"], self._across(vector))
         place = Place(b.add(named["row"], row), column, mask, self.extra, named.get("batch"))
         values = self.kernel.epilogue.emit(b, sums, place)
         for number, value in enumerate(values):
             if not self.kernel.epilogue.result and self.total != self.element:
                 value = b.fptrunc(value, self.element)
-            b.store(value, self._address(b.add(b.constant("i64", 0), row) if number == 0 else self._below(row, number),
-                                         vector), mask=mask)  # fmt: skip
+            below = b.add(b.constant("i64", 0), row) if number == 0 else self._below(row, number)
+            self._write(value, self._address(below, vector), vector)
 
     def _below(self, row: Value | int, number: int) -> Value | int:
         return row + number if isinstance(row, int) else self.b.add(row, number)
@@ -383,12 +441,12 @@ class _KernelWriter:
         if self.windows is not None:
             return self.windows.rows(self.named["a"], self.named["row"], self.tile.rows)
         b, lda = self.b, self.named["lda"]
-        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in range(self.tile.rows)]
+        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in self.below]
 
     def _column(self, position: Value, vector: int) -> Value:
         b = self.b
         mask = self._mask_of(vector) if self.kernel.ragged else None
-        address = b.gep(self.element, position, vector * self.tile.lanes)
+        address = b.gep(self.element, position, self._across(vector))
         return b.load(vector_of(self.element, self.tile.lanes), address, mask=mask)
 
     def _prefetch(self, ahead: Value) -> Value:

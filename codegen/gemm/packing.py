@@ -21,15 +21,20 @@ def _declare(module: Module, name: str, matrix: str, extents: Sequence[str]) -> 
 # B at run time ---------------------------------------------------------------------------------------------------
 
 
-def panel_packing(module: Module, element: str, source: str, lanes: int, vectors: int) -> Function:
-    """`void pack(b, ldb, k, columns, out)`: one panel, of which at least one column exists; private to `module`."""
-    name = f"pack_{element}_{source}_{vectors * lanes}_by{lanes}"
+def panel_packing(
+    module: Module, element: str, source: str, lanes: int, vectors: int, floats: bool = False
+) -> Function:
+    """`void pack(b, ldb, k, columns, out)`: one panel, of which at least one column exists; private to `module`.
+
+    floats: all columns of the last vector exist, but some of them belong to the one before it as well.
+    """
+    name = f"pack_{element}_{source}_{vectors * lanes}_by{lanes}{'_floating' if floats else ''}"
     if name in module.functions:
         return module.functions[name]
     function = _declare(module, name, "b", ("ldb", "k", "columns"))
     b = Builder(function)
     write = _pack_panel_rows if source == "rows" else _pack_panel_columns
-    write(b, element, lanes, vectors, *function.arguments)
+    write(b, element, lanes, vectors, floats, *function.arguments)
     b.ret()
     return function
 
@@ -52,20 +57,26 @@ def column_packing(module: Module, element: str) -> Function:
 
 
 def _pack_panel_rows(
-    b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value, columns: Value, out: Value
-) -> None:
-    """Copies the panel row by row."""
+    b: Builder, element: str, lanes: int, vectors: int, floats: bool,
+    source: Value, ldb: Value, k: Value, columns: Value, out: Value,
+) -> None:  # fmt: skip
+    """Copies the panel row by row; zeros in place of columns that do not exist."""
     type_ = vector_of(element, lanes)
     width = vectors * lanes
-    masks = [b.lane_mask(b.sub(columns, v * lanes), lanes) for v in range(vectors)]
+    starts = [b.constant("i64", v * lanes) for v in range(vectors)]
 
     def copy(masks: Sequence[Value | None]) -> None:
         with b.for_loop(0, k, carried=[source, out]) as loop:
             row, target = loop.carried
-            for v, mask in enumerate(masks):
-                b.store(b.load(type_, b.gep(element, row, v * lanes), mask=mask), b.gep(element, target, v * lanes))
+            for start, mask in zip(starts, masks, strict=True):
+                b.store(b.load(type_, b.gep(element, row, start), mask=mask), b.gep(element, target, start))
             loop.yield_([b.gep(element, row, ldb), b.gep(element, target, width)])
 
+    if floats:
+        starts[-1] = b.sub(columns, lanes)
+        copy([None] * vectors)
+        return
+    masks = [b.lane_mask(b.sub(columns, v * lanes), lanes) for v in range(vectors)]
     with b.if_then_else(b.icmp("sge", columns, width)) as (whole, ragged):
         with whole:
             copy([None] * vectors)
@@ -74,8 +85,9 @@ def _pack_panel_rows(
 
 
 def _pack_panel_columns(
-    b: Builder, element: str, lanes: int, vectors: int, source: Value, ldb: Value, k: Value, columns: Value, out: Value
-) -> None:
+    b: Builder, element: str, lanes: int, vectors: int, floats: bool,
+    source: Value, ldb: Value, k: Value, columns: Value, out: Value,
+) -> None:  # fmt: skip
     """Transposes square blocks in registers; what is left of K goes element by element.
 
     In place of columns that do not exist stands the last one that does: nobody looks at what comes of them.
@@ -83,11 +95,12 @@ def _pack_panel_columns(
     width = vectors * lanes
     last = b.sub(columns, 1)
     with b.for_loop(0, width, lanes) as group:
+        start = b.intrinsic("smin", "i64", group.index, b.sub(columns, lanes)) if floats else group.index
         rows = [
-            b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(group.index, lane), last)))
+            b.gep(element, source, b.mul(ldb, b.intrinsic("smin", "i64", b.add(start, lane), last)))
             for lane in range(lanes)
         ]
-        _transposed(b, element, rows, k, b.gep(element, out, group.index), b.constant("i64", width))
+        _transposed(b, element, rows, k, b.gep(element, out, start), b.constant("i64", width))
 
 
 def _transposed(b: Builder, element: str, rows: Sequence[Value], k: Value, out: Value, width: Value) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from optc.codegen.gemm.kernel import PART, Order, is_cut
-from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, choose_tile, element_bytes, sum_type
+from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, choose_tile, element_bytes, has_cheap_masks, sum_type
 from optc.codegen.machine.host import Target
 
 Source = Literal["packed", "rows", "columns"]
@@ -54,7 +54,8 @@ class Plan:
     the panel packed for the others. packs_from: chunks of so many rows at least have panels of B packed before they
     are used, 0 for none. along: vectors of so many elements run along K (see `kernel`), 0 for none.
     ahead: elements by which the next packed panel is asked for from step to step where that is less than a line, so that
-    all tiles of a chunk take part and fetching takes as long as computing.
+    all tiles of a chunk take part and fetching takes as long as computing. dear_masks: part of a vector takes much longer to
+    store than all of it.
     """
 
     tile: Tile
@@ -68,6 +69,7 @@ class Plan:
     along: int = 0
     ahead: int = 0
     packs_from: int = 0
+    dear_masks: bool = False
 
     @property
     def keeps_panel(self) -> bool:
@@ -136,7 +138,13 @@ def plan_product(target: Target, shape: Shape) -> Plan:
     rows = _rows(target, shape, tile, steps)
     copies_b = shape.source == "rows" and not packs_b and not _is_narrow(target) and _copies_b(shape, tile)
     ahead = _ahead(target, shape, tile, rows) if prefetch else 0
-    return Plan(tile, rows, steps, packs_a, packs_b, False, 1 if ahead else prefetch, copies_b, 0, ahead, packs_from)
+    prefetch = 1 if ahead else prefetch
+    dear = _has_dear_masks(target, shape)
+    return Plan(tile, rows, steps, packs_a, packs_b, False, prefetch, copies_b, 0, ahead, packs_from, dear)
+
+
+def _has_dear_masks(target: Target, shape: Shape) -> bool:
+    return not has_cheap_masks(target.lanes(sum_type(shape.element)), shape.element)
 
 
 def _plan_along_k(target: Target, shape: Shape) -> Plan:
@@ -151,7 +159,13 @@ def _plan_along_k(target: Target, shape: Shape) -> Plan:
         fitting = (target.vector_registers - lanes - 3) // lanes
         rows = max(1, min(MAX_ROWS_IN_PLACE, fitting, shape.m or MAX_ROWS_IN_PLACE))
     tile = Tile(rows, 1, lanes)
-    return Plan(tile, _rows(target, shape, tile, 0), packs_b=shape.source == "rows", along=width)
+    return Plan(
+        tile,
+        _rows(target, shape, tile, 0),
+        packs_b=shape.source == "rows",
+        along=width,
+        dear_masks=_has_dear_masks(target, shape),
+    )
 
 
 def _is_skinny(target: Target, shape: Shape) -> bool:
@@ -165,7 +179,7 @@ def _is_skinny(target: Target, shape: Shape) -> bool:
 def _transposing_plan(target: Target, shape: Shape) -> Plan:
     tile = choose_tile(target, shape.element, shape.m, shape.n)
     rows = max(1, shape.m or 1)
-    return Plan(Tile(rows, 1, tile.lanes), rows, transposes=True)
+    return Plan(Tile(rows, 1, tile.lanes), rows, transposes=True, dear_masks=_has_dear_masks(target, shape))
 
 
 def _is_narrow(target: Target) -> bool:
@@ -188,7 +202,9 @@ def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
     """Transposed matrices are packed, and those that would have to be read element by element at their edge."""
     if shape.source != "rows":
         return shape.source == "columns"
-    return not target.masks and (shape.n is None or shape.n % tile.lanes != 0)
+    if target.masks:
+        return False
+    return shape.n is None or shape.n % tile.lanes != 0 and (shape.n < tile.lanes or tile.vectors == 1)
 
 
 def _packs_from(target: Target, shape: Shape, tile: Tile) -> int:

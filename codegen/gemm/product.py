@@ -87,6 +87,14 @@ class Gemm:
         return not self.plan.along and is_cut(self.k, self.element)
 
     @property
+    def clamps(self) -> bool:
+        """Whether kernels compute rows that are missing again: two heights of tiles serve all numbers of rows."""
+        plan, is_placed = self.plan, self.windows > 0 or self.places > 0
+        if self.m is not None or self.a != "rows" or is_placed:
+            return False
+        return plan.dear_masks and not (plan.packs_a or plan.transposes or plan.along)
+
+    @property
     def name(self) -> str:
         extents = "x".join("any" if extent is None else str(extent) for extent in (self.m, self.n, self.k))
         plan = self.plan
@@ -132,7 +140,9 @@ class Gemm:
         used = multiply(steps, -(-rows * size // ALIGNMENT) * ALIGNMENT + columns * size)
         return _rounded_up(add(used, 2 * ALIGNMENT))
 
-    def kernel(self, rows: int, vectors: int, masked: bool, copies: bool = False, lanes: int = 0) -> Kernel:
+    def kernel(
+        self, rows: int, vectors: int, masked: bool, copies: bool = False, lanes: int = 0, floats: bool = False
+    ) -> Kernel:
         """The kernel for a tile of this size; `lanes`: of its vectors, where they are not the tile's."""
         plan = self.plan
         return Kernel(
@@ -143,6 +153,9 @@ class Gemm:
             b="columns" if plan.transposes or plan.along else "rows",
             masked=masked,
             ragged=masked and self.source == "rows" and not plan.packs_b,
+            floats=floats,
+            pieces=masked and plan.dear_masks and not plan.along,
+            clamped=self.clamps,
             blocked=bool(plan.steps),
             prefetch=plan.prefetch,
             copies=copies,

@@ -66,10 +66,13 @@ def max_rows(target: Target, vectors: int) -> int:
 def product_lanes(target: Target, element: str, n: int | None) -> int:
     """Lanes of a vector of columns: a register full of sums, or less where the matrix is narrower."""
     full = target.lanes(sum_type(element))
-    if n is None or not target.masks:
-        return full
     least = 16 // element_bytes(sum_type(element))
-    return min(full, max(least, 1 << (n - 1).bit_length())) if n > 0 else full
+    if n is None or n <= 0 or n >= full or not target.masks:
+        return full
+    if not has_cheap_masks(full, element):
+        # The last vector of those that fit ends with the last column (`split_evenly`).
+        return max(least, 1 << n.bit_length() - 1)
+    return min(full, max(least, 1 << (n - 1).bit_length()))
 
 
 def has_cheap_masks(lanes: int, element: str) -> bool:
@@ -96,6 +99,18 @@ def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]
     return [(whole + bool(rest), lanes)] if columns else []
 
 
+def split_evenly(vectors: int, most: int) -> list[tuple[int, int]]:
+    """So many vectors of columns as panels of about equal width, `most` vectors at most: panels and their vectors, narrow
+    ones first.
+
+    Where masks are dear, the last vector of the last panel ends with the last column. The columns that it shares with the
+    vector before it are computed twice, to the same bits; of two vectors of one panel, both are there.
+    """
+    panels = -(-vectors // most)
+    least, wider = divmod(vectors, panels)
+    return [(count, width) for count, width in ((panels - wider, least), (wider, least + 1)) if count]
+
+
 def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
     """The tile with the least estimated time for a product with these extents (None: unknown, taken as large).
 
@@ -111,9 +126,12 @@ def choose_tile(target: Target, element: str, m: int | None, n: int | None, pack
 
 def _estimate(tile: Tile, element: str, m: int, n: int) -> float:
     """Clock cycles per element of K."""
-    panels, rest = divmod(n, tile.columns)
-    widths = [(panels, float(tile.vectors))]
-    widths += [(1, vectors * lanes / tile.lanes) for vectors, lanes in last_columns(tile.lanes, element, rest)]
+    if has_cheap_masks(tile.lanes, element):
+        panels, rest = divmod(n, tile.columns)
+        widths = [(panels, float(tile.vectors))]
+        widths += [(1, vectors * lanes / tile.lanes) for vectors, lanes in last_columns(tile.lanes, element, rest)]
+    else:
+        widths = [(count, float(vectors)) for count, vectors in split_evenly(-(-n // tile.lanes), tile.vectors)]
     heights = [(m // tile.rows, tile.rows), (1, m % tile.rows)]
     return sum(count_n * count_m * _cycles(r, v) for count_n, v in widths for count_m, r in heights if r and v)
 

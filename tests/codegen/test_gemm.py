@@ -14,7 +14,7 @@ from optc.codegen.gemm.epilogue import BIAS, PLAIN, Epilogue, then
 from optc.codegen.gemm.kernel import PART, Kernel, Order
 from optc.codegen.gemm.plan import Plan, Shape, Source, plan_product
 from optc.codegen.gemm.product import Gemm
-from optc.codegen.gemm.tiles import Tile, choose_tile, max_rows
+from optc.codegen.gemm.tiles import Tile, choose_tile, max_rows, split_evenly
 from optc.codegen.gemm.weights import pack_panels, panel_elements
 from optc.codegen.llvm import Builder, Value
 from optc.codegen.machine import jit
@@ -98,10 +98,25 @@ def _noting_fetches(text: str) -> str:
 
 
 def multiply(gemm: Gemm, target: Target, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
-    """Compiles and runs a product in some ranges of groups; checks that nothing around the result is written, and that
-    packed weights that are longer than what a panel asks for are asked for no further than they go."""
-    texts = [_noting_fetches(str(module)) for module in product_modules(gemm).values()]
-    library = jit.link([jit.compile_module(text, target) for text in [*texts, _FURTHEST_FETCH]])
+    """Compiles and runs a product."""
+    return Compiled(gemm, target)(a, b, bias, ranges)
+
+
+class Compiled:
+    """A compiled product."""
+
+    def __init__(self, gemm: Gemm, target: Target) -> None:
+        texts = [_noting_fetches(str(module)) for module in product_modules(gemm).values()]
+        self.gemm = gemm
+        self.library = jit.link([jit.compile_module(text, target) for text in [*texts, _FURTHEST_FETCH]])
+
+    def __call__(self, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
+        """Runs the product in some ranges of groups; checks that nothing around the result is written, and that packed
+        weights that are longer than what a panel asks for are asked for no further than they go."""
+        return run(self.gemm, self.library, a, b, bias, ranges)
+
+
+def run(gemm: Gemm, library: Any, a: Any, b: Any, bias: Any, ranges: int) -> np.ndarray[Any, Any]:
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
@@ -289,25 +304,66 @@ def kernel_names(target: Target, m: int | None, n: int | None, k: int | None, so
 
 
 def test_the_last_columns_are_computed_twice_where_masks_are_dear() -> None:
-    """A panel that ends with the last column needs no mask; there is none for fewer columns than a vector has."""
+    """A vector that ends with the last column needs no mask; there is none for fewer columns than the least vector has."""
+    for source, n in itertools.product(SOURCES, (89, 12, 7)):
+        assert not any("masked" in name for name in kernel_names(AVX2, 60, n, 100, source))
+        assert any("masked" in name for name in kernel_names(AVX512, 60, n, 100, source))
+    for source in SOURCES:
+        assert any("masked" in name for name in kernel_names(AVX2, 60, 3, 100, source))
     for source in SOURCES[1:]:
-        assert not any("masked" in name for name in kernel_names(AVX2, 60, 89, 100, source))
-        assert any("masked" in name for name in kernel_names(AVX2, 60, 7, 100, source))
-        assert any("masked" in name for name in kernel_names(AVX512, 60, 89, 100, source))
-    assert any("masked" in name for name in kernel_names(AVX2, 60, 89, 100, "packed"))
+        assert not any("masked" in name for name in kernel_names(AVX2, 60, 25, 100, source))
+
+
+@pytest.mark.parametrize("target", [AVX2, GENERIC, NEON], ids=lambda target: target.cpu)
+def test_few_kernels_serve_all_extents_where_masks_are_dear(target: Target) -> None:
+    """Two heights of two widths, and one kernel for fewer columns than a vector has, which loads nothing by a mask."""
+    for source in SOURCES[1:]:
+        names = kernel_names(target, None, None, None, source)
+        assert len(names) <= 5 and sum("masked" in name for name in names) == 1
+        assert not any("ragged" in name for name in names)
+    assert len(kernel_names(target, None, 32, None, "packed")) <= 4
+
+
+@pytest.mark.parametrize(("vectors", "most"), [(1, 3), (2, 3), (4, 3), (7, 3), (9, 3), (3, 2), (17, 16), (9, 4)])
+def test_panels_are_about_equally_wide(vectors: int, most: int) -> None:
+    """So the last one has two vectors at least, where there are as many."""
+    split = split_evenly(vectors, most)
+    widths = [width for count, width in split for _ in range(count)]
+    assert sum(widths) == vectors and max(widths) <= most and max(widths) - min(widths) <= 1
+    assert widths == sorted(widths) and widths[-1] >= min(2, vectors)
+    assert len(widths) == -(-vectors // most)
 
 
 @pytest.mark.parametrize("name", ["AVX2", "generic"])
-@pytest.mark.parametrize(("n", "k"), [(89, 30), (17, 30), (5, 30), (23, 6000)])
+@pytest.mark.parametrize("element", DTYPES)
+def test_any_number_of_rows_and_columns_where_masks_are_dear(name: str, element: str) -> None:
+    """One program; the bits of a row are those it has among others."""
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip(f"this machine is not {name}")
+    gemm = gemm_of(target, element, None, None, None, "rows", BIAS_RELU)
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(shape).astype(DTYPES[element]) for shape in ((20, 33), (33, 60)))
+    bias = rng.standard_normal(60).astype(DTYPES[element])
+    multiplied = Compiled(gemm, target)
+    for n in (*range(1, 30), 47, 48, 49, 60):
+        right = np.ascontiguousarray(b[:, :n])
+        most = multiplied(a, right, bias)
+        np.testing.assert_allclose(most, np.maximum(a @ right + bias[:n], 0), rtol=1e-4, atol=1e-4)
+        for m in range(1, 12):
+            assert np.array_equal(multiplied(a[:m], right, bias), most[:m]), (m, n)
+
+
+@pytest.mark.parametrize("name", ["AVX2", "generic"])
+@pytest.mark.parametrize(("n", "k"), [(89, 30), (17, 30), (12, 30), (5, 30), (3, 30), (23, 6000), (3, 6000)])
 def test_the_last_columns_count_once(name: str, n: int, k: int) -> None:
     """Also where sums wait in C between blocks of K, and with extents that the run tells."""
     target = TARGETS[name]
     if not can_run(target):
         pytest.skip(f"this machine is not {name}")
-    for source in SOURCES[1:]:
-        for known in (True, False):
-            extents = (25, n, k) if known else (None, None, None)
-            check(gemm_of(target, "float", *extents, source, BIAS_RELU), target, 25, n, k)
+    for source, known in itertools.product(SOURCES, (True, False)):
+        extents = (25, n, k) if known else (None, n if source == "packed" else None, None)
+        check(gemm_of(target, "float", *extents, source, BIAS_RELU), target, 25, n, k)
 
 
 @pytest.mark.parametrize("source", SOURCES)
