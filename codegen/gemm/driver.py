@@ -124,13 +124,14 @@ class _DriverWriter:
         units = self._product_of(lines, self.panels)
         first, last = (self._boundary(units, self.named[name]) for name in ("start", "stop"))
         self._scratch()
+        each, emit = (self.chunks, self._chunks_of_panel) if self.plan.panel_by_panel else (self.panels, self._line)
         with b.while_loop([first]) as loop:
             unit = loop.carried[0]
             loop.while_(b.icmp("slt", unit, last))
-            line = self._quotient(unit, self.panels)
-            panel = b.sub(unit, b.mul(line, self.panels))
-            count = b.intrinsic("smin", "i64", b.sub(self.panels, panel), b.sub(last, unit))
-            self._line(line, panel, b.add(panel, count))
+            line = self._quotient(unit, each)
+            place = b.sub(unit, b.mul(line, each))
+            count = b.intrinsic("smin", "i64", b.sub(each, place), b.sub(last, unit))
+            emit(line, place, b.add(place, count))
             loop.yield_([b.add(unit, count)])
 
     def _product_of(self, left: Value, right: Value) -> Value:
@@ -162,18 +163,33 @@ class _DriverWriter:
 
     def _line(self, line: Value, first: Value, last: Value) -> None:
         """Some panels of a chunk of rows of one product."""
-        b, gemm, named = self.b, self.gemm, self.named
-        chunk = line
-        a, matrix, c, batch = named["a"], named["b"], named["c"], None
-        if gemm.is_batched:
+        b, chunk, batch = self.b, line, None
+        if self.gemm.is_batched:
             batch = self._quotient(line, self.chunks)
             chunk = b.sub(line, b.mul(batch, self.chunks))
+        start = self._scaled(chunk, self.plan.rows) if _known(self.chunks) != 1 else b.constant("i64", 0)
+        stop = self.m if _known(self.chunks) == 1 else b.intrinsic("smin", "i64", b.add(start, self.plan.rows), self.m)
+        self._panels_of_rows(batch, start, stop, first, last)
+
+    def _chunks_of_panel(self, line: Value, first: Value, last: Value) -> None:
+        """Some chunks of rows times a panel of one product."""
+        b, panel, batch = self.b, line, None
+        if self.gemm.is_batched:
+            batch = self._quotient(line, self.panels)
+            panel = b.sub(line, b.mul(batch, self.panels))
+        start = self._scaled(first, self.plan.rows)
+        stop = b.intrinsic("smin", "i64", self._scaled(last, self.plan.rows), self.m)
+        self._panels_of_rows(batch, start, stop, panel, b.add(panel, 1))
+
+    def _panels_of_rows(self, batch: Value | None, start: Value, stop: Value, first: Value, last: Value) -> None:
+        """Rows `start` to `stop` times panels `first` to `last` of one product."""
+        b, gemm, named = self.b, self.gemm, self.named
+        a, matrix, c = named["a"], named["b"], named["c"]
+        if batch is not None:
             a, matrix = (
                 self._moved(pointer, b.mul(named[step], batch)) for pointer, step in ((a, "step_a"), (matrix, "step_b"))
             )
             c = b.gep(gemm.epilogue.result or gemm.element, c, b.mul(named["step_c"], batch))
-        start = self._scaled(chunk, self.plan.rows) if _known(self.chunks) != 1 else b.constant("i64", 0)
-        stop = self.m if _known(self.chunks) == 1 else b.intrinsic("smin", "i64", b.add(start, self.plan.rows), self.m)
         whole = _Block(batch, a, matrix, c, start, stop, b.constant("i64", 0), self.k, ())
         if not self.plan.steps:
             self._block(whole, first, last)

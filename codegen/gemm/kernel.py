@@ -114,7 +114,8 @@ class Kernel:
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
     and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
-    cut: K is summed in parts, which begin where a block begins. Else blocks go on with the sums that wait in C.
+    cut: K is summed in parts, which begin where a block begins. adds: a block is a part, whose sums are added to those that
+    wait in C. Else blocks go on with the sums that wait in C.
     windows: rows of A are windows of a tensor, at so many levels (see `windows`), 0 for rows at equal distances.
     places: rows of C lie at so many levels, 0 for equal distances.
     """
@@ -135,6 +136,7 @@ class Kernel:
     batched: bool = False
     along: int = 0
     cut: bool = False
+    adds: bool = False
     windows: int = 0
     places: int = 0
 
@@ -156,6 +158,7 @@ class Kernel:
             f"places{self.places}": bool(self.places),
             "batched": self.batched,
             f"cut{PART}": self.cut,
+            "adding": self.adds,
             self.epilogue.result: bool(self.epilogue.result),
             digest(self.epilogue.key): bool(self.epilogue.key),
         }
@@ -209,7 +212,8 @@ class _KernelWriter:
         self.windows = self._windows()
         self.rows = self._rows_of_result()
         starts = self._starts()
-        self._finish(self._all_sums(starts))
+        sums = self._all_sums(starts)
+        self._finish(self._added_to_waiting(sums) if kernel.adds else sums)
         b.ret()
 
     def _windows(self) -> WindowReader | None:
@@ -263,19 +267,30 @@ class _KernelWriter:
         b = self.b
         zeros = [b.constant(self.vector, 0)] * (self.tile.rows * self.tile.vectors)
         self._fetch_result()
-        if not self.kernel.blocked:
+        if not self.kernel.blocked or self.kernel.adds:
             return zeros
         with b.if_then_else(b.icmp("ne", self.named["first"], 0)) as (fresh, continued):
             with fresh:
                 fresh.yield_(zeros)
             with continued:
-                continued.yield_(
-                    [
-                        b.load(self.vector, self._address(r, v), mask=self._mask_of(v))
-                        for r in self.below
-                        for v in range(self.tile.vectors)
-                    ]
-                )
+                continued.yield_(self._waiting())
+        return fresh.results
+
+    def _waiting(self) -> list[Value]:
+        """The sums of the blocks before this one, which wait in C."""
+        return [
+            self.b.load(self.vector, self._address(r, v), mask=self._mask_of(v))
+            for r in self.below
+            for v in range(self.tile.vectors)
+        ]
+
+    def _added_to_waiting(self, sums: list[Value]) -> list[Value]:
+        b = self.b
+        with b.if_then_else(b.icmp("ne", self.named["first"], 0)) as (fresh, continued):
+            with fresh:
+                fresh.yield_(sums)
+            with continued:
+                continued.yield_([added(b, total, value) for total, value in zip(self._waiting(), sums, strict=True)])
         return fresh.results
 
     def _fetch_result(self) -> None:

@@ -161,7 +161,8 @@ class Gemm:
             copies=copies,
             batched=self.is_batched,
             along=plan.along,
-            cut=self.is_cut,
+            cut=self.is_cut and plan.steps != PART,
+            adds=self.is_cut and plan.steps == PART,
             windows=self.windows,
             places=self.places,
         )

@@ -569,15 +569,42 @@ def test_narrow_vectors_pack_panels_before_they_use_them(m: int, extent: int, pa
     assert plan_product(AVX512, shape).packs_from == 0
 
 
+@pytest.mark.parametrize(("n", "k", "packs"), [(98, 127, False), (98, 140, True), (128, 127, True), (None, 127, True)])
+def test_panels_that_the_first_level_cache_holds_stay_where_they_are(n: int | None, k: int, packs: bool) -> None:
+    """Unless their rows compete for places in it."""
+    plan = plan_product(AVX2, Shape("float", 122, n, k, "rows", "rows", k, n))
+    assert (plan.packs_from > 0) == packs
+
+
+@pytest.mark.parametrize("source", SOURCES[1:])
+def test_a_panel_is_packed_once_for_chunks_that_are_there_for_threads(source: Source) -> None:
+    """All rows use it before the next one is packed; wide vectors pack on the way."""
+    gemm = gemm_of(AVX2, "float", 130, 60, 250, source, BIAS_RELU)
+    assert gemm.plan.panel_by_panel and gemm.plan.rows < 130
+    assert not gemm_of(AVX2, "float", 5000, 60, 250, source).plan.panel_by_panel
+    assert not gemm_of(AVX512, "float", 130, 60, 250, source).plan.panel_by_panel
+    if can_run(AVX2):
+        for ranges in (1, 2, 5, gemm.groups):
+            check(gemm, AVX2, 130, 60, 250, ranges)
+
+
+@pytest.mark.parametrize("target", [AVX2, GENERIC, NEON], ids=lambda target: target.cpu)
+def test_kernels_for_any_k_leave_no_sums_on_the_stack(target: Target) -> None:
+    """A block is a part: there are no parts to add up within one."""
+    modules = product_modules(gemm_of(target, "float", None, None, None, "rows"))
+    whole = [str(module) for name, module in modules.items() if name.startswith("gemm") and "masked" not in name]
+    assert whole and not any("alloca" in text for text in whole)
+
+
 @pytest.mark.parametrize("m", [5, 31, 32, 67])
 def test_as_many_rows_as_come_have_panels_packed_or_not(m: int) -> None:
     """One piece of code for all numbers of rows, on both sides of the number that panels are packed for."""
     if not can_run(AVX2):
         pytest.skip("this machine has no AVX2")
-    gemm = gemm_of(AVX2, "float", None, 61, 70, "rows", BIAS_RELU)
+    gemm = gemm_of(AVX2, "float", None, 61, 170, "rows", BIAS_RELU)
     assert 5 < gemm.plan.packs_from < 67
     assert "call void @pack_float_rows" in str(product_modules(gemm)[gemm.name])
-    check(gemm, AVX2, m, 61, 70)
+    check(gemm, AVX2, m, 61, 170)
     check(gemm_of(AVX2, "float", m, 61, 70, "rows", BIAS_RELU, packs_from=32), AVX2, m, 61, 70, ranges=2)
     check(gemm_of(AVX2, "float", m, 61, 600, "rows", steps=PART, packs_a=True), AVX2, m, 61, 600)
 

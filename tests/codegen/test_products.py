@@ -168,7 +168,14 @@ class Weights(optc.nn.Module):
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_batches(dynamic: bool) -> None:
     functions = [compiled(f, dynamic) for f in (plain, batched_turned, shared_left, batched_epilogue)]
-    for count, m, n, k in [(3, 5, 7, 4), (2, 20, 33, 40), (4, 1, 50, 16), (2, 40, 1, 9), (3, 17, 17, 0)]:
+    for count, m, n, k in [
+        (3, 5, 7, 4),
+        (2, 20, 33, 40),
+        (4, 1, 50, 16),
+        (2, 40, 1, 9),
+        (3, 17, 17, 0),
+        (2, 130, 60, 250),
+    ]:
         x, y = numbers(count, m, k), numbers(count, k, n)
         row, whole = numbers(count, 1, n), numbers(count, m, n)
         close(run(functions[0], x, y), x, y)
