@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from optc.codegen.gemm.kernel import Kernel
+from optc.codegen.gemm.kernel import PART, Kernel
 from optc.codegen.gemm.packing import column_packing, panel_packing, tile_packing
-from optc.codegen.gemm.plan import CONFLICTING_BYTES, SECOND_LEVEL_BYTES
+from optc.codegen.gemm.pieces import Block, Following, Panel
+from optc.codegen.gemm.plan import CONFLICTING_BYTES, MOST_NARROW, SECOND_LEVEL_BYTES
 from optc.codegen.gemm.product import ALIGNMENT, RANGE, Gemm
-from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, element_bytes, last_columns, split_evenly
+from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, element_bytes, last_columns, split_evenly
 from optc.codegen.llvm import Builder, Module, Value
 
 
@@ -27,48 +28,6 @@ def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]
 TILES_TO_SPLIT_FOR = 8
 """Where extents are not known, half a vector behind others is computed apart from them for so many tiles of rows: on a Zen 4
 192 x 22 x 182 takes 0.82 of the time, 23 x 21 x 195 1.08."""
-
-
-@dataclass(frozen=True)
-class _Block:
-    """A chunk of rows and a block of K: where they begin, how long they are, and the operands of this batch."""
-
-    batch: Value | None
-    a: Value
-    b: Value
-    c: Value
-    start: Value
-    stop: Value
-    k: Value
-    steps: Value
-    flags: tuple[Value, ...]
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """Some columns of B as kernels read them; `columns`: how many of them exist, None for all; `floats`: as for kernels."""
-
-    pointer: Value
-    stride: Value
-    column: Value
-    vectors: int
-    columns: Value | None
-    following: _Following | None
-    lanes: int
-    floats: bool = False
-    packed: bool = False
-
-
-@dataclass(frozen=True)
-class _Following:
-    """The next panel, to be fetched into the second-level cache while this one is used.
-
-    Every step of K asks for lines at `pointer`, moved by `apart` from step to step; the next tile goes on at `part`.
-    """
-
-    pointer: Value
-    apart: Value
-    part: Value
 
 
 class _DriverWriter:
@@ -149,13 +108,13 @@ class _DriverWriter:
     def _scratch(self) -> None:
         """Packed A first, then the panel of B."""
         b, gemm, plan = self.b, self.gemm, self.plan
-        if not (plan.packs_a or plan.keeps_panel):
+        if not (plan.packs_a or plan.panel_columns):
             return
         size = element_bytes(gemm.element)
         steps = b.constant("i64", plan.steps) if plan.steps else self.k
         rows = plan.rows if plan.packs_a else 0
         chunk = b.mul(steps, -(-rows * size // ALIGNMENT) * ALIGNMENT)
-        columns = self.tile.columns if plan.keeps_panel else 0
+        columns = plan.panel_columns
         whole = b.add(b.add(chunk, b.mul(steps, columns * size)), 3 * ALIGNMENT - 1)
         group_bytes = b.and_(whole, -ALIGNMENT)
         self.packed_a = b.gep("i8", self.named["scratch"], b.mul(self.named["start"], group_bytes))
@@ -190,20 +149,33 @@ class _DriverWriter:
                 self._moved(pointer, b.mul(named[step], batch)) for pointer, step in ((a, "step_a"), (matrix, "step_b"))
             )
             c = b.gep(gemm.epilogue.result or gemm.element, c, b.mul(named["step_c"], batch))
-        whole = _Block(batch, a, matrix, c, start, stop, b.constant("i64", 0), self.k, ())
+        whole = Block(batch, a, matrix, c, start, stop, b.constant("i64", 0), self.k, ())
+        if self.plan.few is None:
+            self._blocks(whole, first, last)
+            return
+        # By what they are alone, so that all products that could have these extents do the same.
+        long = b.and_(b.icmp("sge", self.k, self.plan.few_along), b.icmp("sle", self.k, PART))
+        with b.if_then_else(b.and_(b.icmp("sle", self.n, MOST_NARROW), long)) as (narrow, wide):
+            with narrow:
+                self._few_columns(whole, self.plan.few)
+            with wide:
+                self._blocks(whole, first, last)
+
+    def _blocks(self, whole: Block, first: Value, last: Value) -> None:
+        """Panels `first` to `last`, a block of K after the other."""
         if not self.plan.steps:
             self._block(whole, first, last)
             return
-        steps = self.plan.steps
+        b, steps = self.b, self.plan.steps
         blocks = b.intrinsic("smax", "i64", self._ceiling(self.k, steps), b.constant("i64", 1))
         with b.for_loop(0, blocks, nonempty=True) as loop:
             k = b.mul(loop.index, steps)
             here = b.intrinsic("smin", "i64", b.sub(self.k, k), b.constant("i64", steps))
             fresh = b.zext(b.icmp("eq", loop.index, 0), "i64")
             final = b.zext(b.icmp("eq", loop.index, b.sub(blocks, 1)), "i64")
-            self._block(_Block(batch, a, matrix, c, start, stop, k, here, (fresh, final)), first, last)
+            self._block(replace(whole, k=k, steps=here, flags=(fresh, final)), first, last)
 
-    def _block(self, block: _Block, first: Value, last: Value) -> None:
+    def _block(self, block: Block, first: Value, last: Value) -> None:
         """Panels `first` to `last` for a chunk of rows and a block of K."""
         if self.plan.packs_a:
             self._pack_rows(block)
@@ -225,7 +197,18 @@ class _DriverWriter:
                 return
             self._rest_of_columns(block, column, known % columns)
 
-    def _last_columns(self, block: _Block, otherwise: Callable[[], None]) -> None:
+    def _few_columns(self, block: Block, tile: Tile) -> None:
+        """All columns, with vectors along K."""
+        b, gemm, pointer, stride = self.b, self.gemm, block.b, self.named["ldb"]
+        if gemm.source == "rows":
+            packing = column_packing(self.module, gemm.element)
+            b.call(packing, pointer, stride, block.steps, self.n, self.packed_b)
+            pointer, stride = self.packed_b, block.steps
+        panel = Panel(pointer, stride, b.constant("i64", 0), 1, self.n, None, tile.lanes, is_along_k=True)
+        with b.for_loop(block.start, block.stop, tile.rows) as loop:
+            self._tile(replace(block, flags=()), panel, tile.rows, loop.index)
+
+    def _last_columns(self, block: Block, otherwise: Callable[[], None]) -> None:
         """What no whole panel holds, where masks are cheap, or there is no other way: or else a panel as wide as the
         others that ends with the last column, where there are as many, and no sums wait in C between blocks of K, which
         would count twice."""
@@ -243,7 +226,7 @@ class _DriverWriter:
             with parts:
                 otherwise()
 
-    def _split(self, block: _Block, first: Value, last: Value) -> None:
+    def _split(self, block: Block, first: Value, last: Value) -> None:
         """Even panels, or the only one that a vector or less of columns makes."""
         if self.gemm.n is not None:
             self._even_panels(block, first, last)
@@ -255,7 +238,7 @@ class _DriverWriter:
             with few, b.if_then(b.icmp("slt", first, last)):
                 self._tiles(block, self._part_of_vector(block))
 
-    def _part_of_vector(self, block: _Block) -> _Panel:
+    def _part_of_vector(self, block: Block) -> Panel:
         """A vector or less of columns, packed where there is memory for that: loads that have a mask take long."""
         b, plan, lanes = self.b, self.plan, self.tile.lanes
         panel = self._panel(block, b.constant("i64", 0), 1, self.n)
@@ -274,7 +257,7 @@ class _DriverWriter:
             return self.tile.vectors in (2, 3)
         return gemm.n > self.tile.lanes and self.tile.vectors > 1
 
-    def _even_panels(self, block: _Block, first: Value, last: Value) -> None:
+    def _even_panels(self, block: Block, first: Value, last: Value) -> None:
         """Panels `first` to `last` of `split_evenly`: every width has a loop of its own."""
         b, lanes, most = self.b, self.tile.lanes, self.tile.vectors
         begin, column = b.constant("i64", 0), b.constant("i64", 0)
@@ -294,7 +277,7 @@ class _DriverWriter:
                 self._tiles(block, self._panel(block, here, vectors, None, floats))
             begin, column = end, b.add(column, b.mul(count, vectors * lanes))
 
-    def _unknown_columns(self, block: _Block, column: Value) -> None:
+    def _unknown_columns(self, block: Block, column: Value) -> None:
         """As many vectors as are needed, the last of them masked, or where masks are dear halving numbers of vectors
         while they fit, then one after the other with a mask."""
         b, lanes = self.b, self.tile.lanes
@@ -312,7 +295,7 @@ class _DriverWriter:
         with b.for_loop(done, left, lanes) as loop:
             self._tiles(block, self._part(whole, loop.index, 1, lanes, b.sub(left, loop.index)))
 
-    def _some_vectors(self, block: _Block, panel: _Panel, columns: Value) -> None:
+    def _some_vectors(self, block: Block, panel: Panel, columns: Value) -> None:
         """So many columns of a panel that is not full; half a vector is computed by a kernel of its own, behind others where
         there are rows enough for it to be worth another pass over them."""
         b, lanes = self.b, self.tile.lanes
@@ -329,12 +312,12 @@ class _DriverWriter:
         with b.if_then(ends_narrow):
             self._tiles(block, self._part(panel, wide, 1, narrow, rest))
 
-    def _part(self, panel: _Panel, done: Value, vectors: int, lanes: int, columns: Value | None) -> _Panel:
+    def _part(self, panel: Panel, done: Value, vectors: int, lanes: int, columns: Value | None) -> Panel:
         """Some vectors of a panel, behind `done` columns."""
         pointer, column = self._moved(panel.pointer, done), self.b.add(panel.column, done)
-        return _Panel(pointer, panel.stride, column, vectors, columns, panel.following, lanes)
+        return Panel(pointer, panel.stride, column, vectors, columns, panel.following, lanes)
 
-    def _rest_of_columns(self, block: _Block, column: Value, rest: int) -> None:
+    def _rest_of_columns(self, block: Block, column: Value, rest: int) -> None:
         """A known number of columns, with as many vectors as they need."""
         b, done, lanes = self.b, 0, self.tile.lanes
         if rest > lanes and rest % lanes and self.plan.dear_masks:
@@ -347,7 +330,7 @@ class _DriverWriter:
             self._tiles(block, self._part(whole, b.constant("i64", done), vectors, lanes, columns))
             done += width
 
-    def _panel(self, block: _Block, column: Value, vectors: int, columns: Value | None, floats: bool = False) -> _Panel:
+    def _panel(self, block: Block, column: Value, vectors: int, columns: Value | None, floats: bool = False) -> Panel:
         """Where a panel of B lies, packed if need be; `floats`: its last vector ends with the last column."""
         panel = self._place_of_panel(block, column, vectors, columns, floats)
         if not floats:
@@ -356,34 +339,32 @@ class _DriverWriter:
         width = self.b.constant("i64", vectors * self.tile.lanes)
         return replace(panel, columns=self.b.intrinsic("smin", "i64", left, width), floats=True)
 
-    def _place_of_panel(
-        self, block: _Block, column: Value, vectors: int, columns: Value | None, floats: bool
-    ) -> _Panel:
+    def _place_of_panel(self, block: Block, column: Value, vectors: int, columns: Value | None, floats: bool) -> Panel:
         b, plan, named = self.b, self.plan, self.named
         width = b.constant("i64", vectors * self.tile.lanes)
         if self.gemm.source == "packed":
             begin = b.add(b.mul(column, self.k), b.mul(block.k, width))
             following = self._next_packed(block, begin, width)
-            return _Panel(self._moved(block.b, begin), width, column, vectors, columns, following, self.tile.lanes)
+            return Panel(self._moved(block.b, begin), width, column, vectors, columns, following, self.tile.lanes)
         place = self._place_in_b(block, column)
         if not plan.packs_b:
-            return _Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
+            return Panel(place, named["ldb"], column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
         if plan.along:
             packing = column_packing(self.module, self.gemm.element)
             b.call(packing, place, named["ldb"], block.steps, self.n, self.packed_b)
-            return _Panel(self.packed_b, block.steps, column, vectors, columns, None, self.tile.lanes)
+            return Panel(self.packed_b, block.steps, column, vectors, columns, None, self.tile.lanes)
         packing = panel_packing(self.module, self.gemm.element, self.gemm.source, self.tile.lanes, vectors, floats)
         exist = width if columns is None else columns
         if floats:
             exist = b.intrinsic("smin", "i64", b.sub(self.n, column), width)
         b.call(packing, place, named["ldb"], block.steps, exist, self.packed_b)
-        return _Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
+        return Panel(self.packed_b, width, column, vectors, columns, self._next_rows(place, width), self.tile.lanes)
 
-    def _place_in_b(self, block: _Block, column: Value) -> Value:
+    def _place_in_b(self, block: Block, column: Value) -> Value:
         row, across = (block.k, column) if self.gemm.source == "rows" else (column, block.k)
         return self._moved(block.b, self.b.mul(row, self.named["ldb"]), across)
 
-    def _next_packed(self, block: _Block, place: Value, width: Value) -> _Following | None:
+    def _next_packed(self, block: Block, place: Value, width: Value) -> Following | None:
         """Packed panels lie one behind the other: `place` is where this one begins, in elements.
 
         What lies behind the matrix may be no memory at all, and asking for that is as slow as a miss: a third of the
@@ -397,14 +378,14 @@ class _DriverWriter:
         latest = b.sub(b.mul(self.k, columns), b.mul(part, self._last_part() + 1))
         next_one = b.intrinsic("smin", "i64", b.add(place, b.mul(width, self.k)), latest)
         following = self._moved(block.b, b.intrinsic("smax", "i64", next_one, b.constant("i64", 0)))
-        return _Following(following, apart, part)
+        return Following(following, apart, part)
 
     def _last_part(self) -> int:
         """The number of the last of the parts in which tiles ask for the next panel."""
         each = self.plan.ahead or self.plan.prefetch * self.tile.lanes
         return -(-self.tile.columns // each) - 1
 
-    def _next_rows(self, place: Value, width: Value) -> _Following | None:
+    def _next_rows(self, place: Value, width: Value) -> Following | None:
         """The next panel of a matrix K x N lies beside this one, a piece in every row."""
         if not self.plan.prefetch:
             return None
@@ -413,7 +394,7 @@ class _DriverWriter:
         # Where rows are not aligned, this panel has brought the first line of the next one: ask for ends of vectors.
         ends = self._moved(place, width, self.b.constant("i64", line - 1))
         if _known(self.n) is not None and _known(self.k) is not None:
-            return _Following(ends, self.named["ldb"], part)
+            return Following(ends, self.named["ldb"], part)
         # A small matrix is near already, and lines that compete for places are gone before they are used: ask for what
         # is here.
         b, none = self.b, self.b.constant("i64", 0)
@@ -423,7 +404,7 @@ class _DriverWriter:
         ahead, apart, part = (
             b.select(is_far, far, near) for far, near in ((ends, place), (self.named["ldb"], none), (part, none))
         )
-        return _Following(ahead, apart, part)
+        return Following(ahead, apart, part)
 
     def _line_elements(self) -> int:
         return 64 // element_bytes(self.gemm.element)
@@ -451,10 +432,11 @@ class _DriverWriter:
             start = whole
 
     def _for_each_clamped(self, start: Value, stop: Value, emit: _EmitTile, vectors: int) -> None:
-        """Tiles, the last of which may have rows too many, and one of half as many rows where these suffice."""
+        """Tiles, the last of which may have rows too many; of the usual width one of half as many rows where these suffice,
+        for others that would be one kernel more to compile."""
         b = self.b
         rows = MAX_ROWS_IN_PLACE if vectors == 1 else self.tile.rows
-        half = 0 if vectors == 1 else rows // 2
+        half = rows // 2 if vectors == self.tile.vectors > 1 else 0
         tiles = b.udiv(b.add(b.sub(stop, start), rows - 1 - half), rows)
         end = b.add(start, b.mul(tiles, rows))
         with b.for_loop(start, end, rows) as loop:
@@ -464,7 +446,7 @@ class _DriverWriter:
         with b.if_then(b.icmp("slt", end, stop)):
             emit(half, end)
 
-    def _tile_of_a(self, block: _Block, row: Value) -> Value:
+    def _tile_of_a(self, block: Block, row: Value) -> Value:
         b, lda = self.b, self.named["lda"]
         if self.gemm.windows:
             return block.a
@@ -472,10 +454,10 @@ class _DriverWriter:
             return self._moved(block.a, b.mul(row, lda), block.k)
         return self._moved(block.a, b.mul(block.k, lda), row)
 
-    def _packed_tile(self, block: _Block, row: Value) -> Value:
+    def _packed_tile(self, block: Block, row: Value) -> Value:
         return self._moved(self.packed_a, self.b.mul(self.b.sub(row, block.start), block.steps))
 
-    def _pack_rows(self, block: _Block) -> None:
+    def _pack_rows(self, block: Block) -> None:
         lanes = 1 << (self.tile.rows - 1).bit_length() if self.tile.rows > 1 else 2
         lanes = min(lanes, max(self.tile.lanes, 4))
         packing = tile_packing(self.module, self.gemm.element, self.gemm.a, lanes)
@@ -486,7 +468,7 @@ class _DriverWriter:
 
         self._for_each_tile(block.start, block.stop, emit)
 
-    def _tiles(self, block: _Block, panel: _Panel) -> None:
+    def _tiles(self, block: Block, panel: Panel) -> None:
         """One panel times all tiles of rows."""
         if self.plan.packs_from and (panel.columns is None or panel.floats):
             panel = self._packed_for_many(block, panel)
@@ -508,7 +490,7 @@ class _DriverWriter:
         rest = replace(panel, pointer=pointer, stride=stride)
         self._for_each_tile(start, block.stop, lambda rows, row: self._tile(block, rest, rows, row))
 
-    def _packed_for_many(self, block: _Block, panel: _Panel) -> _Panel:
+    def _packed_for_many(self, block: Block, panel: Panel) -> Panel:
         """The panel where it is, or packed, where enough rows use it."""
         b, element = self.b, self.gemm.element
         packing = panel_packing(self.module, element, self.gemm.source, panel.lanes, panel.vectors, panel.floats)
@@ -524,17 +506,19 @@ class _DriverWriter:
         pointer, stride = packed.results
         return replace(panel, pointer=pointer, stride=stride)
 
-    def _tile(self, block: _Block, panel: _Panel, rows: int, row: Value, copy: Value | None = None) -> None:
+    def _tile(self, block: Block, panel: Panel, rows: int, row: Value, copy: Value | None = None) -> None:
         """The call of a kernel; `copy`: where it leaves the panel packed."""
         b, named = self.b, self.named
         masked = panel.columns is not None and not panel.floats
         kernel = self.gemm.kernel(rows, panel.vectors, masked, copy is not None, panel.lanes, panel.floats)
         if panel.packed:
             kernel = replace(kernel, ragged=False)
+        if panel.is_along_k:
+            kernel = self.gemm.kernel_along_k(Tile(rows, 1, panel.lanes))
         if kernel not in self.kernels:
             self.kernels.append(kernel)
         callee = self.module.declare(kernel.name, "void", [parameter.type for parameter in kernel.parameters])
-        if self.plan.packs_a:
+        if kernel.a == "columns" and self.plan.packs_a:
             a, lda = self._packed_tile(block, row), b.constant("i64", rows)
         else:
             a, lda = self._tile_of_a(block, row), named["lda"]
@@ -550,7 +534,7 @@ class _DriverWriter:
             *exist, *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
         )  # fmt: skip
 
-    def _ahead(self, block: _Block, following: _Following, row: Value) -> list[Value]:
+    def _ahead(self, block: Block, following: Following, row: Value) -> list[Value]:
         """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""
         b = self.b
         tile = b.udiv(b.sub(row, block.start), self.tile.rows)

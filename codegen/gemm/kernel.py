@@ -113,7 +113,7 @@ class Kernel:
     step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
-    and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
+    and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end. overlaps: what is left of K is the end of a vector that K is long enough for.
     cut: K is summed in parts, which begin where a block begins. adds: a block is a part, whose sums are added to those that
     wait in C. Else blocks go on with the sums that wait in C.
     windows: rows of A are windows of a tensor, at so many levels (see `windows`), 0 for rows at equal distances.
@@ -135,6 +135,7 @@ class Kernel:
     copies: bool = False
     batched: bool = False
     along: int = 0
+    overlaps: bool = False
     cut: bool = False
     adds: bool = False
     windows: int = 0
@@ -146,6 +147,7 @@ class Kernel:
             "packed": self.a == "columns",
             "transposed": self.b == "columns" and not self.along,
             f"along{self.along}": bool(self.along),
+            "overlapping": self.overlaps,
             "masked": self.masked,
             "ragged": self.ragged,
             "floating": self.floats,
@@ -296,7 +298,7 @@ class _KernelWriter:
     def _fetch_result(self) -> None:
         """Asks for the lines of C where its rows are apart: stores that come all at once would wait for each of them."""
         b = self.b
-        if self.tile.rows == 1:
+        if self.tile.rows == 1 or self.kernel.pieces:
             return
         stored_bytes = element_bytes(self.stored)
         step = max(1, _LINE_BYTES // (self.tile.lanes * stored_bytes))
@@ -518,19 +520,34 @@ class _KernelWriter:
         whole = b.sub(k, b.urem(k, width))
         with b.for_loop(0, whole, width, carried=[none] * (len(rows) * len(columns))) as loop:
             loop.yield_(self._step_along_k(rows, columns, loop.index, loop.carried, None))
-        with b.for_loop(whole, k, width, carried=loop.results) as rest:
-            mask = b.lane_mask(b.sub(k, rest.index), width)
-            rest.yield_(self._step_along_k(rows, columns, rest.index, rest.carried, mask))
+        sums = self._rest_along_k(rows, columns, whole, loop.results)
         lanes = len(columns)
-        return [self._folded(rest.results[row * lanes : (row + 1) * lanes]) for row in range(len(rows))]
+        return [self._folded(sums[row * lanes : (row + 1) * lanes]) for row in range(len(rows))]
+
+    def _rest_along_k(self, rows: list[Value], columns: list[Value], whole: Value, sums: list[Value]) -> list[Value]:
+        """What fills no vector: by a mask, or where that is dear as the end of a vector whose other lanes are zeros."""
+        b, k, width = self.b, self.named["k"], self.kernel.along
+        if not self.kernel.overlaps:
+            with b.for_loop(whole, k, width, carried=sums) as rest:
+                mask = b.lane_mask(b.sub(k, rest.index), width)
+                rest.yield_(self._step_along_k(rows, columns, rest.index, rest.carried, mask))
+            return rest.results
+        with b.for_loop(whole, k, width, carried=sums) as rest:
+            before = b.lane_mask(b.add(b.sub(rest.index, k), width), width)
+            rest.yield_(self._step_along_k(rows, columns, b.sub(k, width), rest.carried, None, before))
+        return rest.results
 
     def _step_along_k(
-        self, rows: list[Value], columns: list[Value], k: Value, sums: list[Value], mask: Value | None
-    ) -> list[Value]:
+        self, rows: list[Value], columns: list[Value], k: Value, sums: list[Value], mask: Value | None,
+        zeros: Value | None = None,
+    ) -> list[Value]:  # fmt: skip
+        """One step; `zeros`: lanes that have been counted already."""
         b, type_ = self.b, vector_of(self.element, self.kernel.along)
 
         def read(pointer: Value) -> Value:
-            return widened(b, b.load(type_, b.gep(self.element, pointer, k), mask=mask), self.element)
+            value = b.load(type_, b.gep(self.element, pointer, k), mask=mask)
+            value = value if zeros is None else b.select(zeros, b.constant(type_, 0), value)
+            return widened(b, value, self.element)
 
         factors = [read(column) for column in columns]
         updated: list[Value] = []

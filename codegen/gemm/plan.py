@@ -7,7 +7,7 @@ in use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from optc.codegen.gemm.kernel import PART, Order, is_cut
@@ -58,7 +58,8 @@ class Plan:
     ahead: elements by which the next packed panel is asked for from step to step where that is less than a line, so that
     all tiles of a chunk take part and fetching takes as long as computing. dear_masks: part of a vector takes much longer to
     store than all of it. panel_by_panel: all chunks of rows use a panel before the next is packed, and not all panels a
-    chunk: where chunks are there for threads only.
+    chunk: where chunks are there for threads only. few: the tile of the kernel whose vectors run along K, where the run may
+    find so few columns that it suits them (`MOST_NARROW`), and few_along how many elements of K at a time.
     """
 
     tile: Tile
@@ -74,11 +75,21 @@ class Plan:
     packs_from: int = 0
     dear_masks: bool = False
     panel_by_panel: bool = False
+    few: Tile | None = None
+    few_along: int = 0
 
     @property
     def keeps_panel(self) -> bool:
         """Whether a panel of B gets packed at run time."""
         return self.packs_b or self.copies_b or self.packs_from > 0
+
+    @property
+    def panel_columns(self) -> int:
+        """Columns of B for which there is memory, packed."""
+        columns = self.tile.columns if self.keeps_panel else 0
+        if self.few is None:
+            return columns
+        return max(columns, -(-PART * self.few.columns // self.steps) if self.steps else self.few.columns)
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class Shape:
 
     narrow: the columns are so few (at most `MOST_NARROW`) that lanes should run along K, where all lies well for that.
     Whether they do changes bits, so it must not depend on how many rows there are.
+    narrow_at_run: whether lanes should run along K where the run finds so few columns.
     windowed: the rows of A are windows, which kernels read where they are.
     """
 
@@ -100,6 +112,7 @@ class Shape:
     b_stride: int | None = None
     wide_result: bool = True
     narrow: bool = False
+    narrow_at_run: bool = False
     windowed: bool = False
 
     @property
@@ -129,6 +142,16 @@ class Shape:
 
 def plan_product(target: Target, shape: Shape) -> Plan:
     """The way to compute a product of this shape on this processor."""
+    plan = _plan(target, shape)
+    if not shape.narrow_at_run or shape.n is not None or shape.source == "packed" or shape.a != "rows":
+        return plan
+    along = target.lanes(sum_type(shape.element))
+    if shape.k is not None and not along <= shape.k <= PART:
+        return plan
+    return replace(plan, few=_tile_along_k(target, shape), few_along=along)
+
+
+def _plan(target: Target, shape: Shape) -> Plan:
     if shape.narrow and shape.source != "packed" and shape.a == "rows":
         return _plan_along_k(target, shape)
     if shape.source == "columns" and _is_skinny(target, shape):
@@ -157,21 +180,22 @@ def _plan_along_k(target: Target, shape: Shape) -> Plan:
     """As many sums as registers hold: of one row, or of some rows with the few columns there are."""
     width = target.lanes(sum_type(shape.element))
     if shape.m == 1:
-        lanes = min(width, max(2, 1 << ((shape.n or width) - 1).bit_length()))
-        rows = 1
+        tile = Tile(1, 1, min(width, max(2, 1 << ((shape.n or width) - 1).bit_length())))
     else:
-        lanes = 2 if shape.n == 2 else 4
-        lanes = min(lanes, width)
-        fitting = (target.vector_registers - lanes - 3) // lanes
-        rows = max(1, min(MAX_ROWS_IN_PLACE, fitting, shape.m or MAX_ROWS_IN_PLACE))
-    tile = Tile(rows, 1, lanes)
-    return Plan(
-        tile,
+        tile = _tile_along_k(target, shape)
+    packs_b, dear = shape.source == "rows", _has_dear_masks(target, shape)
+    rows, is_whole = (
         _rows(target, shape, tile, 0),
-        packs_b=shape.source == "rows",
-        along=width,
-        dear_masks=_has_dear_masks(target, shape),
+        shape.m is not None and shape.m <= _most_rows(target, shape, tile, 0),
     )
+    return Plan(tile, rows, packs_b=packs_b, along=width, dear_masks=dear, panel_by_panel=dear and packs_b and is_whole)
+
+
+def _tile_along_k(target: Target, shape: Shape) -> Tile:
+    """Sums of some rows with few columns."""
+    lanes = min(2 if shape.n == 2 else MOST_NARROW, target.lanes(sum_type(shape.element)))
+    fitting = (target.vector_registers - lanes - 3) // lanes
+    return Tile(max(1, min(MAX_ROWS_IN_PLACE, fitting, shape.m or MAX_ROWS_IN_PLACE)), 1, lanes)
 
 
 def _is_skinny(target: Target, shape: Shape) -> bool:
@@ -205,12 +229,16 @@ def _packs_a(shape: Shape) -> bool:
 
 
 def _packs_b(target: Target, shape: Shape, tile: Tile) -> bool:
-    """Transposed matrices are packed, and those that would have to be read element by element at their edge."""
+    """Transposed matrices are packed, and those that would have to be read element by element, or again and again by dear
+    masks, at their edge."""
     if shape.source != "rows":
         return shape.source == "columns"
+    if shape.n is None or shape.n % tile.lanes == 0:
+        return shape.n is None and not target.masks
     if target.masks:
-        return False
-    return shape.n is None or shape.n % tile.lanes != 0 and (shape.n < tile.lanes or tile.vectors == 1)
+        is_used_again = shape.m is None or shape.m > tile.rows
+        return shape.n < tile.lanes and _has_dear_masks(target, shape) and is_used_again
+    return shape.n < tile.lanes or tile.vectors == 1
 
 
 def _packs_from(target: Target, shape: Shape, tile: Tile) -> int:

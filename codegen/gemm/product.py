@@ -132,7 +132,7 @@ class Gemm:
         """The scratch memory of a group: a packed chunk of A and a packed panel of B."""
         steps: Dim = self.plan.steps or k
         rows = self.plan.rows if self.plan.packs_a else 0
-        columns = self.tile.columns if self.plan.keeps_panel else 0
+        columns = self.plan.panel_columns
         if not rows + columns:
             return 0
         size = element_bytes(self.element)
@@ -154,18 +154,27 @@ class Gemm:
             masked=masked,
             ragged=masked and self.source == "rows" and not plan.packs_b,
             floats=floats,
-            pieces=masked and plan.dear_masks and not plan.along,
+            pieces=masked and plan.dear_masks,
             clamped=self.clamps,
             blocked=bool(plan.steps),
             prefetch=plan.prefetch,
             copies=copies,
             batched=self.is_batched,
             along=plan.along,
+            overlaps=plan.dear_masks and self.k is not None and 0 < plan.along <= self.k,
             cut=self.is_cut and plan.steps != PART,
             adds=self.is_cut and plan.steps == PART,
             windows=self.windows,
             places=self.places,
         )
+
+    def kernel_along_k(self, tile: Tile) -> Kernel:
+        """The kernel for few columns, of which the run tells the number, and all of K at once."""
+        dear, along = self.plan.dear_masks, self.plan.few_along
+        return Kernel(
+            self.element, tile, self.epilogue, b="columns", masked=True, pieces=dear, clamped=True,
+            batched=self.is_batched, along=along, overlaps=dear,
+        )  # fmt: skip
 
     def declaration(self) -> Declaration:
         """What the caller's module needs."""

@@ -88,14 +88,16 @@ class Product:
     """
 
     def __init__(
-        self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim, batches: Dim = 1, narrow: bool = False
-    ) -> None:
+        self, driver: Driver, dtype: DType, m: Dim, n: Dim, k: Dim, batches: Dim = 1, narrow: bool = False,
+        narrow_at_run: bool = False,
+    ) -> None:  # fmt: skip
         self.driver = driver
         self.dtype = dtype
         self.element = register_type(dtype)
         self.extents = (m, n, k)
         self.batches = batches
         self.narrow = narrow
+        self.narrow_at_run = narrow_at_run
 
     def packed(self, matrix: MemoryTensor, rows: Matrix) -> Matrix | None:
         """Constant weights in panels; None for what is not constant, or differs between the products of a batch."""
@@ -114,7 +116,9 @@ class Product:
         order: Order = "columns" if a.order == "columns" else "rows"
         strides = _known(a.stride), _known(stride)
         windowed = a.windows is not None
-        shape = Shape(self.element, m, n, k, order, source, *strides, wide_result, self.narrow, windowed)
+        shape = Shape(
+            self.element, m, n, k, order, source, *strides, wide_result, self.narrow, self.narrow_at_run, windowed
+        )
         return plan_product(self.driver.target, shape)
 
     def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN, extra: Sequence[Value] = (),
@@ -213,7 +217,11 @@ def _as_windows(folded: Folded) -> Matrix:
 
 def _is_narrow(n: Dim, k: Dim) -> bool:
     """Few enough columns, and more of K than registers hold: there, sums are added up in another order."""
-    return isinstance(n, int) and n <= MOST_NARROW and not (isinstance(k, int) and k <= REGISTER_ELEMENTS)
+    return isinstance(n, int) and n <= MOST_NARROW and not _is_short(k)
+
+
+def _is_short(k: Dim) -> bool:
+    return isinstance(k, int) and k <= REGISTER_ELEMENTS
 
 
 def _is_turned_row(memory: MemoryTensor | Folded) -> bool:
@@ -239,7 +247,9 @@ def emit_group(driver: Driver, group: Group) -> None:
     batches = shape[0] if len(shape) == 3 else 1
     (m, n), k = shape[-2:], left.shape[-1]
     a, b = _as_windows(left) if isinstance(left, Folded) else as_matrix(left), as_matrix(right)
-    narrow = _is_narrow(n, k) and a.order == "rows" and not _is_turned_row(left)
+    suits_along_k = a.order == "rows" and not _is_turned_row(left)
+    narrow = _is_narrow(n, k) and suits_along_k
+    narrow_at_run = suits_along_k and not _is_short(k) and a.windows is None
     turned = n == 1 and (narrow or m != 1)
     epilogue = EpilogueWriter(driver, group, turned)
     framed = None if turned else framing.part_for(driver, last.output)
@@ -253,7 +263,7 @@ def emit_group(driver: Driver, group: Group) -> None:
         m, n = n, m
         a, b, c = as_row(b), a.turned, replace(c, stride=m)
         right = _transposed(left)
-    product_of = Product(driver, dtype, m, n, k, batches, narrow)
+    product_of = Product(driver, dtype, m, n, k, batches, narrow, narrow_at_run and not turned)
     weights = product_of.packed(right, a)
     operators = [node.kind for node in group.nodes]
     product_of.call(a, weights or b, c, epilogue.build(), epilogue.pointers, operators, epilogue.work)

@@ -241,6 +241,51 @@ def test_few_columns_are_summed_in_vectors_along_k(name: str, element: str) -> N
         check(Gemm(element, anything, 1 if m == 1 else None, n, None, "rows", source), target, m, n, k)
 
 
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("source", SOURCES[1:])
+@pytest.mark.parametrize("m", [None, 1, 5])
+def test_few_columns_that_the_run_finds_are_summed_in_vectors_along_k(name: str, source: Source, m: int | None) -> None:
+    """To the bits of those that are known, in any company; more columns, or more of K, as ever."""
+    target = TARGETS[name]
+    if not can_run(target):
+        pytest.skip("the processor cannot run this")
+    plan = plan_product(target, Shape("float", m, None, None, "rows", source, narrow_at_run=True))
+    assert plan.few is not None
+    anything = Compiled(Gemm("float", plan, m, None, None, "rows", source, BIAS_RELU), target)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((23, 600)).astype(np.float32), rng.standard_normal((600, 60)).astype(np.float32)
+    bias = rng.standard_normal(60).astype(np.float32)
+    for n, k in itertools.product((1, 2, 3, 4, 5, 40), (0, 3, 8, 77, 200, 600)):
+        right = np.ascontiguousarray(b[:k, :n])
+        got = anything(a[: m or 23, :k], right, bias)
+        expected = np.maximum(a[: m or 23, :k].astype(np.float64) @ right + bias[:n], 0)
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4)
+        if 1 < n <= 4 and k in (77, 200):
+            known = plan_product(target, Shape("float", 23, n, k, "rows", source, narrow=True))
+            among = multiply(Gemm("float", known, 23, n, k, "rows", source, BIAS_RELU), target, a[:, :k], right, bias)
+            assert np.array_equal(got, among[: m or 23])
+
+
+def test_few_columns_take_one_kernel_more() -> None:
+    for target in FOREIGN:
+        plans = [
+            plan_product(target, Shape("float", None, None, None, "rows", "rows", narrow_at_run=few))
+            for few in (False, True)
+        ]
+        usual, more = ({*product_modules(Gemm("float", plan, None, None, None, "rows", "rows"))} for plan in plans)
+        assert sum("along" in name for name in more) == 1 and len(more) == len(usual) + 1
+
+
+@pytest.mark.parametrize("source", SOURCES[1:])
+def test_few_columns_are_packed_once(source: Source) -> None:
+    """For all chunks of rows; and so are those that only a mask would read, where many rows use them."""
+    plan = plan_product(AVX2, Shape("float", 100, 4, 200, "rows", source, 200, 4, narrow=True))
+    assert plan.rows < 100 and plan.panel_by_panel == (source == "rows")
+    for m, packs in ((100, True), (2, source == "columns")):
+        plan = plan_product(AVX2, Shape("float", m, 3, 20, "rows", source, 20, 3))
+        assert plan.packs_b == packs or plan.transposes
+
+
 @pytest.mark.parametrize("name", ["host", "AVX2", "generic"])
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("order", ORDERS)

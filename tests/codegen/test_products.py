@@ -154,6 +154,18 @@ def test_a_vector_on_the_right(k: int) -> None:
     close(run(weights, x), x, vector[:, None])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_any_extents_by_one_program(dtype: Any) -> None:
+    """Also few columns and parts of vectors; a row is the same in any company, also alone."""
+    multiplied = compiled(plain, dynamic=True)
+    for n, k in itertools.product((2, 3, 4, 5, 8, 9, 14, 22, 25, 50), (2, 7, 40, 300)):
+        x, y = numbers(19, k, dtype=dtype), numbers(k, n, dtype=dtype)
+        whole = run(multiplied, x, y)
+        close(whole, x, y)
+        for m in (1, 2, 3, 5, 8):
+            assert np.array_equal(run(multiplied, x[:m], y), whole[:m]), (m, n, k)
+
+
 class Weights(optc.nn.Module):
     """A product with constant weights."""
 
