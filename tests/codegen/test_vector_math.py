@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from optc.codegen.kernels.cost import operations
 from optc.codegen.kernels.expression import ExpressionEmitter, register_type
 from optc.codegen.kernels.vector_math import FUNCTIONS, expand
 from optc.codegen.llvm import Builder, Module, Parameter
@@ -22,7 +23,7 @@ from optc.codegen.machine import jit
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.ir.dtypes import FLOAT32, FLOAT64, DType
 from optc.ops import special
-from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, apply, evaluate, function, variable
+from optc.ops.scalar import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Expr, apply, evaluate, function, nodes, variable
 
 Array = np.ndarray[Any, Any]
 HOST = jit.host_target()
@@ -204,6 +205,35 @@ def test_error_functions_of_doubles(target: str) -> None:
     inverse = compiled("erfinv", FLOAT64, target)(x)
     slope = 2 / np.sqrt(np.pi) * np.exp(-inverse * inverse)
     assert np.max(np.abs(special.erf(inverse) - x) / np.maximum(slope * np.abs(inverse), 2.0**-53)) < 8
+
+
+def one_plus_erf(x: Expr, y: Expr) -> Expr:
+    return function("erf", x) + 1.0
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+def test_one_and_an_error_function(target: str) -> None:
+    """Four units in the last place where the sum is at least one, as much below, and nothing where nothing is left: it is
+    a factor of numbers of any size."""
+    aimed = RUNNABLE[target]
+    program = Compiled(module(one_plus_erf, FLOAT32, aimed, aimed.vector_bytes // 4), aimed, FLOAT32)
+    x = np.concatenate([np.linspace(-4, 4, 400_003, dtype=np.float32), floats(0, 200_003, 2**32 // 200_003)])
+    found = program(x)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(x))
+    with np.errstate(all="ignore"):
+        assert np.nanmax(np.abs(found - special.erfc(-x.astype(np.float64)))) < 4 * 2.0**-23
+    far = np.array([4.0, 5.0, 1e30, np.inf], np.float32)
+    np.testing.assert_array_equal(program(np.concatenate([far, -far])), [2.0] * 4 + [0.0] * 4)
+
+
+def test_one_and_an_error_function_are_one_quotient_where_registers_are_few() -> None:
+    for sum_ in (function("erf", variable(0, FLOAT32)) + 1.0, 1.0 + function("erf", variable(0, FLOAT32))):
+        assert [node.op for node in nodes(expand(sum_, AVX2))].count("div") == 1
+        assert operations(expand(sum_, AVX2)) < operations(expand(function("erf", variable(0, FLOAT32)), AVX2))
+        for target in (AVX512, GENERIC, NEON):
+            assert all(node.op != "div" for node in nodes(expand(sum_, target)))
+    double = function("erf", variable(0, FLOAT64)) + 1.0
+    assert expand(double, AVX2) == expand(function("erf", variable(0, FLOAT64)), AVX2) + 1.0
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
