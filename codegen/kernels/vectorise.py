@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from optc.codegen.kernels.cost import FUNCTION, body_operations, values_in_use
+from optc.codegen.kernels.cost import FUNCTION, body_operations, operations, values_in_use
 from optc.codegen.kernels.kernel import (
     Accumulate,
     Assign,
@@ -39,15 +39,19 @@ from optc.ops.scalar import Expr, nodes, variable
 LIGHT, MEDIUM = 8, 20
 """Sums in loops with bodies of at most so many instructions go into 4 and 2 vectors, so that no addition waits for the
 one before. Turns without sums are independent anyway: the processor overlaps them without being told."""
-ABREAST = 2
+ABREAST = 4
 """Where constants are read from memory because registers are few, a function keeps a processor waiting: what it has begun
 and not finished fills its registers (Zen 3: some 6 vectors of an exponential, each of which takes 57 cycles). Turns that
-go abreast share what they read, so that more of them have begun."""
+go abreast share what they read, so that more of them have begun, and half as many do where a turn keeps much: on a Zen 1
+functions take 0.65 to 0.95 of the time of turns alone."""
+LONG_TURN = 150
+"""A turn of more instructions goes with one other at most, as compiling takes its time."""
 ABREAST_OF_MANY = 4
 """With many registers constants stay there, but what has begun fills the queues of instructions that wait instead. On a
 Zen 4 functions take 0.74 to 0.95 of the time when so many turns go abreast, most of that already with two."""
-SHARED_REGISTERS = 2
-"""What turns abreast need beside the registers of each: masks, bounds, results of the loops before."""
+WAITING_REGISTERS = 8
+"""So many of the values of turns abreast may wait in memory: one more load beside several steps of a polynomial takes no
+time, and waiting for those does."""
 MANY_REGISTERS = 32
 """With fewer, the constants of one exponential fill them."""
 SHORT_ROW = 16
@@ -220,7 +224,7 @@ def _abreast(loop: Loop, target: Target) -> int:
     values = [expand(value, target) for statement in loop.body for value in values_of(statement)]
     most = max(map(values_in_use, values))
     if target.has_few_registers:
-        return ABREAST if ABREAST * most <= target.vector_registers - SHARED_REGISTERS else 1
+        return _abreast_of_few(loop, values, most, target)
     length = loop.stop - loop.start
     if isinstance(length, int) and length * FLOAT32.itemsize <= SHORT_ROW * target.vector_bytes:
         return 1
@@ -231,6 +235,17 @@ def _abreast(loop: Loop, target: Target) -> int:
     tables = sum(len(entry) * FLOAT32.itemsize // target.vector_bytes for entry in entries)
     count = ABREAST_OF_MANY
     while count > 1 and count * most + tables > target.vector_registers:
+        count //= 2
+    return count
+
+
+def _abreast_of_few(loop: Loop, values: list[Expr], most: int, target: Target) -> int:
+    """How many turns go abreast whose expanded values keep at most so many others, where registers are few."""
+    own = len(_accumulators(loop))
+    inside = {node for value in values for node in nodes(value) if node.op == "local"}
+    around = sum(node.value not in defined(loop.body) for node in inside)
+    count = ABREAST if sum(map(operations, values)) <= LONG_TURN else 2
+    while count > 1 and count * (most + own) + around > target.vector_registers + WAITING_REGISTERS:
         count //= 2
     return count
 

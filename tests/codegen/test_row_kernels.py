@@ -23,7 +23,21 @@ from optc.codegen.driver import frame
 from optc.codegen.kernels.emitter import emit_kernel, passed_buffers
 from optc.codegen.kernels.fetches import fetch_ahead
 from optc.codegen.kernels.interpreter import interpret_kernel
-from optc.codegen.kernels.kernel import START, STOP, Buffer, Kernel, Loop, Store, load, renamed, statements, values_of
+from optc.codegen.kernels.kernel import (
+    START,
+    STOP,
+    Accumulate,
+    Buffer,
+    Define,
+    Kernel,
+    Loop,
+    Store,
+    load,
+    local,
+    renamed,
+    statements,
+    values_of,
+)
 from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
 from optc.codegen.machine import jit
@@ -31,7 +45,7 @@ from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 from optc.ir.dims import Dim, substitute, symbol, symbols
 from optc.ir.dtypes import FLOAT32
 from optc.nn import functional as F
-from optc.ops.scalar import Expr, function, nodes
+from optc.ops.scalar import Expr, function, literal, nodes, variable
 from optc.ops.shapes import known
 
 TARGETS = [jit.host_target(), AVX2, GENERIC]
@@ -265,6 +279,10 @@ RELOAD = re.compile(r"^\s+\w+\s+(?:%\w+, )*-?\d*\(%rsp\),.*%[xyz]mm.*$", re.MULT
 """A vector comes back. With sixteen registers that may be a constant, which costs what any operand in memory does."""
 
 
+MOST_SPILLS = {AVX512: 0, AVX2: 1}
+"""In a loop. Turns that go abreast may keep a little more than sixteen registers hold (see `WAITING_REGISTERS`)."""
+
+
 @pytest.mark.parametrize(("target", "traffic"), [(AVX512, [SPILL, RELOAD]), (AVX2, [SPILL])], ids=["avx512", "avx2"])
 @pytest.mark.parametrize("name", HOT)
 def test_hot_loops_keep_vectors_in_registers(
@@ -277,9 +295,11 @@ def test_hot_loops_keep_vectors_in_registers(
         scheduled = schedule(kernel, target).kernel
         module = Module("test")
         emit_kernel(renamed(scheduled, "test_kernel"), module, target)
-        loops = "".join(innermost_loops(jit.assembly(str(module), target)))
-        assert "mm" in loops
-        assert not [found for pattern in traffic for found in pattern.findall(loops)], f"{scheduled}\n{loops}"
+        loops = list(innermost_loops(jit.assembly(str(module), target)))
+        assert any("mm" in loop for loop in loops)
+        for loop in loops:
+            found = [found for pattern in traffic for found in pattern.findall(loop)]
+            assert len(found) <= MOST_SPILLS[target], f"{scheduled}\n{loop}"
 
 
 def fetches(name: str, rows: int, columns: int, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -292,11 +312,13 @@ def fetches(name: str, rows: int, columns: int, target: Target, monkeypatch: pyt
 
 @pytest.mark.parametrize("target", [AVX512, AVX2], ids=["avx512", "avx2"])
 def test_what_comes_next_is_asked_for_while_a_row_is_computed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next row of the input, and the result's memory shortly before it is written for the first time."""
+    """The next row of the input, and the result's memory shortly before it is written for the first time: by lines of a
+    cache, of which four vectors of eight fill two."""
     found = fetches("softmax", 256, 1024, target, monkeypatch)
     written = "fetch out0[1024*i0 + i1 + 512] to write"
     if target is AVX2:
-        assert found == ["fetch in0[1024*i0 + i1 + 1024]", written]
+        second = ["fetch in0[1024*i0 + i1 + 1040]", "fetch out0[1024*i0 + i1 + 528] to write"]
+        assert sorted(found) == sorted(["fetch in0[1024*i0 + i1 + 1024]", written, *second])
         return
     overlapped = "fetch in0[i1 + 1024*min(i0 + 1, range.stop + -1) + 512]"  # the pass that reads a row first
     assert found[0] == "fetch in0[1024*i0 + i1 + 512]"
@@ -367,14 +389,38 @@ def loop_of(value: Expr, target: Target) -> str:
     return str(schedule(kernel, target).kernel)
 
 
-def test_functions_go_abreast_where_registers_are_few_and_suffice() -> None:
-    """Each turn of an exponential is one long chain; the two polynomials of gelu fill the registers themselves."""
+def test_functions_go_abreast_where_registers_are_few() -> None:
+    """Each turn of an exponential is one long chain, of which four go abreast; two where each keeps twice as much."""
     x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
     gelu = x * (function("erf", x * 0.70710678) + 1.0) * 0.5
-    assert "step 16 lanes 8 abreast 2" in loop_of(function("exp", x), AVX2)
-    assert "step 16 lanes 8 abreast 2" in loop_of(function("tanh", x) / (function("exp", -x) + 1.0), AVX2)
-    assert "abreast" not in loop_of(gelu, AVX2)
+    both = function("tanh", x) / (function("exp", -x) + 1.0)
+    for four in (function("exp", x), function("tanh", x), gelu, both):
+        assert "step 32 lanes 8 abreast 4" in loop_of(four, AVX2)
+    for two in (function("erf", x), function("log", x)):
+        assert "step 16 lanes 8 abreast 2" in loop_of(two, AVX2)
     assert "abreast" not in loop_of(x * 2.0 + 1.0, AVX2)
+
+
+def test_long_functions_go_two_abreast_where_registers_are_few() -> None:
+    """However little they keep: each turn that goes abreast has to be compiled."""
+    x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
+    value = x
+    for _ in range(10):
+        value = function("exp", value)
+    assert "step 16 lanes 8 abreast 2" in loop_of(value, AVX2)
+
+
+def test_sums_and_what_surrounds_a_loop_take_registers_of_turns_abreast() -> None:
+    """Sums are kept for each turn, results of the loops before for all."""
+    x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
+    value = function("tanh", x * local("factor", FLOAT32)) + local("shift", FLOAT32)
+    body = (
+        Define("factor", literal(2.0, FLOAT32)), Define("shift", literal(1.0, FLOAT32)), Define("total", literal(0.0, FLOAT32)),
+        Loop("i0", 0, 1024, 1, (Accumulate("total", variable(0, FLOAT32) + variable(1, FLOAT32), value),), lanes=1),
+        Store("out0", 0, local("total", FLOAT32)),
+    )  # fmt: skip
+    buffers = Buffer("in0", FLOAT32, "input"), Buffer("out0", FLOAT32, "output", 1)
+    assert "abreast 2" in str(schedule(Kernel("sum", buffers, (), body), AVX2).kernel)
 
 
 def test_functions_go_abreast_where_many_registers_suffice() -> None:
