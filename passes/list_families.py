@@ -54,7 +54,7 @@ class ListFamily:
     """Those of the elements, as far as they show."""
     steps: list[Node] = field(default_factory=list)
     starts: list[Node] = field(default_factory=list)
-    """Lists that are written down, or hold the rows of a tensor (`rows_of`)."""
+    """Lists that are written down, hold the rows of a tensor (`rows_of`), or are none that anybody reads."""
     merges: list[tuple[Node, int]] = field(default_factory=list)
     """Branches, with the offset of an output that is the list; loops, with the number of the carried value."""
     readers: list[Node] = field(default_factory=list)
@@ -94,6 +94,9 @@ class ListFamily:
         if rows_of(node) is not None:
             self.starts.append(node)
             self.types.append(value.type.element)
+            return []
+        if node.kind == "prim::Uninitialized":  # where a function returns early: nobody reads it
+            self.starts.append(node)
             return []
         if node.kind in STEPS:
             return self.step(node)
