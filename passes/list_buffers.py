@@ -26,6 +26,7 @@ from optc.passes.growing_lists import read_rows
 from optc.passes.list_families import JOINS, TENSORS, ListFamily, Replacement, part_lists, rows_of
 from optc.passes.list_open_rows import OpenRowForm, is_stacked
 from optc.passes.list_pieces import PieceForm, joined_axis
+from optc.passes.list_questions import answered, asks_numbers
 from optc.passes.list_steps import STEPS, Rows, RowWriter
 from optc.pipeline import graph_pass
 
@@ -149,6 +150,8 @@ class _RowForm:
             return rows.length
         b, type_ = self.builder, node.output.type
         filled = self.writer.filled(rows)
+        if asks_numbers(node):
+            return answered(b, node, filled)
         if node.kind in TENSORS:
             assert isinstance(type_, TensorType) and type_.dtype is not None
             made = filled if self.dtype is not FLOAT64 else self.cast(filled, default_float())

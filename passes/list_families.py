@@ -10,6 +10,7 @@ from optc.ir.graph import Block, Graph, Node, Use, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type
 from optc.ops.tensors_of_numbers import is_settled_list
+from optc.passes.list_questions import asks_numbers
 from optc.passes.list_steps import STEPS
 
 READS = ("aten::len", "aten::__getitem__")
@@ -42,7 +43,7 @@ def part_lists(graph: Graph) -> bool:
 def _goes_on(use: Use) -> bool:
     """True where a list becomes another one, goes through a branch or loop, or is read element by element."""
     kind = use.node.kind
-    return kind in STEPS or kind in READS or kind in ("prim::Loop", "prim::Return")
+    return kind in STEPS or kind in READS or kind in ("prim::Loop", "prim::Return") or asks_numbers(use.node)
 
 
 @dataclass
@@ -75,7 +76,8 @@ class ListFamily:
                 return False
             pending += sources + [found for target in targets for found in target or ()]
         lengths = {len(start.inputs) for start in self.starts if start.kind == "prim::ListConstruct"}
-        return bool(self.types) and (bool(self.steps) or len(lengths) > 1 or any(map(_is_indexed, self.readers)))
+        is_worth_it = bool(self.steps) or len(lengths) > 1 or any(map(_is_indexed, self.readers))
+        return bool(self.types) and (is_worth_it or any(map(asks_numbers, self.readers)))
 
     def sources(self, value: Value) -> list[Value] | None:
         """The list values that a value may be."""
@@ -137,7 +139,7 @@ class ListFamily:
             return []
         if node.kind == "prim::Return":
             return self.returned(node.owner, slot)
-        reads = node.kind in READS or _is_tensor_of_numbers(node)
+        reads = node.kind in READS or _is_tensor_of_numbers(node) or asks_numbers(node)
         reads = reads or (node.kind in JOINS and node.inputs[1].is_constant)
         if not reads or slot != 0:
             return None

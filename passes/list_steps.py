@@ -138,6 +138,10 @@ class RowWriter:
         b.require(b("aten::ge.int", times, 0), "vector::reserve", "RuntimeError")
         return self.whole(b("aten::repeat", self.filled(rows), [times, *(1 for _ in self.shape)]))
 
+    def sorted(self, node: Node, rows: Rows) -> Rows:
+        is_descending = node.kind == "prim::SortedDescending"
+        return self.whole(self.builder("aten::sort", self.filled(rows), 0, is_descending)[0])
+
 
 @dataclass(frozen=True)
 class Step:
@@ -157,6 +161,11 @@ def _is_simple_slice(node: Node) -> bool:
     return bool(step.constant > 0 or (step.constant == -1 and is_whole))
 
 
+def _sorts_whole_numbers(node: Node) -> bool:
+    """True where equal elements are the same, and all have an order."""
+    return node.overload == "int"
+
+
 STEPS = {
     "prim::ListAppend": Step(RowWriter.appended, element=1),
     "prim::ListSet": Step(RowWriter.changed, element=2),
@@ -166,5 +175,8 @@ STEPS = {
     "aten::slice": Step(RowWriter.sliced, is_possible=_is_simple_slice),
     "aten::list": Step(RowWriter.copied),
     "aten::copy": Step(RowWriter.copied),
+    **dict.fromkeys(
+        ("aten::sorted", "prim::SortedDescending"), Step(RowWriter.sorted, is_possible=_sorts_whole_numbers)
+    ),
     "aten::mul": Step(RowWriter.repeated, is_possible=lambda node: node.overload == "left_t"),
 }
