@@ -265,7 +265,8 @@ class _DriverWriter:
         if self.gemm.n is None:
             needed = b.udiv(b.add(self.n, lanes - 1), lanes)
             narrow = b.sub(b.mul(self.panels, most), needed)
-            widths = [(narrow, most - 1), (b.sub(self.panels, narrow), most)]
+            widths = [(b.sub(self.panels, narrow), most), (narrow, most - 1)]
+            widths = widths if most > 2 else widths[::-1]
         else:
             widths = [(b.constant("i64", count), v) for count, v in split_evenly(-(-self.gemm.n // lanes), most)]
         for number, (count, vectors) in enumerate(widths):

@@ -100,15 +100,18 @@ def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]
 
 
 def split_evenly(vectors: int, most: int) -> list[tuple[int, int]]:
-    """So many vectors of columns as panels of about equal width, `most` vectors at most: panels and their vectors, narrow
-    ones first.
+    """So many vectors of columns as panels of about equal width, `most` vectors at most: panels and their vectors, wide
+    ones first, unless the last would be a single vector: of an odd number of units, the second of two threads gets more.
 
     Where masks are dear, the last vector of the last panel ends with the last column. The columns that it shares with the
     vector before it are computed twice, to the same bits; of two vectors of one panel, both are there.
     """
     panels = -(-vectors // most)
     least, wider = divmod(vectors, panels)
-    return [(count, width) for count, width in ((panels - wider, least), (wider, least + 1)) if count]
+    split = [(wider, least + 1), (panels - wider, least)]
+    if least == 1:
+        split.reverse()
+    return [(count, width) for count, width in split if count]
 
 
 def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
