@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from optc.codegen.machine.host import Target
 from optc.codegen.process.context import ContextPool, Islands
 from optc.codegen.process.pool_layout import OPERATIONS_PER_MICROSECOND
 from optc.codegen.process.threads import threads_of_calls
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, substitute
 from optc.ir.graph import Graph
 

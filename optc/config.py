@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from optc.dataclass import dataclass
 from optc.errors import SettingError
 
 T = TypeVar("T")

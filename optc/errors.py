@@ -6,9 +6,11 @@ A message says what is wrong, where (the user's file and line, or the entry of a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from itertools import accumulate
+
+from optc.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 from optc import config, interpreter, rewrite
+from optc.dataclass import dataclass
 from optc.eager.tensor import Tensor
 from optc.errors import ExecutionError, VerifyError
 from optc.ir.function import ClassType

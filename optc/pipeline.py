@@ -16,11 +16,12 @@ import inspect
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 from optc import config, rewrite
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.function import Function, ScriptObject
 from optc.ir.graph import Graph, Node, Value

@@ -20,7 +20,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from types import EllipsisType
 from typing import Any, TypeAlias, get_type_hints
@@ -28,6 +28,7 @@ from typing import Any, TypeAlias, get_type_hints
 import numpy as np
 
 from optc import config
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import IntType, ListType, OptionalType, TensorType, Type, is_subtype

@@ -13,9 +13,10 @@ Roots ignore the order of the program; loops and lists are handled by repeating 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from optc.dataclass import dataclass
 from optc.ir.function import ClassType
 from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.types import (

@@ -10,11 +10,11 @@ result of the convolution has no other readers, but for questions for its shape,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Graph, Node, Value
 from optc.ops.builder import constant_type
 from optc.ops.registry import operator_of

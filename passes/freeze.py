@@ -9,13 +9,14 @@ methods write is state, too. `Context.slots` and `Context.kept` say what the cal
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.eager.tensor import Tensor
 from optc.errors import OptcError, UnsupportedError
 from optc.ir.function import ClassType, Function, ScriptObject

@@ -12,8 +12,9 @@ a program that still reads it is refused with the reason. So is a program that w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from optc.dataclass import dataclass
 from optc.errors import UnsupportedError
 from optc.ir.graph import Block, Graph, Node, Value, copy_node
 from optc.ir.optimized import Slot

@@ -9,11 +9,11 @@ certain results become constants and operators that must fail become `prim::Rais
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.bounds import assuming, extents_of, number_of
 from optc.ir.dims import Dim, Symbolic, fresh, substitute, symbols

@@ -13,8 +13,9 @@ out to treat them in different ways, they part.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from optc.dataclass import dataclass
 from optc.ir.bounds import Turns
 from optc.ir.dims import Dim, fresh, symbol, symbols
 from optc.ir.graph import Node, Value

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, Protocol, TypeVar
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Block, Graph, Node, Use, Value
 from optc.ir.symbols import replace_value
 from optc.ir.types import ListType, TensorType, Type

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from optc.dataclass import dataclass
 from optc.ir.dims import fresh
 from optc.ir.dtypes import INT64, DType
 from optc.ir.graph import Node, Value

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.dims import Dim, fresh
 from optc.ir.graph import Node, Value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Graph, Value
 from optc.ir.structure import Literal, Structure
 from optc.ir.types import ANY, NONE, TENSOR, DictType, ListType, OptionalType, TupleType, Type, UnionType

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.types import INT, NONE, TENSOR, IntType, TensorType
 from optc.ops.registry import operator_of

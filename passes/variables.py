@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Block, Node, Value
 from optc.ir.types import Type
 

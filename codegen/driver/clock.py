@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from optc.codegen.kernels.emitter import emit_dim
 from optc.codegen.kernels.work import Work
 from optc.codegen.llvm import Value
 from optc.codegen.machine.probes import read_ticks
+from optc.dataclass import dataclass
 
 if TYPE_CHECKING:
     from optc.codegen.driver.frame import Frame

@@ -9,7 +9,6 @@ then runs the interpreter on the same arguments, which raises the exact error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from optc.codegen.kernels.native import (
 from optc.codegen.llvm import Builder, Module, Value
 from optc.codegen.machine.host import Target
 from optc.codegen.process import context_code as calling
+from optc.dataclass import dataclass
 from optc.ir import dtypes, types
 from optc.ir.dims import Dim, product, symbols
 from optc.ir.graph import Block, Graph, Node

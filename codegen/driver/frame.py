@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,7 @@ from optc.codegen.llvm import Builder, Declaration, Module, Value
 from optc.codegen.machine.host import Target
 from optc.codegen.process import context_code as calling
 from optc.codegen.process.context import OUT_OF_MEMORY
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.dims import Dim, product
 from optc.ir.graph import Node

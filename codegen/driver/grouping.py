@@ -7,9 +7,10 @@ reduced. A node that does not fit closes the group; the reason is kept for `optc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from optc.codegen.kernels.cost import operations
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim
 from optc.ir.graph import Node, Value
 from optc.ir.types import TensorType

@@ -8,10 +8,10 @@ place in `Context.objects`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from optc.codegen.entry.signature import InputSpec, OutputSpec
+from optc.dataclass import dataclass
 from optc.errors import ParseError
 from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Node

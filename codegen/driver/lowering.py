@@ -12,7 +12,7 @@ each lane works on a column of its own.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from optc.codegen.driver.grouping import FULL, ROW_DROPPED, ROW_KEPT, Group, reduced_operand
 from optc.codegen.kernels.cost import TRAFFIC, operations
@@ -30,6 +30,7 @@ from optc.codegen.kernels.kernel import (
     statements,
     values_of,
 )
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, product, symbol, symbols
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node, Value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.llvm import Value
 from optc.codegen.process.allocation import ALIGNMENT, PAGE, PAGED
+from optc.dataclass import dataclass
 
 
 @dataclass(eq=False)

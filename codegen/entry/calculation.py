@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, Symbol, Symbolic, symbols
 from optc.ir.symbols import plain_symbol
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import accumulate
 
 from optc.codegen.entry.calculation import Calculation
@@ -47,6 +47,7 @@ from optc.codegen.entry.signature import (
     branches,
     numpy_dtype,
 )
+from optc.dataclass import dataclass
 
 # DLPack's codes of element types: kind, bits.
 _EXCHANGE_KINDS = {"i": 0, "u": 1, "f": 2, "V": 4, "c": 5, "b": 6}

@@ -14,7 +14,7 @@ import ctypes
 import itertools
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, TypeVar
 
 import ml_dtypes  # noqa: F401
@@ -23,6 +23,7 @@ import numpy as np
 from optc.codegen.entry import python_layout
 from optc.codegen.entry.calculation import Calculation
 from optc.codegen.process.context import OUT_OF_MEMORY, Context, ContextPool, Failure, runtime
+from optc.dataclass import dataclass
 
 Kind = Literal["tensor", "int", "float", "bool", "object"]
 """What words stand for. An "object" is something only Python can hold: the word says which of `Context.objects`."""

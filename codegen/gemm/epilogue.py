@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from optc.codegen.llvm import Builder, Parameter, Value, element_type
+from optc.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ Every element is one sum in the order of K, whatever the tile, of parts where K 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from optc.codegen.gemm.tiles import element_bytes
 from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target
 from optc.codegen.process.constant_memory import constant_zeros
+from optc.dataclass import dataclass
 
 Array = np.ndarray[Any, Any]
 

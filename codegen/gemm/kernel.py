@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from optc.codegen.gemm.epilogue import Epilogue, Place
@@ -19,6 +18,7 @@ from optc.codegen.gemm.tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm.windows import PARAMETERS as WINDOWED
 from optc.codegen.gemm.windows import PLACES, RowFinder, WindowReader
 from optc.codegen.llvm import Builder, Module, Parameter, Value, element_type, is_float, vector_of
+from optc.dataclass import dataclass
 
 Order = Literal["rows", "columns"]
 """How a matrix lies: "rows", element (i, j) at i * stride + j, or "columns", at j * stride + i."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.llvm import Value
+from optc.dataclass import dataclass
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ in use.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from optc.codegen.gemm.kernel import PART, Order, is_cut
 from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, choose_tile, element_bytes, has_cheap_masks, sum_type
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 
 Source = Literal["packed", "rows", "columns"]
 """How B lies: packed while compiling, K x N, or N x K."""

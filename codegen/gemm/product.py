@@ -17,14 +17,13 @@ Functions carry names that say their content, so equal kernels of different prod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.gemm.epilogue import PLAIN, Epilogue
 from optc.codegen.gemm.kernel import PART, Kernel, Order, is_cut
 from optc.codegen.gemm.plan import GROUPS, Plan, Source
 from optc.codegen.gemm.tiles import Tile, element_bytes
 from optc.codegen.gemm.windows import PLACES
 from optc.codegen.llvm import Declaration, Parameter
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, add, floordiv, multiply
 
 PARAMETERS = (

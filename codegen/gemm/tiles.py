@@ -7,9 +7,9 @@ as many loads and multiply-adds has the same favourites.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 
 _BYTES = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
 

@@ -9,11 +9,11 @@ a distance for each level of rows, the innermost first, then the length of a run
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from optc.codegen.kernels.native import contiguous_strides
 from optc.codegen.llvm import Builder, Parameter, Value
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, multiply, product
 
 PARAMETERS = (Parameter("ptr", "windows", "readonly"), Parameter("i64", "from"))

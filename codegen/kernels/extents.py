@@ -8,10 +8,11 @@ in every program.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 
 from optc.codegen.kernels.kernel import START, STOP, Kernel, StatementCopy
+from optc.dataclass import dataclass
 from optc.ir.dims import Apply, Atom, Dim, Symbol, add, applied, atom_dim, multiply, symbol, symbols
 
 

@@ -11,11 +11,12 @@ Only kernels are changed that go through more than stays in the second-level cac
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optc.codegen.kernels.cost import FUNCTION, body_operations
 from optc.codegen.kernels.kernel import START, STOP, Fetch, Kernel, Loop, Statement, Store, stride_of, values_of
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, minimum, substitute
 from optc.ops.scalar import nodes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from optc.codegen.kernels.kernel import (
     Accumulate,
@@ -24,6 +24,7 @@ from optc.codegen.kernels.kernel import (
     statements,
     with_loops,
 )
+from optc.dataclass import dataclass
 from optc.ir.dims import symbols
 from optc.ops.scalar import Expr, nodes, ordered
 

@@ -29,11 +29,12 @@ Everything is immutable: a schedule is a function from kernel to kernel.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
 from typing import TypeAlias
 
+from optc.dataclass import dataclass
 from optc.errors import VerifyError
 from optc.ir import dtypes
 from optc.ir.dims import Dim, factor_of, substitute, symbols

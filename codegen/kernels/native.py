@@ -7,10 +7,10 @@ tuples of native values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from optc.codegen.llvm import Value
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, multiply, product
 from optc.ir.dtypes import DType
 from optc.ir.types import TensorType

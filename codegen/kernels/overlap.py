@@ -10,7 +10,7 @@ instructions in the same order as before.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from optc.codegen.kernels.cost import FUNCTION, body_operations
@@ -37,6 +37,7 @@ from optc.codegen.kernels.kernel import (
 )
 from optc.codegen.kernels.vectorise import turns_in_one
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, maximum, minimum, symbol
 from optc.ir.dtypes import DType
 from optc.ops.scalar import literal, nodes

@@ -9,7 +9,7 @@ as those of the kernel in one piece.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from optc.codegen.kernels.blocks import (
     MOST_BLOCKS,
@@ -45,6 +45,7 @@ from optc.codegen.kernels.kernel import (
 from optc.codegen.kernels.parallelise import kernel_operations
 from optc.codegen.kernels.splitting import is_worth_splitting
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import DType
 from optc.ops.scalar import Expr, nodes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from optc.codegen.kernels.blocks import block_reductions
@@ -24,6 +24,7 @@ from optc.codegen.kernels.transposes import tile_transposes
 from optc.codegen.kernels.unroll import unroll
 from optc.codegen.kernels.vectorise import vectorise
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "fuse sums": fuse_sums,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 
 from optc.codegen.kernels.cost import FUNCTION, body_operations, operations, values_in_use
@@ -32,6 +32,7 @@ from optc.codegen.kernels.kernel import (
 from optc.codegen.kernels.native import REGISTER_ELEMENTS
 from optc.codegen.kernels.vector_math import expand
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, symbol
 from optc.ir.dtypes import FLOAT32
 from optc.ops.scalar import Expr, nodes, variable

@@ -10,11 +10,11 @@ back from its own results.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from optc.codegen.kernels.kernel import Accumulate, Fold, Kernel, Loop, Scatter, Statement, Store, values_of
 from optc.codegen.kernels.vector_math import expand
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, product, substitute, symbol, symbols
 from optc.ops.scalar import Expr, nodes
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from optc.codegen.llvm.values import Value, scalar_constant, symbol
+from optc.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ import math
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
+
+from optc.dataclass import dataclass
 
 _FLOAT_BITS = {"half": 16, "bfloat": 16, "float": 32, "double": 64}
 _VECTOR = re.compile(r"<(\d+) x (.+)>")

@@ -5,9 +5,9 @@ times as much and unroll carefully sized loops into spills.
 """
 
 import re
-from dataclasses import dataclass
 
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 
 PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
 

@@ -4,7 +4,8 @@ The facts about this machine come from LLVM, hence from `optc.codegen.machine.ji
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+
+from optc.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

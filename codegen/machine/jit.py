@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,7 @@ from optc.codegen.machine import loader
 from optc.codegen.machine.elf import UnknownObject
 from optc.codegen.machine.host import Target
 from optc.codegen.machine.object_cache import ObjectCache, object_cache
+from optc.dataclass import dataclass
 from optc.locks import ForkLock
 from optc.thread_count import get_num_threads
 

@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from optc import config
+from optc.dataclass import dataclass
 from optc.locks import ForkLock
 
 _MAGIC = b"optc-cache-1\n"

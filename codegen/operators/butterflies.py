@@ -6,9 +6,9 @@ Powers of two go by halves; odd numbers of points use that results k and -k have
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from optc.codegen.llvm import Builder, Value
+from optc.dataclass import dataclass
 
 Number = tuple[Value, Value]
 

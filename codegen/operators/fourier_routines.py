@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from optc.codegen.kernels.expression import memory_type
@@ -26,6 +25,7 @@ from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, ve
 from optc.codegen.machine.host import Target
 from optc.codegen.operators.butterflies import Butterflies, Number
 from optc.codegen.operators.fourier_tables import factor_places
+from optc.dataclass import dataclass
 from optc.ir.dtypes import DType
 
 Kind = Literal["complex", "to_half", "from_half"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.driver.driver import Driver, has_groups
 from optc.codegen.driver.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.driver.grouping import FULL, Group
@@ -16,6 +14,7 @@ from optc.codegen.kernels.native import MemoryTensor
 from optc.codegen.kernels.vector_math import expand
 from optc.codegen.kernels.work import Work, expression_flops
 from optc.codegen.llvm import Builder, Parameter, Value
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node

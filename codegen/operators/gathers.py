@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from optc.codegen.driver.checks import require, require_within
 from optc.codegen.driver.copies import place_of, store_kernel
@@ -12,6 +11,7 @@ from optc.codegen.driver.frame import Unsupported
 from optc.codegen.kernels.kernel import Buffer, at, index_value, load
 from optc.codegen.kernels.native import Aggregate, MemoryTensor, NoneValue
 from optc.codegen.operators.selected_runs import runs_of, selecting_kernel
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, product, symbol
 from optc.ir.graph import Node

@@ -13,12 +13,12 @@ own. `info` says of every matrix where it went wrong first, counted from 1, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 from optc.codegen.kernels.expression import memory_type
 from optc.codegen.llvm import Builder, Module, Operand, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 

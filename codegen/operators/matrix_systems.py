@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optc.codegen.driver.checks import require
 from optc.codegen.driver.copies import merged
@@ -13,6 +13,7 @@ from optc.codegen.kernels.native import MemoryTensor
 from optc.codegen.kernels.work import Work
 from optc.codegen.llvm import Value
 from optc.codegen.operators.matrix_routines import Routine, Task
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, minimum, product
 from optc.ir.graph import Node

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optc.codegen.driver.driver import Driver
 from optc.codegen.driver.frame import Unsupported, static, tensor_type
@@ -23,6 +23,7 @@ from optc.codegen.kernels.native import (
 )
 from optc.codegen.llvm import Value
 from optc.codegen.operators.writes import is_scatter
+from optc.dataclass import dataclass
 from optc.ir.dims import symbols
 from optc.ir.graph import Block
 from optc.ir.graph import Value as IRValue

@@ -10,13 +10,12 @@ Channels lie side by side, so a place is read as vectors, and what tables say is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.driver.checks import require
 from optc.codegen.driver.copies import place_of
 from optc.codegen.driver.driver import Driver
 from optc.codegen.kernels.kernel import Buffer, Define, Kernel, Loop, Statement, Store, at, index_value, load, local
 from optc.codegen.kernels.native import MemoryTensor
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, symbol, symbols
 from optc.ir.graph import Node

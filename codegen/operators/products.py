@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from optc.codegen.driver import framing
 from optc.codegen.driver.driver import Driver, is_product
@@ -25,6 +25,7 @@ from optc.codegen.kernels.native import REGISTER_ELEMENTS, Folded, MemoryTensor
 from optc.codegen.kernels.vector_math import expand
 from optc.codegen.kernels.work import Work, expression_flops, float_width
 from optc.codegen.llvm import Builder, Parameter, Value, byte_size
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, multiply, product
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node

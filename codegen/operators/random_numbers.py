@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from optc.codegen.kernels.expression import cast, memory_type, to_memory
 from optc.codegen.llvm import Builder, Function, Module, Parameter, Value, vector_of
 from optc.codegen.operators.random_words import state_address
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 

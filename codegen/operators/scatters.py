@@ -7,7 +7,6 @@ the index: the last of several writes to one place counts, and sums add up in or
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from optc.codegen.driver.checks import require, require_broadcast, require_within
 from optc.codegen.driver.copies import place_of
@@ -17,6 +16,7 @@ from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Scatter, Statement
 from optc.codegen.kernels.native import MemoryTensor
 from optc.codegen.operators.gathers import IndexedPlaces, check_indices, wrapped_index
 from optc.codegen.operators.writes import overwritten
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, minimum, product, symbol, symbols
 from optc.ir.graph import Node

@@ -6,12 +6,11 @@ without a look at an index.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from optc.codegen.driver.copies import merged, place_of
 from optc.codegen.driver.driver import Driver
 from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Statement, Store, copied, load
 from optc.codegen.kernels.native import MemoryTensor
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, symbol, symbols
 
 MOST_RUNS = 8

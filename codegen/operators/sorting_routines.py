@@ -14,10 +14,10 @@ which a call does those from `start` to `stop`. A group works in `2 * n` words o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from optc.codegen.kernels.expression import memory_type
 from optc.codegen.llvm import Builder, Module, Parameter, Value
+from optc.dataclass import dataclass
 from optc.ir.dtypes import DType
 
 SHORT = 48

@@ -23,11 +23,12 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Protocol
 
 from optc.codegen.machine import jit
+from optc.dataclass import dataclass
 from optc.generator_state import COPY_BYTES
 from optc.locks import ForkLock
 

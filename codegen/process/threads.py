@@ -8,12 +8,12 @@ import atexit
 import ctypes
 import os
 import time
-from dataclasses import dataclass
 from functools import cache
 
 from optc.codegen.machine import jit
 from optc.codegen.process.context import Threads
 from optc.codegen.process.pool_layout import COUNT, PARKED, POOL_BYTES, RESET_BYTES, REST, SEATS, SPINS, STARTED
+from optc.dataclass import dataclass
 from optc.thread_count import count_address
 
 SPIN_SECONDS = 80e-6

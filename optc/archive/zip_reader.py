@@ -11,10 +11,10 @@ import os
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 from optc import config
+from optc.dataclass import dataclass
 from optc.errors import ArchiveError, OptcWarning
 
 _LOCAL = struct.Struct("<IHHHHHIIIHH")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from typing import BinaryIO
+
+from optc.dataclass import dataclass
 
 ALIGNMENT = 64
 _LOCAL = struct.Struct("<IHHHHHIIIHH")

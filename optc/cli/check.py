@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 from optc.cli.style import BOLD, GREEN, RED, YELLOW, Style
 from optc.cli.target import Target
+from optc.dataclass import dataclass
 from optc.eager.node_functions import FUNCTIONS, PROCESS_STATE
 from optc.eager.tensor import Tensor
 from optc.errors import OptcError

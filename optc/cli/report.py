@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from optc.cli.diff import graph_diff
 from optc.cli.style import Style, duration
 from optc.cli.target import Target, UsageError, usage_errors
+from optc.dataclass import dataclass
 from optc.passes.pipelines import optimize
 from optc.pipeline import PassRecord
 

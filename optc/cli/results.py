@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from optc.cli.target import UsageError
+from optc.dataclass import dataclass
 from optc.eager.tensor import Tensor
 
 

@@ -9,13 +9,14 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from optc import interpreter
 from optc.compiler import capture
+from optc.dataclass import dataclass
 from optc.eager.seeding import manual_seed
 from optc.errors import ArchiveError, OptcError
 from optc.ir.function import Function, ScriptObject

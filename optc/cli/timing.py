@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.runtime.collector import collector_paused
 
 SAMPLE_SECONDS = 0.002

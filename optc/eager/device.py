@@ -5,8 +5,9 @@ There is one device, the CPU, and one layout, strided; other devices can be name
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from optc.dataclass import dataclass
 
 _DEVICE_TYPES: Final = ("cpu", "cuda", "ipu", "xpu", "mkldnn", "hip", "vulkan", "mps", "meta", "hpu", "mtia", "xla")
 

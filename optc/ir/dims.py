@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn, TypeAlias
 from weakref import WeakValueDictionary
 
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import NATIVE_CLASSES, NONE, Type

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.errors import SourceRange
 from optc.ir.function import ScriptObject
 from optc.ir.graph import Graph, Node

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.errors import ParseError
 from optc.ir.literals import float_text
 from optc.ir.type_parser import TokenStream, TypeParser

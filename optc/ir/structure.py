@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.ir.types import ListType, TensorType, TupleType, Type
 
 

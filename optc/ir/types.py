@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from optc.dataclass import dataclass
 
 _CHOICE = "_torchscript_choice"
 

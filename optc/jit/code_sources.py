@@ -6,8 +6,8 @@ Marks are control characters. Code has none of its own but line ends: strings ar
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.errors import SourceRange
 
 _BEGIN, _NUMBERED, _END = "\x01", "\x02", "\x03"

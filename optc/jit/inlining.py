@@ -8,8 +8,7 @@ moves up the block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from optc.dataclass import dataclass
 from optc.ir.graph import Block, Node, Value
 from optc.jit.code_names import has_own_name
 

@@ -6,9 +6,10 @@ Matching works on types alone and yields *plans*; nodes are inserted only for th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.errors import ScriptError, SourceRange
 from optc.ir.graph import Graph, Value
 from optc.ir.schema import Argument, FunctionSchema

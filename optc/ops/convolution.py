@@ -6,11 +6,11 @@ Native code gathers the windows (views by `unfold`, then one copy) and multiplie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType

@@ -10,11 +10,11 @@ numbers promote to, or the type of the argument named `of` (a tensor, a list of 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ir.schema import FunctionSchema

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, product
 from optc.ir.types import TensorType
 from optc.ops.abstract import same_dim

@@ -5,11 +5,12 @@ repeats as operators, in the same type and order.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32, INT64, DType
 

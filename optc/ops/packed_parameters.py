@@ -7,12 +7,12 @@ the state is remembered as long as the object lives.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.function import ClassType, ScriptObject
 from optc.ir.types import BOOL, INT, NATIVE_CLASSES, TENSOR, ListType, OptionalType, TupleType, Type
 from optc.ops.quantizers import quantizer_of

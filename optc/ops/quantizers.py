@@ -10,12 +10,12 @@ scales and zero points and the axis they belong to; it may be moved as a whole, 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 

@@ -8,11 +8,11 @@ A layer's decomposition multiplies the inputs of all steps at once and runs the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim
 from optc.ir.dtypes import DType
 from optc.ir.graph import Node, Value

@@ -7,10 +7,10 @@ exactly one lowering (how native code does it). In-place and `out=` variants com
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+from optc.dataclass import dataclass
 from optc.ir import types
 from optc.ir.dims import Dim, fresh
 from optc.ir.dtypes import DType, from_numpy

@@ -9,11 +9,11 @@ rounded to 16 bits, sums to bytes after every dimension.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from optc.dataclass import dataclass
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32, UINT8, DType
 from optc.ir.types import TensorType
 from optc.ops.abstract import UndecidedShape, Unknown

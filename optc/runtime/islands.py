@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from optc.codegen.driver.island_code import IslandCode
 from optc.codegen.entry.signature import InputSpec, OutputSpec, numpy_dtype
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.process.context import DRAWN_BY_ISLANDS, DRAWN_NATIVELY, Context, ContextPool
+from optc.dataclass import dataclass
 from optc.eager import dispatch
 from optc.eager.base import TensorBase
 from optc.eager.generator import Generator, Snapshot, default_generator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from threading import Thread
 from typing import Any
@@ -15,6 +15,7 @@ from optc.codegen.machine import jit
 from optc.codegen.native_program import NativeProgram
 from optc.codegen.process.context import compiled_runtime
 from optc.codegen.process.threads import compiled_pool
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.graph import Graph
 from optc.ir.schema import FunctionSchema

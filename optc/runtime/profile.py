@@ -13,12 +13,12 @@ import ctypes
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from optc import interpreter
+from optc.dataclass import dataclass
 from optc.eager import dispatch
 from optc.errors import OptcError
 from optc.ir.structure import leaves_of

@@ -13,12 +13,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from optc.codegen.process.content_digest import content_digest
+from optc.dataclass import dataclass
 from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.memory import without_repeats
 from optc.errors import OptcError

@@ -15,12 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from optc.dataclass import dataclass
 
 MAXIMUM_AGE_DAYS = 30
 """Older measurements are taken again: a virtual machine may have moved to another processor's neighbourhood."""

@@ -9,9 +9,9 @@ broadcasting and always gets code of its own), and dimensions that have been equ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.ir.dims import Dim, symbol
 from optc.ir.optimized import Slot
 from optc.ir.structure import Literal

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.generator import Generator
 from optc.eager.tensor import Tensor

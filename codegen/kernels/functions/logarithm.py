@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from optc.codegen.kernels.functions.arithmetic import (
     BITS,
@@ -15,6 +14,7 @@ from optc.codegen.kernels.functions.arithmetic import (
     with_sign_of,
 )
 from optc.codegen.machine.host import Target
+from optc.dataclass import dataclass
 from optc.ir.dtypes import FLOAT32, FLOAT64, INT32
 from optc.ops.scalar import Expr, apply, function, literal, select, table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import Function
 from optc.ir.graph import Block, Graph, Node, Value

@@ -6,9 +6,10 @@ They take part in overload resolution after the operators of the same name and a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
+from optc.dataclass import dataclass
 from optc.errors import SourceRange
 from optc.ir.graph import Value
 from optc.ir.schema import FunctionSchema, parse_schema

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from optc.dataclass import dataclass
 from optc.errors import ScriptError, SourceRange
 from optc.ir.function import ClassAttribute, ClassType, Function, ScriptObject
 from optc.ir.graph import Value

@@ -8,8 +8,8 @@ will read are `prim::Uninitialized`. Blocks that always raise count as left, so 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
+from optc.dataclass import dataclass
 from optc.ir.graph import Block, Graph, Node, Value, copy_block
 from optc.ir.types import BOOL, DictType, ListType, TupleType, Type
 from optc.jit.frontend.constants import insert_constant, is_known

@@ -24,12 +24,18 @@ if TYPE_CHECKING:
 
 _MISSING = object()
 
+_MOST_LINES = 3000
+"""Of longer files only the definition that is asked for is read."""
+
+_ends: dict[str, tuple[list[str], dict[int, int]]] = {}
+"""For every file that has been read its lines, and the last line of the definition that begins in a line."""
+
 
 def read_source(thing: Any) -> tuple[ast.Module, Source]:
     """Tree and text of a function or class. Raises ScriptError when Python does not know the source."""
     try:
-        lines, first_line = inspect.getsourcelines(thing)
         filename = inspect.getsourcefile(thing) or "<unknown>"
+        lines, first_line = _lines_of(thing, filename)
     except (OSError, TypeError) as error:
         raise ScriptError(
             f"Can't get source for {thing}. TorchScript requires source access in order to carry out compilation, "
@@ -43,6 +49,34 @@ def read_source(thing: Any) -> tuple[ast.Module, Source]:
     except SyntaxError as error:
         raise ScriptError(f"The source of {thing} is no definition of its own: {error.msg}") from None
     return tree, Source(text, filename, max(first_line, 1), max(indent, 0))
+
+
+def _lines_of(thing: Any, filename: str) -> tuple[list[str], int]:
+    """The lines of a definition and the number of the first, as `inspect.getsourcelines` gives them.
+
+    Where it ends the tree of the file tells: `inspect` reads tokens, with expressions that take longer to get ready than
+    most files to parse. Raises OSError and TypeError when the source is not known.
+    """
+    lines, before = inspect.findsource(inspect.unwrap(thing))
+    known, ends = _ends.get(filename, (None, {}))
+    if known is not lines:
+        ends = _ends_of_definitions(lines) if len(lines) <= _MOST_LINES else {}
+        _ends[filename] = lines, ends
+    last = ends.get(before + 1)
+    return (inspect.getblock(lines[before:]) if last is None else lines[before:last]), before + 1
+
+
+def _ends_of_definitions(lines: list[str]) -> dict[int, int]:
+    """By the line of the first decorator, or of the definition; none of a file that is not plain Python."""
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return {}
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.end_lineno is not None:
+            found[min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])] = node.end_lineno
+    return found
 
 
 def read_function(function: Any) -> tuple[ast.FunctionDef, Source]:

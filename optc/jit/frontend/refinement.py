@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from optc.dataclass import dataclass
 from optc.ir.graph import Value
 from optc.ir.types import Type
 

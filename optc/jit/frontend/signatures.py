@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from optc.dataclass import dataclass
 from optc.errors import ScriptError
 from optc.ir.schema import Argument
 from optc.ir.types import FLOAT, TENSOR, OptionalType, Type

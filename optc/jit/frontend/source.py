@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
+from optc.dataclass import dataclass
 from optc.errors import SourceRange
 
 _LEFTMOST = {
