@@ -14,6 +14,7 @@ from optc.jit.module import ObjectModule, RecursiveScriptModule, ScriptFunction,
 from optc.jit.torch_objects import is_torch
 from optc.jit.tracing import trace
 from optc.nn.modules.module import Module
+from optc.runtime import shared_code
 from optc.runtime.collector import collector_paused
 from optc.runtime.compiled import CompiledFunction, make_compiled
 from optc.runtime.shapes import Dynamic
@@ -87,6 +88,7 @@ def _decorator(example_inputs: Any, options: dict[str, Any]) -> Callable[[Any], 
 
 def _compile(module: Any, example_inputs: Any, options: dict[str, Any]) -> CompiledFunction:
     inputs = example_inputs if isinstance(example_inputs, tuple | list | None) else (example_inputs,)
+    shared_code.begin()
     with collector_paused():
         function, receiver, name = capture(module, inputs)
         if isinstance(options["dynamic"], Mapping):

@@ -332,9 +332,6 @@ class CompiledFunction:
             specialization.fallbacks = [Fallback(self._function.name, reason, "")]
 
     def _compile_anew(self, specialization: Specialization, values: list[Any]) -> None:
-        from optc.runtime.native import compile_ahead
-
-        compile_ahead()
         started = time.perf_counter()
         program = self._optimized(specialization, comparing(values) if config.COMPARE() else [])
         specialization.seconds["passes"] = time.perf_counter() - started

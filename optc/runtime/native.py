@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from threading import Thread
 from typing import Any
 
 from optc.codegen.entry import python_layout
 from optc.codegen.entry.signature import EntryPoint, PythonEntry, Wrapper, native_entry
-from optc.codegen.machine import jit
 from optc.codegen.native_program import NativeProgram
-from optc.codegen.process.context import compiled_runtime
-from optc.codegen.process.threads import compiled_pool
 from optc.dataclass import dataclass
 from optc.errors import OptcError
 from optc.ir.graph import Graph
@@ -27,26 +22,9 @@ from optc.runtime.islands import contexts_of
 from optc.runtime.sharing import compared_pairs, is_apart, written_pairs
 from optc.runtime.specialization import Fallback, Specialization
 from optc.runtime.state import RunFailed, settle
-from optc.thread_count import get_num_threads
 
 ISLANDS_LIMIT = 64
 """A program of which code generation refuses more nodes than this is left to the interpreter."""
-
-
-@cache
-def compile_ahead() -> None:
-    """Begin to compile what all programs share on another thread, where a call may use one; no more than once."""
-    if get_num_threads() > 1 and python_layout.is_supported():
-        Thread(target=_compile_shared_code, name="optc-compile").start()
-
-
-def _compile_shared_code() -> None:
-    from optc.codegen.entry.native_entry import compiled_entry
-
-    compiled_entry()
-    compiled_runtime()
-    if os.name == "posix":
-        compiled_pool(jit.host_target().triple)
 
 
 @dataclass(frozen=True)

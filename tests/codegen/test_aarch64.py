@@ -31,7 +31,7 @@ from optc.codegen.machine import jit
 from optc.codegen.machine.host import NEON
 from optc.codegen.native_program import NativeProgram
 from optc.nn import functional as F
-from optc.runtime import native
+from optc.runtime import shared_code
 
 LINKER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
 
@@ -150,7 +150,7 @@ def kernels_of(function: Callable[[Any], Any], x: Any, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch, pytest.raises(_Generated):
         patch.setattr(jit, "host_target", lambda: NEON)
         patch.setattr(frame, "schedule", note)
-        patch.setattr(native, "compile_ahead", lambda: None)
+        patch.setattr(shared_code, "begin", lambda: None)
         patch.setattr(NativeProgram, "load", stop)
         optc.compile(function, (x,), dynamic=False, fallback="error", cache=False)
     return list(found.values())

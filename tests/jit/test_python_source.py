@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import inspect
 import linecache
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,7 @@ def module_of(path: Path, text: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # classes are looked for there
     spec.loader.exec_module(module)
     return module
 
