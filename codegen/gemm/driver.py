@@ -25,6 +25,10 @@ def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]
     return {gemm.name: writer.module, **made}
 
 
+_LONG_STEPS = 64
+"""Where a kernel has so many steps, a driver that LLVM spends no effort on costs a product nothing that can be measured;
+a hundredth to a thirtieth with fewer."""
+
 TILES_TO_SPLIT_FOR = 8
 """Where extents are not known, half a vector behind others is computed apart from them for so many tiles of rows: on a Zen 4
 192 x 22 x 182 takes 0.82 of the time, 23 x 21 x 195 1.08."""
@@ -51,6 +55,13 @@ class _DriverWriter:
         )
         self._units()
         b.ret()
+        self.module.calls_only = self._calls_only()
+
+    def _calls_only(self) -> bool:
+        """Whether a call of a kernel takes so long that it does not matter how fast it is made."""
+        steps = self.gemm.k if not self.plan.steps or self.gemm.k is None else min(self.gemm.k, self.plan.steps)
+        packs = self.plan.packs_a or self.plan.packs_b or self.plan.packs_from or self.plan.transposes
+        return steps is not None and steps >= _LONG_STEPS and not packs
 
     # Arithmetic that is done here where the numbers are known
 

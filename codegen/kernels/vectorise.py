@@ -33,7 +33,7 @@ from optc.codegen.kernels.native import REGISTER_ELEMENTS
 from optc.codegen.kernels.vector_math import expand
 from optc.codegen.machine.host import Target
 from optc.dataclass import dataclass
-from optc.ir.dims import Dim, symbol
+from optc.ir.dims import Dim, divisor, symbol
 from optc.ir.dtypes import FLOAT32
 from optc.ops.scalar import Expr, nodes, variable
 
@@ -197,7 +197,8 @@ def _append_loop(body: list[Statement], loop: Loop) -> None:
 
 def _rounded(start: Dim, stop: Dim, step: int) -> Dim:
     """The last place at or before `stop` that lies a multiple of `step` behind `start`."""
-    return start + (stop - start) // step * step
+    length = stop - start
+    return stop if divisor(length) % step == 0 else start + length // step * step
 
 
 def _vectors_at_once(loop: Loop, lanes: int, target: Target) -> int:

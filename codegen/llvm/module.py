@@ -40,11 +40,19 @@ _BFLOAT = re.compile(r"\bbfloat\b")
 processor has no instructions for it, and where it has, they take small numbers for zero."""
 
 
+CALLS_ONLY = "; calls what takes far longer than itself"
+"""A line of the text of modules that LLVM need not do its best for."""
+
+
 class Module:
-    """Functions, constants and declarations that are compiled together.  `str()` gives the text."""
+    """Functions, constants and declarations that are compiled together.  `str()` gives the text.
+
+    calls_only: its time goes to the functions of other modules that it calls.
+    """
 
     def __init__(self, name: str = "optc") -> None:
         self.name = name
+        self.calls_only = False
         self.functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declarations: dict[str, Declaration] = {}
@@ -134,7 +142,7 @@ class Module:
     def __str__(self) -> str:
         declarations = [str(d) for name, d in self._declarations.items() if name not in self.functions]
         sections = [
-            [f"; module {self.name}"],
+            [f"; module {self.name}", *([CALLS_ONLY] if self.calls_only else [])],
             list(self._globals.values()),
             declarations,
             [str(function) for function in self.functions.values()],

@@ -6,6 +6,7 @@ times as much and unroll carefully sized loops into spills.
 
 import re
 
+from optc.codegen.llvm.module import CALLS_ONLY
 from optc.codegen.machine.host import Target
 from optc.dataclass import dataclass
 
@@ -28,12 +29,16 @@ class Effort:
 
 
 def effort_for(text: str, target: Target) -> Effort:
-    """What a module is worth: a driver that runs once and does nothing but call kernels is emitted as fast as possible,
-    and so is a large one, whose calls are many.
+    """What a module is worth: one that does nothing but call kernels is emitted as fast as possible, without passes, and
+    so is, after them, a large driver, whose calls are many.
 
     Not for Arm, where LLVM has another, younger selector for that.
     """
     is_large = len(text) > LARGE_TEXT
     passes = tuple(name for name in PIPELINE if name != "gvn") if is_large else PIPELINE
-    is_fast = target.is_x86 and _DRIVER.search(text) is not None and (is_large or _COMPUTES.search(text) is None)
-    return Effort(passes, 0 if is_fast else 2)
+    is_driver = target.is_x86 and _DRIVER.search(text) is not None
+    if is_driver and is_large:
+        return Effort(passes, 0)
+    if is_driver and _COMPUTES.search(text) is None or target.is_x86 and CALLS_ONLY in text:
+        return Effort((), 0)
+    return Effort(passes, 2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from math import gcd, prod
 from typing import NoReturn, TypeAlias
 from weakref import WeakValueDictionary
 
@@ -65,6 +66,10 @@ class Apply:
     @cached_property
     def _symbols(self) -> frozenset[str]:
         return symbols(self.left) | symbols(self.right)
+
+    @cached_property
+    def _divisor(self) -> int:
+        return 1 if self.operator == "floordiv" else gcd(divisor(self.left), divisor(self.right))
 
     def __str__(self) -> str:
         return self._text
@@ -361,6 +366,14 @@ def factor_of(dim: Dim, name: str) -> Dim | None:
             return None
         total = add(total, Symbolic(((rest, factor),)) if rest else factor)
     return total
+
+
+def divisor(dim: Dim) -> int:
+    """The largest number that is known to divide a dimension, whatever its symbols are; 0 for the dimension 0."""
+    if isinstance(dim, int):
+        return abs(dim)
+    parts = (prod(1 if isinstance(atom, Symbol) else atom._divisor for atom in monomial) for monomial, _ in dim.terms)
+    return gcd(*(factor * part for part, (_, factor) in zip(parts, dim.terms, strict=True)))
 
 
 def _symbols_of(atom: Atom) -> frozenset[str]:

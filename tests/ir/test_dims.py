@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 
-from optc.ir.dims import Symbolic, factor_of, floordiv, maximum, modulo, substitute, symbol, symbols
+from optc.ir.dims import Symbolic, divisor, factor_of, floordiv, maximum, minimum, modulo, substitute, symbol, symbols
 
 
 def deep(levels: int) -> Symbolic:
@@ -58,6 +58,18 @@ def test_a_dimension_means_the_same_in_another_process() -> None:
     copied = pickle.loads(pickle.dumps(dim))
     assert copied == dim
     assert "_hash" in vars(dim) and "_hash" not in vars(pickle.loads(pickle.dumps(dim)))
+
+
+def test_what_divides_a_dimension_divides_every_value_of_it() -> None:
+    a, b = symbol("a"), symbol("b")
+    dims = {
+        12: 12, 0: a * 0, 8: a * 8 + b * 16, 1: a + 4, 6: a * b * 6, 4: minimum(a * 8, 20) - b * 4,
+        32: maximum(a * 8, b * 16) * 4, 3: modulo(a * 9, 6), 5: floordiv(a, 2) * 5 + a * b * 10,
+    }  # fmt: skip
+    for expected, dim in dims.items():
+        assert divisor(dim) == expected
+        values = [substitute(dim, {"a": x, "b": y}) for x in range(1, 6) for y in range(1, 6)]
+        assert all(isinstance(value, int) and (value % expected == 0 if expected else value == 0) for value in values)
 
 
 def test_a_factor_of_several_terms_divides() -> None:
