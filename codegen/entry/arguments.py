@@ -79,7 +79,9 @@ def _bind(code: Code) -> None:
 
 def _bind_keyword(code: Code) -> None:
     """Put a value in the place of its name: names are mostly interned, so that identity finds them."""
-    with code.define("bind_keyword", "i1", "ptr description", "ptr name", "ptr value", "ptr values") as arguments:
+    with code.define(
+        "bind_keyword", "i1", "ptr description", "ptr name", "ptr value", "ptr values", rare=True
+    ) as arguments:
         description, name, value, values = arguments
         b = code.b
         total = code.word(description, DESCRIPTION, "argument_count")
@@ -142,7 +144,11 @@ def _take_part(code: Code, part: Value, values: Value) -> None:
 
 def _take_values(code: Code) -> None:
     """The values of a dictionary that has the expected keys in their order: programs may go through it."""
-    with code.define("take_values", "i1", "ptr part", "ptr dictionary", "ptr target") as (part, dictionary, target):
+    with code.define("take_values", "i1", "ptr part", "ptr dictionary", "ptr target", rare=True) as (
+        part,
+        dictionary,
+        target,
+    ):
         b = code.b
         position, key, value = b.alloca("i64"), b.alloca("ptr"), b.alloca("ptr")
         b.store(b.constant("i64", 0), position, 8)

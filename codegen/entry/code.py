@@ -1,4 +1,4 @@
-"""What the parts of the native entry are written with: functions of one module, Python's C API, words of records.
+"""What the parts of the native entry are written with: functions of two modules, Python's C API, words of records.
 
 The code contains no addresses: whatever it calls stands in a table that is filled after loading, so that its object can
 be cached.
@@ -9,15 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from optc.codegen.entry.layout import PREFIX
 from optc.codegen.entry.python_layout import HEADER
 from optc.codegen.llvm import Block, Builder, Function, Module, Parameter, Value
 
 
 class Code:
-    """The module that is being written, and the function in it."""
+    """The modules that are being written, and the function in one of them.
+
+    `rare` holds what only some calls need: LLVM takes a tenth of the time for it, and it runs half as fast.
+    """
 
     def __init__(self) -> None:
-        self.module = Module("entry")
+        self.common, self.rare = Module("entry"), Module("entry_rare")
+        self.rare.calls_only = True
         self.table: dict[str, int] = {}
         self.b: Builder
         self.refused: Block
@@ -27,13 +32,11 @@ class Code:
     def define(
         self, name: str, result: str, *parameters: str, inline: bool = False, rare: bool = False
     ) -> Iterator[list[Value]]:
-        """Write a function; a parameter is `type name`. `refused` then is a block that returns 0.
-
-        What runs rarely is compiled without optimisation, which takes a third of the time.
-        """
-        attributes = "nounwind alwaysinline" if inline else "nounwind noinline optnone" if rare else "nounwind"
+        """Write a function; a parameter is `type name`. `refused` then is a block that returns 0."""
+        attributes = "nounwind alwaysinline" if inline else "nounwind"
         typed = [Parameter(*parameter.split()) for parameter in parameters]
-        function = self.module.function(name, result, typed, private=True, attributes=attributes)
+        module = self.rare if rare else self.common
+        function = module.function(f"{PREFIX}{name}", result, typed, private=True, attributes=attributes)
         self.b = Builder(function)
         self.refused = self.b.new_block("refused")
         self.functions[name] = function
@@ -43,8 +46,23 @@ class Code:
         self.b.ret(None if result == "void" else self.b.constant(result, 0))
 
     def call(self, name: str, *arguments: Value) -> Value:
-        """Call a function of this module."""
-        return self.b.call(self.functions[name], *arguments)
+        """Call a function of either module. What is rare finds the others in the table, for it is loaded first."""
+        callee, module = self.functions[name], self.b.function.module
+        if callee.module is module:
+            return self.b.call(callee, *arguments)
+        callee.linkage = ""
+        if module is self.rare:
+            return self.python(callee.name, callee.return_type, *arguments)
+        return self.b.call(module.declare(callee.name, callee.return_type, callee.parameter_types), *arguments)
+
+    def texts(self) -> tuple[str, str]:
+        """The text of both modules, `rare` first, which has the table."""
+        self.functions["entry"].linkage = ""
+        size = f"[{len(self.table)} x i64]"
+        return (
+            f"@table = global {size} zeroinitializer, align 64\n\n{self.rare}",
+            f"@table = external dso_local global {size}, align 64\n\n{self.common}",
+        )
 
     # The table
 
@@ -94,7 +112,7 @@ class Code:
 
     def branch_unless(self, condition: Value, otherwise: Block) -> None:
         following = self.b.new_block("ok")
-        self.b.cond_br(condition, following, otherwise, self.module.branch_weights(likely=True))
+        self.b.cond_br(condition, following, otherwise, self.b.function.module.branch_weights(likely=True))
         self.b.position_at_end(following)
 
     def is_null(self, pointer: Value) -> Value:

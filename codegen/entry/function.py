@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from optc.codegen.entry.arguments import write_argument_functions
 from optc.codegen.entry.code import Code
 from optc.codegen.entry.layout import DESCRIPTION, SCRATCH
@@ -13,8 +15,9 @@ from optc.codegen.process.context import KEPT_CONTEXTS
 from optc.codegen.process.context_code import field_address, load_field
 
 
-def entry_text() -> tuple[str, list[str]]:
-    """The text of the module, and what the words of its table must hold."""
+@cache
+def entry_texts() -> tuple[str, str, tuple[str, ...]]:
+    """The text of both modules, and what the words of their table must hold."""
     code = Code()
     write_argument_functions(code)
     write_memory_functions(code)
@@ -24,10 +27,7 @@ def entry_text() -> tuple[str, list[str]]:
     _fail(code)
     _create_context(code)
     _entry(code)
-    text = str(code.module).replace("define internal ptr @entry(", "define ptr @entry(")
-    return f"@table = global [{len(code.table)} x i64] zeroinitializer, align 64\n\n{text}", sorted(
-        code.table, key=code.table.__getitem__
-    )
+    return *code.texts(), tuple(sorted(code.table, key=code.table.__getitem__))
 
 
 def _entry(code: Code) -> None:

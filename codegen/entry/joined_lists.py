@@ -21,7 +21,7 @@ def _join_lists(code: Code) -> None:
 
     False with an exception set; then all that was made is in `objects`.
     """
-    with code.define("join_lists", "i1", "ptr description", "ptr objects") as (description, objects):
+    with code.define("join_lists", "i1", "ptr description", "ptr objects", rare=True) as (description, objects):
         b = code.b
         first = code.word(description, DESCRIPTION, "joins", "ptr")
         count = code.word(description, DESCRIPTION, "join_count")
@@ -56,7 +56,7 @@ def _part(code: Code, record: Value, objects: Value, number: int) -> Value:
 
 def _cut_list(code: Code) -> None:
     """The lists that begin at the places of the second list in the first one; the last place is an end."""
-    with code.define("cut_list", "ptr", "ptr items", "ptr starts") as (items, starts):
+    with code.define("cut_list", "ptr", "ptr items", "ptr starts", rare=True) as (items, starts):
         b = code.b
         places = code.items_of_list(starts)
         count = b.sub(code.field(starts, HEADER, "i64"), 1)
@@ -74,7 +74,7 @@ def _cut_list(code: Code) -> None:
 
 def _zip_lists(code: Code) -> None:
     """Tuples, of the record's class, of the items that are at one place of lists of equal lengths."""
-    with code.define("zip_lists", "ptr", "ptr record", "ptr objects") as (record, objects):
+    with code.define("zip_lists", "ptr", "ptr record", "ptr objects", rare=True) as (record, objects):
         b = code.b
         count = code.field(_part(code, record, objects, 0), HEADER, "i64")
         made = code.python("PyList_New", "ptr", count)
@@ -88,7 +88,11 @@ def _zip_lists(code: Code) -> None:
 
 
 def _tuple_of_items(code: Code) -> None:
-    with code.define("tuple_of_items", "ptr", "ptr record", "ptr objects", "i64 place") as (record, objects, place):
+    with code.define("tuple_of_items", "ptr", "ptr record", "ptr objects", "i64 place", rare=True) as (
+        record,
+        objects,
+        place,
+    ):
         b = code.b
         length, model = code.word(record, JOIN, "count"), code.word(record, JOIN, "model", "ptr")
         made = code.python("PyType_GenericAlloc", "ptr", model, length)

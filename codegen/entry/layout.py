@@ -9,6 +9,12 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
+PREFIX = "entry_"
+"""What the names of the code's functions begin with: those that one module has of the other are not the process's."""
+
+ENTRY = f"{PREFIX}entry"
+"""The function that Python calls."""
+
 
 def _positions(names: str) -> dict[str, int]:
     return {name: position for position, name in enumerate(names.split())}

@@ -170,7 +170,7 @@ def _obtain(code: Code) -> None:
 
 def _fill_wrapper(code: Code) -> None:
     """A new wrapper around an array, whose reference it takes over; null with an exception."""
-    with code.define("fill_wrapper", "ptr", "ptr description", "ptr array") as (description, array):
+    with code.define("fill_wrapper", "ptr", "ptr description", "ptr array", rare=True) as (description, array):
         b = code.b
         class_ = code.word(description, DESCRIPTION, "wrapper", "ptr")
         instance = code.python("PyType_GenericAlloc", "ptr", class_, b.constant("i64", 0))

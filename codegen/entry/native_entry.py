@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from optc.codegen.entry.description import describe
-from optc.codegen.entry.layout import DESCRIPTION, OUTPUT
+from optc.codegen.entry.layout import DESCRIPTION, ENTRY, OUTPUT, PREFIX
 from optc.codegen.entry.python_layout import (
     NEW_FROM_DESCR,
     memory_handler,
@@ -38,24 +38,33 @@ _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 # Loading ---------------------------------------------------------------------------------------------------------
 
 
-def _written() -> tuple[str, list[str]]:
-    from optc.codegen.entry.function import entry_text
+def _written() -> tuple[str, tuple[str, ...]]:
+    from optc.codegen.entry.function import entry_texts
 
-    return entry_text()
+    _, text, words = entry_texts()
+    return text, words
 
 
-def compiled_entry() -> tuple[bytes, dict[str, int]]:
-    """The object of the entry, and the positions in its table."""
-    return jit.compile_generated("entry", _written)
+def _written_rare() -> tuple[str, tuple[str, ...]]:
+    from optc.codegen.entry.function import entry_texts
+
+    return entry_texts()[0], ()
+
+
+def compiled_entry() -> tuple[list[bytes], dict[str, int]]:
+    """The objects of the entry, and the positions in its table."""
+    common, table = jit.compile_generated("entry", _written)
+    rare, _ = jit.compile_generated("entry, rarely run", _written_rare)
+    return [rare, common], table
 
 
 class _Loaded:
     """The code in memory with its table."""
 
     def __init__(self) -> None:
-        content, table = compiled_entry()
-        self.library = jit.link([content])
-        self.entry = self.library.address("entry")
+        objects, table = compiled_entry()
+        self.library = jit.link(objects)
+        self.entry = self.library.address(ENTRY)
         self.kept: list[object] = []
         self._positions = table
         self._words = (ctypes.c_int64 * len(table)).from_address(self.library.address("table"))
@@ -69,6 +78,8 @@ class _Loaded:
         objects: dict[str, object] = {"ndarray": np.ndarray, "int": int, "float": float, "true": True, "false": False}
         if name in objects:
             return id(objects[name])
+        if name.startswith(PREFIX):
+            return self.library.address(name)
         if name.startswith("Py") and name != "PyArray_NewFromDescr":
             return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
         if name in ("allocate", "release", "free_output", "allocate_output"):

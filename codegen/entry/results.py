@@ -92,7 +92,7 @@ def _next_output(code: Code, record: Value, words: Value) -> tuple[Value, Value]
 
 def _prepare_containers(code: Code) -> None:
     """Containers first, dictionaries with all keys, so that nothing can fail while they are filled."""
-    with code.define("prepare_containers", "i1", "ptr description", "ptr scratch") as (description, scratch):
+    with code.define("prepare_containers", "i1", "ptr description", "ptr scratch", rare=True) as (description, scratch):
         b = code.b
         records = code.word(description, DESCRIPTION, "containers", "ptr")
         made = code.region(scratch, description, DESCRIPTION, "made_containers_at")
@@ -196,7 +196,7 @@ def _extent(code: Code, rule: Value, symbols: Value) -> Value:
 
 def _calculated(code: Code) -> None:
     """`i64 calculated(steps, symbols)`: what a calculation gives (see `calculation`), never less than 0."""
-    with code.define("calculated", "i64", "ptr steps", "ptr symbols") as (steps, symbols):
+    with code.define("calculated", "i64", "ptr steps", "ptr symbols", rare=True) as (steps, symbols):
         b = code.b
         stack = b.alloca("i64", LONGEST)
         zero = b.constant("i64", 0)
@@ -318,7 +318,7 @@ def _collect_tensor(code: Code) -> None:
 
 def _update(code: Code) -> None:
     """State: a result becomes an entry of a dictionary, or is copied into a tensor that was read."""
-    with code.define("update", "i1", "ptr description", "ptr scratch") as (description, scratch):
+    with code.define("update", "i1", "ptr description", "ptr scratch", rare=True) as (description, scratch):
         b = code.b
         objects = code.region(scratch, description, DESCRIPTION, "objects_at")
         inputs = code.region(scratch, description, DESCRIPTION, "inputs_at")

@@ -18,7 +18,7 @@ def write_row_functions(code: Code) -> None:
 def _copy_of_row(code: Code) -> None:
     """A tensor of its own with the elements at `source`; null with an exception. `record` describes one row."""
     signature = ("ptr description", "ptr record", "ptr dims", "ptr source", "i64 family")
-    with code.define("copy_of_row", "ptr", *signature) as (description, record, dims, source, family):
+    with code.define("copy_of_row", "ptr", *signature, rare=True) as (description, record, dims, source, family):
         b = code.b
         bytes_ = code.call("byte_count", record, dims)
         with b.if_then(b.icmp("eq", family, FAMILIES["torch"]), likely=False):
@@ -43,7 +43,7 @@ def _copy_of_row(code: Code) -> None:
 def _list_of_rows(code: Code) -> None:
     """The items of a list from an array, whose own reference is not touched; null with an exception."""
     signature = ("ptr description", "ptr record", "ptr array", "i64 family")
-    with code.define("list_of_rows", "ptr", *signature) as (description, record, array, family):
+    with code.define("list_of_rows", "ptr", *signature, rare=True) as (description, record, array, family):
         b = code.b
         dims, data = code.field(array, DIMS), code.field(array, DATA)
         count = b.load("i64", dims, 8)
