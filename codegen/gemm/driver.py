@@ -11,7 +11,7 @@ from optc.codegen.gemm.pieces import Block, Following, Panel
 from optc.codegen.gemm.plan import CONFLICTING_BYTES, MOST_NARROW, SECOND_LEVEL_BYTES
 from optc.codegen.gemm.product import ALIGNMENT, RANGE, Gemm
 from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, element_bytes, last_columns, split_evenly
-from optc.codegen.llvm import Builder, Module, Value
+from optc.codegen.llvm import CALLS_ONLY, Builder, Module, Value
 
 
 def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]:
@@ -55,7 +55,7 @@ class _DriverWriter:
         )
         self._units()
         b.ret()
-        self.module.calls_only = self._calls_only()
+        self.module.remark = CALLS_ONLY if self._calls_only() else ""
 
     def _calls_only(self) -> bool:
         """Whether a call of a kernel takes so long that it does not matter how fast it is made."""

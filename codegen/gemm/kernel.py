@@ -17,7 +17,7 @@ from optc.codegen.gemm.packing import transpose
 from optc.codegen.gemm.tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm.windows import PARAMETERS as WINDOWED
 from optc.codegen.gemm.windows import PLACES, RowFinder, WindowReader
-from optc.codegen.llvm import Builder, Module, Parameter, Value, element_type, is_float, vector_of
+from optc.codegen.llvm import WRITTEN_OUT, Builder, Module, Parameter, Value, element_type, is_float, vector_of
 from optc.dataclass import dataclass
 
 Order = Literal["rows", "columns"]
@@ -203,6 +203,7 @@ class _KernelWriter:
         self.vector = vector_of(self.total, kernel.tile.lanes)
         self.stored = kernel.epilogue.result or kernel.element
         self.module = Module(kernel.name)
+        self.module.remark = WRITTEN_OUT
         function = self.module.function(kernel.name, "void", kernel.parameters)
         named = {p.name: value for p, value in zip(kernel.parameters, function.arguments, strict=True)}
         self.named = named

@@ -44,7 +44,7 @@ from types import TracebackType
 from typing import Self
 
 from optc.codegen.llvm.instructions import InstructionWriter
-from optc.codegen.llvm.module import Block, Declaration, Function, Module, Parameter
+from optc.codegen.llvm.module import CALLS_ONLY, WRITTEN_OUT, Block, Declaration, Function, Module, Parameter
 from optc.codegen.llvm.values import (
     Operand,
     Value,
@@ -62,8 +62,10 @@ from optc.codegen.llvm.values import (
 )
 
 __all__ = [
+    "CALLS_ONLY",
     "NOALIAS",
     "NOALIAS_READONLY",
+    "WRITTEN_OUT",
     "Arm",
     "Block",
     "Builder",

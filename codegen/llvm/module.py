@@ -41,18 +41,20 @@ processor has no instructions for it, and where it has, they take small numbers 
 
 
 CALLS_ONLY = "; calls what takes far longer than itself"
-"""A line of the text of modules that LLVM need not do its best for."""
+WRITTEN_OUT = "; written out: passes would find next to nothing"
+"""Remarks: lines of a module's text that say how little LLVM need do for it."""
 
 
 class Module:
     """Functions, constants and declarations that are compiled together.  `str()` gives the text.
 
-    calls_only: its time goes to the functions of other modules that it calls.
+    remark: CALLS_ONLY where its time goes to the functions of other modules that it calls, WRITTEN_OUT where its hot
+    loops are as they should be.
     """
 
     def __init__(self, name: str = "optc") -> None:
         self.name = name
-        self.calls_only = False
+        self.remark = ""
         self.functions: dict[str, Function] = {}
         self._globals: dict[str, str] = {}
         self._declarations: dict[str, Declaration] = {}
@@ -142,7 +144,7 @@ class Module:
     def __str__(self) -> str:
         declarations = [str(d) for name, d in self._declarations.items() if name not in self.functions]
         sections = [
-            [f"; module {self.name}", *([CALLS_ONLY] if self.calls_only else [])],
+            [f"; module {self.name}", *filter(None, [self.remark])],
             list(self._globals.values()),
             declarations,
             [str(function) for function in self.functions.values()],

@@ -6,11 +6,14 @@ times as much and unroll carefully sized loops into spills.
 
 import re
 
-from optc.codegen.llvm.module import CALLS_ONLY
+from optc.codegen.llvm import CALLS_ONLY, WRITTEN_OUT
 from optc.codegen.machine.host import Target
 from optc.dataclass import dataclass
 
 PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
+
+TIDYING = ("sroa", "simplifycfg")
+"""For kernels of products, which the emitter writes out: the others cost a fifth of their time and change nothing."""
 
 LARGE_TEXT = 1 << 20
 """Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
@@ -41,4 +44,4 @@ def effort_for(text: str, target: Target) -> Effort:
         return Effort(passes, 0)
     if is_driver and _COMPUTES.search(text) is None or target.is_x86 and CALLS_ONLY in text:
         return Effort((), 0)
-    return Effort(passes, 2)
+    return Effort(TIDYING if WRITTEN_OUT in text else passes, 2)

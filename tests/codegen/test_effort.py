@@ -9,6 +9,10 @@ import pytest
 
 import optc
 from optc import Tensor
+from optc.codegen.gemm.driver import product_modules
+from optc.codegen.gemm.plan import Plan
+from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.tiles import Tile
 from optc.codegen.machine import jit
 from optc.codegen.machine.effort import LARGE_TEXT, effort_for
 from optc.codegen.machine.host import AVX2, AVX512, NEON
@@ -67,3 +71,27 @@ def test_what_is_no_driver_is_emitted_well() -> None:
 def test_the_key_of_an_object_tells_the_effort() -> None:
     driver = texts_of(chain)[0]
     assert jit.object_key(driver, AVX512) != jit.object_key(driver, AVX2)
+
+
+def product(x: Tensor, w: Tensor) -> Tensor:
+    return optc.relu(x @ w)
+
+
+def texts_of_product(steps: int) -> dict[str, str]:
+    compiled = optc.compile(optc.jit.script(product), fallback="error")
+    compiled(optc.ones(40, steps), optc.ones(steps, 100))
+    return generate(compiled.graph).texts
+
+
+def test_kernels_of_products_are_only_tidied() -> None:
+    kernels = [text for name, text in texts_of_product(80).items() if name.startswith("gemm_")]
+    assert kernels
+    for text in kernels:
+        effort = effort_for(text, jit.host_target())
+        assert (effort.level, "instcombine" in effort.passes) == (2, False)
+
+
+@pytest.mark.parametrize(("steps", "level"), [(80, 0), (20, 2)])
+def test_the_driver_of_a_product_is_emitted_fast_where_its_kernels_are_long(steps: int, level: int) -> None:
+    plain = Gemm("float", Plan(Tile(6, 2, 8), 6), 40, 100, steps)
+    assert effort_for(str(product_modules(plain)[plain.name]), AVX2).level == level
