@@ -181,8 +181,7 @@ class ModuleCompiler:
         own_forward = forward is not None and forward is not Module.forward
         if own_forward and markers.modifier_of(forward) != markers.IGNORE and "forward" not in concrete.overloads:
             names.append("forward")
-        for name in dir(class_):
-            member = inspect.getattr_static(class_, name, None)
+        for name, member in _members(class_).items():
             if callable(member) and name not in names and markers.modifier_of(member) == markers.EXPORT:
                 names.append(name)
         return names
@@ -198,8 +197,12 @@ class ModuleCompiler:
 
     def _properties(self, class_: type, concrete: ConcreteModuleType) -> None:
         unused = getattr(class_, "__jit_unused_properties__", ())
-        for name, member in inspect.getmembers(class_, lambda value: isinstance(value, property)):
-            if name in unused or markers.modifier_of(member.fget) in (markers.UNUSED, markers.IGNORE):
+        for name, member in _members(class_).items():
+            if (
+                not isinstance(member, property)
+                or name in unused
+                or markers.modifier_of(member.fget) in (markers.UNUSED, markers.IGNORE)
+            ):
                 continue
             getter = self._function(concrete, f"__{name}_getter", member.fget)
             setter = self._function(concrete, f"__{name}_setter", member.fset) if member.fset is not None else None
@@ -505,3 +508,10 @@ def _evaluated(hint: str, class_: type) -> Any:
         )["x"]
     except NameError:
         return None
+
+
+def _members(class_: type) -> dict[str, Any]:
+    """What a class of modules and its bases define, by name in order, but for what all modules have."""
+    bases = [base for base in reversed(class_.__mro__) if base not in (object, Module)]
+    found = {name: member for base in bases for name, member in vars(base).items()}
+    return dict(sorted(found.items()))
