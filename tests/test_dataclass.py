@@ -3,8 +3,10 @@
 import copy
 import dataclasses
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,3 +142,11 @@ def test_what_refers_to_itself_can_be_shown() -> None:
     bag = Bag()
     bag.items = [bag]  # type: ignore[list-item]
     assert repr(bag) == f"{Bag.__qualname__}(items=[...], seen=0)"
+
+
+def test_optc_makes_its_own_dataclasses_with_it() -> None:
+    root = Path(__file__).resolve().parent.parent
+    files = [path for folder in ("optc", "passes", "codegen") for path in (root / folder).rglob("*.py")]
+    imports = re.compile(r"^from dataclasses import .*\bdataclass\b", re.MULTILINE)
+    assert len(files) > 400
+    assert {path.name for path in files if imports.search(path.read_text())} <= {"dataclass.py", "data_classes.py"}
