@@ -22,13 +22,15 @@ from optc.codegen.kernels.kernel import (
     with_loops,
 )
 from optc.codegen.kernels.unroll import sums_windows
-from optc.codegen.kernels.vectorise import SHORT_ROW
+from optc.codegen.kernels.vectorise import ABREAST, SHORT_ROW
 from optc.codegen.machine.host import Target
 from optc.ir.dims import symbol
 
 ROWS = ((4, 4), (SHORT_ROW, 2))
 """Rows of at most so many vectors, and how many of them at once. Longer ones have more to do than to wait for, and get
 into each other's way in the cache."""
+ROWS_OF_FEW = ((8, 4), (SHORT_ROW, 2))
+"""The same where registers are few: a function waits longer there, as long as its turns do not go abreast themselves."""
 WINDOW_REGISTERS = 4
 """Registers for each of the windows that are summed up at once: the sum, and what it adds."""
 LONG_WAITS = 40
@@ -72,7 +74,7 @@ class _Interleaving:
         rest = replace(loop, start=stop)
         if _holds_windows(loop):
             rest = replace(rest, body=self.body(rest.body))
-        loops = [replace(loop, stop=stop, step=step, body=_joined(several)), rest]
+        loops = [replace(loop, stop=stop, step=step, body=_joined(several, self.target)), rest]
         return [part for part in loops if part.start != part.stop]
 
     def copies(self, loop: Loop) -> int:
@@ -134,7 +136,8 @@ def _rows(loop: Loop, target: Target) -> int:
             longest = max(longest, -(-length // statement.lanes))
     if not any(isinstance(statement, Fold) for statement in loop.body):
         return ROWS[0][1] if longest <= ROWS[0][0] else 1
-    count = next((count for limit, count in ROWS if longest <= limit), 1)
+    table = ROWS_OF_FEW if target.has_few_registers else ROWS
+    count = next((count for limit, count in table if longest <= limit), 1)
     if count == 1 and longest <= WAITING_ROW and _operations_of_a_vector(loop, target) > LONG_WAITS:
         return 2
     return count
@@ -148,14 +151,19 @@ def _operations_of_a_vector(loop: Loop, target: Target) -> int:
     return max((body_operations(inner.body) * inner.lanes // inner.step for inner in inside), default=0)
 
 
-def _joined(copies: list[tuple[Statement, ...]]) -> tuple[Statement, ...]:
-    """Statements of equal copies side by side; loops become one loop over all their bodies."""
+def _joined(copies: list[tuple[Statement, ...]], target: Target) -> tuple[Statement, ...]:
+    """Statements of equal copies side by side; loops become one loop over all their bodies, whose turns go abreast where
+    registers are few."""
     result: list[Statement] = []
     for same in zip(*copies, strict=True):
         first = same[0]
         if isinstance(first, Loop):
             bodies = [statement.body for statement in same if isinstance(statement, Loop)]
-            result.append(replace(first, body=_joined(bodies)))
+            is_plain = first.lanes > 1 and not any(isinstance(statement, Loop) for statement in first.body)
+            abreast = (
+                min(first.abreast * len(copies), ABREAST) if is_plain and target.has_few_registers else first.abreast
+            )
+            result.append(replace(first, body=_joined(bodies, target), abreast=abreast))
         else:
             result.extend(same)
     return tuple(result)

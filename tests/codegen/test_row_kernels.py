@@ -401,6 +401,22 @@ def test_functions_go_abreast_where_registers_are_few() -> None:
     assert "abreast" not in loop_of(x * 2.0 + 1.0, AVX2)
 
 
+@pytest.mark.parametrize(("columns", "rows", "abreast"), [(64, 4, 4), (104, 2, 4), (128, 2, 4)])
+def test_short_rows_go_abreast_where_registers_are_few(
+    columns: int, rows: int, abreast: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four turns of the exponential at once, of one row or of several; with many registers rows do not go abreast."""
+
+    def softmax(x: Any) -> Any:
+        return F.softmax(x, -1)
+
+    _, (kernel,) = compiled_kernels(softmax, [optc.zeros(64, columns)], monkeypatch, AVX2)
+    text = str(schedule(kernel, AVX2).kernel)
+    assert f" step {rows}:" in text
+    assert max(map(int, re.findall(r"abreast (\d+)", text))) == abreast
+    assert "abreast" not in str(schedule(kernel, AVX512).kernel)
+
+
 def test_long_functions_go_two_abreast_where_registers_are_few() -> None:
     """However little they keep: each turn that goes abreast has to be compiled."""
     x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
