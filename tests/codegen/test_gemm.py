@@ -524,6 +524,9 @@ def test_the_k_loop_keeps_its_sums_in_registers(target: Target) -> None:
         if order == "rows":
             kernels.append(Kernel("float", tile, PLAIN, windows=1))
             kernels.append(Kernel("float", tile, LONG, blocked=True, prefetch=1, cut=True, windows=3, places=2))
+        if target is not AVX512 and tile.vectors in (2, 3):
+            adding = Kernel("float", tile, BIAS, order, floats=True, blocked=True, prefetch=1, adds=True)
+            kernels += [replace(adding, clamped=order == "rows"), Kernel("float", tile, LONG, order, floats=True)]
         if target.masks and target is AVX512 or tile.vectors < 3:
             kernels.append(Kernel("float", tile, PLAIN, order, masked=True, ragged=target.masks))
         for kernel in kernels:
