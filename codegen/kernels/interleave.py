@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from optc.codegen.kernels.cost import body_operations
+from optc.codegen.kernels.cost import FUNCTION, body_operations
 from optc.codegen.kernels.dependences import shared_scratch, turns_are_independent
 from optc.codegen.kernels.kernel import (
     Define,
@@ -30,7 +30,8 @@ ROWS = ((4, 4), (SHORT_ROW, 2))
 """Rows of at most so many vectors, and how many of them at once. Longer ones have more to do than to wait for, and get
 into each other's way in the cache."""
 ROWS_OF_FEW = ((8, 4), (SHORT_ROW, 2))
-"""The same where registers are few: a function waits longer there, as long as its turns do not go abreast themselves."""
+"""The same for rows with functions where registers are few: those wait longer there, for one another as well. What only
+waits for memory does not gain by more rows."""
 WINDOW_REGISTERS = 4
 """Registers for each of the windows that are summed up at once: the sum, and what it adds."""
 LONG_WAITS = 40
@@ -136,11 +137,16 @@ def _rows(loop: Loop, target: Target) -> int:
             longest = max(longest, -(-length // statement.lanes))
     if not any(isinstance(statement, Fold) for statement in loop.body):
         return ROWS[0][1] if longest <= ROWS[0][0] else 1
-    table = ROWS_OF_FEW if target.has_few_registers else ROWS
+    table = ROWS_OF_FEW if target.has_few_registers and _has_functions(loop) else ROWS
     count = next((count for limit, count in table if longest <= limit), 1)
     if count == 1 and longest <= WAITING_ROW and _operations_of_a_vector(loop, target) > LONG_WAITS:
         return 2
     return count
+
+
+def _has_functions(loop: Loop) -> bool:
+    """True where a loop inside does more for an element than arithmetic."""
+    return any(isinstance(s, Loop) and body_operations(s.body) >= FUNCTION for s in statements(loop.body))
 
 
 def _operations_of_a_vector(loop: Loop, target: Target) -> int:

@@ -417,6 +417,12 @@ def test_short_rows_go_abreast_where_registers_are_few(
     assert "abreast" not in str(schedule(kernel, AVX512).kernel)
 
 
+def test_short_rows_without_functions_are_worked_on_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They wait for memory."""
+    _, (kernel,) = compiled_kernels(lambda x: F.layer_norm(x, [64]), [optc.zeros(64, 64)], monkeypatch, AVX2)
+    assert " step 2:" in str(schedule(kernel, AVX2).kernel)
+
+
 def test_long_functions_go_two_abreast_where_registers_are_few() -> None:
     """However little they keep: each turn that goes abreast has to be compiled."""
     x = load(Buffer("in0", FLOAT32, "input"), symbol("i0"))
