@@ -316,14 +316,19 @@ def maximum(left: Dim, right: Dim) -> Dim:
     """max(left, right)."""
     if isinstance(left, int) and isinstance(right, int):
         return max(left, right)
-    return left if left == right else _apply("max", left, right)
+    return left if left == right else _apply("max", *_in_order(left, right))
 
 
 def minimum(left: Dim, right: Dim) -> Dim:
     """min(left, right)."""
     if isinstance(left, int) and isinstance(right, int):
         return min(left, right)
-    return left if left == right else _apply("min", left, right)
+    return left if left == right else _apply("min", *_in_order(left, right))
+
+
+def _in_order(left: Dim, right: Dim) -> tuple[Dim, Dim]:
+    """A pair that means the same either way round: a number stands in front, wherever it was given."""
+    return (right, left) if isinstance(right, int) else (left, right)
 
 
 def _apply(operator: str, left: Dim, right: Dim) -> Symbolic:

@@ -77,3 +77,10 @@ def test_a_factor_of_several_terms_divides() -> None:
     assert floordiv(15 * height * width, height * width) == 15
     assert floordiv((height + width) * (height - 2 * width), height + width) == height - 2 * width
     assert str(floordiv(height * width, height + width)).startswith("floordiv(")
+
+
+def test_extremes_with_a_number_are_the_same_either_way_round() -> None:
+    extent = symbol("u1") + 2
+    for extreme in (maximum, minimum):
+        assert extreme(extent, 1) == extreme(1, extent)
+    assert minimum(extent, 1) - minimum(1, extent) + extent == extent
