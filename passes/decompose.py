@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from optc.errors import OptcError
+from optc.ir.bounds import assuming, turns_of
 from optc.ir.dims import Symbolic
 from optc.ir.graph import Graph, Node, Value
 from optc.ir.symbols import replace_value
@@ -26,7 +27,8 @@ def decompose(graph: Graph) -> bool:
     changed = False
     for _ in range(_DEPTH):
         nodes = [node for node in graph.walk() if _is_composite(node)]
-        replaced = [_replace(graph, node) for node in nodes]
+        with assuming(turns_of(graph) if nodes else {}):
+            replaced = [_replace(graph, node) for node in nodes]
         if not any(replaced):
             return changed
         changed = True
