@@ -535,6 +535,8 @@ def _reference_cross_entropy(
         loss = np.asarray(-np.sum(logs * wanted * scales, axis=dim))  # 0-d for a single row
         return _weighted_mean(loss, np.asarray(count), reduction).astype(dtype.numpy)
     loss, sizes = _nll_parts(logs, target, weight, ignore_index)
+    if not smoothing:  # classes that are ruled out, whose logarithms are infinite, are not asked for
+        return _weighted_mean(loss, sizes, reduction).astype(dtype.numpy)
     spread = np.where(target == ignore_index, 0.0, -np.sum(logs * scales, axis=dim))
     hard, soft = (_weighted_mean(item, sizes, reduction) for item in (loss, spread))
     return np.asarray((1 - smoothing) * hard + share * soft).astype(dtype.numpy)
