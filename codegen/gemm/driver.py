@@ -25,9 +25,9 @@ def product_modules(gemm: Gemm, known: Container[str] = ()) -> dict[str, Module]
     return {gemm.name: writer.module, **made}
 
 
-_LONG_STEPS = 64
-"""Where a kernel has so many steps, a driver that LLVM spends no effort on costs a product nothing that can be measured;
-a hundredth to a thirtieth with fewer."""
+_LONG_KERNEL = 1536
+"""Where a kernel multiplies and adds so many vectors, a driver that LLVM spends no effort on costs a product less than a
+hundredth of its time; up to a thirtieth where it has less to do."""
 
 TILES_TO_SPLIT_FOR = 8
 """Where extents are not known, half a vector behind others is computed apart from them for so many tiles of rows: on a Zen 4
@@ -61,7 +61,7 @@ class _DriverWriter:
         """Whether a call of a kernel takes so long that it does not matter how fast it is made."""
         steps = self.gemm.k if not self.plan.steps or self.gemm.k is None else min(self.gemm.k, self.plan.steps)
         packs = self.plan.packs_a or self.plan.packs_b or self.plan.packs_from or self.plan.transposes
-        return steps is not None and steps >= _LONG_STEPS and not packs
+        return steps is not None and self.tile.rows * self.tile.vectors * steps >= _LONG_KERNEL and not packs
 
     # Arithmetic that is done here where the numbers are known
 

@@ -91,7 +91,7 @@ def test_kernels_of_products_are_only_tidied() -> None:
         assert (effort.level, "instcombine" in effort.passes) == (2, False)
 
 
-@pytest.mark.parametrize(("steps", "level"), [(80, 0), (20, 2)])
+@pytest.mark.parametrize(("steps", "level"), [(130, 0), (80, 2)])
 def test_the_driver_of_a_product_is_emitted_fast_where_its_kernels_are_long(steps: int, level: int) -> None:
     plain = Gemm("float", Plan(Tile(6, 2, 8), 6), 40, 100, steps)
     assert effort_for(str(product_modules(plain)[plain.name]), AVX2).level == level
