@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from optc.codegen.entry.layout import PREFIX
 from optc.codegen.entry.python_layout import HEADER
 from optc.codegen.llvm import CALLS_ONLY, Block, Builder, Function, Module, Parameter, Value
+from optc.codegen.machine import loader
 
 
 class Code:
@@ -59,9 +60,10 @@ class Code:
         """The text of both modules, `rare` first, which has the table."""
         self.functions["entry"].linkage = ""
         size = f"[{len(self.table)} x i64]"
+        near = "dso_local " if loader.is_supported() else ""  # LLVM's linker may place the modules far from each other
         return (
             f"@table = global {size} zeroinitializer, align 64\n\n{self.rare}",
-            f"@table = external dso_local global {size}, align 64\n\n{self.common}",
+            f"@table = external {near}global {size}, align 64\n\n{self.common}",
         )
 
     # The table

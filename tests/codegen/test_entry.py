@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from optc.codegen.entry import python_layout
+from optc.codegen.entry.function import entry_texts
+from optc.codegen.entry.layout import ENTRY, PREFIX
 from optc.codegen.entry.signature import (
     Constant,
     EntryPoint,
@@ -23,7 +25,7 @@ from optc.codegen.entry.signature import (
     make_entry,
 )
 from optc.codegen.llvm import Builder, Module, Value
-from optc.codegen.machine import jit
+from optc.codegen.machine import jit, loader
 from optc.codegen.process import context, context_code
 from optc.codegen.process.context import ContextPool, Failure
 from optc.codegen.process.context_code import RUN_PARAMETERS
@@ -463,3 +465,13 @@ def test_slot_offset_refuses_what_is_no_slot() -> None:
 
     with pytest.raises(TypeError, match="not a slot"):
         python_layout.slot_offset(Ordinary, "value")
+
+
+def test_llvms_own_linker_takes_the_entry_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does elsewhere than on Linux, and may place the two modules far from each other."""
+    monkeypatch.setattr(loader, "is_supported", lambda: False)
+    rare, common, words = entry_texts.__wrapped__()
+    assert "dso_local" not in common
+    library = jit.link([jit.compile_module(text) for text in (rare, common)])
+    assert library.address(ENTRY) and library.address("table")
+    assert all(library.address(word) for word in words if word.startswith(PREFIX))
