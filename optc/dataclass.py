@@ -1,8 +1,8 @@
-"""`dataclasses.dataclass`, made in a fifth of the time: of optc's 230 dataclasses every process makes most.
+"""`dataclasses.dataclass`, made in about a third of the time: of optc's 230 dataclasses every process makes most.
 
 The library compiles source text for each method of each class. Here that is done for `__init__` alone; the other methods
 are closures over the names of the fields. They do what the library's do, but that the fields of a frozen class are not
-written is left to the type checker, which makes its instances in half of the time, too.
+written is left to the type checker.
 """
 
 from __future__ import annotations

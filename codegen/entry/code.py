@@ -18,7 +18,7 @@ from optc.codegen.machine import loader
 class Code:
     """The modules that are being written, and the function in one of them.
 
-    `rare` holds what only some calls need: LLVM takes a tenth of the time for it, and it runs half as fast.
+    `rare` holds what only some calls need: without effort, LLVM takes a tenth of the time for it.
     """
 
     def __init__(self) -> None:

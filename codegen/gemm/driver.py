@@ -379,8 +379,8 @@ class _DriverWriter:
     def _next_packed(self, block: Block, place: Value, width: Value) -> Following | None:
         """Packed panels lie one behind the other: `place` is where this one begins, in elements.
 
-        What lies behind the matrix may be no memory at all, and asking for that is as slow as a miss: a third of the
-        time of 64 x 784 x 1024 on Zen. So the last panels ask for the end of the matrix.
+        What lies behind the matrix may be no memory at all, and asking for that is as slow as a miss: a quarter of the
+        time of a perceptron with 64 rows on a Zen 1. So the last panels ask for the end of the matrix.
         """
         if not self.plan.prefetch:
             return None

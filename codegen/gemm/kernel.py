@@ -107,13 +107,15 @@ class Kernel:
     a: how the tile of A lies.  b: how B lies; "columns" are transposed in registers, a square block at a time, and need
     a tile of one vector.  masked: only the first `columns` columns exist in C, so the last vector is incomplete.
     ragged: nor do more exist in `b`.  floats: the last vector ends with the last of `columns` columns and shares some with
-        the one before it.  pieces: what exists of the last vector is stored without a mask, a half, a quarter and so on.
-    clamped: only the first `rows` rows exist; the last of them is computed again for each that is missing.  blocked: the kernel gets a part of K and is told whether it is the first, which
-    starts from zero and not from C, and the final one, which has the epilogue.  prefetch: how many cache lines each
+    the one before it.  pieces: what exists of the last vector is stored without a mask, a half, a quarter and so on.
+    clamped: only the first `rows` rows exist; the last of them is computed again for each that is missing.
+    blocked: the kernel gets a part of K and is told whether it is the first, which starts from zero and not from C, and
+    the final one, which has the epilogue.  prefetch: how many cache lines each
     step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
-    and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end. overlaps: what is left of K is the end of a vector that K is long enough for.
+    and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
+    overlaps: what is left of K is the end of a vector that K is long enough for.
     cut: K is summed in parts, which begin where a block begins. adds: a block is a part, whose sums are added to those that
     wait in C. Else blocks go on with the sums that wait in C.
     windows: rows of A are windows of a tensor, at so many levels (see `windows`), 0 for rows at equal distances.

@@ -13,7 +13,7 @@ from optc.dataclass import dataclass
 PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
 
 TIDYING = ("sroa", "simplifycfg")
-"""For kernels of products, which the emitter writes out: the others cost a fifth of their time and change nothing."""
+"""For kernels of products, which the emitter writes out: the others cost a fifth of their time and change next to nothing."""
 
 LARGE_TEXT = 1 << 20
 """Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
