@@ -60,7 +60,8 @@ class _DriverWriter:
     def _calls_only(self) -> bool:
         """Whether a call of a kernel takes so long that it does not matter how fast it is made."""
         steps = self.gemm.k if not self.plan.steps or self.gemm.k is None else min(self.gemm.k, self.plan.steps)
-        packs = self.plan.packs_a or self.plan.packs_b or self.plan.packs_from or self.plan.transposes
+        plan = self.plan
+        packs = plan.packs_a or plan.packs_b or plan.packs_from or plan.transposes or plan.few is not None
         return steps is not None and self.tile.rows * self.tile.vectors * steps >= _LONG_KERNEL and not packs
 
     # Arithmetic that is done here where the numbers are known

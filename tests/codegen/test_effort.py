@@ -95,3 +95,8 @@ def test_kernels_of_products_are_only_tidied() -> None:
 def test_the_driver_of_a_product_is_emitted_fast_where_its_kernels_are_long(steps: int, level: int) -> None:
     plain = Gemm("float", Plan(Tile(6, 2, 8), 6), 40, 100, steps)
     assert effort_for(str(product_modules(plain)[plain.name]), AVX2).level == level
+
+
+def test_the_driver_of_a_product_that_may_pack_is_emitted_well() -> None:
+    packing = Gemm("float", Plan(Tile(6, 2, 8), 6, few=Tile(3, 1, 4), few_along=8), 40, None, 130, source="rows")
+    assert effort_for(str(product_modules(packing)[packing.name]), AVX2).level == 2
