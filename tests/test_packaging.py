@@ -24,7 +24,7 @@ import numpy
 numpy_seconds = time.process_time() - start
 import optc
 seconds = time.process_time() - start
-print(seconds / numpy_seconds, *sorted({name.partition(".")[0] for name in sys.modules} & {"llvmlite", "torch"}))
+print(seconds / numpy_seconds, *sorted({name.partition(".")[0] for name in sys.modules} & {"llvmlite", "ml_dtypes", "torch"}))
 """
 
 
@@ -77,6 +77,19 @@ def test_import_is_fast_and_light(tmp_path: Path) -> None:
 def test_import_needs_neither_llvmlite_nor_torch(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['llvmlite'] = sys.modules['torch'] = None; import optc; print('imported')"
     assert run_python(blocked, tmp_path).strip() == "imported"
+
+
+COMPILE_FLOATS = """
+import sys
+import optc
+module = optc.nn.Linear(3, 4)
+optc.compile(module, fallback="error")(optc.ones(2, 3))
+print("ml_dtypes" in sys.modules, optc.ones(2, dtype=optc.bfloat16).numpy().dtype)
+"""
+
+
+def test_only_programs_with_its_types_import_ml_dtypes(tmp_path: Path) -> None:
+    assert run_python(COMPILE_FLOATS, tmp_path).split() == ["False", "bfloat16"]
 
 
 @pytest.mark.slow

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal, TypeVar
 
-import ml_dtypes  # noqa: F401
 import numpy as np
 
 from optc.codegen.entry import python_layout
 from optc.codegen.entry.calculation import Calculation
 from optc.codegen.process.context import OUT_OF_MEMORY, Context, ContextPool, Failure, runtime
 from optc.dataclass import dataclass
+from optc.ir import dtypes
 
 Kind = Literal["tensor", "int", "float", "bool", "object"]
 """What words stand for. An "object" is something only Python can hold: the word says which of `Context.objects`."""
@@ -286,8 +286,8 @@ def native_entry(point: EntryPoint) -> Callable[..., object] | None:
 
 
 def numpy_dtype(name: str) -> "np.dtype[Any]":
-    """The numpy dtype with that name; bfloat16 is known to numpy once ml_dtypes is imported."""
-    return np.dtype(name)
+    """The numpy dtype of the element type with that name."""
+    return dtypes.BY_NAME[name].numpy
 
 
 class PythonEntry:

@@ -36,7 +36,7 @@ def checked_array(array: Any) -> Array:
             "given numpy array has byte order different from the native byte order. Conversion between byte orders is "
             "currently not supported."
         )
-    if array.dtype not in _KNOWN_DTYPES:
+    if not dtypes.is_computed_with(array.dtype):
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{array.dtype.type.__name__}. "
             f"The only supported types are: {_SUPPORTED}."
@@ -54,9 +54,6 @@ def checked_array(array: Any) -> Array:
             stacklevel=3,
         )
     return np.asarray(array)
-
-
-_KNOWN_DTYPES = frozenset(dtype.numpy for dtype in dtypes.ALL)
 
 
 def to_tensor_array(data: Any, dtype: DType | None = None) -> Array:
@@ -85,7 +82,7 @@ def converted(array: Array, dtype: DType | None) -> Array:
 
 
 def _supported(array: Array) -> Array:
-    if array.dtype not in _KNOWN_DTYPES or any(stride < 0 for stride in array.strides):
+    if not dtypes.is_computed_with(array.dtype) or any(stride < 0 for stride in array.strides):
         return checked_array(array)
     return array
 

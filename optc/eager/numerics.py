@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from optc.eager import dispatch
@@ -43,6 +42,9 @@ class finfo:  # the name is torch's
 
 
 def _bfloat16_limits() -> Any:
+    # Imported when it is needed: see `optc.ir.dtypes`.
+    import ml_dtypes
+
     limits: Any = ml_dtypes.finfo
     return limits(ml_dtypes.bfloat16)
 

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
 import numpy as np
 
-from optc.dataclass import dataclass
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class DType:
     """One element type: torch's names and codes, and numpy's equivalent.
 
     `code` is torch's ScalarType number, `label` the name in IR text (`Float`), `kind` one of "bool", "int",
-    "float", "complex", "quantized", "held". Instances are singletons, compared by identity.
+    "float", "complex", "quantized", "held", `itemsize` in bytes. `numpy` is left out where ml_dtypes has the type, under
+    the same name. Instances are singletons, compared by identity.
     """
 
-    name: str
-    label: str
-    code: int
-    kind: str
-    itemsize: int
-    numpy: np.dtype[Any] = field(repr=False)
+    __slots__ = ("code", "itemsize", "kind", "label", "name", "numpy")
+
+    numpy: np.dtype[Any]
+
+    def __init__(
+        self, name: str, label: str, code: int, kind: str, itemsize: int, numpy: np.dtype[Any] | None = None
+    ) -> None:
+        self.name, self.label, self.code, self.kind, self.itemsize = name, label, code, kind, itemsize
+        if numpy is not None:
+            self.numpy = numpy
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, attribute: str) -> object:
+            # Called for a slot that is empty. ml_dtypes is imported when first asked for: that takes several times as
+            # long as the import of optc, and few programs need it.
+            if attribute != "numpy":
+                raise AttributeError(f"'DType' object has no attribute '{attribute}'")
+            import ml_dtypes
+
+            self.numpy = np.dtype(getattr(ml_dtypes, self.name))
+            return self.numpy
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -71,7 +83,7 @@ FLOAT64 = DType("float64", "Double", 7, "float", 8, np.dtype(np.float64))
 COMPLEX64 = DType("complex64", "ComplexFloat", 9, "complex", 8, np.dtype(np.complex64))
 COMPLEX128 = DType("complex128", "ComplexDouble", 10, "complex", 16, np.dtype(np.complex128))
 BOOL = DType("bool", "Bool", 11, "bool", 1, np.dtype(np.bool_))
-BFLOAT16 = DType("bfloat16", "BFloat16", 15, "float", 2, np.dtype(ml_dtypes.bfloat16))
+BFLOAT16 = DType("bfloat16", "BFloat16", 15, "float", 2)
 
 ALL = (
     UINT8, INT8, INT16, INT32, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, COMPLEX128, BOOL, BFLOAT16,
@@ -87,11 +99,11 @@ QUANTIZED = (QINT8, QUINT8, QINT32)
 UINT16 = DType("uint16", "UInt16", 27, "held", 2, np.dtype(np.uint16))
 UINT32 = DType("uint32", "UInt32", 28, "held", 4, np.dtype(np.uint32))
 UINT64 = DType("uint64", "UInt64", 29, "held", 8, np.dtype(np.uint64))
-FLOAT8_E5M2 = DType("float8_e5m2", "Float8_e5m2", 23, "held", 1, np.dtype(ml_dtypes.float8_e5m2))
-FLOAT8_E4M3FN = DType("float8_e4m3fn", "Float8_e4m3fn", 24, "held", 1, np.dtype(ml_dtypes.float8_e4m3fn))
-FLOAT8_E5M2FNUZ = DType("float8_e5m2fnuz", "Float8_e5m2fnuz", 25, "held", 1, np.dtype(ml_dtypes.float8_e5m2fnuz))
-FLOAT8_E4M3FNUZ = DType("float8_e4m3fnuz", "Float8_e4m3fnuz", 26, "held", 1, np.dtype(ml_dtypes.float8_e4m3fnuz))
-FLOAT8_E8M0FNU = DType("float8_e8m0fnu", "Float8_e8m0fnu", 44, "held", 1, np.dtype(ml_dtypes.float8_e8m0fnu))
+FLOAT8_E5M2 = DType("float8_e5m2", "Float8_e5m2", 23, "held", 1)
+FLOAT8_E4M3FN = DType("float8_e4m3fn", "Float8_e4m3fn", 24, "held", 1)
+FLOAT8_E5M2FNUZ = DType("float8_e5m2fnuz", "Float8_e5m2fnuz", 25, "held", 1)
+FLOAT8_E4M3FNUZ = DType("float8_e4m3fnuz", "Float8_e4m3fnuz", 26, "held", 1)
+FLOAT8_E8M0FNU = DType("float8_e8m0fnu", "Float8_e8m0fnu", 44, "held", 1)
 COMPLEX32 = DType("complex32", "ComplexHalf", 8, "held", 4, np.dtype([("real", np.float16), ("imag", np.float16)]))
 
 HELD = (
@@ -104,12 +116,22 @@ _KNOWN = ALL + QUANTIZED
 BY_CODE = {dtype.code: dtype for dtype in _KNOWN}
 BY_LABEL = {dtype.label: dtype for dtype in _KNOWN}
 BY_NAME = {dtype.name: dtype for dtype in _KNOWN + HELD}
-_BY_NUMPY = {dtype.numpy: dtype for dtype in ALL}
+_BY_NUMPY = {dtype.numpy: dtype for dtype in ALL if dtype is not BFLOAT16}
+
+
+def _computing(dtype: np.dtype[Any]) -> DType | None:
+    """The type of `ALL` that numpy's is, None if it is none."""
+    return _BY_NUMPY.get(dtype) or (BFLOAT16 if dtype.name == BFLOAT16.name else None)
+
+
+def is_computed_with(dtype: np.dtype[Any]) -> bool:
+    """True for the numpy types that `ALL` has."""
+    return _computing(dtype) is not None
 
 
 def from_numpy(dtype: np.dtype[Any]) -> DType:
     """The DType of a numpy dtype. Raises TypeError for types that torch does not have."""
-    found = _BY_NUMPY.get(dtype)
+    found = _computing(dtype)
     if found is None and dtype.names is not None:
         found = BY_NAME.get(dtype.names[0].partition(" ")[0])
     if found is None:
