@@ -4,8 +4,12 @@ import copy
 import dataclasses
 import pickle
 import re
-from collections.abc import Callable
-from dataclasses import field, fields, replace
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import field, fields, is_dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +140,83 @@ def test_the_library_knows_the_classes() -> None:
     assert dataclasses.astuple(Slotted(1, ("a",))) == (1, ("a",))
     assert pickle.loads(pickle.dumps(Slotted(1))) == copy.deepcopy(Slotted(1)) == Slotted(1)
     assert not hasattr(Slotted(1), "__dict__")
+
+
+def test_nothing_is_made_before_it_is_needed() -> None:
+    @dataclass(frozen=True)
+    class Waits:
+        x: int
+        names: list[str] = field(default_factory=list)
+
+    assert isinstance(Waits.__dict__["names"], dataclasses.Field), "the library has seen the class"
+    unused = Waits.__init__
+    assert Waits(1).names == []
+    assert Waits(1).names is not Waits(1).names
+    assert Waits.__init__ is not unused
+    assert list(signature(Waits).parameters) == ["x", "names"]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cls: cls(1, 2).sum == 3,
+        lambda cls: [item.name for item in fields(cls)] == ["x", "y", "z"],
+        lambda cls: cls.__hash__(cls(1, 2)) == hash((1, 2, 4)),
+        lambda cls: is_dataclass(cls) and replace(cls(1, 2), x=5) == cls(5, 2),
+    ],
+)
+def test_whatever_is_asked_first_finds_the_whole_class(ask: Callable[[Any], bool]) -> None:
+    @dataclass(frozen=True)
+    class Base:
+        x: int
+        y: int
+
+        def __post_init__(self) -> None:
+            self.sum = self.x + self.y
+
+    @dataclass(frozen=True)
+    class Derived(Base):
+        z: int = 4
+
+    assert ask(Derived)
+
+
+def test_wrong_arguments_are_named_by_the_first_call_too() -> None:
+    @dataclass
+    class Wants:
+        x: int
+
+    for _ in range(2):
+        with pytest.raises(TypeError, match=re.escape("Wants.__init__() missing 1 required positional argument: 'x'")):
+            Wants()  # type: ignore[call-arg]
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns after every few instructions."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("quick_switches")
+def test_threads_may_make_the_first_instances_together() -> None:
+    for _ in range(100):
+
+        @dataclass
+        class Shared:
+            x: int
+            items: list[int] = field(default_factory=list)
+
+        start = threading.Barrier(4)
+
+        def make(cls: type, start: threading.Barrier = start) -> Any:
+            start.wait()
+            return cls(1)
+
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(make, [Shared] * 4)) == [Shared(1, [])] * 4
 
 
 def test_what_refers_to_itself_can_be_shown() -> None:
