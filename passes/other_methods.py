@@ -11,7 +11,6 @@ from optc.errors import OptcError
 from optc.ir.function import ClassType, Function, ScriptObject
 from optc.ir.graph import Node
 from optc.ir.inline import callee_of
-from optc.pipeline import writes_memory
 
 _LOADING = frozenset({"__setstate__"})
 """What an archive's reader calls, before there is anything to compile."""
@@ -69,6 +68,9 @@ def _may_write(function: Function, known: dict[Function, bool]) -> bool:
 
 
 def _node_may_write(node: Node, known: dict[Function, bool]) -> bool:
+    # Few programs have further methods: those that are started from the disk cache do without the passes.
+    from optc.pipeline import writes_memory
+
     if node.kind == "prim::SetAttr" or writes_memory(node):
         return True
     if node.kind not in ("prim::CallMethod", "prim::CallFunction"):

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from functools import cache
 from importlib.util import find_spec
@@ -122,24 +122,34 @@ def toolchain() -> str:
     return f"{sys.implementation.cache_tag} {facts}"
 
 
-@cache
 def sources() -> str:
     """Which version of optc is installed: names, sizes and times of all its files, so that edits count too."""
+    with _reading_sources:  # two threads of the first compilation ask at once, and would both be slower for it
+        return _sources()
+
+
+_reading_sources = ForkLock()
+
+
+@cache
+def _sources() -> str:
     root = Path(__file__).resolve().parent.parent.parent
     folders = [root / "optc", root / "passes", root / "codegen"] if (root / "optc").is_dir() else [root]
-    files = ((file.name, file.stat()) for folder in folders for file in _python_files(folder))
-    return digest_of(*(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files))
+    facts: list[tuple[str, int, int]] = []
+    for folder in folders:
+        _add_python_files(str(folder), facts)
+    return digest_of(repr(sorted(facts)))
 
 
-def _python_files(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
-    """Those in a folder and, where they are no links, in the folders below it."""
+def _add_python_files(folder: str, facts: list[tuple[str, int, int]]) -> None:
+    """Name, size and time of those in a folder and, where they are no links, in the folders below it."""
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
-            yield from _python_files(entry.path)
-        elif entry.name.endswith(".py"):
-            yield entry
+        for entry in entries:
+            if entry.name.endswith(".py"):
+                status = entry.stat()
+                facts.append((entry.name, status.st_size, status.st_mtime_ns))
+            elif entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                _add_python_files(entry.path, facts)
 
 
 # Compilation -----------------------------------------------------------------------------------------------------
