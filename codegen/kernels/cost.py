@@ -59,3 +59,8 @@ def body_operations(body: Iterable[Statement]) -> int:
         total += sum(map(operations, values_of(statement)))
         total += isinstance(statement, Store | Scatter | Accumulate)
     return total
+
+
+def is_heavy(loop: Loop) -> bool:
+    """Whether a vector of a loop takes so much to compute that memory can be read and written meanwhile."""
+    return body_operations(loop.body) * loop.lanes >= FUNCTION * loop.step

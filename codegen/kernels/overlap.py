@@ -3,8 +3,9 @@
 A row that is walked several times (softmax) waits for memory in one pass, for stores in another, for arithmetic in a
 third. One loop does the last pass of a row, the next to last one of the row behind it and the first one of the row behind
 that, so that all of it is busy at once: on a Zen 4 a softmax of 1024 columns takes 0.7 to 0.8 of the time. Of more passes
-than three, the first ones, which only read, run beside others of the row before. Every row is computed by the same
-instructions in the same order as before.
+than three, the first ones, which only read, run beside others of the row before, and so do those of rows so long that what three
+passes work on does not stay in the first-level cache until the next one needs it (softmax of 8192 columns, Zen 5: 0.9 of
+the time of three at once). Every row is computed by the same instructions in the same order as before.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
-from optc.codegen.kernels.cost import FUNCTION, body_operations
+from optc.codegen.kernels.cost import is_heavy
 from optc.codegen.kernels.dependences import turns_are_independent
-from optc.codegen.kernels.fetches import AHEAD_BYTES
+from optc.codegen.kernels.fetches import AHEAD_BYTES, places_of
 from optc.codegen.kernels.kernel import (
     Accumulate,
     Assign,
@@ -52,16 +53,16 @@ def overlap(kernel: Kernel, target: Target) -> Kernel:
     """Merge the passes over rows, each over a row of its own, where there are registers for what all of them keep."""
     if not target.avx512 or any(buffer.role == "scratch" for buffer in kernel.buffers):
         return kernel
-    return replace(kernel, body=_merged(kernel, kernel.body))
+    return replace(kernel, body=_merged(kernel, kernel.body, target))
 
 
-def _merged(kernel: Kernel, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+def _merged(kernel: Kernel, body: tuple[Statement, ...], target: Target) -> tuple[Statement, ...]:
     """A body that is one loop over rows, or loops that hold one, with the rows' passes merged."""
     if len(body) != 1 or not isinstance(body[0], Loop) or body[0].lanes:
         return body
-    plan = _plan(kernel, body[0])
+    plan = _plan(kernel, body[0], target)
     if plan is None:
-        return (replace(body[0], body=_merged(kernel, body[0].body)),)
+        return (replace(body[0], body=_merged(kernel, body[0].body, target)),)
     return tuple(_Overlapped(kernel, body[0], plan).statements())
 
 
@@ -88,7 +89,7 @@ class _Plan:
     groups: list[list[int]]
 
 
-def _plan(kernel: Kernel, row: Loop) -> _Plan | None:
+def _plan(kernel: Kernel, row: Loop, target: Target) -> _Plan | None:
     """How the passes of a loop over rows are merged; None where they cannot or should not be."""
     turns = row.stop - row.start
     if row.lanes or row.step != 1 or (isinstance(turns, int) and turns < FEW_ROWS):
@@ -101,7 +102,8 @@ def _plan(kernel: Kernel, row: Loop) -> _Plan | None:
     count, leading = len(stages), _leading(stages)
     if not 1 <= leading < count or not any(map(_is_heavy, stages)):
         return None
-    if count <= MOST_PASSES and (count == 2 or _may_begin_early(stages)):
+    may_merge_all = count == 2 or (_may_begin_early(stages) and _stay_near(kernel, row, stages, target))
+    if count <= MOST_PASSES and may_merge_all:
         return _shaped(_Plan(stages, tuple(range(count)), [[*range(count)]]))
     groups = _pairs(stages, leading)
     return _shaped(_Plan(stages, (0,) * leading + (1,) * (count - leading), groups)) if groups else None
@@ -115,6 +117,20 @@ def _may_begin_early(stages: list[_Stage]) -> bool:
     stored = {s.buffer for s in statements(stages[-1].body) if isinstance(s, Store)}
     places = (node for s in statements(stages[-1].body) for value in values_of(s) for node in nodes(value))
     return not set().union(*read[:-1]) & stored and not any(node.op == "at" for node in places)
+
+
+def _stay_near(kernel: Kernel, row: Loop, stages: list[_Stage], target: Target) -> bool:
+    """Whether the rows that passes work on, each on its own, stay in the first-level cache from one pass to the next. Rows
+    of unknown length are taken to do so."""
+    rows: dict[tuple[str, int], int] = {}
+    for number, stage in enumerate(stages):
+        length = stage.loops[-1].stop - stage.loops[0].start
+        if not isinstance(length, int):
+            return True
+        for name, index in chain.from_iterable(places_of(s) for loop in stage.loops for s in loop.body):
+            if stride_of(index, row.variable) != 0:
+                rows[name, number] = length * kernel.buffer(name).dtype.itemsize
+    return sum(rows.values()) <= target.first_level_bytes
 
 
 def _pairs(stages: list[_Stage], leading: int) -> list[list[int]]:
@@ -189,8 +205,7 @@ def _is_pass(loop: Loop) -> bool:
 
 
 def _is_heavy(stage: _Stage) -> bool:
-    """Whether a vector takes so much to compute that memory can be read and written meanwhile."""
-    return any(body_operations(loop.body) * loop.lanes >= FUNCTION * loop.step for loop in stage.loops)
+    return any(map(is_heavy, stage.loops))
 
 
 def _read(statement: Statement) -> set[str]:

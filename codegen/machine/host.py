@@ -51,9 +51,25 @@ class Target:
         return self.vector_registers < 32
 
     @property
+    def first_level_bytes(self) -> int:
+        """What a core's first-level cache holds at least: Zen 4 and Skylake have 32 KB, Zen 5 and Ice Lake 48 KB."""
+        return 1 << 15
+
+    @property
     def second_level_bytes(self) -> int:
         """What a core's second-level cache holds at most: half as much in processors that have narrow vectors."""
         return 1 << 21 if self.vector_bytes >= 64 else 1 << 20
+
+    @property
+    def third_level_bytes(self) -> int:
+        """What of the third-level cache one program may count on, where others use it too."""
+        return 1 << 24
+
+    @property
+    def fetches_alone(self) -> bool:
+        """Whether the processor sees by itself what will be read and written, so that asking for it mostly takes time:
+        Zen 5."""
+        return self.cpu == "znver5"
 
     @property
     def avx512(self) -> bool:

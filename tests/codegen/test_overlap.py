@@ -67,7 +67,18 @@ def test_which_rows_overlap() -> None:
     assert not is_overlapped(replace(passes(1000), body=(replace(one_row, start=0, stop=2),)))
 
 
-@pytest.mark.parametrize(("extent", "reads_result"), [(300, False), (333, False), (320, True)])
+def test_of_long_rows_only_the_first_pass_runs_beside_another() -> None:
+    """Four rows at once, of 8 KB each, lie in the first-level cache, longer ones do not."""
+    for extent, together in ((2048, ["exp(", "mul(out0["]), (2064, ["exp("])):
+        text = str(schedule(passes(extent), AVX512).kernel)
+        whole_rows = text.split("for row in range.start..range.stop:")[1]
+        beside = next(part for part in whole_rows.split("for column") if "maxnum= in0[" in part)
+        assert [part for part in ("exp(", "mul(out0[") if part in beside] == together, text
+
+
+@pytest.mark.parametrize(
+    ("extent", "reads_result"), [(300, False), (333, False), (320, True), (2100, False), (2112, True)]
+)
 def test_ranges_of_any_number_of_rows(extent: int, reads_result: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a range give what they give in any other, to the bit, and what the passes give one after the other, also
     where the second pass reads what was there before the third one stores."""

@@ -12,6 +12,7 @@ import ctypes
 import random
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -323,6 +324,17 @@ def test_what_comes_next_is_asked_for_while_a_row_is_computed(target: Target, mo
     overlapped = "fetch in0[i1 + 1024*min(i0 + 1, range.stop + -1) + 512]"  # the pass that reads a row first
     assert found[0] == "fetch in0[1024*i0 + i1 + 512]"
     assert found.count(overlapped) == found.count(written) == 1
+
+
+def test_processors_that_fetch_by_themselves_are_asked_where_they_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Zen 5, by rows with functions that are walked again: beside other work only if they lie in memory."""
+    overlaps, alone = replace(AVX512, cpu="znver5"), replace(AVX2, cpu="znver5")
+    assert fetches("softmax", 256, 1024, overlaps, monkeypatch) == []
+    assert fetches("softmax", 4096, 1024, overlaps, monkeypatch) == fetches("softmax", 4096, 1024, AVX512, monkeypatch)
+    assert fetches("softmax", 256, 1024, alone, monkeypatch) == fetches("softmax", 256, 1024, AVX2, monkeypatch)
+    for name in ("layer norm", "gelu"):
+        assert fetches(name, 16384, 300, AVX512, monkeypatch)
+        assert fetches(name, 16384, 300, overlaps, monkeypatch) == []
 
 
 def test_of_rows_that_are_near_one_is_asked_for_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
