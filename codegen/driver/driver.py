@@ -9,6 +9,7 @@ then runs the interpreter on the same arguments, which raises the exact error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,12 @@ class Driver(Frame):
             self.function.name, modules, self.constants, self.arena.size, self.kernels, self.clock, self.sites,
             self.islands, self.draws, self.follows_memory,
         )  # fmt: skip
+
+    @cached_property
+    def constant_bytes(self) -> int:
+        """The size of all constant tensors: what stays in caches from one run to the next if it fits."""
+        constants = (node.output.constant for node in self.graph.walk() if node.kind == "prim::Constant")
+        return sum(constant.nbytes for constant in constants if isinstance(constant, np.ndarray))
 
     def bind_inputs(self) -> None:
         word = 0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from optc.codegen.gemm.kernel import PART, Kernel
+from optc.codegen.gemm.kernel import Kernel
 from optc.codegen.gemm.packing import column_packing, panel_packing, tile_packing
 from optc.codegen.gemm.pieces import Block, Following, Panel
 from optc.codegen.gemm.plan import CONFLICTING_BYTES, MOST_NARROW, SECOND_LEVEL_BYTES
 from optc.codegen.gemm.product import ALIGNMENT, RANGE, Gemm
+from optc.codegen.gemm.sums import PART
 from optc.codegen.gemm.tiles import MAX_ROWS_IN_PLACE, Tile, element_bytes, last_columns, split_evenly
 from optc.codegen.llvm import CALLS_ONLY, Builder, Module, Value
 
@@ -538,6 +539,7 @@ class _DriverWriter:
         columns = b.constant("i64", 0) if panel.columns is None else panel.columns
         exist = [b.intrinsic("smin", "i64", b.sub(block.stop, row), b.constant("i64", rows))] if kernel.clamped else []
         ahead = self._ahead(block, panel.following, row) if panel.following is not None else []
+        ahead += [self._latest(block, panel)] if kernel.streams else []
         copies = [] if copy is None else [copy]
         lies = [named["windows"], block.k] if self.gemm.windows else []
         lies += [named["places"]] if self.gemm.places else []
@@ -546,6 +548,12 @@ class _DriverWriter:
             callee, a, lda, panel.pointer, panel.stride, block.steps, block.c, named["ldc"], row, panel.column, columns,
             *exist, *ahead, *copies, *lies, *block.flags, *batch, *self.extra,
         )  # fmt: skip
+
+    def _latest(self, block: Block, panel: Panel) -> Value:
+        """Where the last step of K reads packed weights; what lies behind them is not asked for (see `_next_packed`)."""
+        b, lanes = self.b, self.tile.lanes
+        columns = self._scaled(self._ceiling(self.n, lanes), lanes)
+        return self._moved(block.b, b.sub(b.mul(self.k, columns), panel.vectors * panel.lanes))
 
     def _ahead(self, block: Block, following: Following, row: Value) -> list[Value]:
         """The part of the next panel that this tile asks for; the tiles after the last part ask for that again."""

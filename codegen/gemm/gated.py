@@ -5,7 +5,7 @@ part. So the weights are packed interleaved: a panel holds the columns of some u
 all parts of its units in registers when the sums are finished; what follows (sigmoid, tanh, the new state) is computed
 there and stored once. Panels are independent, so threads share them, each its own units in every step.
 
-Every element is one sum in the order of K, whatever the tile, of parts where K is long (see `kernel`).
+Every element is one sum in the order of K, whatever the tile, of parts where K is long (see `sums`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from optc.codegen.gemm.kernel import PART, digest, is_cut, multiply_add, sums_of_parts
+from optc.codegen.gemm.kernel import digest
+from optc.codegen.gemm.sums import PART, is_cut, multiply_add, sums_of_parts
 from optc.codegen.gemm.tiles import element_bytes
 from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target

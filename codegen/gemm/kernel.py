@@ -1,9 +1,9 @@
 """The kernels of matrix products: an R x V tile of accumulator vectors that stays in registers while K goes by.
 
 The K loop is never unrolled (that spills). Every element of C is one sum in the order of K, whatever the kernel, so a
-row of the result does not depend on the rows that were computed with it. A long K is summed in parts (`PART`), and the
-sums of the parts are added up in their order: the rounding errors of a sum grow with its length. Where K is cut into
-blocks, which end where parts end, what there is so far waits in C between them, which rounds nothing.
+row of the result does not depend on the rows that were computed with it. A long K is summed in parts (see `sums`).
+Where K is cut into blocks, which end where parts end, what there is so far waits in C between them, which rounds
+nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from typing import Literal
 
 from optc.codegen.gemm.epilogue import Epilogue, Place
 from optc.codegen.gemm.packing import transpose
+from optc.codegen.gemm.sums import PART, SumPart, added, multiply_add, sums_of_parts, widened
 from optc.codegen.gemm.tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm.windows import PARAMETERS as WINDOWED
 from optc.codegen.gemm.windows import PLACES, RowFinder, WindowReader
-from optc.codegen.llvm import WRITTEN_OUT, Builder, Module, Parameter, Value, element_type, is_float, vector_of
+from optc.codegen.llvm import WRITTEN_OUT, Builder, Module, Parameter, Value, element_type, vector_of
 from optc.dataclass import dataclass
 
 Order = Literal["rows", "columns"]
@@ -37,12 +38,10 @@ _PARAMETERS = (
 )
 _CLAMPED = (Parameter("i64", "rows"),)
 _PREFETCHING = (Parameter("ptr", "ahead", "readonly"), Parameter("i64", "apart"))
+_STREAMING = (Parameter("ptr", "latest", "readonly"),)
 _COPYING = (Parameter("ptr", "copy", "noalias"),)
 _BLOCKED = (Parameter("i64", "first"), Parameter("i64", "final"))
 _BATCHED = (Parameter("i64", "batch"),)
-
-PART = 256
-"""So many products are summed one after the other. Decided by K alone: how rows and columns are cut must not matter."""
 
 APART_BYTES = 1024
 """Rows of C that are so far apart are not fetched by the processor itself: 512x512x512 takes 0.89 of the time on an
@@ -50,54 +49,6 @@ Emerald Rapids when the kernel asks for them, 128x768x768 and 128x3072x768 0.98.
 
 _UNROLLED_OPERATIONS = 200  # a longer epilogue of a whole tile becomes a loop over its rows
 _LINE_BYTES = 64
-
-
-def widened(b: Builder, value: Value, element: str) -> Value:
-    """An element, or a vector of them, in the type of the sums."""
-    wide = sum_type(element)
-    return value if wide == element else b.fpext(value, wide)
-
-
-def multiply_add(b: Builder, factor: Value, column: Value, total: Value) -> Value:
-    """total + factor * column, rounded once where the processor can."""
-    if not is_float(total.type):
-        return b.add(b.mul(factor, column), total)
-    return b.fadd(b.fmul(factor, column), total)
-
-
-def added(b: Builder, left: Value, right: Value) -> Value:
-    """left + right."""
-    return b.fadd(left, right) if is_float(left.type) else b.add(left, right)
-
-
-def is_cut(k: int | None, element: str) -> bool:
-    """Whether sums of K products of such elements (None: any number of them) are added up in parts."""
-    return is_float(sum_type(element)) and (k is None or k > PART)
-
-
-SumPart = Callable[[Value, Value, list[Value], list[Value]], tuple[list[Value], list[Value]]]
-"""Gets where a part of K begins and ends, the pointers that move along K and the sums so far; gives the last two
-behind the part."""
-
-
-def sums_of_parts(b: Builder, k: Value, moving: list[Value], totals: list[Value], sum_part: SumPart) -> list[Value]:
-    """`totals` plus the sum of every part of K. The totals wait on the stack while a part has the registers; the sums
-    of the last part never go there."""
-    vector = totals[0].type
-    waiting = b.alloca(vector, len(totals), 64)
-    places = [b.gep(vector, waiting, number) for number in range(len(totals))]
-    for place, total in zip(places, totals, strict=True):
-        b.store(total, place)
-    zeros = [b.constant(vector, 0)] * len(totals)
-    with b.while_loop([b.constant("i64", 0), *moving]) as loop:
-        start, *moved = loop.carried
-        stop = b.intrinsic("smin", "i64", b.add(start, PART), k)
-        moved, sums = sum_part(start, stop, moved, zeros)
-        loop.while_(b.icmp("slt", stop, k))
-        for place, value in zip(places, sums, strict=True):
-            b.store(added(b, b.load(vector, place), value), place)
-        loop.yield_([stop, *moved])
-    return [added(b, b.load(vector, place), value) for place, value in zip(places, sums, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -111,7 +62,8 @@ class Kernel:
     clamped: only the first `rows` rows exist; the last of them is computed again for each that is missing.
     blocked: the kernel gets a part of K and is told whether it is the first, which starts from zero and not from C, and
     the final one, which has the epilogue.  prefetch: how many cache lines each
-    step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  copies: what is read of B is
+    step of K asks for: the first step at `ahead`, the next `apart` elements behind it.  streams: so many bytes before a
+    row of B is read it is asked for, 0 for never; rows behind `latest` are not.  copies: what is read of B is
     also written to `copy`, where other kernels find it packed (not for masked kernels, which need a register more).
     batched: the kernel is told the number of the product.  along: so many elements of K at a time, 0 for one: rows of A
     and columns of B ("columns") are multiplied as vectors, and the lanes of every sum are added up at the end.
@@ -134,6 +86,7 @@ class Kernel:
     clamped: bool = False
     blocked: bool = False
     prefetch: int = 0
+    streams: int = 0
     copies: bool = False
     batched: bool = False
     along: int = 0
@@ -157,6 +110,7 @@ class Kernel:
             "clamped": self.clamped,
             "blocked": self.blocked,
             f"ahead{self.prefetch}": bool(self.prefetch),
+            f"streams{self.streams}": bool(self.streams),
             "copying": self.copies,
             f"windows{self.windows}": bool(self.windows),
             f"places{self.places}": bool(self.places),
@@ -176,6 +130,7 @@ class Kernel:
             *_PARAMETERS,
             *(_CLAMPED if self.clamped else ()),
             *(_PREFETCHING if self.prefetch else ()),
+            *(_STREAMING if self.streams else ()),
             *(_COPYING if self.copies else ()),
             *(WINDOWED if self.windows else ()),
             *(PLACES if self.places else ()),
@@ -426,6 +381,8 @@ class _KernelWriter:
                     following.append(self._copy(columns, others.pop(0)))
                 wide = [widened(b, column, self.element) for column in columns]
                 updated = self._row_by_row(factors, loop.index, tile, wide, loop.carried[len(moving) :])
+                if kernel.streams:
+                    self._fetch_stream(position)
                 loop.yield_([*following, *updated])
             return loop.results[: len(moving)], loop.results[len(moving) :]
 
@@ -468,6 +425,13 @@ class _KernelWriter:
         mask = self._mask_of(vector) if self.kernel.ragged else None
         address = b.gep(self.element, position, self._across(vector))
         return b.load(vector_of(self.element, self.tile.lanes), address, mask=mask)
+
+    def _fetch_stream(self, position: Value) -> None:
+        b, size = self.b, element_bytes(self.element)
+        ahead, latest = b.gep(self.element, position, self.kernel.streams // size, inbounds=False), self.named["latest"]
+        ahead = b.select(b.icmp("ult", ahead, latest), ahead, latest)
+        for start in range(0, self.tile.columns * size, _LINE_BYTES):
+            b.prefetch(b.gep(self.element, ahead, start // size))
 
     def _prefetch(self, ahead: Value) -> Value:
         b, step = self.b, _LINE_BYTES // element_bytes(self.element)

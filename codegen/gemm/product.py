@@ -18,8 +18,9 @@ Functions carry names that say their content, so equal kernels of different prod
 from __future__ import annotations
 
 from optc.codegen.gemm.epilogue import PLAIN, Epilogue
-from optc.codegen.gemm.kernel import PART, Kernel, Order, is_cut
+from optc.codegen.gemm.kernel import Kernel, Order
 from optc.codegen.gemm.plan import GROUPS, Plan, Source
+from optc.codegen.gemm.sums import PART, is_cut
 from optc.codegen.gemm.tiles import Tile, element_bytes
 from optc.codegen.gemm.windows import PLACES
 from optc.codegen.llvm import Declaration, Parameter
@@ -157,6 +158,7 @@ class Gemm:
             clamped=self.clamps,
             blocked=bool(plan.steps),
             prefetch=plan.prefetch,
+            streams=plan.streams,
             copies=copies,
             batched=self.is_batched,
             along=plan.along,

@@ -118,8 +118,9 @@ class Product:
         strides = _known(a.stride), _known(stride)
         windowed = a.windows is not None
         shape = Shape(
-            self.element, m, n, k, order, source, *strides, wide_result, self.narrow, self.narrow_at_run, windowed
-        )
+            self.element, m, n, k, order, source, *strides, wide_result, self.narrow, self.narrow_at_run, windowed,
+            self.driver.constant_bytes,
+        )  # fmt: skip
         return plan_product(self.driver.target, shape)
 
     def call(self, a: Matrix, matrix: Matrix, c: Matrix, epilogue: Epilogue = PLAIN, extra: Sequence[Value] = (),

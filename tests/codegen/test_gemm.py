@@ -11,9 +11,10 @@ import pytest
 
 from optc.codegen.gemm.driver import product_modules
 from optc.codegen.gemm.epilogue import BIAS, PLAIN, Epilogue, then
-from optc.codegen.gemm.kernel import PART, Kernel, Order
+from optc.codegen.gemm.kernel import Kernel, Order
 from optc.codegen.gemm.plan import Plan, Shape, Source, plan_product
 from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.sums import PART
 from optc.codegen.gemm.tiles import Tile, choose_tile, max_rows, split_evenly
 from optc.codegen.gemm.weights import pack_panels, panel_elements
 from optc.codegen.llvm import Builder, Value
@@ -518,6 +519,7 @@ def test_the_k_loop_keeps_its_sums_in_registers(target: Target) -> None:
             Kernel("float", tile, PLAIN, order),
             Kernel("float", tile, BIAS, order, blocked=True, prefetch=1, cut=True),
             Kernel("float", tile, LONG, order, batched=True),
+            Kernel("float", tile, BIAS, order, streams=4096, cut=True),
         ]
         if tile.rows > 1:
             kernels.append(Kernel("float", tile, BIAS, order, copies=True, prefetch=1))
@@ -600,6 +602,28 @@ def test_few_rows_fetch_weights_ahead_line_by_line_on_avx2(m: int) -> None:
     assert plan_product(AVX2, Shape("float", m, 1024, 1024, "rows", "packed", 1024)).prefetch == 1
     assert plan_product(AVX512, Shape("float", m, 1024, 1024, "rows", "packed", 1024)).prefetch == 0
     assert plan_product(AVX2, Shape("float", m, 256, 256, "rows", "packed", 256)).prefetch == 0
+
+
+@pytest.mark.parametrize(("m", "total", "streams"), [(1, 4 << 20, 4096), (1, 40 << 20, 0), (4, 40 << 20, 8192)])
+def test_few_rows_ask_for_far_weights_in_time(m: int, total: int, streams: int) -> None:
+    """A single row does where the constants of the program stay in the third-level cache; memory is left to the
+    processor."""
+    shape = Shape("float", m, 1024, 1024, "rows", "packed", 1024, constant_bytes=total)
+    assert plan_product(AVX512, shape).streams == streams
+    assert plan_product(AVX512, replace(shape, n=256)).streams == 0
+    assert plan_product(AVX512, replace(shape, m=64)).streams == 0
+    assert plan_product(AVX512, replace(shape, source="rows", b_stride=1024)).streams == 0
+    assert plan_product(AVX2, shape).streams == 0
+
+
+@pytest.mark.parametrize("n", [1024, 1034])
+@pytest.mark.parametrize("m", [1, 4, 8])
+def test_weights_are_asked_for_in_time_and_no_further_than_they_go(m: int, n: int) -> None:
+    if not can_run(AVX512):
+        pytest.skip("this machine has no AVX-512")
+    gemm = gemm_of(AVX512, "float", m, n, 520)
+    assert "streams" in gemm.name
+    check(gemm, AVX512, m, n, 520, 2)
 
 
 def test_rows_that_compete_for_cache_places_are_copied_and_not_fetched_ahead() -> None:

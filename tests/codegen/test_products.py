@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import optc
-from optc import Tensor
+from optc import Tensor, nn
+from optc.codegen.machine.host import AVX512
+from optc.codegen.program import generate
 
 Array = np.ndarray[Any, Any]
 
@@ -212,3 +214,12 @@ def test_a_row_is_the_same_in_any_company_and_on_any_number_of_threads() -> None
         assert np.array_equal(run(compiled(right_turned), x, np.ascontiguousarray(weights.T)), alone)
     finally:
         optc.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("layers", "is_asked_for"), [(2, True), (8, False)])
+def test_a_row_asks_for_weights_in_time_that_stay_in_the_last_cache(layers: int, is_asked_for: bool) -> None:
+    """All weights of the program count, which every run reads."""
+    module = nn.Sequential(*[nn.Linear(768, 768) for _ in range(layers)])
+    fast = optc.compile(optc.jit.trace(module, (optc.randn(1, 768),)))
+    fast(optc.randn(1, 768))
+    assert any("streams" in name for name in generate(fast.graph, AVX512).texts) == is_asked_for
