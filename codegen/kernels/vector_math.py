@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from optc.codegen.kernels.functions.error_function import erf, erfc, erfinv, one_plus_erf
+from optc.codegen.kernels.functions.error_function import erf, erfc, erfinv, half_of_one_plus_erf, one_plus_erf
 from optc.codegen.kernels.functions.exponential import exp, exp2, expm1
 from optc.codegen.kernels.functions.gamma import digamma, lgamma
 from optc.codegen.kernels.functions.hyperbolic import acosh, asinh, atanh, cosh, sinh, tanh
@@ -37,15 +37,36 @@ def expand(expr: Expr, target: Target) -> Expr:
 
 
 def _joined_sums(expr: Expr, target: Target) -> Expr:
-    """The expression with error functions and the one that is added to them in one step, as in gelu."""
+    """The expression with error functions and the one that is added to them in one step, and half of that, as in gelu."""
     if all(node.op != "erf" for node in nodes(expr)):
         return expr
 
-    def change(node: Expr) -> Expr | None:
+    def halved(node: Expr) -> Expr | None:
+        return _times_half_of_sum(node) if target.avx512 else None
+
+    def joined(node: Expr) -> Expr | None:
         function = _added_to_one(node)
         return None if function is None else one_plus_erf(function.args[0], target)
 
-    return rewrite(expr, change)
+    return rewrite(rewrite(expr, halved), joined)
+
+
+def _times_half_of_sum(node: Expr) -> Expr | None:
+    """What is halved and multiplied by the sum of an error function and one, times half of that sum instead."""
+    for halved, sum_ in (node.args, node.args[::-1]) if node.op == "mul" else ():
+        function = _added_to_one(sum_)
+        number = _doubled(halved)
+        if function is not None and number is not None:
+            return number * half_of_one_plus_erf(function.args[0])
+    return None
+
+
+def _doubled(node: Expr) -> Expr | None:
+    """The number that is multiplied by a half."""
+    for factor, number in (node.args, node.args[::-1]) if node.op == "mul" else ():
+        if factor.op == "const" and factor.value == 0.5:
+            return number
+    return None
 
 
 def _added_to_one(node: Expr) -> Expr | None:

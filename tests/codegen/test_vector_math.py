@@ -7,6 +7,7 @@ from `optc.ops.special` (float32) or from identities (float64).
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -224,6 +225,34 @@ def test_one_and_an_error_function(target: str) -> None:
         assert np.nanmax(np.abs(found - special.erfc(-x.astype(np.float64)))) < 4 * 2.0**-23
     far = np.array([4.0, 5.0, 1e30, np.inf], np.float32)
     np.testing.assert_array_equal(program(np.concatenate([far, -far])), [2.0] * 4 + [0.0] * 4)
+
+
+def gelu(x: Expr, y: Expr) -> Expr:
+    return 0.5 * x * (1.0 + function("erf", x * math.sqrt(0.5)))
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+def test_numbers_times_the_normal_distribution_function(target: str) -> None:
+    """An error below four units in the last place of the number, and none where the function is 0 or 1."""
+    aimed = RUNNABLE[target]
+    program = Compiled(module(gelu, FLOAT32, aimed, aimed.vector_bytes // 4), aimed, FLOAT32)
+    x = np.concatenate([np.linspace(-6, 6, 400_003, dtype=np.float32), floats(0, 200_003, 2**32 // 200_003)])
+    x = x[np.isfinite(x)]
+    wide = x.astype(np.float64)
+    error = np.abs(program(x) - 0.5 * wide * special.erfc(-wide * math.sqrt(0.5)))
+    assert (error <= np.maximum(4 * 2.0**-24 * np.abs(wide), 2.0**-149)).all()
+    far = np.array([6.0, 1e30, 3.4e38, np.inf, -0.0, 0.0, -6.0, -1e30, -np.inf, np.nan], np.float32)
+    expected = [6.0, 1e30, 3.4e38, np.inf, -0.0, 0.0, -0.0, -0.0, np.nan, np.nan]
+    np.testing.assert_array_equal(program(far), np.array(expected, np.float32))
+    assert (np.signbit(program(far))[4:8] == [True, False, True, True]).all()
+
+
+def test_of_a_normal_distribution_function_neither_the_half_nor_the_root_is_computed() -> None:
+    x = variable(0, FLOAT32)
+    assert operations(expand(gelu(x, x), AVX512)) < operations(expand(function("erf", x) + 1.0, AVX512)) + 1
+    assert operations(expand(function("erf", x * math.sqrt(0.5)) + 1.0, AVX512)) < operations(
+        expand(function("erf", x * 0.7) + 1.0, AVX512)
+    )
 
 
 def test_one_and_an_error_function_are_one_quotient_where_registers_are_few() -> None:

@@ -175,5 +175,5 @@ def _root_times_series(shifted: Expr, number: Expr, rest: Expr) -> Expr:
     """
     rest = function("confine", rest, literal(1.0 / _STEPS, FLOAT32))
     root = table(shifted.bitcast(BITS[FLOAT32]), _STEP_POWERS, FLOAT32)
-    power = fma(root, rest * polynomial(rest, _STEP_SERIES), root)
+    power = fma(root * rest, polynomial(rest, _STEP_SERIES), root)
     return function("scale", power, number)
