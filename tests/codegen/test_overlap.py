@@ -59,7 +59,8 @@ def is_overlapped(kernel: Kernel, target: Target = AVX512) -> bool:
 def test_which_rows_overlap() -> None:
     assert is_overlapped(passes(1000))
     assert not is_overlapped(passes(1000), AVX2)
-    assert not is_overlapped(passes(1000, is_heavy=False)), "there is nothing to compute meanwhile"
+    assert is_overlapped(passes(1000, is_heavy=False)), "no pass waits for the last lanes of a sum"
+    assert not is_overlapped(passes(4000, is_heavy=False)), "there is nothing to compute while rows come and go"
     assert not is_overlapped(passes(1000, stores_first=True)), "the first pass over the last row runs twice"
     assert not is_overlapped(passes(64)), "several short rows are worked on at once"
     one_row = passes(1000).body[0]
@@ -113,7 +114,9 @@ def test_the_first_of_many_passes_runs_beside_one_whose_loops_are_alike(monkeypa
     optc.compile(optc.jit.trace(PROGRAMS["five passes"], (optc.zeros(64, 512),)), fallback="error")(optc.zeros(64, 512))
     text = str(found[0])
     assert text.count("min(i0 + 1, range.stop + -1)") == 4 + 8, "the sum, and that of squares"
-    assert "acc0.v add= in0[i1 + 512*min(i0 + 1, range.stop + -1)]" in text.split("exp(")[-1]
+    beside, behind = text.split("exp(")[-1].split("tanh(")[0].split("for i1", 1)
+    assert "acc0.v add= in0[i1 + 512*min(i0 + 1, range.stop + -1)]" in beside
+    assert "min(i0 + 1, range.stop + -1)" in behind, "the squares are there before the next row begins"
 
 
 PROGRAMS: dict[str, Callable[[Any], Any]] = {
