@@ -6,15 +6,16 @@ behind that, so that all of it is busy at once: on a Zen 4 a softmax of 1024 col
 pass waits for what another makes of the same row (the lanes of a sum, added up one by one): on a Zen 5 layer norm
 takes 0.9 of the time and a norm by squares 0.85, if all rows lie in the first-level cache. Of more passes than three,
 the first ones, which only read, run beside others of the row before, and so do those of rows so long that what three
-passes work on does not stay in the first-level cache until the next one needs it (softmax of 8192 columns, Zen 5: 0.9
-of the time of three at once). Every row is computed by the same instructions in the same order as before.
+passes work on does not stay in the first-level cache until the next one needs it (softmax, Zen 5: 0.9 of the time for
+8192 columns, and for 65536, which are gone over in blocks). Every row is computed by the same instructions in the
+same order as before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, takewhile
 
 from optc.codegen.kernels.cost import is_heavy
 from optc.codegen.kernels.dependences import turns_are_independent
@@ -84,11 +85,13 @@ class _Stage:
 @dataclass(frozen=True)
 class _Plan:
     """The passes of a row. delays: by how many turns each is behind the first one. groups: which of them share loops, in
-    the order of a turn."""
+    the order of a turn. ends_apart: whether the last turn is another copy, in which nothing is done for a next row; else
+    the first passes go over the last row twice."""
 
     stages: list[_Stage]
     delays: tuple[int, ...]
     groups: list[list[int]]
+    ends_apart: bool = False
 
 
 def _plan(kernel: Kernel, row: Loop, target: Target) -> _Plan | None:
@@ -108,7 +111,8 @@ def _plan(kernel: Kernel, row: Loop, target: Target) -> _Plan | None:
     if count <= MOST_PASSES and (count == 2 or (is_near and _may_begin_early(stages))):
         return _shaped(_Plan(stages, tuple(range(count)), [[*range(count)]]))
     groups = _pairs(stages, leading)
-    return _shaped(_Plan(stages, (0,) * leading + (1,) * (count - leading), groups)) if groups else None
+    delays = (0,) * leading + (1,) * (count - leading)
+    return _shaped(_Plan(stages, delays, groups, ends_apart=not is_near)) if groups else None
 
 
 def _may_begin_early(stages: list[_Stage]) -> bool:
@@ -129,6 +133,8 @@ def _stay_near(kernel: Kernel, row: Loop, stages: list[_Stage], target: Target) 
         length = stage.loops[-1].stop - stage.loops[0].start
         if not isinstance(length, int):
             return True
+        if not stage.loops[0].lanes:
+            return False
         for name, index in chain.from_iterable(places_of(s) for loop in stage.loops for s in loop.body):
             if stride_of(index, row.variable) != 0:
                 rows[name, number] = length * kernel.buffer(name).dtype.itemsize
@@ -207,11 +213,29 @@ def _cut(body: tuple[Statement, ...]) -> list[_Stage]:
 
 
 def _is_pass(loop: Loop) -> bool:
+    """Whether a loop goes over a row, at once or in blocks."""
+    if not loop.lanes:
+        _, parts, behind = _around_loops(loop)
+        return bool(parts) and all(map(_goes_over_elements, parts)) and not any(isinstance(s, Loop) for s in behind)
+    return _goes_over_elements(loop)
+
+
+def _goes_over_elements(loop: Loop) -> bool:
     return loop.lanes > 1 and all(isinstance(s, Define | Accumulate | Store | Fetch) for s in loop.body)
 
 
+def _around_loops(blocks: Loop) -> tuple[tuple[Statement, ...], tuple[Loop, ...], tuple[Statement, ...]]:
+    """What a loop over blocks does before the first loops inside of it, those, and what it does behind them."""
+    before = tuple(takewhile(lambda statement: not isinstance(statement, Loop), blocks.body))
+    rest = blocks.body[len(before) :]
+    loops = tuple(
+        statement for statement in takewhile(lambda s: isinstance(s, Loop), rest) if isinstance(statement, Loop)
+    )
+    return before, loops, rest[len(loops) :]
+
+
 def _is_heavy(stage: _Stage) -> bool:
-    return any(map(is_heavy, stage.loops))
+    return any(is_heavy(loop) for loop in statements(stage.loops) if isinstance(loop, Loop))
 
 
 def _read(statement: Statement) -> set[str]:
@@ -263,8 +287,10 @@ def _of_shape(loops: tuple[Loop, ...], model: tuple[Loop, ...]) -> tuple[Loop, .
     return tuple(result)
 
 
-def _shape(loop: Loop) -> tuple[Dim, Dim, int, bool]:
-    return loop.start, loop.stop, loop.step, loop.masked
+def _shape(loop: Loop) -> tuple[object, ...]:
+    """What loops over the same parts of a row have in common."""
+    inside = (_shape(statement) for statement in loop.body if isinstance(statement, Loop))
+    return loop.start, loop.stop, loop.step, loop.masked, *inside
 
 
 class _Overlapped:
@@ -292,6 +318,11 @@ class _Overlapped:
             for name, keeping in self.kept.items() for turns in range(1, keeping.turns + 1)
         ]  # fmt: skip
         result.append(replace(row, stop=first, body=self.turn({0: this})))
+        if self.plan.ends_apart:
+            last = maximum(row.start, row.stop - 1)
+            result.append(replace(row, stop=last, body=self.turn({0: this + 1, 1: this})))
+            result.append(replace(row, start=last, body=self.turn({1: this})))
+            return result
         behind = maximum(this - 1, row.start)
         result.append(replace(row, body=self.turn({0: ahead, 1: this, 2: behind})))
         if max(self.plan.delays) > 1:
@@ -393,6 +424,8 @@ def _side_by_side(loops: tuple[Loop, ...]) -> Loop:
     of the time of a softmax of 1024 columns).
     """
     model = loops[0]
+    if not model.lanes:
+        return _blocks_side_by_side(loops)
     abreast = min((loop.abreast for loop in loops if loop.abreast > 1), default=model.step // model.lanes)
     before: list[Statement] = []
     stores: list[Statement] = []
@@ -402,6 +435,15 @@ def _side_by_side(loops: tuple[Loop, ...]) -> Loop:
         before.extend(body[: len(body) - late])
         stores[:0] = body[len(body) - late :]
     return replace(model, body=(*before, *stores), abreast=abreast)
+
+
+def _blocks_side_by_side(loops: tuple[Loop, ...]) -> Loop:
+    """The same of loops over blocks, of each of which all loops do a block before the next one."""
+    model = loops[0]
+    parts = [_around_loops(replace(s, body=copied(s.body, {}, {s.variable: symbol(model.variable)}))) for s in loops]
+    before, inside, behind = zip(*parts, strict=True)
+    merged = (_side_by_side(alike) for alike in zip(*inside, strict=True))
+    return replace(model, body=(*chain.from_iterable(before), *merged, *chain.from_iterable(behind)))
 
 
 def _last_stores(body: tuple[Statement, ...]) -> int:

@@ -69,16 +69,19 @@ def test_which_rows_overlap() -> None:
 
 
 def test_of_long_rows_only_the_first_pass_runs_beside_another() -> None:
-    """Four rows at once, of 8 KB each, lie in the first-level cache, longer ones do not."""
-    for extent, together in ((2048, ["exp(", "mul(out0["]), (2064, ["exp("])):
+    """Four rows at once, of 8 KB each, lie in the first-level cache, longer ones do not. Of those the last one has a turn of
+    its own, in which no maximum is taken again; the longest ones are gone over in blocks."""
+    for extent, together in ((2048, ["exp(", "mul(out0["]), (2064, ["exp("]), (40_000, ["exp("])):
         text = str(schedule(passes(extent), AVX512).kernel)
-        whole_rows = text.split("for row in range.start..range.stop:")[1]
-        beside = next(part for part in whole_rows.split("for column") if "maxnum= in0[" in part)
+        first, among, last = text.split("for row in")[1:]
+        beside = next(part for part in among.split("for column in") if "maxnum= in0[" in part)
         assert [part for part in ("exp(", "mul(out0[") if part in beside] == together, text
+        assert "maxnum= in0[" in first and "exp(" not in first
+        assert "maxnum= in0[" not in last and ("exp(" in last) == (extent > 2048)
 
 
 @pytest.mark.parametrize(
-    ("extent", "reads_result"), [(300, False), (333, False), (320, True), (2100, False), (2112, True)]
+    ("extent", "reads_result"), [(300, False), (333, False), (320, True), (2100, False), (2112, True), (16_640, False)]
 )
 def test_ranges_of_any_number_of_rows(extent: int, reads_result: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of a range give what they give in any other, to the bit, and what the passes give one after the other, also
