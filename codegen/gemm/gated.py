@@ -18,7 +18,7 @@ import numpy as np
 from optc.codegen.gemm.kernel import digest
 from optc.codegen.gemm.sums import PART, is_cut, multiply_add, sums_of_parts
 from optc.codegen.gemm.tiles import element_bytes
-from optc.codegen.llvm import Builder, Declaration, Module, Parameter, Value, vector_of
+from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target
 from optc.codegen.process.constant_memory import constant_zeros
 from optc.dataclass import dataclass
@@ -190,19 +190,15 @@ class _Writer:
 
     def row_tile(self, rows: int, row: Value, panel: Value, unit: Value, ragged: bool) -> None:
         """A tile; its sums wait on the stack for what follows, which is written once and runs for one vector of units
-        at a time, unless there is only one."""
+        at a time."""
         b, units = self.b, self.tile.units
         for number in range(rows * units):
             below, beside = divmod(number, units)
             spot = Spot(b.add(row, below), b.add(unit, beside * self.tile.lanes), None, self.extra)
             self.gated.announce(b, spot)
-        sums = self.sums(rows, row, panel)
-        if rows * units == 1:
-            self.conclude(sums, row, unit, ragged)
-            return
-        waiting = b.alloca(self.vector, len(sums), 64)
-        for number, value in enumerate(sums):
-            b.store(value, b.gep(self.vector, waiting, number))
+        waiting = b.alloca(self.vector, rows * self.gated.parts * units, 64)
+        first_row = b.gep(self.gated.element, self.a, b.mul(row, self.lda))
+        b.call(self.summing(rows), first_row, self.lda, panel, self.k, waiting)
         with b.for_loop(0, rows, nonempty=True) as line, b.for_loop(0, units, nonempty=True) as place:
             first = b.add(b.mul(line.index, self.gated.parts * units), place.index)
             mine = [
@@ -217,11 +213,31 @@ class _Writer:
         mask = b.lane_mask(b.sub(self.gated.width, unit), self.tile.lanes) if ragged else None
         self.gated.conclude(b, sums, Spot(row, unit, mask, self.extra))
 
-    def sums(self, rows: int, row: Value, panel: Value) -> list[Value]:
-        """The products of a tile: row by row, part by part, vector by vector."""
-        b, element = self.b, self.gated.element
+    def summing(self, rows: int) -> Function:
+        """`void sum(a, lda, panel, k, sums)`: the products of a tile, row by row, part by part, vector by vector.
+
+        Apart from what follows: LLVM keeps the constants of that in registers, at the price of sums that leave them.
+        """
+        name = f"sum_{rows}"
+        if name in self.module.functions:
+            return self.module.functions[name]
+        parameters = (
+            Parameter("ptr", "a", "readonly"), Parameter("i64", "lda"), Parameter("ptr", "panel", "readonly"),
+            Parameter("i64", "k"), Parameter("ptr", "sums", "noalias"),
+        )  # fmt: skip
+        function = self.module.function(name, "void", parameters, private=True, attributes="nounwind noinline")
+        a, lda, panel, k, place = function.arguments
+        b = Builder(function)
+        pointers = [b.gep(self.gated.element, a, b.mul(lda, r)) for r in range(rows)]
+        for number, value in enumerate(self.sums(b, pointers, panel, k)):
+            b.store(value, b.gep(self.vector, place, number))
+        b.ret()
+        return function
+
+    def sums(self, b: Builder, pointers: list[Value], panel: Value, k: Value) -> list[Value]:
+        """The sums of the rows at some pointers."""
+        element, rows = self.gated.element, len(pointers)
         count = self.gated.parts * self.tile.units
-        pointers = [b.gep(element, self.a, b.mul(b.add(row, r), self.lda)) for r in range(rows)]
         zeros = [b.constant(self.vector, 0)] * (rows * count)
 
         def sum_part(
@@ -242,5 +258,5 @@ class _Writer:
             return loop.results[:1], loop.results[1:]
 
         if self.gated.is_cut:
-            return sums_of_parts(b, self.k, [panel], zeros, sum_part)
-        return sum_part(b.constant("i64", 0), self.k, [panel], zeros)[1]
+            return sums_of_parts(b, k, [panel], zeros, sum_part)
+        return sum_part(b.constant("i64", 0), k, [panel], zeros)[1]

@@ -16,6 +16,8 @@ from optc.codegen.gemm import gated
 from optc.codegen.llvm import Builder, Parameter, Value
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
+from optc.codegen.program import generate
+from tests.codegen.test_gemm import MULTIPLY_ADD, hot_loop, stack_traffic
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 
@@ -189,7 +191,7 @@ def test_parts_and_the_whole_may_be_read_by_others(rows: int) -> None:
 class Layers(optc.nn.Module):
     def __init__(self, kind: str, **options: Any) -> None:
         super().__init__()
-        self.layers = getattr(optc.nn, kind)(10, 40, **options)
+        self.layers = getattr(optc.nn, kind)(10, **{"hidden_size": 40, **options})
 
     def forward(self, x):
         return self.layers(x)
@@ -223,3 +225,20 @@ def test_projected_states() -> None:
     compiled = optc.compile(script.trace(module, (x,)), fallback="error")
     for mine, other in zip(flat(compiled(x)), flat(module(x)), strict=True):
         assert np.allclose(mine.numpy(), other.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", [AVX512, AVX2], ids=lambda target: target.cpu)
+@pytest.mark.parametrize("rows", [1, 2, 3, 6, 8])
+@pytest.mark.parametrize(("kind", "parts"), [("LSTM", 4), ("GRU", 3)])
+def test_sums_stay_in_registers_whatever_follows_them(kind: str, parts: int, rows: int, target: Target) -> None:
+    """The constants of exponentials and tangents would fill the registers if they were known to be used later."""
+    module = Layers(kind, hidden_size=64).eval()
+    compiled = optc.compile(script.trace(module, (optc.randn(5, rows, 10),)))
+    compiled(optc.randn(5, rows, 10))
+    (text,) = (text for name, text in generate(compiled.graph, target).texts.items() if name.startswith("gated"))
+    tile = gated.choose_tile(target, "float", rows, parts, 64)
+    assert tile is not None
+    summing = jit.assembly(text, target).split(f"\nsum_{tile.rows}:\n")[1].split("\tret")[0]
+    loop = hot_loop(summing, MULTIPLY_ADD[target.cpu])
+    assert sum(MULTIPLY_ADD[target.cpu] in line for line in loop) == tile.rows * tile.units * parts
+    assert not stack_traffic(loop)
