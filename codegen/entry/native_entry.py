@@ -32,6 +32,7 @@ from optc.codegen.entry.signature import EntryPoint
 from optc.codegen.machine import jit
 from optc.codegen.process.context import runtime
 
+_NAME = "entry"
 _METHOD_FLAGS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 
 
@@ -51,9 +52,21 @@ def _written_rare() -> tuple[str, tuple[str, ...]]:
     return entry_texts()[0], ()
 
 
+def write_entry() -> bool:
+    """Write what `compiled_entry` will have to compile, and load LLVM for it; False where it need not compile.
+
+    That is all Python: on a thread of its own it would only take turns with those that wait for it.
+    """
+    if jit.is_generated(_NAME):
+        return False
+    jit.host_target()
+    _written()
+    return True
+
+
 def compiled_entry() -> tuple[list[bytes], dict[str, int]]:
     """The objects of the entry, and the positions in its table."""
-    common, table = jit.compile_generated("entry", _written)
+    common, table = jit.compile_generated(_NAME, _written)
     rare, _ = jit.compile_generated("entry, rarely run", _written_rare)
     return [rare, common], table
 

@@ -35,7 +35,7 @@ ResultDim = Dim | Calculation
 FailureHandler = Callable[[Failure, tuple[object, ...]], object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InputSpec:
     """One argument: a tensor with a numpy dtype name and extents, or a Python number (an int may have to be `value`)."""
 
@@ -50,7 +50,7 @@ class InputSpec:
         return 1 + len(self.dims)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OutputSpec:
     """One computed result.  Symbols of the inputs, and what follows from them, are known before the call; None and other
     symbols are not.
@@ -68,28 +68,28 @@ class OutputSpec:
         return 1 + len(self.dims)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Passthrough:
     """A result that is an argument, the same object."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Constant:
     """A result that is always the same object, such as None."""
 
     value: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hidden:
     """Hidden result number `result`, in what state becomes."""
 
     result: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NamedItems:
     """A tuple of a class of its own, such as a NamedTuple's."""
 
@@ -97,7 +97,7 @@ class NamedItems:
     items: tuple["OutputTree", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class JoinedLists:
     """A list made of others: tuples (of class `kind`) of what is at one place of `lists`, or, without a class, the lists
     that begin at the places which the second list names in the first one; the last of these places is where they end."""

@@ -85,18 +85,31 @@ def _effort_for(text: str, target: Target) -> "Effort":
 @cache
 def host_target() -> Target:
     """The processor this process runs on, with all its vector features."""
-    stored = disk_cache()
-    key = digest_of("host", toolchain(), processor())
-    known = stored.get(key) if stored and processor() else None
+    known = _stored_host()
     if known is not None:
-        triple, cpu, features, flags = known.decode().split("\n")
-        target = Target.of_features(triple, cpu, flags.split(","))
-        return Target(triple, cpu, features, *astuple(target)[3:])
+        return known
     found: tuple[Target, frozenset[str]] = _backend().host()
     target, names = found
+    stored = disk_cache()
     if stored and processor():
-        stored.put(key, "\n".join((target.triple, target.cpu, target.features, ",".join(sorted(names)))).encode())
+        facts = target.triple, target.cpu, target.features, ",".join(sorted(names))
+        stored.put(_host_key(), "\n".join(facts).encode())
     return target
+
+
+def _host_key() -> str:
+    return digest_of("host", toolchain(), processor())
+
+
+def _stored_host() -> Target | None:
+    """What the disk cache knows of this processor; without it LLVM has to be asked."""
+    stored = disk_cache()
+    known = stored.get(_host_key()) if stored and processor() else None
+    if known is None:
+        return None
+    triple, cpu, features, flags = known.decode().split("\n")
+    target = Target.of_features(triple, cpu, flags.split(","))
+    return Target(triple, cpu, features, *astuple(target)[3:])
 
 
 @cache
@@ -232,6 +245,14 @@ def compile_generated(
         return known
 
 
+def is_generated(name: str) -> bool:
+    """True where `compile_generated` need not compile the module of that name for this machine."""
+    if any(known == name for known, _ in _generated):
+        return True
+    stored, aimed = disk_cache(), _stored_host()
+    return stored is not None and aimed is not None and stored.has(_generated_key(name, aimed))
+
+
 _generating: dict[str, ForkLock] = {}
 _generated: dict[tuple[str, Target], tuple[bytes, dict[str, int]]] = {}
 
@@ -239,8 +260,7 @@ _generated: dict[tuple[str, Target], tuple[bytes, dict[str, int]]] = {}
 def _compile_generated(
     name: str, write: Callable[[], tuple[str, Sequence[str]]], aimed: Target
 ) -> tuple[bytes, dict[str, int]]:
-    layout = (sys.version, str(object.__basicsize__))
-    key = digest_of("generated", name, sources(), toolchain(), aimed.triple, aimed.cpu, aimed.features, *layout)
+    key = _generated_key(name, aimed)
     stored = disk_cache()
     found = stored.get(key) if stored else None
     if found is not None:
@@ -253,6 +273,11 @@ def _compile_generated(
     if stored:
         stored.put(key, " ".join(positions).encode() + b"\n" + compiled)
     return compiled, positions
+
+
+def _generated_key(name: str, aimed: Target) -> str:
+    layout = (sys.version, str(object.__basicsize__))
+    return digest_of("generated", name, sources(), toolchain(), aimed.triple, aimed.cpu, aimed.features, *layout)
 
 
 def _emit(text: str, target: Target) -> bytes:

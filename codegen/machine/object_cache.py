@@ -42,6 +42,10 @@ class ObjectCache:
     def _path(self, key: str) -> str:
         return f"{self.directory}{os.sep}{key[:2]}{os.sep}{key}.bin"
 
+    def has(self, key: str) -> bool:
+        """True where something is stored under `key`; `get` may still refuse it."""
+        return os.path.exists(self._path(key))
+
     def get(self, key: str) -> bytes | None:
         """The content stored under `key`, or None."""
         path = self._path(key)

@@ -16,6 +16,7 @@ BLOCK_BYTES = 1024
 SUMS = 4
 """Words per block."""
 KEY_BYTES = SUMS * BLOCK_BYTES
+_NAME = "content_sums"
 _WORTH_BYTES = 64 << 10
 """Less is hashed before a function is called that may have to be compiled first."""
 
@@ -25,7 +26,7 @@ def content_digest(data: memoryview) -> bytes:
 
     No protection against somebody who looks for two contents with one digest.
     """
-    if len(data) < _WORTH_BYTES:
+    if not is_native(len(data)):
         return hashlib.sha256(data).digest()
     sum_blocks, key = _native()
     blocks = len(data) // BLOCK_BYTES
@@ -36,14 +37,24 @@ def content_digest(data: memoryview) -> bytes:
     return digest.digest()
 
 
+def is_native(size: int) -> bool:
+    """True where native code digests that many bytes."""
+    return size >= _WORTH_BYTES
+
+
+def is_compiled() -> bool:
+    """True where the native code is at hand, or in the disk cache."""
+    return jit.is_generated(_NAME)
+
+
 @cache
 def _native() -> tuple[Callable[..., Any], np.ndarray[Any, Any]]:
     """The function, which leaves Python's lock alone, and its key."""
-    library = jit.link([jit.compile_generated("content_sums", _written)[0]])
+    library = jit.link([jit.compile_generated(_NAME, _written)[0]])
     pointer, count = ctypes.c_void_p, ctypes.c_int64
     prototype = ctypes.CFUNCTYPE(None, pointer, count, pointer, pointer)
     key = np.frombuffer(hashlib.shake_256(b"content_sums").digest(KEY_BYTES), np.uint32)
-    function = prototype(library.address("content_sums"))
+    function = prototype(library.address(_NAME))
     function.library = library  # type: ignore[attr-defined]  # its memory must live as long
     return function, key
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from optc.codegen.llvm import Builder, Function, Module, Parameter
+from optc.codegen.llvm import CALLS_ONLY, Builder, Function, Module, Parameter
 from optc.codegen.process.allocation import write_allocation, write_block_functions, write_output_allocation
 from optc.codegen.process.context import FIELDS, FREE_BLOCKS
 from optc.codegen.process.context_code import field_address, load_field
@@ -11,6 +11,7 @@ from optc.codegen.process.context_code import field_address, load_field
 def runtime_module() -> Module:
     """All of them in one module."""
     module = Module("runtime")
+    module.remark = CALLS_ONLY
     allocate, release = write_allocation(module)
     write_output_allocation(module, allocate)
     write_block_functions(module, allocate, release, FREE_BLOCKS, FIELDS["used_blocks"])

@@ -16,7 +16,7 @@ a share of the threads.
 Nothing here allocates. The pool's memory is one block that lives as long as the process (`optc.codegen.process.threads`).
 """
 
-from optc.codegen.llvm import Block, Builder, Function, Module, Operand, Parameter, Value
+from optc.codegen.llvm import CALLS_ONLY, Block, Builder, Function, Module, Operand, Parameter, Value
 from optc.codegen.process.context_code import field_address, load_field
 from optc.codegen.process.parking import Parking
 from optc.codegen.process.placement import Placement
@@ -58,6 +58,7 @@ class _PoolModule:
         self.is_x86 = triple.startswith("x86_64")
         self.is_arm = triple.startswith(("aarch64", "arm64"))
         self.module = Module("thread_pool")
+        self.module.remark = CALLS_ONLY
         self.parking = Parking.of(triple, self.module, HEADER["lock"], HEADER["condition"])
         self.placement = Placement(self.module, triple)
         self.spin()

@@ -286,6 +286,8 @@ class CompiledFunction:
     def _restore(self, specialization: Specialization, key: ProgramKey) -> bool:
         """Take a version from the disk cache; False when it is not there."""
         started = time.perf_counter()
+        if key.is_new():
+            return False
         from optc.runtime import plan
 
         native = plan.restore(key, specialization, lambda: self._whole(specialization))

@@ -14,11 +14,12 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from optc.codegen.process.content_digest import content_digest
+from optc.codegen.process import content_digest
 from optc.dataclass import dataclass
 from optc.eager.base import NO_GRADIENT, TensorBase
 from optc.eager.memory import without_repeats
@@ -38,13 +39,27 @@ _MANGLED = re.compile(r"\.___torch_mangle_\d+")
 
 @dataclass(frozen=True)
 class ProgramKey:
-    """The digest, and what it was made of in the order in which it was met: the same in every process."""
+    """A digest, and what it is made of in the order in which it was met: the same in every process."""
 
-    digest: str
+    text: str
     objects: tuple[Any, ...]
     arrays: tuple[np.ndarray[Any, Any], ...]
     contents: dict[int, list[bytes]]
-    """The digests of the arrays, by identity."""
+    """The digests of arrays, by identity, as far as they are known."""
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest, which covers the arrays' contents at the time of the first question."""
+        digest = hashlib.sha256(self.text.encode("utf-8", "surrogatepass"))
+        self.contents.update(_digests([array for array in self.arrays if id(array) not in self.contents]))
+        for array in self.arrays:
+            for content in self.contents[id(array)]:
+                digest.update(content)
+        return digest.hexdigest()
+
+    def is_new(self) -> bool:
+        """True where nothing can have been stored under the digest: what makes it has never been compiled here."""
+        return any(content_digest.is_native(array.nbytes) for array in self.arrays) and not content_digest.is_compiled()
 
 
 class _NoKey(Exception):
@@ -87,12 +102,7 @@ def _key(writer: _Writer, parts: tuple[Any, ...], known: dict[int, list[bytes]])
         writer.pending_bodies()
     except (_NoKey, OptcError, ValueError, RecursionError):
         return None
-    digest = hashlib.sha256("\0".join(writer.parts).encode("utf-8", "surrogatepass"))
-    contents = known | _digests([array for array in writer.arrays if id(array) not in known])
-    for array in writer.arrays:
-        for content in contents[id(array)]:
-            digest.update(content)
-    return ProgramKey(digest.hexdigest(), tuple(writer.objects), tuple(writer.arrays), contents)
+    return ProgramKey("\0".join(writer.parts), tuple(writer.objects), tuple(writer.arrays), known)
 
 
 class _Writer:
@@ -306,7 +316,7 @@ def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[int, list[bytes]]:
 
     def work(place: int) -> None:
         digests, number = places[place]
-        digests[number] = content_digest(chunks[place])
+        digests[number] = content_digest.content_digest(chunks[place])
 
     share_out(work, len(chunks), sum(map(len, chunks)))
     return results

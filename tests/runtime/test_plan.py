@@ -276,8 +276,8 @@ print(compiled(x)._array.tobytes().hex(), jit.counts.compiled, *written)
 """
 
 
-def run_program() -> list[str]:
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, check=True)
+def run_program(program: str = PROGRAM) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
     return done.stdout.split()
 
 
@@ -293,6 +293,42 @@ def test_processes_may_write_the_same_plan_at_once() -> None:
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     outputs = [process.communicate()[0].split() for process in processes]
     assert outputs[0][0] == outputs[1][0] == run_program()[0]
+
+
+ORDER = """
+import optc
+from optc.codegen.process import content_digest
+from optc.passes import pipelines
+from optc.runtime import shared_code
+
+order = []
+
+
+def watch(module, name, tell):
+    watched = getattr(module, name)
+    setattr(module, name, lambda *arguments, **keywords: (order.append(tell()), watched(*arguments, **keywords))[1])
+
+
+def written():
+    from optc.codegen.entry.function import entry_texts
+    return f"thread:{entry_texts.cache_info().currsize}"
+
+
+watch(content_digest, "content_digest", lambda: "digest")
+watch(pipelines, "optimize", lambda: "passes")
+watch(shared_code, "_make", written)
+optc.manual_seed(0)
+optc.compile(optc.nn.Linear(200, 200).eval())(optc.ones(2, 200))
+print(*dict.fromkeys(order))
+"""
+
+
+def test_contents_are_digested_last_where_nothing_was_ever_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their digest would wait for LLVM, and could only tell that the empty cache has no plan. The code that all
+    programs share has been written when its thread begins; where the cache has it, there is no thread."""
+    monkeypatch.setenv("OPTC_NUM_THREADS", "2")
+    assert run_program(ORDER) == ["thread:1", "passes", "digest"]
+    assert run_program(ORDER) == ["digest"]
 
 
 class Holder(nn.Module):
