@@ -18,7 +18,7 @@ from optc.codegen.gemm.sums import PART, SumPart, added, multiply_add, sums_of_p
 from optc.codegen.gemm.tiles import Tile, element_bytes, sum_type
 from optc.codegen.gemm.windows import PARAMETERS as WINDOWED
 from optc.codegen.gemm.windows import PLACES, RowFinder, WindowReader
-from optc.codegen.llvm import WRITTEN_OUT, Builder, Module, Parameter, Value, element_type, vector_of
+from optc.codegen.llvm import WRITTEN_OUT, Block, Builder, Module, Parameter, Value, element_type, vector_of
 from optc.dataclass import dataclass
 
 Order = Literal["rows", "columns"]
@@ -171,6 +171,8 @@ class _KernelWriter:
         self.below: list[Value | int] = [self._clamped(r) for r in range(kernel.tile.rows)]
         self.windows = self._windows()
         self.rows = self._rows_of_result()
+        self.origin = self._origin()
+        self.below_origin: dict[tuple[Block, int], Value] = {}
         starts = self._starts()
         sums = self._all_sums(starts)
         self._finish(self._added_to_waiting(sums) if kernel.adds else sums)
@@ -203,8 +205,26 @@ class _KernelWriter:
         if self.rows is not None:
             pointer = b.load("ptr", b.gep("ptr", self.rows, row))
             return b.gep(self.stored, pointer, b.add(named["column"], self._across(vector)))
-        below = b.mul(named["ldc"], b.add(named["row"], row))
-        return b.gep(self.stored, named["c"], b.add(below, b.add(named["column"], self._across(vector))))
+        return b.gep(self.stored, self._row_address(row), self._across(vector))
+
+    def _origin(self) -> Value:
+        """The first element of the tile in C."""
+        b, named = self.b, self.named
+        if self.rows is not None:
+            return named["c"]
+        return b.gep(self.stored, named["c"], b.add(b.mul(named["ldc"], named["row"]), named["column"]))
+
+    def _row_address(self, row: Value | int) -> Value:
+        """Of the first element of a row: where it is one behind another row of this block, it lies one row further."""
+        b, distance = self.b, self.named["ldc"]
+        if not isinstance(row, int):
+            return b.gep(self.stored, self.origin, b.mul(distance, row))
+        known = self.below_origin.get((b.block, row))
+        if known is not None:
+            return known
+        above = self.below_origin.get((b.block, row - 1))
+        address = b.gep(self.stored, above or self.origin, distance if above else b.mul(distance, row))
+        return self.below_origin.setdefault((b.block, row), address)
 
     def _across(self, vector: int) -> Value:
         """Where a vector begins in the panel."""
@@ -336,8 +356,7 @@ class _KernelWriter:
         for number, value in enumerate(values):
             if not self.kernel.epilogue.result and self.total != self.element:
                 value = b.fptrunc(value, self.element)
-            below = b.add(b.constant("i64", 0), row) if number == 0 else self._below(row, number)
-            self._write(value, self._address(below, vector), vector)
+            self._write(value, self._address(self._below(row, number), vector), vector)
 
     def _below(self, row: Value | int, number: int) -> Value | int:
         return row + number if isinstance(row, int) else self.b.add(row, number)
@@ -418,7 +437,11 @@ class _KernelWriter:
         if self.windows is not None:
             return self.windows.rows(self.named["a"], self.named["row"], self.tile.rows)
         b, lda = self.b, self.named["lda"]
-        return [b.gep(self.element, self.named["a"], b.mul(lda, r)) for r in self.below]
+        pointers = [self.named["a"]]
+        for r in self.below[1:]:
+            behind = b.gep(self.element, pointers[-1], lda) if isinstance(r, int) else None
+            pointers.append(behind or b.gep(self.element, self.named["a"], b.mul(lda, r)))
+        return pointers
 
     def _column(self, position: Value, vector: int) -> Value:
         b = self.b

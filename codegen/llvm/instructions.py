@@ -135,13 +135,26 @@ class InstructionWriter:
 
     def add(self, first: Operand, second: Operand, wrap: str = "") -> Value:
         """`wrap`: "nuw", "nsw" or "nuw nsw" where overflow is known not to happen."""
-        return self._binary(_wrapped("add", wrap), first, second, floating=False)
+        left, right = self._pair(first, second)
+        if _is_number(right, 0):
+            return left
+        if _is_number(left, 0):
+            return right
+        return self._binary(_wrapped("add", wrap), left, right, floating=False)
 
     def sub(self, first: Operand, second: Operand, wrap: str = "") -> Value:
-        return self._binary(_wrapped("sub", wrap), first, second, floating=False)
+        left, right = self._pair(first, second)
+        if _is_number(right, 0):
+            return left
+        return self._binary(_wrapped("sub", wrap), left, right, floating=False)
 
     def mul(self, first: Operand, second: Operand, wrap: str = "") -> Value:
-        return self._binary(_wrapped("mul", wrap), first, second, floating=False)
+        left, right = self._pair(first, second)
+        if _is_number(right, 1) or _is_number(left, 0):
+            return left
+        if _is_number(left, 1) or _is_number(right, 0):
+            return right
+        return self._binary(_wrapped("mul", wrap), left, right, floating=False)
 
     def sdiv(self, first: Operand, second: Operand) -> Value:
         """Quotient rounded towards zero; the divisor must not be 0, nor -1 with the smallest dividend."""
@@ -516,6 +529,11 @@ class InstructionWriter:
         phi = Phi(Value(type_, f"%{self.function.fresh('phi')}"))
         self.block.lines.append(phi)
         return phi
+
+
+def _is_number(value: Value, number: int) -> bool:
+    """True for a constant of an integer type."""
+    return value.name == str(number) and not is_float(value.type)
 
 
 def _checked_flags(flags: str) -> str:

@@ -115,6 +115,18 @@ def test_integer_arithmetic(method: str, x: int, y: int, expected: int) -> None:
     assert run("i64", ["i64", "i64"], lambda b, *args: getattr(b, method)(*args), x, y) == expected
 
 
+def test_numbers_that_change_nothing_are_not_written() -> None:
+    def program(b: Builder, x: Value, y: Value) -> Value:
+        zero = b.constant("i64", 0)
+        same = [b.add(x, 0), b.add(zero, x), b.sub(x, 0), b.mul(x, 1), b.mul(1, x)]
+        assert [value.name for value in same] == [x.name] * 5
+        assert b.mul(x, 0).name == b.mul(zero, x).name == "0"
+        assert b.sub(zero, x).name != x.name
+        return y
+
+    assert run("i64", ["i64", "i64"], program, 2, 3) == 3
+
+
 FLOATING = [
     ("fadd", 1.5, 2.25, 3.75),
     ("fsub", 1.5, 2.25, -0.75),
