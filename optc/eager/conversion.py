@@ -17,6 +17,7 @@ from optc.eager.base import TensorBase
 from optc.ir import dtypes
 from optc.ir.dtypes import DType
 from optc.ops import promotion
+from optc.ops.elementwise import cast_array
 
 Array = npt.NDArray[Any]
 
@@ -78,7 +79,7 @@ def to_tensor_array(data: Any, dtype: DType | None = None) -> Array:
 
 def converted(array: Array, dtype: DType | None) -> Array:
     """The array in another element type; itself where it has it already."""
-    return array if dtype is None else array.astype(dtype.numpy, copy=False)
+    return array if dtype is None else cast_array(array, dtype.numpy)
 
 
 def _supported(array: Array) -> Array:

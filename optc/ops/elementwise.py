@@ -113,6 +113,9 @@ def cast_array(value: Any, dtype: np.dtype[Any]) -> Array:
     if array.dtype.kind == "c" and dtype.kind != "c":
         array = array.real
     with np.errstate(all="ignore"):
+        if array.dtype.kind == "V" and dtype.kind in "iu":
+            # ml_dtypes gives 0 for what an integer cannot hold, from its version 0.7 on; numpy does what C does.
+            array = array.astype(np.float32)
         return array.astype(dtype, copy=False)
 
 
