@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import start_new_thread
+from collections import deque
 from collections.abc import Callable
+from threading import Condition
 
-THREADS = 2
 WORTH_BYTES = 4 << 20
 """Less is done before a thread has started."""
 
@@ -13,23 +14,47 @@ WORTH_BYTES = 4 << 20
 def share_out(work: Callable[[int], None], count: int, bytes_: int) -> None:
     """Call `work` with every number below `count`, on two threads if there are so many bytes that it is worth it.
 
-    Raises what a call raises, once both threads have stopped.
+    The second thread may come late, where another one keeps its processor busy: it helps with what is left then, and
+    nobody waits for it to begin. Raises what a call raises, once no call is running any more.
     """
-    threads = THREADS if count > 1 and bytes_ > WORTH_BYTES else 1
-    errors: list[BaseException] = []
+    shared = _Shared(work, count)
+    if count > 1 and bytes_ > WORTH_BYTES:
+        start_new_thread(shared.work_off, ())  # a `Thread` would have this one wait until it runs
+    shared.work_off()
+    shared.wait()
 
-    def part(first: int) -> None:
-        try:
-            for number in range(first, count, threads):
-                work(number)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            errors.append(error)
 
-    others = [threading.Thread(target=part, args=(first,)) for first in range(1, threads)]
-    for other in others:
-        other.start()
-    part(0)
-    for other in others:
-        other.join()
-    if errors:
-        raise errors[0]
+class _Shared:
+    """The numbers that nobody has begun with, and how many calls are running."""
+
+    def __init__(self, work: Callable[[int], None], count: int) -> None:
+        self._work = work
+        self._left = deque(range(count))
+        self._running = 0
+        self._errors: list[BaseException] = []
+        self._changed = Condition()
+
+    def work_off(self) -> None:
+        """Call with one number after the other; none is begun after an error."""
+        while (number := self._taken()) is not None:
+            try:
+                self._work(number)
+            except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
+                self._errors.append(error)
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _taken(self) -> int | None:
+        with self._changed:
+            if not self._left or self._errors:
+                return None
+            self._running += 1
+            return self._left.popleft()
+
+    def wait(self) -> None:
+        """Until no call is running. Raises what one of them has raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._running)
+        if self._errors:
+            raise self._errors[0]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from optc.codegen.gemm.weights import contiguous_copy
+from optc.runtime import work_sharing
 from optc.runtime.plan import made
 from optc.runtime.work_sharing import WORTH_BYTES, share_out
 
@@ -21,9 +24,39 @@ def test_every_number_comes_once(count: int, bytes_: int) -> None:
 
 
 def test_two_threads_take_part_where_it_is_worth_it() -> None:
+    meeting = threading.Barrier(2)
     seen: set[int] = set()
-    share_out(lambda number: seen.add(threading.get_ident()), 4, WORTH_BYTES + 1)
+
+    def work(number: int) -> None:
+        meeting.wait(timeout=30)
+        seen.add(threading.get_ident())
+
+    share_out(work, 4, WORTH_BYTES + 1)
     assert len(seen) == 2
+
+
+def test_nobody_waits_for_a_thread_that_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    late: list[Callable[[], None]] = []
+    monkeypatch.setattr(work_sharing, "start_new_thread", lambda function, arguments: late.append(function))
+    seen: list[int] = []
+    share_out(seen.append, 4, WORTH_BYTES + 1)
+    late[0]()
+    assert seen == [0, 1, 2, 3]
+
+
+def test_a_call_that_another_thread_has_begun_is_waited_for() -> None:
+    caller, begun, finished = threading.get_ident(), threading.Event(), []
+
+    def work(number: int) -> None:
+        if threading.get_ident() == caller:
+            begun.wait(timeout=30)
+            return
+        begun.set()
+        time.sleep(0.05)
+        finished.append(number)
+
+    share_out(work, 2, WORTH_BYTES + 1)
+    assert len(finished) == 1
 
 
 @pytest.mark.parametrize("failing", [0, 1])
