@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"locks"}),
+    frozenset({"locks", "work_sharing"}),
     frozenset({"dataclass"}),
     frozenset({"errors", "config", "generator_state", "messages", "thread_count"}),
     frozenset({"ir"}),
@@ -46,7 +46,18 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 ONLY: dict[str, frozenset[str]] = {
     "codegen": frozenset(
-        {"dataclass", "errors", "config", "generator_state", "locks", "thread_count", "ir", "ops", "codegen"}
+        {
+            "dataclass",
+            "errors",
+            "config",
+            "generator_state",
+            "locks",
+            "thread_count",
+            "work_sharing",
+            "ir",
+            "ops",
+            "codegen",
+        }
     ),
     "passes": frozenset().union(*LAYERS[:7], {"passes"}),
 }

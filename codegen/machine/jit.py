@@ -9,7 +9,6 @@ import atexit
 import hashlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import astuple
@@ -26,6 +25,7 @@ from optc.codegen.machine.object_cache import ObjectCache, object_cache
 from optc.dataclass import dataclass
 from optc.locks import ForkLock
 from optc.thread_count import get_num_threads
+from optc.work_sharing import share_out
 
 if TYPE_CHECKING:
     from optc.codegen.machine.effort import Effort
@@ -199,33 +199,15 @@ def compile_modules(texts: Sequence[str], target: Target | None = None, *, cache
 
 
 def _emit_all(texts: Sequence[str], target: Target) -> list[bytes]:
-    threads = min(get_num_threads(), len(texts))
-    if threads < 2:
-        return [_emit(text, target) for text in texts]
     counts.compiled += len(texts)
-    made: dict[str, bytes] = {}
-    failures: list[BaseException] = []
-    waiting = [*reversed(texts)]
+    made: dict[int, bytes] = {}
 
-    def work() -> None:
-        while waiting and not failures:
-            try:
-                text = waiting.pop()
-                made[text] = _backend().emit_object(text, target, _effort_for(text, target))
-            except IndexError:
-                return
-            except BaseException as error:  # noqa: BLE001 - it is raised by the thread that waits
-                failures.append(error)
+    def emit(number: int) -> None:
+        text = texts[number]
+        made[number] = _backend().emit_object(text, target, _effort_for(text, target))
 
-    others = [threading.Thread(target=work, name="optc-compile") for _ in range(threads - 1)]
-    for thread in others:
-        thread.start()
-    work()
-    for thread in others:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return [made[text] for text in texts]
+    share_out(emit, len(texts), get_num_threads())
+    return [made[number] for number in range(len(texts))]
 
 
 def compile_generated(

@@ -27,7 +27,7 @@ from optc.ir.optimized import OptimizedProgram
 from optc.ir.origins import Origin, Origins
 from optc.runtime.program_key import ProgramKey
 from optc.runtime.specialization import Specialization
-from optc.runtime.work_sharing import share_out
+from optc.work_sharing import share_out, threads_for
 
 _INLINE_BYTES = 1 << 16
 _ALIGNMENT = 64
@@ -189,7 +189,7 @@ def made(steps: Sequence[tuple[Any, ...]], own: Sequence[np.ndarray[Any, Any]]) 
     for place in sorted(set(range(len(steps))) - set(last)):
         make(place)
     read = sum(arrays[place].nbytes for made_last in last for place in _referred(steps[made_last]))
-    share_out(lambda number: make(last[number]), len(last), read)
+    share_out(lambda number: make(last[number]), len(last), threads_for(read))
     return arrays
 
 

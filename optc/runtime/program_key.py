@@ -31,7 +31,7 @@ from optc.ir.graph import Block, Graph, Node, Value
 from optc.ir.schema import FunctionSchema
 from optc.ir.types import Type
 from optc.passes.other_methods import writing_methods
-from optc.runtime.work_sharing import share_out
+from optc.work_sharing import share_out, threads_for
 
 _CHUNK_BYTES = 2 << 20
 _MANGLED = re.compile(r"\.___torch_mangle_\d+")
@@ -318,5 +318,5 @@ def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[int, list[bytes]]:
         digests, number = places[place]
         digests[number] = content_digest.content_digest(chunks[place])
 
-    share_out(work, len(chunks), sum(map(len, chunks)))
+    share_out(work, len(chunks), threads_for(sum(map(len, chunks))))
     return results

@@ -9,17 +9,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from optc import work_sharing
 from optc.codegen.gemm.weights import contiguous_copy
-from optc.runtime import work_sharing
 from optc.runtime.plan import made
-from optc.runtime.work_sharing import WORTH_BYTES, share_out
+from optc.work_sharing import share_out
 
 
-@pytest.mark.parametrize("bytes_", [0, WORTH_BYTES + 1])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
-def test_every_number_comes_once(count: int, bytes_: int) -> None:
+def test_every_number_comes_once(count: int, threads: int) -> None:
     seen: list[int] = []
-    share_out(seen.append, count, bytes_)
+    share_out(seen.append, count, threads)
     assert sorted(seen) == list(range(count))
 
 
@@ -31,7 +31,7 @@ def test_two_threads_take_part_where_it_is_worth_it() -> None:
         meeting.wait(timeout=30)
         seen.add(threading.get_ident())
 
-    share_out(work, 4, WORTH_BYTES + 1)
+    share_out(work, 4, 2)
     assert len(seen) == 2
 
 
@@ -39,7 +39,7 @@ def test_nobody_waits_for_a_thread_that_has_not_begun(monkeypatch: pytest.Monkey
     late: list[Callable[[], None]] = []
     monkeypatch.setattr(work_sharing, "start_new_thread", lambda function, arguments: late.append(function))
     seen: list[int] = []
-    share_out(seen.append, 4, WORTH_BYTES + 1)
+    share_out(seen.append, 4, 2)
     late[0]()
     assert seen == [0, 1, 2, 3]
 
@@ -55,7 +55,7 @@ def test_a_call_that_another_thread_has_begun_is_waited_for() -> None:
         time.sleep(0.05)
         finished.append(number)
 
-    share_out(work, 2, WORTH_BYTES + 1)
+    share_out(work, 2, 2)
     assert len(finished) == 1
 
 
@@ -66,7 +66,7 @@ def test_what_a_thread_raises_reaches_the_caller(failing: int) -> None:
             raise MemoryError(number)
 
     with pytest.raises(MemoryError):
-        share_out(work, 4, WORTH_BYTES + 1)
+        share_out(work, 4, 2)
 
 
 def test_calls_wait_for_what_they_are_made_of() -> None:

@@ -1,4 +1,4 @@
-"""Two threads for work on large arrays that leaves the interpreter's lock alone: hashing, copying into another order."""
+"""Threads for work that leaves the interpreter's lock alone: hashing large arrays, copying them, running LLVM."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
-WORTH_BYTES = 4 << 20
-"""Less is done before a thread has started."""
+_WORTH_BYTES = 4 << 20
 
 
-def share_out(work: Callable[[int], None], count: int, bytes_: int) -> None:
-    """Call `work` with every number below `count`, on two threads if there are so many bytes that it is worth it.
+def threads_for(bytes_: int) -> int:
+    """How many threads are worth it to read so many bytes: fewer are read before one has started."""
+    return 2 if bytes_ > _WORTH_BYTES else 1
 
-    The second thread may come late, where another one keeps its processor busy: it helps with what is left then, and
-    nobody waits for it to begin. Raises what a call raises, once no call is running any more.
+
+def share_out(work: Callable[[int], None], count: int, threads: int) -> None:
+    """Call `work` with every number below `count`, on so many threads, of which the caller is one.
+
+    The others may come late, where something else keeps their processors busy: they help with what is left then, and
+    nobody waits for them to begin. Raises what a call raises, once no call is running any more.
     """
     shared = _Shared(work, count)
-    if count > 1 and bytes_ > WORTH_BYTES:
+    for _ in range(min(threads, count) - 1):
         start_new_thread(shared.work_off, ())  # a `Thread` would have this one wait until it runs
     shared.work_off()
     shared.wait()
