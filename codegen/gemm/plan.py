@@ -45,6 +45,7 @@ _UNITS_WANTED = 12
 _WIDE_BYTES = 64  # of a vector
 _STREAM_BYTES = 8192  # what is on its way from memory while a core computes with several rows
 _STREAM_OF_ROW_BYTES = 4096  # and from the third-level cache, which is near, with a single row
+_LEAST_STREAM_BYTES = 256 << 10  # what is asked for ahead stays within a matrix: too little of a smaller one
 _THIRD_LEVEL_BYTES = 16 << 20  # constants that are taken to stay in that from one run to the next
 CONFLICTING_BYTES = 4096  # rows whose distance is a multiple of this compete for one set of the first-level cache
 _COMPETING_BYTES = 512  # and where it is a multiple of this, a few dozen of them
@@ -107,7 +108,8 @@ class Shape:
     narrow: the columns are so few (at most `MOST_NARROW`) that lanes should run along K, where all lies well for that.
     Whether they do changes bits, so it must not depend on how many rows there are.
     narrow_at_run: whether lanes should run along K where the run finds so few columns.
-    windowed: the rows of A are windows, which kernels read where they are. constant_bytes: of all constants of the program.
+    windowed: the rows of A are windows, which kernels read where they are. constant_bytes: of all constants that are read
+    before these are read again, 0 where only these are known to be.
     """
 
     element: str
@@ -366,12 +368,14 @@ def _streams(target: Target, shape: Shape, tile: Tile) -> int:
 
     How much of that a processor does itself depends on more than the program: on a Zen 5 a row times 1024 x 1024 takes 33
     or 39 microseconds without asking and 32 with it, three rows times 2048 x 2048 from memory 0.85 of the time, eight
-    times 4096 x 4096 0.7. A single row from memory is better left to the processor: asking for 1.1 of the time.
+    times 4096 x 4096 0.7, a row times eight matrices of 512 x 512 one after the other 0.8. A single row from memory is
+    better left to the processor: asking takes 1.1 of the time.
     """
     is_one_tile = shape.m is not None and shape.m <= tile.rows
     if not is_one_tile or shape.source != "packed" or _is_narrow(target):
         return 0
-    if shape.n is None or shape.k is None or _matrix_bytes(shape) < target.second_level_bytes:
+    size = _matrix_bytes(shape)
+    if size < _LEAST_STREAM_BYTES or max(size, shape.constant_bytes) < target.second_level_bytes:
         return 0
     if tile.rows > 1:
         return _STREAM_BYTES

@@ -117,9 +117,11 @@ class Product:
         order: Order = "columns" if a.order == "columns" else "rows"
         strides = _known(a.stride), _known(stride)
         windowed = a.windows is not None
+        # The turns of a loop read its weights again and again, those of a program once per run.
+        constant_bytes = self.driver.constant_bytes if self.driver.turn is None else 0
         shape = Shape(
             self.element, m, n, k, order, source, *strides, wide_result, self.narrow, self.narrow_at_run, windowed,
-            self.driver.constant_bytes,
+            constant_bytes,
         )  # fmt: skip
         return plan_product(self.driver.target, shape)
 

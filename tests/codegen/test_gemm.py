@@ -610,7 +610,9 @@ def test_few_rows_ask_for_far_weights_in_time(m: int, total: int, streams: int) 
     processor."""
     shape = Shape("float", m, 1024, 1024, "rows", "packed", 1024, constant_bytes=total)
     assert plan_product(AVX512, shape).streams == streams
-    assert plan_product(AVX512, replace(shape, n=256)).streams == 0
+    assert plan_product(AVX512, replace(shape, n=256)).streams == streams
+    assert plan_product(AVX512, replace(shape, n=256, constant_bytes=1 << 20)).streams == 0
+    assert plan_product(AVX512, replace(shape, n=32)).streams == 0
     assert plan_product(AVX512, replace(shape, m=64)).streams == 0
     assert plan_product(AVX512, replace(shape, source="rows", b_stride=1024)).streams == 0
     assert plan_product(AVX2, shape).streams == 0

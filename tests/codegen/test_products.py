@@ -223,3 +223,24 @@ def test_a_row_asks_for_weights_in_time_that_stay_in_the_last_cache(layers: int,
     fast = optc.compile(optc.jit.trace(module, (optc.randn(1, 768),)))
     fast(optc.randn(1, 768))
     assert any("streams" in name for name in generate(fast.graph, AVX512).texts) == is_asked_for
+
+
+class Repeated(nn.Module):
+    """A product with the same weights in every turn, between others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.last = nn.Linear(512, 512), nn.Linear(512, 512), nn.Linear(512, 640)
+
+    def forward(self, x: Tensor, turns: int) -> Tensor:
+        x = self.first(x)
+        for _ in range(turns):
+            x = optc.relu(self.again(x))
+        return self.last(x)
+
+
+def test_weights_that_a_loop_reads_again_and_again_are_near() -> None:
+    fast = optc.compile(optc.jit.script(Repeated()))
+    fast(optc.randn(1, 512), 3)
+    streamed = [kernel.name for kernel in generate(fast.graph, AVX512).kernels if "streams" in kernel.name]
+    assert len(streamed) == 2, [kernel.name for kernel in generate(fast.graph, AVX512).kernels]
