@@ -199,8 +199,10 @@ class _DriverWriter:
         known = _known(self.n)
         whole = b.constant("i64", known // columns) if known is not None else b.udiv(self.n, columns)
         if known is None or known >= columns:
-            with b.for_loop(first, b.intrinsic("smin", "i64", last, whole)) as loop:
-                self._tiles(block, self._panel(block, b.mul(loop.index, columns), self.tile.vectors, None))
+            stop = b.intrinsic("smin", "i64", last, whole)
+            with b.for_loop(first, stop) as loop:
+                panel = self._in_turn(first, stop, loop.index)
+                self._tiles(block, self._panel(block, b.mul(panel, columns), self.tile.vectors, None))
         if known is not None and known % columns == 0:
             return
         with b.if_then(b.icmp("sgt", last, whole)):
@@ -209,6 +211,14 @@ class _DriverWriter:
                 self._last_columns(block, lambda: self._unknown_columns(block, column))
                 return
             self._rest_of_columns(block, column, known % columns)
+
+    def _in_turn(self, first: Value, stop: Value, index: Value) -> Value:
+        """The panel whose turn it is, of those from `first` to `stop`."""
+        if not self.plan.alternates:
+            return index
+        b = self.b
+        mirrored = b.sub(b.sub(b.add(first, stop), 1), index)
+        return b.select(b.icmp("ne", self.named["reverse"], 0), mirrored, index)
 
     def _few_columns(self, block: Block, tile: Tile) -> None:
         """All columns, with vectors along K."""

@@ -41,6 +41,7 @@ PARAMETERS = (
 )
 WINDOWED = (Parameter("ptr", "windows", "readonly"),)
 BATCHED = (Parameter("i64", "batches"), Parameter("i64", "step_a"), Parameter("i64", "step_b"), Parameter("i64", "step_c"))  # fmt: skip
+TURNING = (Parameter("i64", "reverse"),)
 RANGE = (Parameter("i64", "start"), Parameter("i64", "stop"))
 
 ALIGNMENT = 64
@@ -106,6 +107,7 @@ class Gemm:
         batch = "" if self.batches == 1 else f"_batch{self.batches or 'any'}"
         batch += f"_windows{self.windows}" if self.windows else ""
         batch += f"_places{self.places}" if self.places else ""
+        batch += "_alternating" if plan.alternates else ""
         layout = f"{self.source}{'_turned' if self.a == 'columns' else ''}"
         return (
             f"product_{extents}{batch}_{layout}_{cut}_of_{self.kernel(self.tile.rows, self.tile.vectors, False).name}"
@@ -118,7 +120,8 @@ class Gemm:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         lies = (*(WINDOWED if self.windows else ()), *(PLACES if self.places else ()))
-        return (*PARAMETERS, *(BATCHED if self.is_batched else ()), *lies, *self.epilogue.parameters, *RANGE)
+        turning = TURNING if self.plan.alternates else ()
+        return (*PARAMETERS, *(BATCHED if self.is_batched else ()), *lies, *turning, *self.epilogue.parameters, *RANGE)
 
     @property
     def groups(self) -> int:

@@ -121,7 +121,7 @@ class Product:
         constant_bytes = self.driver.constant_bytes if self.driver.turn is None else 0
         shape = Shape(
             self.element, m, n, k, order, source, *strides, wide_result, self.narrow, self.narrow_at_run, windowed,
-            constant_bytes,
+            constant_bytes, self.driver.turn is not None,
         )  # fmt: skip
         return plan_product(self.driver.target, shape)
 
@@ -154,9 +154,10 @@ class Product:
                 slot, table = self.table(numbers)
                 slots.append(slot)
                 tables.append(table)
+        turn = [driver.b.and_(driver.turn, 1)] if plan.alternates and driver.turn is not None else []
         values = [
             a.pointer, self.value(a.stride), matrix.pointer, self.value(matrix.stride), c.pointer, self.value(c.stride),
-            *map(self.value, sizes), scratch, *map(self.value, steps), *tables, *extra,
+            *map(self.value, sizes), scratch, *map(self.value, steps), *tables, *turn, *extra,
         ]  # fmt: skip
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)

@@ -111,13 +111,13 @@ class Compiled:
         self.gemm = gemm
         self.library = jit.link([jit.compile_module(text, target) for text in [*texts, _FURTHEST_FETCH]])
 
-    def __call__(self, a: Any, b: Any, bias: Any = None, ranges: int = 1) -> np.ndarray[Any, Any]:
+    def __call__(self, a: Any, b: Any, bias: Any = None, ranges: int = 1, reverse: int = 0) -> np.ndarray[Any, Any]:
         """Runs the product in some ranges of groups; checks that nothing around the result is written, and that packed
         weights that are longer than what a panel asks for are asked for no further than they go."""
-        return run(self.gemm, self.library, a, b, bias, ranges)
+        return run(self.gemm, self.library, a, b, bias, ranges, reverse)
 
 
-def run(gemm: Gemm, library: Any, a: Any, b: Any, bias: Any, ranges: int) -> np.ndarray[Any, Any]:
+def run(gemm: Gemm, library: Any, a: Any, b: Any, bias: Any, ranges: int, reverse: int = 0) -> np.ndarray[Any, Any]:
     types = [ctypes.c_void_p if parameter.type == "ptr" else ctypes.c_int64 for parameter in gemm.parameters]
     function = ctypes.CFUNCTYPE(None, *types)(library.address(gemm.name))
     (m, k), n = a.shape, b.shape[1]
@@ -130,7 +130,8 @@ def run(gemm: Gemm, library: Any, a: Any, b: Any, bias: Any, ranges: int) -> np.
     assert isinstance(scratch_bytes, int)
     scratch = np.full(scratch_bytes * gemm.groups + 128, 85, np.uint8)
     aligned = scratch.ctypes.data + -scratch.ctypes.data % 64
-    extra = [] if bias is None else [bias.ctypes.data]
+    extra = [reverse] if gemm.plan.alternates else []
+    extra += [] if bias is None else [bias.ctypes.data]
     parts = [gemm.groups * part // ranges for part in range(ranges + 1)]
     for start, stop in itertools.pairwise(parts):
         function(
@@ -626,6 +627,38 @@ def test_weights_are_asked_for_in_time_and_no_further_than_they_go(m: int, n: in
     gemm = gemm_of(AVX512, "float", m, n, 520)
     assert "streams" in gemm.name
     check(gemm, AVX512, m, n, 520, 2)
+
+
+def test_weights_of_loops_that_fill_the_cache_are_read_back_and_forth() -> None:
+    shape = Shape("float", 1, 512, 512, "rows", "packed", 512, repeats=True)
+    plan = plan_product(AVX512, shape)
+    assert plan.alternates and plan.tile == Tile(1, 8, 16)
+    assert plan_product(AVX512, replace(shape, m=8)).alternates
+    others = (
+        replace(shape, repeats=False), replace(shape, n=256), replace(shape, m=64),
+        replace(shape, source="rows", b_stride=512),
+    )  # fmt: skip
+    assert not any(plan_product(AVX512, other).alternates for other in others)
+    assert not plan_product(AVX2, shape).alternates
+
+
+@pytest.mark.parametrize("n", [512, 1000])
+@pytest.mark.parametrize("m", [1, 5])
+def test_the_order_of_panels_changes_no_bit(m: int, n: int) -> None:
+    if not can_run(AVX512):
+        pytest.skip("this machine has no AVX-512")
+    shape = Shape("float", m, n, 520, "rows", "packed", 520, repeats=True)
+    plan = plan_product(AVX512, shape)
+    forwards = Gemm("float", replace(plan, alternates=False), m, n, 520, epilogue=BIAS_RELU)
+    generator = np.random.default_rng(n)
+    a, b, bias = (generator.standard_normal(extents).astype(np.float32) for extents in ((m, 520), (520, n), (n,)))
+    expected = multiply(forwards, AVX512, a, b, bias)
+    assert np.allclose(expected, np.maximum(a @ b + bias, 0), rtol=1e-4, atol=1e-3)
+    alternating = replace(forwards, plan=plan)
+    assert str(product_modules(alternating)[alternating.name]).count("%reverse") > 1, "the order is not used"
+    compiled = Compiled(alternating, AVX512)
+    for reverse, ranges in itertools.product((0, 1), (1, 2, 3)):
+        assert np.array_equal(compiled(a, b, bias, ranges, reverse), expected)
 
 
 def test_rows_that_compete_for_cache_places_are_copied_and_not_fetched_ahead() -> None:
