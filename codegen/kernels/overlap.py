@@ -19,7 +19,7 @@ from itertools import chain, takewhile
 
 from optc.codegen.kernels.cost import is_heavy
 from optc.codegen.kernels.dependences import turns_are_independent
-from optc.codegen.kernels.fetches import AHEAD_BYTES, places_of
+from optc.codegen.kernels.fetches import AHEAD_BYTES, stays_near
 from optc.codegen.kernels.kernel import (
     Accumulate,
     Assign,
@@ -105,7 +105,7 @@ def _plan(kernel: Kernel, row: Loop, target: Target) -> _Plan | None:
     if any(changed(stage.body) - defined(stage.body) for stage in stages) or not _are_in_order(stages):
         return None
     count, leading = len(stages), _leading(stages)
-    is_near = _stay_near(kernel, row, stages, target)
+    is_near = stays_near(kernel, row, target)
     if not 1 <= leading < count or not (is_near or any(map(_is_heavy, stages))):
         return None
     if count <= MOST_PASSES and (count == 2 or (is_near and _may_begin_early(stages))):
@@ -123,22 +123,6 @@ def _may_begin_early(stages: list[_Stage]) -> bool:
     stored = {s.buffer for s in statements(stages[-1].body) if isinstance(s, Store)}
     places = (node for s in statements(stages[-1].body) for value in values_of(s) for node in nodes(value))
     return not set().union(*read[:-1]) & stored and not any(node.op == "at" for node in places)
-
-
-def _stay_near(kernel: Kernel, row: Loop, stages: list[_Stage], target: Target) -> bool:
-    """Whether the rows that passes work on, each on its own, stay in the first-level cache from one pass to the next. Rows
-    of unknown length are taken to do so."""
-    rows: dict[tuple[str, int], int] = {}
-    for number, stage in enumerate(stages):
-        length = stage.loops[-1].stop - stage.loops[0].start
-        if not isinstance(length, int):
-            return True
-        if not stage.loops[0].lanes:
-            return False
-        for name, index in chain.from_iterable(places_of(s) for loop in stage.loops for s in loop.body):
-            if stride_of(index, row.variable) != 0:
-                rows[name, number] = length * kernel.buffer(name).dtype.itemsize
-    return sum(rows.values()) <= target.first_level_bytes
 
 
 def _pairs(stages: list[_Stage], leading: int) -> list[list[int]]:
