@@ -20,8 +20,8 @@ _CACHE_BYTES = 256 << 20
 _FRESH_SECONDS = 3600
 """An entry whose time of last use is younger is not stamped again."""
 
-_FOLDER = re.compile(r"[0-9a-f]{2}")
-_ENTRY = re.compile(r"[0-9a-f]{64}\.(bin|[0-9]+-[0-9]+\.tmp)")
+_FOLDER = r"[0-9a-f]{2}"
+_ENTRY = r"[0-9a-f]{64}\.(bin|[0-9]+-[0-9]+\.tmp)"
 _USAGE = "last-use.txt"
 _lock = ForkLock()
 _numbers = itertools.count()
@@ -82,8 +82,8 @@ class ObjectCache:
 
     def files(self) -> Iterator[tuple[os.stat_result, str]]:
         """What optc has stored: the facts and the path of every file."""
-        folders = (folder for folder in _listed(self.directory) if _FOLDER.fullmatch(folder.name))
-        entries = (entry for folder in folders for entry in _listed(folder.path) if _ENTRY.fullmatch(entry.name))
+        folders = (folder for folder in _listed(self.directory) if re.fullmatch(_FOLDER, folder.name))
+        entries = (entry for folder in folders for entry in _listed(folder.path) if re.fullmatch(_ENTRY, entry.name))
         for entry in entries:
             with suppress(OSError):  # another process has just deleted it
                 yield entry.stat(), entry.path
@@ -108,7 +108,7 @@ class ObjectCache:
             _discard(path)
         _discard(f"{self.directory}{os.sep}{_USAGE}")
         for folder in _listed(self.directory):
-            if _FOLDER.fullmatch(folder.name):
+            if re.fullmatch(_FOLDER, folder.name):
                 with suppress(OSError):  # something else lies there
                     os.rmdir(folder.path)
         _Usage.forget(self)

@@ -34,7 +34,7 @@ from optc.passes.other_methods import writing_methods
 from optc.work_sharing import share_out, threads_for
 
 _CHUNK_BYTES = 2 << 20
-_MANGLED = re.compile(r"\.___torch_mangle_\d+")
+_MANGLED = ".___torch_mangle_"
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,7 @@ class _Writer:
 
 def _plain(name: str) -> str:
     """A qualified name without the number that tells classes of one name apart: it counts what the process has seen."""
-    return _MANGLED.sub("", name)
+    return re.sub(rf"{re.escape(_MANGLED)}\d+", "", name) if _MANGLED in name else name
 
 
 def _digests(arrays: Sequence[np.ndarray[Any, Any]]) -> dict[int, list[bytes]]:
