@@ -17,7 +17,7 @@ from optc.codegen.llvm import Builder, Parameter, Value
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, Target
 from optc.codegen.program import generate
-from tests.codegen.test_gemm import MULTIPLY_ADD, hot_loop, stack_traffic
+from tests.codegen.test_gemm_assembly import MULTIPLY_ADD, hot_loop, stack_traffic
 
 TARGETS = {"host": jit.host_target(), "AVX2": AVX2, "generic": GENERIC}
 

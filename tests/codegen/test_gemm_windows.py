@@ -18,7 +18,8 @@ from optc.codegen.gemm.windows import Windows, flat, levels_of, windows_of
 from optc.codegen.machine import jit
 from optc.codegen.machine.host import Target
 from optc.nn import functional
-from tests.codegen.test_gemm import BIAS_RELU, DTYPES, LONG, ON_EVERY_TARGET, TARGETS, can_run, guarded, multiply, pack
+from tests.codegen.test_gemm import BIAS_RELU, DTYPES, ON_EVERY_TARGET, TARGETS, can_run, guarded, multiply, pack
+from tests.codegen.test_gemm_assembly import LONG
 
 CASES: list[tuple[tuple[int, int, int, int], int, int, int]] = [
     ((1, 9, 11, 16), 3, 1, 40),  # two levels of rows, three runs
