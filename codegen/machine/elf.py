@@ -7,8 +7,8 @@ needs it.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
+from optc.dataclass import dataclass
 from optc.errors import OptcError
 
 _HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -30,7 +30,8 @@ class UnknownObject(OptcError):
     """An object with something in it that this reader does not know."""
 
 
-class Section(NamedTuple):
+@dataclass(frozen=True)
+class Section:
     """Bytes that belong in memory: `size` of them, zeros behind `data`."""
 
     number: int
@@ -40,7 +41,8 @@ class Section(NamedTuple):
     data: memoryview
 
 
-class Symbol(NamedTuple):
+@dataclass(frozen=True)
+class Symbol:
     """A name with its place: `section` 0 means that another object or the process defines it."""
 
     name: str
@@ -49,7 +51,8 @@ class Symbol(NamedTuple):
     is_local: bool
 
 
-class Relocation(NamedTuple):
+@dataclass(frozen=True)
+class Relocation:
     """Bytes at `offset` of a section that depend on where a symbol ends up; `kind` is the number of the ABI."""
 
     section: int
@@ -59,7 +62,8 @@ class Relocation(NamedTuple):
     addend: int
 
 
-class ObjectFile(NamedTuple):
+@dataclass(frozen=True)
+class ObjectFile:
     """Everything of an object that matters at run time."""
 
     sections: tuple[Section, ...]
