@@ -45,11 +45,10 @@ _UNITS_WANTED = 12
 _WIDE_BYTES = 64  # of a vector
 _STREAM_BYTES = 8192  # what is on its way from memory while a core computes with several rows
 _STREAM_OF_ROW_BYTES = 4096  # and from the third-level cache, which is near, with a single row
-_LEAST_TURNING_BYTES = 768 << 10
-_TURNING_PANEL_BYTES = 128 << 10
-_ENOUGH_SUMS = 8
+_LEAST_TURNING_BYTES = 768 << 10  # of weights that a loop reads back and forth: most of a second-level cache
+_TURNING_PANEL_BYTES = 128 << 10  # the most of one of their panels
+_ENOUGH_SUMS = 8  # to hide the latency of a multiply-add
 _LEAST_STREAM_BYTES = 256 << 10  # what is asked for ahead stays within a matrix: too little of a smaller one
-_THIRD_LEVEL_BYTES = 16 << 20  # constants that are taken to stay in that from one run to the next
 CONFLICTING_BYTES = 4096  # rows whose distance is a multiple of this compete for one set of the first-level cache
 _COMPETING_BYTES = 512  # and where it is a multiple of this, a few dozen of them
 _IN_PLACE_BYTES = 20 << 10
@@ -407,7 +406,7 @@ def _streams(target: Target, shape: Shape, tile: Tile) -> int:
         return 0
     if tile.rows > 1:
         return _STREAM_BYTES
-    return _STREAM_OF_ROW_BYTES if shape.constant_bytes <= _THIRD_LEVEL_BYTES else 0
+    return _STREAM_OF_ROW_BYTES if shape.constant_bytes <= target.third_level_bytes else 0
 
 
 def _ahead(target: Target, shape: Shape, tile: Tile, rows: int) -> int:
