@@ -140,6 +140,10 @@ def test_the_library_knows_the_classes() -> None:
     assert dataclasses.astuple(Slotted(1, ("a",))) == (1, ("a",))
     assert pickle.loads(pickle.dumps(Slotted(1))) == copy.deepcopy(Slotted(1)) == Slotted(1)
     assert not hasattr(Slotted(1), "__dict__")
+    assert [item.type for item in fields(Named)] == [int, int, str]
+    match Named(1, 2):
+        case Named(x, y, name):
+            assert (x, y, name) == (1, 2, "a")
 
 
 def test_nothing_is_made_before_it_is_needed() -> None:
