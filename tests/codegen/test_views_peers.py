@@ -54,7 +54,7 @@ def arguments(random: np.random.Generator) -> list[np.ndarray[Any, Any]]:
 def outcome(function: Any, given: list[Any]) -> Any:
     try:
         return [np.asarray(result) for result in function(*given)]
-    except (RuntimeError, IndexError, optc.errors.ExecutionError):
+    except (RuntimeError, IndexError, ValueError, optc.errors.ExecutionError):
         return None
 
 
@@ -67,7 +67,8 @@ def test_writes_reach_every_view(seed: int) -> None:
     expected = outcome(spaces["f"], [torch.from_numpy(array.copy()) for array in given])
     fast = optc.compile(jit.CompilationUnit(text).f, dynamic=bool(seed % 2))
     with warnings.catch_warnings():
-        warnings.simplefilter("error", OptcWarning)
+        # What PyTorch refuses (the second half of a single row) may be left to the interpreter, which refuses it too.
+        warnings.simplefilter("ignore" if expected is None else "error", OptcWarning)
         found = outcome(fast, given)
     assert (found is None) == (expected is None), text
     for mine, other in zip(found or (), expected or ()):
