@@ -9,9 +9,6 @@ written is left to the type checker.
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
-import sys
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from reprlib import recursive_repr
@@ -71,39 +68,8 @@ class _PostponedFields:
     def __get__(self, instance: object, owner: type) -> Any:
         with _completing:
             if self._cls.__dict__[_FIELDS] is self:
-                setattr(self._cls, _FIELDS, _fields_of(self._cls))
+                dataclasses.dataclass(init=False, repr=False, eq=False)(self._cls)
         return self._cls.__dict__[_FIELDS]
-
-
-def _fields_of(cls: type) -> dict[str, Any]:
-    """The library's description of a class: fields of its bases, then its own, by name. Takes the library a tenth of a
-    millisecond, which asks what every annotation might mean; here all are plain fields."""
-    found: dict[str, Any] = {}
-    for base in cls.__mro__[-1:0:-1]:
-        found |= getattr(base, _FIELDS, {})
-    for name, annotation in _annotations(cls).items():
-        given = cls.__dict__.get(name, dataclasses.MISSING)
-        field: Any = given
-        if not isinstance(given, dataclasses.Field):
-            field = dataclasses.field(default=given)
-        elif given.default is dataclasses.MISSING:
-            delattr(cls, name)
-        else:
-            setattr(cls, name, given.default)
-        field.name, field.type, field.kw_only = name, annotation, False
-        field._field_type = dataclasses._FIELD  # type: ignore[attr-defined]
-        found[name] = field
-    setattr(cls, "__match_args__", tuple(found))  # noqa: B010 - the type checker does not know that classes have it
-    return found
-
-
-def _annotations(cls: type) -> dict[str, Any]:
-    """Those of a class itself, names of what does not exist yet included."""
-    if sys.hexversion < 0x030E0000:
-        return inspect.get_annotations(cls)
-    annotationlib = importlib.import_module("annotationlib")  # of Python 3.14, which makes annotations when asked
-    found: dict[str, Any] = annotationlib.get_annotations(cls, format=annotationlib.Format.FORWARDREF)
-    return found
 
 
 def _postponed(cls: type, makers: Mapping[str, Callable[[type], Method]]) -> type:
