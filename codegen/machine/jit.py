@@ -229,7 +229,7 @@ def compile_generated(
 
 def is_generated(name: str) -> bool:
     """True where `compile_generated` need not compile the module of that name for this machine."""
-    if any(known == name for known, _ in _generated):
+    if any(known == name for known, _ in list(_generated)):  # other threads add to it
         return True
     stored, aimed = disk_cache(), _stored_host()
     return stored is not None and aimed is not None and stored.has(_generated_key(name, aimed))
