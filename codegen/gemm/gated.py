@@ -17,16 +17,13 @@ import numpy as np
 
 from optc.codegen.gemm.kernel import digest
 from optc.codegen.gemm.sums import PART, is_cut, multiply_add, sums_of_parts
-from optc.codegen.gemm.tiles import element_bytes
+from optc.codegen.gemm.tiles import ENOUGH_SUMS, element_bytes
 from optc.codegen.llvm import Builder, Declaration, Function, Module, Parameter, Value, vector_of
 from optc.codegen.machine.host import Target
 from optc.codegen.process.constant_memory import constant_zeros
 from optc.dataclass import dataclass
 
 Array = np.ndarray[Any, Any]
-
-_ENOUGH_SUMS = 8
-"""So many independent sums hide the latency of a multiply-add."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def choose_tile(target: Target, element: str, rows: int | None, parts: int, widt
     units = 1
     # For a single row the multiply-adds of x86 read the weights, which need no registers.
     wanted = 2 if rows == 1 and target.is_x86 and target.fma else 4
-    while _height(free, rows, parts * units) * units * parts < _ENOUGH_SUMS and wanted * units * parts <= free:
+    while _height(free, rows, parts * units) * units * parts < ENOUGH_SUMS and wanted * units * parts <= free:
         if units * 2 > vectors:
             break
         units *= 2

@@ -17,6 +17,9 @@ MAX_ROWS_IN_PLACE = 8
 """Rows of A that are read where they are need a pointer each, and an eight-way cache has room for so many of them when
 their stride is a multiple of 4096 bytes."""
 
+ENOUGH_SUMS = 8
+"""So many independent sums hide the latency of a multiply-add."""
+
 _MAX_ROWS = 14
 _WIDEST_BYTES = 64
 _MASKED_BY_VECTORS_BYTES = 32
