@@ -355,7 +355,7 @@ def test_what_lies_between_rows_is_not_asked_for() -> None:
 
 def test_rows_that_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     found = fetches("softmax", 8, 100_000, AVX512, monkeypatch)
-    assert {*found} == {"fetch out0[100000*i0 + i1 + 512] to write"}
+    assert found == ["fetch out0[100000*i0 + i1 + 512] to write"] * 2, "the last row has a copy of its own"
 
 
 def test_nothing_is_asked_for_that_fits_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
