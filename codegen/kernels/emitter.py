@@ -5,6 +5,7 @@ Kernels with units keep their scratch on the stack instead, so that every range 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from optc.codegen.kernels import vector_math
@@ -34,7 +35,7 @@ from optc.codegen.llvm import NOALIAS, Builder, Function, Module, Parameter, Val
 from optc.codegen.machine.host import Target
 from optc.ir.dims import Apply, Atom, Dim, Symbol, Symbolic, symbols
 from optc.ir.dtypes import DType
-from optc.ops.scalar import Expr, nodes
+from optc.ops.scalar import Expr, function, nodes
 
 
 def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
@@ -47,6 +48,13 @@ def emit_kernel(kernel: Kernel, module: Module, target: Target) -> Function:
     emitter.body(kernel.body)
     emitter.b.ret()
     return function
+
+
+def _without_nan(combine: Expr) -> Expr | None:
+    """The cheap form of a maximum or minimum of two numbers, which may lose NaN; None for anything else."""
+    cheap = {"maximum": "maxnum", "minimum": "minnum"}.get(combine.op)
+    is_plain = combine.dtype.kind == "float" and all(arg.op == "input" for arg in combine.args)
+    return function(cheap, *combine.args) if cheap is not None and is_plain else None
 
 
 def passed_buffers(kernel: Kernel) -> list[Buffer]:
@@ -240,7 +248,16 @@ class _KernelEmitter:
         return ExpressionEmitter(self.b, left.lanes, leaf, self.target).emit(combine)
 
     def fold(self, vector: Value, combine: Expr) -> Value:
-        """All lanes into one by halving; the same order on every target width keeps results reproducible."""
+        """All lanes into one by halving; the same order on every target width keeps results reproducible.
+
+        Whether one is NaN is asked once for all of them, not at every step of a maximum."""
+        quick = _without_nan(combine)
+        if quick is None:
+            return self.halved(vector, combine)
+        largest, is_nan = self.halved(vector, quick), self.b.fcmp("uno", vector, vector)
+        return self.b.select(self.b.reduce("or", is_nan), self.b.constant(largest.type, math.nan), largest)
+
+    def halved(self, vector: Value, combine: Expr) -> Value:
         width = vector.lanes
         while width > 1:
             width //= 2

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from optc.codegen.kernels import avx512
+from optc.codegen.kernels import avx512, extremes
 from optc.codegen.kernels.cost import usual_operands
 from optc.codegen.kernels.truncation import truncated
 from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
@@ -126,6 +126,9 @@ class ExpressionEmitter:
             for place, bound in enumerate(expr.args):
                 if _is_number(bound):
                     return _bounded(self.b, expr.op, args[1 - place], args[place])
+            quick = extremes.extremum(self.b, expr.op, args[0], args[1], self.target)
+            if quick is not None:
+                return quick
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 
     def _constant(self, expr: Expr) -> Value:
@@ -369,15 +372,16 @@ def _bounded(b: Builder, op: str, value: Value, bound: Value) -> Value:
 
 
 def _extremum(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
-    """The machine's max/min returns its second operand on NaN; `maximum` and `minimum` look at the first as well."""
+    """The machine's max/min returns its second operand on NaN. `maximum` and `minimum` look at the right one, and take
+    the left one of two zeros, as `extremes` does: a lane gets what an element alone gets."""
     left, right = args
     greater = op.startswith("max")
     if dtype.kind != "float":
         return b.select(_compare(b, "gt" if greater else "lt", args, dtype), left, right)
-    chosen = b.select(b.fcmp("ogt" if greater else "olt", left, right), left, right)
     if op in ("maxnum", "minnum"):
-        return chosen
-    return b.select(b.fcmp("uno", left, left), left, chosen)
+        return b.select(b.fcmp("ogt" if greater else "olt", left, right), left, right)
+    chosen = b.select(b.fcmp("ogt" if greater else "olt", right, left), right, left)
+    return b.select(b.fcmp("uno", right, right), right, chosen)
 
 
 def _float_primitive(b: Builder, op: str, args: list[Value]) -> Value:
