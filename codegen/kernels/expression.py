@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from optc.codegen.kernels import avx512, extremes
 from optc.codegen.kernels.cost import usual_operands
+from optc.codegen.kernels.quotients import integer_division
 from optc.codegen.kernels.truncation import truncated
 from optc.codegen.llvm import Builder, Value, like, undefined, vector_of
 from optc.codegen.machine.host import Target
@@ -129,6 +130,9 @@ class ExpressionEmitter:
             quick = extremes.extremum(self.b, expr.op, args[0], args[1], self.target)
             if quick is not None:
                 return quick
+        if expr.op in ("div", "rem") and expr.dtype.kind != "float":
+            is_fixed = expr.args[1].op == "const"
+            return integer_division(self.b, expr.op, args[0], args[1], expr.dtype, is_fixed)
         return primitive(self.b, expr.op, args, expr.args[0].dtype)
 
     def _constant(self, expr: Expr) -> Value:
@@ -412,19 +416,4 @@ def _integer_primitive(b: Builder, op: str, args: list[Value], dtype: DType) -> 
         if not dtype.is_signed:
             return args[0]
         return b.select(b.icmp("slt", args[0], 0), b.sub(0, args[0]), args[0])
-    if op in ("div", "rem"):
-        return _integer_division(b, op, args, dtype)
     return args[0]  # floor, ceil, trunc and round of an integer
-
-
-def _integer_division(b: Builder, op: str, args: list[Value], dtype: DType) -> Value:
-    """Division that cannot trap: a divisor of 0 gives the dividend (callers check for it), -1 negates."""
-    left, right = args
-    if not dtype.is_signed:
-        safe = b.select(b.icmp("eq", right, 0), b.constant(right.type, 1), right)
-        return b.udiv(left, safe) if op == "div" else b.urem(left, safe)
-    trivial = b.or_(b.icmp("eq", right, 0), b.icmp("eq", right, -1))
-    safe = b.select(trivial, b.constant(right.type, 1), right)
-    if op == "rem":
-        return b.srem(left, safe)
-    return b.select(b.icmp("eq", right, -1), b.sub(0, left), b.sdiv(left, safe))
