@@ -321,13 +321,15 @@ class _DriverWriter:
 
     def _some_vectors(self, block: Block, panel: Panel, columns: Value) -> None:
         """So many columns of a panel that is not full; half a vector is computed by a kernel of its own, behind others where
-        there are rows enough for it to be worth another pass over them."""
+        that takes half of the time and there are rows enough for it to be worth another pass over them."""
         b, lanes = self.b, self.tile.lanes
-        narrow = last_columns(lanes, self.gemm.element, 1)[-1][1]
+        narrow = last_columns(lanes, self.gemm.element, 1, self.plan.halves)[-1][1]
         rest = b.urem(columns, lanes)
-        many = b.icmp("sge", b.sub(block.stop, block.start), TILES_TO_SPLIT_FOR * self.tile.rows)
-        ends_narrow = b.and_(b.icmp("sgt", rest, 0), b.icmp("sle", rest, narrow))
-        ends_narrow = b.and_(ends_narrow, b.or_(many, b.icmp("sle", columns, narrow)))
+        ends_narrow = b.and_(b.icmp("sgt", rest, 0), b.icmp("sle", columns, narrow))
+        if self.plan.halves:
+            many = b.icmp("sge", b.sub(block.stop, block.start), TILES_TO_SPLIT_FOR * self.tile.rows)
+            behind = b.and_(b.icmp("sgt", rest, 0), b.icmp("sle", rest, narrow))
+            ends_narrow = b.or_(ends_narrow, b.and_(behind, many))
         wide = b.sub(columns, b.select(ends_narrow, rest, b.constant("i64", 0)))
         start = b.constant("i64", 0)
         for vectors in range(1, self.tile.vectors + 1):
@@ -348,7 +350,7 @@ class _DriverWriter:
             self._tiles(block, self._panel(block, column, -(-rest // lanes), None, True))
             return
         whole = self._panel(block, column, -(-rest // lanes), b.constant("i64", rest))
-        for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest):
+        for vectors, lanes in last_columns(self.tile.lanes, self.gemm.element, rest, self.plan.halves):
             width = min(rest - done, vectors * lanes)
             columns = None if width == vectors * lanes else b.constant("i64", width)
             self._tiles(block, self._part(whole, b.constant("i64", done), vectors, lanes, columns))

@@ -26,6 +26,7 @@ _MASKED_BY_VECTORS_BYTES = 32
 _WIDTHS = (1, 2, 3, 4)
 _LONG_WIDTHS = (6, 8, 16)  # for few rows, which read B in long pieces
 _FEW_ROWS = 4
+_HARDLY = 0.02  # of the time: less than the estimate is good for
 _UNKNOWN_ROWS, _UNKNOWN_COLUMNS = 840, 5040  # multiples of all sensible tiles
 
 
@@ -50,6 +51,11 @@ class Tile:
     @property
     def columns(self) -> int:
         return self.vectors * self.lanes
+
+    @property
+    def sums(self) -> int:
+        """How many vectors of sums it has: fewer use each vector of an operand less often than their time tells."""
+        return self.rows * self.vectors
 
 
 def max_rows(target: Target, vectors: int) -> int:
@@ -86,18 +92,17 @@ def has_cheap_masks(lanes: int, element: str) -> bool:
     return lanes * element_bytes(sum_type(element)) == _WIDEST_BYTES
 
 
-def last_columns(lanes: int, element: str, columns: int) -> list[tuple[int, int]]:
+def last_columns(lanes: int, element: str, columns: int, halves: bool) -> list[tuple[int, int]]:
     """How columns that do not fill a tile are computed: vectors and their lanes, for one kernel after the other.
 
-    Half a register of 64 bytes is computed in half the time by some processors. Where masks are vectors (AVX2), a
-    full tile has no register left for one.
+    halves: half a register of 64 bytes is computed in half the time (`Target.halves_wide_vectors`). Where masks are
+    vectors (AVX2), a full tile has no register left for one.
     """
     whole, rest = divmod(columns, lanes)
     register_bytes = lanes * element_bytes(sum_type(element))
     if register_bytes == _MASKED_BY_VECTORS_BYTES and rest and whole > 1:
         return [(whole, lanes), (1, lanes)]
-    is_wide = register_bytes == _WIDEST_BYTES
-    if is_wide and 0 < rest <= lanes // 2:
+    if register_bytes == _WIDEST_BYTES and 0 < rest <= lanes // 2 and (halves or not whole):
         return [(whole, lanes), (1, lanes // 2)] if whole else [(1, lanes // 2)]
     return [(whole + bool(rest), lanes)] if columns else []
 
@@ -118,7 +123,8 @@ def split_evenly(vectors: int, most: int) -> list[tuple[int, int]]:
 
 
 def choose_tile(target: Target, element: str, m: int | None, n: int | None, packed_rows: bool = False) -> Tile:
-    """The tile with the least estimated time for a product with these extents (None: unknown, taken as large).
+    """The tile with the least estimated time for a product with these extents (None: unknown, taken as large), or one
+    that takes hardly longer and needs fewer kernels for what is left at the edges: LLVM takes milliseconds for each.
 
     packed_rows: A is packed before it is used, so more rows may be taken at once.
     """
@@ -127,19 +133,45 @@ def choose_tile(target: Target, element: str, m: int | None, n: int | None, pack
     most = _MAX_ROWS if packed_rows else MAX_ROWS_IN_PLACE
     widths = (*_WIDTHS, *_LONG_WIDTHS) if rows <= _FEW_ROWS else _WIDTHS
     candidates = [Tile(r, v, lanes) for v in widths for r in range(1, min(most, rows, max_rows(target, v)) + 1)]
-    return min(candidates, key=lambda tile: (_estimate(tile, element, rows, columns), -tile.columns, -tile.rows))
+    cuts = {tile: _cut(target, tile, element, rows, columns) for tile in candidates}
+    ranks = {tile: (cut.cycles, -tile.columns, -tile.rows) for tile, cut in cuts.items()}
+    fastest = min(candidates, key=ranks.__getitem__)
+    longest = cuts[fastest].cycles * (1 + _HARDLY)
+    alike = [tile for tile in candidates if cuts[tile].cycles <= longest and tile.sums >= fastest.sums]
+    return min(alike, key=lambda tile: (cuts[tile].kernels, ranks[tile]))
 
 
-def _estimate(tile: Tile, element: str, m: int, n: int) -> float:
-    """Clock cycles per element of K."""
-    if has_cheap_masks(tile.lanes, element):
-        panels, rest = divmod(n, tile.columns)
-        widths = [(panels, float(tile.vectors))]
-        widths += [(1, vectors * lanes / tile.lanes) for vectors, lanes in last_columns(tile.lanes, element, rest)]
-    else:
-        widths = [(count, float(vectors)) for count, vectors in split_evenly(-(-n // tile.lanes), tile.vectors)]
-    heights = [(m // tile.rows, tile.rows), (1, m % tile.rows)]
-    return sum(count_n * count_m * _cycles(r, v) for count_n, v in widths for count_m, r in heights if r and v)
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """What comes of cutting a product into tiles: clock cycles per element of K, and how many kernels there are."""
+
+    cycles: float
+    kernels: int
+
+
+def _cut(target: Target, tile: Tile, element: str, m: int, n: int) -> _Cut:
+    panels = _panels(target, tile, element, n)
+    heights = [(count, rows) for count, rows in ((m // tile.rows, tile.rows), (1, m % tile.rows)) if count and rows]
+    cycles = sum(
+        count_n * count_m * _cycles(rows, vectors * lanes / tile.lanes)
+        for count_n, vectors, lanes, _ in panels
+        for count_m, rows in heights
+    )
+    return _Cut(cycles, len({panel[1:] for panel in panels}) * len(heights))
+
+
+def _panels(target: Target, tile: Tile, element: str, n: int) -> list[tuple[int, int, int, bool]]:
+    """Numbers of panels of columns, their vectors, the lanes of these, and whether the last vector is not full."""
+    if not has_cheap_masks(tile.lanes, element):
+        return [
+            (count, vectors, tile.lanes, False) for count, vectors in split_evenly(-(-n // tile.lanes), tile.vectors)
+        ]
+    whole, rest = divmod(n, tile.columns)
+    panels = [(whole, tile.vectors, tile.lanes, False)] if whole else []
+    for vectors, lanes in last_columns(tile.lanes, element, rest, target.halves_wide_vectors):
+        panels.append((1, vectors, lanes, rest < vectors * lanes))
+        rest -= vectors * lanes
+    return panels
 
 
 def _cycles(rows: int, vectors: float) -> float:

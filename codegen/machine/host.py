@@ -72,6 +72,11 @@ class Target:
         return self.cpu == "znver5"
 
     @property
+    def halves_wide_vectors(self) -> bool:
+        """Whether vectors of 64 bytes are computed half by half, so that half of one takes half of the time: Zen 4."""
+        return self.cpu == "znver4"
+
+    @property
     def avx512(self) -> bool:
         """The AVX-512 instructions that scale, split and look up (F, VL, DQ and BW)."""
         return self.is_x86 and self.vector_bytes == 64

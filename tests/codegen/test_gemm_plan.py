@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from optc.codegen.gemm.plan import Shape, plan_product
-from optc.codegen.gemm.tiles import Tile, choose_tile, max_rows, split_evenly
+from optc.codegen.gemm.tiles import Tile, choose_tile, last_columns, max_rows, split_evenly
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 
 
@@ -52,6 +52,36 @@ def test_chosen_tiles_fit(target: Target, m: int | None, n: int | None) -> None:
     assert tile.rows <= max_rows(target, tile.vectors)
     assert tile.lanes == target.vector_bytes // 4
     assert m is None or tile.rows <= m
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "tile"),
+    [(160, 160, Tile(8, 3, 16)), (250, 500, Tile(6, 4, 16)), (112, 112, Tile(6, 4, 16)), (2048, 2048, Tile(6, 4, 16))],
+)
+def test_of_tiles_that_take_as_long_the_one_with_fewest_kernels_is_chosen(m: int, n: int, tile: Tile) -> None:
+    """160 x 160 is two kernels of eight rows, or four of six that take a seventieth less; with eight rows 112 x 112 takes a
+    fortieth longer, which is not hardly."""
+    assert choose_tile(AVX512, "float", m, n) == tile
+
+
+@pytest.mark.parametrize(
+    ("columns", "whole", "split"),
+    [
+        (5, [(1, 8)], [(1, 8)]),
+        (12, [(1, 16)], [(1, 16)]),
+        (24, [(2, 16)], [(1, 16), (1, 8)]),
+        (32, [(2, 16)], [(2, 16)]),
+    ],
+)
+def test_half_a_vector_behind_others_has_a_kernel_where_that_halves_its_time(
+    columns: int, whole: list[tuple[int, int]], split: list[tuple[int, int]]
+) -> None:
+    assert last_columns(16, "float", columns, halves=False) == whole
+    assert last_columns(16, "float", columns, halves=True) == split
+    assert plan_product(
+        replace(AVX512, cpu="znver4"), Shape("float", 64, columns, 64, "rows", "rows", 64, columns)
+    ).halves
+    assert not plan_product(AVX512, Shape("float", 64, columns, 64, "rows", "rows", 64, columns)).halves
 
 
 @pytest.mark.parametrize(
