@@ -78,7 +78,7 @@ class Plan:
     find so few columns that it suits them (`MOST_NARROW`), and few_along how many elements of K at a time. streams: how
     many bytes before packed weights are used they are asked for, 0 for never. alternates: the product is told when to take
     its panels from the last to the first, so that it begins with the weights that the turn before has left in the cache.
-    halves: half a vector of columns is computed in half the time.
+    halves: half a vector of columns is computed in half the time. fetches_result: kernels ask for their lines of C.
     """
 
     tile: Tile
@@ -99,6 +99,7 @@ class Plan:
     streams: int = 0
     alternates: bool = False
     halves: bool = False
+    fetches_result: bool = True
 
     @property
     def keeps_panel(self) -> bool:
@@ -168,7 +169,7 @@ class Shape:
 
 def plan_product(target: Target, shape: Shape) -> Plan:
     """The way to compute a product of this shape on this processor."""
-    plan = _plan(target, shape)
+    plan = replace(_plan(target, shape), halves=target.halves_wide_vectors, fetches_result=not target.fetches_alone)
     if not shape.narrow_at_run or shape.n is not None or shape.source == "packed" or shape.a != "rows":
         return plan
     along = target.lanes(sum_type(shape.element))
@@ -200,7 +201,7 @@ def _plan(target: Target, shape: Shape) -> Plan:
     streams = 0 if prefetch else _streams(target, shape, tile)
     return Plan(
         tile, rows, steps, packs_a, packs_b, False, prefetch, copies_b, 0, ahead, packs_from, dear, by_panels,
-        streams=streams, alternates=alternates, halves=target.halves_wide_vectors,
+        streams=streams, alternates=alternates,
     )  # fmt: skip
 
 
@@ -241,13 +242,7 @@ def _is_skinny(target: Target, shape: Shape) -> bool:
 def _transposing_plan(target: Target, shape: Shape) -> Plan:
     tile = choose_tile(target, shape.element, shape.m, shape.n)
     rows = max(1, shape.m or 1)
-    return Plan(
-        Tile(rows, 1, tile.lanes),
-        rows,
-        transposes=True,
-        dear_masks=_has_dear_masks(target, shape),
-        halves=target.halves_wide_vectors,
-    )
+    return Plan(Tile(rows, 1, tile.lanes), rows, transposes=True, dear_masks=_has_dear_masks(target, shape))
 
 
 def _is_narrow(target: Target) -> bool:

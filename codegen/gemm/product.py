@@ -163,6 +163,7 @@ class Gemm:
             prefetch=plan.prefetch,
             streams=plan.streams,
             copies=copies,
+            fetches=plan.fetches_result,
             batched=self.is_batched,
             along=plan.along,
             overlaps=plan.dear_masks and self.k is not None and 0 < plan.along <= self.k,
@@ -177,7 +178,7 @@ class Gemm:
         dear, along = self.plan.dear_masks, self.plan.few_along
         return Kernel(
             self.element, tile, self.epilogue, b="columns", masked=True, pieces=dear, clamped=True,
-            batched=self.is_batched, along=along, overlaps=dear,
+            batched=self.is_batched, along=along, overlaps=dear, fetches=self.plan.fetches_result,
         )  # fmt: skip
 
     def declaration(self) -> Declaration:

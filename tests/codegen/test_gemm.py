@@ -406,10 +406,17 @@ def test_the_ranges_do_not_matter(source: Source) -> None:
 
 def test_the_result_is_asked_for_before_the_sums_where_its_rows_are_apart() -> None:
     """Once for every cache line; a single row is in order."""
-    text = str(Kernel("float", Tile(6, 4, 16), BIAS).module())
+    text = str(Kernel("float", Tile(6, 4, 16), BIAS, fetches=True).module())
     assert text.count("call void @llvm.prefetch") == 24
-    assert str(Kernel("float", Tile(6, 2, 8), BIAS).module()).count("call void @llvm.prefetch") == 6
-    assert "llvm.prefetch" not in str(Kernel("float", Tile(1, 4, 16), BIAS).module())
+    assert str(Kernel("float", Tile(6, 2, 8), BIAS, fetches=True).module()).count("call void @llvm.prefetch") == 6
+    assert "llvm.prefetch" not in str(Kernel("float", Tile(1, 4, 16), BIAS, fetches=True).module())
+
+
+@pytest.mark.parametrize(("cpu", "asks"), [("znver5", False), ("znver4", True), ("skylake-avx512", True)])
+def test_processors_that_fetch_alone_are_not_asked_to(cpu: str, asks: bool) -> None:
+    gemm = gemm_of(replace(AVX512, cpu=cpu), "float", 512, 512, 512, "packed")
+    assert gemm.kernel(6, 4, masked=False).fetches is asks
+    assert ("llvm.prefetch.p0(ptr %p.4, i32 1" in str(gemm.kernel(6, 4, masked=False).module())) is asks
 
 
 def test_infinities_and_nans_survive() -> None:
