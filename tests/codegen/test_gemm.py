@@ -419,6 +419,16 @@ def test_processors_that_fetch_alone_are_not_asked_to(cpu: str, asks: bool) -> N
     assert ("llvm.prefetch.p0(ptr %p.4, i32 1" in str(gemm.kernel(6, 4, masked=False).module())) is asks
 
 
+@pytest.mark.parametrize(("k", "n"), [(1, 5), (7, 100), (1024, 64), (1025, 70), (2500, 33)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+def test_weights_are_packed_alike_however_they_lie(k: int, n: int, dtype: Any) -> None:
+    matrix = np.random.default_rng(0).standard_normal((k, n)).astype(dtype)
+    packed = pack_panels(matrix, 48, 16)
+    assert np.array_equal(pack_panels(np.asfortranarray(matrix), 48, 16), packed)
+    first = packed[: k * min(48, -(-n // 16) * 16)].reshape(k, -1)
+    assert np.array_equal(first[:, : min(n, 48)], matrix[:, :48])
+
+
 def test_infinities_and_nans_survive() -> None:
     target = jit.host_target()
     a = np.ones((3, 20), np.float32)
