@@ -51,7 +51,7 @@ def test_a_driver_that_only_calls_is_emitted_fast() -> None:
     driver, *kernels = texts_of(chain)
     assert effort_for(driver, AVX512).level == 0
     assert effort_for(driver, NEON).level == 2
-    assert kernels and all(effort_for(text, AVX512).level == 2 for text in kernels)
+    assert kernels and all(effort_for(text, AVX512).level > 0 for text in kernels)
 
 
 @pytest.mark.parametrize("program", [small, steps])
@@ -88,7 +88,8 @@ def test_kernels_of_products_are_only_tidied() -> None:
     assert kernels
     for text in kernels:
         effort = effort_for(text, jit.host_target())
-        assert (effort.level, "instcombine" in effort.passes) == (2, False)
+        assert (effort.level, "instcombine" in effort.passes) == (1, False)
+        assert effort_for(text, NEON).level == 2
 
 
 @pytest.mark.parametrize(("steps", "level"), [(130, 0), (80, 2)])
