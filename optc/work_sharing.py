@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
-_WORTH_BYTES = 4 << 20
+_WORTH_BYTES = 32 << 20
+"""Where others use the processors (numpy's threads spin for a tenth of a second after each product, and when they start), a
+thread that has begun may wait for milliseconds to go on, and its caller with it: so long takes what is worth sharing."""
 
 
 def threads_for(bytes_: int) -> int:
-    """How many threads are worth it to read so many bytes: fewer are read before one has started."""
+    """How many threads are worth it to read so many bytes."""
     return 2 if bytes_ > _WORTH_BYTES else 1
 
 

@@ -146,11 +146,13 @@ _reading_sources = ForkLock()
 
 @cache
 def _sources() -> str:
-    root = Path(__file__).resolve().parent.parent.parent
-    folders = [root / "optc", root / "passes", root / "codegen"] if (root / "optc").is_dir() else [root]
+    root = os.path.realpath(__file__)
+    for _ in range(3):
+        root = os.path.dirname(root)
+    parts = [os.path.join(root, name) for name in ("optc", "passes", "codegen")]
     facts: list[tuple[str, int, int]] = []
-    for folder in folders:
-        _add_python_files(str(folder), facts)
+    for folder in parts if os.path.isdir(parts[0]) else [root]:
+        _add_python_files(folder, facts)
     return digest_of(repr(sorted(facts)))
 
 
@@ -231,8 +233,8 @@ def is_generated(name: str) -> bool:
     """True where `compile_generated` need not compile the module of that name for this machine."""
     if any(known == name for known, _ in list(_generated)):  # other threads add to it
         return True
-    stored, aimed = disk_cache(), _stored_host()
-    return stored is not None and aimed is not None and stored.has(_generated_key(name, aimed))
+    stored = disk_cache()
+    return stored is not None and stored.has(_generated_key(name, host_target()))
 
 
 _generating: dict[str, ForkLock] = {}
