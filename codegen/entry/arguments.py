@@ -20,6 +20,7 @@ from optc.codegen.entry.layout import (
     STATE,
 )
 from optc.codegen.entry.python_layout import DATA, DESCR, DIMS, FLAGS, HEADER, RANK, READABLE, STRIDES, TYPE, WRITEABLE
+from optc.codegen.entry.strided import write_strided_functions
 from optc.codegen.llvm import Value
 
 _EQUAL = 2  # Python's code for `==`
@@ -36,8 +37,7 @@ def write_argument_functions(code: Code) -> None:
     _take_apart(code)
     _bind(code)
     _check_extent(code)
-    _copy_strided(code)
-    _read_strided(code)
+    write_strided_functions(code)
     _read_exchanged(code)
     _read_tensor(code)
     _read_number(code)
@@ -286,7 +286,9 @@ def _read_tensor(code: Code) -> None:
             with direct:
                 b.store(code.field(array, DATA, "i64"), target)
             with strided:
-                code.require(code.call("read_strided", description, record, array, target, scratch))
+                source, strides = code.field(array, DATA), code.field(array, STRIDES)
+                bytes_ = b.constant("i64", 1)
+                code.require(code.call("read_strided", description, record, source, strides, bytes_, target, scratch))
         written = b.icmp("ne", code.word(record, INPUT, "written"), 0)
         with b.if_then(written, likely=False):
             wanted = READABLE | WRITEABLE
@@ -352,7 +354,7 @@ def _check_extent(code: Code) -> None:
 
 
 def _read_exchanged(code: Code) -> None:
-    """A torch tensor through DLPack's exchange functions, without a copy. Strided ones are left to the slow path."""
+    """A torch tensor through DLPack's exchange functions, without a copy where its elements lie row by row."""
     with code.define("read_exchanged", "i1", *_TENSOR) as (
         description,
         record,
@@ -381,99 +383,26 @@ def _read_exchanged(code: Code) -> None:
         extents = code.field(view, _EXCHANGE["dims"])
         strides = code.field(view, _EXCHANGE["strides"])
         _check_extents(code, record, extents, rank, target, symbols)
-        with b.for_loop(b.sub(rank, 1), -1, -1, carried=[b.constant("i64", 1)]) as loop:
-            code.require(b.icmp("eq", b.load("i64", b.gep("i64", strides, loop.index), 8), loop.carried[0]))
+        itemsize = code.word(record, INPUT, "itemsize")
+        offset = code.field(view, _EXCHANGE["offset"], "i64")
+        data = b.add(code.field(view, 0, "i64"), offset)
+        is_aligned = b.icmp("eq", b.and_(data, b.sub(itemsize, 1)), 0)
+        with b.for_loop(b.sub(rank, 1), -1, -1, carried=[b.constant("i64", 1), is_aligned]) as loop:
             extent = b.load("i64", b.gep("i64", extents, loop.index), 8)
-            loop.yield_([b.mul(loop.carried[0], b.intrinsic("smax", "i64", extent, b.constant("i64", 1)))])
-        data = b.add(code.field(view, 0, "i64"), code.field(view, _EXCHANGE["offset"], "i64"))
-        inside = b.and_(data, b.sub(code.word(record, INPUT, "itemsize"), 1))
-        code.require(b.icmp("eq", inside, 0))
-        b.store(data, target)
-        b.ret(True)
+            stride = b.load("i64", b.gep("i64", strides, loop.index), 8)
+            size, dense = loop.carried
+            fits = b.or_(b.icmp("eq", stride, size), b.icmp("eq", extent, 1))
+            following = b.mul(size, b.intrinsic("smax", "i64", extent, b.constant("i64", 1)))
+            loop.yield_([following, b.and_(dense, fits)])
+        with b.if_then(loop.results[1], likely=True):
+            b.store(data, target)
+            b.ret(True)
+        source = b.gep("i8", code.field(view, 0), offset)
+        b.ret(code.call("read_strided", description, record, source, strides, itemsize, target, scratch))
 
 
 def _number_of_table(code: Code, name: str) -> Value:
     return code.b.load("i64", code.entry_of_table(name), 8)
-
-
-# Arrays with gaps ------------------------------------------------------------------------------------------------
-
-
-def _read_strided(code: Code) -> None:
-    """A copy without gaps, for the time of the call."""
-    signature = ("ptr description", "ptr record", "ptr array", "ptr target", "ptr scratch")
-    with code.define("read_strided", "i1", *signature) as (description, record, array, target, scratch):
-        b = code.b
-        rank, itemsize = code.word(record, INPUT, "rank"), code.word(record, INPUT, "itemsize")
-        code.require(b.icmp("ne", rank, 0))
-        dims = b.gep("i64", target, 1)
-        with b.for_loop(0, rank, carried=[itemsize]) as loop:
-            extent = b.load("i64", b.gep("i64", dims, loop.index), 8)
-            loop.yield_([b.mul(loop.carried[0], extent)])
-        bytes_ = loop.results[0]
-        memory = code.python("allocate", "ptr", bytes_)
-        code.require(code.is_set(memory))
-        copies = code.word(scratch, SCRATCH, "copies")
-        b.store(memory, b.gep("ptr", code.region(scratch, description, DESCRIPTION, "copies_at"), copies), 8)
-        code.set_word(scratch, SCRATCH, "copies", b.add(copies, 1))
-        b.store(memory, target, 8)
-        with b.if_then(b.icmp("ne", bytes_, 0)):
-            source, strides = code.field(array, DATA), code.field(array, STRIDES)
-            code.call("copy_strided", memory, source, dims, strides, rank, itemsize)
-        b.ret(True)
-
-
-def _copy_strided(code: Code) -> None:
-    """`copy_strided(target, source, dims, strides, rank, itemsize)`: no extent is 0, the rank at least 1."""
-    signature = ("ptr target", "ptr source", "ptr dims", "ptr strides", "i64 rank", "i64 itemsize")
-    with code.define("copy_strided", "void", *signature) as (target, source, dims, strides, rank, itemsize):
-        b = code.b
-        position = b.stack(rank)
-        with b.for_loop(0, rank) as loop:
-            b.store(b.constant("i64", 0), b.gep("i64", position, loop.index), 8)
-        last = b.sub(rank, 1)
-        width = b.load("i64", b.gep("i64", dims, last), 8)
-        step = b.load("i64", b.gep("i64", strides, last), 8)
-        row_bytes = b.mul(width, itemsize)
-        with b.for_loop(0, last, carried=[b.constant("i64", 1)]) as loop:
-            loop.yield_([b.mul(loop.carried[0], b.load("i64", b.gep("i64", dims, loop.index), 8))])
-        cursor = b.alloca("ptr")
-        b.store(source, cursor, 8)
-        with b.for_loop(0, loop.results[0]) as row:
-            origin = b.load("ptr", cursor, 8)
-            _copy_row(code, b.gep("i8", target, b.mul(row.index, row_bytes)), origin, width, step, itemsize)
-            # Count up like an odometer, and move the cursor along.
-            with b.while_loop(carried=[b.sub(last, 1)]) as odometer:
-                axis = odometer.carried[0]
-                odometer.while_(b.icmp("sge", axis, 0))
-                counter = b.gep("i64", position, axis)
-                following = b.add(b.load("i64", counter, 8), 1)
-                stride = b.load("i64", b.gep("i64", strides, axis), 8)
-                extent = b.load("i64", b.gep("i64", dims, axis), 8)
-                wraps = b.icmp("eq", following, extent)
-                b.store(b.select(wraps, b.constant("i64", 0), following), counter, 8)
-                way = b.select(wraps, b.mul(stride, b.sub(1, extent)), stride)
-                b.store(b.gep("i8", b.load("ptr", cursor, 8), way, inbounds=False), cursor, 8)
-                odometer.yield_([b.select(wraps, b.sub(axis, 1), b.constant("i64", -1))])
-        b.ret()
-
-
-def _copy_row(code: Code, target: Value, source: Value, width: Value, step: Value, itemsize: Value) -> None:
-    """`width` elements that lie `step` bytes apart. Elements need not be aligned."""
-    b = code.b
-    done = b.new_block("copied")
-    for bytes_ in (1, 2, 4, 8):
-        with b.if_then(b.icmp("eq", itemsize, bytes_)):
-            type_ = f"i{8 * bytes_}"
-            with b.for_loop(0, width) as loop:
-                element = b.load(type_, b.gep("i8", source, b.mul(loop.index, step), inbounds=False), 1)
-                b.store(element, b.gep(type_, target, loop.index), 1)
-            b.br(done)
-    with b.for_loop(0, width) as loop:
-        origin = b.gep("i8", source, b.mul(loop.index, step), inbounds=False)
-        b.memcpy(b.gep("i8", target, b.mul(loop.index, itemsize)), origin, itemsize)
-    b.br(done)
-    b.position_at_end(done)
 
 
 # Numbers ---------------------------------------------------------------------------------------------------------

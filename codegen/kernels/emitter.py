@@ -285,7 +285,7 @@ class _KernelEmitter:
         self.locals[scan.carry] = self.combined(scan.combine, carry, last)
 
     def tile(self, tile: Tile) -> None:
-        """Columns are read as vectors; for each bit of a place, pairs of vectors exchange the halves that it names."""
+        """Columns are read as vectors, and written as rows."""
         dtype = self.kernel.buffer(tile.buffer).dtype
         element, vector = memory_type(dtype), memory_type(dtype, tile.size)
         first = self.b.gep(element, self.buffers[tile.buffer], emit_dim(self.b, tile.index, self.names))
@@ -294,16 +294,7 @@ class _KernelEmitter:
             self.b.load(vector, self.b.gep(element, first, self.b.mul(stride, column)), dtype.itemsize)
             for column in range(tile.size)
         ]
-        bit = 1
-        while bit < tile.size:
-            lower = [tile.size + (lane ^ bit) if lane & bit else lane for lane in range(tile.size)]
-            upper = [tile.size + lane if lane & bit else lane ^ bit for lane in range(tile.size)]
-            for place in (place for place in range(tile.size) if not place & bit):
-                pair = vectors[place], vectors[place | bit]
-                vectors[place] = self.b.shuffle(*pair, lower)
-                vectors[place | bit] = self.b.shuffle(*pair, upper)
-            bit *= 2
-        for row, value in enumerate(vectors):
+        for row, value in enumerate(self.b.turned(vectors)):
             self.b.store(value, self.b.gep(element, self.buffers[tile.scratch], row * tile.size), dtype.itemsize)
 
     def loop(self, loop: Loop) -> None:

@@ -455,6 +455,19 @@ class InstructionWriter:
             f"vector.reduce.{operation}", scalar, first, vector, overload=(vector.type,), flags="reassoc"
         )
 
+    def turned(self, rows: Sequence[Value]) -> list[Value]:
+        """The columns of a square of lanes: for each bit of a place, pairs of rows exchange the halves that it names."""
+        size, result = len(rows), list(rows)
+        bit = 1
+        while bit < size:
+            lower = [size + (lane ^ bit) if lane & bit else lane for lane in range(size)]
+            upper = [size + lane if lane & bit else lane ^ bit for lane in range(size)]
+            for place in (place for place in range(size) if not place & bit):
+                pair = result[place], result[place | bit]
+                result[place], result[place | bit] = self.shuffle(*pair, lower), self.shuffle(*pair, upper)
+            bit *= 2
+        return result
+
     # Calls
 
     def intrinsic(

@@ -370,3 +370,23 @@ def test_where_torch_cannot_script_tracing_is_advised() -> None:
         optc.compile(Unscriptable())
     assert "optc.compile(module, example_inputs) traces it instead" in caught.value.__notes__[0]
     assert optc.compile(Unscriptable(), (torch.ones(1),))(torch.ones(1))["a"].tolist() == [1.0]
+
+
+def test_strided_tensors_stay_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transposed, with gaps, the same row many times, of one element along a dimension, in another order of memory."""
+
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x + x
+
+    wide, images = torch.rand(4, 9), torch.rand(2, 5, 6, 7).to(memory_format=torch.channels_last)
+    for tensors in (
+        [wide.t(), wide.t()[::3], torch.rand(4).expand(3, 4)],
+        [torch.rand(2, 9)[:1, :4], torch.rand(1, 4).t().contiguous().t()],
+        [images, images.permute(0, 3, 1, 2)],
+    ):
+        for x in tensors:
+            fast = optc.compile(twice)
+            fast(torch.zeros(x.shape))
+            with monkeypatch.context() as patched:
+                patched.setattr(CompiledFunction, "_dispatch", None)  # nothing goes through Python
+                torch.testing.assert_close(fast(x), x + x)
