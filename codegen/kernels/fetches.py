@@ -18,7 +18,18 @@ from dataclasses import replace
 from itertools import chain
 
 from optc.codegen.kernels.cost import FUNCTION, body_operations, is_heavy
-from optc.codegen.kernels.kernel import START, STOP, Fetch, Kernel, Loop, Statement, Store, stride_of, values_of
+from optc.codegen.kernels.kernel import (
+    START,
+    STOP,
+    Fetch,
+    Kernel,
+    Loop,
+    Statement,
+    Store,
+    statements,
+    stride_of,
+    values_of,
+)
 from optc.codegen.machine.host import Target
 from optc.dataclass import dataclass
 from optc.ir.dims import Dim, minimum, substitute
@@ -39,7 +50,8 @@ def fetch_ahead(kernel: Kernel, target: Target) -> Kernel:
         return kernel
     if target.fetches_alone and not _is_waited_for(kernel, size, target):
         return kernel
-    return replace(kernel, body=tuple(_Fetcher(kernel, size is None).statements(kernel.body, ())))
+    fetcher = _Fetcher(kernel, size is None, target.fetches_alone)
+    return replace(kernel, body=tuple(fetcher.statements(kernel.body, ())))
 
 
 def stays_near(kernel: Kernel, row: Loop, target: Target) -> bool:
@@ -109,18 +121,27 @@ def _reach(index: Dim, loop: Loop, known: dict[str, Dim]) -> int | None:
 
 @dataclass(frozen=True)
 class _Fetcher:
-    """confined: nothing beyond the last place is asked for, since the kernel may have little to do."""
+    """confined: nothing beyond the last place is asked for, since the kernel may have little to do. alone: see
+    `Target.fetches_alone`."""
 
     kernel: Kernel
     confined: bool
+    alone: bool
 
-    def statements(self, body: tuple[Statement, ...], around: tuple[Loop, ...]) -> Iterator[Statement]:
-        """A body with the loops around it; if it is that of a row, its loops with lanes are passes over the row."""
+    def statements(
+        self, body: tuple[Statement, ...], around: tuple[Loop, ...], near: frozenset[str] = frozenset()
+    ) -> Iterator[Statement]:
+        """A body with the loops around it; if it is that of a row, its loops with lanes are passes over the row. What is
+        `near` is not fetched: blocks of the row that come before have stored it."""
         is_walked_again = sum(_is_pass(statement) for statement in body) > 1
-        fetched: set[str] = set()
+        is_in_parts = sum(isinstance(statement, Loop) for statement in body) > 1
+        fetched = set(near)
         for statement in body:
             if isinstance(statement, Loop) and not statement.lanes:
-                yield replace(statement, body=tuple(self.statements(statement.body, (*around, statement))))
+                stored = _stored(statement)
+                near = frozenset(fetched | stored if is_in_parts and self.alone else fetched)
+                yield replace(statement, body=tuple(self.statements(statement.body, (*around, statement), near)))
+                fetched |= stored
             elif isinstance(statement, Loop) and _is_pass(statement) and self.may_wait(statement, is_walked_again):
                 yield self.storing(statement, around, is_walked_again, fetched)
             else:
@@ -175,6 +196,10 @@ class _Fetcher:
 def _last(index: Dim, loops: tuple[Loop, ...]) -> Dim:
     """The place that an index has in the last turns of all loops, those that step by more than one rounded up."""
     return substitute(index, {loop.variable: loop.stop - 1 for loop in loops})
+
+
+def _stored(loop: Loop) -> set[str]:
+    return {statement.buffer for statement in statements(loop.body) if isinstance(statement, Store)}
 
 
 def _is_pass(statement: Statement) -> bool:

@@ -6,9 +6,9 @@ behind that, so that all of it is busy at once: on a Zen 4 a softmax of 1024 col
 pass waits for what another makes of the same row (the lanes of a sum, added up one by one): on a Zen 5 layer norm
 takes 0.9 of the time and a norm by squares 0.85, if all rows lie in the first-level cache. Of more passes than three,
 the first ones, which only read, run beside others of the row before, and so do those of rows so long that what three
-passes work on does not stay in the first-level cache until the next one needs it (softmax, Zen 5: 0.9 of the time for
-8192 columns, and for 65536, which are gone over in blocks). Every row is computed by the same instructions in the
-same order as before.
+passes work on does not stay in the first-level cache until the next one needs it (softmax of 4096 columns, Zen 5: 0.95
+of the time). Of still longer ones the blocks are what rows are to others, where they have nothing to do with each other
+(`block_maxima`). Every row is computed by the same instructions in the same order as before.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import chain, takewhile
 
 from optc.codegen.kernels.cost import is_heavy
-from optc.codegen.kernels.dependences import turns_are_independent
+from optc.codegen.kernels.dependences import shared_scratch, turns_are_independent
 from optc.codegen.kernels.fetches import AHEAD_BYTES, stays_near
 from optc.codegen.kernels.kernel import (
     Accumulate,
@@ -38,6 +38,7 @@ from optc.codegen.kernels.kernel import (
     statements,
     stride_of,
     values_of,
+    with_loops,
 )
 from optc.codegen.kernels.vectorise import turns_in_one
 from optc.codegen.machine.host import Target
@@ -54,19 +55,23 @@ FEW_ROWS = 4
 
 def overlap(kernel: Kernel, target: Target) -> Kernel:
     """Merge the passes over rows, each over a row of its own, where there are registers for what all of them keep."""
-    if not target.avx512 or any(buffer.role == "scratch" for buffer in kernel.buffers):
+    if not target.avx512:
         return kernel
     return replace(kernel, body=_merged(kernel, kernel.body, target))
 
 
 def _merged(kernel: Kernel, body: tuple[Statement, ...], target: Target) -> tuple[Statement, ...]:
-    """A body that is one loop over rows, or loops that hold one, with the rows' passes merged."""
-    if len(body) != 1 or not isinstance(body[0], Loop) or body[0].lanes:
-        return body
-    plan = _plan(kernel, body[0], target)
-    if plan is None:
-        return (replace(body[0], body=_merged(kernel, body[0].body, target)),)
-    return tuple(_Overlapped(kernel, body[0], plan).statements())
+    """A body with the passes of its loop over rows merged, or of the loops over blocks of a row inside of that. Beside
+    others, a loop with so many turns as only running tells goes over what is left of rows that are interleaved."""
+
+    def change(loop: Loop) -> list[Statement]:
+        is_meant = len(body) == 1 or isinstance(loop.stop - loop.start, int)
+        plan = _plan(kernel, loop, target) if is_meant and not loop.lanes else None
+        if plan is None:
+            return [replace(loop, body=_merged(kernel, loop.body, target))]
+        return _Overlapped(kernel, loop, plan).statements()
+
+    return with_loops(body, change)
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ def _plan(kernel: Kernel, row: Loop, target: Target) -> _Plan | None:
     if row.lanes or row.step != 1 or (isinstance(turns, int) and turns < FEW_ROWS):
         return None
     stages = _cut(row.body)
-    if len(stages) < 2 or not turns_are_independent(kernel, row):
+    if len(stages) < 2 or not turns_are_independent(kernel, row) or shared_scratch(kernel, row):
         return None
     if any(changed(stage.body) - defined(stage.body) for stage in stages) or not _are_in_order(stages):
         return None
@@ -176,7 +181,7 @@ def _cut(body: tuple[Statement, ...]) -> list[_Stage]:
                 parts.append([])
                 passes.append([])
             passes[-1].append(statement)
-        elif isinstance(statement, Define | Accumulate | Fold):
+        elif isinstance(statement, Define | Accumulate | Fold | Store):
             parts[-1].append(statement)
         else:
             return []
@@ -321,14 +326,16 @@ class _Overlapped:
             stages = [self.stage(number, rows[self.plan.delays[number]]) for number in active]
             loops = [_side_by_side(parts) for parts in zip(*(stage.loops for stage in stages), strict=True)]
             if 0 in active:
-                loops[0] = replace(loops[0], body=(*self.fetches(stages[active.index(0)].loops[0]), *loops[0].body))
+                loops[0] = replace(loops[0], body=(*self.fetches(rows), *loops[0].body))
             before = chain.from_iterable(stage.before for stage in stages)
             behind = chain.from_iterable(stage.behind for stage in stages)
             result.extend((*before, *loops, *behind))
         return (*result, *self.handed_on(rows))
 
-    def fetches(self, leading: Loop) -> Iterator[Fetch]:
-        """What the first stage will read, if the passes fetched anything."""
+    def fetches(self, rows: dict[int, Dim]) -> Iterator[Fetch]:
+        """What the first stage will read, if the passes fetched anything. Behind the last row the next range begins, or the
+        next row where these are blocks of one."""
+        leading = self.stage(0, symbol(self.row.variable) + 1 if 1 in rows else rows[0]).loops[0]
         places = (
             leaf.value for s in leading.body for value in values_of(s) for leaf in leaves(value) if leaf.op == "load"
         )

@@ -2,8 +2,8 @@
 
 `in_phases` makes kernels that run one behind the other: the blocks of a long loop as units, which leave what they
 reduce in memory, and between those, on one thread, what combines the blocks in order and goes on. Locals that a later
-phase needs are carried in memory too. The order of every sum is that of `blocks`, so results are the same bit for bit
-as those of the kernel in one piece.
+phase needs are carried in memory too. The order of every sum is that of `blocks`, and exponentials are lowered as by
+`block_maxima`, so results are the same bit for bit as those of the kernel in one piece.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import field, replace
 
+from optc.codegen.kernels.block_maxima import block_maxima
 from optc.codegen.kernels.blocks import (
     MOST_BLOCKS,
     accumulators,
@@ -21,6 +22,7 @@ from optc.codegen.kernels.blocks import (
     part_name,
     reduced_block,
 )
+from optc.codegen.kernels.dependences import shared_scratch, turns_are_independent
 from optc.codegen.kernels.kernel import (
     START,
     STOP,
@@ -81,14 +83,22 @@ def in_phases(kernel: Kernel, target: Target) -> Phases | None:
         or not is_worth_splitting(kernel_operations(kernel), target)
     ):
         return None
+    kernel = block_maxima(kernel, target)
     known = first_values(kernel.body)
-    if not any(isinstance(statement, Loop) and _is_shareable(statement, known) for statement in kernel.body):
+    if not any(isinstance(statement, Loop) and _is_shareable(kernel, statement, known) for statement in kernel.body):
         return None
     return _Cutting(kernel, known).phases()
 
 
-def _is_shareable(loop: Loop, known: dict[str, Expr]) -> bool:
+def _goes_over_blocks(kernel: Kernel, loop: Loop) -> bool:
+    """Whether a loop goes over blocks already, which have nothing to do with each other."""
+    return loop.lanes == 0 and turns_are_independent(kernel, loop) and not shared_scratch(kernel, loop)
+
+
+def _is_shareable(kernel: Kernel, loop: Loop, known: dict[str, Expr]) -> bool:
     """True when the blocks of a loop neither read nor write what others write."""
+    if _goes_over_blocks(kernel, loop):
+        return loop.start == 0 and loop.step == 1 and loop.stop != 1
     if not is_long(loop):
         return False
     reduced = {accumulator.name for accumulator in accumulators(loop, known)}
@@ -130,7 +140,7 @@ class _Cutting:
                 self.temporary[buffer.name] = replace(buffer, role="output")
         glue = _Piece([], [])
         for statement in self.kernel.body:
-            if not isinstance(statement, Loop) or not _is_shareable(statement, self.known):
+            if not isinstance(statement, Loop) or not _is_shareable(self.kernel, statement, self.known):
                 glue.body.append(statement)
                 glue.measured.append(statement)
                 continue
@@ -142,6 +152,8 @@ class _Cutting:
 
     def shared(self, loop: Loop) -> _Piece:
         """The blocks of a loop as units; what each reduces goes to its place in memory."""
+        if loop.lanes == 0:
+            return _Piece([replace(loop, start=symbol(START), stop=symbol(STOP))], [loop], loop.stop)
         body = reduced_block(loop, self.known)
         number = symbol(block_variable(loop))
         for accumulator in accumulators(loop, self.known):
@@ -153,6 +165,8 @@ class _Cutting:
 
     def combination(self, loop: Loop) -> Iterable[Statement]:
         """The blocks' results into the accumulators, in order."""
+        if loop.lanes == 0:
+            return []
         reduced = accumulators(loop, self.known)
         number = symbol(block_variable(loop))
         body = tuple(replace(a, value=load(self.parts(a, loop), number)) for a in reduced)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 
+from optc.codegen.kernels.block_maxima import block_maxima
 from optc.codegen.kernels.blocks import block_reductions
 from optc.codegen.kernels.columns import stream_columns
 from optc.codegen.kernels.fetches import fetch_ahead
@@ -30,6 +31,7 @@ SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "fuse sums": fuse_sums,
     "reorder": reorder,
     "parallelise": parallelise,
+    "block maxima": block_maxima,
     "block reductions": lambda kernel, target: block_reductions(kernel),
     "tile transposes": tile_transposes,
     "hoist": lambda kernel, target: hoist_invariants(kernel),

@@ -29,11 +29,13 @@ LARGEST, SUM = function("maxnum", X, Y), X + Y
 ROW, COLUMN = symbol("row"), symbol("column")
 
 
-def passes(extent: int, is_heavy: bool = True, stores_first: bool = False, reads_result: bool = False) -> Kernel:
+def passes(
+    extent: int, is_heavy: bool = True, stores_first: bool = False, reads_result: bool = False, heavy: str = "exp"
+) -> Kernel:
     """The softmax of rows, or something like it."""
     place = ROW * extent + COLUMN
     power = load(RESULT if reads_result else SOURCE, place) - local("largest", FLOAT32)
-    power = function("exp", power) if is_heavy else power * 0.5
+    power = function(heavy, power) if is_heavy else power * 0.5
     first = [Accumulate("largest", LARGEST, load(SOURCE, place))]
     if stores_first:
         first.append(Store("out0", place, load(SOURCE, place)))  # type: ignore[arg-type]
@@ -71,13 +73,30 @@ def test_which_rows_overlap() -> None:
 def test_of_long_rows_only_the_first_pass_runs_beside_another() -> None:
     """Four rows at once, of 8 KB each, lie in the first-level cache, longer ones do not. Of those the last one has a turn of
     its own, in which no maximum is taken again; the longest ones are gone over in blocks."""
-    for extent, together in ((2048, ["exp(", "mul(out0["]), (2064, ["exp("]), (40_000, ["exp("])):
-        text = str(schedule(passes(extent), AVX512).kernel)
+    for extent, together in ((2048, ["erf(", "mul(out0["]), (2064, ["erf("]), (40_000, ["erf("])):
+        text = str(schedule(passes(extent, heavy="erf"), AVX512).kernel)
         first, among, last = text.split("for row in")[1:]
         beside = next(part for part in among.split("for column in") if "maxnum= in0[" in part)
-        assert [part for part in ("exp(", "mul(out0[") if part in beside] == together, text
-        assert "maxnum= in0[" in first and "exp(" not in first
-        assert "maxnum= in0[" not in last and ("exp(" in last) == (extent > 2048)
+        assert [part for part in ("erf(", "mul(out0[") if part in beside] == together, text
+        assert "maxnum= in0[" in first and "erf(" not in first
+        assert "maxnum= in0[" not in last and ("erf(" in last) == (extent > 2048)
+
+
+def test_blocks_of_a_row_overlap_like_rows() -> None:
+    """Of eight blocks and a half the maximum of each full one is taken beside the exponentials of the one before; what
+    comes after the last one is asked for, if anything is."""
+    text = str(schedule(passes(8_700), replace(AVX512, cpu="znver5")).kernel)
+    first, among, rest = text.split("for column.part in")[1:4]
+    assert first.startswith(" 0..1:") and "maxnum= in0[" in first and "exp(" not in first
+    assert among.startswith(" 0..8:")
+    beside = among.split("for column in")[1]
+    assert "min(7, column.part + 1)" in beside and "exp(" in beside
+    assert rest.startswith(" 8..9:")
+    assert "fetch" not in text
+    in_memory = replace(passes(8_700), units=4096)
+    fetched = str(schedule(in_memory, replace(AVX512, cpu="znver5")).kernel)
+    assert "fetch in0[column + 1024*column.part + 8700*row + 1536]" in fetched
+    assert "to write" not in fetched
 
 
 @pytest.mark.parametrize(

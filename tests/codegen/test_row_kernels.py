@@ -321,7 +321,7 @@ def test_what_comes_next_is_asked_for_while_a_row_is_computed(target: Target, mo
         second = ["fetch in0[1024*i0 + i1 + 1040]", "fetch out0[1024*i0 + i1 + 528] to write"]
         assert sorted(found) == sorted(["fetch in0[1024*i0 + i1 + 1024]", written, *second])
         return
-    overlapped = "fetch in0[i1 + 1024*min(i0 + 1, range.stop + -1) + 512]"  # the pass that reads a row first
+    overlapped = "fetch in0[1024*i0 + i1 + 1536]"  # the pass that reads a row first
     assert found[0] == "fetch in0[1024*i0 + i1 + 512]"
     assert found.count(overlapped) == found.count(written) == 1
 
@@ -353,9 +353,13 @@ def test_what_lies_between_rows_is_not_asked_for() -> None:
     assert "fetch out0[320*i + j + 320] to write" in found
 
 
-def test_rows_that_fill_the_cache_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = fetches("softmax", 8, 100_000, AVX512, monkeypatch)
-    assert found == ["fetch out0[100000*i0 + i1 + 512] to write"] * 2, "the last row has a copy of its own"
+def test_of_rows_that_fill_the_cache_blocks_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next block, also of the next row; the result's memory once, where it is written first."""
+    assert fetches("softmax", 8, 100_000, AVX2, monkeypatch) == []
+    found = fetches("softmax", 8, 102_400, AVX512, monkeypatch)
+    place = "102400*i0 + i1 + 1024*i1.part"
+    assert found[0] == f"fetch in0[{place} + 512]" and f"fetch in0[{place} + 1536]" in found
+    assert found.count(f"fetch out0[{place} + 512] to write") == 1
 
 
 def test_nothing_is_asked_for_that_fits_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
