@@ -57,6 +57,8 @@ MANY_REGISTERS = 32
 """With fewer, the constants of one exponential fill them."""
 SHORT_ROW = 16
 """Rows of at most so many vectors are worked on side by side where registers are many, so their turns need not be."""
+FEWEST_LANES = 4
+"""Vectors of fewer are no quicker, and not known to every instruction."""
 LONG_ROW = 4
 """Vectors that every accumulator must get at least; shorter rows are worked on side by side (see `interleave`)."""
 
@@ -89,8 +91,10 @@ class _Vectoriser:
         is_built = _is_scattered(loop) and body_operations(loop.body) <= LIGHT  # vectors would be built by lane
         if is_built or not _is_linear(loop) or _stores_in_place(loop):
             return _inside(nest[:-1], [replace(loop, lanes=0)])
-        lanes = self.lanes(loop)
         accumulators = _accumulators(loop)
+        lanes = self.lanes(loop)
+        if accumulators:
+            lanes = _filled(lanes, loop)
         scans = [statement for statement in loop.body if isinstance(statement, Scan)]
         vectors = {name: f"{name}.v" for name in (*(a.name for a in accumulators), *(s.carry for s in scans))}
         wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
@@ -145,6 +149,15 @@ class _Vectoriser:
             for value in values_of(statement):
                 sizes.extend(leaf.dtype.itemsize for leaf in leaves(value) if leaf.op in ("load", "local"))
         return self.target.vector_bytes // (8 if sizes and min(sizes) >= 8 else 4)
+
+
+def _filled(lanes: int, loop: Loop) -> int:
+    """As many lanes as a row that is shorter than a vector fills: what is left of it becomes one element in fewer steps,
+    by the same additions."""
+    length = loop.stop - loop.start
+    while lanes > FEWEST_LANES and isinstance(length, int) and length <= lanes // 2:
+        lanes //= 2
+    return lanes
 
 
 def _nest(loop: Loop) -> list[Loop] | None:

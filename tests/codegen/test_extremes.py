@@ -76,6 +76,13 @@ def test_lanes_become_one_without_looking_for_nan_at_every_step(target: Target) 
     assert text.count("fcmp uno") == 3 * rows > 0
 
 
+@pytest.mark.parametrize(("length", "lanes"), [(2, 4), (3, 4), (5, 8), (8, 8), (9, 16), (16, 16)])
+def test_short_rows_take_as_many_lanes_as_they_fill(length: int, lanes: int) -> None:
+    """Fewer lanes become one element in fewer steps."""
+    scheduled = schedule(extreme("maximum", length, FLOAT32), AVX512).kernel
+    assert f"best.v<{lanes}>" in str(scheduled)
+
+
 @pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
 @pytest.mark.parametrize("op", ["maximum", "minimum"])
 def test_of_two_zeros_an_element_alone_becomes_the_one_that_lanes_become(op: str, target: Target) -> None:
