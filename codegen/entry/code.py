@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from optc.codegen.entry.layout import PREFIX
 from optc.codegen.entry.python_layout import HEADER
-from optc.codegen.llvm import CALLS_ONLY, Block, Builder, Function, Module, Parameter, Value
+from optc.codegen.llvm import CALLS_ONLY, WRITTEN_OUT, Block, Builder, Function, Module, Parameter, Value
 from optc.codegen.machine import loader
 
 
@@ -23,7 +23,7 @@ class Code:
 
     def __init__(self) -> None:
         self.common, self.rare = Module("entry"), Module("entry_rare")
-        self.rare.remark = CALLS_ONLY
+        self.common.remark, self.rare.remark = WRITTEN_OUT, CALLS_ONLY
         self.table: dict[str, int] = {}
         self.b: Builder
         self.refused: Block

@@ -64,19 +64,24 @@ def write_entry() -> bool:
     return True
 
 
-def compiled_entry() -> tuple[list[bytes], dict[str, int]]:
-    """The objects of the entry, and the positions in its table."""
-    common, table = jit.compile_generated(_NAME, _written)
-    rare, _ = jit.compile_generated("entry, rarely run", _written_rare)
-    return [rare, common], table
+def compiled_entry() -> tuple[bytes, dict[str, int]]:
+    """The object of what every call needs of the entry, and the positions in its table."""
+    return jit.compile_generated(_NAME, _written)
+
+
+def compiled_rest() -> bytes:
+    """The object of what only some calls need."""
+    return jit.compile_generated("entry, rarely run", _written_rare)[0]
 
 
 class _Loaded:
     """The code in memory with its table."""
 
     def __init__(self) -> None:
-        objects, table = compiled_entry()
-        self.library = jit.link(objects)
+        runtime()
+        rare = compiled_rest()
+        common, table = compiled_entry()  # last, for it takes longest, and another thread may be at it
+        self.library = jit.link([rare, common])
         self.entry = self.library.address(ENTRY)
         self.kept: list[object] = []
         self._positions = table

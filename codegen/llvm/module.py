@@ -48,8 +48,8 @@ WRITTEN_OUT = "; written out: passes would find next to nothing"
 class Module:
     """Functions, constants and declarations that are compiled together.  `str()` gives the text.
 
-    remark: CALLS_ONLY where its time goes to the functions of other modules that it calls, WRITTEN_OUT where its hot
-    loops are as they should be.
+    remark: CALLS_ONLY where its time goes to the functions of other modules that it calls, WRITTEN_OUT where it is as it
+    should be.
     """
 
     def __init__(self, name: str = "optc") -> None:

@@ -12,8 +12,8 @@ from optc.dataclass import dataclass
 
 PIPELINE = ("always-inliner", "sroa", "instcombine", "simplifycfg", "gvn", "instcombine", "simplifycfg", "dce")
 
-TIDYING = ("sroa", "simplifycfg")
-"""For kernels of products, which the emitter writes out: the others cost a fifth of their time and change next to nothing."""
+TIDYING = ("always-inliner", "sroa", "simplifycfg")
+"""For what the emitter writes out: the others cost a fifth of the time and change next to nothing."""
 
 LARGE_TEXT = 1 << 20
 """Longer modules are drivers of many calls, where LLVM's value numbering finds nothing and takes gigabytes to do so."""
@@ -33,8 +33,9 @@ class Effort:
 
 def effort_for(text: str, target: Target) -> Effort:
     """What a module is worth: one that does nothing but call kernels is emitted as fast as possible, without passes, and
-    so is, after them, a large driver, whose calls are many. Kernels of products are not scheduled once more after registers
-    are allocated (level 1), which takes LLVM a twelfth of its time and changes theirs by a hundredth, either way.
+    so is, after them, a large driver, whose calls are many. What is written out (kernels of products, the entry) is not scheduled
+    once more after registers are allocated (level 1): that takes LLVM a twelfth of its time and changes a product's by a
+    hundredth, either way.
 
     Not for Arm, where LLVM has another, younger selector for the first, and many processors work in order.
     """

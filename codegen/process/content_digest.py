@@ -42,6 +42,11 @@ def is_native(size: int) -> bool:
     return size >= _WORTH_BYTES
 
 
+def prepare() -> None:
+    """Have the native code compiled, if it is not yet."""
+    jit.compile_generated(_NAME, _written)
+
+
 def is_compiled() -> bool:
     """True where the native code is at hand, or in the disk cache."""
     return jit.is_generated(_NAME)

@@ -10,8 +10,9 @@ from functools import cache
 from threading import Thread
 
 from optc.codegen.entry import python_layout
-from optc.codegen.entry.native_entry import compiled_entry, write_entry
+from optc.codegen.entry.native_entry import compiled_entry, compiled_rest, write_entry
 from optc.codegen.machine import jit
+from optc.codegen.process import content_digest
 from optc.thread_count import get_num_threads
 
 
@@ -23,10 +24,13 @@ def begin() -> None:
 
 
 def _make() -> None:
+    """What takes longest, what is needed last, and then in the opposite order what the thread that waits makes."""
     from optc.codegen.process.context import compiled_runtime
     from optc.codegen.process.threads import compiled_pool
 
     compiled_entry()
+    content_digest.prepare()
+    compiled_rest()
     compiled_runtime()
     if os.name == "posix":
         compiled_pool(jit.host_target().triple)

@@ -331,6 +331,36 @@ def test_contents_are_digested_last_where_nothing_was_ever_compiled(monkeypatch:
     assert run_program(ORDER) == ["digest"]
 
 
+MAKING = """
+import threading
+import optc
+from optc.codegen.machine import jit
+
+order, made = {}, jit.compile_generated
+
+
+def watched(name, *arguments):
+    order.setdefault(threading.current_thread().name, []).append(name.split()[0])
+    return made(name, *arguments)
+
+
+jit.compile_generated = watched
+optc.compile(optc.nn.Linear(2, 2).eval())(optc.ones(1, 2))
+for thread in threading.enumerate():
+    if thread.name == "optc-compile":
+        thread.join()
+print(*dict.fromkeys(order["MainThread"]), "|", *order.get("optc-compile", ()))
+"""
+
+
+def test_who_waits_for_what_takes_longest_makes_the_rest_of_the_shared_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPTC_NUM_THREADS", "2")
+    order = run_program(MAKING)
+    waiting, helping = order[: order.index("|")], order[order.index("|") + 1 :]
+    assert waiting == ["pool", "runtime", "entry,", "entry"]
+    assert helping == ["entry", "content_sums", "entry,", "runtime", "pool"]
+
+
 class Holder(nn.Module):
     """A module that holds one tensor."""
 
