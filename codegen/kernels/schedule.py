@@ -21,6 +21,7 @@ from optc.codegen.kernels.kernel import Kernel, verify_kernel
 from optc.codegen.kernels.overlap import overlap
 from optc.codegen.kernels.parallelise import parallelise
 from optc.codegen.kernels.reorder import reorder
+from optc.codegen.kernels.tall_columns import split_tall_columns
 from optc.codegen.kernels.transposes import tile_transposes
 from optc.codegen.kernels.unroll import unroll
 from optc.codegen.kernels.vectorise import vectorise
@@ -36,6 +37,7 @@ SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "tile transposes": tile_transposes,
     "hoist": lambda kernel, target: hoist_invariants(kernel),
     "stream columns": stream_columns,
+    "tall columns": split_tall_columns,
     "vectorise": vectorise,
     "interleave": interleave,
     "fetch ahead": fetch_ahead,

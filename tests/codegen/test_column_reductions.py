@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 import optc
+from optc.codegen.kernels.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, load, local, verify_kernel
+from optc.codegen.kernels.tall_columns import split_tall_columns
+from optc.codegen.machine.host import AVX512, NEON
+from optc.ir.dims import symbol
+from optc.ir.dtypes import FLOAT32
+from optc.ops.scalar import function, literal, variable
 
-ROWS, COLUMNS = (1, 4, 5, 33), (1, 16, 127, 129, 200, 257, 2500)
+I, J, ROW_COUNT = symbol("i"), symbol("j"), symbol("rows")
+ROWS, COLUMNS = (1, 4, 5, 33, 131), (1, 3, 16, 30, 127, 129, 200, 257, 2500)
 REDUCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "sums": (lambda x: x.sum(0), lambda x: x.sum(0)),
     "of squares, added to means": (lambda x: (x * x).sum(0) + x.mean(0), lambda x: (x * x).sum(0) + x.mean(0)),
@@ -30,6 +37,21 @@ def test_agrees_with_numpy(name: str, columns: int) -> None:
         tensor = optc.from_numpy(x)
         found = optc.compile(ours, (tensor,), fallback="error")(tensor).numpy()
         np.testing.assert_allclose(found, expected(x.astype(np.float64)), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("columns", "sums"), [(3, 4), (16, 4), (17, 2), (32, 2), (33, 1), (64, 1)])
+def test_few_columns_have_several_sums_each(columns: int, sums: int) -> None:
+    """With one, every addition waits for the one before; more columns have others to wait for."""
+    x, out = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    add = function("add", variable(0, FLOAT32), variable(1, FLOAT32))
+    rows = Loop("i", 0, ROW_COUNT, 1, (Accumulate("total", add, load(x, I * columns + J)),))
+    body = (Define("total", literal(0.0, FLOAT32)), rows, Store("out", J, local("total", FLOAT32)))
+    kernel = Kernel("sums", (x, out), ("rows",), (Loop("j", 0, columns, 1, body, lanes=1),))
+    found = split_tall_columns(kernel, AVX512)
+    verify_kernel(found)
+    assert str(found).count("add= x[") == (sums + 1 if sums > 1 else 1)
+    assert f"total.s{sums - 1} = 0.0" in str(found) or sums == 1
+    assert (split_tall_columns(kernel, NEON) == kernel) == (columns > 8)
 
 
 def test_a_norm_of_each_channel_leaves_channels_beside_each_other() -> None:
