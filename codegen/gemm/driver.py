@@ -139,9 +139,16 @@ class _DriverWriter:
         if self.gemm.is_batched:
             batch = self._quotient(line, self.chunks)
             chunk = b.sub(line, b.mul(batch, self.chunks))
-        start = self._scaled(chunk, self.plan.rows) if _known(self.chunks) != 1 else b.constant("i64", 0)
-        stop = self.m if _known(self.chunks) == 1 else b.intrinsic("smin", "i64", b.add(start, self.plan.rows), self.m)
-        self._panels_of_rows(batch, start, stop, first, last)
+        rows = self._first_row(chunk), self._first_row(b.add(chunk, 1))
+        if _known(self.chunks) == 1:
+            rows = b.constant("i64", 0), self.m
+        self._panels_of_rows(batch, *rows, first, last)
+
+    def _first_row(self, chunk: Value) -> Value:
+        """Where a chunk of rows begins: all have about as many tiles, so that as many of them take about as long."""
+        tiles = self._ceiling(self.m, self.tile.rows)
+        first = self._quotient(self._product_of(tiles, chunk), self.chunks)
+        return self.b.intrinsic("smin", "i64", self._scaled(first, self.tile.rows), self.m)
 
     def _chunks_of_panel(self, line: Value, first: Value, last: Value) -> None:
         """Some chunks of rows times a panel of one product."""
@@ -149,9 +156,7 @@ class _DriverWriter:
         if self.gemm.is_batched:
             batch = self._quotient(line, self.panels)
             panel = b.sub(line, b.mul(batch, self.panels))
-        start = self._scaled(first, self.plan.rows)
-        stop = b.intrinsic("smin", "i64", self._scaled(last, self.plan.rows), self.m)
-        self._panels_of_rows(batch, start, stop, panel, b.add(panel, 1))
+        self._panels_of_rows(batch, self._first_row(first), self._first_row(last), panel, b.add(panel, 1))
 
     def _panels_of_rows(self, batch: Value | None, start: Value, stop: Value, first: Value, last: Value) -> None:
         """Rows `start` to `stop` times panels `first` to `last` of one product."""

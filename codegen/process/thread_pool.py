@@ -30,7 +30,7 @@ _WAKE_WORTH = 10 * OPERATIONS_PER_MICROSECOND
 
 _CHUNK_WORTH = 10 * OPERATIONS_PER_MICROSECOND
 _MOST_CHUNKS = 8
-"""A thread's range is claimed in up to eight chunks of at least 10 microseconds."""
+"""A thread's range is claimed in up to eight chunks of at least 10 microseconds, all of about as many units."""
 
 _LATE, _LATE_LIMIT = 8, 32
 """A job whose workers were stopped adds 8 to the score, any other takes 1 away; at 32 the pool rests."""
@@ -338,8 +338,12 @@ class _PoolModule:
         generation = b.and_(b.add(b.load("i64", place), 1), 0xFFFFFFFF)
         b.store(generation, place)
         by_work = b.udiv(b.udiv(operations, crew), _CHUNK_WORTH)
-        by_count = b.intrinsic("umin", "i64", b.udiv(count, crew), b.constant("i64", _MOST_CHUNKS))
-        chunks = b.intrinsic("umax", "i64", b.intrinsic("umin", "i64", by_work, by_count), b.constant("i64", 1))
+        each = b.udiv(count, crew)
+        least = b.intrinsic(
+            "umax", "i64", b.intrinsic("umin", "i64", by_work, b.constant("i64", _MOST_CHUNKS)), b.constant("i64", 1)
+        )
+        units = b.udiv(b.add(each, b.sub(least, 1)), least)
+        chunks = b.udiv(b.add(each, b.sub(units, 1)), units)
         processor = self.placement.processor(b)
         with b.for_loop(0, crew) as loop:
             number = b.sub(b.sub(crew, 1), loop.index)  # the workers first, they have the longer way

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
+from optc.codegen.gemm.driver import product_modules
 from optc.codegen.gemm.plan import Shape, plan_product
+from optc.codegen.gemm.product import Gemm
 from optc.codegen.gemm.tiles import Tile, choose_tile, last_columns, max_rows, split_evenly
 from optc.codegen.machine.host import AVX2, AVX512, GENERIC, NEON, Target
 
@@ -170,3 +173,17 @@ def test_chunks_fit_the_second_level_cache() -> None:
     for target, most in ((AVX512, 768 << 10), (AVX2, 384 << 10)):
         plan = plan_product(target, Shape("float", 2048, 2048, 512, "rows", "packed", 512))
         assert most * 3 // 4 < plan.rows * 512 * 4 <= most
+
+
+def test_chunks_can_be_shared_out() -> None:
+    """Twelve of them and not eleven, of as many tiles as the others but for one, so that no thread packs what another
+    packs, or has less to do."""
+    for rows, chunks in ((2048, 12), (4096, 24), (1024, 6)):
+        plan = plan_product(AVX512, Shape("float", rows, 1024, 2048, a_stride=2048))
+        gemm = Gemm("float", plan, rows, 1024, 2048)
+        assert -(-rows // gemm.plan.rows) == chunks
+        text = str(product_modules(gemm)[gemm.name])
+        tiles = -(-rows // gemm.tile.rows)
+        for place in re.findall(rf"(%\S+) = mul i64 {tiles}, ", text):
+            assert re.search(rf"= udiv i64 {place}, {chunks}$", text, re.MULTILINE)
+        assert text.count(f"mul i64 {tiles}, ") == 2

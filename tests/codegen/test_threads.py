@@ -35,7 +35,7 @@ def tasks() -> jit.Library:
     parameters = [Parameter("ptr", "words"), Parameter("i64", "start"), Parameter("i64", "stop")]
     thread = module.declare("pthread_self", "i64", [])
     sleep = module.declare("usleep", "i32", ["i32"])
-    for name in ("count_units", "slow_units", "stopped_units"):
+    for name in ("count_units", "slow_units", "measured_units", "stopped_units"):
         b = Builder(module.function(name, "void", parameters))
         words, start, stop = b.function.arguments
         with b.for_loop(start, stop) as loop:
@@ -47,7 +47,7 @@ def tasks() -> jit.Library:
                 is_owner = b.icmp("eq", b.load("i64", owner), b.call(thread))
                 b.call(sleep, b.select(is_owner, b.constant("i32", 200), b.constant("i32", 3000)))
             b.store(b.add(b.load("i64", unit), 1), unit)
-            b.store(b.call(thread), owner)
+            b.store(b.sub(stop, start) if name == "measured_units" else b.call(thread), owner)
             loop.yield_([])
         b.ret()
     b = Builder(module.function("long_units", "void", parameters))
@@ -118,6 +118,12 @@ def test_the_same_thread_gets_the_same_range(make_caller: Make) -> None:
     worker = next(thread for thread in last if thread != me)
     assert first.count(me) > 5
     assert last.count(worker) > 5
+
+
+@pytest.mark.parametrize(("count", "lengths"), [(24, {2}), (16, {1}), (34, {2, 3}), (200, {12, 13})])
+def test_ranges_that_are_claimed_have_as_many_units_each(make_caller: Make, count: int, lengths: set[int]) -> None:
+    """At most eight for each thread, and as few as that many units make."""
+    assert set(make_caller(2).counts(count, task="measured_units")[1]) == lengths
 
 
 def test_no_thread_is_made_for_little_work(make_caller: Make) -> None:
