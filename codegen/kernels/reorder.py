@@ -20,26 +20,25 @@ from optc.codegen.kernels.kernel import (
     values_of,
     with_loops,
 )
-from optc.codegen.machine.host import Target
+from optc.codegen.kernels.vectorise import FEWEST_LANES
 from optc.ops.scalar import nodes
 
 
-def reorder(kernel: Kernel, target: Target) -> Kernel:
+def reorder(kernel: Kernel) -> Kernel:
     """Exchange the loop that lanes run along with one around it, along which operands have no gaps."""
-    return replace(kernel, body=with_loops(kernel.body, lambda loop: [_reordered(kernel, loop, target)]))
+    return replace(kernel, body=with_loops(kernel.body, lambda loop: [_reordered(kernel, loop)]))
 
 
-def _reordered(kernel: Kernel, loop: Loop, target: Target) -> Loop:
+def _reordered(kernel: Kernel, loop: Loop) -> Loop:
     nest = _nest(loop)
     if len(nest) < 2 or not any(isinstance(statement, Loop) for statement in nest[-1].body):
         return loop
     along = nest[-1]
     if _scattered_reads(along, along.variable) == 0 or not turns_are_independent(kernel, along):
         return loop
-    width = target.vector_bytes // 4
     for place, across in enumerate(nest[:-1]):
         extent = across.stop - across.start
-        is_long = not isinstance(extent, int) or extent >= width
+        is_long = not isinstance(extent, int) or extent >= FEWEST_LANES
         if is_long and _scattered_reads(along, across.variable) == 0 and turns_are_independent(kernel, across):
             return _exchanged(nest, place)
     return loop

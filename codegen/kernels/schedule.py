@@ -30,7 +30,7 @@ from optc.dataclass import dataclass
 
 SCHEDULES: dict[str, Callable[[Kernel, Target], Kernel]] = {
     "fuse sums": fuse_sums,
-    "reorder": reorder,
+    "reorder": lambda kernel, target: reorder(kernel),
     "parallelise": parallelise,
     "block maxima": block_maxima,
     "block reductions": lambda kernel, target: block_reductions(kernel),

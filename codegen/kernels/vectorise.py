@@ -95,6 +95,8 @@ class _Vectoriser:
         lanes = self.lanes(loop)
         if accumulators:
             lanes = _filled(lanes, loop)
+        if not _is_dense(loop):
+            lanes = _whole(lanes, loop)
         scans = [statement for statement in loop.body if isinstance(statement, Scan)]
         vectors = {name: f"{name}.v" for name in (*(a.name for a in accumulators), *(s.carry for s in scans))}
         wide = replace(loop, body=tuple(_renamed(s, vectors) for s in loop.body), lanes=lanes, step=lanes)
@@ -131,6 +133,8 @@ class _Vectoriser:
             last, dtype = f"{scan.carry}.last", scan.value.dtype
             inner.append(Fold(last, f"{scan.carry}.v", variable(0, dtype)))
             inner.append(Assign(scan.carry, local(last, dtype)))
+        if not scans and not _accumulators(wide):
+            stop = _append_narrower(inner, replace(wide, start=stop))
         _append_loop(inner, replace(scalar, start=stop))
 
     def has_masks(self, lanes: int) -> bool:
@@ -156,6 +160,14 @@ def _filled(lanes: int, loop: Loop) -> int:
     by the same additions."""
     length = loop.stop - loop.start
     while lanes > FEWEST_LANES and isinstance(length, int) and length <= lanes // 2:
+        lanes //= 2
+    return lanes
+
+
+def _whole(lanes: int, loop: Loop) -> int:
+    """As many lanes as fill a vector at least once, where what does not fill one is done one by one."""
+    length = loop.stop - loop.start
+    while lanes > FEWEST_LANES and isinstance(length, int) and length < lanes:
         lanes //= 2
     return lanes
 
@@ -206,6 +218,16 @@ def _part(name: str, number: int) -> str:
 def _append_loop(body: list[Statement], loop: Loop) -> None:
     if loop.start != loop.stop:
         body.append(loop)
+
+
+def _append_narrower(inner: list[Statement], rest: Loop) -> Dim:
+    """What does not fill a vector in vectors of half the lanes, of a quarter; where they end."""
+    start, lanes = rest.start, rest.lanes // 2
+    while lanes >= FEWEST_LANES and isinstance(rest.stop - start, int):
+        stop = _rounded(start, rest.stop, lanes)
+        _append_loop(inner, replace(rest, start=start, stop=stop, lanes=lanes, step=lanes))
+        start, lanes = stop, lanes // 2
+    return start
 
 
 def _rounded(start: Dim, stop: Dim, step: int) -> Dim:

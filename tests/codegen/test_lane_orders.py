@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +11,18 @@ import pytest
 
 import optc
 from optc.codegen.kernels.emitter import emit_kernel
-from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Store, load, verify_kernel
+from optc.codegen.kernels.kernel import Accumulate, Buffer, Define, Kernel, Loop, Store, load, local, verify_kernel
 from optc.codegen.kernels.schedule import schedule
 from optc.codegen.llvm import Module
 from optc.codegen.machine.host import AVX2, AVX512, Target
 from optc.ir.dims import symbol
 from optc.ir.dtypes import BOOL, FLOAT32, FLOAT64, UINT8, DType
 from optc.nn import functional
+from optc.ops.scalar import function, literal, variable
 from tests.codegen.test_kernels import EXTENTS, TARGETS, run_native, whole_range
 
 I, N = symbol("i"), symbol("n")
+BOTH = variable(0, FLOAT32), variable(1, FLOAT32)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=["host", "avx2", "generic"])
@@ -62,6 +65,27 @@ def test_lanes_run_where_windows_lie(name: str) -> None:
         np.testing.assert_allclose(fast(other).numpy(), program(other).numpy(), rtol=1e-5, atol=1e-6)
     found = [kernel for kernel in fast.kernels if {"aten::amax", "aten::sum"} & set(kernel.operators)]
     assert found and all("schedule: reorder" in kernel.notes and "lanes" in kernel.text for kernel in found)
+
+
+@pytest.mark.parametrize(("extent", "lanes"), [(28, {8, 4}), (30, {8, 4}), (14, {4}), (9, {4})])
+def test_small_images_are_pooled_in_vectors_of_fewer_lanes(extent: int, lanes: set[int]) -> None:
+    """Of 28 rows and columns 14 are left, which fill no vector of sixteen lanes: eight, four, and two alone."""
+    x, out = Buffer("x", FLOAT32, "input"), Buffer("out", FLOAT32, "output")
+    size, channel = extent // 2, symbol("c")
+    largest = function("maximum", *(load(x, channel * extent + I * 2 + number) for number in (0, 1)))
+    window = Loop("k", 0, 1, 1, (Accumulate("best", function("maximum", *BOTH), largest),))
+    body = (Define("best", literal(-np.inf, FLOAT32)), window, Store("out", I * 40 + channel, local("best", FLOAT32)))
+    channels = Loop("c", 0, 40, 1, body, lanes=1)
+    kernel = Kernel("pool", (x, out), (), (Loop("i", 0, size, 1, (channels,)),))
+    verify_kernel(kernel)
+    for target in (AVX512, AVX2):
+        text = str(schedule(kernel, target).kernel)
+        assert {int(found) for found in re.findall(r"lanes (\d+)", text)} == lanes
+    images = np.random.default_rng(extent).standard_normal(40 * extent).astype(np.float32)
+    scheduled, found = schedule(kernel, AVX2).kernel, np.zeros(size * 40, np.float32)
+    run_native(scheduled, AVX2, [images, found], whole_range(scheduled, {}))
+    pooled = images.reshape(40, extent)[:, : size * 2].reshape(40, size, 2).max(-1)
+    np.testing.assert_array_equal(found.reshape(size, 40), pooled.T)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
