@@ -1,9 +1,9 @@
 """Small functions that find out what the machine can do: multiply-adds per second, bytes per second, clock ticks.
 
 `multiply_adds(i64 turns)` keeps the fused multiply-add units busy from registers alone; a turn is
-`operations_per_turn` floating-point operations. `read_memory(ptr memory, i64 bytes, i64 turns)` reads memory
-from start to end, again and again; `bytes` is a multiple of `READ_BYTES`. Both return something that depends on all their
-work, so that none of it can be left out. `ticks()` reads the counter that profiled code reads.
+`operations_per_turn` floating-point operations. `read_memory(ptr memory, i64 bytes, i64 turns, i64 back)` reads memory
+from start to end, again and again, or if `back` is 1 every other time piece by piece from the last to the first; `bytes`
+is a multiple of `READ_BYTES`, and then of `PIECE_BYTES`. Both return something that depends on all their work, so that none of it can be left out. `ticks()` reads the counter that profiled code reads.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from optc.codegen.machine.host import Target
 
 READ_BYTES = 1024
 """What one turn of the reading loop takes in: enough independent loads for every processor."""
+
+PIECE_BYTES = 16 << 10
+"""Long enough for a processor to see that it is read forwards."""
 
 _ACCUMULATORS = 12
 """Independent multiply-adds: more than latency times units (4 x 2), and they fit 16 registers with both factors."""
@@ -66,25 +69,35 @@ def _multiply_add(b: Builder, target: Target, total: Value, by: Value) -> Value:
 
 
 def _read_memory(made: Module, target: Target) -> None:
-    parameters = [Parameter("ptr", "memory", "readonly nonnull"), Parameter("i64", "bytes"), Parameter("i64", "turns")]
+    parameters = [
+        Parameter("ptr", "memory", "readonly nonnull"), Parameter("i64", "bytes"), Parameter("i64", "turns"),
+        Parameter("i64", "back"),
+    ]  # fmt: skip
     function = made.function("read_memory", "i64", parameters)
-    memory, bytes_, turns = function.arguments
+    memory, bytes_, turns, back = function.arguments
     lanes = target.vector_bytes // 8
     vector = f"<{lanes} x i64>"
     vectors = READ_BYTES // target.vector_bytes
     b = Builder(function)
     zero = b.constant(vector, 0)
     parts = min(8, vectors)
+    turning = b.icmp("ne", back, 0)
+    piece = b.select(turning, b.constant("i64", PIECE_BYTES), bytes_)
     with b.for_loop(0, turns, carried=[zero] * parts) as turn:
-        with b.for_loop(0, bytes_, READ_BYTES, carried=turn.carried) as loop:
-            sums = list(loop.carried)
-            start = b.gep("i8", memory, loop.index)
-            for number in range(vectors):
-                read = b.load(vector, b.gep("i8", start, number * target.vector_bytes), 64)
-                sums[number % parts] = b.xor(sums[number % parts], read)
-            loop.yield_(sums)
+        from_last = b.and_(turning, b.icmp("ne", b.and_(turn.index, 1), 0))
+        with b.for_loop(0, bytes_, piece, carried=turn.carried) as pieces:
+            begin = b.select(from_last, b.sub(b.sub(bytes_, piece), pieces.index), pieces.index)
+            with b.for_loop(0, piece, READ_BYTES, carried=pieces.carried) as loop:
+                sums = list(loop.carried)
+                start = b.gep("i8", memory, b.add(begin, loop.index))
+                # Added up: LLVM would combine the lines of two places by one xor, and read them out of order.
+                for number in range(vectors):
+                    read = b.load(vector, b.gep("i8", start, number * target.vector_bytes), 64)
+                    sums[number % parts] = b.add(sums[number % parts], read)
+                loop.yield_(sums)
+            pieces.yield_(loop.results)
         # A turn must not look like the one before it, or one would be enough.
-        turn.yield_([b.add(total, 1) for total in loop.results])
+        turn.yield_([b.add(total, 1) for total in pieces.results])
     total = turn.results[0]
     for other in turn.results[1:]:
         total = b.xor(total, other)

@@ -130,16 +130,30 @@ def read_rate(bytes_: int) -> float:
     from optc.codegen.machine.probes import READ_BYTES
 
     size = max(bytes_ // READ_BYTES, 1) * READ_BYTES
-    memory = mmap.mmap(-1, size + _HUGE_PAGE)
+    mapping = mmap.mmap(-1, size + _HUGE_PAGE)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    array = np.frombuffer(memory, np.uint8)
+        mapping.madvise(mmap.MADV_HUGEPAGE)
+    array = np.frombuffer(mapping, np.uint8)
     array[:] = 1  # untouched pages would all be the same zeros
-    address = array.ctypes.data + -array.ctypes.data % _HUGE_PAGE
-    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    function = prototype(probes().address("read_memory"))
+    start = -array.ctypes.data % _HUGE_PAGE
     turns = max(1, (1 << 20) // size)
-    return size * turns / fastest(lambda: function(address, size, turns))
+    return size * turns / fastest(reading_runner(array[start : start + size], turns))
+
+
+def reading_runner(memory: np.ndarray[Any, Any], turns: int, *, back: bool = False) -> Callable[[], Any]:
+    """A function that does nothing but read an array so many times; it starts at a multiple of 64 bytes, and what is no
+    multiple of `READ_BYTES` (`PIECE_BYTES`) is left.
+
+    back: every other time from its last piece to the first, so that a cache that is a little too small still has most.
+    """
+    from optc.codegen.machine.probes import PIECE_BYTES, READ_BYTES
+
+    prototype = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+    function = prototype(probes().address("read_memory"))
+    unit = PIECE_BYTES if back else READ_BYTES
+    arguments = memory.ctypes.data, memory.nbytes // unit * unit, turns, int(back)
+    function.memory = memory  # type: ignore[attr-defined]  # it must live as long
+    return lambda: function(*arguments)
 
 
 def fastest(run: Callable[[], Any]) -> float:
