@@ -147,17 +147,19 @@ def running_extreme(driver: Driver, node: Node, operator: Operator) -> None:
     better = seen >= best if greatest else seen <= best
     taken = local("taken", dtypes.BOOL)
     if work.kind == "float":
-        better = seen.not_equal(seen) | (better & best.equal(best))
+        better = seen.not_equal(seen) | better
+    extreme = MAXIMUM if greatest else MINIMUM
     strides = values.strides if values.shape else (1,)
     turn: tuple[Statement, ...] = (
         Define("element", element),
         Define("taken", better),
-        Assign("best", select(taken, seen, best)),
+        # Not a choice by what is taken: the next element waits for this one, and for nothing else.
+        Assign("best", extreme.combine(best, seen)),
         Assign("place", select(taken, index_value(symbol(f"i{axis}")), place)),
         Store("out0", place_of(strides), best.cast(values.dtype)),
         Store("out1", place_of(strides), place),
     )
-    first = (MAXIMUM if greatest else MINIMUM).identity(work)
+    first = extreme.identity(work)
     row: tuple[Statement, ...] = (
         Define("best", literal(first, work)),
         Define("place", literal(0, dtypes.INT64)),
