@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -191,6 +192,11 @@ def _greatest(left: list[Any], right: list[Any]) -> list[Any]:
     return max(right, left)
 
 
+def _total(items: list[Any], start: Any) -> Any:
+    """One addition after the other: Python's `sum` corrects its rounding errors from 3.12 on."""
+    return reduce(add, items, start)
+
+
 def _contains_rule(items: Any, element: Any) -> Any:
     if isinstance(items, Unknown) or not is_concrete(element) or not all(map(is_concrete, items)):
         return unknown(BOOL)
@@ -245,7 +251,7 @@ for _type in ("int", "float", "bool", "str"):
         declare_host("aten::any.str(str[] self) -> bool", any, _LISTS)
         continue
     declare_host(f"aten::sum.{_type}({_type}[] self) -> {'float' if _type == 'float' else 'int'}",
-                 lambda items, start=0.0 if _type == "float" else 0: sum(items, start), _LISTS)  # fmt: skip
+                 partial(_total, start=0.0 if _type == "float" else 0), _LISTS)  # fmt: skip
     declare_host(f"aten::all.{_type}({_type}[] self) -> bool", all, _LISTS)
     declare_host(f"aten::any.{_type}({_type}[] self) -> bool", any, _LISTS)
     for _name, _choose in (("min", min), ("max", max)):

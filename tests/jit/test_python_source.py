@@ -111,7 +111,7 @@ def test_a_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
     assert (source.text.count("\n"), source.first_line) == (3, 3)
 
 
-@pytest.mark.parametrize("thing", [len, functools.partial(len), eval("lambda x: x")])
+@pytest.mark.parametrize("thing", [len, functools.partial(len), eval(compile("lambda x: x", "<nowhere>", "eval"))])
 def test_what_has_no_source_is_refused(thing: Callable[..., Any]) -> None:
     with pytest.raises(ScriptError, match="Can't get source for"):
         read_source(thing)

@@ -126,11 +126,11 @@ class ClassCompiler:
 
 
 def _is_synthesized(class_: type, name: str) -> bool:
-    """True for methods that `@dataclass` made."""
+    """True for methods that `@dataclass` made, or took from its own module (`__replace__` from Python 3.13 on)."""
     if not dataclasses.is_dataclass(class_):
         return False
-    code = inspect.unwrap(vars(class_)[name]).__code__
-    return not code.co_filename.endswith(".py")
+    file = inspect.unwrap(vars(class_)[name]).__code__.co_filename
+    return not file.endswith(".py") or file == dataclasses.__file__
 
 
 def _class_of(compiler: ClassCompiler, type_: ClassType) -> type | None:
