@@ -175,10 +175,11 @@ def running_extreme(driver: Driver, node: Node, operator: Operator) -> None:
 
 
 def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
-    """cumsum, cumprod and logcumsumexp."""
+    """cumsum, cumprod and logcumsumexp; of single precision in double, as in PyTorch: a rounding error goes into all elements
+    that follow."""
     source, axis = _source(driver, node, abstract(node.inputs[1]))
     result = driver.allocate(node.output)
-    work = compute_type(result.dtype)
+    work = dtypes.FLOAT64 if result.dtype == dtypes.FLOAT32 else compute_type(result.dtype)
     combination, neutral = _RUNNING[operator.schema.name]
     read = Buffer("in0", source.dtype, "input")
     element = load(read, place_of(source.strides)).cast(work)

@@ -490,3 +490,20 @@ def test_instructions_of_turns_abreast_take_turns() -> None:
     assert len(steps) >= 16
     for (result, _), (_, operands) in pairwise(steps):
         assert result not in re.split("[ ,]+", operands)
+
+
+EXACT: dict[str, Callable[[Any, int], Any]] = {
+    "cumsum": np.cumsum,
+    "cumprod": np.cumprod,
+    "logcumsumexp": lambda x, axis: np.logaddexp.accumulate(x, axis),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("dim", [0, 1])
+def test_running_totals_of_single_precision_are_kept_in_double(name: str, dim: int) -> None:
+    x = np.random.default_rng(0).standard_normal((5000, 7) if dim == 0 else (7, 5000)).astype(np.float32)
+    x = (1 + x / 100).astype(np.float32) if name == "cumprod" else x
+    found = optc.compile(lambda x: getattr(optc, name)(x, dim), (optc.from_numpy(x),))(x)
+    expected = EXACT[name](x.astype(np.float64), dim)
+    assert np.max(np.abs(np.asarray(found) - expected) / np.spacing(np.abs(expected).astype(np.float32))) < 1
