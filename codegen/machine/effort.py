@@ -33,19 +33,21 @@ class Effort:
 
 def effort_for(text: str, target: Target) -> Effort:
     """What a module is worth: one that does nothing but call kernels is emitted as fast as possible, without passes, and
-    so is, after them, a large driver, whose calls are many. What is written out (kernels of products, the entry) is not scheduled
-    once more after registers are allocated (level 1): that takes LLVM a twelfth of its time and changes a product's by a
-    hundredth, either way.
+    so is, after them, a large driver, whose calls are many. The rest is not scheduled once more after registers are
+    allocated (level 1): that takes LLVM a twentieth to a twelfth of its time, and changes that of kernels by some hundredths,
+    either way.
 
     Not for Arm, where LLVM has another, younger selector for the first, and many processors work in order.
     """
     is_large = len(text) > LARGE_TEXT
-    passes = tuple(name for name in PIPELINE if name != "gvn") if is_large else PIPELINE
-    is_driver = target.is_x86 and _DRIVER.search(text) is not None
+    passes: tuple[str, ...] = TIDYING if WRITTEN_OUT in text else PIPELINE
+    if is_large:
+        passes = tuple(name for name in passes if name != "gvn")
+    if not target.is_x86:
+        return Effort(passes, 2)
+    is_driver = _DRIVER.search(text) is not None
     if is_driver and is_large:
         return Effort(passes, 0)
-    if is_driver and _COMPUTES.search(text) is None or target.is_x86 and CALLS_ONLY in text:
+    if is_driver and _COMPUTES.search(text) is None or CALLS_ONLY in text:
         return Effort((), 0)
-    if WRITTEN_OUT in text:
-        return Effort(TIDYING, 1 if target.is_x86 else 2)
-    return Effort(passes, 2)
+    return Effort(passes, 1)
