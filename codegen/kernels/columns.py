@@ -101,19 +101,30 @@ class _Streaming:
 
 
 def _kept_types(body: tuple[Statement, ...]) -> dict[str, DType]:
-    """The locals that outlive the part of the body that defines them; every loop ends one."""
-    part = 0
+    """The locals that outlive the part of the body that defines them."""
     defined: dict[str, tuple[int, DType]] = {}
     kept: dict[str, DType] = {}
-    for statement in body:
-        part += isinstance(statement, Loop)
-        for name in _locals_of(statement):
-            if name in defined and defined[name][0] != part:
-                kept[name] = defined[name][1]
-        if isinstance(statement, Define):
-            defined[statement.name] = (part, statement.value.dtype)
-        part += isinstance(statement, Loop)
+    for part, run in enumerate(_parts(body)):
+        for statement in run:
+            for name in _locals_of(statement):
+                if name in defined and defined[name][0] != part:
+                    kept[name] = defined[name][1]
+            if isinstance(statement, Define):
+                defined[statement.name] = (part, statement.value.dtype)
     return kept
+
+
+def _parts(body: tuple[Statement, ...]) -> list[list[Statement]]:
+    """What there will be loops over columns for: runs of statements, and innermost loops."""
+    parts: list[list[Statement]] = [[]]
+    for statement in body:
+        if not isinstance(statement, Loop):
+            parts[-1].append(statement)
+            continue
+        is_innermost = not any(isinstance(inner, Loop) for inner in statement.body)
+        parts += [[statement]] if is_innermost else _parts(statement.body)
+        parts.append([])
+    return parts
 
 
 def _locals_of(statement: Statement) -> Iterator[str]:

@@ -41,7 +41,13 @@ def _sums(columns: Loop, lanes: int) -> int:
 
 def _split(body: tuple[Statement, ...], count: int) -> tuple[Statement, ...]:
     known = first_values(body)
-    return with_loops(body, lambda rows: _with_sums(rows, known, count) if _is_tall(rows, known, count) else [rows])
+
+    def change(rows: Loop) -> list[Statement]:
+        if any(isinstance(statement, Loop) for statement in rows.body):
+            return [replace(rows, body=_split(rows.body, count))]
+        return _with_sums(rows, known, count) if _is_tall(rows, known, count) else [rows]
+
+    return with_loops(body, change)
 
 
 def _is_tall(rows: Loop, known: dict[str, Expr], count: int) -> bool:

@@ -64,3 +64,12 @@ def test_a_norm_of_each_channel_leaves_channels_beside_each_other() -> None:
     compiled = optc.compile(layers, (x,), fallback="error")
     np.testing.assert_allclose(compiled(x).detach().numpy(), layers(x).detach().numpy(), rtol=1e-4, atol=1e-4)
     assert sum(kernel.operators == ["copy"] for kernel in compiled.kernels) <= 1
+
+
+@pytest.mark.parametrize("is_dynamic", [False, True])
+@pytest.mark.parametrize("shape", [(20000, 33), (20000, 3), (20000, 300)])
+def test_sums_of_tall_columns_are_as_good_as_those_of_rows(shape: tuple[int, int], is_dynamic: bool) -> None:
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    found = optc.compile(lambda x: x.sum(0), (optc.from_numpy(x),), dynamic=is_dynamic)(x)
+    exact = x.sum(0, dtype=np.float64)
+    assert np.max(np.abs(np.asarray(found) - exact) / exact) < 6e-7
