@@ -27,7 +27,7 @@ from optc.codegen.kernels.kernel import (
     with_loops,
 )
 from optc.ir.dims import Dim, minimum, symbol
-from optc.ops.scalar import Expr
+from optc.ops.scalar import Expr, nodes
 
 BLOCK = 1 << 14
 """Elements that are reduced in one go: 64 kilobytes of float32, which lie in the second cache."""
@@ -54,7 +54,8 @@ def _cut(body: tuple[Statement, ...], outer: dict[str, Expr], around: tuple[str,
     def change(loop: Loop) -> list[Statement]:
         is_column = _goes_down_columns(loop, around)
         length = _column_block_length(loop) if is_column else _block_length(loop)
-        if (is_column or loop.lanes == 1) and _has_blocks(loop, length) and accumulators(loop, known):
+        is_cut = (is_column or loop.lanes == 1) and _has_blocks(loop, length) and not _tells_totals(loop)
+        if is_cut and accumulators(loop, known):
             return [_in_blocks(loop, known, length)]
         return [replace(loop, body=_cut(loop.body, known, (*around, loop.variable)))]
 
@@ -74,6 +75,13 @@ def _goes_down_columns(loop: Loop, around: tuple[str, ...]) -> bool:
         stride_of(index, loop.variable) not in (0, 1) and any(stride_of(index, outer) == 1 for outer in around)
         for _, index in read
     )
+
+
+def _tells_totals(loop: Loop) -> bool:
+    """True where turns use what was reduced so far: those of running sums."""
+    reduced = {statement.name for statement in loop.body if isinstance(statement, Accumulate)} - defined(loop.body)
+    read = (node.value for s in loop.body for value in values_of(s) for node in nodes(value) if node.op == "local")
+    return any(name in reduced for name in read)
 
 
 def first_values(body: tuple[Statement, ...]) -> dict[str, Expr]:
