@@ -21,8 +21,12 @@ GROUPS = 16
 FEW = 64
 """So many of the largest elements are kept in a list while a row is read once; for more, rows are sorted."""
 
-OPERATIONS = 24
-"""Instructions per element of a sorted row, about."""
+OPERATIONS = 240
+"""What an element of a sorted row takes, in the operations of vectors that `Frame.call_split` counts: 160 to 200 in rows of
+two to eight elements, 320 to 1000 in longer ones."""
+
+OPERATIONS_OF_FEW = 60
+"""The same where rows are read once to keep a few elements."""
 
 
 def sort(driver: Driver, node: Node, operator: Operator) -> None:
@@ -73,7 +77,8 @@ class _Sorting:
         pointers = [beside.pointer, *(result.pointer for result in outputs), scratch]
         arguments = [*pointers, n, k, count, emit_dim(b, groups, driver.symbols)]
         with driver.timed(self.order.name, [self.node.kind], lambda: _work(source, values)):
-            driver.call_split(declared, arguments, groups, rows * self.extent * OPERATIONS)
+            each = OPERATIONS_OF_FEW if self.order.few else OPERATIONS
+            driver.call_split(declared, arguments, groups, rows * self.extent * each)
         text = f"{self.order.name}({rows} rows of {self.extent}, {self.k} of each)"
         driver.kernels.append(KernelRecord(self.order.name, [self.node.kind], text))
         for mine, result in zip(outputs, (values, places)):
