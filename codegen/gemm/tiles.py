@@ -10,6 +10,7 @@ import math
 
 from optc.codegen.machine.host import Target
 from optc.dataclass import dataclass
+from optc.ir.dims import Dim
 
 _BYTES = {"float": 4, "double": 8, "half": 2, "bfloat": 2, "i64": 8, "i32": 4, "i16": 2, "i8": 1}
 
@@ -181,3 +182,9 @@ def _cycles(rows: int, vectors: float) -> float:
     """
     loads = rows + math.ceil(vectors)
     return max(rows * vectors / 2, loads / 2, vectors, 4) + 0.02 * loads + 0.05
+
+
+def rows_to_count(target: Target, rows: Dim) -> Dim:
+    """As how many rows the work of a product counts: one row takes as long as two where vectors are wide, as it reads the
+    weights no faster than the second-level cache delivers them."""
+    return max(rows, target.vector_bytes // 32, 1) if isinstance(rows, int) else rows

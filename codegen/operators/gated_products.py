@@ -6,6 +6,7 @@ from optc.codegen.driver.driver import Driver, has_groups
 from optc.codegen.driver.frame import KernelRecord, Unsupported, tensor_type
 from optc.codegen.driver.grouping import FULL, Group
 from optc.codegen.gemm import gated
+from optc.codegen.gemm.tiles import rows_to_count
 from optc.codegen.kernels.cost import operations
 from optc.codegen.kernels.emitter import emit_dim
 from optc.codegen.kernels.expression import ExpressionEmitter, from_memory, memory_type, register_type, to_memory
@@ -105,7 +106,7 @@ class _GatedGroup:
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
         names = [node.kind for node in self.group.nodes]
         exprs = [expr for written in self.written for expr in written.exprs]
-        work = product([self.rows, self.width, self.parts, k])
+        work = product([rows_to_count(driver.target, self.rows), self.width, self.parts, k])
         after = product([self.rows, self.width]) * sum(map(operations, exprs))
         with driver.timed(described.name, names, lambda: self.work(k, exprs)):
             driver.call_split(callee, values, described.panels, work + after)

@@ -15,6 +15,7 @@ from optc.codegen.gemm.epilogue import PLAIN, Epilogue, Place
 from optc.codegen.gemm.kernel import Order
 from optc.codegen.gemm.plan import MOST_NARROW, Plan, Shape, Source, plan_product
 from optc.codegen.gemm.product import Gemm
+from optc.codegen.gemm.tiles import rows_to_count
 from optc.codegen.gemm.weights import pack_panels
 from optc.codegen.gemm.windows import Levels, Windows, flat, levels_of, windows_of
 from optc.codegen.kernels.cost import operations
@@ -162,7 +163,8 @@ class Product:
         declared = described.declaration()
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
         with driver.timed(described.name, operators, lambda: self.work(a, matrix, epilogue, epilogue_work())):
-            driver.call_split(callee, values, described.groups, product([self.batches, *sizes]))
+            work = product([self.batches, rows_to_count(driver.target, self.extents[0]), *sizes[1:]])
+            driver.call_split(callee, values, described.groups, work)
         for slot in slots:
             driver.release(slot)
         driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))
