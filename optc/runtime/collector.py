@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from optc.locks import ForkLock
 
+_FROZEN_BY_PYTHON = 1000
+"""Python 3.12 freezes some hundred objects of its own when it starts; who freezes more has meant it."""
+
 _lock = ForkLock()
 _inside = 0
 _was_enabled = False
@@ -40,6 +43,6 @@ def collector_paused(*, is_import: bool = False) -> Iterator[None]:
 
 def _keep() -> None:
     """Count all objects that there are among the old ones, without a look at them. What somebody has frozen stays so."""
-    if not gc.get_freeze_count():
+    if gc.get_freeze_count() < _FROZEN_BY_PYTHON:
         gc.freeze()
         gc.unfreeze()

@@ -327,7 +327,8 @@ def test_contents_are_digested_last_where_nothing_was_ever_compiled(monkeypatch:
     """Their digest would wait for LLVM, and could only tell that the empty cache has no plan. The code that all
     programs share has been written when its thread begins; where the cache has it, there is no thread."""
     monkeypatch.setenv("OPTC_NUM_THREADS", "2")
-    assert run_program(ORDER) == ["thread:1", "passes", "digest"]
+    *before, last = run_program(ORDER)
+    assert (sorted(before), last) == (["passes", "thread:1"], "digest")  # the thread may say so late
     assert run_program(ORDER) == ["digest"]
 
 
