@@ -491,13 +491,18 @@ def decompose_variance(b: Any, x: Any, dims: Dims, correction: Any, keepdim: boo
 
 
 def _decompose_deviation(b: Any, x: Any, dims: Dims, correction: Any, keepdim: bool, root: bool) -> Any:
-    result = decompose_variance(b, widened(b, x), dims, correction, keepdim)
+    """In double, as in PyTorch: distances from a mean that is rounded to single precision would all be off by the same."""
+    result = decompose_variance(b, _doubled(b, x), dims, correction, keepdim)
     return narrowed(b, b("aten::sqrt", result) if root else result, real_type(b.type(x).dtype))
+
+
+def _doubled(b: Any, x: Any) -> Any:
+    return narrowed(b, x, dtypes.COMPLEX128 if b.type(x).dtype.is_complex else dtypes.FLOAT64)
 
 
 def _decompose_both(b: Any, x: Any, root: bool, dims: Dims, correction: Any, keepdim: bool) -> tuple[Any, Any]:
     deviation = _decompose_deviation(b, x, dims, correction, keepdim, root)
-    return deviation, _decompose_mean(b, x, dims, keepdim, None)
+    return deviation, narrowed(b, _decompose_mean(b, _doubled(b, x), dims, keepdim, None), b.type(x).dtype)
 
 
 for _name, _root in (("var", False), ("std", True)):

@@ -507,3 +507,14 @@ def test_running_totals_of_single_precision_are_kept_in_double(name: str, dim: i
     found = optc.compile(lambda x: getattr(optc, name)(x, dim), (optc.from_numpy(x),))(x)
     expected = EXACT[name](x.astype(np.float64), dim)
     assert np.max(np.abs(np.asarray(found) - expected) / np.spacing(np.abs(expected).astype(np.float32))) < 1
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(1e6, 1), (0, 1e30), (0, 1e-30)])
+@pytest.mark.parametrize("dim", [0, 1])
+def test_deviations_are_computed_in_double(mean: float, deviation: float, dim: int) -> None:
+    """Squares of single numbers leave their range, and a mean in single precision is off by more than it may be."""
+    x = (np.random.default_rng(0).standard_normal((500, 300)) * deviation + mean).astype(np.float32)
+    found = optc.compile(lambda x: optc.std_mean(x, dim), (optc.from_numpy(x),))(x)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(np.asarray(found[0]), exact.std(dim, ddof=1), rtol=1e-7)
+    np.testing.assert_allclose(np.asarray(found[1]), exact.mean(dim), rtol=1e-6, atol=1e-7 * deviation)
