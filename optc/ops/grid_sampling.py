@@ -80,7 +80,8 @@ def _place(b: Any, x: Any, extent: int, corners: bool) -> Any:
 
 
 def _clipped(b: Any, x: Any, extent: int) -> Any:
-    return b("aten::clamp", x, 0, extent - 1)
+    """A place moved to the nearest pixel; what is no number is the first one, as in PyTorch."""
+    return b("aten::clamp", b("aten::where.ScalarOther", b("aten::ge.Scalar", x, 0), x, 0.0), 0, extent - 1)
 
 
 def _reflected(b: Any, x: Any, low: Any, high: Any) -> Any:

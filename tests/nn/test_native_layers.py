@@ -189,3 +189,11 @@ def test_dropout_between_layers_is_drawn_in_training() -> None:
 
 def attends(x):
     return optc.scaled_dot_product_attention(x, x, x, None, 0.3)
+
+
+@pytest.mark.parametrize("padding", ["border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_places_that_are_no_numbers_are_the_first_pixel(mode: str, padding: str) -> None:
+    image, grid = optc.rand(1, 2, 3, 4), optc.full((1, 1, 1, 2), math.nan)
+    fast = optc.compile(lambda x, g: functional.grid_sample(x, g, mode, padding, align_corners=False), (image, grid))
+    np.testing.assert_array_equal(fast(image, grid)._array[..., 0, 0], image._array[..., 0, 0])
