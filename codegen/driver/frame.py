@@ -475,12 +475,15 @@ class Frame:
         with self.clock.timed(name, operators, work):
             yield
 
-    def call_split(self, function: Declaration, arguments: Sequence[Value], count: Dim, operations: Dim) -> None:
+    def call_split(
+        self, function: Declaration, arguments: Sequence[Value], count: Dim, operations: Dim, together: int = 1
+    ) -> None:
         """Call `void function(*arguments, i64 start, i64 stop)` for the units 0 to `count`, in ranges that may overlap
         in time: units must be independent and each must compute the same whatever the range around it.
 
         `operations` estimates the work of all units together: elements times their instructions (a multiply-add is
-        one, an exponential some twenty; see `cost`). It decides whether threads are worth it.
+        one, an exponential some twenty; see `cost`). It decides whether threads are worth it. Where a range costs something
+        besides its units, a thread takes `together` of them at once, if it gets as many.
         """
         units = emit_dim(self.b, count, self.symbols)
         if count == 1 or not is_worth_splitting(operations, self.target):
@@ -492,13 +495,13 @@ class Frame:
             self.clock.note_split()
         if isinstance(operations, int):
             self.split_operations += scaled(operations, self.target)
-            call_parallel(self.b, self.context, function, arguments, units, work)
+            call_parallel(self.b, self.context, function, arguments, units, work, together)
             return
-        with self.b.if_then_else(self.b.icmp("ult", work, SPLIT_WORTH)) as (alone, together):
+        with self.b.if_then_else(self.b.icmp("ult", work, SPLIT_WORTH)) as (alone, shared):
             with alone:
                 call_alone(self.b, function, arguments, units)
-            with together:
-                call_parallel(self.b, self.context, function, arguments, units, work)
+            with shared:
+                call_parallel(self.b, self.context, function, arguments, units, work, together)
 
     @contextmanager
     def scope(self) -> Iterator[None]:

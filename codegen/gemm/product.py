@@ -131,6 +131,13 @@ class Gemm:
         panels, chunks = -(-self.n // self.tile.columns), -(-self.m // self.plan.rows)
         return min(GROUPS, max(1, self.batches * panels * chunks))
 
+    @property
+    def groups_together(self) -> int:
+        """How many groups a thread should take at once: those that share a chunk of A, which is packed each time."""
+        if not self.plan.packs_a or self.m is None or self.batches is None:
+            return 1
+        return -(-self.groups // (self.batches * -(-self.m // self.plan.rows)))
+
     def scratch_bytes(self, k: Dim) -> Dim:
         """The scratch memory of a group: a packed chunk of A and a packed panel of B."""
         steps: Dim = self.plan.steps or k

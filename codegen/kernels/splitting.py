@@ -30,13 +30,14 @@ def call_alone(b: Builder, function: Declaration, arguments: Sequence[Value], un
 
 
 def call_parallel(
-    b: Builder, context: Value, function: Declaration, arguments: Sequence[Value], units: Value, work: Value
-) -> None:
-    """`function(*arguments, start, stop)` on the threads of the context; `work` as `parallel` counts it."""
+    b: Builder, context: Value, function: Declaration, arguments: Sequence[Value], units: Value, work: Value,
+    together: int = 1,
+) -> None:  # fmt: skip
+    """`function(*arguments, start, stop)` on the threads of the context; `work` and `together` as `parallel` counts them."""
     words = b.alloca("i64", max(1, len(arguments)))
     for place, argument in enumerate(arguments):
         b.store(argument, b.gep("i64", words, place), 8)
-    calling.call_parallel(b, context, task(b.module, function).pointer, words, units, work)
+    calling.call_parallel(b, context, task(b.module, function).pointer, words, units, work, together)
 
 
 def task(module: Module, function: Declaration) -> Function:

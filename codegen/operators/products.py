@@ -164,7 +164,7 @@ class Product:
         callee = driver.module.declare(declared.name, declared.return_type, declared.parameter_types)
         with driver.timed(described.name, operators, lambda: self.work(a, matrix, epilogue, epilogue_work())):
             work = product([self.batches, rows_to_count(driver.target, self.extents[0]), *sizes[1:]])
-            driver.call_split(callee, values, described.groups, work)
+            driver.call_split(callee, values, described.groups, work, described.groups_together)
         for slot in slots:
             driver.release(slot)
         driver.kernels.append(KernelRecord(described.name, list(operators), self.text(described)))

@@ -59,7 +59,7 @@ _FIELD_NAMES = (
     "island",  # i32 island(ptr context, i64 id, ptr words): runs Python with its lock held; 0 or ISLAND_FAILED
     "code",  # i64: the error code, stored by the entry after a failed run
     "next",  # ptr: the free list of the native entry
-    "parallel",  # void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations): see `thread_pool`
+    "parallel",  # void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations, i64 together): see `thread_pool`
     "pool",  # ptr: the threads' memory
     "threads",  # i64: how many threads this call may use; 0: as many as is usual in this process
     "split_operations",  # i64: how much work of this call could be split, as far as known

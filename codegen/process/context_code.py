@@ -65,9 +65,13 @@ def call_grow_arena(b: Builder, context: Value, bytes_: Value) -> Value:
     return b.call_pointer(load_field(b, context, "grow_arena"), "ptr", context, bytes_)
 
 
-def call_parallel(b: Builder, context: Value, task: Value, arguments: Value, count: Value, operations: Value) -> None:
-    """Calls `task(arguments, start, stop)` for ranges that make up 0 to `count`, on as many threads as are worth it."""
-    b.call_pointer(load_field(b, context, "parallel"), "void", context, task, arguments, count, operations)
+def call_parallel(
+    b: Builder, context: Value, task: Value, arguments: Value, count: Value, operations: Value, together: int
+) -> None:
+    """Calls `task(arguments, start, stop)` for ranges that make up 0 to `count`, on as many threads as are worth it, each of
+    which takes `together` units at once or more."""
+    least = b.constant("i64", together)
+    b.call_pointer(load_field(b, context, "parallel"), "void", context, task, arguments, count, operations, least)
 
 
 def call_island(b: Builder, context: Value, number: int, words: Value) -> Value:

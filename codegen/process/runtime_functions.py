@@ -38,9 +38,9 @@ def _grow_arena(module: Module, allocate: Function, release: Function) -> None:
 def _run_alone(module: Module) -> None:
     """`parallel` for contexts without threads."""
     parameters = [Parameter("ptr", name) for name in ("context", "task", "arguments")]
-    parameters += [Parameter("i64", "count"), Parameter("i64", "operations")]
+    parameters += [Parameter("i64", name) for name in ("count", "operations", "together")]
     function = module.function("run_alone", "void", parameters)
     b = Builder(function)
-    _, task, arguments, count, _ = function.arguments
+    _, task, arguments, count, *_ = function.arguments
     b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
     b.ret()

@@ -1,8 +1,9 @@
 """The thread pool as LLVM code: `parallel` splits work among the caller and workers that spin, then sleep.
 
-    void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations)
+    void parallel(ptr context, ptr task, ptr arguments, i64 count, i64 operations, i64 together)
 
-calls `task(arguments, start, stop)` for ranges that make up 0 to `count`, and returns when all are done. Every thread
+calls `task(arguments, start, stop)` for ranges that make up 0 to `count`, and returns when all are done. A thread's range
+is only cut into ranges of `together` units or more, for tasks that have something to do at the beginning of each. Every thread
 has a *seat*: a cache line in which the caller lays down a job, its number (the generation) and how many chunks of the
 seat's range have not begun. A chunk is claimed by compare-and-swap on generation and rest together, by the seat's
 owner or by whoever has finished its own range, so a worker that the system has not let run costs its help and no more,
@@ -263,8 +264,10 @@ class _PoolModule:
     # The caller
 
     def parallel(self) -> None:
-        parameters = ("ptr context", "ptr task", "ptr arguments", "i64 count", "i64 operations")
-        b, (context, task, arguments, count, operations) = self.begin("parallel", "void", *parameters, private=False)
+        parameters = ("ptr context", "ptr task", "ptr arguments", "i64 count", "i64 operations", "i64 together")
+        b, (context, task, arguments, count, operations, least) = self.begin(
+            "parallel", "void", *parameters, private=False
+        )
         pool = load_field(b, context, "pool")
         own = load_field(b, context, "threads")
         common = b.load("i64", b.load("ptr", b.gep("i8", pool, HEADER["count"])))
@@ -282,7 +285,7 @@ class _PoolModule:
             with alone:
                 b.call_pointer(task, "void", arguments, b.constant("i64", 0), count)
             with together:
-                b.call(self.conduct, pool, crew, task, arguments, count, operations)
+                b.call(self.conduct, pool, crew, task, arguments, count, operations, least)
                 b.atomic_store(b.constant("i64", 0), b.gep("i8", pool, HEADER["busy"]))
         b.atomic("sub", inside, b.constant("i64", 1))
         b.ret()
@@ -330,15 +333,23 @@ class _PoolModule:
         b.call(self.ring, pool)
 
     def write_conduct(self) -> Function:
-        """`void conduct(pool, crew, task, arguments, count, operations)`: one job from first to last."""
+        """`void conduct(pool, crew, task, arguments, count, operations, together)`: one job from first to last."""
         join = self.write_join()
-        parameters = ("ptr pool", "i64 crew", "ptr task", "ptr arguments", "i64 count", "i64 operations")
-        b, (pool, crew, task, arguments, count, operations) = self.begin("conduct", "void", *parameters)
+        parameters = (
+            "ptr pool",
+            "i64 crew",
+            "ptr task",
+            "ptr arguments",
+            "i64 count",
+            "i64 operations",
+            "i64 together",
+        )
+        b, (pool, crew, task, arguments, count, operations, together) = self.begin("conduct", "void", *parameters)
         place = b.gep("i8", pool, HEADER["generation"])
         generation = b.and_(b.add(b.load("i64", place), 1), 0xFFFFFFFF)
         b.store(generation, place)
-        by_work = b.udiv(b.udiv(operations, crew), _CHUNK_WORTH)
         each = b.udiv(count, crew)
+        by_work = b.intrinsic("umin", "i64", b.udiv(b.udiv(operations, crew), _CHUNK_WORTH), b.udiv(each, together))
         least = b.intrinsic(
             "umax", "i64", b.intrinsic("umin", "i64", by_work, b.constant("i64", _MOST_CHUNKS)), b.constant("i64", 1)
         )

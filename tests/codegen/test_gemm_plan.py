@@ -187,3 +187,10 @@ def test_chunks_can_be_shared_out() -> None:
         for place in re.findall(rf"(%\S+) = mul i64 {tiles}, ", text):
             assert re.search(rf"= udiv i64 {place}, {chunks}$", text, re.MULTILINE)
         assert text.count(f"mul i64 {tiles}, ") == 2
+
+
+@pytest.mark.parametrize(("m", "n", "together"), [(128, 768, 16), (128, 20, 1), (4096, 4096, 2)])
+def test_threads_pack_a_chunk_of_rows_once(m: int, n: int, together: int) -> None:
+    """Groups that share a chunk of A, which every range of them packs, go to a thread at once."""
+    shape = Shape("float", m, n, 768, "columns", "rows", m, n)
+    assert Gemm("float", plan_product(AVX512, shape), m, n, 768, "columns", "rows").groups_together == together

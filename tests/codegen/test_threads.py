@@ -76,10 +76,11 @@ class Caller:
     pool: ThreadPool
     context: Context
 
-    def run(self, task: str, units: np.ndarray, count: int, operations: int = MUCH) -> None:
-        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 2)
+    def run(self, task: str, units: np.ndarray, count: int, operations: int = MUCH, together: int = 1) -> None:
+        prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3)
         address = tasks().address(task)
-        prototype(self.context["parallel"])(self.context.address, address, units.ctypes.data, count, operations)
+        parallel = prototype(self.context["parallel"])
+        parallel(self.context.address, address, units.ctypes.data, count, operations, together)
 
     def counts(self, count: int, operations: int = MUCH, task: str = "count_units") -> tuple[list[int], list[int]]:
         """How often each unit ran, and on which thread."""
@@ -124,6 +125,13 @@ def test_the_same_thread_gets_the_same_range(make_caller: Make) -> None:
 def test_ranges_that_are_claimed_have_as_many_units_each(make_caller: Make, count: int, lengths: set[int]) -> None:
     """At most eight for each thread, and as few as that many units make."""
     assert set(make_caller(2).counts(count, task="measured_units")[1]) == lengths
+
+
+@pytest.mark.parametrize(("together", "lengths"), [(1, {2}), (3, {3}), (5, {6}), (12, {12}), (24, {12})])
+def test_units_that_go_together_are_claimed_at_once(make_caller: Make, together: int, lengths: set[int]) -> None:
+    units = np.zeros((24, 2), np.int64)
+    make_caller(2).run("measured_units", units, 24, together=together)
+    assert set(units[:, 1].tolist()) == lengths
 
 
 def test_no_thread_is_made_for_little_work(make_caller: Make) -> None:
@@ -272,7 +280,7 @@ def test_a_fork_and_a_join_take_less_than_half_a_microsecond() -> None:
     context, parallel, task, words, count = b.function.arguments
     with b.for_loop(0, count) as loop:
         two, operations = b.constant("i64", 2), b.constant("i64", SPLIT_WORTH)
-        b.call_pointer(parallel, "void", context, task, words, two, operations)
+        b.call_pointer(parallel, "void", context, task, words, two, operations, b.constant("i64", 1))
         loop.yield_([])
     b.ret()
     library = jit.link([jit.compile_module(str(module))])
