@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain
 from typing import TypeAlias
 
-from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Statement, Store, dims_of, load
+from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Statement, Store, copied, dims_of, load, with_loops
 from optc.codegen.kernels.native import MemoryTensor
 from optc.ir.dims import Dim, symbol, symbols
 from optc.ops.elementwise import cast_expression
@@ -57,7 +59,27 @@ def copy_kernel(source: MemoryTensor, target: MemoryTensor) -> Kernel:
     read = Buffer("in0", source.dtype, "input")
     written = Buffer("out0", target.dtype, "output")
     value = cast_expression(load(read, place_of(reads)), target.dtype)
-    return store_kernel((read, written), shape, writes, value)
+    kernel = store_kernel((read, written), shape, writes, value)
+    return _doubling(kernel) if _doubles(shape, reads, writes) else kernel
+
+
+def _doubles(shape: Sequence[Dim], reads: Sequence[Dim], writes: Sequence[Dim]) -> bool:
+    """Whether every element is written twice, side by side."""
+    return len(shape) > 1 and (shape[-1], reads[-1], *writes[-2:]) == (2, 0, 2, 1)
+
+
+def _doubling(kernel: Kernel) -> Kernel:
+    """The kernel without its innermost loop, of two turns: lanes run along the loop around it, whose turns write pairs."""
+
+    def change(loop: Loop) -> list[Loop]:
+        (inner,) = loop.body
+        assert isinstance(inner, Loop)
+        if inner.lanes == 0:
+            return [replace(loop, body=with_loops(loop.body, change))]
+        turns = (copied(inner.body, {}, {inner.variable: turn}) for turn in range(2))
+        return [replace(loop, body=tuple(chain.from_iterable(turns)), lanes=1)]
+
+    return replace(kernel, body=with_loops(kernel.body, change))
 
 
 def merged(shape: Sequence[Dim], *strides: Sequence[Dim]) -> tuple[list[Dim], ...]:

@@ -8,9 +8,9 @@ from optc.codegen.driver.checks import require, require_within
 from optc.codegen.driver.copies import place_of, store_kernel
 from optc.codegen.driver.driver import Driver
 from optc.codegen.driver.frame import Unsupported
-from optc.codegen.kernels.kernel import Buffer, at, index_value, load
+from optc.codegen.kernels.kernel import Buffer, Kernel, at, index_value, load
 from optc.codegen.kernels.native import Aggregate, MemoryTensor, NoneValue
-from optc.codegen.operators.selected_runs import runs_of, selecting_kernel
+from optc.codegen.operators.selected_runs import repeating_kernel, repeats_of, runs_of, selecting_kernel
 from optc.dataclass import dataclass
 from optc.ir import dtypes
 from optc.ir.dims import Dim, product, symbol
@@ -43,11 +43,9 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
     if operator.schema.name == "aten::gather":
         require_within(driver, result.shape, [(result.shape[place], shape[place]) for place in outer])
     if operator.schema.name == "aten::index_select" and table.shape:
-        runs = runs_of(driver, indices, shape[axis])
-        if runs is not None:
-            driver.call_kernel(
-                selecting_kernel(table, result, axis, runs), [table.pointer, result.pointer], [node.kind]
-            )
+        known = _known_places(driver, table, indices, result, axis)
+        if known is not None:
+            driver.call_kernel(known, [table.pointer, result.pointer], [node.kind])
             driver.define(node.output, result)
             return
     check_indices(driver, node, indices, shape[axis])
@@ -64,6 +62,17 @@ def emit(driver: Driver, node: Node, operator: Operator) -> None:
     kernel = store_kernel(buffers, result.shape, result.strides, at(buffers[0], base, offset))
     driver.call_kernel(kernel, [table.pointer, indices.pointer, result.pointer], [node.kind])
     driver.define(node.output, result)
+
+
+def _known_places(
+    driver: Driver, table: MemoryTensor, indices: MemoryTensor, result: MemoryTensor, axis: int
+) -> Kernel | None:
+    """The kernel that copies without a look at the indices, where these say while compiling what goes where."""
+    runs = runs_of(driver, indices, table.shape[axis])
+    if runs is not None:
+        return selecting_kernel(table, result, axis, runs)
+    times = repeats_of(driver, indices, table.shape[axis])
+    return None if times is None else repeating_kernel(table, result, axis, times)
 
 
 def index(driver: Driver, node: Node, operator: Operator) -> None:

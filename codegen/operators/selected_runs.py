@@ -1,12 +1,16 @@
 """`index_select` by indices known while compiling: padding by reflection, repeats, slices that became indices.
 
-Such indices are a few runs, of places that follow each other, forwards or backwards, or of one place: loops that copy,
-without a look at an index.
+Such indices are a few runs, of places that follow each other, forwards or backwards, or of one place, or name every place
+as often: loops that copy, without a look at an index.
 """
 
 from __future__ import annotations
 
-from optc.codegen.driver.copies import merged, place_of
+from dataclasses import replace
+
+import numpy as np
+
+from optc.codegen.driver.copies import copy_kernel, merged, place_of
 from optc.codegen.driver.driver import Driver
 from optc.codegen.kernels.kernel import Buffer, Kernel, Loop, Statement, Store, copied, load
 from optc.codegen.kernels.native import MemoryTensor
@@ -54,6 +58,24 @@ def _run_from(numbers: list[int], start: int) -> Run:
     while stop < len(numbers) and numbers[stop] - numbers[stop - 1] == step:
         stop += 1
     return Run(start, numbers[start], step, stop - start)
+
+
+def repeats_of(driver: Driver, indices: MemoryTensor, extent: Dim) -> int | None:
+    """How often constant indices name each place of the extent before the next one; None for others."""
+    constant = driver.constant_array(indices)
+    if constant is None or not isinstance(extent, int) or extent == 0 or constant.ndim != 1:
+        return None
+    times = constant.size // extent
+    return times if np.array_equal(constant, np.arange(extent).repeat(times)) else None
+
+
+def repeating_kernel(source: MemoryTensor, result: MemoryTensor, axis: int, times: int) -> Kernel:
+    """The kernel that copies each place of the axis so many times."""
+    shape = (*source.shape[: axis + 1], times, *source.shape[axis + 1 :])
+    reads = (*source.strides[: axis + 1], 0, *source.strides[axis + 1 :])
+    step = result.strides[axis]
+    writes = (*result.strides[:axis], step * times, step, *result.strides[axis + 1 :])
+    return copy_kernel(replace(source, shape=shape, strides=reads), replace(result, shape=shape, strides=writes))
 
 
 def selecting_kernel(source: MemoryTensor, result: MemoryTensor, axis: int, runs: list[Run]) -> Kernel:
