@@ -22,6 +22,7 @@ from optc.codegen.kernels.kernel import (
     defined,
     leaves,
     local,
+    statements,
     stride_of,
     values_of,
     with_loops,
@@ -38,12 +39,18 @@ MOST_BLOCKS = 1 << 10
 COLUMN_BLOCK = 1 << 8
 """Elements of a column that are reduced in one go. A sum of 20000 is then off by 1e-7 instead of 5e-6."""
 
+NEST_BLOCK = 1 << 12
+"""Elements that are reduced in one go by several loops inside of each other: 256 vectors of float32."""
+
+FEWEST = 16
+"""Elements of a vector, which takes as long where a row has fewer."""
+
 MOST_COLUMN_BLOCKS = 1 << 8
 """Longer columns have longer blocks: their results are added up one after the other as well."""
 
 
 def block_reductions(kernel: Kernel) -> Kernel:
-    """Cut every innermost loop that reduces more than a block, or may, as far as its bounds say."""
+    """Cut every loop that reduces more than a block, or may, as far as its bounds say."""
     return replace(kernel, body=_cut(kernel.body, {}, ()))
 
 
@@ -52,14 +59,41 @@ def _cut(body: tuple[Statement, ...], outer: dict[str, Expr], around: tuple[str,
     known = outer | first_values(body)
 
     def change(loop: Loop) -> list[Statement]:
-        is_column = _goes_down_columns(loop, around)
-        length = _column_block_length(loop) if is_column else _block_length(loop)
-        is_cut = (is_column or loop.lanes == 1) and _has_blocks(loop, length) and not _tells_totals(loop)
-        if is_cut and accumulators(loop, known):
-            return [_in_blocks(loop, known, length)]
-        return [replace(loop, body=_cut(loop.body, known, (*around, loop.variable)))]
+        inside = (*around, loop.variable)
+        length = _length_of_blocks(loop, around)
+        if length is None or not _has_blocks(loop, length) or _tells_totals(loop) or not accumulators(loop, known):
+            return [replace(loop, body=_cut(loop.body, known, inside))]
+        cut = _in_blocks(loop, known, length)
+        return [replace(cut, body=_cut(cut.body, known, around))]
 
     return with_loops(body, change)
+
+
+def _length_of_blocks(loop: Loop, around: tuple[str, ...]) -> Dim | None:
+    """How many turns a block of a loop should have, if it is one that may be cut."""
+    inner = _loops(loop.body)
+    if inner:
+        return max(1, _elements_of_blocks(inner, around) // max(map(_elements, inner)))
+    if _goes_down_columns(loop, around):
+        return _column_block_length(loop)
+    return _block_length(loop) if loop.lanes == 1 else None
+
+
+def _elements_of_blocks(loops: list[Loop], around: tuple[str, ...]) -> int:
+    """How many elements are reduced in one go by loops inside of each other: vectors of them, where they are rows."""
+    innermost = [s for s in statements(tuple(loops)) if isinstance(s, Loop) and not any(_loops(s.body))]
+    return COLUMN_BLOCK if any(_goes_down_columns(loop, around) for loop in innermost) else NEST_BLOCK
+
+
+def _elements(loop: Loop) -> int:
+    """How many elements a loop and those inside of it go through, or more: an innermost one goes through a vector."""
+    length = loop.stop - loop.start
+    known, inner = length if isinstance(length, int) else 1, _loops(loop.body)
+    return max(known, 1) * max(map(_elements, inner)) if inner else max(known, FEWEST)
+
+
+def _loops(body: tuple[Statement, ...]) -> list[Loop]:
+    return [statement for statement in body if isinstance(statement, Loop)]
 
 
 def _in_blocks(loop: Loop, known: dict[str, Expr], length: Dim) -> Loop:
@@ -79,8 +113,9 @@ def _goes_down_columns(loop: Loop, around: tuple[str, ...]) -> bool:
 
 def _tells_totals(loop: Loop) -> bool:
     """True where turns use what was reduced so far: those of running sums."""
-    reduced = {statement.name for statement in loop.body if isinstance(statement, Accumulate)} - defined(loop.body)
-    read = (node.value for s in loop.body for value in values_of(s) for node in nodes(value) if node.op == "local")
+    inside = list(statements(loop.body))
+    reduced = {statement.name for statement in inside if isinstance(statement, Accumulate)} - defined(loop.body)
+    read = (node.value for s in inside for value in values_of(s) for node in nodes(value) if node.op == "local")
     return any(name in reduced for name in read)
 
 
@@ -91,7 +126,7 @@ def first_values(body: tuple[Statement, ...]) -> dict[str, Expr]:
 
 def is_long(loop: Loop) -> bool:
     """True for a loop over elements that has, or may have, several blocks."""
-    return loop.lanes == 1 and _has_blocks(loop, _block_length(loop))
+    return loop.lanes == 1 and not _loops(loop.body) and _has_blocks(loop, _block_length(loop))
 
 
 def _has_blocks(loop: Loop, length: Dim) -> bool:
@@ -99,14 +134,15 @@ def _has_blocks(loop: Loop, length: Dim) -> bool:
     if loop.step != 1 or not isinstance(loop.start, int):
         return False
     count = block_count(loop, length)
-    plain = all(isinstance(statement, Define | Store | Accumulate) for statement in loop.body)
+    plain = all(isinstance(statement, Define | Store | Accumulate | Loop) for statement in statements(loop.body))
     return plain and not (isinstance(count, int) and count < 2)
 
 
 def accumulators(loop: Loop, known: dict[str, Expr]) -> list[Accumulate]:
     """What a loop reduces into locals whose first values are known."""
     own = defined(loop.body)
-    return [s for s in loop.body if isinstance(s, Accumulate) and s.name not in own and s.name in known]
+    found = {s.name: s for s in statements(loop.body) if isinstance(s, Accumulate)}
+    return [accumulator for name, accumulator in found.items() if name not in own and name in known]
 
 
 def reduced_block(loop: Loop, known: dict[str, Expr], length: Dim | None = None) -> list[Statement]:

@@ -73,3 +73,17 @@ def test_sums_of_tall_columns_are_as_good_as_those_of_rows(shape: tuple[int, int
     found = optc.compile(lambda x: x.sum(0), (optc.from_numpy(x),), dynamic=is_dynamic)(x)
     exact = x.sum(0, dtype=np.float64)
     assert np.max(np.abs(np.asarray(found) - exact) / exact) < 6e-7
+
+
+@pytest.mark.parametrize("is_dynamic", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((3000, 5, 9), (0, 2)), ((100, 3, 2000), (0, 2)), ((3000, 9, 20), (0, 1)), ((40, 40, 2, 30), (0, 1, 3))],
+)
+def test_sums_over_several_dimensions_are_as_good(
+    shape: tuple[int, ...], dims: tuple[int, ...], is_dynamic: bool
+) -> None:
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    found = optc.compile(lambda x: x.sum(dims), (optc.from_numpy(x),), dynamic=is_dynamic)(x)
+    exact = x.sum(dims, dtype=np.float64)
+    assert np.max(np.abs(np.asarray(found) - exact) / exact) < 4e-7
