@@ -20,6 +20,7 @@ from optc.codegen.kernels.kernel import (
     Store,
     copied,
     defined,
+    is_near,
     leaves,
     local,
     statements,
@@ -106,9 +107,15 @@ def _goes_down_columns(loop: Loop, around: tuple[str, ...]) -> bool:
     """True where a loop steps over what lies side by side, which one of the loops around it goes through."""
     read = {leaf.value for s in loop.body for value in values_of(s) for leaf in leaves(value) if leaf.op == "load"}
     return any(
-        stride_of(index, loop.variable) not in (0, 1) and any(stride_of(index, outer) == 1 for outer in around)
+        stride_of(index, loop.variable) not in (0, 1) and any(_lies_side_by_side(index, outer) for outer in around)
         for _, index in read
     )
+
+
+def _lies_side_by_side(index: Dim, variable: str) -> bool:
+    """Whether lanes along a loop hold neighbours, or every second of them, as in complex numbers."""
+    stride = stride_of(index, variable)
+    return stride == 1 or is_near(stride)
 
 
 def _tells_totals(loop: Loop) -> bool:

@@ -87,3 +87,10 @@ def test_sums_over_several_dimensions_are_as_good(
     found = optc.compile(lambda x: x.sum(dims), (optc.from_numpy(x),), dynamic=is_dynamic)(x)
     exact = x.sum(dims, dtype=np.float64)
     assert np.max(np.abs(np.asarray(found) - exact) / exact) < 4e-7
+
+
+def test_sums_of_columns_with_gaps_are_as_good() -> None:
+    x = np.random.default_rng(0).random((20000, 66), dtype=np.float32)
+    found = optc.compile(lambda x: x[:, ::2].sum(0), (optc.from_numpy(x),))(x)
+    exact = x[:, ::2].sum(0, dtype=np.float64)
+    assert np.max(np.abs(np.asarray(found) - exact) / exact) < 4e-7
