@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from optc.codegen.driver.driver import Driver, reads_windows
 from optc.codegen.driver.frame import Unsupported, static, tensor_type
+from optc.codegen.driver.memory import Slot
 from optc.codegen.driver.registers import element_offsets
 from optc.codegen.gemm.windows import turned, windows_of
 from optc.codegen.kernels.emitter import emit_dim
@@ -14,6 +16,8 @@ from optc.codegen.kernels.native import Folded, MemoryTensor, RegisterTensor, co
 from optc.codegen.llvm import Value
 from optc.ir.dims import Dim, Symbolic, fresh, product
 from optc.ir.graph import Node
+from optc.ir.graph import Value as IRValue
+from optc.ir.types import TensorType
 from optc.ops.abstract import abstract, normalize_dim
 from optc.ops.registry import Layout, Operator
 from optc.ops.shapes import from_end
@@ -44,7 +48,7 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
     ):
         return
     if placed is None:
-        copy, memory = driver.copied(memory)
+        copy, memory = _copied(driver, source, memory)
         placed = lowering.function(memory.shape, memory.strides, 0, *arguments)
     if placed is None:
         raise Unsupported(node, "the view needs a copy that cannot be made")
@@ -67,6 +71,16 @@ def emit(driver: Driver, node: Node, operator: Operator, lowering: Layout) -> No
         driver.hold(node.output, copy)
     else:
         driver.share(node.output, source)
+
+
+def _copied(driver: Driver, source: IRValue, memory: MemoryTensor) -> tuple[Slot, MemoryTensor]:
+    """A copy without gaps of a tensor that lies in `memory`: where a result belongs that shows all of it, if nobody else
+    looks at it."""
+    if source not in driver.lent or len(source.uses) != 1:
+        return driver.copied(memory)
+    made = replace(memory, pointer=driver.destinations[source], strides=contiguous_strides(memory.shape))
+    driver.copy(memory, made.pointer, TensorType(memory.dtype, memory.shape))
+    return Slot(borrowed=True), made
 
 
 def emit_at_border(driver: Driver, node: Node) -> None:

@@ -41,7 +41,15 @@ def row_written_onto_a_copy(x):
     return y
 
 
-PROGRAMS = [with_axes_of_one, product_in_four_dimensions, written_onto_zeros]
+def repeated_in_rows(x):
+    return x.repeat(2, 3)
+
+
+def turned_and_cut(x):
+    return x.exp().t().reshape(-1, 5)
+
+
+PROGRAMS = [repeated_in_rows, with_axes_of_one, product_in_four_dimensions, written_onto_zeros]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,7 @@ PROGRAMS = [with_axes_of_one, product_in_four_dimensions, written_onto_zeros]
         (joined, True),
         (folded, True),
         (folded, False),
+        (turned_and_cut, False),
         (row_written_onto_a_copy, False),
     ],
 )
@@ -124,6 +133,16 @@ def written_after_it_was_shown(x):
     return shown, torch.select_scatter(y, x[0], 0, 5)
 
 
+def copied_twice_and_written(x):
+    y = x.t().expand(2, 40, 30)
+    return y.reshape(-1, 5), torch.select_scatter(y.reshape(-1), x[0, 0], 0, 5), y.reshape(2, -1)
+
+
+def copied_and_written(x):
+    y = x.t().reshape(-1)
+    return y.view(-1, 5), torch.select_scatter(y, x[0, 0], 0, 5)
+
+
 def view_of_an_argument(x):
     return x.reshape(-1)
 
@@ -140,7 +159,7 @@ def of_a_branch(x):
 @pytest.mark.parametrize(
     "program",
     [first_rows, turned, repeated, with_its_source, read_again, source_of_two_writes, written_after_it_was_shown,
-     view_of_an_argument, of_a_branch],
+     copied_twice_and_written, copied_and_written, view_of_an_argument, of_a_branch],
 )  # fmt: skip
 def test_views_that_are_not_the_whole_tensor_or_not_alone_show_the_right_elements(
     program: Callable[..., Any], dynamic: bool
