@@ -130,6 +130,7 @@ def log_add_exp(x: Expr, y: Expr) -> Expr:
 
 _RUNNING: dict[str, tuple[Callable[[Expr, Expr], Expr], float]] = {
     "aten::cumsum": (arithmetic.combine_sum, 0),
+    "prim::RunningSum": (arithmetic.combine_sum, 0),
     "aten::cumprod": (arithmetic.multiply, 1),
     "aten::logcumsumexp": (log_add_exp, -math.inf),
 }
@@ -179,7 +180,8 @@ def cumulative(driver: Driver, node: Node, operator: Operator) -> None:
     that follow."""
     source, axis = _source(driver, node, abstract(node.inputs[1]))
     result = driver.allocate(node.output)
-    work = dtypes.FLOAT64 if result.dtype == dtypes.FLOAT32 else compute_type(result.dtype)
+    in_double = result.dtype == dtypes.FLOAT32 and operator.schema.name.startswith("aten::")
+    work = dtypes.FLOAT64 if in_double else compute_type(result.dtype)
     combination, neutral = _RUNNING[operator.schema.name]
     read = Buffer("in0", source.dtype, "input")
     element = load(read, place_of(source.strides)).cast(work)

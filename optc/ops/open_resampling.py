@@ -179,7 +179,7 @@ def _antialiased(weight: Callable[[Any, Any], Any], width: int) -> OpenRule:
         after, before = b("aten::ge.Tensor", places, starts), b("aten::lt.Tensor", places, ends)
         weights = b("aten::where.ScalarOther", b("aten::bitwise_and.Tensor", after, before), weights, 0.0)
         last = b("aten::full", [1], grid.extent - 1, dtype=INT64.code)
-        totals = b("aten::index_select", b("aten::cumsum", weights, 1), 1, last)  # added one after the other
+        totals = b("aten::index_select", b("prim::RunningSum", weights, 1), 1, last)  # added one after the other
         totals = b("aten::where.ScalarOther", b("aten::ne.Scalar", totals, 0), totals, 1.0)
         return OpenMatrix(b("aten::div.Tensor", weights, totals))
 

@@ -56,6 +56,15 @@ for _name, _compute in (("cumsum", _sums_so_far), ("cumprod", np.cumprod)):
     )
 
 
+# As `aten::cumsum`, in the precision of the elements: so PyTorch sums up inside of some operators.
+define(
+    "prim::RunningSum(Tensor self, int dim) -> Tensor",
+    infer=lambda x, dim: TensorType(x.dtype, x.shape),
+    reference=lambda x, dim: np.asarray(np.add.accumulate(x, axis=dim)),
+    kernel="cumulative",
+)
+
+
 def _check_running_extreme(name: str, x: Any) -> None:
     """PyTorch has no kernel for complex numbers, and needs none where there is one number or none."""
     shape = known_shape(x) if isinstance(x, TensorType) else x.shape
