@@ -46,7 +46,7 @@ _APART_BYTES = 64
 def _turn(panel: np.ndarray[Any, Any], turned: np.ndarray[Any, Any], place: np.ndarray[Any, Any]) -> None:
     """Copy the columns of a transposed matrix, by way of rows that are an odd number of lines of the cache apart.
 
-    Where they lie they often compete for few places: 1024 x 1024 is packed in a fifth of the time.
+    Where they lie they often compete for few places: 1024 x 1024 is packed in a third of the time.
     """
     for start in range(0, len(panel), _PIECE):
         piece = panel[start : start + _PIECE]

@@ -3,7 +3,8 @@
 `multiply_adds(i64 turns)` keeps the fused multiply-add units busy from registers alone; a turn is
 `operations_per_turn` floating-point operations. `read_memory(ptr memory, i64 bytes, i64 turns, i64 back)` reads memory
 from start to end, again and again, or if `back` is 1 every other time piece by piece from the last to the first; `bytes`
-is a multiple of `READ_BYTES`, and then of `PIECE_BYTES`. Both return something that depends on all their work, so that none of it can be left out. `ticks()` reads the counter that profiled code reads.
+is a multiple of `READ_BYTES`, and then of `PIECE_BYTES`. Both return something that depends on all their work, so that
+none of it can be left out. `ticks()` reads the counter that profiled code reads.
 """
 
 from __future__ import annotations
