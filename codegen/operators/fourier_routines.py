@@ -215,21 +215,6 @@ def halves(lanes: Lanes, kind: Kind) -> Piece:
 # Into scratch memory and out of it -----------------------------------------------------------------------------------
 
 
-def transposed(b: Builder, vectors: list[Value]) -> list[Value]:
-    """Rows and columns of a square of vectors exchanged: for each bit of a place, pairs of vectors exchange the halves
-    that it names."""
-    size, bit = len(vectors), 1
-    vectors = list(vectors)
-    while bit < size:
-        lower = [size + (lane ^ bit) if lane & bit else lane for lane in range(size)]
-        upper = [size + lane if lane & bit else lane ^ bit for lane in range(size)]
-        for place in (place for place in range(size) if not place & bit):
-            pair = vectors[place], vectors[place | bit]
-            vectors[place], vectors[place | bit] = b.shuffle(*pair, lower), b.shuffle(*pair, upper)
-        bit *= 2
-    return vectors
-
-
 def _row_starts(b: Builder, lanes: Lanes, start: Value, stride: Value, rows: Value) -> list[Value]:
     """Where the row of every lane begins; lanes without one share the last."""
     last = b.sub(rows, 1)
@@ -266,7 +251,7 @@ def _rows_loader(lanes: Lanes) -> Callable[[Builder, list[Value]], None]:
 
         def tile(place: Value) -> None:
             vectors = [b.load(lanes.vector, b.gep(lanes.element, start, place)) for start in starts]
-            for number, vector in enumerate(transposed(b, vectors)):
+            for number, vector in enumerate(b.turned(vectors)):
                 scratch.store(vector, scratch.place(numbers, b.add(place, number)))
 
         def one(place: Value) -> None:
@@ -339,7 +324,7 @@ def _rows_storer(lanes: Lanes) -> Callable[[Builder, list[Value]], None]:
         # Backwards: what lanes without a row write is written over.
         def tile(place: Value) -> None:
             vectors = [scratch.load(scratch.place(numbers, b.add(place, number))) for number in range(lanes.count)]
-            for start, vector in reversed(list(zip(starts, transposed(b, vectors)))):
+            for start, vector in reversed(list(zip(starts, b.turned(vectors)))):
                 b.store(vector, b.gep(lanes.element, start, place))
 
         def one(place: Value) -> None:
